@@ -1,0 +1,8 @@
+"""The seam to databases: what an engine must do, and the one engine there is."""
+
+from __future__ import annotations
+
+from journeyflow.engines.base import Engine
+from journeyflow.engines.duckdb import DuckDBEngine
+
+__all__ = ["DuckDBEngine", "Engine"]

@@ -1,0 +1,33 @@
+"""What an engine must do: six methods; everything else is SQL or Python above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+
+class Engine(Protocol):
+    """A database that holds relations named `layer.name`."""
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Create or replace the table `name` with the rows of `table`."""
+
+    def append(self, name: str, table: pa.Table) -> None:
+        """Add the rows of `table` to the table `name`, created when it is not there."""
+
+    def run(self, name: str, select: str, *, kind: str = "table") -> None:
+        """Create or replace the table (or `kind="view"`) `name` as the rows of `select`."""
+
+    def rows(self, select: str, params: Sequence[Any] | None = None) -> pa.Table:
+        """Return the rows of `select`, whole."""
+
+    def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of `select` in its order, in batches of about `batch_rows`; other calls may be made meanwhile."""
+
+    def execute(self, statement: str, params: Sequence[Any] | None = None) -> None:
+        """Run a statement for its effect."""
+
+    def drop(self, name: str) -> None:
+        """Drop the table or view `name` if it is there."""

@@ -1,0 +1,86 @@
+"""Every error that a user can meet: one base class, stable codes, one table of exit codes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line; documented in `docs/reference/exit-codes.md`."""
+
+    OK = 0
+    FAILED = 1
+    CONFIGURATION = 2
+    INPUT = 3
+    LOCKED = 4
+    CHECK_FAILED = 5
+    NOT_FOUND = 6
+    ALARM = 7
+    INTERRUPTED = 130
+
+
+class JourneyflowError(Exception):
+    """Base of every error shown to a user without a traceback.
+
+    Parameters
+    ----------
+    message : str
+        One sentence: what is wrong, where, what is allowed, what to do next. Never a row value or an id.
+    """
+
+    code: ClassVar[str] = "failed"
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConfigError(JourneyflowError):
+    """The configuration cannot be used; lists every problem."""
+
+    code = "configuration"
+    exit_code = ExitCode.CONFIGURATION
+
+
+class InputError(JourneyflowError):
+    """An input file or folder is missing or cannot be read."""
+
+    code = "input"
+    exit_code = ExitCode.INPUT
+
+
+class LockedError(JourneyflowError):
+    """Another run holds the lock."""
+
+    code = "locked"
+    exit_code = ExitCode.LOCKED
+
+
+class CheckFailedError(JourneyflowError):
+    """A check of the built tables failed; nothing was published."""
+
+    code = "check_failed"
+    exit_code = ExitCode.CHECK_FAILED
+
+
+class NotFoundError(JourneyflowError):
+    """A table, funnel, event or person that was asked for does not exist."""
+
+    code = "not_found"
+    exit_code = ExitCode.NOT_FOUND
+
+
+class ModelError(JourneyflowError):
+    """A model of `sql/` is wrong: unknown table, cycle, bad paperwork, outside the portable subset."""
+
+    code = "model"
+    exit_code = ExitCode.CONFIGURATION
+
+
+class EngineError(JourneyflowError):
+    """The database refused a statement; the model and the rendered SQL are named."""
+
+    code = "engine"
+    exit_code = ExitCode.FAILED
