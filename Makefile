@@ -1,0 +1,85 @@
+# Every command a contributor needs. `make demo` and `make test` want only python3 (3.11 or newer, with venv), pip and make.
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+DEMO ?= build/demo
+ARGS ?=
+
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# What is in requirements*.txt is checked against its hashes; the project itself is then linked without its dependencies.
+ifdef UV
+make_venv = uv venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) $(1)
+install = uv pip install --quiet --python $(1)/bin/python --require-hashes -r $(2) && \
+	uv pip install --quiet --python $(1)/bin/python --no-deps --no-build-isolation -e .
+else
+make_venv = test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
+install = $(1)/bin/python -m pip install --quiet --require-hashes -r $(2) && \
+	$(1)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check golden docs bench requirements clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.installed ## Run the main job on the sample and show what it found
+	@rm -rf $(DEMO)
+	@$(BIN)/journeyflow demo --folder $(DEMO)
+
+test: $(VENV)/.installed-dev ## Run the tests; choose some with ARGS='-k dwell_times'
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev ## Check types
+	$(BIN)/mypy
+
+check: lint types test ## Everything that CI runs
+
+golden: $(VENV)/.installed-dev ## Rewrite tests/golden from the sample; read the diff before committing it
+	JOURNEYFLOW_WRITE_GOLDEN=1 $(BIN)/python -m pytest -n 0 tests/golden $(ARGS)
+
+docs: $(VENV)/.installed-dev ## Rewrite the generated pages of docs/reference
+	JOURNEYFLOW_WRITE_DOCS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -k fresh tests $(ARGS)
+
+bench: $(BENCH_VENV)/.installed ## Measure against the peers, in an environment of their own
+	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
+
+requirements: ## Pin the dependencies again (needs uv)
+	uv pip compile $(PIN) --extra build pyproject.toml -o requirements.txt
+	uv pip compile $(PIN) --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile $(PIN) --extra build --extra bench pyproject.toml -o requirements-bench.txt
+PIN = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header $(ARGS)
+
+clean: ## Remove what these commands made
+	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python-is-new-enough:
+	@$(PYTHON) -c 'import sys; sys.exit("journeyflow needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+.PHONY: python-is-new-enough
+
+$(VENV)/.installed: requirements.txt pyproject.toml | python-is-new-enough
+	@echo "Installing into $(VENV), once ..."
+	@$(call make_venv,$(VENV))
+	@$(call install,$(VENV),requirements.txt)
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt pyproject.toml | python-is-new-enough
+	@echo "Installing into $(VENV), once ..."
+	@$(call make_venv,$(VENV))
+	@$(call install,$(VENV),requirements-dev.txt)
+	@touch $@
+
+$(BENCH_VENV)/.installed: requirements-bench.txt pyproject.toml | python-is-new-enough
+	@echo "Installing into $(BENCH_VENV), once ..."
+	@$(call make_venv,$(BENCH_VENV))
+	@$(call install,$(BENCH_VENV),requirements-bench.txt)
+	@touch $@
