@@ -1,8 +1,8 @@
-"""What an engine must do: six methods; everything else is SQL or Python above it."""
+"""What an engine must do: a few methods; everything else is SQL or Python above it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -28,6 +28,9 @@ class Engine(Protocol):
 
     def execute(self, statement: str, params: Sequence[Any] | None = None) -> None:
         """Run a statement for its effect."""
+
+    def columns(self, name: str) -> Mapping[str, str]:
+        """Return the columns of `name` in order, with their types; empty when there is no such relation."""
 
     def drop(self, name: str) -> None:
         """Drop the table or view `name` if it is there."""

@@ -1,7 +1,9 @@
-"""DuckDB as an engine. The only importer of duckdb outside this folder is nobody."""
+"""DuckDB as an engine. Nothing outside this folder imports duckdb."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,22 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from journeyflow.engines.names import relation, text, word
 from journeyflow.errors import EngineError
 
 STORAGE_VERSION = "v1.0.0"
 """Storage version of published files: readable by every DuckDB client since 1.0."""
+
+_ABOUT_THE_STATEMENT = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.IOException)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+MEMORY_VARIABLE = "JOURNEYFLOW_MEMORY_LIMIT"
+"""Environment variable for what DuckDB may use before it spills, e.g. ``2GB``."""
+
+
+def default_memory_limit() -> str:
+    """Return the memory limit of the environment, 1 GB without."""
+    return os.environ.get(MEMORY_VARIABLE) or "1GB"
 
 
 class DuckDBEngine:
@@ -22,26 +36,34 @@ class DuckDBEngine:
     ----------
     path : Path or None
         Database file, created when missing; None is in memory.
-    memory_limit : str
-        What DuckDB may use before it spills, e.g. ``"1GB"``.
+    memory_limit : str or None
+        What DuckDB may use before it spills, e.g. ``"1GB"``; None reads the environment.
     threads : int or None
         Threads of DuckDB; None lets it choose.
     temp_folder : Path or None
         Where it spills.
     read_only : bool
         Open the file for reading only.
+    is_sealed : bool
+        Let it touch no other file and forbid changes of settings: for queries that a user types.
     """
 
     def __init__(
         self,
         path: Path | None = None,
         *,
-        memory_limit: str = "1GB",
+        memory_limit: str | None = None,
         threads: int | None = None,
         temp_folder: Path | None = None,
         read_only: bool = False,
+        is_sealed: bool = False,
     ) -> None:
-        settings: dict[str, Any] = {"memory_limit": memory_limit, "autoinstall_known_extensions": False}
+        settings: dict[str, Any] = {
+            "memory_limit": memory_limit or default_memory_limit(),
+            "autoinstall_known_extensions": False,
+            # Order inside a table means nothing here; every ordered read says ORDER BY.
+            "preserve_insertion_order": False,
+        }
         if threads:
             settings["threads"] = threads
         if temp_folder:
@@ -49,32 +71,54 @@ class DuckDBEngine:
         self.path = path
         try:
             self.connection = duckdb.connect(str(path) if path else ":memory:", read_only=read_only, config=settings)
+            if is_sealed:
+                self.connection.execute("set enable_external_access = false")
+                self.connection.execute("set lock_configuration = true")
         except duckdb.Error as error:
             raise EngineError(f"Cannot open the database {path}: {_first_line(error)}") from error
         self._schemas: set[str] = set()
+
+    def attach(self, path: Path, name: str, *, storage_version: str | None = None) -> None:
+        """Attach the database file `path` as `name`: read-only, or newly written in `storage_version`."""
+        option = f"storage_version {text(storage_version)}" if storage_version else "read_only"
+        self.execute(f"attach {text(str(path))} as {word(name)} ({option})")
+
+    def detach(self, name: str) -> None:
+        """Detach the database `name`, everything written to its file."""
+        self.execute(f"detach {word(name)}")
 
     def register(self, name: str, table: pa.Table) -> None:
         """Create or replace the table `name` with the rows of `table`."""
         self._make_schema(name)
         self.drop(name)
-        self._with_arrow(table, f"create table {name} as select * from _incoming", name)
+        self._with_arrow(table, f"create table {relation(name)} as select * from _incoming", name)
 
     def append(self, name: str, table: pa.Table) -> None:
         """Add the rows of `table` to the table `name`, created when it is not there."""
         self._make_schema(name)
-        self._with_arrow(table, f"create table if not exists {name} as select * from _incoming limit 0", name)
-        self._with_arrow(table, f"insert into {name} by name select * from _incoming", name)
+        create = f"create table if not exists {relation(name)} as select * from _incoming limit 0"
+        self._with_arrow(table, create, name)
+        self._with_arrow(table, f"insert into {relation(name)} by name select * from _incoming", name)
 
     def run(self, name: str, select: str, *, kind: str = "table") -> None:
-        """Create or replace the table (or `kind="view"`) `name` as the rows of `select`."""
+        """Create or replace the table (or `kind="view"`) `name` as the rows of `select`.
+
+        Raises
+        ------
+        EngineError
+            When the database refuses it; names the model.
+        """
         self._make_schema(name)
         self.drop(name)
-        self.execute(f"create {kind} {name} as {select}", model=name)
+        self.execute(f"create {kind} {relation(name)} as {select}", model=name)
 
     def rows(self, select: str, params: Sequence[Any] | None = None) -> pa.Table:
         """Return the rows of `select`, whole."""
         try:
-            return self.connection.sql(select, params=list(params) if params else None).to_arrow_table()
+            result = self.connection.sql(select, params=list(params) if params else None)
+            if result is None:
+                raise EngineError("Only a query that returns rows can be asked here, and the statement returns none.")
+            return result.to_arrow_table()
         except duckdb.Error as error:
             raise EngineError(f"A query failed: {_first_line(error)}") from error
 
@@ -96,11 +140,19 @@ class DuckDBEngine:
             where = f"The model {model}" if model else "A statement"
             raise EngineError(f"{where} failed: {_first_line(error)}") from error
 
+    def columns(self, name: str) -> dict[str, str]:
+        """Return the columns of `name` in order, with their types; empty when there is no such relation."""
+        try:
+            described = self.connection.sql(f"describe select * from {relation(name)}").fetchall()
+        except duckdb.CatalogException:
+            return {}
+        return {row[0]: row[1] for row in described}
+
     def drop(self, name: str) -> None:
         """Drop the table or view `name` if it is there."""
         for kind in ("view", "table"):
             try:
-                self.connection.execute(f"drop {kind} if exists {name}")
+                self.connection.execute(f"drop {kind} if exists {relation(name)}")
             except duckdb.CatalogException:
                 continue
 
@@ -115,9 +167,9 @@ class DuckDBEngine:
         self.close()
 
     def _make_schema(self, name: str) -> None:
-        schema = name.split(".")[0]
+        schema = name.rsplit(".", 1)[0]
         if schema not in self._schemas:
-            self.connection.execute(f"create schema if not exists {schema}")
+            self.connection.execute(f"create schema if not exists {relation(schema)}")
             self._schemas.add(schema)
 
     def _with_arrow(self, table: pa.Table, statement: str, name: str) -> None:
@@ -129,4 +181,7 @@ class DuckDBEngine:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0][:300]
+    line = str(error).split("\n", 1)[0][:300]
+    if isinstance(error, _ABOUT_THE_STATEMENT):
+        return line
+    return _QUOTED.sub("…", line)  # A failed cast quotes the value it met.

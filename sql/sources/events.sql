@@ -1,0 +1,69 @@
+-- The events that this run reads: later ones are stored and wait.
+-- Grain: one row per event_ix.
+with events as (
+    select
+        event_ix,
+        event_id,
+        source,
+        occurred_at,
+        received_at,
+        device_key,
+        user_key,
+        anonymous_id,
+        user_id,
+        session_id,
+        sequence,
+        event_name,
+        channel,
+        utm_source,
+        utm_medium,
+        utm_campaign,
+        utm_term,
+        utm_content,
+        referrer_host,
+        page_path,
+        target,
+        user_agent,
+        revenue_amount,
+        currency,
+        properties,
+        file_ix,
+        source_row,
+    from landed.events
+),
+
+settings as (
+    select high_water_at
+    from config.settings
+)
+
+select
+    event_ix,
+    event_id,
+    source,
+    occurred_at,
+    received_at,
+    device_key,
+    user_key,
+    anonymous_id,
+    user_id,
+    session_id,
+    sequence,
+    event_name,
+    channel,
+    utm_source,
+    utm_medium,
+    utm_campaign,
+    utm_term,
+    utm_content,
+    referrer_host,
+    page_path,
+    target,
+    user_agent,
+    revenue_amount,
+    currency,
+    properties,
+    file_ix,
+    source_row,
+from events
+where occurred_at <= (select high_water_at from settings)

@@ -1,0 +1,79 @@
+"""One node of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from journeyflow.models.paperwork import Column, Paperwork
+
+LAYERS = (
+    "landed",
+    "ledger",
+    "config",
+    "sources",
+    "staging",
+    "journeys",
+    "kernel",
+    "statistics",
+    "marts",
+    "insights",
+)
+PUBLISHED_LAYERS = ("marts", "insights")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A SELECT of `sql/` or a relation that Python fills.
+
+    Attributes
+    ----------
+    name : str
+        ``layer.name``.
+    path : Path
+        The `.sql` file, or the `.yml` where Python fills the relation.
+    sql : str or None
+        The text of the SELECT.
+    inputs : tuple of str
+        Models it reads, in the order of the text.
+    paperwork : Paperwork
+        Its side file.
+    columns : mapping of str to Column
+        Every column in the table's order, inherited descriptions filled in.
+    is_own : bool
+        It comes from the user's project folder.
+    """
+
+    name: str
+    path: Path
+    sql: str | None
+    inputs: tuple[str, ...]
+    paperwork: Paperwork
+    columns: Mapping[str, Column]
+    is_own: bool = False
+
+    @property
+    def layer(self) -> str:
+        """The folder it lies in."""
+        return self.name.split(".")[0]
+
+    @property
+    def table(self) -> str:
+        """Its name without the layer."""
+        return self.name.split(".")[1]
+
+    @property
+    def is_private(self) -> bool:
+        """It starts with `_`: only its own folder may read it."""
+        return self.table.startswith("_")
+
+    @property
+    def is_published(self) -> bool:
+        """Users read it."""
+        return self.layer in PUBLISHED_LAYERS and not self.is_private
+
+    @property
+    def grain(self) -> tuple[str, ...] | None:
+        """Its key columns; empty for a table of one row, None where rows have no key."""
+        return self.paperwork.grain

@@ -1,0 +1,102 @@
+"""The typed `.yml` beside a model: grain, columns, checks, cases. Its format is in `docs/architecture.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from journeyflow.errors import ModelError
+
+Scalar = str | int | float | bool
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(_Strict):
+    """What a column says: its SQL type, its unit and its meaning in one sentence."""
+
+    type: str
+    unit: str | None = None
+    meaning: str = Field(min_length=3)
+
+
+class Check(_Strict):
+    """One check of a built table; exactly one of the fields is given."""
+
+    not_null: tuple[str, ...] | None = None
+    unique: tuple[str, ...] | None = None
+    accepted: dict[str, tuple[Scalar, ...]] | None = None
+    range: dict[str, tuple[float | None, float | None]] | None = None
+    no_rows: str | None = None
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a check is exactly one of not_null, unique, accepted, range, no_rows")
+        return self
+
+
+class Case(_Strict):
+    """A tiny given/expect example of the model, as text tables."""
+
+    name: str
+    given: dict[str, str] = {}
+    expect: str
+
+
+def _none_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+class Paperwork(_Strict):
+    """The whole side file of one model."""
+
+    description: str = Field(min_length=10)
+    grain: tuple[str, ...] | None = None
+    columns: Annotated[dict[str, Column | None], BeforeValidator(_none_is_empty)]
+    kind: Literal["table", "view"] = "table"
+    filled_by: str | None = None
+    inputs: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    cases: tuple[Case, ...] = ()
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _names_are_columns(self) -> Self:
+        named = set(self.grain or ())
+        for check in self.checks:
+            named |= {*(check.not_null or ()), *(check.unique or ()), *(check.accepted or ()), *(check.range or ())}
+        if unknown := sorted(named - set(self.columns)):
+            raise ValueError(f"grain or checks name {', '.join(unknown)}, which is not among the columns")
+        return self
+
+
+def read(path: Path) -> Paperwork:
+    """Return the side file at `path`, validated.
+
+    Raises
+    ------
+    ModelError
+        When the file is no YAML, repeats a key, or breaks the format; names the file and every wrong key.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ModelError(f"{_short(path)}{line} is not readable YAML: {getattr(error, 'problem', None) or error}.") from error
+    try:
+        return Paperwork.model_validate(content if content is not None else {})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors())
+        raise ModelError(f"{_short(path)} breaks the format of docs/architecture.md: {faults}.") from error
+
+
+def _short(path: Path) -> str:
+    return "/".join(path.parts[-3:])

@@ -1,0 +1,90 @@
+"""What a SELECT says about itself: the tables it reads, its columns, and where each column was born."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlglot import exp, parse
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.optimizer.scope import Scope, build_scope, traverse_scope
+
+from journeyflow.errors import ModelError
+
+
+def parsed(sql: str, path: Path) -> exp.Query:
+    """Return the tree of the one SELECT in `sql`.
+
+    Raises
+    ------
+    ModelError
+        When it does not parse or is not exactly one SELECT.
+    """
+    where = "/".join(path.parts[-3:])
+    try:
+        trees = [tree for tree in parse(sql, read="duckdb") if tree is not None]
+    except (ParseError, TokenError) as error:
+        detail = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
+        line = f":{detail['line']}" if detail.get("line") else ""
+        raise ModelError(f"{where}{line} does not parse: {detail.get('description') or 'unfinished text'}.") from error
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        raise ModelError(f"{where} must hold exactly one SELECT and nothing else.")
+    return trees[0]
+
+
+def tables_read(tree: exp.Query, path: Path) -> tuple[str, ...]:
+    """Return `layer.name` of every table the query reads, in the order of the text; CTE names are not tables.
+
+    Raises
+    ------
+    ModelError
+        When a table is named without its layer.
+    """
+    found: dict[str, None] = {}
+    for scope in traverse_scope(tree):
+        for source in scope.sources.values():
+            if isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier):
+                if not source.db:
+                    where = "/".join(path.parts[-3:])
+                    raise ModelError(f"{where} reads `{source.name}` without a layer; write `layer.{source.name}`.")
+                found[f"{source.db}.{source.name}"] = None
+    return tuple(found)
+
+
+def output_columns(tree: exp.Query) -> tuple[str, ...]:
+    """Return the names of the query's columns, in order."""
+    return tuple(tree.named_selects)
+
+
+def origin(tree: exp.Query, column: str) -> tuple[str, str] | None:
+    """Return (`layer.name`, column) of the upstream column that `column` passes on unchanged, or None when it is born here.
+
+    Parameters
+    ----------
+    tree : exp.Query
+        A parsed SELECT.
+    column : str
+        One of its output columns.
+    """
+    scope = build_scope(tree)
+    return _origin(scope, column) if scope else None
+
+
+def _origin(scope: Scope, column: str) -> tuple[str, str] | None:
+    if scope.union_scopes:
+        origins = {_origin(branch, column) for branch in scope.union_scopes}
+        return origins.pop() if len(origins) == 1 else None
+    select = scope.expression
+    if not isinstance(select, exp.Select):
+        return None
+    chosen = next((item for item in select.selects if item.alias_or_name == column), None)
+    plain = chosen.unalias() if chosen is not None else None
+    if not isinstance(plain, exp.Column) or plain.name != column:
+        return None
+    names = [plain.table] if plain.table else list(scope.selected_sources)
+    for name in names:
+        source = scope.sources.get(name)
+        if isinstance(source, exp.Table) and (plain.table or len(names) == 1):
+            return f"{source.db}.{source.name}", column
+        if isinstance(source, Scope) and column in source.expression.named_selects:
+            return _origin(source, column)
+    return None
