@@ -1,0 +1,129 @@
+"""Sections about what people expect and feel: `promises`, `surveys`, `friction`, `map`; and `privacy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import Self
+
+from journeyflow.config.conditions import ConditionField
+from journeyflow.config.durations import PositiveDuration
+from journeyflow.config.section import FilePath, Name, Section, Text
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+
+
+class Target(Section):
+    """What a measure should be."""
+
+    at_least: Number | None = None
+    at_most: Number | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise PydanticCustomError("target", "needs exactly one bound", {"allowed": "one of at_least, at_most"})
+        return self
+
+
+class Promise(Section):
+    """Event `to` within a time of event `from`, matched by a key; or a survey's measure against a target."""
+
+    name: Name
+    stage: Name
+    from_: ConditionField | None = Field(default=None, alias="from")
+    to: ConditionField | None = None
+    within: PositiveDuration | None = None
+    match: Text | None = None
+    measure: Name | None = None
+    target: Target | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Tell whether a survey judges the promise, not a second event."""
+        return self.measure is not None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        timed = [self.from_ is not None, self.to is not None, self.within is not None]
+        measured = [self.measure is not None, self.target is not None]
+        is_timed = all(timed) and not any(measured)
+        is_measured = all(measured) and not any(timed) and self.match is None
+        if not (is_timed or is_measured):
+            allowed = "from, to, within and perhaps match; or measure and target"
+            raise PydanticCustomError("promise", "is neither timed nor measured", {"allowed": allowed})
+        return self
+
+
+def _score(raw: str) -> str:
+    if raw.startswith("properties.") and raw != "properties.":
+        return raw
+    raise PydanticCustomError("survey_field", "is not a property", {"allowed": "properties.<key>"})
+
+
+SurveyField = Annotated[Text, AfterValidator(_score)]
+
+
+class Survey(Section):
+    """Answers that people gave: which event, which property holds the score, on which scale."""
+
+    event: Text
+    score: SurveyField | None = None
+    text: SurveyField | None = None
+    scale: tuple[Number, Number] | None = None
+    kind: Literal["score", "nps", "ces"] = "score"
+
+    @model_validator(mode="after")
+    def _score_has_scale(self) -> Self:
+        if self.score is None and self.text is None:
+            raise PydanticCustomError(
+                "survey", "has neither a score nor a text", {"allowed": "score and scale, text, or both"}
+            )
+        if (self.score is None) != (self.scale is None):
+            raise PydanticCustomError("survey", "needs score and scale together", {"allowed": "score and scale"})
+        if self.scale and self.scale[0] >= self.scale[1]:
+            raise PydanticCustomError("survey", "has a scale that does not rise", {"allowed": "scale: [least, most]"})
+        return self
+
+
+class Friction(Section):
+    """An event that is pain in itself."""
+
+    name: Name
+    when: ConditionField
+
+
+class Desired(Section):
+    """What a stage should measure."""
+
+    reach_rate: Share | None = None
+    p50_time: PositiveDuration | None = None
+    sentiment: Annotated[float, Field(strict=True, ge=-1, le=1)] | None = None
+
+
+class PersonaMap(Section):
+    """What people know of a persona, by stage."""
+
+    goals: dict[Name, Text] = {}
+    needs: dict[Name, Text] = {}
+    quotes: dict[Name, Text] = {}
+    desired: dict[Name, Desired] = {}
+
+
+class MapSection(Section):
+    """What people supply to the map; shown as such, beside what is measured."""
+
+    owners: dict[Name, Text] = {}
+    personas: dict[Name, PersonaMap] = {}
+
+
+class Privacy(Section):
+    """How personal data is kept."""
+
+    person_id: Literal["pseudonymous", "clear"] = "pseudonymous"
+    key_file: FilePath = Field(default=Path("state/pseudonym.key"), validate_default=True)
+    keep_query_params: tuple[Text, ...] = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")

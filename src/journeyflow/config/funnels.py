@@ -1,0 +1,108 @@
+"""Section `funnels`."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic_core import PydanticCustomError
+
+from journeyflow.config.conditions import ALWAYS, ConditionField, Leaf
+from journeyflow.config.durations import Duration, PositiveDuration
+from journeyflow.config.section import Name, Section, Text
+
+
+class Step(Section):
+    """A step; `within` bounds the time since the step before."""
+
+    name: Name
+    when: ConditionField = ALWAYS
+    within: PositiveDuration | None = None
+
+
+class Exclusion(Section):
+    """Events between two steps that close an attempt (`drop`) or void it (`person`)."""
+
+    between: tuple[Name, Name]
+    when: ConditionField
+    then: Literal["drop", "person"] = "drop"
+
+
+def _date(raw: object) -> object:
+    if isinstance(raw, date):
+        return raw
+    try:
+        return date.fromisoformat(raw)
+    except (TypeError, ValueError):
+        raise PydanticCustomError("date", "is not a date", {"allowed": "a day such as 2026-01-31"}) from None
+
+
+Day = Annotated[date, BeforeValidator(_date)]
+
+
+class Entered(Section):
+    """The days, both included, in the project's zone, on which an attempt may begin."""
+
+    from_: Day | None = Field(default=None, alias="from")
+    to: Day | None = None
+
+
+def _unit(raw: object) -> object:
+    if isinstance(raw, str | Unit):
+        return raw if isinstance(raw, Unit) else {"kind": raw}
+    return {"kind": "property", **raw} if isinstance(raw, dict) else raw
+
+
+class Unit(Section):
+    """What a funnel counts."""
+
+    kind: Literal["person", "session", "property"] = "person"
+    property: Text | None = None
+
+    def __str__(self) -> str:
+        """Return ``person``, ``session`` or the property's key, as the column `unit` says it."""
+        return self.property or self.kind
+
+
+class Funnel(Section):
+    """A configured funnel; the meaning of every setting is in the reference page on semantics."""
+
+    steps: Annotated[tuple[Step, ...], Field(min_length=2, max_length=20)]
+    model: Name | None = None
+    order: Literal["ordered", "strict", "any_order"] = "ordered"
+    window: PositiveDuration = timedelta(days=14)
+    ties: Literal["same_instant", "strictly_later"] = "same_instant"
+    grace: Duration = timedelta(0)
+    unit: Annotated[Unit, BeforeValidator(_unit)] = Unit()
+    count: Literal["best", "attempts"] = "best"
+    goal: Name | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+    entered: Entered = Entered()
+    _is_default: bool = PrivateAttr(default=False)
+
+    @property
+    def is_default(self) -> bool:
+        """Tell whether nobody configured the funnel: a run leaves it out where none of its events exist."""
+        return self._is_default
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """Names of the steps in order."""
+        return tuple(step.name for step in self.steps)
+
+
+def _event_step(name: str, event: str) -> Step:
+    return Step(name=name, when=Leaf("event", "in", (event,)))
+
+
+DEFAULT_FUNNEL = "cart_abandonment"
+
+
+def default_funnels() -> dict[str, Funnel]:
+    """Return the funnel there is when none is configured: where carts are abandoned."""
+    events = ("add_to_cart", "checkout_started", "purchase")
+    steps = tuple(_event_step(event, event) for event in events)
+    funnel = Funnel(steps=steps, goal="order")
+    funnel._is_default = True
+    return {DEFAULT_FUNNEL: funnel}

@@ -1,0 +1,177 @@
+"""Section `models`: stages, their rules, and the models they make once `builtin` and `extends` are resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StrictInt, model_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import Self
+
+from journeyflow.config.conditions import ConditionField
+from journeyflow.config.durations import PositiveDuration
+from journeyflow.config.section import Name, Section, Text
+from journeyflow.config.strict_yaml import read_yaml
+
+BUILTIN_MODELS = ("four_stage", "value_journey")
+Ordinal = Annotated[StrictInt, Field(ge=1)]
+
+
+class After(Section):
+    """History: an earlier event of the person, at most `within` ago."""
+
+    event: Text
+    within: PositiveDuration
+
+
+class Nth(Section):
+    """History: which of the person's events that satisfy the rule's `when` this one is."""
+
+    at_least: Ordinal | None = None
+    is_: Ordinal | None = Field(default=None, alias="is")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.is_ is None):
+            raise PydanticCustomError("nth", "needs exactly one bound", {"allowed": "one of at_least, is"})
+        return self
+
+
+class Rule(Section):
+    """A rule that puts events into a stage."""
+
+    id: Name
+    when: ConditionField
+    after: After | None = None
+    nth: Nth | None = None
+
+    @property
+    def has_history(self) -> bool:
+        """Tell whether the rule must be judged event by event."""
+        return self.after is not None or self.nth is not None
+
+
+class Stage(Section):
+    """A stage of a model."""
+
+    name: Name
+    owner: Text | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+def _builtin(raw: object) -> object:
+    return {"builtin": True} if raw == "builtin" else raw
+
+
+class ModelSection(Section):
+    """A model as it is written: built in, or one's own stages, perhaps in front of those of another."""
+
+    builtin: bool = False
+    extends: Name | None = None
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=50)] | None = None
+
+    @model_validator(mode="after")
+    def _stages_or_builtin(self) -> Self:
+        if not self.builtin and self.stages is None:
+            raise PydanticCustomError("model", "has no stages", {"allowed": "builtin, or a mapping with stages"})
+        return self
+
+
+ModelField = Annotated[ModelSection, BeforeValidator(_builtin)]
+
+
+@dataclass(frozen=True)
+class PlacedRule:
+    """A rule in its place: `rule_index` is the order of matching, from 1."""
+
+    rule_id: str
+    rule_index: int
+    stage: str
+    stage_index: int
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class JourneyModel:
+    """A model with everything it inherits.
+
+    Parameters
+    ----------
+    model : str
+    model_index : int
+        From 1, in the order of the configuration.
+    stages : tuple of Stage
+        In the order of the journey; `stage_index` is the position from 1. Their rules are in `rules`.
+    rules : tuple of PlacedRule
+        In the order of matching; the first that matches wins.
+    """
+
+    model: str
+    model_index: int
+    stages: tuple[Stage, ...]
+    rules: tuple[PlacedRule, ...]
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Names of the stages in the order of the journey."""
+        return tuple(stage.name for stage in self.stages)
+
+
+@cache
+def builtin_stages(name: str) -> tuple[Stage, ...]:
+    """Return the stages of the built-in model `name`."""
+    data = (files("journeyflow.config") / "builtin" / f"{name}.yml").read_bytes()
+    return ModelSection.model_validate(read_yaml(data).content).stages or ()
+
+
+def resolve_models(sections: Mapping[str, ModelSection]) -> tuple[JourneyModel, ...]:
+    """Resolve `builtin` and `extends` of every model; unknown and circular references are left out (the rules tell of them).
+
+    Returns
+    -------
+    tuple of JourneyModel
+        In the order of the configuration.
+    """
+    return tuple(_resolved(name, index, sections) for index, name in enumerate(sections, start=1))
+
+
+def lineage(name: str, sections: Mapping[str, ModelSection]) -> list[tuple[Stage, ...]]:
+    """Return the layers of stages of a model, its own first, then what it extends."""
+    layers: list[tuple[Stage, ...]] = []
+    seen: set[str] = set()
+    current: str | None = name
+    while current is not None and current not in seen:
+        seen.add(current)
+        section = sections.get(current)
+        if section is None or section.builtin:
+            return [*layers, builtin_stages(current)] if current in BUILTIN_MODELS else layers
+        layers.append(section.stages or ())
+        current = section.extends
+    return layers
+
+
+def _resolved(name: str, index: int, sections: Mapping[str, ModelSection]) -> JourneyModel:
+    layers = lineage(name, sections)
+    stages: dict[str, Stage] = {}
+    for layer in reversed(layers):
+        for stage in layer:
+            inherited = stages.get(stage.name)
+            owner = stage.owner or (inherited.owner if inherited else None)
+            stages[stage.name] = Stage(name=stage.name, owner=owner)
+    names = list(stages)
+    found = [placed for layer in layers for placed in _in_order(layer)]
+    rules = tuple(
+        PlacedRule(rule.id, rule_index, stage, names.index(stage) + 1, rule)
+        for rule_index, (stage, rule) in enumerate(found, start=1)
+    )
+    return JourneyModel(name, index, tuple(stages.values()), rules)
+
+
+def _in_order(layer: tuple[Stage, ...]) -> list[tuple[str, Rule]]:
+    """Order the rules of one layer: a rule with history narrows one without, so those come first."""
+    listed = [(stage.name, rule) for stage in layer for rule in stage.rules]
+    return sorted(listed, key=lambda placed: not placed[1].has_history)

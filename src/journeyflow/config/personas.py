@@ -1,0 +1,31 @@
+"""Section `personas`: ordered rules, the first match wins."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from journeyflow.config.conditions import PERSONA_FIELDS, ConditionField, leaves
+from journeyflow.config.section import Name, Section, Text
+
+RESERVED_PERSONAS = ("all", "unassigned")
+UNASSIGNED = "unassigned"
+
+
+class Persona(Section):
+    """A persona: whose journeys it holds, judged at the journey's entry or as of now."""
+
+    name: Name
+    description: Text | None = None
+    as_of: Literal["entry", "now"] = "entry"
+    when: ConditionField
+
+    @property
+    def is_outcome_based(self) -> bool:
+        """Tell whether the rule reads what the person did later: counts, sessions, absence."""
+        return any(leaf.field.startswith("count.") or leaf.field in PERSONA_FIELDS for leaf in leaves(self.when))
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Names of the traits that the rule reads."""
+        found = (leaf.field.removeprefix("trait.") for leaf in leaves(self.when) if leaf.field.startswith("trait."))
+        return tuple(dict.fromkeys(found))

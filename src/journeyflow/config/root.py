@@ -1,0 +1,135 @@
+"""The whole configuration as one frozen value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, PrivateAttr, StrictInt
+
+from journeyflow.config.durations import Duration
+from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
+from journeyflow.config.funnels import Funnel, default_funnels
+from journeyflow.config.inputs import People, Source, Spend
+from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
+from journeyflow.config.personas import Persona
+from journeyflow.config.section import FilePath, Name, Section, Text
+from journeyflow.config.traffic import ExcludeTraffic, Journeys, Sessions, Touchpoint
+from journeyflow.config.value import Currency, Goal, default_goals
+
+FILE_NAME = "journeyflow.yml"
+NOT_FIGURES = {"project", "state", "publish", "spend", "map"}
+"""Keys that change no published figure of a run, and so not the hash."""
+
+
+class Config(Section):
+    """A configuration; its attributes are the keys of `journeyflow.yml`, with durations as `timedelta` and absolute paths.
+
+    Notes
+    -----
+    Build one with `load_config` or `Config.from_mapping`: they check the rules across sections too.
+    """
+
+    project: Name = "journeyflow"
+    timezone: Text = "UTC"
+    state: FilePath = Field(default=Path("state"), validate_default=True)
+    publish: FilePath = Field(default=Path("published"), validate_default=True)
+    sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    people: tuple[People, ...] = ()
+    clock_skew: Duration = timedelta(hours=1)
+    sessions: Sessions = Sessions()
+    journeys: Journeys = Journeys()
+    touchpoints: tuple[Touchpoint, ...] = ()
+    exclude_traffic: ExcludeTraffic = ExcludeTraffic()
+    models: dict[Name, ModelField] = Field(
+        default={"four_stage": ModelSection(builtin=True)},
+        min_length=1,
+        json_schema_extra={"default": {"four_stage": "builtin"}},
+    )
+    personas: tuple[Persona, ...] = ()
+    funnels: dict[Name, Funnel] = Field(default_factory=default_funnels)
+    goals: dict[Name, Goal] = Field(default_factory=default_goals)
+    currency: Currency = Currency()
+    min_count: Annotated[StrictInt, Field(ge=1)] = 30
+    promises: tuple[Promise, ...] = ()
+    surveys: dict[Name, Survey] = {}
+    friction: tuple[Friction, ...] = ()
+    spend: Spend | None = None
+    map: MapSection = MapSection()
+    privacy: Privacy = Field(default={}, validate_default=True)
+    _folder: Path = PrivateAttr(default=Path())
+    _path: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths start from."""
+        return self._folder
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the configuration was read from; None for a mapping."""
+        return self._path
+
+    def placed(self, folder: Path, path: Path | None) -> Config:
+        """Return the configuration as one that was read from `path` in `folder`."""
+        copy = self.model_copy()
+        copy._folder, copy._path = folder, path
+        return copy
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], *, folder: Path = Path()) -> Config:
+        """Build a configuration from the YAML's content as a mapping.
+
+        Parameters
+        ----------
+        mapping : mapping
+            The keys of `journeyflow.yml`.
+        folder : Path
+            Where relative paths start.
+
+        Raises
+        ------
+        InvalidConfigError
+            Listing every error.
+        """
+        from journeyflow.config.load import config_of_mapping
+
+        return config_of_mapping(mapping, folder)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of everything in the configuration that changes a published figure, the built-in models included."""
+        content = self.model_dump(mode="json", by_alias=True, exclude=NOT_FIGURES, context={"folder": self.folder})
+        content["privacy"] = {"person_id": self.privacy.person_id}
+        content["models"] = [
+            [
+                model.model,
+                [stage.name for stage in model.stages],
+                [rule.rule.model_dump(mode="json") | {"stage": rule.stage} for rule in model.rules],
+            ]
+            for model in self.journey_models
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def journey_models(self) -> tuple[JourneyModel, ...]:
+        """The models with all that they inherit, in the order of the configuration."""
+        return resolve_models(self.models)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of reporting days."""
+        return ZoneInfo(self.timezone)
+
+    def journey_model(self, name: str) -> JourneyModel:
+        """Return the model `name`; KeyError when there is none."""
+        for model in self.journey_models:
+            if model.model == name:
+                return model
+        raise KeyError(name)
