@@ -1,0 +1,48 @@
+-- What the kernel reads: every event that counts, whole components together, in the one total order of events.
+-- Grain: event_ix.
+with events as (
+    select
+        event_ix, event_id, source_ix, occurred_at, sequence, device_key, user_key, session_key,
+        event_name, channel, touchpoint, truths, is_bot, is_internal, is_offline
+    from staging.events
+),
+
+identities as (
+    select device_key, person_key, component_key, is_shared
+    from journeys.identities
+),
+
+users as (
+    select user_key, person_key, component_key
+    from journeys.users
+),
+
+kinds as (
+    select kind_ix, event_name, channel, touchpoint, truths
+    from journeys.event_kinds
+)
+
+select
+    events.event_ix,
+    coalesce(identities.component_key, users.component_key) as component_key,
+    events.device_key,
+    -- A named event is its user's, on any device; on a shared device `identities` gives the anonymous person of the device.
+    coalesce(users.person_key, identities.person_key) as person_key,
+    coalesce(identities.is_shared, false) and users.person_key is null as is_undecided,
+    users.person_key as user_key,
+    events.session_key,
+    events.source_ix,
+    events.sequence,
+    date_diff('microsecond', timestamp '1970-01-01 00:00:00', events.occurred_at) as occurred_us,
+    kinds.kind_ix,
+    events.is_offline
+from events
+inner join kinds
+    on kinds.event_name = events.event_name
+    and kinds.channel = events.channel
+    and kinds.touchpoint = events.touchpoint
+    and kinds.truths = events.truths
+left join identities on identities.device_key = events.device_key
+left join users on users.user_key = events.user_key
+where not events.is_bot and not events.is_internal
+order by component_key, occurred_us, events.sequence nulls last, events.event_id
