@@ -1,0 +1,126 @@
+"""Rows of a table, written for a person, a spreadsheet or a program."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from journeyflow.cli.options import Format
+from journeyflow.cli.text import cell, escaped
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+
+WIDE = 100_000
+"""Width, in columns, of what is not a terminal: nothing is cut there."""
+_FORMULA_START = r"^[=+\-@\t\r\n]"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that knows whether a person reads it."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE)
+
+
+def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: int | None) -> None:
+    """Write the rows of `frame` to the file `output` or to the terminal.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Any rows.
+    form : Format
+        How to write them. In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe.
+    output : Path or None
+        File to write; None is the terminal.
+    limit : int or None
+        Most rows of `Format.TABLE` on the terminal; None is all.
+
+    Raises
+    ------
+    typer.BadParameter
+        Parquet was asked for on a terminal.
+    """
+    if form is Format.TABLE and output is None:
+        return print_frame(frame, limit)
+    if form is Format.PARQUET and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is not for a terminal: add --output rows.parquet")
+    written = _as_bytes(frame, form)
+    if output:
+        output.write_bytes(written)
+    else:
+        sys.stdout.buffer.write(written)
+        sys.stdout.flush()
+    return None
+
+
+def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
+    buffer = io.BytesIO()
+    if form is Format.PARQUET:
+        frame.write_parquet(buffer)
+    elif form is Format.JSON:
+        frame.write_json(buffer)
+        buffer.write(b"\n")
+    elif form is Format.CSV:
+        defused(frame).write_csv(buffer)
+    else:
+        from rich.console import Console
+
+        text = io.StringIO()
+        Console(file=text, width=WIDE).print(_table(frame))
+        buffer.write(text.getvalue().encode())
+    return buffer.getvalue()
+
+
+def defused(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return `frame` with an apostrophe before every text that a spreadsheet would run as a formula."""
+    import polars as pl
+    from polars import selectors
+
+    texts = selectors.string()
+    is_formula = texts.str.contains(_FORMULA_START)
+    return frame.with_columns(pl.when(is_formula).then(pl.lit("'") + texts).otherwise(texts).name.keep())
+
+
+def print_frame(frame: pl.DataFrame, limit: int | None = None) -> None:
+    """Print rows as a table, or each as a list of its columns where the terminal is too narrow."""
+    out = console()
+    shown = frame if limit is None else frame.head(limit)
+    table = _table(shown)
+    if out.measure(table, options=out.options.update(width=WIDE)).minimum > out.width:
+        _print_records(shown, out)
+    else:
+        out.print(table)
+    if shown.height < frame.height:
+        out.print(f"{shown.height:,} of {frame.height:,} rows; all with --limit 0 or --format csv", style="dim")
+
+
+def _table(frame: pl.DataFrame) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name, kind in frame.schema.items():
+        table.add_column(Text(escaped(name)), justify="right" if kind.is_numeric() else "left", no_wrap=True)
+    for row in frame.iter_rows():
+        table.add_row(*(Text(cell(value)) for value in row))
+    return table
+
+
+def _print_records(frame: pl.DataFrame, out: Console) -> None:
+    from rich.text import Text
+
+    width = max(map(len, frame.columns), default=0)
+    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+        out.print(Text(f"── row {number} ", style="dim"))
+        for name, value in row.items():
+            out.print(Text(f"{escaped(name):<{width}}  {cell(value)}"), soft_wrap=True)

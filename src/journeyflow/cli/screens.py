@@ -1,0 +1,174 @@
+"""What `journeyflow funnel` and `journeyflow drop-offs` show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from journeyflow.cli.text import count, duration, escaped, percent
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+BAR_WIDTH = 30
+OUTCOMES = (("converted_count", "█", "#", "green"), ("pending_count", "▒", "~", "yellow"), ("drop_off_count", "░", ".", "red"))
+"""Column, sign, sign in plain ASCII, colour: who went on, who still may, who left."""
+
+
+def print_funnel(steps: pl.DataFrame, out: Console) -> None:
+    """Print one funnel of one persona and period.
+
+    Parameters
+    ----------
+    steps : polars.DataFrame
+        Rows of `funnel_steps`: one per step, in order.
+    out : rich.console.Console
+        Where to print.
+    """
+    from rich.text import Text
+
+    rows = steps.to_dicts()
+    first, last = rows[0], rows[-1]
+    out.print(Text(_headline(first, last)), style="bold")
+    out.print(_funnel_table(rows, is_ascii=_is_ascii(out)))
+    out.print(_legend(_is_ascii(out)))
+    for note in _notes(rows):
+        out.print(Text(note), style="dim")
+
+
+def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
+    who = "everybody" if first["persona"] == "all" else f"persona {escaped(first['persona'])}"
+    when = "" if first["period"] == "all" else f", entered in {escaped(first['period'])}"
+    reached = f"{count(last['person_count'])} of {count(first['person_count'])} {escaped(first['unit'])}s"
+    return f"{escaped(first['funnel'])} ({who}{when}): {reached} reached {escaped(last['step'])}"
+
+
+def _funnel_table(rows: list[dict[str, Any]], *, is_ascii: bool) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("step", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for title in ("reached", "went on", "pending", "dropped", "drop-off rate", "95 % interval", "median time to next"):
+        table.add_column(title, justify="right")
+    entered = rows[0]["person_count"] or 1
+    for row in rows:
+        table.add_row(
+            Text(f"{row['step_index']} {escaped(row['step'])}"),
+            _bar(row, entered, is_ascii=is_ascii),
+            count(row["person_count"]),
+            "" if row["drop_off_count"] is None else count(row["converted_count"]),
+            "" if row["pending_count"] is None else count(row["pending_count"]),
+            "" if row["drop_off_count"] is None else count(row["drop_off_count"]),
+            *_rates(row),
+        )
+    return table
+
+
+def _rates(row: dict[str, Any]) -> tuple[str, str, str]:
+    if row["drop_off_rate"] is None:
+        return ("", "", "") if row["drop_off_count"] is None else ("–", "–", duration(row["p50_seconds_to_next"]))
+    mark = " *" if row["is_small"] else ""
+    interval = f"{row['drop_off_rate_low'] * 100:.1f} – {row['drop_off_rate_high'] * 100:.1f} %"
+    return percent(row["drop_off_rate"]) + mark, interval, duration(row["p50_seconds_to_next"])
+
+
+def _bar(row: dict[str, Any], entered: int, *, is_ascii: bool) -> Text:
+    """Return a bar as long as the step's share of those who entered, divided by what became of them."""
+    from rich.text import Text
+
+    bar = Text()
+    cells = done = 0
+    for column, sign, plain, colour in OUTCOMES:
+        done += row[column] or 0
+        upto = round(done / entered * BAR_WIDTH)
+        bar.append((plain if is_ascii else sign) * (upto - cells), style=colour)
+        cells = upto
+    return bar
+
+
+def _legend(is_ascii: bool) -> Text:
+    from rich.text import Text
+
+    legend = Text()
+    for (_, sign, plain, colour), meaning in zip(OUTCOMES, ("went on", "pending: still may", "dropped"), strict=True):
+        legend.append(plain if is_ascii else sign, style=colour)
+        legend.append(f" {meaning}   ")
+    return legend
+
+
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    notes = ["Counts are of everybody; rates and times are of those whose window is over."]
+    if any(row["is_small"] for row in rows):
+        notes.append("* fewer people than min_count: read with care.")
+    if any(row["is_outcome_based"] for row in rows):
+        notes.append("This persona is defined by an outcome: it is not a cause of its own conversion.")
+    return notes
+
+
+def _is_ascii(out: Console) -> bool:
+    return not out.encoding.lower().startswith("utf")
+
+
+def print_drop_offs(step: str, touchpoints: pl.DataFrame, next_actions: pl.DataFrame, out: Console) -> None:
+    """Print where people of one step left from and what they did next.
+
+    Parameters
+    ----------
+    step : str
+        Name of the step left from.
+    touchpoints : polars.DataFrame
+        Rows of `drop_offs` of that step, most frequent first.
+    next_actions : polars.DataFrame
+        Rows of `drop_off_next` of that step, most frequent first.
+    out : rich.console.Console
+        Where to print.
+    """
+    from rich.columns import Columns
+    from rich.text import Text
+
+    lost = count(int(next_actions["drop_off_count"].sum() if next_actions.height else 0))
+    out.print(Text(f"\nLeft at {escaped(step)}: {lost}"), style="bold")
+    out.print(Columns([_touchpoint_table(touchpoints), _next_table(next_actions)], padding=(0, 4)))
+
+
+def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:
+    table = _plain_table("last touchpoint", "people", "share", "of those who went on", "lift")
+    for row in touchpoints.to_dicts():
+        lift = "–" if row["lift"] is None else f"{row['lift']:.2f}"
+        table.add_row(
+            _text(row["last_touchpoint"]),
+            count(row["drop_off_count"]),
+            percent(row["share_rate"]),
+            percent(row["expected_rate"]),
+            lift,
+        )
+    return table
+
+
+def _next_table(next_actions: pl.DataFrame) -> Table:
+    table = _plain_table("what they did next", "people", "share")
+    for row in next_actions.to_dicts():
+        table.add_row(_text(row["next_action"]), count(row["drop_off_count"]), percent(row["share_rate"]))
+    return table
+
+
+def _plain_table(first: str, *others: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(first, no_wrap=True)
+    for title in others:
+        table.add_column(title, justify="right")
+    return table
+
+
+def _text(value: str) -> Text:
+    from rich.text import Text
+
+    return Text(escaped(value))

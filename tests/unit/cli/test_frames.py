@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from journeyflow.cli import frames
+from journeyflow.cli.frames import defused, write_frame
+from journeyflow.cli.options import Format
+
+ROWS = pl.DataFrame(
+    {
+        "name": ["=cmd()", "+1", "-1", "@a", "\tx", "plain", None],
+        "amount": [-1.0, 2.0, 3.0, 4.0, 5.0, 6.0, None],
+        "at": [datetime(2026, 1, 1)] * 7,
+    }
+)
+
+
+def test_formulas_are_defused_and_numbers_are_not() -> None:
+    shown = defused(ROWS)
+    assert shown["name"].to_list() == ["'=cmd()", "'+1", "'-1", "'@a", "'\tx", "plain", None]
+    assert shown["amount"].to_list() == ROWS["amount"].to_list()
+
+
+def test_csv_file(tmp_path: Path) -> None:
+    write_frame(ROWS, Format.CSV, tmp_path / "rows.csv", None)
+    assert (tmp_path / "rows.csv").read_text().splitlines()[:2] == ["name,amount,at", "'=cmd(),-1.0,2026-01-01T00:00:00.000000"]
+
+
+def test_json_file(tmp_path: Path) -> None:
+    write_frame(ROWS, Format.JSON, tmp_path / "rows.json", None)
+    assert json.loads((tmp_path / "rows.json").read_text())[0]["name"] == "=cmd()"
+
+
+def test_parquet_file(tmp_path: Path) -> None:
+    write_frame(ROWS, Format.PARQUET, tmp_path / "rows.parquet", None)
+    assert pl.read_parquet(tmp_path / "rows.parquet").equals(ROWS)
+
+
+def test_table_in_a_file_is_not_cut(tmp_path: Path) -> None:
+    write_frame(pl.DataFrame({"x": ["y" * 500]}), Format.TABLE, tmp_path / "rows.txt", 1)
+    assert "y" * 500 in (tmp_path / "rows.txt").read_text()
+
+
+def _screen(monkeypatch: pytest.MonkeyPatch, width: int, frame: pl.DataFrame, limit: int | None = None) -> str:
+    text = io.StringIO()
+    monkeypatch.setattr(frames, "console", lambda: Console(file=text, width=width, highlight=False))
+    frames.print_frame(frame, limit)
+    return text.getvalue()
+
+
+def test_a_narrow_terminal_shows_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = pl.DataFrame({f"column_{n}": ["value"] for n in range(20)})
+    assert "column_19" in _screen(monkeypatch, 60, wide)
+    assert "row 1" in _screen(monkeypatch, 60, wide)
+    assert "row 1" not in _screen(monkeypatch, 600, wide)
+
+
+def test_a_cut_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "2 of 7 rows" in _screen(monkeypatch, 100, ROWS, 2)
+
+
+def test_markup_and_control_characters_in_data_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = _screen(monkeypatch, 100, pl.DataFrame({"[b]x\x1b": ["[red]a\x07[/red]"]}))
+    assert "[red]a\\x07[/red]" in shown
+    assert "[b]x\\x1b" in shown

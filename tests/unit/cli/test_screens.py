@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import io
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from journeyflow.cli.screens import print_drop_offs, print_funnel
+
+STEP = {
+    "funnel": "checkout", "persona": "all", "period": "all", "unit": "person", "is_small": False, "is_outcome_based": False,
+    "drop_off_rate_low": 0.5, "drop_off_rate_high": 0.7, "p50_seconds_to_next": 3600.0,
+}  # fmt: skip
+STEPS = pl.DataFrame(
+    [
+        STEP | {"step_index": 1, "step": "cart", "person_count": 100, "converted_count": 30, "pending_count": 10,
+                "drop_off_count": 60, "drop_off_rate": 0.6667},
+        STEP | {"step_index": 2, "step": "paid", "person_count": 30, "converted_count": 30, "pending_count": None,
+                "drop_off_count": None, "drop_off_rate": None},
+    ]
+)  # fmt: skip
+
+
+def _screen(frame: pl.DataFrame, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    text = io.TextIOWrapper(raw, encoding=encoding, errors="replace")
+    print_funnel(frame, Console(file=text, width=140, highlight=False))
+    text.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def test_bars_are_as_long_as_the_shares() -> None:
+    first, last = [line for line in _screen(STEPS).splitlines() if "█" in line][:2]
+    assert (first.count("█"), first.count("▒"), first.count("░")) == (9, 3, 18)
+    assert (last.count("█"), last.count("▒"), last.count("░")) == (9, 0, 0)
+
+
+def test_the_headline_says_who_and_how_many() -> None:
+    assert _screen(STEPS).splitlines()[0] == "checkout (everybody): 30 of 100 persons reached paid"
+    one = STEPS.with_columns(persona=pl.lit("student"), period=pl.lit("2026-03"))
+    assert "(persona student, entered in 2026-03)" in _screen(one)
+
+
+def test_bars_are_plain_where_the_terminal_is() -> None:
+    first = next(line for line in _screen(STEPS, "ascii").splitlines() if "1 cart" in line)
+    assert "#########~~~.................." in first
+
+
+@pytest.mark.parametrize(("column", "note"), [("is_small", "min_count"), ("is_outcome_based", "outcome")])
+def test_doubtful_figures_are_marked(column: str, note: str) -> None:
+    assert note not in _screen(STEPS)
+    assert note in _screen(STEPS.with_columns(pl.lit(True).alias(column)))
+
+
+def test_nobody_at_all_is_shown() -> None:
+    nobody = STEPS.with_columns(pl.col("person_count", "converted_count", "pending_count", "drop_off_count") * 0)
+    assert "0 of 0 persons" in _screen(nobody)
+
+
+def test_drop_offs_name_touchpoints_and_next_actions() -> None:
+    touchpoints = pl.DataFrame(
+        {"last_touchpoint": ["web: [b]pay"], "drop_off_count": [60], "share_rate": [1.0], "expected_rate": [0.5], "lift": [2.0]}
+    )
+    next_actions = pl.DataFrame({"next_action": ["none"], "drop_off_count": [60], "share_rate": [1.0]})
+    text = io.StringIO()
+    print_drop_offs("cart", touchpoints, next_actions, Console(file=text, width=160, highlight=False))
+    shown = text.getvalue()
+    assert "Left at cart: 60" in shown
+    assert "web: [b]pay" in shown
+    assert "2.00" in shown
+    assert "none" in shown

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from journeyflow.cli.peek import peek
+from journeyflow.cli.starter import starter
+from journeyflow.config import check, load_config
+from journeyflow.errors import InputError
+
+CSV = "ts,cookie,customer,event,url,colour\n1767225600000,c1,,view,/p/1,red\n1767225601000,c1,u1,cart,/p/1,no\n"
+
+
+def _written(tmp_path: Path, data: Path | None) -> tuple[Path, list[str]]:
+    text, notes = starter(data, tmp_path)
+    (tmp_path / "journeyflow.yml").write_text(text)
+    return tmp_path / "journeyflow.yml", notes
+
+
+def test_the_example_is_a_right_configuration(tmp_path: Path) -> None:
+    config, _ = _written(tmp_path, None)
+    assert [p for p in check(config) if p.severity == "error"] == []
+
+
+def test_a_csv_file_is_mapped(tmp_path: Path) -> None:
+    (tmp_path / "My Data").mkdir()
+    data = tmp_path / "My Data" / "e.csv.gz"
+    data.write_bytes(gzip.compress(CSV.encode()))
+    path, notes = _written(tmp_path, data)
+    config = load_config(path)
+    assert config.project == "my-data"
+    assert set(config.sources["events"].columns) >= {"occurred_at", "anonymous_id", "user_id", "event_name", "page_path"}
+    text = path.read_text()
+    assert "unit: ms" in text
+    assert "# event names seen: cart, view" in text
+    assert "# rename: {view: product_view, cart: add_to_cart}" in text
+    assert "properties: [colour]" in text
+    assert "user_id is read from the column customer" in notes
+
+
+def test_nested_json_is_mapped(tmp_path: Path) -> None:
+    data = tmp_path / "e.jsonl"
+    data.write_text(json.dumps({"timestamp": "2026-01-01T00:00:00Z", "user": {"id": 1}, "visitor_id": "x", "event": "purchase"}))
+    path, _ = _written(tmp_path, data)
+    assert "properties: [user.id]" in path.read_text()
+    load_config(path)
+
+
+def test_parquet_and_other_separators_are_seen(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"ts": [1], "event": ["a"]}), tmp_path / "e.parquet")
+    (tmp_path / "e.txt").write_text("ts;event\n1;a\n")
+    assert peek(tmp_path / "e.parquet").columns == ["ts", "event"]
+    assert peek(tmp_path / "e.txt").delimiter == ";"
+
+
+def test_an_access_log_needs_no_columns(tmp_path: Path) -> None:
+    data = tmp_path / "access.log"
+    data.write_text('1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 1 "-" "x"\n')
+    path, _ = _written(tmp_path, data)
+    assert load_config(path).sources["events"].format == "access_log"
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    data = tmp_path / "e.csv"
+    data.write_text("colour,size\nred,1\n")
+    path, notes = _written(tmp_path, data)
+    assert sum("No column looks like" in note for note in notes) == 3
+    assert [p for p in check(path) if p.severity == "error"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"one word\n"])
+def test_a_file_that_cannot_be_looked_at_is_an_error(tmp_path: Path, content: bytes | None) -> None:
+    data = tmp_path / "e.csv"
+    if content is not None:
+        data.write_bytes(content)
+    with pytest.raises(InputError, match="e.csv"):
+        starter(data, tmp_path)
+
+
+def test_a_torn_parquet_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "e.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"e\.parquet"):
+        starter(tmp_path / "e.parquet", tmp_path)
