@@ -1,0 +1,70 @@
+"""A blog's access log: every line accounted for, nothing invented."""
+
+from collections import Counter
+
+import polars as pl
+import pytest
+
+from external import oracle
+from external.nights import run_night, write_config
+from external.reconcile import assert_reconciles
+
+
+@pytest.fixture(scope="module")
+def log(external_data):
+    return oracle.access_log(external_data / "apache_logs" / "apache_logs")
+
+
+@pytest.fixture(scope="module")
+def without_bots(request, external_data, tmp_path_factory):
+    swap = [("{bots: none}", "{bots: builtin}")]
+    folder = tmp_path_factory.mktemp("without_bots")
+    return run_night(write_config(request.path.parent / "journeyflow.yml", folder, external_data, swap=swap))
+
+
+def test_everything_adds_up(night, without_bots):
+    assert_reconciles(night)
+    assert_reconciles(without_bots)
+
+
+def test_one_line_is_quarantined(night, log):
+    events, unread = log
+    assert [10_000, 9_999, 1, 0] == [
+        night.audit(f"{end}_count") for end in ("record", "accepted", "quarantined", "duplicate")
+    ]
+    assert len(events) == 9_999
+    assert [8_899] == unread == [row for (row,) in night.landed("select source_row from landed.quarantine")]
+
+
+def test_sessions_by_address_and_agent(night, log):
+    assert 3_223 == len(oracle.gap_sessions(log[0])) == night.entered("sessions")
+    assert len({event.device for event in log[0]}) == night.entered("visitors")
+
+
+def test_repeated_lines_are_events_of_their_own(night, log):
+    lines = Counter(event.detail["line"] for event in log[0])
+    assert sum(count - 1 for count in lines.values()) == 19
+    assert night.landed("select count(*), count(distinct event_id) from landed.events") == [(9_999, 9_999)]
+
+
+def test_bots_are_left_out(night, without_bots):
+    hits = night.kinds("four_stage") - without_bots.kinds("four_stage")
+    assert hits == pytest.approx(2_067, rel=0.03)
+    assert without_bots.audit("accepted_count") == 9_999
+
+
+def test_no_purchase_is_invented(night):
+    names = set(night.table("event_kinds")["event_name"])
+    assert not names & {"purchase", "add_to_cart", "checkout_started", "refund"}
+    assert night.steps("buyers") == [0, 0]
+    assert night.steps("buyers", "conversion_rate") == [None, None]
+
+
+def test_no_address_is_stored(night):
+    text = " || ' ' || ".join(f"coalesce(cast({column} as varchar), '')" for column in ("anonymous_id", "properties"))
+    with_address = night.landed(
+        f"select count(*) from landed.events where regexp_matches({text}, '\\d+\\.\\d+\\.\\d+\\.\\d+')"
+    )
+    assert with_address == [(0,)]
+    raw = pl.Series([row for (row,) in night.landed("select raw from landed.quarantine")])
+    assert len(raw) == 1

@@ -1,0 +1,34 @@
+"""The real inputs: named by an environment variable, skipped with a word where they are absent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from external.nights import EXTERNAL_DATA, Night, run_night, write_config
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.external)
+
+
+@pytest.fixture(scope="session")
+def external_data() -> Path:
+    named = os.environ.get(EXTERNAL_DATA)
+    if not named:
+        pytest.skip(f"{EXTERNAL_DATA} is not set: it names the folder of the real inputs")
+    folder = Path(named).absolute()
+    if not folder.is_dir():
+        pytest.skip(f"{EXTERNAL_DATA} names a folder that is not there")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def night(request, external_data, tmp_path_factory) -> Night:
+    """One run of the configuration beside the test module."""
+    template = request.path.parent / "journeyflow.yml"
+    return run_night(write_config(template, tmp_path_factory.mktemp("night"), external_data))

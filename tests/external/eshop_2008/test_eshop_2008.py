@@ -1,0 +1,31 @@
+"""165,474 clicks without a clock: the shop's own sessions and order."""
+
+import pytest
+
+from external import oracle
+from external.reconcile import assert_reconciles
+
+
+@pytest.fixture(scope="module")
+def sessions(external_data):
+    events = oracle.eshop(external_data / "eshop_2008" / "clickstream.zip")
+    return oracle.by(events, lambda event: event.session)
+
+
+def test_everything_adds_up(night):
+    assert_reconciles(night)
+
+
+def test_every_click_is_accepted(night, sessions):
+    assert 165_474 == sum(map(len, sessions.values())) == night.audit("accepted_count") == night.audit("record_count")
+
+
+def test_sessions_and_single_clicks(night, sessions):
+    single = sum(len(clicks) == 1 for clicks in sessions.values())
+    assert [24_026, 24_026 - 5_042] == [len(sessions), len(sessions) - single] == night.steps("sessions")
+
+
+def test_single_clicks_drop_at_the_first_step(night):
+    first = night.steps("sessions", "drop_off_count")[0], night.steps("sessions", "pending_count")[0]
+    assert sum(first) == 5_042
+    assert night.steps("sessions", "tie_decided_count")[0] == 0

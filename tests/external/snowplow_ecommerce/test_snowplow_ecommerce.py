@@ -1,0 +1,101 @@
+"""Snowplow's demo shop: what the publisher counts, what a second reading of the file counts, what is published."""
+
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from external import oracle
+from external.nights import run_night, write_config
+from external.reconcile import assert_reconciles
+
+STEPS = ["product_view", "add_to_cart", "checkout_step", "transaction"]
+FOLDER = "snowplow_ecommerce"
+
+
+@pytest.fixture(scope="module")
+def events(external_data):
+    seen = oracle.snowplow(external_data / FOLDER / "snowplow_ecommerce_events.csv")
+    kept = [event for event in seen if event.detail["app_id"] != "skip-me"]
+    return oracle.renamed(kept, {"list_view": "product_view"})
+
+
+@pytest.fixture(scope="module")
+def expected_sessions(external_data):
+    return oracle.rows_of(external_data / FOLDER / "expected" / "snowplow_ecommerce_sessions_expected.csv")
+
+
+def test_everything_adds_up(night):
+    assert_reconciles(night)
+
+
+def test_one_row_is_filtered_and_none_is_lost(night):
+    assert [night.audit(f"{end}_count") for end in ("record", "accepted", "filtered", "quarantined", "duplicate")] == [
+        833,
+        832,
+        1,
+        0,
+        0,
+    ]
+
+
+def test_sessions(night, events, expected_sessions):
+    assert 63 == len(expected_sessions) == len({event.session for event in events}) == night.entered("sessions")
+
+
+def test_sessions_that_reach_each_step(night, events, expected_sessions):
+    told = [
+        "first_product_view",
+        "first_product_add_to_cart",
+        "session_entered_at_checkout",
+        "first_transaction_completed",
+    ]
+    of_publisher = [sum(bool(row[column]) for row in expected_sessions) for column in told]
+    again = [len({event.session for event in events if event.name == step}) for step in STEPS]
+    published = [night.entered(f"sessions_{step}") for step in ("view", "cart", "checkout", "paid")]
+    assert [20, 15, 11, 8] == of_publisher == again == published
+
+
+def test_persons_in_order(night, events):
+    persons = oracle.by(oracle.persons(events), lambda pair: pair[0])
+    again = oracle.reached([[event for _, event in pairs] for pairs in persons.values()], STEPS)
+    assert [19, 14, 10, 7] == again == night.steps("buying")
+    assert len(persons) == 60 == int(night.table("personas").filter(pl.col("persona") != "all")["person_count"].sum())
+
+
+def test_money_is_kept_by_currency(night, events):
+    again = {
+        currency: sum(event.amount for event in events if event.currency == currency)
+        for currency in {event.currency for event in events if event.amount is not None}
+    }
+    truth = {"EUR": Decimal("1234863.89"), "USD": Decimal("231231.00")}
+    landed = night.landed(
+        "select currency, count(*), sum(revenue_amount) from landed.events where revenue_amount is not null group by 1"
+    )
+    assert truth == again == {currency: amount for currency, _, amount in landed}
+    assert sum(count for _, count, _ in landed) == 14
+
+
+def test_without_a_rate_currencies_are_not_added(night, external_data, request, tmp_path):
+    assert set(night.steps("buying", "value_at_stake_amount")) == {None}
+    rate = [("{report: EUR}", "{report: EUR, rates: {USD: 0.5}}")]
+    rated = run_night(write_config(request.path.parent / "journeyflow.yml", tmp_path, external_data, swap=rate))
+    values, dropped = rated.steps("buying", "value_at_stake_amount"), rated.steps("buying", "drop_off_count")
+    assert values[-1] is None
+    # 3 carts left for checkout's sake; 7 of 10 at checkout paid, and those 7 hold all the money there is.
+    assert [value is not None for value in values[:-1]] == [True] * 3
+    assert dropped[:3] == [5, 4, 3]
+
+
+@pytest.mark.parametrize("model", ["four_stage", "shop"])
+def test_rows_without_an_action_are_unclassified(night, model):
+    nameless = pl.col("event_name") == "snowplow_ecommerce_action"
+    assert night.kinds(model, nameless) == night.kinds(model, nameless, pl.col("stage") == "unclassified") == 410
+
+
+def test_the_mobile_person_has_a_session_of_their_own(night):
+    rows = night.landed(
+        "select distinct anonymous_id, session_id from landed.events where starts_with(user_agent, 'snowplow/andr')"
+    )
+    assert len(rows) == 1
+    assert None not in rows[0]

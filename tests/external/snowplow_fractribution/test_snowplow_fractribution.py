@@ -1,0 +1,39 @@
+"""Page views and six conversions told by their revenue."""
+
+from decimal import Decimal
+
+import pytest
+
+from external import oracle
+from external.reconcile import assert_reconciles
+
+FOLDER = "snowplow_fractribution"
+
+
+@pytest.fixture(scope="module")
+def events(external_data):
+    return oracle.snowplow(external_data / FOLDER / "snowplow_fractribution_events.csv")
+
+
+@pytest.fixture(scope="module")
+def conversions(external_data):
+    path = external_data / FOLDER / "expected" / "snowplow_fractribution_conversions_by_customer_id_expected.csv"
+    return oracle.rows_of(path)
+
+
+def test_everything_adds_up(night):
+    assert_reconciles(night)
+    assert night.audit("accepted_count") == night.audit("record_count") == 98
+
+
+def test_persons_and_converting_persons(night, events, conversions):
+    persons = oracle.by(oracle.persons(events), lambda pair: pair[0])
+    assert 67 == len(persons) == night.entered("converting")
+    paying = [person for person, pairs in persons.items() if any(event.amount for _, event in pairs)]
+    assert 6 == len(conversions) == len(paying) == night.entered("paying")
+
+
+def test_value(night, events, conversions):
+    told = sum(Decimal(row["revenue"]) for row in conversions)
+    landed = night.landed("select sum(revenue_amount) from landed.events")[0][0]
+    assert Decimal("500.92") == told == sum(event.amount or 0 for event in events) == landed

@@ -1,0 +1,101 @@
+"""Snowplow's page events: what is kept, and why the publisher counts fewer sessions than we do."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from external import oracle
+from external.reconcile import assert_reconciles
+
+FOLDER = "snowplow_web"
+VIEWS = ("page_view", "page_ping")
+WEB_PAGE = "contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"
+LATE = timedelta(days=3)
+
+
+@pytest.fixture(scope="module")
+def events(external_data):
+    return oracle.snowplow(external_data / FOLDER / "snowplow_web_events.csv")
+
+
+@pytest.fixture(scope="module")
+def expected(external_data):
+    folder = external_data / FOLDER / "expected"
+    return {name: oracle.rows_of(folder / f"snowplow_web_{name}_expected.csv") for name in ("sessions", "users")}
+
+
+def late(event):
+    made, sent = (datetime.fromisoformat(event.detail[f"dvce_{when}_tstamp"]) for when in ("created", "sent"))
+    return sent - made > LATE
+
+
+def publishers_sessions(events):
+    """Count as the publisher does: page views and pings with a session and a page view id that were sent in time."""
+    usable = [
+        event for event in events if event.session and not late(event) and '"id":null' not in event.detail[WEB_PAGE]
+    ]
+    return {event.session for event in usable if event.name in VIEWS}
+
+
+def our_sessions(events):
+    """Cut every device's mapped sessions where the user changes; an event without a session is one by the gap rule."""
+    runs, users = set(), {}
+    for person, event in oracle.persons(events):
+        unit = (event.device or person, event.session)
+        if event.user and users.get(unit, (event.user, 0))[0] != event.user:
+            users[unit] = (event.user, users[unit][1] + 1)
+        elif event.user:
+            users.setdefault(unit, (event.user, 0))
+        runs.add((*unit, users.get(unit, (None, 0))[1]))
+    return runs
+
+
+def test_everything_adds_up(night):
+    assert_reconciles(night)
+
+
+def test_of_three_recurring_ids_one_row_each_is_kept(night):
+    ends = ("record", "accepted", "duplicate", "conflicting", "quarantined")
+    assert [night.audit(f"{end}_count") for end in ends] == [160, 157, 3, 3, 0]
+
+
+def test_the_row_received_first_wins(night):
+    event = "9e983d4a-e07c-4858-8e97-bdb7feb31241"
+    rows = night.landed(f"select received_at, occurred_at from landed.events where event_id = '{event}'")
+    assert [str(stamp) for stamp in rows[0]] == ["2021-03-03 21:27:32.696000", "2021-03-03 21:27:32.695000"]
+
+
+def test_the_publisher_counts_sessions_by_their_own_rule(events, expected):
+    assert publishers_sessions(events) == {row["domain_sessionid"] for row in expected["sessions"]}
+    assert len(expected["sessions"]) == 18
+
+
+def test_sessions_differ_for_known_reasons(night, events):
+    ids = {event.session for event in events if event.session}
+    without_views = ids - {event.session for event in events if event.name in VIEWS}
+    cookies = {session: {e.device for e in events if e.session == session} for session in ids}
+    users = oracle.by((e for e in events if e.session and e.user), lambda e: (e.device, e.session))
+    more = {
+        "the publisher's": len(publishers_sessions(events)),
+        "no page view, consent banners": len(without_views),
+        "sent late or without a page view id": len(ids - without_views - publishers_sessions(events)),
+        "a rotating cookie is several devices": sum(len(devices) - 1 for devices in cookies.values()),
+        "a changed user starts a session": sum(len({e.user for e in group}) - 1 for group in users.values()),
+        "an event without a session id": sum(event.session is None for event in events),
+    }
+    assert list(more.values()) == [18, 26, 2, 2, 8, 1]
+    assert sum(more.values()) == len(our_sessions(events)) == night.entered("sessions")
+
+
+def test_persons(night, events, expected):
+    persons = {person for person, _ in oracle.persons(events)}
+    published = {person.removeprefix("user ") for person in persons if person.startswith("user ")}
+    assert {row["user_id"] for row in expected["users"]} <= published
+    stages = night.table("person_stages")
+    assert len(persons) == stages["person_id"].n_unique()
+    assert published <= set(stages["person_id"])
+
+
+def test_a_device_never_joins_two_users(night):
+    audit = dict(night.table("identity_audit").select("decision", "device_count").rows())
+    assert sum(count for decision, count in audit.items() if "shared" in decision) == 1
