@@ -1,0 +1,1 @@
+"""Seeded generator of the sample shop and of benchmark logs: `python -m data.generator --help`."""

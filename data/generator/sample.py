@@ -1,0 +1,167 @@
+"""The sample: generate the world, write its files, count its truths."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from . import export, export_small, truths
+from .event import Event
+from .files import TextFile
+from .page import page
+from .people import DAY, Human
+from .traffic import make_bots, make_testers
+from .truths import Step
+from .world import live
+
+BUG_DAYS = ("2026-03-09", "2026-03-15")
+WEEKS_BEFORE = ("2026-02-09", "2026-03-08")
+UNCOVERED = "price_alert_set"
+
+
+def named(name: str, source: str = "") -> Callable[[Event], bool]:
+    """Return a condition on the event's name and, if given, its source."""
+    return lambda event: event.name == name and (not source or event.source == source)
+
+
+def write_sample(folder: Path, seed: int) -> None:
+    """Write all files of the sample, `truths.json` and `SOURCES.md` into a folder."""
+    humans, events = live(seed)
+    rng = random.Random(f"{seed}-files")
+    bots, testers = make_bots(seed), make_testers(seed)
+    events += _scanned_twice(events)
+    files = _event_files(events, bots + testers, rng)
+    crm, rows = export_small.crm_file(humans, rng)
+    for file in [*files, crm, export_small.spend_file(rng)]:
+        file.write(folder)
+    counted = [e for e in events if e.name != "sent"]
+    found = _truths(seed, humans, counted, bots, testers, files, rows)
+    (folder / "truths.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "SOURCES.md").write_text(page(found), encoding="utf-8")
+
+
+def _scanned_twice(events: list[Event]) -> list[Event]:
+    """Return store visits to be written twice: two identical lines of a log without ids are two events."""
+    visits = sorted((e for e in events if e.source == "store_visits"), key=lambda e: (e.at, e.user))
+    return [Event(e.human, e.at, e.source, e.name, user=e.user, props=e.props) for e in visits[10:250:60]]
+
+
+def _event_files(events: list[Event], extra: list[Event], rng: random.Random) -> list[TextFile]:
+    of = {source: [e for e in events if e.source == source] for source in {e.source for e in events}}
+    return [
+        *export.web_files(of["web"] + extra, rng),
+        *export.app_files(of["app"], rng),
+        *export_small.email_files(of["email"], rng),
+        *export_small.store_files(of["store_visits"], of["store_purchases"], rng),
+        *export_small.call_files(of["calls"], rng),
+        *export_small.answer_files(of["chat"], of["surveys"], of["reviews"], rng),
+        *export_small.delivery_files(of["deliveries"], rng),
+    ]
+
+
+def _truths(seed: int, humans: list[Human], events: list[Event], bots: list[Event], testers: list[Event],
+            files: list[TextFile], crm: list[dict[str, object]]) -> dict[str, object]:  # fmt: skip
+    traits: dict[str, list[tuple[int, dict[str, object]]]] = {}
+    for row in crm:
+        facts = {key: row[key] for key in ("birth_year", "household", "plan", "country")}
+        traits.setdefault(str(row["customer"]), []).append((int(str(row["changed_at"])), facts))
+    high_water = max(e.at for e in [*events, *bots, *testers])
+    people = truths.persons(events)
+    told = truths.journeys(people, traits)
+    persona_of = {id(event): journey.persona for journey in told for event in journey.events}
+    latest = {journey.person: journey.persona for journey in told}
+    devices = truths.users_of_devices(events)
+    return {
+        "seed": seed,
+        "high_water_at": export.iso(high_water),
+        "humans": len(humans),
+        "persons": len(people),
+        "persons_by_persona": dict(sorted(Counter(latest.values()).items())),
+        "journeys": len(told),
+        "journeys_by_persona": dict(sorted(Counter(j.persona for j in told).items())),
+        "events": len(events),
+        "events_by_source": dict(sorted(Counter(e.source for e in events).items())),
+        "events_by_name": dict(sorted(Counter(e.name for e in events).items())),
+        "purchases": dict(sorted(Counter(e.source for e in events if e.name == "purchase").items())),
+        "revenue": truths.revenue(events),
+        "devices": len(devices),
+        "shared_devices": sorted(d for d, users in devices.items() if len(users) > 1),
+        "devices_without_user": sum(not users for users in devices.values()),
+        "bots": {"devices": len({e.device for e in bots}), "events": len(bots)},
+        "internal": {"users": len({e.user for e in testers}), "events": len(testers)},
+        "uncovered": _uncovered(events, people),
+        "silent": _silent(events),
+        "first_touches": truths.first_touches(told),
+        "delivery_promise": truths.promise(told, 3 * DAY, high_water),
+        "funnels": _funnels(people, persona_of, high_water),
+        "payment_bug": _payment_bug(people, persona_of, high_water, events),
+        "files": {f.path: _account(f) for f in files},
+    }
+
+
+def _account(file: TextFile) -> dict[str, object]:
+    account = file.account
+    return {
+        "record_count": account.records,
+        "accepted_count": account.accepted,
+        "quarantined_count": sum(account.quarantined.values()),
+        "duplicate_count": account.duplicate,
+        "conflicting_count": account.conflicting,
+        "filtered_count": account.filtered,
+        "late_count": account.late,
+        "reasons": dict(sorted(account.quarantined.items())),
+    }
+
+
+def _uncovered(events: list[Event], people: dict[str, list[Event]]) -> dict[str, object]:
+    return {
+        "event_name": UNCOVERED,
+        "event_count": sum(e.name == UNCOVERED for e in events),
+        "person_count": sum(any(e.name == UNCOVERED for e in mine) for mine in people.values()),
+    }
+
+
+def _silent(events: list[Event]) -> dict[str, object]:
+    chats = [e.at for e in events if e.source == "chat"]
+    return {
+        "source": "chat",
+        "events": len(chats),
+        "last_event_at": export.iso(max(chats)),
+        "silent_from": "2026-05-18",
+    }
+
+
+CHECKOUT = (
+    Step("product", named("product_view")),
+    Step("cart", named("add_to_cart"), DAY),
+    Step("checkout", named("checkout_started")),
+    Step("paid", named("purchase")),
+)
+
+
+def _payment(source: str) -> tuple[Step, Step]:
+    return Step("started", named("checkout_started", source)), Step("paid", named("purchase", source))
+
+
+def _funnels(people: dict[str, list[Event]], persona_of: dict[int, str], high_water: int) -> dict[str, object]:
+    return {
+        "checkout": truths.funnel(people, persona_of, CHECKOUT, 7 * DAY, high_water),
+        "app_payment": truths.funnel(people, persona_of, _payment("app"), DAY, high_water),
+        "app_payment_bug_week": truths.funnel(people, persona_of, _payment("app"), DAY, high_water, BUG_DAYS),
+        "web_payment_bug_week": truths.funnel(people, persona_of, _payment("web"), DAY, high_water, BUG_DAYS),
+    }
+
+
+def _payment_bug(people: dict[str, list[Event]], persona_of: dict[int, str], high_water: int,
+                 events: list[Event]) -> dict[str, object]:  # fmt: skip
+    found: dict[str, object] = {"first_day": BUG_DAYS[0], "last_day": BUG_DAYS[1]}
+    for source in ("app", "web"):
+        for label, days in (("bug_week", BUG_DAYS), ("four_weeks_before", WEEKS_BEFORE)):
+            rows = truths.funnel(people, persona_of, _payment(source), DAY, high_water, days)["all"]["all"]
+            found[f"{source}_{label}"] = {"entered": rows[0]["person_count"], "paid": rows[1]["person_count"]}
+    errors = [e for e in events if e.name == "payment_error"]
+    in_week = [e for e in errors if e.source == "app" and BUG_DAYS[0] <= truths.local_day(e.at) <= BUG_DAYS[1]]
+    return found | {"payment_errors": len(errors), "payment_errors_app_bug_week": len(in_week)}

@@ -1,0 +1,252 @@
+"""True figures, counted from the true events in the plainest way; no line is shared with the product.
+
+The rules are those of `docs/reference/semantics.md`: identity, sessions on shared devices, journeys, personas, ordered
+funnels with the best attempt, promises.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from .event import Event
+from .people import DAY, HOUR, MINUTE, SECOND
+
+BERLIN = ZoneInfo("Europe/Berlin")
+JOURNEY_GAP = 30 * DAY
+SESSION_GAP, SESSION_MOST = 30 * MINUTE, 24 * HOUR
+PERSONAS = ("student", "family", "professional", "bargain_hunter", "repeat_buyer", "unassigned")
+Traits = Mapping[str, Sequence[tuple[int, Mapping[str, object]]]]
+
+
+class Step(NamedTuple):
+    """A step of an ordered funnel."""
+
+    name: str
+    matches: Callable[[Event], bool]
+    within: int | None = None
+
+
+@dataclass
+class Journey:
+    """One journey of a person, with the persona it has."""
+
+    person: str
+    events: list[Event]
+    persona: str = ""
+
+
+def in_order(event: Event) -> tuple[int, bool, int, str]:
+    """Return the total order of events: time, the source's sequence (missing ones last), id."""
+    return (event.at, event.seq is None, event.seq or 0, event.event_id)
+
+
+def local_day(at: int) -> str:
+    """Return the day on Berlin's clocks."""
+    return datetime.fromtimestamp(at // SECOND, UTC).astimezone(BERLIN).strftime("%Y-%m-%d")
+
+
+# ---- persons -------------------------------------------------------------------------------------
+
+
+def users_of_devices(events: Iterable[Event]) -> dict[str, set[str]]:
+    """Return the accounts seen on each device."""
+    users: dict[str, set[str]] = defaultdict(set)
+    for event in events:
+        if event.device:
+            users[event.device] |= {event.user} - {""}
+    return users
+
+
+def persons(events: Iterable[Event]) -> dict[str, list[Event]]:
+    """Return the events of every person whom the data can tell apart, in order."""
+    users = users_of_devices(events)
+    found: dict[str, list[Event]] = defaultdict(list)
+    shared: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.user:
+            found[event.user].append(event)
+        elif len(users[event.device]) == 1:
+            found[next(iter(users[event.device]))].append(event)
+        elif users[event.device]:
+            shared[event.device].append(event)
+        else:
+            found[event.device].append(event)
+    for device in shared:
+        for person, event in _settle(device, [e for e in events if e.device == device]):
+            found[person].append(event)
+    return {person: sorted(mine, key=in_order) for person, mine in found.items()}
+
+
+def _settle(device: str, events: list[Event]) -> Iterable[tuple[str, Event]]:
+    """Yield the nameless events of a shared device: they belong to the last account of their session, if any."""
+    user, last, start = "", None, 0
+    for event in sorted(events, key=in_order):
+        is_new = last is None or event.at - last > SESSION_GAP or event.at - start > SESSION_MOST
+        if is_new or (event.user and user and event.user != user):
+            start, user = event.at, ""
+        last, user = event.at, event.user or user
+        if not event.user:
+            yield user or device, event
+
+
+def journeys(people: Mapping[str, list[Event]], traits: Traits) -> list[Journey]:
+    """Return all journeys with their personas; a gap above 30 days starts the next."""
+    found: list[Journey] = []
+    for person, events in people.items():
+        mine: list[Journey] = []
+        for event in events:
+            if not mine or event.at - mine[-1].events[-1].at > JOURNEY_GAP:
+                mine.append(Journey(person, []))
+            mine[-1].events.append(event)
+        purchases = sum(e.name == "purchase" for e in events)
+        for journey in mine:
+            journey.persona = _persona(journey.events[0], traits.get(person, ()), purchases)
+        found += mine
+    return found
+
+
+def _persona(first: Event, rows: Sequence[tuple[int, Mapping[str, object]]], purchases: int) -> str:
+    known: dict[str, object] = {}
+    for valid_from, row in sorted(rows, key=lambda pair: pair[0]):
+        if valid_from <= first.at:
+            known |= {k: v for k, v in row.items() if v != ""}
+    if int(str(known.get("birth_year", 0))) >= 2001:
+        return "student"
+    if known.get("household") == "family":
+        return "family"
+    if known.get("plan") == "business":
+        return "professional"
+    if first.utm[1] in ("cpc", "affiliate"):
+        return "bargain_hunter"
+    return "repeat_buyer" if purchases >= 2 else "unassigned"
+
+
+# ---- an ordered funnel, best attempt, ties in the same instant -----------------------------------
+
+
+class Attempt(NamedTuple):
+    """The counted attempt of a person."""
+
+    entry: Event
+    depth: int
+    is_pending: bool
+
+
+def best_attempt(events: Sequence[Event], steps: Sequence[Step], window: int, high_water: int,
+                 days: tuple[str, str] | None = None) -> Attempt | None:  # fmt: skip
+    """Return the deepest attempt, the earliest among equals, or nothing; `days` gate step 1, both included."""
+    best: Attempt | None = None
+    times = [[e.at for e in events if step.matches(e)] for step in steps]
+    for entry in (e for e in events if steps[0].matches(e)):
+        if days and not days[0] <= local_day(entry.at) <= days[1]:
+            continue
+        reached = [[entry.at]]
+        for k in range(1, len(steps)):
+            within = steps[k].within
+            ok = [t for t in times[k] if t <= entry.at + window and _follows(t, reached[-1], within)]
+            if not ok:
+                break
+            reached.append(ok)
+        depth = len(reached)
+        if best is None or depth > best.depth:
+            deadline = entry.at + window
+            if depth < len(steps) and (limit := steps[depth].within) is not None:
+                deadline = min(deadline, max(reached[-1]) + limit)
+            best = Attempt(entry, depth, depth < len(steps) and deadline > high_water)
+    return best
+
+
+def _follows(time: int, before: list[int], within: int | None) -> bool:
+    position = bisect_right(before, time)
+    return position > 0 and (within is None or time - before[position - 1] <= within)
+
+
+Row = dict[str, int]
+
+
+def funnel(people: Mapping[str, list[Event]], persona_of: Mapping[int, str], steps: Sequence[Step], window: int,
+           high_water: int, days: tuple[str, str] | None = None) -> dict[str, dict[str, list[Row]]]:  # fmt: skip
+    """Return persona → period → one row a step, with person, converted, drop-off and pending counts."""
+    counts: dict[tuple[str, str], list[Row]] = {}
+    for events in people.values():
+        attempt = best_attempt(events, steps, window, high_water, days)
+        if attempt is None:
+            continue
+        for persona in ("all", persona_of[id(attempt.entry)]):
+            for period in ("all", local_day(attempt.entry.at)[:7]):
+                _count(counts.setdefault((persona, period), [_zero() for _ in steps]), attempt)
+    found: dict[str, dict[str, list[Row]]] = {}
+    for (persona, period), rows in sorted(counts.items()):
+        found.setdefault(persona, {})[period] = rows
+    return found
+
+
+def _zero() -> Row:
+    return dict.fromkeys(("person_count", "converted_count", "drop_off_count", "pending_count"), 0)
+
+
+def _count(rows: list[Row], attempt: Attempt) -> None:
+    for k, row in enumerate(rows, 1):
+        row["person_count"] += attempt.depth >= k
+        if k < len(rows):
+            row["converted_count"] += attempt.depth > k
+            row["pending_count"] += attempt.depth == k and attempt.is_pending
+            row["drop_off_count"] += attempt.depth == k and not attempt.is_pending
+        else:
+            row["converted_count"] += attempt.depth == k
+
+
+# ---- promises and sums ---------------------------------------------------------------------------
+
+
+def promise(told: Sequence[Journey], within: int, high_water: int) -> dict[str, Row]:
+    """Return per persona the online orders: kept (delivered in time), broken, pending (not delivered, time not up)."""
+    delivered: dict[object, int] = {}
+    for journey in told:
+        for event in journey.events:
+            if event.name == "delivered":
+                order = event.props["order_id"]
+                delivered[order] = min(event.at, delivered.get(order, event.at))
+    found: dict[str, Row] = {}
+    for journey in told:
+        for event in journey.events:
+            if event.name != "purchase" or event.source not in ("web", "app"):
+                continue
+            at = delivered.get(event.props["order_id"])
+            is_kept = at is not None and at - event.at <= within
+            outcome = "kept" if is_kept else "pending" if event.at + within > high_water else "broken"
+            for persona in ("all", journey.persona):
+                row = found.setdefault(persona, dict.fromkeys(("order", "kept", "broken", "pending"), 0))
+                row["order"] += 1
+                row[outcome] += 1
+    return dict(sorted(found.items()))
+
+
+def revenue(events: Iterable[Event]) -> dict[str, str]:
+    """Return the sum of purchases per currency, never added across currencies."""
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for event in events:
+        if event.name == "purchase":
+            sums[event.currency] += Decimal(event.amount)
+    return {currency: str(amount) for currency, amount in sorted(sums.items())}
+
+
+def first_touches(told: Sequence[Journey]) -> dict[str, dict[str, int | float]]:
+    """Return per persona how many journeys begin with an event that carries `utm_medium` social."""
+    total, social = Counter(j.persona for j in told), Counter(j.persona for j in told if j.events[0].utm[1] == "social")
+    return {
+        persona: {
+            "journeys": total[persona],
+            "social": social[persona],
+            "share": round(social[persona] / total[persona], 6),
+        }
+        for persona in PERSONAS
+        if total[persona]
+    }
