@@ -1,7 +1,7 @@
 """A second opinion on sessions, persons and funnels: plain Python over the raw files, sharing nothing with the product.
 
-It reads with the standard library only, keeps every event as a small tuple and tries every first event of a funnel in turn, so that
-what it says can be checked by eye. It knows the rules that the real inputs need, no more: no aliases, no exclusions, no step windows.
+It reads with the standard library only and tries every first event of a funnel in turn, so that what it says can be checked by eye.
+It knows the rules that the real inputs need, no more: no aliases, no exclusions, no step windows.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
-    """One event as the raw file tells it."""
+    """One event as the raw file tells it; two that look alike are still two."""
 
     name: str
     at: int
@@ -47,7 +47,7 @@ class Seen:
         return (self.at, self.sequence is None, self.sequence or 0, self.event_id)
 
 
-# Readers ------------------------------------------------------------------------------------------------------------------
+# Readers
 
 
 def microseconds(text: str) -> int:
@@ -103,7 +103,7 @@ def snowplow_event(row: dict[str, str]) -> Seen:
 
 
 def snowplow(*paths: Path) -> list[Seen]:
-    """Read Snowplow rows; of an event id that recurs the row received first stays (pairs received together have one time and name)."""
+    """Read Snowplow rows; of an event id that recurs the row received first stays (rows received together look alike here)."""
     kept: dict[str, Seen] = {}
     for row in (row for path in paths for row in rows_of(path)):
         event = snowplow_event(row)
@@ -170,7 +170,7 @@ def shop(path: Path) -> list[Seen]:
     ]
 
 
-# Rules --------------------------------------------------------------------------------------------------------------------
+# Rules
 
 
 def persons(events: Iterable[Seen]) -> list[tuple[str, Seen]]:
@@ -224,7 +224,7 @@ def by(events: Iterable[Seen], key: Callable[[Seen], Hashable]) -> dict[Hashable
 
 
 def depth(events: Sequence[Seen], steps: Sequence[str], window: int, strictly_later: bool = False) -> int:
-    """Find the deepest ordered attempt: from every first event, the earliest distinct event of each next step in the window."""
+    """Find the deepest ordered attempt: from every first event, the earliest other event of each next step in time."""
     events = sorted(events, key=lambda event: event.order)
     best = 0
     for opener in (event for event in events if event.name == steps[0]):

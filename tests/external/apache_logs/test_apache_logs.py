@@ -29,8 +29,11 @@ def test_everything_adds_up(night, without_bots):
 
 def test_one_line_is_quarantined(night, log):
     events, unread = log
-    assert [10_000, 9_999, 1, 0] == [
-        night.audit(f"{end}_count") for end in ("record", "accepted", "quarantined", "duplicate")
+    assert [night.audit(f"{end}_count") for end in ("record", "accepted", "quarantined", "duplicate")] == [
+        10_000,
+        9_999,
+        1,
+        0,
     ]
     assert len(events) == 9_999
     assert [8_899] == unread == [row for (row,) in night.landed("select source_row from landed.quarantine")]

@@ -28,15 +28,17 @@ def test_in_order(night, visitors):
     assert [20, 7, 2] == again == night.steps("shopping")
 
 
-@pytest.mark.parametrize(("ties", "window"), [("strictly_later", 31), ("strictly_later", 1), ("same_instant", 1)])
+@pytest.mark.parametrize(("ties", "window"), [("strictly_later", 2), ("same_instant", 2)])
 def test_other_settings_agree_with_the_second_opinion(visitors, external_data, request, tmp_path, ties, window):
-    swap = [("    window: 31d", f"    window: {window}d\n    ties: {ties}")]
+    swap = [(f"    window: {days}d", f"    window: {window}m\n    ties: {ties}") for days in (31, 14)]
     path = write_config(request.path.parent / "journeyflow.yml", tmp_path, external_data, swap=swap)
-    again = oracle.reached(
-        visitors.values(), STEPS, window=window * oracle.DAY, strictly_later=ties == "strictly_later"
-    )
-    assert run_night(path).steps("shopping") == again
+    night = run_night(path)
+    for funnel, steps in (("shopping", STEPS), ("several_things", ["orders", "orders"])):
+        rules = {"window": window * oracle.MINUTE, "strictly_later": ties == "strictly_later"}
+        assert night.steps(funnel) == oracle.reached(visitors.values(), steps, **rules)
 
 
-def test_a_day_shorter_window_reaches_less(visitors):
-    assert oracle.reached(visitors.values(), STEPS, window=oracle.DAY) != [20, 7, 2]
+def test_several_things_in_one_order_tie(night, visitors):
+    counts = [oracle.reached(visitors.values(), ["orders"] * 2, strictly_later=later) for later in (False, True)]
+    assert counts[0] == night.steps("several_things")
+    assert night.steps("several_things", "tie_decided_count")[0] == counts[0][1] - counts[1][1] > 0
