@@ -46,6 +46,7 @@ EVENT_FIELDS = (
 """Fields of an event beside ``properties.<key>``; allowed wherever a condition judges events."""
 TRAFFIC_FIELDS = ("user_id", "anonymous_id", "session_id", "user_agent")
 """Further fields of an event, only where traffic is kept or excluded: rules on a person's own id belong nowhere else."""
+NUMERIC_FIELDS = ("revenue_amount", "session_count", "days_since_last")
 PERSONA_FIELDS = ("session_count", "days_since_last")
 _NUMBER_WORDS = {"above": "above", "at_least": "at least", "below": "below", "at_most": "at most"}
 _MAX_DEPTH = 20
@@ -171,6 +172,11 @@ def parse(raw: Any) -> Condition:
 def is_event_field(field: str) -> bool:
     """Tell whether a field is one that any condition on events may read."""
     return field in EVENT_FIELDS or (field.startswith("properties.") and len(field) > len("properties."))
+
+
+def is_numeric_field(field: str) -> bool:
+    """Tell whether a field is a number by itself, not a text that may read as one."""
+    return field.startswith("count.") or field.removeprefix("first.") in NUMERIC_FIELDS
 
 
 class _Parser:

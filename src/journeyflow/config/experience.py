@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
-from typing_extensions import Self
 
 from journeyflow.config.conditions import ConditionField
 from journeyflow.config.durations import PositiveDuration

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
-from typing_extensions import Self
 
 from journeyflow.config.conditions import ALWAYS, ConditionField
 from journeyflow.config.section import FilePath, Name, Section, Text

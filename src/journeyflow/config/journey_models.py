@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
-from typing_extensions import Self
 
 from journeyflow.config.conditions import ConditionField
 from journeyflow.config.durations import PositiveDuration

@@ -29,3 +29,9 @@ class Persona(Section):
         """Names of the traits that the rule reads."""
         found = (leaf.field.removeprefix("trait.") for leaf in leaves(self.when) if leaf.field.startswith("trait."))
         return tuple(dict.fromkeys(found))
+
+    @property
+    def counted_events(self) -> tuple[str, ...]:
+        """Names of the events that the rule counts."""
+        found = (leaf.field.removeprefix("count.") for leaf in leaves(self.when) if leaf.field.startswith("count."))
+        return tuple(dict.fromkeys(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -24,7 +24,7 @@ def _decimal(raw: object) -> object:
     return Decimal(str(raw)) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
 
 
-Rate = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, max_digits=18, decimal_places=10)]
+Rate = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, max_digits=18, decimal_places=8)]
 
 
 class Goal(Section):
