@@ -24,7 +24,7 @@ class Engine(Protocol):
         """Return the rows of `select`, whole."""
 
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of `select` in its order, in batches of about `batch_rows`; other calls may be made meanwhile."""
+        """Yield the rows of `select` in its order, in batches of about `batch_rows`; other calls may come meanwhile."""
 
     def execute(self, statement: str, params: Sequence[Any] | None = None) -> None:
         """Run a statement for its effect."""

@@ -100,6 +100,18 @@ class DuckDBEngine:
         self._with_arrow(table, create, name)
         self._with_arrow(table, f"insert into {relation(name)} by name select * from _incoming", name)
 
+    def scratch(self, name: str, batches: pa.RecordBatchReader) -> None:
+        """Create or replace the temporary table `name` from a stream of batches; it ends with the connection."""
+        self.connection.register("_incoming", batches)
+        try:
+            self.execute(f"create or replace temp table {word(name)} as select * from _incoming", model=name)
+        finally:
+            self.connection.unregister("_incoming")
+
+    def count(self, name: str, condition: str = "true") -> int:
+        """Return how many rows of `name` satisfy an SQL condition."""
+        return int(self.rows(f"select count(*) as n from {relation(name)} where {condition}")["n"][0].as_py())
+
     def run(self, name: str, select: str, *, kind: str = "table") -> None:
         """Create or replace the table (or `kind="view"`) `name` as the rows of `select`.
 

@@ -124,7 +124,15 @@ def _read_folder(folder: Path, *, is_own: bool) -> Iterator[Model]:
         layer = stem.parent.name
         if stem.parent.parent != folder or layer not in LAYERS:
             raise ModelError(f"{stem.relative_to(folder)} must lie in one of the layers {', '.join(LAYERS)}.")
+        if layer == "sources" and _is_adapter(stem):
+            continue
         yield _read_model(stem, f"{layer}.{stem.name}", is_own=is_own)
+
+
+def _is_adapter(stem: Path) -> bool:
+    """Tell whether two files of `sources/` read a collector's files (`raw`); `ingest.adapters` carries those out."""
+    side = stem.with_suffix(".yml")
+    return side.exists() and "\nraw:" in side.read_text(encoding="utf-8")
 
 
 def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -50,7 +50,7 @@ class Case(_Strict):
     expect: str
 
 
-def _none_is_empty(value: Any) -> Any:
+def _none_is_empty(value: object) -> object:
     return {} if value is None else value
 
 
@@ -90,7 +90,9 @@ def read(path: Path) -> Paperwork:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise ModelError(f"{_short(path)}{line} is not readable YAML: {getattr(error, 'problem', None) or error}.") from error
+        raise ModelError(
+            f"{_short(path)}{line} is not readable YAML: {getattr(error, 'problem', None) or error}."
+        ) from error
     try:
         return Paperwork.model_validate(content if content is not None else {})
     except ValidationError as error:

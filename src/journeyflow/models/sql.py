@@ -50,13 +50,13 @@ def tables_read(tree: exp.Query, path: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def output_columns(tree: exp.Query) -> tuple[str, ...]:
-    """Return the names of the query's columns, in order."""
-    return tuple(tree.named_selects)
+def output_columns(tree: exp.Expr) -> tuple[str, ...]:
+    """Return the names of a query's columns, in order."""
+    return tuple(tree.named_selects) if isinstance(tree, exp.Query) else ()
 
 
 def origin(tree: exp.Query, column: str) -> tuple[str, str] | None:
-    """Return (`layer.name`, column) of the upstream column that `column` passes on unchanged, or None when it is born here.
+    """Return the upstream column that `column` passes on unchanged, or None when it is born here.
 
     Parameters
     ----------
@@ -64,14 +64,19 @@ def origin(tree: exp.Query, column: str) -> tuple[str, str] | None:
         A parsed SELECT.
     column : str
         One of its output columns.
+
+    Returns
+    -------
+    tuple of str or None
+        The upstream model and its column.
     """
     scope = build_scope(tree)
     return _origin(scope, column) if scope else None
 
 
 def _origin(scope: Scope, column: str) -> tuple[str, str] | None:
-    if scope.union_scopes:
-        origins = {_origin(branch, column) for branch in scope.union_scopes}
+    if scope.set_operation_scopes:
+        origins = {_origin(branch, column) for branch in scope.set_operation_scopes}
         return origins.pop() if len(origins) == 1 else None
     select = scope.expression
     if not isinstance(select, exp.Select):
@@ -85,6 +90,6 @@ def _origin(scope: Scope, column: str) -> tuple[str, str] | None:
         source = scope.sources.get(name)
         if isinstance(source, exp.Table) and (plain.table or len(names) == 1):
             return f"{source.db}.{source.name}", column
-        if isinstance(source, Scope) and column in source.expression.named_selects:
+        if isinstance(source, Scope) and column in output_columns(source.expression):
             return _origin(source, column)
     return None

@@ -1,0 +1,139 @@
+"""The first phase: files into the warehouse, configuration into the build database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.progress import Progress
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.config.funnels import Step
+
+_EPOCH = datetime(1970, 1, 1)
+_COUNTS = ("record_count", "accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
+QUARANTINE_ALARM_RATE = 0.05
+"""Share of a file's records in quarantine from which a run raises an alarm."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading found.
+
+    Attributes
+    ----------
+    config : Config
+        The configuration without a default funnel whose events do not occur.
+    high_water_at, first_event_at : datetime
+        Naive UTC; the mark, and the earliest event.
+    event_count : int
+        Events up to the mark.
+    counts : dict of str to int
+        Outcomes of the records that this run read.
+    alarms : tuple of str
+        Files with many records in quarantine.
+    """
+
+    config: Config
+    high_water_at: datetime
+    first_event_at: datetime
+    event_count: int
+    counts: dict[str, int]
+    alarms: tuple[str, ...]
+
+
+def load_sources(
+    config: Config, warehouse: DuckDBEngine, run_id: str, as_of: datetime | None, progress: Progress
+) -> Loaded:
+    """Load events and traits into `warehouse` and say what is there now."""
+    from journeyflow import ingest
+
+    now_us = us(datetime.now(UTC).replace(tzinfo=None))
+    ingest.load(config, warehouse, run_id=run_id, now_us=now_us, progress=progress)
+    ingest.load_traits(config, warehouse)
+    condition, params = ("where occurred_at <= ?", [as_of]) if as_of else ("", [])
+    found = warehouse.rows(
+        f"select min(occurred_at) as first, max(occurred_at) as last, count(*) as n from landed.events {condition}",
+        params,
+    ).to_pylist()[0]
+    high_water = as_of or found["last"] or _EPOCH
+    return Loaded(
+        config=_without_idle_default(config, warehouse, high_water),
+        high_water_at=high_water,
+        first_event_at=found["first"] or high_water,
+        event_count=found["n"],
+        counts=_counts(warehouse, run_id),
+        alarms=_alarms(warehouse, run_id),
+    )
+
+
+def register_configuration(engine: DuckDBEngine, config: Config, loaded: Loaded, run_id: str) -> None:
+    """Put the configuration into `engine` as `config.*`."""
+    from journeyflow import config_tables
+    from journeyflow.secret import person_secret
+
+    tables = config_tables.tables(
+        config,
+        run_id=run_id,
+        high_water_us=us(loaded.high_water_at),
+        first_event_us=us(loaded.first_event_at),
+        person_secret=person_secret(config),
+    )
+    for name, table in tables.items():
+        engine.register(name, table)
+
+
+def us(instant: datetime) -> int:
+    """Return naive UTC as microseconds since the epoch."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def _without_idle_default(config: Config, warehouse: DuckDBEngine, high_water: datetime) -> Config:
+    """Leave the default funnel out where one of its events never occurs: it would say that everybody is lost there."""
+    idle = {
+        name
+        for name, funnel in config.funnels.items()
+        if funnel.is_default and not _occur(funnel.steps, warehouse, high_water)
+    }
+    if not idle:
+        return config
+    return config.model_copy(
+        update={"funnels": {name: item for name, item in config.funnels.items() if name not in idle}}
+    )
+
+
+def _occur(steps: tuple[Step, ...], warehouse: DuckDBEngine, high_water: datetime) -> bool:
+    from journeyflow.config.conditions import leaves
+
+    names = {str(value) for step in steps for leaf in leaves(step.when) for value in leaf.values}
+    query = """
+        select count(distinct event_name)
+        from landed.events
+        where event_name in (select unnest(?)) and occurred_at <= ?
+    """
+    return bool(warehouse.rows(query, [sorted(names), high_water]).column(0)[0].as_py() == len(names))
+
+
+def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
+    sums = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in _COUNTS)
+    counted: dict[str, int] = warehouse.rows(f"select {sums} from ledger.loads where run_id = ?", [run_id]).to_pylist()[
+        0
+    ]
+    return counted
+
+
+def _alarms(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
+    query = """
+        select source_file, quarantined_count, record_count
+        from ledger.loads
+        where run_id = ? and quarantined_count > ? * record_count
+        order by source_file
+    """
+    rows = warehouse.rows(query, [run_id, QUARANTINE_ALARM_RATE]).to_pylist()
+    return tuple(
+        f"{row['source_file']}: {row['quarantined_count']:,} of {row['record_count']:,} records are in quarantine."
+        for row in rows
+    )

@@ -1,0 +1,8 @@
+"""Publishing: a generation is written beside the others, and one pointer is swapped."""
+
+from __future__ import annotations
+
+from journeyflow.publish.generation import KEPT_GENERATIONS, RunFacts, publish
+from journeyflow.publish.manifest import Manifest, TableEntry, read_manifest
+
+__all__ = ["KEPT_GENERATIONS", "Manifest", "RunFacts", "TableEntry", "publish", "read_manifest"]

@@ -1,0 +1,126 @@
+"""Write one generation and make it the current one. Readers of older generations are never disturbed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.engines.duckdb import STORAGE_VERSION
+from journeyflow.engines.names import relation, text, word
+from journeyflow.models import Model
+from journeyflow.publish.files import point, sha256, sync, sync_tree
+from journeyflow.publish.manifest import FILE_NAME, Manifest, TableEntry
+
+KEPT_GENERATIONS = 5
+DATABASE = "marts.duckdb"
+_OUTGOING = "outgoing"
+_UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the manifest says of the run; times are naive UTC."""
+
+    run_id: str
+    project: str
+    version: str
+    config_hash: str
+    started_at: datetime
+    published_at: datetime
+    high_water_at: datetime
+    event_count: int
+
+
+def publish(engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: RunFacts) -> Path:
+    """Publish the built tables of `models` as a new generation and swap `current` to it.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        Where the tables were built and checked.
+    models : iterable of Model
+        What is published.
+    folder : Path
+        The configured `publish` folder; gains ``generations/<run_id>/`` and the link ``current``.
+    facts : RunFacts
+        For the manifest.
+
+    Returns
+    -------
+    Path
+        The folder of the generation: ``marts.duckdb``, a Parquet file for each table, ``manifest.json``.
+    """
+    generations = folder / "generations"
+    generations.mkdir(parents=True, exist_ok=True)
+    _clear_unfinished(generations)
+    staged = generations / f"{_UNFINISHED}{facts.run_id}"
+    staged.mkdir()
+    try:
+        _write(engine, tuple(models), staged, facts)
+        sync_tree(staged)
+        final = generations / facts.run_id
+        staged.rename(final)
+        sync(generations)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    point(folder / "current", f"generations/{facts.run_id}")
+    _prune(generations, facts.run_id)
+    return final
+
+
+def order_of(model: Model) -> str:
+    """Return the ORDER BY list that puts the rows of `model` in the one order its key gives them."""
+    return ", ".join(f"{word(name)} nulls first" for name in (model.grain or tuple(model.columns)))
+
+
+def _write(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts) -> None:
+    tables = {model.table: _write_parquet(engine, model, folder) for model in models}
+    _write_database(engine, models, folder / DATABASE)
+    manifest = Manifest(**vars(facts), tables=tables)
+    (folder / FILE_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _write_parquet(engine: DuckDBEngine, model: Model, folder: Path) -> TableEntry:
+    path = folder / f"{model.table}.parquet"
+    select = f"select * from {relation(model.name)} order by {order_of(model)}"
+    engine.execute(f"copy ({select}) to {text(str(path))} (format parquet, compression zstd)")
+    counted = engine.rows(f"select count(*) from {relation(model.name)}")
+    return TableEntry(row_count=counted.column(0)[0].as_py(), file=path.name, sha256=sha256(path))
+
+
+def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path) -> None:
+    engine.attach(path, _OUTGOING, storage_version=STORAGE_VERSION)
+    try:
+        for model in models:
+            name = f"{_OUTGOING}.main.{model.table}"
+            select = f"select * from {relation(model.name)} order by {order_of(model)}"
+            engine.execute(f"create table {relation(name)} as {select}", model=model.name)
+            engine.execute(f"comment on table {relation(name)} is {text(_table_comment(model))}")
+            for column, described in model.columns.items():
+                unit = f" [{described.unit}]" if described.unit else ""
+                engine.execute(f"comment on column {relation(name)}.{word(column)} is {text(described.meaning + unit)}")
+    finally:
+        engine.detach(_OUTGOING)
+
+
+def _table_comment(model: Model) -> str:
+    grain = f" One row per {', '.join(model.grain)}." if model.grain else ""
+    return f"{model.paperwork.description}{grain}"
+
+
+def _clear_unfinished(generations: Path) -> None:
+    for left_over in generations.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+
+
+def _prune(generations: Path, current: str) -> None:
+    # Run ids sort by time. A reader that has an old file open keeps it until it closes.
+    kept = sorted(path.name for path in generations.iterdir() if path.is_dir())[-KEPT_GENERATIONS:]
+    for path in generations.iterdir():
+        if path.is_dir() and path.name not in (*kept, current):
+            shutil.rmtree(path, ignore_errors=True)

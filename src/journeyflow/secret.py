@@ -1,0 +1,36 @@
+"""The key of a project: what published person ids and hashed addresses are hashed with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from journeyflow.errors import InputError
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
+
+def person_secret(config: Config) -> str:
+    """Return the key in `privacy.key_file`, made at the first run and readable by its owner only.
+
+    Raises
+    ------
+    InputError
+        When the file is there and empty, or cannot be read or written.
+    """
+    path = config.privacy.key_file
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(secrets.token_hex(32) + "\n")
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The key file {path} of privacy.key_file cannot be read or made.") from error
+    if not key:
+        raise InputError(
+            f"The key file {path} of privacy.key_file is empty; put a long random text in it, or remove it."
+        )
+    return key

@@ -1,0 +1,22 @@
+import pytest
+
+from journeyflow import resources
+from support import small_night
+
+
+@pytest.fixture
+def events(monkeypatch):
+    return small_night.fake_loading(monkeypatch)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, events):
+    folder = small_night.make_sql_folder(tmp_path / "built_in")
+    monkeypatch.setattr(resources, "sql_folder", lambda: folder)
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def config(project):
+    return small_night.make_config(project)

@@ -1,0 +1,205 @@
+"""A whole night over a handful of models, and every way it can end badly."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+
+import pytest
+
+import journeyflow
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import CheckFailedError, EngineError, InputError, JourneyflowError, LockedError, ModelError
+from journeyflow.lock import held
+from journeyflow.runner import BUILD, WAREHOUSE, Night, open_build, plan, run
+from support.small_night import DAY
+
+
+def own_mart(project, name, select, columns, extra=""):
+    folder = project / "sql" / "marts"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.sql").write_text(select)
+    (folder / f"{name}.yml").write_text(
+        f"description: A table of the analyst's own.\ngrain: [event_name]\ncolumns: {columns}\n{extra}"
+    )
+
+
+def ledger(config):
+    with DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
+        return warehouse.rows("select status, event_count from ledger.runs order by run_id").to_pylist()
+
+
+def test_a_night_publishes_its_marts(config):
+    report = run(config)
+    with journeyflow.open(config.publish) as published:
+        assert published.table("visits").rows() == [("page_view", 2), ("purchase", 1)]
+        assert published.sql("select sum(visit_count) as n from visits").rows() == [(3,)]
+        assert published.manifest.run_id == report.run_id
+        assert published.tables == ("dictionary", "load_audit", "runs", "visits")
+    assert report.status == "published"
+    assert report.event_count == 3
+    assert report.accepted_count == 3
+    assert report.high_water_at == datetime(2026, 1, 3)
+    assert list(report.phase_seconds) == ["load", "stitch", "classify", "build", "check", "publish"]
+    assert ledger(config) == [{"status": "published", "event_count": 3}]
+
+
+def test_the_runs_table_holds_the_run_that_published_it(config):
+    run(config)
+    run(config)
+    with journeyflow.open(config.publish) as published:
+        runs = published.table("runs")
+    assert runs["status"].to_list() == ["published", "published"]
+    assert runs["elapsed_seconds"].min() > 0
+    assert runs["finished_at"].null_count() == 0
+
+
+def test_as_of_leaves_later_events_unread(config):
+    report = run(config, as_of=DAY)
+    with journeyflow.open(config.publish) as published:
+        assert published.table("visits").rows() == [("page_view", 1)]
+    assert report.high_water_at == DAY
+    assert report.event_count == 1
+
+
+def test_an_own_model_is_built_checked_and_published(project, config):
+    own_mart(
+        project,
+        "twice",
+        "select event_name, 2 * visit_count as twice_count, from marts.visits",
+        "{event_name: , twice_count: {type: BIGINT, meaning: Double.}}",
+    )
+    run(config)
+    with journeyflow.open(config.publish) as published:
+        assert published.table("twice").rows() == [("page_view", 4), ("purchase", 2)]
+        words = published.table("dictionary").filter(table_name="twice", column_name="twice_count")
+        assert words["meaning"].to_list() == ["Double."]
+
+
+def test_nothing_is_published_when_checks_fail_and_all_failures_are_told(project, config):
+    first = run(config)
+    select = "select event_name, visit_count, from marts.visits"
+    own_mart(
+        project,
+        "odd",
+        select,
+        "{event_name: , visit_count: }",
+        "checks: [range: {visit_count: [5, null]}, accepted: {event_name: [purchase]}]",
+    )
+    with pytest.raises(CheckFailedError, match=r"2 of \d+ checks") as failed:
+        run(config)
+    assert "marts.odd: visit_count is in [5.0, None] (2 against it)" in str(failed.value)
+    assert "page_view" not in str(failed.value), "a message holds no row value"
+    with journeyflow.open(config.publish) as published:
+        assert published.manifest.run_id == first.run_id
+    assert [row["status"] for row in ledger(config)] == ["published", "failed"]
+
+
+def test_a_column_of_another_type_than_promised_fails_the_check(project, config):
+    own_mart(project, "odd", "select event_name, visit_count, from marts.visits", "{event_name: , visit_count: }")
+    (project / "sql/marts/odd.sql").write_text(
+        "select event_name, cast(visit_count as double) as visit_count, from marts.visits"
+    )
+    with pytest.raises(CheckFailedError, match="visit_count is BIGINT and not DOUBLE"):
+        run(config)
+
+
+def test_a_failed_build_leaves_the_last_generation_and_no_rubbish(project, config):
+    first = run(config)
+    own_mart(
+        project,
+        "odd",
+        "select event_name, cast(event_name as integer) as n, from marts.visits",
+        "{event_name: , n: {type: INTEGER, meaning: Never.}}",
+    )
+    with pytest.raises(EngineError, match=r"marts\.odd") as failed:
+        run(config)
+    assert "page_view" not in str(failed.value), "a message holds no row value"
+    assert str((config.publish / "current").readlink()) == f"generations/{first.run_id}"
+    assert not (config.state / "work").exists()
+    assert sorted(path.name for path in config.state.glob("*.duckdb*")) == [BUILD, WAREHOUSE]
+    assert ledger(config)[-1] == {"status": "failed", "event_count": 3}
+
+
+def test_no_event_is_an_input_error(config, events):
+    events["names"] = []
+    with pytest.raises(InputError, match="No event was accepted"):
+        run(config)
+    assert not config.publish.exists()
+
+
+def test_a_second_run_is_refused_and_names_the_first(config):
+    with Night(config), pytest.raises(LockedError, match=rf"process {os.getpid()}, since 20"):
+        run(config)
+    run(config)
+
+
+def test_a_killed_run_frees_the_lock(config):
+    pid = os.fork()
+    if pid == 0:
+        with held(config.state):
+            os._exit(9)
+    os.waitpid(pid, 0)
+    run(config)
+
+
+def test_rows_that_a_killed_run_left_running_are_settled(config):
+    pid = os.fork()
+    if pid == 0:
+        night = Night(config).__enter__()
+        night.load()
+        os._exit(9)
+    os.waitpid(pid, 0)
+    run(config)
+    assert [row["status"] for row in ledger(config)] == ["failed", "published"]
+
+
+def test_phases_out_of_order_are_refused(config):
+    with Night(config) as night:
+        with pytest.raises(JourneyflowError, match="not loaded yet"):
+            night.build()
+        night.load()
+        night.build()
+        with pytest.raises(JourneyflowError, match="not checked"):
+            night.publish()
+
+
+def test_what_was_built_can_be_opened_again(config):
+    run(config)
+    with open_build(config) as engine:
+        assert engine.rows("select count(*) from sources.events").column(0)[0].as_py() == 3
+
+
+def test_two_nights_publish_the_same_bytes(config):
+    hashes = []
+    for _ in range(2):
+        run(config)
+        manifest = json.loads((config.publish / "current" / "manifest.json").read_text())
+        hashes.append(
+            {name: entry["sha256"] for name, entry in manifest["tables"].items() if name in ("visits", "dictionary")}
+        )
+    assert hashes[0] == hashes[1]
+
+
+def test_the_plan_tells_order_and_reason(project, config):
+    own_mart(project, "twice", "select event_name, from marts.visits", "{event_name: }")
+    entries = {entry.model: entry for entry in plan(config)}
+    names = list(entries)
+    assert (
+        names.index("landed.events")
+        < names.index("sources.events")
+        < names.index("marts.visits")
+        < names.index("marts.twice")
+    )
+    assert entries["marts.twice"].why == "your own, published"
+    assert entries["sources.events"].why == "read by marts.visits"
+    assert entries["landed.events"].phase == "load"
+
+
+def test_an_own_model_that_names_no_table_gets_the_nearest(project, config):
+    own_mart(project, "odd", "select event_name, from marts.visit", "{event_name: }")
+    with pytest.raises(
+        ModelError, match=r"marts\.odd reads marts\.visit, which does not exist\. Did you mean marts\.visits"
+    ):
+        run(config)
