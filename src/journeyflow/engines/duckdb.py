@@ -63,6 +63,7 @@ class DuckDBEngine:
             "autoinstall_known_extensions": False,
             # Order inside a table means nothing here; every ordered read says ORDER BY.
             "preserve_insertion_order": False,
+            "TimeZone": "UTC",
         }
         if threads:
             settings["threads"] = threads

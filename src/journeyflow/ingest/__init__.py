@@ -1,0 +1,10 @@
+"""Files in: read, judged, accounted for to the record, and kept in the warehouse with a ledger."""
+
+from __future__ import annotations
+
+from journeyflow.ingest.landing import Counts
+from journeyflow.ingest.loading import FileLoad, LoadReport, load
+from journeyflow.ingest.traits import load_traits
+from journeyflow.ingest.warehouse import clear_landed, open_warehouse
+
+__all__ = ["Counts", "FileLoad", "LoadReport", "clear_landed", "load", "load_traits", "open_warehouse"]

@@ -1,0 +1,158 @@
+"""Input files: which there are, what they contain byte for byte, and how they are unpacked."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import pyarrow as pa
+
+BLOCK_BYTES = 1 << 20
+_MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PAR1": "parquet"}
+_UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, RuntimeError)
+
+
+class RefusedFileError(Exception):
+    """A file that cannot be read at all; the run goes on without it and reports it.
+
+    Parameters
+    ----------
+    reason : str
+        Stable code, e.g. ``bad_archive``.
+    detail : str
+        What is wrong and what to do, without a value of the file.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file as it was when the run met it: its name in the tables, where it lies, and its content's hash."""
+
+    name: str
+    path: Path
+    sha256: str
+    byte_count: int
+
+
+def matching_paths(pattern: str, base: Path) -> list[Path]:
+    """List the regular files that a pattern of the configuration matches, sorted by name.
+
+    Parameters
+    ----------
+    pattern : str
+        Path or glob, relative to `base`; ``**`` matches folders.
+    base : Path
+        Folder of the configuration file.
+    """
+    found = glob.glob(pattern, root_dir=base, recursive=True)
+    return sorted(path for path in (base / name for name in found) if path.is_file())
+
+
+def describe_file(path: Path, base: Path) -> InputFile:
+    """Hash a file and name it relative to the configuration.
+
+    Raises
+    ------
+    RefusedFileError
+        When the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = path.stat().st_size
+    except OSError as error:
+        raise RefusedFileError("unreadable", f"the file cannot be read ({type(error).__name__})") from error
+    return InputFile(shown_name(path, base), path, digest, size)
+
+
+def shown_name(path: Path, base: Path) -> str:
+    """Name a file in tables and messages: relative to the configuration where it lies below it."""
+    try:
+        return path.resolve().relative_to(base.resolve()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def wrapping_of(path: Path) -> str:
+    """Say by its first bytes how a file is wrapped: ``gz``, ``zst``, ``zip``, ``parquet`` or ``plain``.
+
+    The extension is not asked: exports named `.parquet.zst` are often plain Parquet.
+    """
+    with path.open("rb") as stream:
+        return kind_of(stream.read(4))
+
+
+def kind_of(head: bytes) -> str:
+    """Name the container that begins with these bytes; ``plain`` when it is none that is known."""
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "plain")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading what is inside it: gzip, Zstandard and one-member zip files are unpacked.
+
+    Checksums are verified on the way, so a damaged archive raises before its last block is handed out as good.
+
+    Raises
+    ------
+    RefusedFileError
+        When the archive is damaged, cut short, or holds several files.
+    """
+    try:
+        kind = wrapping_of(path)
+        with path.open("rb") as stream:
+            if kind == "gz":
+                with gzip.open(stream) as unpacked:
+                    yield cast("IO[bytes]", unpacked)
+            elif kind == "zst":
+                with _zstandard(stream) as unpacked_zst:
+                    yield unpacked_zst
+            elif kind == "zip":
+                with zipfile.ZipFile(stream) as archive, archive.open(_only_member(archive)) as member:
+                    yield member
+            else:
+                yield stream
+    except _UNPACKING_ERRORS as error:
+        raise RefusedFileError("bad_archive", f"the file is damaged or cut short ({type(error).__name__})") from error
+
+
+def _only_member(archive: zipfile.ZipFile) -> str:
+    names = [i.filename for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise RefusedFileError("bad_archive", f"the zip holds {len(names)} files; give it exactly one")
+    return names[0]
+
+
+@contextmanager
+def _zstandard(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    # pyarrow ends quietly at a cut frame, so the frame's last block is asked for through its own error below.
+    with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd") as unpacked:
+        yield cast("IO[bytes]", io.BufferedReader(_ArrowRaw(unpacked), BLOCK_BYTES))
+
+
+class _ArrowRaw(io.RawIOBase):
+    def __init__(self, source: pa.NativeFile) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        block = self._source.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)

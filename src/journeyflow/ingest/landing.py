@@ -1,0 +1,188 @@
+"""One file into `landed.events`: judge its records, insert the good, settle duplicates, account for all, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import JourneyflowError
+from journeyflow.ingest.files import InputFile
+from journeyflow.ingest.readers.raw import RawRecords
+from journeyflow.ingest.typed import UTM
+from journeyflow.ingest.warehouse import packaged_sql
+
+COLUMNS = (
+    "event_id, source, occurred_at, received_at, device_key, user_key, anonymous_id, user_id, session_id, sequence, "
+    "event_name, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content, referrer_host, page_path, "
+    "target, user_agent, revenue_amount, currency, properties"
+)
+"""Columns of `landed.events` between the keys and the lineage."""
+
+CONTENT = (
+    "occurred_at, anonymous_id, user_id, session_id, event_name, channel, utm_source, utm_medium, utm_campaign, "
+    "utm_term, utm_content, referrer_host, page_path, target, user_agent, revenue_amount, currency, properties"
+)
+"""What two rows of one event must share to say the same; when and where they arrived is not of it."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where the records of a file went; `conflicting` are among the duplicates."""
+
+    record: int = 0
+    accepted: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    conflicting: int = 0
+    filtered: int = 0
+    erased: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Add up, outcome by outcome."""
+        return Counts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords) -> Counts:
+    """Move the records of `judged_records` and `raw_rejects` into the warehouse.
+
+    The caller opens the transaction and writes the ledger in it.
+
+    Parameters
+    ----------
+    warehouse : DuckDBEngine
+        Holds the temporary relations of the file.
+    file : InputFile
+        The file they come from.
+    file_ix : int
+        Its number in the ledger.
+    raw : RawRecords
+        What the reader said of it.
+
+    Returns
+    -------
+    Counts
+        They add up to the records of the file.
+
+    Raises
+    ------
+    JourneyflowError
+        When they do not: a defect of this program, not of the file.
+    """
+    judged = warehouse.rows(_COUNT).to_pylist()[0]
+    first_ix = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from landed.events")["ix"][0].as_py()
+    before = warehouse.count("landed.events")
+    warehouse.execute(_insert(first_ix, file_ix, is_identified=judged["without_id_count"] == 0))
+    inserted = warehouse.count("landed.events") - before
+    quarantined = _quarantine(warehouse, file, file_ix, judged["bad_count"])
+    conflicting = _settle_duplicates(warehouse, first_ix)
+    accepted = warehouse.count("landed.events") - before
+    counts = Counts(
+        record=judged["record_count"] + raw.reject_count,
+        accepted=accepted,
+        quarantined=quarantined,
+        duplicate=inserted - accepted,
+        conflicting=conflicting,
+        filtered=judged["filtered_count"],
+    )
+    _reconcile(counts, raw, file)
+    return counts
+
+
+_COUNT = """
+select
+    count(*) as record_count,
+    count(*) filter (where not is_kept) as filtered_count,
+    count(*) filter (where is_kept and reason is not null) as bad_count,
+    count(*) filter (where is_kept and reason is null and event_id is null) as without_id_count
+from judged_records
+"""
+
+
+def _insert(first_ix: int, file_ix: int, *, is_identified: bool) -> str:
+    source = "judged_records where is_kept and reason is null"
+    if not is_identified:
+        source = f"({_IDENTIFIED})"
+    return f"""
+        insert into landed.events
+        select {first_ix} + record_ix, md5_number(source || '/' || event_id), {COLUMNS}, {file_ix}, source_row
+        from {source}
+    """
+
+
+# An event without an id is its content and the how-many-eth of its like it is in the file: a repeated line is an event
+# of its own, and the same line in two overlapping files is one.
+_IDENTIFIED = f"""
+select * exclude (event_id, content_hash), coalesce(
+    event_id,
+    md5(content_hash || '#' || row_number() over (partition by content_hash, event_id is null order by record_ix))
+) as event_id
+from (
+    select *, md5(coalesce(content, json_array({CONTENT}, received_at, sequence)::varchar)) as content_hash
+    from judged_records where is_kept and reason is null
+)
+"""
+
+
+def _quarantine(warehouse: DuckDBEngine, file: InputFile, file_ix: int, bad_count: int) -> int:
+    before = warehouse.count("landed.quarantine")
+    warehouse.execute(
+        "insert into landed.quarantine select ?, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects",
+        [file_ix, file.name],
+    )
+    if bad_count:
+        warehouse.execute(
+            """
+            insert into landed.quarantine
+            select ?, ?, judged.source_row, judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)
+            from judged_records as judged
+            left join shown_records as shown on shown.record_ix = judged.record_ix
+            where judged.is_kept and judged.reason is not null
+            """,
+            [file_ix, file.name],
+        )
+    return warehouse.count("landed.quarantine") - before
+
+
+def _settle_duplicates(warehouse: DuckDBEngine, first_ix: int) -> int:
+    """Keep the least version of every event that the file repeats; return how many of the file's rows conflicted."""
+    warehouse.execute(packaged_sql("duplicates").format(first_ix=first_ix, content=CONTENT))
+    if not warehouse.count("duplicate_versions"):
+        return 0
+    warehouse.execute(
+        "delete from landed.events where event_ix in (select event_ix from duplicate_versions where not is_winner)"
+    )
+    return int(
+        warehouse.rows("select coalesce(sum(conflicting_count), 0)::bigint as n from duplicate_conflicts")["n"][
+            0
+        ].as_py()
+    )
+
+
+def _reconcile(counts: Counts, raw: RawRecords, file: InputFile) -> None:
+    total = counts.accepted + counts.quarantined + counts.duplicate + counts.filtered + counts.erased
+    if total != counts.record or raw.record_count not in (-1, counts.record):
+        raise JourneyflowError(
+            f"The records of {file.name} do not add up: {counts.record} read, {total} accounted for. "
+            "Nothing of the file was kept; please report this."
+        )
+
+
+def judged_select(kept_parameters: tuple[str, ...], where: str | None) -> str:
+    """Return the SELECT of `judged_records`: cleaned records, campaign parameters of addresses, and whether they are kept.
+
+    Parameters
+    ----------
+    kept_parameters : tuple of str
+        Parameters of page addresses that may be kept; only campaign ones have a column.
+    where : str or None
+        Condition over canonical columns that tells the records to keep.
+    """
+    replaced = [f"{_from_query(name)} as {name}" for name in UTM if name in kept_parameters]
+    replace = f" replace ({', '.join(replaced)})" if replaced else ""
+    kept = f"coalesce(({where}), false)" if where else "true"
+    return f"select *, {kept} as is_kept from (select * exclude (query){replace} from cleaned_records)"
+
+
+def _from_query(name: str) -> str:
+    found = f"nullif(url_decode(replace(regexp_extract(query, '(?:^|&){name}=([^&]*)', 1), '+', ' ')), '')"
+    return f"case when {name} is null and contains(query, '{name}=') then {found} else {name} end"

@@ -1,0 +1,109 @@
+"""What was loaded when: one entry per file content and source, one row per run and file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from journeyflow.config.inputs import Source
+from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest.files import InputFile
+
+if TYPE_CHECKING:
+    from journeyflow.ingest.landing import Counts
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file content that a source has loaded before."""
+
+    file_ix: int
+    first_loaded_at: datetime
+    settings_hash: str
+    is_landed: bool
+
+
+class Ledger:
+    """The tables `ledger.files` and `ledger.loads` of a warehouse, for one run.
+
+    Parameters
+    ----------
+    warehouse : DuckDBEngine
+        Holds the ledger.
+    run_id : str
+        Names the run in `ledger.loads`.
+    now_us : int
+        Microseconds since the epoch: when this run meets new files.
+    """
+
+    def __init__(self, warehouse: DuckDBEngine, run_id: str, now_us: int) -> None:
+        self._warehouse = warehouse
+        self._run_id = run_id
+        self._now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
+
+    def entry(self, source: str, sha256: str) -> Entry | None:
+        """Return what is known of a content; None when the source never loaded it."""
+        found = self._warehouse.rows(
+            "select file_ix, first_loaded_at, settings_hash, is_landed from ledger.files where source = ? and sha256 = ?",
+            [source, sha256],
+        ).to_pylist()
+        return Entry(**found[0]) if found else None
+
+    def new_entry(self, settings: str) -> Entry:
+        """Return the entry of a content that is met for the first time; `record` writes it."""
+        last = self._warehouse.rows("select coalesce(max(file_ix), 0) as ix from ledger.files")["ix"][0].as_py()
+        return Entry(last + 1, self._now, settings, is_landed=False)
+
+    def has_loaded(self, source: str) -> bool:
+        """Tell whether a source has loaded any file in its life."""
+        escaped = source.replace("'", "''")
+        return self._warehouse.count("ledger.files", f"source = '{escaped}'") > 0
+
+    def record(self, source: str, file: InputFile, entry: Entry, counts: Counts) -> None:
+        """Write down a loaded file; the caller's transaction holds its events too."""
+        self._warehouse.execute("delete from ledger.files where file_ix = ?", [entry.file_ix])
+        self._warehouse.execute(
+            "insert into ledger.files values (?, ?, ?, ?, ?, ?, ?, ?, true)",
+            [
+                entry.file_ix,
+                source,
+                file.name,
+                file.sha256,
+                file.byte_count,
+                entry.first_loaded_at,
+                counts.record,
+                entry.settings_hash,
+            ],
+        )
+        self._add(source, file.name, counts, file.sha256, "loaded", None)
+
+    def record_refused(self, source: str, name: str, sha256: str | None, counts: Counts, detail: str) -> None:
+        """Write down a file that could not be read; it is tried again by the next run."""
+        self._add(source, name, counts, sha256, "refused", detail)
+
+    def record_traits(self, name: str, sha256: str, counts: Counts) -> None:
+        """Write down a file of traits, which every run reads anew."""
+        self._add("people", name, counts, sha256, "loaded", None)
+
+    def _add(self, source: str, name: str, counts: Counts, sha256: str | None, status: str, detail: str | None) -> None:
+        self._warehouse.execute(
+            "insert into ledger.loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [self._run_id, source, name, *astuple(counts), sha256, status, detail],
+        )
+
+
+def settings_hash(source: Source, *others: object) -> str:
+    """Hash all that decides what a file's records become; not where the files lie.
+
+    Parameters
+    ----------
+    source : Source
+        The section of the configuration.
+    *others : object
+        Settings of the project that count too.
+    """
+    content = source.model_dump(mode="json", exclude={"path"})
+    return hashlib.sha256(json.dumps([content, [str(o) for o in others]], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,181 @@
+"""Delimited text, read by a stated dialect with an account of every line; nothing is sniffed and nothing skipped."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest.files import InputFile, RefusedFileError, opened
+from journeyflow.ingest.readers.raw import RawRecords, Rejects, materialise
+from journeyflow.ingest.readers.text import flaw_of, text_lines
+
+BATCH_ROWS = 50_000
+MAX_RECORD_LINES = 1_000
+"""A quoted record longer than this many lines is taken for an unclosed quote."""
+MAX_FIELD_CHARACTERS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file is written.
+
+    Parameters
+    ----------
+    delimiter, quote : str
+        One character each.
+    encoding : str
+        Name of a Python codec.
+    has_header : bool
+        Without a header the columns are named ``column1``, ``column2``, ….
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    encoding: str = "utf-8"
+    has_header: bool = True
+
+
+def read_csv(warehouse: DuckDBEngine, file: InputFile, dialect: Dialect) -> RawRecords:
+    """Materialise a delimited file as `raw_records`, one text column per column of the file; an empty cell is null.
+
+    Parameters
+    ----------
+    warehouse : DuckDBEngine
+        Where `raw_records` and `raw_rejects` are made.
+    file : InputFile
+        Plain, gzip, Zstandard or zip.
+    dialect : Dialect
+        How it is written.
+
+    Raises
+    ------
+    RefusedFileError
+        When the file is empty, damaged, or no text of its encoding.
+    """
+    rejects = Rejects()
+    with opened(file.path) as stream:
+        records = _Records(text_lines(stream, dialect.encoding), dialect, rejects)
+        names = _header(records, dialect)
+        schema = pa.schema(
+            [("record_ix", pa.int64()), ("source_row", pa.int64())]
+            + [(f"c{index}", pa.string()) for index in range(len(names))]
+        )
+        row_count = materialise(warehouse, schema, _batches(records, schema), rejects)
+    return RawRecords("columns", names, ("VARCHAR",) * len(names), row_count + len(rejects.rows), len(rejects.rows))
+
+
+class _Feed:
+    """Hand lines to the parser and remember those of the present record, so that they can be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._again: deque[str] = deque()
+        self.taken: list[str] = []
+        self.start_line = 1
+        self.flaw: str | None = None
+
+    def begin(self) -> None:
+        """Forget the record before."""
+        self.start_line += len(self.taken)
+        self.taken = []
+        self.flaw = None
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        # The parser takes the end of its input inside quotes for an error, which is what an endless record is.
+        if len(self.taken) >= MAX_RECORD_LINES:
+            raise StopIteration
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.taken.append(line)
+        self.flaw = flaw_of(line) or self.flaw
+        return line
+
+    def again_from_start(self) -> None:
+        """Hand out the lines of the present record once more."""
+        self._again.extendleft(reversed(self.taken))
+        self.taken = []
+
+    def read_rest_again(self) -> str:
+        """Return the first line of the record; the parser will meet the others again, each as a record of its own."""
+        self._again.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+        return self.taken[0]
+
+
+class _Records:
+    """The records of a file; one that breaks the dialect costs its first line, and the lines after it are read again."""
+
+    def __init__(self, lines: Iterator[str], dialect: Dialect, rejects: Rejects) -> None:
+        csv.field_size_limit(MAX_FIELD_CHARACTERS)
+        self._feed = _Feed(lines)
+        self._rejects = rejects
+        self._reader = csv.reader(
+            self._feed, delimiter=dialect.delimiter, quotechar=dialect.quote, doublequote=True, strict=True
+        )
+
+    def first(self) -> list[str]:
+        """Return the fields of the first record that is not blank."""
+        try:
+            return next(record for record in iter(self._next, None) if record)
+        except (StopIteration, csv.Error) as error:
+            raise RefusedFileError("bad_header", "the file has no header line that can be read") from error
+
+    def again(self) -> None:
+        """Read the first record again, as data."""
+        self._feed.again_from_start()
+
+    def of_width(self, width: int) -> Iterator[tuple[int, list[str]]]:
+        """Yield line number and fields of every good record; reject the others."""
+        while True:
+            try:
+                fields = self._next()
+            except csv.Error as error:
+                self._reject("bad_record", f"breaks the dialect: {error}")
+                continue
+            if fields is None:
+                return
+            if self._feed.flaw:
+                self._rejects.add(self._feed.start_line, self._feed.flaw, "", "".join(self._feed.taken))
+            elif len(fields) == width:
+                yield self._feed.start_line, fields
+            elif fields:
+                self._reject("bad_record", f"{len(fields)} fields where the header has {width}")
+
+    def _next(self) -> list[str] | None:
+        self._feed.begin()
+        return next(self._reader, None)
+
+    def _reject(self, reason: str, detail: str) -> None:
+        self._rejects.add(self._feed.start_line, reason, detail, self._feed.read_rest_again())
+
+
+def _header(records: _Records, dialect: Dialect) -> tuple[str, ...]:
+    first = records.first()
+    if dialect.has_header:
+        return tuple(name.strip() for name in first)
+    records.again()
+    return tuple(f"column{index}" for index in range(1, len(first) + 1))
+
+
+def _batches(records: _Records, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows = records.of_width(len(schema) - 2)
+    done = 0
+    while batch := list(islice(rows, BATCH_ROWS)):
+        columns = zip(*(fields for _, fields in batch), strict=True)
+        yield pa.record_batch(
+            [
+                pa.array(range(done, done + len(batch)), pa.int64()),
+                pa.array([line for line, _ in batch], pa.int64()),
+                *(pa.array(column, pa.string()) for column in columns),
+            ],
+            schema=schema,
+        )
+        done += len(batch)

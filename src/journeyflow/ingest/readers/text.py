@@ -1,0 +1,42 @@
+"""Lines of a text file, decoded; what cannot be text is carried along and named."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import IO
+
+from journeyflow.ingest.files import RefusedFileError
+
+
+def text_lines(stream: IO[bytes], encoding: str) -> Iterator[str]:
+    """Yield the lines of a stream with their line ends, a byte order mark left out.
+
+    Bytes that are no UTF-8 are carried as lone surrogates, so that a bad line costs one record and not the file.
+
+    Raises
+    ------
+    RefusedFileError
+        When the stream is no text of another encoding.
+    """
+    is_utf8 = encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
+    codec, errors = ("utf-8-sig", "surrogateescape") if is_utf8 else (encoding, "strict")
+    try:
+        text = io.TextIOWrapper(stream, encoding=codec, errors=errors, newline="")
+        yield from text
+    except (UnicodeError, LookupError) as error:
+        detail = f"the file is not {encoding} text; set `encoding` of the source"
+        raise RefusedFileError("bad_encoding", detail) from error
+
+
+def flaw_of(line: str) -> str | None:
+    """Say why a line cannot be stored: ``bad_encoding``, ``nul_byte`` or None."""
+    if "\x00" in line:
+        return "nul_byte"
+    if line.isascii():
+        return None
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        return "bad_encoding"
+    return None

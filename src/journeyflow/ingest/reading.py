@@ -1,0 +1,64 @@
+"""Which reader reads a file of which format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from journeyflow.config.inputs import Source
+from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest.files import InputFile, RefusedFileError, opened, wrapping_of
+from journeyflow.ingest.readers.csv import Dialect, read_csv
+from journeyflow.ingest.readers.lines import read_json_lines, read_lines
+from journeyflow.ingest.readers.parquet import parquet_file
+from journeyflow.ingest.readers.raw import RawRecords
+
+HEAD_BYTES = 1 << 16
+
+
+@contextmanager
+def read_records(warehouse: DuckDBEngine, file: InputFile, source: Source) -> Iterator[RawRecords]:
+    """Show the records of a file as `raw_records` and `raw_rejects` while the context lasts.
+
+    Formats of collectors are written in several ways; which one a file is, its first bytes say: Parquet by its mark,
+    JSON lines by an opening brace, else delimited text (by tabs when the header has any).
+
+    Raises
+    ------
+    RefusedFileError
+        When the file cannot be read at all.
+    """
+    if source.format == "access_log":
+        yield read_lines(warehouse, file, source.encoding)
+        return
+    container = source.format if source.format in {"csv", "jsonl", "parquet"} else _container(file)
+    if container == "parquet":
+        with parquet_file(warehouse, file) as raw:
+            yield raw
+    elif container == "jsonl":
+        yield read_json_lines(warehouse, file, source.encoding, source.records)
+    else:
+        yield read_csv(warehouse, file, _dialect(source, file))
+
+
+def _container(file: InputFile) -> str:
+    if wrapping_of(file.path) == "parquet":
+        return "parquet"
+    head = _head(file)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
+
+
+def _dialect(source: Source, file: InputFile) -> Dialect:
+    if not source.quote:
+        raise RefusedFileError("bad_dialect", "an empty `quote` is not supported; name a character that never occurs")
+    delimiter = source.delimiter
+    if source.format != "csv" and delimiter == "," and b"\t" in _head(file).split(b"\n", 1)[0]:
+        delimiter = "\t"
+    return Dialect(delimiter, source.quote, source.encoding, source.header)
+
+
+def _head(file: InputFile) -> bytes:
+    with opened(file.path) as stream:
+        return stream.read(HEAD_BYTES)

@@ -1,0 +1,16 @@
+"""Records as they stood in the file, for the quarantine."""
+
+from __future__ import annotations
+
+from journeyflow.ingest.quoting import literal
+from journeyflow.ingest.readers.raw import RawRecords
+
+
+def shown(raw: RawRecords) -> str:
+    """Return SQL of a record of `raw_records` as one text."""
+    if raw.shape == "json":
+        return "case when parent is null then cast(record as varchar) else cast(json_merge_patch(parent, record) as varchar) end"
+    if raw.shape == "columns":
+        pairs = ", ".join(f"{literal(name)}, c{index}" for index, name in enumerate(raw.names))
+        return f"cast(json_object({pairs}) as varchar)"
+    return "cast(null as varchar)"  # A log line holds an address; its adapter says what may be kept of it.

@@ -1,0 +1,76 @@
+"""SQL that reads times: text with or without a zone, numbers of a unit, stated formats, and days in columns."""
+
+from __future__ import annotations
+
+from journeyflow.config.inputs import ColumnMapping
+from journeyflow.ingest.quoting import literal
+
+_HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
+_MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
+_JOINTS = ("", "-", "-", " ", ":", ":")
+
+
+def time_of_text(text: str, zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of an ISO-like text; null where it is none.
+
+    A cast to TIMESTAMP would drop a stated offset without a word, so the cast is to TIMESTAMP WITH TIME ZONE; the
+    connection's own zone is UTC. Where the source's zone is another, it is applied to stamps that state none.
+
+    Parameters
+    ----------
+    text : str
+        SQL of a VARCHAR.
+    zone : str
+        IANA name of the zone of stamps that state none.
+    """
+    zoned = f"try(make_timestamp(epoch_us(try_cast({text} as timestamptz))))"
+    if zone == "UTC":
+        return zoned
+    naive = utc_of_naive(f"try_cast({text} as timestamp)", zone)
+    return f"case when regexp_matches({text}, {literal(_HAS_ZONE)}) then {zoned} else {naive} end"
+
+
+def utc_of_naive(stamp: str, zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of a TIMESTAMP that was written down in a zone."""
+    return stamp if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {stamp}))"
+
+
+def time_of_column(value: str, text: str, sql_type: str, mapping: ColumnMapping, zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of one column.
+
+    Parameters
+    ----------
+    value, text : str
+        SQL of the column as it is and as VARCHAR.
+    sql_type : str
+        Type of the column.
+    mapping : ColumnMapping
+        With its `unit` or `format`.
+    zone : str
+        Zone of stamps that state none.
+    """
+    if mapping.unit:
+        return _of_number(value if sql_type in {"BIGINT", "INTEGER", "UBIGINT", "UINTEGER"} else text, mapping.unit)
+    if mapping.format:
+        parsed = f"try_strptime({text}, {literal(mapping.format)})"
+        return f"make_timestamp(epoch_us({parsed}))" if "%z" in mapping.format.lower() else utc_of_naive(parsed, zone)
+    if sql_type == "TIMESTAMP WITH TIME ZONE":
+        return f"try(make_timestamp(epoch_us({value})))"
+    if sql_type.startswith("TIMESTAMP") or sql_type == "DATE":
+        return utc_of_naive(f"try_cast({value} as timestamp)", zone)
+    return time_of_text(text, zone)
+
+
+def time_of_parts(texts: list[str], zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of year, month, day and as much of hour, minute, second as is given."""
+    padded = [f"lpad(trim({text}), {4 if index == 0 else 2}, '0')" for index, text in enumerate(texts)]
+    missing = [literal("00")] * (6 - len(padded)) if len(padded) > 3 else []
+    joined = " || ".join(
+        f"{literal(joint)} || {part}" for joint, part in zip(_JOINTS, [*padded, *missing], strict=False)
+    )
+    return utc_of_naive(f"try_cast({joined} as timestamp)", zone)
+
+
+def _of_number(number: str, unit: str) -> str:
+    # Decimal all the way: a DOUBLE has no room for microseconds of today beside a fraction.
+    return f"try(make_timestamp(cast(cast({number} as decimal(26, 6)) * {_MICROSECONDS[unit]} as bigint)))"

@@ -1,0 +1,122 @@
+"""Traits of people from the files of `people:`, read anew by every run."""
+
+from __future__ import annotations
+
+from journeyflow.config import Config
+from journeyflow.config.inputs import ColumnMapping, People, Source
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError
+from journeyflow.ingest.files import InputFile, RefusedFileError, describe_file, matching_paths
+from journeyflow.ingest.landing import Counts
+from journeyflow.ingest.ledger import Ledger
+from journeyflow.ingest.mapping import Fields, check_header
+from journeyflow.ingest.quoting import literal
+from journeyflow.ingest.readers.raw import RawRecords
+from journeyflow.ingest.reading import read_records
+from journeyflow.ingest.showing import shown
+from journeyflow.ingest.times import time_of_column
+from journeyflow.ingest.transactions import transaction
+
+
+def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str = "traits") -> Counts:
+    """Rebuild `landed.traits` from the files of `people:`.
+
+    Parameters
+    ----------
+    config : Config
+        The project.
+    warehouse : DuckDBEngine
+        From `open_warehouse`.
+    run_id : str
+        Names the run in `ledger.loads`.
+
+    Returns
+    -------
+    Counts
+        Of the records of all files: one without a user, or with a time that cannot be read, is quarantined.
+
+    Raises
+    ------
+    InputError
+        When a pattern matches no file, or a file cannot be read: traits missing in silence would move people between
+        personas.
+    """
+    ledger = Ledger(warehouse, run_id, 0)
+    total = Counts()
+    with transaction(warehouse):
+        warehouse.execute("delete from landed.traits")
+        warehouse.execute("delete from landed.quarantine where file_ix = 0")
+        for index, people in enumerate(config.people):
+            for file in _files(config, people, index):
+                counts = _load(warehouse, file, people, config.timezone)
+                ledger.record_traits(file.name, file.sha256, counts)
+                total += counts
+    return total
+
+
+def _files(config: Config, people: People, index: int) -> list[InputFile]:
+    paths = matching_paths(str(people.path), config.folder)
+    if not paths:
+        raise InputError(f"No file matches {people.path}; correct `people[{index}].path` or add the file.")
+    return [describe_file(path, config.folder) for path in paths]
+
+
+def _load(warehouse: DuckDBEngine, file: InputFile, people: People, zone: str) -> Counts:
+    source = Source(
+        format=people.format,
+        path=people.path,
+        encoding=people.encoding,
+        delimiter=people.delimiter,
+        quote=people.quote,
+        timezone=people.timezone or zone,
+    )
+    try:
+        with read_records(warehouse, file, source) as raw:
+            return _insert(warehouse, file, people, raw, source.timezone)
+    except RefusedFileError as error:
+        raise InputError(f"The traits in {file.name} cannot be read: {error.detail}.") from error
+
+
+def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> Counts:
+    warehouse.execute(f"create or replace temp table trait_records as {_select(people, Fields(raw), zone)}")
+    warehouse.execute(_QUARANTINE, [file.name, file.name])
+    for trait in range(len(people.traits)):
+        name = literal(people.traits[trait])
+        warehouse.execute(
+            f"insert into landed.traits select distinct md5_number_lower('u:' || user_id), user_id, {name}, t{trait}, "
+            "valid_from from trait_records where reason is null"
+        )
+    bad = warehouse.count("trait_records", "reason is not null") + raw.reject_count
+    good = warehouse.count("trait_records", "reason is null")
+    return Counts(record=good + bad, accepted=good, quarantined=bad)
+
+
+_QUARANTINE = """
+insert into landed.quarantine
+select 0, ?, source_row, reason, null, raw from trait_records where reason is not null
+union all
+select 0, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects
+"""
+
+
+def _select(people: People, fields: Fields, zone: str) -> str:
+    dated = [people.valid_from] if people.valid_from else []
+    check_header(fields, [people.user_id, *people.traits, *dated])
+    user, at = fields.text(people.user_id), "cast(null as timestamp)"
+    given = "false"
+    if people.valid_from:
+        name = people.valid_from
+        at = time_of_column(
+            fields.value(name), fields.text(name), fields.type_of(name), ColumnMapping(column=name), zone
+        )
+        given = f"{fields.text(name)} is not null"
+    traits = ", ".join(f"{fields.text(name)} as t{index}" for index, name in enumerate(people.traits))
+    return f"""
+        select *, case when user_id is null then 'no_identifier' when is_dated and valid_from is null then 'bad_time' end
+            as reason
+        from (
+            select source_row, {user} as user_id, {at} as valid_from, {given} as is_dated, {traits},
+                {shown(fields.raw)} as raw
+            from raw_records
+        )
+    """

@@ -1,0 +1,73 @@
+"""The warehouse file: landed rows and the ledger, kept from run to run."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+def open_warehouse(
+    path: Path | None = None,
+    *,
+    memory_limit: str = "1GB",
+    threads: int | None = None,
+    temp_folder: Path | None = None,
+) -> DuckDBEngine:
+    """Open the warehouse for writing, made or brought up to date where needed.
+
+    Parameters
+    ----------
+    path : Path or None
+        The database file, made when missing; None is in memory.
+    memory_limit : str
+        What the database may use before it spills, e.g. ``"1GB"``.
+    threads : int or None
+        Threads of the database; None lets it choose.
+    temp_folder : Path or None
+        Where it spills.
+
+    Returns
+    -------
+    DuckDBEngine
+        With the schemas `landed` and `ledger`.
+
+    Raises
+    ------
+    InputError
+        When the file was written by a newer version of journeyflow.
+    """
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    warehouse = DuckDBEngine(path, memory_limit=memory_limit, threads=threads, temp_folder=temp_folder)
+    warehouse.execute("set TimeZone = 'UTC'")
+    _upgrade(warehouse)
+    return warehouse
+
+
+def clear_landed(warehouse: DuckDBEngine) -> None:
+    """Empty the landed tables for a full rebuild; the ledger keeps when each file was first loaded."""
+    for table in ("landed.events", "landed.traits", "landed.quarantine"):
+        warehouse.execute(f"delete from {table}")
+    warehouse.execute("update ledger.files set is_landed = false")
+
+
+def _upgrade(warehouse: DuckDBEngine) -> None:
+    warehouse.execute(packaged_sql("warehouse"))
+    version = warehouse.rows("select max(version) as version from ledger.schema_version")["version"][0].as_py()
+    if version is None:
+        warehouse.execute("insert into ledger.schema_version values (?)", [SCHEMA_VERSION])
+    elif version > SCHEMA_VERSION:
+        raise InputError(
+            f"The warehouse was written by a newer journeyflow (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "install the newer version."
+        )
+
+
+def packaged_sql(name: str) -> str:
+    """Return the text of a statement that lies beside this module."""
+    return resources.files("journeyflow.ingest").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
