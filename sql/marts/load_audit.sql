@@ -4,6 +4,8 @@ with loads as (
     select
         run_id,
         source_file,
+        source,
+        status,
         record_count,
         accepted_count,
         quarantined_count,
@@ -13,11 +15,32 @@ with loads as (
         erased_count,
         sha256,
     from ledger.loads
+),
+
+-- Two sources may read one file, and each has its own say over a record.
+sources_summed as (
+    select
+        run_id,
+        source_file,
+        string_agg(source, ', ' order by source) as sources,
+        max(status) as status,
+        cast(sum(record_count) as bigint) as record_count,
+        cast(sum(accepted_count) as bigint) as accepted_count,
+        cast(sum(quarantined_count) as bigint) as quarantined_count,
+        cast(sum(duplicate_count) as bigint) as duplicate_count,
+        cast(sum(conflicting_count) as bigint) as conflicting_count,
+        cast(sum(filtered_count) as bigint) as filtered_count,
+        cast(sum(erased_count) as bigint) as erased_count,
+        max(sha256) as sha256,
+    from loads
+    group by run_id, source_file
 )
 
 select
     run_id,
     source_file,
+    sources,
+    status,
     record_count,
     accepted_count,
     quarantined_count,
@@ -26,4 +49,4 @@ select
     filtered_count,
     erased_count,
     sha256,
-from loads
+from sources_summed

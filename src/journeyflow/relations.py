@@ -24,7 +24,6 @@ FILLERS: dict[str, str] = {
 COMPILED: dict[str, str] = {
     "compiled.staging_events": "journeyflow.compile:staging_events",
     "compiled.kind_truths": "journeyflow.compile:kind_truths",
-    "compiled.persona_facts": "journeyflow.compile:persona_facts",
     "compiled.personas": "journeyflow.compile:personas",
 }
 """`filled_by` → ``module:function`` of type ``(Config) -> str``, the SELECT that the configuration compiles to."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from journeyflow import checks, relations, resources, runs
-from journeyflow.engines import DuckDBEngine
+from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.loading import Loaded, load_sources, register_configuration
 from journeyflow.lock import held
@@ -125,7 +125,7 @@ class Night:
         self.row: runs.RunRow
         self.graph: Graph
         self.work: Path
-        self._limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads}
+        self._limits: dict[str, Any] = {"memory_limit": memory_limit or default_memory_limit(), "threads": threads}
         self._resources = ExitStack()
         self._engine: DuckDBEngine | None = None
         self._loaded: Loaded | None = None
@@ -294,8 +294,10 @@ class Night:
 
     @contextmanager
     def _warehouse(self) -> Iterator[DuckDBEngine]:
+        from journeyflow.ingest import open_warehouse
+
         spill = self.config.state / "work" / "spill"
-        with DuckDBEngine(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits) as warehouse:
+        with open_warehouse(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits) as warehouse:
             yield warehouse
 
     @contextmanager

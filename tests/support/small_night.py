@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from journeyflow import resources
 from journeyflow.config import Config
+from journeyflow.engines import DuckDBEngine
 
 EPOCH = datetime(1970, 1, 1)
 MODELS = (
@@ -85,7 +86,11 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
         mark = pa.array([high_water_us], pa.timestamp("us"))
         return {"config.settings": _conformed(pa.table({"high_water_at": mark, "run_id": [run_id]}), "config/settings")}
 
-    ingest.load, ingest.load_traits, tables.tables = load, load_traits, settings
+    def open_warehouse(path, **limits):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return DuckDBEngine(path, **limits)
+
+    ingest.load, ingest.load_traits, ingest.open_warehouse, tables.tables = load, load_traits, open_warehouse, settings
     for module in (ingest, tables):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(sys.modules["journeyflow"], module.__name__.split(".")[1], module, raising=False)
@@ -120,8 +125,6 @@ def _put(engine, name, types, rows):
 
 
 def _conformed(table: pa.Table, name: str) -> pa.Table:
-    from journeyflow.engines import DuckDBEngine
-
     with DuckDBEngine() as engine:
         engine.register("support.given", table)
         columns = ", ".join(

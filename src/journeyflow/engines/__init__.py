@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from journeyflow.engines.base import Engine
-from journeyflow.engines.duckdb import DuckDBEngine
+from journeyflow.engines.duckdb import DuckDBEngine, default_memory_limit
 
-__all__ = ["DuckDBEngine", "Engine"]
+__all__ = ["DuckDBEngine", "Engine", "default_memory_limit"]
