@@ -29,7 +29,8 @@ class Night:
 
     def table(self, name: str) -> pl.DataFrame:
         """Return a published table."""
-        return journeyflow.open(self.folder / "published").table(name)
+        with journeyflow.open(self.folder / "published") as published:
+            return published.table(name)
 
     def steps(
         self, funnel: str, column: str = "person_count", *, persona: str = "all", period: str = "all"
@@ -59,7 +60,8 @@ class Night:
 
     def figures(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every published figure: each table but those of the arrivals, its rows in a fixed order."""
-        names = [name for name in journeyflow.open(self.folder / "published").tables if name not in ARRIVALS]
+        with journeyflow.open(self.folder / "published") as published:
+            names = [name for name in published.tables if name not in ARRIVALS]
         return {name: sorted(self.table(name).rows(), key=repr) for name in names}
 
 

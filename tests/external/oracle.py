@@ -1,7 +1,7 @@
 """A second opinion on sessions, persons and funnels: plain Python over the raw files, sharing nothing with the product.
 
-It reads with the standard library only and tries every first event of a funnel in turn, so that what it says can be checked by eye.
-It knows the rules that the real inputs need, no more: no aliases, no exclusions, no step windows.
+It reads with the standard library only and tries every first event of a funnel in turn, so that what it says can be
+checked by eye. It knows the rules that the real inputs need, and not aliases, exclusions or step windows.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def snowplow_event(row: dict[str, str]) -> Seen:
 
 
 def snowplow(*paths: Path) -> list[Seen]:
-    """Read Snowplow rows; of an event id that recurs the row received first stays (rows received together look alike here)."""
+    """Read Snowplow rows; of a recurring event id the row received first stays (rows received at once look alike)."""
     kept: dict[str, Seen] = {}
     for row in (row for path in paths for row in rows_of(path)):
         event = snowplow_event(row)

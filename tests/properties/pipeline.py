@@ -1,0 +1,164 @@
+"""Small random logs, and what the job publishes for them."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from external.nights import Night, run_night, scratch
+
+START = datetime(2026, 3, 1)
+AS_OF = datetime(2026, 6, 1)
+NAMES = ("page_view", "product_view", "add_to_cart", "checkout_started", "purchase", "support_chat", "hover")
+CONFIG = """
+project: random
+sources:
+  web:
+    format: csv
+    path: landing/*.csv
+    channel: {column: channel}
+    columns:
+      event_id: id
+      occurred_at: at
+      received_at: received
+      anonymous_id: cookie
+      user_id: customer
+      event_name: event
+      utm_medium: medium
+      revenue_amount: amount
+      currency: {constant: EUR}
+    properties: [plan]
+models: {four_stage: builtin, value_journey: builtin}
+personas:
+  - {name: campaign, when: {first.utm_medium: [cpc, social]}}
+  - {name: regular, as_of: now, when: {count.purchase: {at_least: 2}}}
+  - {name: visitor, when: {first.event: page_view}}
+funnels:
+  ordered:
+    window: 3d
+    goal: order
+    steps:
+      - {name: product, when: {event: product_view}}
+      - {name: cart, when: {event: add_to_cart}, within: 2d}
+      - {name: paid, when: {event: purchase}}
+  strict:
+    order: strict
+    window: 3d
+    steps: [{name: product, when: {event: product_view}}, {name: cart, when: {event: add_to_cart}}]
+  any_order: {order: any_order, window: 3d, steps: @cart_to_paid@}
+  excluded:
+    window: 3d
+    steps: @cart_to_paid@
+    exclusions: [{between: [cart, paid], when: {event: support_chat}, then: drop}]
+  attempts: {count: attempts, window: 2d, steps: @cart_to_paid@}
+  sessions: {unit: session, steps: [{name: any, when: {}}, {name: paid, when: {event: purchase}}]}
+  plans: {unit: {property: plan}, window: 5d, steps: @cart_to_paid@}
+goals: {order: {when: {event: purchase}, value: revenue_amount}}
+currency: {report: EUR}
+min_count: 2
+privacy: {person_id: clear}
+"""
+CART_TO_PAID = "[{name: cart, when: {event: add_to_cart}}, {name: paid, when: {event: purchase}}]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a source."""
+
+    id: str
+    at: datetime
+    received: datetime
+    cookie: str
+    customer: str
+    event: str
+    channel: str
+    medium: str
+    amount: str
+    plan: str
+
+    def cells(self) -> list[str]:
+        """Return the row as the file holds it."""
+        stamps = [stamp.isoformat(sep=" ") for stamp in (self.at, self.received)]
+        return [
+            self.id,
+            *stamps,
+            self.cookie,
+            self.customer,
+            self.event,
+            self.channel,
+            self.medium,
+            self.amount,
+            self.plan,
+        ]
+
+
+HEADER = ["id", "at", "received", "cookie", "customer", "event", "channel", "medium", "amount", "plan"]
+
+
+def log_of(seed: int, size: int = 120) -> list[Row]:
+    """Make a log with ties, shared devices, offline channels, quiet months and late rows."""
+    rng = random.Random(seed)
+    clocks = {f"cookie{number}": START + timedelta(minutes=rng.randrange(3000)) for number in range(12)}
+    owners = {cookie: rng.choice(["", "", "ada", "bob", "cyd", "dee"]) for cookie in clocks}
+    rows = []
+    for number in range(size):
+        cookie = rng.choice(list(clocks))
+        clocks[cookie] += rng.choice(
+            [timedelta(), *[timedelta(minutes=m) for m in (1, 7, 30, 31, 700, 3000)], timedelta(days=35)]
+        )
+        customer = rng.choice(
+            ["", owners[cookie], owners[cookie], rng.choice(["ada", "bob"]) if cookie == "cookie0" else ""]
+        )
+        event = rng.choice(NAMES)
+        channel = rng.choices(["web", "app", "email", "store"], [7, 3, 1, 1])[0]
+        rows.append(
+            Row(
+                id=f"e{number}",
+                at=clocks[cookie],
+                received=clocks[cookie] + timedelta(minutes=rng.randrange(4000)),
+                cookie="" if channel == "store" and customer else cookie,
+                customer=customer,
+                event=event,
+                channel=channel,
+                medium=rng.choice(["", "", "cpc", "social", "email"]),
+                amount=str(rng.randrange(5, 90)) if event == "purchase" else "",
+                plan=rng.choice(["", "basic", "gold"]),
+            )
+        )
+    return [row for row in rows if row.at < AS_OF]
+
+
+def project(root: Path) -> Path:
+    """Make an empty project."""
+    folder = scratch(root)
+    (folder / "landing").mkdir()
+    path = folder / "journeyflow.yml"
+    path.write_text(CONFIG.replace("@cart_to_paid@", CART_TO_PAID), encoding="utf-8")
+    return path
+
+
+def land(path: Path, name: str, rows: Iterable[Row]) -> None:
+    """Write a file of rows into a project."""
+    with (path.parent / "landing" / name).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        writer.writerows(row.cells() for row in rows)
+
+
+def published(root: Path, *files: Sequence[Row], each_night: bool = False) -> Night:
+    """Run the job on files of rows: all in one night, or one more file each night."""
+    path = project(root)
+    for number, rows in enumerate(files):
+        land(path, f"part{number}.csv", rows)
+        if each_night and any(row.at <= AS_OF for row in rows):
+            run_night(path, as_of=AS_OF)
+    return run_night(path, as_of=AS_OF)
+
+
+def shifted(row: Row, by: timedelta) -> Row:
+    """Move a row in time."""
+    return replace(row, at=row.at + by, received=row.received + by)
