@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def main() -> None:
-    """Run the command line on `sys.argv` and leave the process with its exit code."""
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None
+        What stands after `journeyflow`; None reads the command line of the process.
+
+    Raises
+    ------
+    SystemExit
+        Always; its code is one of `journeyflow.errors.ExitCode`.
+    """
     from journeyflow.cli.app import app
+    from journeyflow.cli.failures import guarded
 
-    app(prog_name="journeyflow")
+    guarded(lambda: app(arguments, prog_name="journeyflow"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,25 +17,18 @@ from journeyflow.cli.options import (
     PublishedOption,
     examples,
 )
-from journeyflow.errors import NotFoundError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _FUNNELS = """
-    select funnel, kind, unit, count(*) as step_count, max(person_count) as person_count
-    from funnel_steps where persona = 'all' and period = 'all' group by all order by kind, funnel
+    select funnel, kind, unit, max(step_index) as step_count, max(person_count) as person_count
+    from funnel_steps where persona = 'all' and period = 'all' group by funnel, kind, unit order by kind, funnel
 """
+explainers = typer.Typer(
+    no_args_is_help=True, help="Say why an event is in its stage, or why a person counts as dropped."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    app.command(
-        epilog=examples(
-            'journeyflow query "select * from personas"',
-            'journeyflow query "from drop_offs where persona = \'all\'" --format csv --output drop_offs.csv',
-        )
-    )(query)
     app.command(
         epilog=examples(
             "journeyflow funnel",
@@ -43,27 +36,25 @@ def register(app: typer.Typer) -> None:
             "journeyflow funnel checkout --persona student --period 2026-03",
         )
     )(funnel)
-    app.command("drop-offs", epilog=examples("journeyflow drop-offs checkout", "journeyflow drop-offs checkout --step cart"))(
-        drop_offs
-    )
-
-
-def query(
-    sql: Annotated[str, typer.Argument(help="A SELECT over the published tables.")],
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
-    limit: Annotated[int, typer.Option("--limit", help="Most rows of a table on the terminal; 0 is all.", min=0)] = 50,
-    config: ConfigOption = DEFAULT_CONFIG,
-    published: PublishedOption = None,
-) -> None:
-    """Ask the published tables in SQL; nothing can be changed."""
-    from journeyflow.cli.frames import write_frame
-
-    write_frame(_open(config, published).sql(sql), form, output, limit or None)
+    app.command(
+        "drop-offs",
+        epilog=examples("journeyflow drop-offs checkout", "journeyflow drop-offs checkout --step cart --top 3"),
+    )(drop_offs)
+    app.command(
+        epilog=examples(
+            'journeyflow query "select * from personas"',
+            'journeyflow query "from paths" --format csv --output paths.csv',
+        )
+    )(query)
+    explainers.command("event", epilog=examples("journeyflow explain event 8f3c21"))(event)
+    explainers.command("person", epilog=examples("journeyflow explain person c-1042 --funnel checkout"))(person)
+    app.add_typer(explainers, name="explain")
 
 
 def funnel(
-    name: Annotated[str | None, typer.Argument(help="A funnel or a journey model; none lists them.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A funnel or a journey model; none lists them.", show_default=False)
+    ] = None,
     persona: PersonaOption = "all",
     period: PeriodOption = "all",
     as_json: JsonOption = False,
@@ -72,17 +63,18 @@ def funnel(
 ) -> None:
     """Show a funnel step by step: who went on, who still may, who left."""
     from journeyflow.cli.frames import console, print_frame
+    from journeyflow.cli.marts import open_marts, steps_of
     from journeyflow.cli.screens import print_funnel
 
-    marts = _open(config, published)
-    if name is None:
-        return print_frame(marts.sql(_FUNNELS))
-    steps = _of(marts, "funnel_steps", name, persona, period).sort("step_index")
+    with open_marts(config, published) as marts:
+        if name is None:
+            print_frame(marts.sql(_FUNNELS))
+            return
+        steps = steps_of(marts, name, persona, period)
     if as_json:
         typer.echo(steps.write_json())
     else:
         print_funnel(steps, console())
-    return None
 
 
 def drop_offs(
@@ -95,64 +87,68 @@ def drop_offs(
     published: PublishedOption = None,
 ) -> None:
     """Show where people left a funnel, from which touchpoint, and what they did next."""
-    import polars as pl
-
     from journeyflow.cli.frames import console
+    from journeyflow.cli.marts import matching, open_marts, require_known, steps_of
     from journeyflow.cli.screens import print_drop_offs
 
-    marts = _open(config, published)
-    steps = _of(marts, "funnel_steps", name, persona, period).sort("step_index")
-    chosen = steps.filter(pl.col("step") == step) if step else steps.head(-1)
-    if chosen.is_empty():
-        raise NotFoundError(_unknown("step", step, steps["step"].to_list()))
-    tables = [_rows(marts, table, name, persona, period) for table in ("drop_offs", "drop_off_next")]
-    for index, label in chosen.select("step_index", "step").iter_rows():
-        touchpoints, next_actions = (
-            table.filter(pl.col("step_index") == index).sort("drop_off_count", descending=True, maintain_order=True)
-            for table in tables
-        )
-        print_drop_offs(label, touchpoints.head(top), next_actions.head(top), console())
+    with open_marts(config, published) as marts:
+        steps = steps_of(marts, name, persona, period).head(-1)
+        if step is not None:
+            require_known("step with drop-off", step, steps["step"].to_list())
+        tables = [matching(marts, table, name, persona, period) for table in ("drop_offs", "drop_off_next")]
+    for row in steps.to_dicts():
+        if step in (None, row["step"]):
+            print_drop_offs(row, *tables, top=top, out=console())
 
 
-def _open(config: Path, published: Path | None) -> Any:
-    """Return the published tables of a folder, or of the folder that a configuration names."""
-    import journeyflow
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT over the published tables.")],
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="Most rows of a table on the terminal; 0 is all.", min=0)] = 50,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Ask the published tables in SQL; nothing can be changed."""
+    from journeyflow.cli.frames import write_frame
+    from journeyflow.cli.marts import open_marts
 
-    if published is None:
-        from journeyflow.config import load_config
-
-        published = load_config(config).publish
-    return journeyflow.open(published)
-
-
-def _of(marts: Any, table: str, name: str, persona: str, period: str) -> pl.DataFrame:
-    """Return a funnel's rows; where there are none, say which of the three names is unknown."""
-    rows = _rows(marts, table, name, persona, period)
-    if rows.is_empty():
-        raise NotFoundError(_nothing_found(marts.table(table), {"funnel": name, "persona": persona, "period": period}))
-    return rows
+    with open_marts(config, published) as marts:
+        write_frame(marts.sql(sql), form, output, limit or None)
 
 
-def _rows(marts: Any, table: str, name: str, persona: str, period: str) -> pl.DataFrame:
-    import polars as pl
+def event(
+    event_id: Annotated[str, typer.Argument(help="The source's id of the event.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Say why an event is in its stage, in every journey model."""
+    from journeyflow.cli.explanations import as_text, print_events
+    from journeyflow.cli.frames import console
+    from journeyflow.config import load_config
+    from journeyflow.explain import explain_event
 
-    rows: pl.DataFrame = marts.table(table).filter(
-        (pl.col("funnel") == name) & (pl.col("persona") == persona) & (pl.col("period") == period)
-    )
-    return rows
+    explained = explain_event(load_config(config), event_id)
+    if as_json:
+        typer.echo(as_text(explained))
+    else:
+        print_events(explained, console())
 
 
-def _nothing_found(rows: pl.DataFrame, wanted: dict[str, str]) -> str:
-    for column, value in wanted.items():
-        known = rows[column].unique().sort().to_list()
-        if value not in known:
-            return _unknown(column, value, known)
-    return "Nobody entered this funnel with that persona in that period."
+def person(
+    person_id: Annotated[str, typer.Argument(help="A published person_id, a user_id or an anonymous_id.")],
+    funnel: Annotated[str, typer.Option("--funnel", help="A funnel or a journey model.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Say how far a person came in a funnel, and why it ended there."""
+    from journeyflow.cli.explanations import as_text, print_person
+    from journeyflow.cli.frames import console
+    from journeyflow.config import load_config
+    from journeyflow.explain import explain_person
 
-
-def _unknown(what: str, value: str | None, known: list[str]) -> str:
-    from difflib import get_close_matches
-
-    like = get_close_matches(value or "", known, n=1)
-    hint = f" Did you mean {like[0]!r}?" if like else ""
-    return f"There is no {what} {value!r} in the published tables; there is: {', '.join(known)}.{hint}"
+    explained = explain_person(load_config(config), person_id, funnel)
+    if as_json:
+        typer.echo(as_text(explained))
+    else:
+        print_person(explained, console())

@@ -2,58 +2,60 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn
 
 import typer
 
 from journeyflow.cli.text import escaped
 from journeyflow.errors import ExitCode, JourneyflowError
 
-T = TypeVar("T")
+DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
+"""Environment variable that lets exceptions through with their traceback."""
 
 
-def guarded(work: Callable[[], T], *, debug: bool) -> T:
-    """Return what `work` returns; turn what it raises into a message and `typer.Exit`.
+def guarded(work: Callable[[], object]) -> None:
+    """Do `work`; turn what it raises into a message and an exit code.
 
     Parameters
     ----------
     work : callable
         The command.
-    debug : bool
-        Let the exception through with its traceback.
 
     Raises
     ------
-    typer.Exit
-        With the error's exit code (`errors.ExitCode`); 130 after Ctrl-C.
+    SystemExit
+        With the exit code of the error (`errors.ExitCode`); 130 after Ctrl-C.
     """
     try:
-        return work()
+        work()
     except KeyboardInterrupt:
-        typer.echo("Interrupted; what was published before is untouched.", err=True)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except JourneyflowError as error:
-        if debug:
-            raise
-        typer.echo(f"journeyflow: {escaped(error.message, keep_lines=True)}", err=True)
-        raise typer.Exit(error.exit_code) from None
+        sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        raise
+        # Whoever read our output has seen enough; the interpreter must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.FAILED)
+    except JourneyflowError as error:
+        _leave(error, error.message, error.exit_code)
     except Exception as error:
-        if debug or isinstance(error, typer.Exit | typer.Abort) or type(error).__module__.startswith(("typer", "click")):
-            raise
-        typer.echo(_unexpected(error), err=True)
-        raise typer.Exit(ExitCode.FAILED) from None
+        _leave(error, _unexpected(error), ExitCode.FAILED)
+
+
+def _leave(error: Exception, message: str, code: ExitCode) -> NoReturn:
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    typer.echo(f"journeyflow: {escaped(message, keep_lines=True)}", err=True)
+    sys.exit(code)
 
 
 def _unexpected(error: Exception) -> str:
-    """Describe a fault of ours by its kind and place; its text may hold data of a person, so it stays behind --debug."""
+    """Describe a fault of ours by its kind and place; its text may hold personal data, so it stays behind --debug."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(last.filename).name}:{last.lineno}"
     return (
-        f"journeyflow: an unexpected {type(error).__name__} at {place}; nothing was published by this command. "
-        "See the details with: journeyflow --debug ..."
+        f"an unexpected {type(error).__name__} in {Path(last.filename).name}, line {last.lineno}. What was published "
+        "before is untouched. See the details with: journeyflow --debug ..."
     )

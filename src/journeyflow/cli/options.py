@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from enum import Enum
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,7 @@ PeriodOption = Annotated[str, typer.Option("--period", help="A month of entry su
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How rows are written."""
 
     TABLE = "table"
@@ -49,4 +49,4 @@ def parse_instant(text: str | None) -> datetime | None:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter("give a day or a time, such as 2026-03-31 or 2026-03-31T02:00:00+01:00") from error
-    return instant.astimezone(timezone.utc).replace(tzinfo=None) if instant.tzinfo else instant
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant

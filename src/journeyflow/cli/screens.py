@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 BAR_WIDTH = 30
-OUTCOMES = (("converted_count", "█", "#", "green"), ("pending_count", "▒", "~", "yellow"), ("drop_off_count", "░", ".", "red"))
+OUTCOMES = (
+    ("converted_count", "█", "#", "green"),
+    ("pending_count", "▒", "~", "yellow"),
+    ("drop_off_count", "░", ".", "red"),
+)
 """Column, sign, sign in plain ASCII, colour: who went on, who still may, who left."""
 
 
@@ -71,9 +75,9 @@ def _funnel_table(rows: list[dict[str, Any]], *, is_ascii: bool) -> Table:
 
 def _rates(row: dict[str, Any]) -> tuple[str, str, str]:
     if row["drop_off_rate"] is None:
-        return ("", "", "") if row["drop_off_count"] is None else ("–", "–", duration(row["p50_seconds_to_next"]))
+        return ("", "", "") if row["drop_off_count"] is None else ("-", "-", duration(row["p50_seconds_to_next"]))
     mark = " *" if row["is_small"] else ""
-    interval = f"{row['drop_off_rate_low'] * 100:.1f} – {row['drop_off_rate_high'] * 100:.1f} %"
+    interval = f"{row['drop_off_rate_low'] * 100:.1f} to {row['drop_off_rate_high'] * 100:.1f} %"
     return percent(row["drop_off_rate"]) + mark, interval, duration(row["p50_seconds_to_next"])
 
 
@@ -114,32 +118,51 @@ def _is_ascii(out: Console) -> bool:
     return not out.encoding.lower().startswith("utf")
 
 
-def print_drop_offs(step: str, touchpoints: pl.DataFrame, next_actions: pl.DataFrame, out: Console) -> None:
+def print_drop_offs(
+    step: dict[str, Any], touchpoints: pl.DataFrame, next_actions: pl.DataFrame, *, top: int, out: Console
+) -> None:
     """Print where people of one step left from and what they did next.
 
     Parameters
     ----------
-    step : str
-        Name of the step left from.
-    touchpoints : polars.DataFrame
-        Rows of `drop_offs` of that step, most frequent first.
-    next_actions : polars.DataFrame
-        Rows of `drop_off_next` of that step, most frequent first.
+    step : dict
+        The row of `funnel_steps` of the step left from.
+    touchpoints, next_actions : polars.DataFrame
+        Rows of `drop_offs` and `drop_off_next` of the same funnel, persona and period, of all steps.
+    top : int
+        Most rows of each.
     out : rich.console.Console
         Where to print.
     """
     from rich.columns import Columns
     from rich.text import Text
 
-    lost = count(int(next_actions["drop_off_count"].sum() if next_actions.height else 0))
-    out.print(Text(f"\nLeft at {escaped(step)}: {lost}"), style="bold")
-    out.print(Columns([_touchpoint_table(touchpoints), _next_table(next_actions)], padding=(0, 4)))
+    out.print(Text(f"\nLeft at {escaped(step['step'])}: {count(step['drop_off_count'])}"), style="bold")
+    if step["drop_off_count"]:
+        of_step = [_of_step(rows, step["step_index"], top) for rows in (touchpoints, next_actions)]
+        out.print(Columns([_touchpoint_table(of_step[0]), _next_table(of_step[1])], padding=(0, 4)))
+
+
+def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
+    import polars as pl
+
+    chosen = rows.filter(pl.col("step_index") == step_index)
+    return chosen.sort("drop_off_count", descending=True, maintain_order=True).head(top)
+
+
+def print_personas(personas: pl.DataFrame, out: Console) -> None:
+    """Print a funnel by persona: rows of `marts.personas_of`."""
+    table = _plain_table("persona", "entered", f"reached {escaped(personas['step'][0])}", "conversion rate")
+    for row in personas.to_dicts():
+        rate = percent(row["conversion_rate"]) + (" *" if row["is_small"] else "")
+        table.add_row(_text(row["persona"]), count(row["entered_count"]), count(row["person_count"]), rate)
+    out.print(table)
 
 
 def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:
     table = _plain_table("last touchpoint", "people", "share", "of those who went on", "lift")
     for row in touchpoints.to_dicts():
-        lift = "–" if row["lift"] is None else f"{row['lift']:.2f}"
+        lift = "-" if row["lift"] is None else f"{row['lift']:.2f}"
         table.add_row(
             _text(row["last_touchpoint"]),
             count(row["drop_off_count"]),

@@ -65,7 +65,9 @@ def starter(data: Path | None, folder: Path) -> tuple[str, list[str]]:
         When the file is missing or is of no kind that can be looked at.
     """
     if data is None:
-        return _page(_EXAMPLE_SOURCE, "my-project"), ["Fill in `sources`: where the events lie and what their columns are called."]
+        return _page(_EXAMPLE_SOURCE, "my-project"), [
+            "Fill in `sources`: where the events lie and what their columns are called."
+        ]
     seen = peek(data)
     path = os.path.relpath(data.resolve(), folder.resolve())
     source, notes = _source(seen, path)
@@ -79,7 +81,11 @@ def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
     if seen.delimiter not in (None, ","):
         lines.append(f"    delimiter: {json.dumps(seen.delimiter)}")
     mapping = propose_columns(seen.columns)
-    lines += ["    timezone: UTC                  # of stamps that have no zone", *_rename_lines(seen, mapping), "    columns:"]
+    lines += [
+        "    timezone: UTC                  # of stamps that have no zone",
+        *_rename_lines(seen, mapping),
+        "    columns:",
+    ]
     lines += [f"      {name}: {_column(name, column, seen)}" for name, column in mapping.items()]
     missing = _missing(mapping)
     lines += [f"      # {name}: ...                # required; one of: {', '.join(seen.columns)}" for name in missing]
@@ -87,7 +93,10 @@ def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
     if rest:
         lines.append(f"    properties: [{', '.join(map(_quoted, rest))}]")
     notes = [f"{name} is read from the column {column}" for name, column in mapping.items()]
-    return "\n".join(lines), [*notes, *(f"No column looks like {name}: name one before the first run" for name in missing)]
+    return "\n".join(lines), [
+        *notes,
+        *(f"No column looks like {name}: name one before the first run" for name in missing),
+    ]
 
 
 def propose_columns(columns: list[str]) -> dict[str, str]:
@@ -132,7 +141,15 @@ def _rename_lines(seen: Peek, mapping: dict[str, str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    is_plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in {"yes", "no", "on", "off", "true", "false", "null"}
+    is_plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in {
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "false",
+        "null",
+    }
     return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
@@ -161,7 +178,7 @@ def _page(source: str, project: str) -> str:
 
 _TEMPLATE = """\
 # What journeyflow reads, what it counts and where it writes. Paths are relative to this file.
-# Every key: docs/reference/configuration.md; your editor completes them with `journeyflow schema > journeyflow.schema.json`.
+# Every key: docs/reference/configuration.md. Editors complete them from `journeyflow schema > journeyflow.schema.json`.
 project: @project@
 timezone: UTC                      # of reporting days; stored times are UTC
 state: state/                      # private: the warehouse and the ledger of files

@@ -39,7 +39,7 @@ def count(value: int | None) -> str:
     >>> count(1234567)
     '1,234,567'
     """
-    return "–" if value is None else f"{value:,}"
+    return "-" if value is None else f"{value:,}"
 
 
 def percent(rate: float | None) -> str:
@@ -50,7 +50,7 @@ def percent(rate: float | None) -> str:
     >>> percent(0.1234)
     '12.3 %'
     """
-    return "–" if rate is None else f"{rate * 100:.1f} %"
+    return "-" if rate is None else f"{rate * 100:.1f} %"
 
 
 def duration(seconds: float | None) -> str:
@@ -64,7 +64,7 @@ def duration(seconds: float | None) -> str:
     '0 s'
     """
     if seconds is None:
-        return "–"
+        return "-"
     rest, parts = round(seconds), []
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         amount, rest = divmod(rest, length)

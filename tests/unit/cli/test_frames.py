@@ -30,7 +30,10 @@ def test_formulas_are_defused_and_numbers_are_not() -> None:
 
 def test_csv_file(tmp_path: Path) -> None:
     write_frame(ROWS, Format.CSV, tmp_path / "rows.csv", None)
-    assert (tmp_path / "rows.csv").read_text().splitlines()[:2] == ["name,amount,at", "'=cmd(),-1.0,2026-01-01T00:00:00.000000"]
+    assert (tmp_path / "rows.csv").read_text().splitlines()[:2] == [
+        "name,amount,at",
+        "'=cmd(),-1.0,2026-01-01T00:00:00.000000",
+    ]
 
 
 def test_json_file(tmp_path: Path) -> None:

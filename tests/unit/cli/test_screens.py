@@ -9,7 +9,8 @@ from rich.console import Console
 from journeyflow.cli.screens import print_drop_offs, print_funnel
 
 STEP = {
-    "funnel": "checkout", "persona": "all", "period": "all", "unit": "person", "is_small": False, "is_outcome_based": False,
+    "funnel": "checkout", "persona": "all", "period": "all", "unit": "person", "is_small": False,
+    "is_outcome_based": False,
     "drop_off_rate_low": 0.5, "drop_off_rate_high": 0.7, "p50_seconds_to_next": 3600.0,
 }  # fmt: skip
 STEPS = pl.DataFrame(
@@ -60,11 +61,21 @@ def test_nobody_at_all_is_shown() -> None:
 
 def test_drop_offs_name_touchpoints_and_next_actions() -> None:
     touchpoints = pl.DataFrame(
-        {"last_touchpoint": ["web: [b]pay"], "drop_off_count": [60], "share_rate": [1.0], "expected_rate": [0.5], "lift": [2.0]}
+        {
+            "step_index": [1],
+            "last_touchpoint": ["web: [b]pay"],
+            "drop_off_count": [60],
+            "share_rate": [1.0],
+            "expected_rate": [0.5],
+            "lift": [2.0],
+        }
     )
-    next_actions = pl.DataFrame({"next_action": ["none"], "drop_off_count": [60], "share_rate": [1.0]})
+    next_actions = pl.DataFrame(
+        {"step_index": [1], "next_action": ["none"], "drop_off_count": [60], "share_rate": [1.0]}
+    )
     text = io.StringIO()
-    print_drop_offs("cart", touchpoints, next_actions, Console(file=text, width=160, highlight=False))
+    out = Console(file=text, width=160, highlight=False)
+    print_drop_offs(STEPS.to_dicts()[0], touchpoints, next_actions, top=5, out=out)
     shown = text.getvalue()
     assert "Left at cart: 60" in shown
     assert "web: [b]pay" in shown

@@ -13,7 +13,9 @@ from journeyflow.cli.text import cell, count, duration, escaped, percent
 @given(st.text())
 def test_no_text_keeps_a_control_or_direction_character(text: str) -> None:
     shown = escaped(text)
-    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202a\u202b\u202d\u202e\u2066\u2067\u2028\u2029" for c in shown)
+    assert not any(
+        ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202a\u202b\u202d\u202e\u2066\u2067\u2028\u2029" for c in shown
+    )
 
 
 @given(st.text())
@@ -43,11 +45,11 @@ def test_cell(value: object, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(None, "–"), (0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (86400 * 3 + 5, "3 d 5 s")]
+    ("seconds", "shown"), [(None, "-"), (0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (86400 * 3 + 5, "3 d 5 s")]
 )
 def test_duration(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown
 
 
 def test_missing_figures_are_dashes() -> None:
-    assert (count(None), percent(None)) == ("–", "–")
+    assert (count(None), percent(None)) == ("-", "-")
