@@ -114,17 +114,17 @@ def _spoil_web(file: TextFile, events: list[Event], rng: random.Random) -> None:
     base = web_row(rng.choice(events)) | {"event": "page_view", "amount": "", "currency": ""}
     tag = file.path[-9:-7]
     bad: list[tuple[str, dict[str, object]]] = [
-        ("missing_time", {"ts": ""}), ("missing_time", {"ts": ""}),
-        ("missing_id", {"cookie": "", "customer": ""}), ("missing_id", {"cookie": "", "customer": ""}),
-        ("missing_name", {"event": ""}),
+        ("no_time", {"ts": ""}), ("no_time", {"ts": ""}),
+        ("no_identifier", {"cookie": "", "customer": ""}), ("no_identifier", {"cookie": "", "customer": ""}),
+        ("no_name", {"event": ""}),
         ("bad_time", {"ts": "2026-02-30T10:00:00.000Z"}),
-        ("too_early", {"ts": "1970-01-01T00:00:00.000Z"}),
+        ("before_floor", {"ts": "1970-01-01T00:00:00.000Z"}),
         ("future", {"ts": "2031-01-01T00:00:00.000Z"}),
     ]  # fmt: skip
     for n, (reason, change) in enumerate(bad):
         file.bad(reason, base | change | {"id": f"x{tag}-{n}"}, rng)
-    file.bad("wrong_width", [*((base | {"id": f"x{tag}-8"}).get(name, "") for name in WEB), "one", "more"], rng)
-    file.bad("wrong_width", [f"x{tag}-9", base["ts"], base["received"], base["cookie"]], rng)
+    file.bad("bad_record", [*((base | {"id": f"x{tag}-8"}).get(name, "") for name in WEB), "one", "more"], rng)
+    file.bad("bad_record", [f"x{tag}-9", base["ts"], base["received"], base["cookie"]], rng)
 
 
 # ---- app -----------------------------------------------------------------------------------------
@@ -196,6 +196,6 @@ def _spoil_app(file: TextFile, batches: list[list[Event]], rng: random.Random) -
     tag, base = file.path[-11:-9], batches[0][0]
     good = app_item(base) | {"name": "screen"}
     shell = app_batch([base])
-    file.bad("missing_time", shell | {"events": [{"id": f"y{tag}-1", "name": "screen"}]}, rng)
-    file.bad("missing_id", shell | {"device": {}, "user": {}, "events": [good | {"id": f"y{tag}-2"}]}, rng)
+    file.bad("no_time", shell | {"events": [{"id": f"y{tag}-1", "name": "screen"}]}, rng)
+    file.bad("no_identifier", shell | {"device": {}, "user": {}, "events": [good | {"id": f"y{tag}-2"}]}, rng)
     file.bad("bad_json", file.line(shell)[:60] + "\n", rng)

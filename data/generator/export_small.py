@@ -45,7 +45,7 @@ def email_files(events: list[Event], rng: random.Random) -> list[TextFile]:
         for event in rng.sample(answers, 10):
             file.repeat(row(event), rng)
         for k in range(2):
-            file.bad("missing_id", row(answers[0]) | {"id": f"xe-{n}-{k}", "customer": ""}, rng)
+            file.bad("no_identifier", row(answers[0]) | {"id": f"xe-{n}-{k}", "customer": ""}, rng)
         files.append(file)
     return files
 
@@ -67,9 +67,9 @@ def store_files(visits: list[Event], purchases: list[Event], rng: random.Random)
     header = ("datum", "erfasst", "kunde", "beleg", "betrag", "währung", "filiale")
     second = table("store/purchases.csv", header, purchases, row, ";", "latin-1")
     for k in range(5):  # no loyalty card
-        second.bad("missing_id", row(purchases[k]) | {"kunde": "", "beleg": f"b-guest-{k}"}, rng)
+        second.bad("no_identifier", row(purchases[k]) | {"kunde": "", "beleg": f"b-guest-{k}"}, rng)
     first.bad("bad_time", row(visits[0]) | {"datum": "31.02.2026 11:00"}, rng)
-    second.bad("wrong_width", [*row(purchases[0]).values(), "?"], rng)
+    second.bad("bad_record", [*row(purchases[0]).values(), "?"], rng)
     return [first, second]
 
 
@@ -91,7 +91,7 @@ def call_files(events: list[Event], rng: random.Random) -> list[TextFile]:
         if event.at >= CALLS_OVERLAP_FROM and month(event.at) < "2026-04":
             second.repeat(row(event), rng)
     for k in range(3):
-        second.bad("missing_id", row(events[-1 - k]) | {"customer": ""}, rng)
+        second.bad("no_identifier", row(events[-1 - k]) | {"customer": ""}, rng)
     return [first, second]
 
 
@@ -108,8 +108,8 @@ def answer_files(chats: list[Event], surveys: list[Event], reviews: list[Event],
     chat = table("chat/chat.csv", (*stamps, "visitor", "customer", "kind", "topic"), chats, row)
     survey = table("surveys/answers.csv", (*stamps, "customer", "kind", "score", "comment"), surveys, row)
     review = table("reviews/reviews.csv", (*stamps, "customer", "stars", "text", "order_id"), reviews, row)
-    survey.bad("missing_time", row(surveys[0]) | {"id": "xs-1", "ts": ""}, rng)
-    survey.bad("missing_name", row(surveys[0]) | {"id": "xs-2", "kind": ""}, rng)
+    survey.bad("no_time", row(surveys[0]) | {"id": "xs-1", "ts": ""}, rng)
+    survey.bad("no_name", row(surveys[0]) | {"id": "xs-2", "kind": ""}, rng)
     survey.repeat(row(surveys[5]), rng)
     changed = {"stars": 1, "text": "Changed my mind.", "received": iso(reviews[3].received + 9 * DAY, has_millis=False)}
     review.repeat(row(reviews[3]) | changed, rng, differs=True)
@@ -130,7 +130,7 @@ def delivery_files(events: list[Event], rng: random.Random) -> list[TextFile]:
         file.good(row(event))
     for event in rng.sample(events, 6):
         file.repeat(row(event), rng)
-    file.bad("missing_time", row(events[0]) | {"id": "xv-1", "at": None}, rng)
+    file.bad("no_time", row(events[0]) | {"id": "xv-1", "at": None}, rng)
     file.bad("bad_json", '{"id":"xv-2","order_id":"o0\n', rng)
     return [file]
 
