@@ -18,6 +18,8 @@ FILLERS: dict[str, str] = {
     "identity.person_components": "journeyflow.identity:person_components",
     "identity.user_aliases": "journeyflow.identity:user_aliases",
     "kernel": "journeyflow.kernel:fill",
+    "statistics.step_intervals": "journeyflow.statistics:fill_step_intervals",
+    "statistics.step_survival": "journeyflow.statistics:fill_step_survival",
 }
 """`filled_by` → ``module:function`` of type ``(Engine, Config) -> None``. Imported when a night needs it."""
 

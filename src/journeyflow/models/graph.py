@@ -108,6 +108,7 @@ def load(folder: Path, own: Path | None = None) -> Graph:
             if model.name in drafts:
                 raise ModelError(f"{model.path} redefines the built-in model {model.name}; give it another name.")
             drafts[model.name] = model
+    drafts = _sharing_inputs(drafts)
     for model in drafts.values():
         _check_inputs(model, drafts)
     built: dict[str, Model] = {}
@@ -124,6 +125,8 @@ def _read_folder(folder: Path, *, is_own: bool) -> Iterator[Model]:
         layer = stem.parent.name
         if stem.parent.parent != folder or layer not in LAYERS:
             raise ModelError(f"{stem.relative_to(folder)} must lie in one of the layers {', '.join(LAYERS)}.")
+        if layer == "sources" and paperwork.is_adapter(stem.with_suffix(".yml")):
+            continue  # It shapes raw files while they are loaded, and is no node of the graph.
         if layer == "sources" and _is_adapter(stem):
             continue
         yield _read_model(stem, f"{layer}.{stem.name}", is_own=is_own)
@@ -154,6 +157,20 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
         extra = sorted(set(says) ^ set(words.columns)) or ["the order"]
         raise ModelError(f"{name}: {select.name} and {side.name} differ in columns ({', '.join(extra)}).")
     return Model(name, select, text, sql.tables_read(tree, select), words, {}, is_own)
+
+
+def _sharing_inputs(models: Mapping[str, Model]) -> dict[str, Model]:
+    """Give relations that one function fills at once the inputs of all of them: it runs when the last is there."""
+    together: dict[str, list[Model]] = {}
+    for model in models.values():
+        if model.paperwork.filled_by and model.paperwork.filled_by not in LOADED:
+            together.setdefault(model.paperwork.filled_by, []).append(model)
+    shared = dict(models)
+    for group in together.values():
+        names = {model.name for model in group}
+        inputs = tuple(dict.fromkeys(name for model in group for name in model.inputs if name not in names))
+        shared |= {model.name: replace(model, inputs=inputs) for model in group}
+    return shared
 
 
 def _check_inputs(model: Model, models: Mapping[str, Model]) -> None:

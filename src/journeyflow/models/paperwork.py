@@ -97,7 +97,14 @@ def read(path: Path) -> Paperwork:
         return Paperwork.model_validate(content if content is not None else {})
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors())
-        raise ModelError(f"{_short(path)} breaks the format of docs/architecture.md: {faults}.") from error
+        is_cut = any(item["type"] == "extra_forbidden" and item["input"] is None for item in error.errors())
+        hint = " A text with a comma or a colon needs quotes." if is_cut else ""
+        raise ModelError(f"{_short(path)} breaks the format of docs/architecture.md: {faults}.{hint}") from error
+
+
+def is_adapter(path: Path) -> bool:
+    """Tell whether the side file at `path` describes a collector's format (it says `raw:`) and not a model."""
+    return path.exists() and any(line.startswith("raw:") for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def _short(path: Path) -> str:

@@ -42,7 +42,10 @@ def tables_read(tree: exp.Query, path: Path) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for scope in traverse_scope(tree):
         for source in scope.sources.values():
-            if isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier):
+            if isinstance(source, exp.Table):
+                if not isinstance(source.this, exp.Identifier):
+                    where = "/".join(path.parts[-3:])
+                    raise ModelError(f"{where} reads a table function; a model reads tables of other models only.")
                 if not source.db:
                     where = "/".join(path.parts[-3:])
                     raise ModelError(f"{where} reads `{source.name}` without a layer; write `layer.{source.name}`.")
