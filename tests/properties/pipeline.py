@@ -71,7 +71,7 @@ class Row:
 
     id: str
     at: datetime
-    received: datetime
+    received: datetime | None
     cookie: str
     customer: str
     event: str
@@ -82,7 +82,7 @@ class Row:
 
     def cells(self) -> list[str]:
         """Return the row as the file holds it."""
-        stamps = [stamp.isoformat(sep=" ") for stamp in (self.at, self.received)]
+        stamps = [stamp.isoformat(sep=" ") if stamp else "" for stamp in (self.at, self.received)]
         return [
             self.id,
             *stamps,
@@ -119,7 +119,7 @@ def log_of(seed: int, size: int = 120) -> list[Row]:
             Row(
                 id=f"e{number}",
                 at=clocks[cookie],
-                received=clocks[cookie] + timedelta(minutes=rng.randrange(4000)),
+                received=rng.choice([None, *[clocks[cookie] + timedelta(minutes=rng.randrange(4000))] * 4]),
                 cookie="" if channel == "store" and customer else cookie,
                 customer=customer,
                 event=event,
@@ -161,4 +161,14 @@ def published(root: Path, *files: Sequence[Row], each_night: bool = False) -> Ni
 
 def shifted(row: Row, by: timedelta) -> Row:
     """Move a row in time."""
-    return replace(row, at=row.at + by, received=row.received + by)
+    return replace(row, at=row.at + by, received=row.received and row.received + by)
+
+
+def with_rivals(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+    """Add rows that claim an id another row has, some received earlier, some later, some at once."""
+    rivals = []
+    for row in rng.sample(list(rows), 20):
+        by = timedelta(hours=rng.choice([-1, 0, 5]))
+        received = row.received and max(row.at, row.received + by)
+        rivals.append(replace(row, received=received, event=rng.choice(NAMES), amount="", plan="gold"))
+    return [*rows, *rivals]
