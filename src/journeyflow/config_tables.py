@@ -31,7 +31,8 @@ def tables(
     run_id : str
         The run, for `config.settings`.
     high_water_us, first_event_us : int
-        Microseconds since the epoch, UTC: the high-water mark, and the earliest event up to it. They bound `config.days`.
+        Microseconds since the epoch, UTC: the high-water mark, and the earliest event up to it; they bound
+        `config.days`.
     person_secret : str
         What published person ids are hashed with; never published.
 
@@ -88,7 +89,14 @@ def _settings(config: Config, run_id: str, high_water_us: int, person_secret: st
         "run_id": pa.string(),
     }
     journeys = config.journeys
-    row = (config.project, config.timezone, high_water_us, _seconds(journeys.timeout), _seconds(journeys.window), config.min_count)
+    row = (
+        config.project,
+        config.timezone,
+        high_water_us,
+        _seconds(journeys.timeout),
+        _seconds(journeys.window),
+        config.min_count,
+    )
     is_clear = config.privacy.person_id == "clear"
     return _table([(*row, config.currency.report, is_clear, person_secret, run_id)], columns)
 
@@ -133,7 +141,15 @@ def _rules(config: Config) -> pa.Table:
     }
     return _table(
         (
-            (model.model, model.model_index, placed.rule_id, placed.rule_index, placed.stage, placed.stage_index, placed.rule.has_history)
+            (
+                model.model,
+                model.model_index,
+                placed.rule_id,
+                placed.rule_index,
+                placed.stage,
+                placed.stage_index,
+                placed.rule.has_history,
+            )
             for model in config.journey_models
             for placed in model.rules
         ),
@@ -163,7 +179,18 @@ def _funnel_rows(config: Config) -> Iterator[tuple[Any, ...]]:
     goal = next(iter(config.goals), None)
     for model in config.journey_models:
         stage_count = len(model.stages)
-        yield (model.model, indexes[model.model], "stages", "person", model.model, stage_count, window, goal, "ordered", "best")
+        yield (
+            model.model,
+            indexes[model.model],
+            "stages",
+            "person",
+            model.model,
+            stage_count,
+            window,
+            goal,
+            "ordered",
+            "best",
+        )
     for name, funnel in config.funnels.items():
         kind = (name, indexes[name], "steps", str(funnel.unit), funnel.model, len(funnel.steps))
         yield (*kind, _seconds(funnel.window), funnel.goal, funnel.order, funnel.count)
@@ -194,7 +221,15 @@ def _personas(config: Config) -> pa.Table:
         "is_as_of_now": pa.bool_(),
     }
     rows: list[tuple[Any, ...]] = [
-        (each.name, index, render(each.when), each.description, each.is_outcome_based, _is_undated(each, undated), each.as_of == "now")
+        (
+            each.name,
+            index,
+            render(each.when),
+            each.description,
+            each.is_outcome_based,
+            _is_undated(each, undated),
+            each.as_of == "now",
+        )
         for index, each in enumerate(config.personas, 1)
     ]
     rows.append((UNASSIGNED, len(rows) + 1, "no other persona's rule holds", None, False, False, False))
@@ -240,9 +275,7 @@ def _days(zone: ZoneInfo, first_us: int, last_us: int) -> pa.Table:
     first, last = (_local_day(instant, zone) for instant in (min(first_us, last_us), last_us))
     days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
     starts = [_start_us(day, zone) for day in (*days, last + timedelta(days=1))]
-    rows = (
-        (index, day, starts[index - 1], starts[index], day.isoformat()[:7]) for index, day in enumerate(days, 1)
-    )
+    rows = ((index, day, starts[index - 1], starts[index], day.isoformat()[:7]) for index, day in enumerate(days, 1))
     return _table(rows, columns)
 
 

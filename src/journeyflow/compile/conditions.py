@@ -13,40 +13,40 @@ from journeyflow.config.conditions import All, Condition, Leaf, Not, Scalar, is_
 NUMBER = "decimal(38, 10)"
 """What texts are read as when they are compared with numbers: exact, and with neither NaN nor infinity."""
 
-LeafTruth = Callable[[Leaf], exp.Expression]
+LeafTruth = Callable[[Leaf], exp.Expr]
 """How a leaf is judged in a certain place: by its field's column, by a bit of `truths`, …"""
 
 _BOUNDS: dict[str, type[exp.Binary]] = {"above": exp.GT, "at_least": exp.GTE, "below": exp.LT, "at_most": exp.LTE}
 _CALLS = {"prefix": "starts_with", "suffix": "ends_with", "contains": "contains", "regex": "regexp_matches"}
 
 
-def text(value: str) -> exp.Expression:
+def text(value: str) -> exp.Expr:
     """Return a quoted text."""
     return exp.Literal.string(value)
 
 
-def number(value: int | float | Decimal) -> exp.Expression:
+def number(value: int | float | Decimal) -> exp.Expr:
     """Return an exact number of the type `NUMBER`."""
     literal = exp.Literal.string(format(Decimal(str(value)), "f"))
     return exp.cast(literal, NUMBER, dialect="duckdb")
 
 
-def call(function: str, *arguments: exp.Expression) -> exp.Expression:
+def call(function: str, *arguments: exp.Expr) -> exp.Expr:
     """Return a call of a DuckDB function by its own name."""
     return exp.Anonymous(this=function, expressions=list(arguments))
 
 
-def column(name: str, table: str | None = None) -> exp.Expression:
+def column(name: str, table: str | None = None) -> exp.Expr:
     """Return a column; its name is quoted when it must be."""
     return exp.column(exp.to_identifier(name), table=table)
 
 
-def sql(expression: exp.Expression) -> str:
+def sql(expression: exp.Expr) -> str:
     """Return the DuckDB text of an expression."""
     return expression.sql("duckdb")
 
 
-def compile_condition(condition: Condition, truth: LeafTruth) -> exp.Expression:
+def compile_condition(condition: Condition, truth: LeafTruth) -> exp.Expr:
     """Compile a condition to a boolean that is never null.
 
     Parameters
@@ -70,7 +70,7 @@ def compile_condition(condition: Condition, truth: LeafTruth) -> exp.Expression:
     return exp.and_(*parts) if isinstance(condition, All) else exp.or_(*parts)
 
 
-def leaf_truth(leaf: Leaf, value: exp.Expression) -> exp.Expression:
+def leaf_truth(leaf: Leaf, value: exp.Expr) -> exp.Expr:
     """Compile one test of one value.
 
     Parameters
@@ -104,25 +104,27 @@ def glob_pattern(glob: str) -> str:
     return "".join(signs.get(part) or re.escape(part) for part in re.findall(r"\*\*|.", glob, flags=re.DOTALL))
 
 
-def _positive(leaf: Leaf, value: exp.Expression) -> exp.Expression:
+def _positive(leaf: Leaf, value: exp.Expr) -> exp.Expr:
     if leaf.operator == "in":
         return _equals(value, leaf)
     if leaf.operator == "between":
         low, high = (_literal(bound, is_numeric=True) for bound in leaf.values)
         return exp.Between(this=_as_number(leaf, value), low=low, high=high)
     if leaf.operator in _BOUNDS:
-        return _BOUNDS[leaf.operator](this=_as_number(leaf, value), expression=_literal(leaf.values[0], is_numeric=True))
+        return _BOUNDS[leaf.operator](
+            this=_as_number(leaf, value), expression=_literal(leaf.values[0], is_numeric=True)
+        )
     tests = [_text_test(leaf.operator, value, str(wanted)) for wanted in leaf.values]
     return exp.paren(exp.or_(*tests)) if len(tests) > 1 else tests[0]
 
 
-def _text_test(operator: str, value: exp.Expression, wanted: str) -> exp.Expression:
+def _text_test(operator: str, value: exp.Expr, wanted: str) -> exp.Expr:
     if operator == "glob":
         return call("regexp_full_match", value.copy(), text(glob_pattern(wanted)), text("s"))
     return call(_CALLS[operator], value.copy(), text(wanted))
 
 
-def _equals(value: exp.Expression, leaf: Leaf) -> exp.Expression:
+def _equals(value: exp.Expr, leaf: Leaf) -> exp.Expr:
     texts = [wanted for wanted in leaf.values if not _is_number(wanted)]
     numbers = [wanted for wanted in leaf.values if _is_number(wanted)]
     tests = []
@@ -133,19 +135,19 @@ def _equals(value: exp.Expression, leaf: Leaf) -> exp.Expression:
     return exp.paren(exp.or_(*(_known(test) for test in tests))) if len(tests) > 1 else tests[0]
 
 
-def _in(value: exp.Expression, wanted: Sequence[exp.Expression]) -> exp.Expression:
+def _in(value: exp.Expr, wanted: Sequence[exp.Expr]) -> exp.Expr:
     if len(wanted) == 1:
         return exp.EQ(this=value, expression=wanted[0])
     return exp.In(this=value, expressions=list(wanted))
 
 
-def _as_number(leaf: Leaf, value: exp.Expression) -> exp.Expression:
+def _as_number(leaf: Leaf, value: exp.Expr) -> exp.Expr:
     if is_numeric_field(leaf.field):
         return value.copy()
     return exp.TryCast(this=value.copy(), to=exp.DataType.build(NUMBER, dialect="duckdb"))
 
 
-def _literal(value: Scalar, *, is_numeric: bool) -> exp.Expression:
+def _literal(value: Scalar, *, is_numeric: bool) -> exp.Expr:
     if is_numeric:
         return number(Decimal(str(value)))
     return text(str(value).lower() if isinstance(value, bool) else str(value))
@@ -155,5 +157,5 @@ def _is_number(value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _known(test: exp.Expression) -> exp.Expression:
+def _known(test: exp.Expr) -> exp.Expr:
     return exp.Coalesce(this=test, expressions=[exp.false()])

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from journeyflow.compile.bots import BOT_PATTERN
 from journeyflow.compile.conditions import call, column, compile_condition, leaf_truth, sql, text
-from journeyflow.config.conditions import TRAFFIC_FIELDS, All, Condition, Leaf, leaves
+from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.predicates import deep_leaves
 from journeyflow.config.root import Config
 
@@ -22,7 +22,7 @@ _PLAIN_COLUMNS = {"event": "event_name"}
 
 
 def unit_properties(config: Config) -> tuple[str, ...]:
-    """Return the distinct properties that funnels count; the n-th (from 1) is the column `unit_<n>` of `staging.events`."""
+    """Return the distinct properties that funnels count; the n-th is the column `unit_<n>` of `staging.events`."""
     found = (funnel.unit.property for funnel in config.funnels.values())
     return tuple(dict.fromkeys(key for key in found if key is not None))
 
@@ -37,9 +37,9 @@ def staging_events(config: Config) -> str:
     Returns
     -------
     str
-        A SELECT over `sources.events`. Grain: event_ix. Columns: event_ix, event_id, source_ix, occurred_at, sequence, device_key, user_key,
-        session_key, event_name, channel, touchpoint, is_bot, is_internal, is_offline, truths, alias_key, and `unit_<n>` for each
-        of `unit_properties`. No order.
+        A SELECT over `sources.events`. Grain: event_ix. Columns: event_ix, event_id, occurred_at, sequence, device_key,
+        user_key, event_name, channel, source_ix, session_key, touchpoint, is_bot, is_internal, is_offline, truths,
+        alias_key, and `unit_<n>` for each of `unit_properties`. No order.
     """
     return sql(_Staging(config).select())
 
@@ -53,7 +53,7 @@ def source_filter(config: Config, source_name: str) -> str | None:
 
 
 def goal_value(config: Config, goal: str) -> str | None:
-    """Compile the value of a goal's event over the columns of `sources.events`, as DECIMAL(18, 4); None when it has no value."""
+    """Compile the value of a goal's event over `sources.events`, as DECIMAL(18, 4); None when it has no value."""
     value = config.goals[goal].value
     if value is None:
         return None
@@ -62,7 +62,7 @@ def goal_value(config: Config, goal: str) -> str | None:
     return sql(exp.TryCast(this=event_value(value), to=exp.DataType.build("decimal(18, 4)", dialect="duckdb")))
 
 
-def event_value(field: str) -> exp.Expression:
+def event_value(field: str) -> exp.Expr:
     """Return the value of an event's field over the canonical columns."""
     if field.startswith("properties."):
         return call("json_extract_string", column("properties"), text(json_path(field.removeprefix("properties."))))
@@ -80,7 +80,7 @@ def json_path(key: str) -> str:
     return "$" + "".join(f'."{part}"' for part in key.split("."))
 
 
-def user_key(user_id: exp.Expression) -> exp.Expression:
+def user_key(user_id: exp.Expr) -> exp.Expr:
     """Return the key of a user_id, as landing computes it."""
     return call("md5_number_lower", exp.DPipe(this=text("u:"), expression=user_id))
 
@@ -96,7 +96,17 @@ class _Staging:
 
     def select(self) -> exp.Select:
         taken = [
-            column(name) for name in ("event_ix", "event_id", "occurred_at", "sequence", "device_key", "user_key", "event_name", "channel")
+            column(name)
+            for name in (
+                "event_ix",
+                "event_id",
+                "occurred_at",
+                "sequence",
+                "device_key",
+                "user_key",
+                "event_name",
+                "channel",
+            )
         ]
         computed = {
             "source_ix": self._source_ix(),
@@ -114,7 +124,17 @@ class _Staging:
 
     def _events_read(self) -> exp.Select:
         """Name the columns used, and take all properties used out of the JSON in one go."""
-        fixed = ("event_ix", "event_id", "source", "occurred_at", "sequence", "device_key", "user_key", "session_id", "event_name")
+        fixed = (
+            "event_ix",
+            "event_id",
+            "source",
+            "occurred_at",
+            "sequence",
+            "device_key",
+            "user_key",
+            "session_id",
+            "event_name",
+        )
         used = dict.fromkeys([*fixed, *(_PLAIN_COLUMNS.get(leaf.field, leaf.field) for leaf in self._plain_leaves())])
         channel = exp.alias_(exp.Coalesce(this=column("channel"), expressions=[text(UNKNOWN_CHANNEL)]), "channel")
         columns = [*(column(name) for name in used if name != "channel"), channel, self._previous_id()]
@@ -125,7 +145,7 @@ class _Staging:
             columns.append(exp.alias_(call("json_extract_string", column("properties"), paths), "extracted"))
         return exp.select(*columns).from_(exp.table_("events", db="sources"))
 
-    def _previous_id(self) -> exp.Expression:
+    def _previous_id(self) -> exp.Expr:
         """Read the JSON of alias events only: they are few, and reading all of it is what costs."""
         is_alias = exp.EQ(this=column("event_name"), expression=text(ALIAS_EVENT))
         return exp.alias_(exp.Case().when(is_alias, event_value(f"properties.{PREVIOUS_ID}")), PREVIOUS_ID)
@@ -133,7 +153,11 @@ class _Staging:
     def _all_leaves(self) -> Iterator[Leaf]:
         yield from self.deep
         traffic = self.config.exclude_traffic
-        for condition in (traffic.internal, traffic.bots.when, *(touchpoint.when for touchpoint in self.config.touchpoints)):
+        for condition in (
+            traffic.internal,
+            traffic.bots.when,
+            *(touchpoint.when for touchpoint in self.config.touchpoints),
+        ):
             yield from leaves(condition)
 
     def _plain_leaves(self) -> Iterator[Leaf]:
@@ -145,25 +169,25 @@ class _Staging:
             if leaf.field.startswith("properties."):
                 yield leaf.field.removeprefix("properties.")
 
-    def _property(self, key: str) -> exp.Expression:
+    def _property(self, key: str) -> exp.Expr:
         return call("list_extract", column("extracted"), exp.Literal.number(self.paths.index(key) + 1))
 
-    def _truth(self, leaf: Leaf) -> exp.Expression:
+    def _truth(self, leaf: Leaf) -> exp.Expr:
         if leaf.field.startswith("properties."):
             return leaf_truth(leaf, self._property(leaf.field.removeprefix("properties.")))
         return leaf_truth(leaf, column(_PLAIN_COLUMNS.get(leaf.field, leaf.field)))
 
-    def _judged(self, condition: Condition) -> exp.Expression:
+    def _judged(self, condition: Condition) -> exp.Expr:
         return compile_condition(condition, self._truth)
 
-    def _source_ix(self) -> exp.Expression:
+    def _source_ix(self) -> exp.Expr:
         chosen = exp.Case(this=column("source"))
         for number, name in enumerate(self.config.sources, 1):
             chosen = chosen.when(text(name), exp.Literal.number(number))
         return exp.cast(chosen, "int")
 
-    def _touchpoint(self) -> exp.Expression:
-        surface: exp.Expression = column("event_name")
+    def _touchpoint(self) -> exp.Expr:
+        surface: exp.Expr = column("event_name")
         if self.config.touchpoints:
             chosen = exp.Case()
             for touchpoint in self.config.touchpoints:
@@ -171,7 +195,7 @@ class _Staging:
             surface = chosen.else_(surface)
         return exp.DPipe(this=exp.DPipe(this=column("channel"), expression=text(": ")), expression=surface)
 
-    def _is_bot(self) -> exp.Expression:
+    def _is_bot(self) -> exp.Expr:
         bots = self.config.exclude_traffic.bots
         own = self._judged(bots.when)
         if not bots.builtin:
@@ -179,11 +203,11 @@ class _Staging:
         known = leaf_truth(Leaf("user_agent", "regex", (BOT_PATTERN,)), column("user_agent"))
         return known if own == exp.false() else exp.or_(known, own)
 
-    def _is_offline(self) -> exp.Expression:
+    def _is_offline(self) -> exp.Expr:
         channels = self.config.sessions.offline_channels
         return leaf_truth(Leaf("channel", "in", channels), column("channel")) if channels else exp.false()
 
-    def _truths(self) -> exp.Expression:
+    def _truths(self) -> exp.Expr:
         """Pack the truth of every deep leaf: bits of one number while they fit, else a text of zeros and ones."""
         tests = [self._truth(leaf) for leaf in self.deep]
         if len(tests) > BITS:
@@ -195,10 +219,10 @@ class _Staging:
             packed = exp.BitwiseOr(this=packed, expression=worth) if bit else worth
         return packed
 
-    def _alias_key(self) -> exp.Expression:
+    def _alias_key(self) -> exp.Expr:
         return user_key(column(PREVIOUS_ID))
 
 
-def ubigint(value: int) -> exp.Expression:
+def ubigint(value: int) -> exp.Expr:
     """Return a whole number as UBIGINT."""
     return exp.cast(exp.Literal.number(value), "ubigint", dialect="duckdb")

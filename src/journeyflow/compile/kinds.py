@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sqlglot import exp
 
@@ -22,9 +23,9 @@ def kind_truths(config: Config) -> str:
     Returns
     -------
     str
-        A SELECT over `journeys.event_kinds`. Grain: kind_ix, stage_index, predicate; only where the condition holds (`is_true` is
-        always true). stage_index is 0 where the condition reads no stage; where it does, there is a row for each stage in which
-        it holds, 0 for unclassified. No order.
+        A SELECT over `journeys.event_kinds`. Grain: kind_ix, stage_index, predicate; only where the condition holds
+        (`is_true` is always true). stage_index is 0 where the condition reads no stage; where it does, there is a row
+        for each stage in which it holds, 0 for unclassified. No order.
     """
     deep = {leaf: bit for bit, leaf in enumerate(deep_leaves(config))}
     selects = [select for predicate in predicates(config) for select in _selects(predicate, deep)]
@@ -39,11 +40,11 @@ def kind_truths(config: Config) -> str:
 def _selects(predicate: Predicate, deep: dict[Leaf, int]) -> Iterator[exp.Select]:
     stages = (UNCLASSIFIED, *predicate.model.stage_names) if predicate.model else (UNCLASSIFIED,)
     for stage_index, stage in enumerate(stages):
-        condition = compile_condition(predicate.condition, lambda leaf, stage=stage: _truth(leaf, deep, stage))
+        condition = compile_condition(predicate.condition, partial(_truth, deep=deep, stage=stage))
         yield _select(predicate.name, stage_index, condition)
 
 
-def _select(predicate: str, stage_index: int, condition: exp.Expression) -> exp.Select:
+def _select(predicate: str, stage_index: int, condition: exp.Expr) -> exp.Select:
     columns = {
         "kind_ix": column("kind_ix"),
         "stage_index": exp.cast(exp.Literal.number(stage_index), "int"),
@@ -54,7 +55,7 @@ def _select(predicate: str, stage_index: int, condition: exp.Expression) -> exp.
     return exp.select(*named).from_(exp.table_("event_kinds", db="journeys")).where(condition)
 
 
-def _truth(leaf: Leaf, deep: dict[Leaf, int], stage: str) -> exp.Expression:
+def _truth(leaf: Leaf, deep: dict[Leaf, int], stage: str) -> exp.Expr:
     if leaf.field == "stage":
         return leaf_truth(leaf, text(stage))
     if leaf.field in KIND_FIELDS:

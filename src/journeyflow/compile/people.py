@@ -19,7 +19,8 @@ def personas(config: Config) -> str:
     Returns
     -------
     str
-        A SELECT over `journeys.persona_facts`, `journeys.traits_as_of`, `kernel.person_event_counts` and `config.kind_truths`.
+        A SELECT over `journeys.persona_facts`, `journeys.traits_as_of`, `kernel.person_event_counts` and
+        `config.kind_truths`.
         Grain: person_key, journey_index. Columns: person_key, journey_index, persona. No order.
     """
     return sql(_Personas(config).select())
@@ -40,7 +41,7 @@ class _Personas:
         }
 
     def select(self) -> exp.Select:
-        persona: exp.Expression = text(UNASSIGNED)
+        persona: exp.Expr = text(UNASSIGNED)
         if self.personas:
             chosen = exp.Case()
             for each in self.personas:
@@ -50,7 +51,9 @@ class _Personas:
         key = [column(name, "persona_facts") for name in ("person_key", "journey_index")]
         query = exp.select(*key, exp.alias_(persona, "persona")).from_(facts)
         for name, cte, keys in self._wide_tables():
-            on = exp.and_(*(exp.EQ(this=column(mine, name), expression=column(theirs, "persona_facts")) for mine, theirs in keys))
+            on = exp.and_(
+                *(exp.EQ(this=column(mine, name), expression=column(theirs, "persona_facts")) for mine, theirs in keys)
+            )
             query = query.with_(name, as_=cte).join(name, on=on, join_type="left")
         return query
 
@@ -86,8 +89,8 @@ class _Personas:
         key = column("kind_ix")
         return exp.select(key, *columns).from_(exp.table_("kind_truths", db="config")).group_by(key)
 
-    def _truth_for(self, persona: Persona) -> Callable[[Leaf], exp.Expression]:
-        def truth(leaf: Leaf) -> exp.Expression:
+    def _truth_for(self, persona: Persona) -> Callable[[Leaf], exp.Expr]:
+        def truth(leaf: Leaf) -> exp.Expr:
             prefix, _, name = leaf.field.partition(".")
             if prefix == "first":
                 alias = self.firsts[persona.name, Leaf(name, leaf.operator, leaf.values)][1]
@@ -103,6 +106,6 @@ class _Personas:
         return truth
 
 
-def _only_where(function: str, value: str, key: str, wanted: str, alias: str) -> exp.Expression:
+def _only_where(function: str, value: str, key: str, wanted: str, alias: str) -> exp.Expr:
     chosen = exp.Case().when(exp.EQ(this=column(key), expression=text(wanted)), column(value))
     return exp.alias_(call(function, chosen), alias)

@@ -1,13 +1,10 @@
-"""The language of conditions: a small tree of frozen values, its parser and its reading aloud."""
+"""Conditions as a small tree of frozen values, and how one is read aloud."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+from typing import Literal
 
 Scalar = str | int | float | bool
 Operator = Literal[
@@ -27,8 +24,6 @@ Operator = Literal[
 ]
 TEXT_OPERATORS = ("prefix", "suffix", "contains", "glob", "regex")
 NUMBER_OPERATORS = ("above", "at_least", "below", "at_most")
-OPERATORS = ("is", "not", "in", "not_in", *TEXT_OPERATORS, "exists", *NUMBER_OPERATORS, "between")
-COMBINERS = ("all", "any", "not")
 EVENT_FIELDS = (
     "event",
     "channel",
@@ -45,11 +40,10 @@ EVENT_FIELDS = (
 )
 """Fields of an event beside ``properties.<key>``; allowed wherever a condition judges events."""
 TRAFFIC_FIELDS = ("user_id", "anonymous_id", "session_id", "user_agent")
-"""Further fields of an event, only where traffic is kept or excluded: rules on a person's own id belong nowhere else."""
+"""Further fields of an event, only where traffic is kept or excluded: a rule on one person's id belongs nowhere else."""
 NUMERIC_FIELDS = ("revenue_amount", "session_count", "days_since_last")
 PERSONA_FIELDS = ("session_count", "days_since_last")
 _NUMBER_WORDS = {"above": "above", "at_least": "at least", "below": "below", "at_most": "at most"}
-_MAX_DEPTH = 20
 
 
 @dataclass(frozen=True)
@@ -121,7 +115,7 @@ def render(condition: Condition) -> str:
 
     Examples
     --------
-    >>> render(parse({"event": "purchase", "revenue_amount": {"at_least": 100}}))
+    >>> render(All((Leaf("event", "in", ("purchase",)), Leaf("revenue_amount", "at_least", (100,)))))
     'event is purchase and revenue_amount is at least 100'
     """
     if isinstance(condition, Leaf):
@@ -134,7 +128,7 @@ def render(condition: Condition) -> str:
     return word.join(render(part) if isinstance(part, Leaf | Not) else f"({render(part)})" for part in condition.parts)
 
 
-def to_plain(condition: Condition) -> Any:
+def to_plain(condition: Condition) -> object:
     """Return a condition as nested lists and scalars, equal exactly when the conditions are."""
     if isinstance(condition, Leaf):
         return [condition.field, condition.operator, list(condition.values)]
@@ -143,131 +137,9 @@ def to_plain(condition: Condition) -> Any:
     return {"all" if isinstance(condition, All) else "any": [to_plain(part) for part in condition.parts]}
 
 
-def parse(raw: Any) -> Condition:
-    """Read a condition from its YAML form.
-
-    Parameters
-    ----------
-    raw : dict
-        field → matcher, with `all`, `any` and `not` to combine; empty matches any event.
-
-    Returns
-    -------
-    Condition
-
-    Raises
-    ------
-    pydantic_core.ValidationError
-        With one entry for every mistake, each with its place below the condition.
-    """
-    if isinstance(raw, Leaf | All | Any_ | Not):
-        return raw
-    mistakes: list[InitErrorDetails] = []
-    condition = _Parser(mistakes).mapping(raw, ())
-    if mistakes:
-        raise ValidationError.from_exception_data("condition", mistakes)
-    return condition
-
-
-def is_event_field(field: str) -> bool:
-    """Tell whether a field is one that any condition on events may read."""
-    return field in EVENT_FIELDS or (field.startswith("properties.") and len(field) > len("properties."))
-
-
 def is_numeric_field(field: str) -> bool:
     """Tell whether a field is a number by itself, not a text that may read as one."""
     return field.startswith("count.") or field.removeprefix("first.") in NUMERIC_FIELDS
-
-
-class _Parser:
-    """Walks the raw form; mistakes are collected, so that all are told at once."""
-
-    def __init__(self, mistakes: list[InitErrorDetails]) -> None:
-        self.mistakes = mistakes
-
-    def mapping(self, raw: Any, loc: tuple[str | int, ...]) -> Condition:
-        if len(loc) > 2 * _MAX_DEPTH:
-            return self._wrong("condition_depth", "is nested too deeply", None, loc, f"at most {_MAX_DEPTH} levels")
-        if not isinstance(raw, dict):
-            return self._wrong(
-                "condition",
-                "is not a condition",
-                raw,
-                loc,
-                "a mapping of fields to matchers, such as {event: purchase}",
-            )
-        parts = tuple(part for key, value in raw.items() for part in self._entry(str(key), value, (*loc, str(key))))
-        return parts[0] if len(parts) == 1 else All(parts)
-
-    def _entry(self, key: str, value: Any, loc: tuple[str | int, ...]) -> tuple[Condition, ...]:
-        if key == "not":
-            return (Not(self.mapping(value, loc)),)
-        if key in COMBINERS:
-            return (self._combined(key, value, loc),)
-        if not key.partition(".")[2] and "." in key:
-            return (self._wrong("field_unnamed", "lacks a name after the point", None, loc, f"{key}<name>"),)
-        return self._matchers(key, value, loc)
-
-    def _combined(self, key: str, value: Any, loc: tuple[str | int, ...]) -> Condition:
-        if not isinstance(value, list) or not value:
-            return self._wrong("condition_list", "needs a list of conditions", None, loc, f"{key}: [{{…}}, {{…}}]")
-        parts = tuple(self.mapping(item, (*loc, index)) for index, item in enumerate(value))
-        return All(parts) if key == "all" else Any_(parts)
-
-    def _matchers(self, field: str, value: Any, loc: tuple[str | int, ...]) -> tuple[Condition, ...]:
-        if not isinstance(value, dict):
-            return (self._leaf(field, "is", value, loc),)
-        if not value:
-            return (self._wrong("matcher", "has no matcher", None, loc, ", ".join(OPERATORS)),)
-        return tuple(self._leaf(field, str(name), operand, (*loc, str(name))) for name, operand in value.items())
-
-    def _leaf(self, field: str, name: str, operand: Any, loc: tuple[str | int, ...]) -> Condition:
-        if name not in OPERATORS:
-            return self._wrong("matcher", "is not a matcher", name, loc, OPERATORS)
-        values = tuple(operand) if isinstance(operand, list) else (operand,)
-        problem = _operand_problem(name, values)
-        if problem:
-            return self._wrong(
-                "operand", problem[0], None if isinstance(operand, list | dict) else operand, loc, problem[1]
-            )
-        operator: Any = {"is": "in", "not": "not_in"}.get(name, name)
-        return Leaf(field, operator, values)
-
-    def _wrong(self, code: str, text: str, value: Any, loc: tuple[str | int, ...], allowed: Any) -> Condition:
-        error = PydanticCustomError(code, text, {"allowed": allowed})
-        self.mistakes.append(InitErrorDetails(type=error, loc=loc, input=value))
-        return ALWAYS
-
-
-def _operand_problem(name: str, values: tuple[Any, ...]) -> tuple[str, str] | None:
-    if not values:
-        return "is an empty list", "one value or more"
-    if name == "exists":
-        return None if len(values) == 1 and isinstance(values[0], bool) else ("is not true or false", "true, false")
-    if name == "between":
-        is_range = len(values) == 2 and all(_is_number(value) for value in values) and values[0] <= values[1]
-        return None if is_range else ("is not a range", "two numbers, the lesser first: [1, 5]")
-    if name in NUMBER_OPERATORS:
-        return None if len(values) == 1 and _is_number(values[0]) else ("is not a number", "one number")
-    if name in TEXT_OPERATORS:
-        return (
-            None
-            if all(isinstance(value, str) and value for value in values)
-            else ("is not a text", "a text or a list of texts")
-        )
-    is_scalar = all(isinstance(value, str | int | float | bool) for value in values)
-    return (
-        None
-        if is_scalar
-        else (
-            "is not a value",
-            "a text, a number, true or false, or a list of them; for a missing field {exists: false}",
-        )
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _render_leaf(leaf: Leaf) -> str:
@@ -291,20 +163,3 @@ def _render_leaf(leaf: Leaf) -> str:
 
 def _render_value(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_MATCHER_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": ["string", "number", "boolean"]},
-        {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1},
-        {"type": "object", "propertyNames": {"enum": list(OPERATORS)}, "minProperties": 1},
-    ]
-}
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "A condition: fields and what they must match; all, any and not combine conditions.",
-    "properties": {"all": {"type": "array"}, "any": {"type": "array"}, "not": {"type": "object"}},
-    "additionalProperties": _MATCHER_SCHEMA,
-}
-ConditionField = Annotated[Condition, PlainValidator(parse), PlainSerializer(to_plain), WithJsonSchema(_SCHEMA)]
-"""A condition as a field of a section."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.conditions import ConditionField
+from journeyflow.config.condition_parser import ConditionField
 from journeyflow.config.durations import PositiveDuration
 from journeyflow.config.section import FilePath, Name, Section, Text
 
@@ -107,17 +107,17 @@ class Desired(Section):
 class PersonaMap(Section):
     """What people know of a persona, by stage."""
 
-    goals: dict[Name, Text] = {}
-    needs: dict[Name, Text] = {}
-    quotes: dict[Name, Text] = {}
-    desired: dict[Name, Desired] = {}
+    goals: dict[Name, Text] = Field(default_factory=dict)
+    needs: dict[Name, Text] = Field(default_factory=dict)
+    quotes: dict[Name, Text] = Field(default_factory=dict)
+    desired: dict[Name, Desired] = Field(default_factory=dict)
 
 
 class MapSection(Section):
     """What people supply to the map; shown as such, beside what is measured."""
 
-    owners: dict[Name, Text] = {}
-    personas: dict[Name, PersonaMap] = {}
+    owners: dict[Name, Text] = Field(default_factory=dict)
+    personas: dict[Name, PersonaMap] = Field(default_factory=dict)
 
 
 class Privacy(Section):

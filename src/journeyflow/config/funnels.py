@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.conditions import ALWAYS, ConditionField, Leaf
+from journeyflow.config.condition_parser import FunnelCondition
+from journeyflow.config.conditions import ALWAYS, Leaf
 from journeyflow.config.durations import Duration, PositiveDuration
 from journeyflow.config.section import Name, Section, Text
 
@@ -17,7 +19,7 @@ class Step(Section):
     """A step; `within` bounds the time since the step before."""
 
     name: Name
-    when: ConditionField = ALWAYS
+    when: FunnelCondition = ALWAYS
     within: PositiveDuration | None = None
 
 
@@ -25,7 +27,7 @@ class Exclusion(Section):
     """Events between two steps that close an attempt (`drop`) or void it (`person`)."""
 
     between: tuple[Name, Name]
-    when: ConditionField
+    when: FunnelCondition
     then: Literal["drop", "person"] = "drop"
 
 
@@ -33,8 +35,8 @@ def _date(raw: object) -> object:
     if isinstance(raw, date):
         return raw
     try:
-        return date.fromisoformat(raw)
-    except (TypeError, ValueError):
+        return date.fromisoformat(str(raw))
+    except ValueError:
         raise PydanticCustomError("date", "is not a date", {"allowed": "a day such as 2026-01-31"}) from None
 
 
@@ -99,10 +101,10 @@ def _event_step(name: str, event: str) -> Step:
 DEFAULT_FUNNEL = "cart_abandonment"
 
 
-def default_funnels() -> dict[str, Funnel]:
-    """Return the funnel there is when none is configured: where carts are abandoned."""
+def default_funnels(goals: Container[str]) -> dict[str, Funnel]:
+    """Return the funnel there is when none is configured: where carts are abandoned, with an order's value at stake."""
     events = ("add_to_cart", "checkout_started", "purchase")
     steps = tuple(_event_step(event, event) for event in events)
-    funnel = Funnel(steps=steps, goal="order")
+    funnel = Funnel(steps=steps, goal="order" if "order" in goals else None)
     funnel._is_default = True
     return {DEFAULT_FUNNEL: funnel}

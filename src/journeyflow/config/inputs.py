@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.conditions import ALWAYS, ConditionField
+from journeyflow.config.condition_parser import TrafficCondition
+from journeyflow.config.conditions import ALWAYS
 from journeyflow.config.section import FilePath, Name, Section, Text
 
 Format = Literal[
@@ -92,9 +93,9 @@ class Source(Section):
     quote: Annotated[str, Field(max_length=1)] = '"'
     header: StrictBool = True
     records: Text | None = None
-    where: ConditionField = ALWAYS
-    rename: dict[Text, Text] = {}
-    columns: dict[CanonicalColumn, Column] = {}
+    where: TrafficCondition = ALWAYS
+    rename: dict[Text, Text] = Field(default_factory=dict)
+    columns: dict[CanonicalColumn, Column] = Field(default_factory=dict)
     properties: Annotated[tuple[Text, ...], BeforeValidator(_all_properties)] = ()
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.conditions import ConditionField
+from journeyflow.config.condition_parser import ConditionField
 from journeyflow.config.durations import PositiveDuration
 from journeyflow.config.section import Name, Section, Text
 from journeyflow.config.strict_yaml import read_yaml
@@ -75,8 +75,10 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _stages_or_builtin(self) -> Self:
-        if not self.builtin and self.stages is None:
-            raise PydanticCustomError("model", "has no stages", {"allowed": "builtin, or a mapping with stages"})
+        if self.builtin == (self.stages is not None) or (self.builtin and self.extends):
+            raise PydanticCustomError(
+                "model", "is not a model", {"allowed": "builtin, or a mapping with stages and perhaps extends"}
+            )
         return self
 
 
@@ -128,7 +130,7 @@ def builtin_stages(name: str) -> tuple[Stage, ...]:
 
 
 def resolve_models(sections: Mapping[str, ModelSection]) -> tuple[JourneyModel, ...]:
-    """Resolve `builtin` and `extends` of every model; unknown and circular references are left out (the rules tell of them).
+    """Resolve `builtin` and `extends` of every model; unknown and circular references are left out: rules tell.
 
     Returns
     -------

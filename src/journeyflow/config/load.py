@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from journeyflow.config.problems import InvalidConfigError, Loc, Problem, nearest_name, path_text, value_text
 from journeyflow.config.root import FILE_NAME, Config
 from journeyflow.config.rules import Finding, findings
-from journeyflow.config.strict_yaml import Document, read_yaml
+from journeyflow.config.strict_yaml import Document, Mistake, read_yaml
 from journeyflow.errors import ConfigError
 
 _MESSAGES = {
@@ -26,6 +27,9 @@ _MESSAGES = {
     "model_type": "is not a mapping",
     "tuple_type": "is not a list",
 }
+
+
+_NAMED_SECTIONS = ("sources", "models", "funnels", "goals", "surveys")
 
 
 def load_config(path: Path | str) -> Config:
@@ -90,35 +94,58 @@ def _examined(path: Path) -> tuple[Config | None, list[Problem]]:
 
 def _judged(document: Document, folder: Path, name: str, path: Path | None) -> tuple[Config | None, list[Problem]]:
     problems = [_from_mistake(mistake, name) for mistake in document.mistakes]
-    config = None
     if not isinstance(document.content, dict):
-        if not problems:
-            problems = [
-                Problem(
-                    "error", "not_a_mapping", name, None, "", None, "a mapping with `sources`", None, "is not a mapping"
-                )
-            ]
-        return None, problems
+        allowed = "a mapping with the key sources"
+        whole = Problem("error", "not_a_mapping", name, None, "", None, allowed, None, "is not a mapping")
+        return None, problems or [whole]
+    config = None
     try:
         config = Config.model_validate(document.content, context={"folder": folder})
     except ValidationError as error:
-        problems += [_from_error(item, document, name) for item in error.errors(include_url=False)]
+        faults = error.errors(include_url=False)
+        problems += [_from_error(item, document, name) for item in faults]
+        found = _findings_beside(document.content, [item["loc"] for item in faults], folder)
     else:
         config = config.placed(folder, path)
-        problems += [_from_finding(finding, document, name) for finding in findings(config)]
+        found = findings(config)
+    problems += [_from_finding(finding, document, name) for finding in found]
     problems.sort(key=lambda problem: (problem.line or 0, problem.path))
     has_error = any(problem.severity == "error" for problem in problems)
     return (None if has_error else config), problems
 
 
-def _from_mistake(mistake: Any, file: str) -> Problem:
+def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Path) -> list[Finding]:
+    """Judge what is left when the parts with faults are taken away, so that every mistake is told in one go."""
+    left, broken = dict(content), {str(loc[0]) for loc in faults if loc}
+    for loc in faults:
+        section = left.get(str(loc[0])) if loc else None
+        if isinstance(section, dict) and len(loc) > 1 and loc[0] in _NAMED_SECTIONS:
+            left[str(loc[0])] = {key: value for key, value in section.items() if key != loc[1]}
+        elif loc:
+            left.pop(str(loc[0]), None)
+    if not left.get("sources"):
+        left["sources"] = {"stand-in": {"format": "snowplow", "path": "."}}
+    left = {key: value for key, value in left.items() if value or key not in _NAMED_SECTIONS}
+    try:
+        config = Config.model_validate(left, context={"folder": folder})
+    except ValidationError:
+        return []
+    return [
+        finding
+        for finding in findings(config.placed(folder, None))
+        if not broken & set(finding.looked_in)
+        and (finding.loc[0] not in broken or finding.loc[1] in content[str(finding.loc[0])])
+    ]
+
+
+def _from_mistake(mistake: Mistake, file: str) -> Problem:
     return Problem("error", mistake.code, file, mistake.line, path_text(mistake.loc), None, None, None, mistake.message)
 
 
-def _from_error(item: Any, document: Document, file: str) -> Problem:
+def _from_error(item: ErrorDetails, document: Document, file: str) -> Problem:
     context = item.get("ctx") or {}
     code = item["type"]
-    is_key = context.get("is_key", False) or item["loc"][-1:] == ("[key]",)
+    # Pydantic marks a wrong key of a mapping by one more part.
     loc: Loc = tuple(part for part in item["loc"] if part != "[key]")
     allowed = context.get("allowed", context.get("expected"))
     value = None if code == "missing" else value_text(item["input"])
@@ -126,12 +153,10 @@ def _from_error(item: Any, document: Document, file: str) -> Problem:
     nearest = nearest_name(value, names) if value is not None and names else None
     shown = ", ".join(allowed) if isinstance(allowed, tuple) else allowed
     message = _MESSAGES.get(code, item["msg"])
-    return Problem(
-        "error", code, file, document.line(loc), path_text(loc if not is_key else loc), value, shown, nearest, message
-    )
+    return Problem("error", code, file, document.line(loc), path_text(loc), value, shown, nearest, message)
 
 
-def _expected_names(expected: Any) -> Sequence[str]:
+def _expected_names(expected: object) -> Sequence[str]:
     return tuple(part.strip("'") for part in str(expected).replace(" or ", ", ").split(", ")) if expected else ()
 
 

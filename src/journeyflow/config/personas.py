@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from journeyflow.config.conditions import PERSONA_FIELDS, ConditionField, leaves
+from journeyflow.config.condition_parser import PersonaCondition
+from journeyflow.config.conditions import PERSONA_FIELDS, leaves
 from journeyflow.config.section import Name, Section, Text
 
 RESERVED_PERSONAS = ("all", "unassigned")
@@ -17,7 +18,7 @@ class Persona(Section):
     name: Name
     description: Text | None = None
     as_of: Literal["entry", "now"] = "entry"
-    when: ConditionField
+    when: PersonaCondition
 
     @property
     def is_outcome_based(self) -> bool:

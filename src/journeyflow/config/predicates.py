@@ -87,7 +87,7 @@ def deep_leaves(config: Config) -> tuple[Leaf, ...]:
 
 
 def first_leaves(persona: Persona) -> tuple[Leaf, ...]:
-    """Return a persona's distinct leaves on the first event, without the prefix; the n-th is `first_predicate(persona, n)`."""
+    """Return a persona's distinct leaves on the first event, without prefix; the n-th is `first_predicate(…, n)`."""
     found = (leaf for leaf in leaves(persona.when) if leaf.field.startswith("first."))
     return tuple(dict.fromkeys(Leaf(leaf.field.removeprefix("first."), leaf.operator, leaf.values) for leaf in found))
 

@@ -29,7 +29,7 @@ NOT_FIGURES = {"project", "state", "publish", "spend", "map"}
 
 
 class Config(Section):
-    """A configuration; its attributes are the keys of `journeyflow.yml`, with durations as `timedelta` and absolute paths.
+    """A configuration: the keys of `journeyflow.yml` as attributes, durations as `timedelta`, absolute paths.
 
     Notes
     -----
@@ -53,12 +53,12 @@ class Config(Section):
         json_schema_extra={"default": {"four_stage": "builtin"}},
     )
     personas: tuple[Persona, ...] = ()
-    funnels: dict[Name, Funnel] = Field(default_factory=default_funnels)
     goals: dict[Name, Goal] = Field(default_factory=default_goals)
+    funnels: dict[Name, Funnel] = Field(default_factory=lambda data: default_funnels(data.get("goals", ())))
     currency: Currency = Currency()
     min_count: Annotated[StrictInt, Field(ge=1)] = 30
     promises: tuple[Promise, ...] = ()
-    surveys: dict[Name, Survey] = {}
+    surveys: dict[Name, Survey] = Field(default_factory=dict)
     friction: tuple[Friction, ...] = ()
     spend: Spend | None = None
     map: MapSection = MapSection()

@@ -1,10 +1,10 @@
-"""What every section of the configuration has in common: frozen, unknown keys refused with the nearest name, names and paths."""
+"""What every section of the configuration has in common: frozen, unknown keys refused, names, paths."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +19,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 
 class Section(BaseModel):
@@ -29,7 +29,7 @@ class Section(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _unknown_keys_refused(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _unknown_keys_refused(cls, raw: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(raw, dict):
             return handler(raw)
         names = {name for key, info in cls.model_fields.items() for name in (key, info.alias) if name}
@@ -45,12 +45,12 @@ class Section(BaseModel):
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
 
-def _unknown(key: Any, allowed: tuple[str, ...]) -> InitErrorDetails:
-    kind = PydanticCustomError("unknown_key", "is not a key here", {"allowed": allowed, "is_key": True})
+def _unknown(key: str, allowed: tuple[str, ...]) -> InitErrorDetails:
+    kind = PydanticCustomError("unknown_key", "is not a key here", {"allowed": allowed})
     return InitErrorDetails(type=kind, loc=(key,), input=key)
 
 
-def _kept(item: Any) -> InitErrorDetails:
+def _kept(item: ErrorDetails) -> InitErrorDetails:
     context = {**item.get("ctx", {})}
     kind = PydanticCustomError(item["type"], item["msg"].replace("{", "{{").replace("}", "}}"), context or None)
     return InitErrorDetails(type=kind, loc=item["loc"], input=item["input"])

@@ -11,6 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
+    Event,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
@@ -24,7 +25,7 @@ MAX_BYTES = 1_048_576
 MAX_DEPTH = 40
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,2})?")
-_WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
+_WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
 _WORDS |= {word.capitalize(): value for word, value in _WORDS.items()} | {
     word.upper(): value for word, value in _WORDS.items()
 }
@@ -124,7 +125,7 @@ class _Builder:
     def wrong(self, code: str, message: str, line: int | None, loc: Loc = ()) -> None:
         self.document.mistakes.append(Mistake(code, message, line, loc))
 
-    def take(self, event: Any) -> None:
+    def take(self, event: Event) -> None:
         line = event.start_mark.line + 1 if getattr(event, "start_mark", None) else None
         if isinstance(event, DocumentStartEvent):
             self.document_count += 1
@@ -137,7 +138,7 @@ class _Builder:
         elif isinstance(event, MappingEndEvent | SequenceEndEvent):
             self.stack.pop()
 
-    def _node(self, event: Any, line: int | None) -> None:
+    def _node(self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent, line: int | None) -> None:
         if event.anchor:
             self._stop("yaml_anchor", "uses an anchor (&), which is refused; write the value out", line)
         if event.tag and not (isinstance(event, ScalarEvent) and event.tag == "!"):
@@ -150,7 +151,7 @@ class _Builder:
             content: Any = {} if isinstance(event, MappingStartEvent) else []
             self.stack.append(_Open(content, self._place(content, line)))
 
-    def _scalar(self, event: Any, line: int | None) -> None:
+    def _scalar(self, event: ScalarEvent, line: int | None) -> None:
         top = self.stack[-1] if self.stack else None
         if top and isinstance(top.content, dict) and top.key is None:
             self._key(top, event.value, line)
@@ -165,7 +166,7 @@ class _Builder:
         top.key = key
         self.document.lines.setdefault(loc, line or 1)
 
-    def _place(self, value: Any, line: int | None) -> Loc:
+    def _place(self, value: object, line: int | None) -> Loc:
         if not self.stack:
             self.document.content = value
             return ()
@@ -187,7 +188,7 @@ class _Builder:
         raise _Stop
 
 
-def _plain_value(text: str) -> Any:
+def _plain_value(text: str) -> str | int | float | bool | None:
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from journeyflow.config.conditions import Any_, Condition, ConditionField
+from journeyflow.config.condition_parser import ConditionField, TrafficCondition
+from journeyflow.config.conditions import Any_, Condition
 from journeyflow.config.durations import PositiveDuration
 from journeyflow.config.section import Name, Section, Text
 
@@ -48,11 +49,11 @@ class Bots(Section):
     """What counts as a bot: the built-in list of user agents, and a condition of one's own beside it."""
 
     builtin: bool = True
-    when: ConditionField = NOTHING
+    when: TrafficCondition = NOTHING
 
 
 class ExcludeTraffic(Section):
     """Traffic that is flagged and left out of the published tables."""
 
     bots: Annotated[Bots, BeforeValidator(_bots)] = Bots()
-    internal: ConditionField = NOTHING
+    internal: TrafficCondition = NOTHING

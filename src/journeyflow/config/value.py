@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.conditions import ConditionField, Leaf
+from journeyflow.config.condition_parser import ConditionField
+from journeyflow.config.conditions import Leaf
 from journeyflow.config.section import Section, Text
 
 CurrencyCode = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
@@ -38,7 +39,7 @@ class Currency(Section):
     """The currency that figures are reported in, and what one unit of the others is worth in it."""
 
     report: CurrencyCode = "EUR"
-    rates: dict[CurrencyCode, Rate] = {}
+    rates: dict[CurrencyCode, Rate] = Field(default_factory=dict)
 
 
 def default_goals() -> dict[str, Goal]:
