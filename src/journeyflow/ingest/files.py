@@ -6,7 +6,7 @@ import glob
 import gzip
 import hashlib
 import io
-import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 BLOCK_BYTES = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PAR1": "parquet"}
-_UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, RuntimeError)
+_UNPACKING_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException, RuntimeError)
 
 
 class RefusedFileError(Exception):
@@ -59,7 +59,8 @@ def matching_paths(pattern: str, base: Path) -> list[Path]:
     base : Path
         Folder of the configuration file.
     """
-    found = glob.glob(pattern, root_dir=base, recursive=True)
+    pattern = os.path.relpath(base / pattern, base)  # The folder's own name may hold brackets, which are no pattern.
+    found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 — pathlib's finds hidden files too.
     return sorted(path for path in (base / name for name in found) if path.is_file())
 
 
@@ -81,11 +82,8 @@ def describe_file(path: Path, base: Path) -> InputFile:
 
 
 def shown_name(path: Path, base: Path) -> str:
-    """Name a file in tables and messages: relative to the configuration where it lies below it."""
-    try:
-        return path.resolve().relative_to(base.resolve()).as_posix()
-    except ValueError:
-        return path.as_posix()
+    """Name a file in tables and messages: relative to the configuration."""
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 def wrapping_of(path: Path) -> str:
@@ -140,7 +138,6 @@ def _only_member(archive: zipfile.ZipFile) -> str:
 
 @contextmanager
 def _zstandard(stream: IO[bytes]) -> Iterator[IO[bytes]]:
-    # pyarrow ends quietly at a cut frame, so the frame's last block is asked for through its own error below.
     with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd") as unpacked:
         yield cast("IO[bytes]", io.BufferedReader(_ArrowRaw(unpacked), BLOCK_BYTES))
 

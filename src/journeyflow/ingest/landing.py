@@ -168,7 +168,7 @@ def _reconcile(counts: Counts, raw: RawRecords, file: InputFile) -> None:
 
 
 def judged_select(kept_parameters: tuple[str, ...], where: str | None) -> str:
-    """Return the SELECT of `judged_records`: cleaned records, campaign parameters of addresses, and whether they are kept.
+    """Return the SELECT of `judged_records`: cleaned records, their campaign parameters, and whether they are kept.
 
     Parameters
     ----------

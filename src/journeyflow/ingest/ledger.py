@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -47,13 +47,34 @@ class Ledger:
     def entry(self, source: str, sha256: str) -> Entry | None:
         """Return what is known of a content; None when the source never loaded it."""
         found = self._warehouse.rows(
-            "select file_ix, first_loaded_at, settings_hash, is_landed from ledger.files where source = ? and sha256 = ?",
+            "select file_ix, first_loaded_at, settings_hash, is_landed from ledger.files "
+            "where source = ? and sha256 = ?",
             [source, sha256],
         ).to_pylist()
         return Entry(**found[0]) if found else None
 
-    def new_entry(self, settings: str) -> Entry:
-        """Return the entry of a content that is met for the first time; `record` writes it."""
+    def landed_otherwise(self, source: str, settings: str) -> list[tuple[str, str]]:
+        """Return name and SHA-256 of the landed files of a source that were read under other settings."""
+        found = self._warehouse.rows(
+            "select source_file, sha256 from ledger.files where source = ? and is_landed and settings_hash <> ?",
+            [source, settings],
+        )
+        return [(row["source_file"], row["sha256"]) for row in found.to_pylist()]
+
+    def forget(self, source: str) -> None:
+        """Take a source's rows out of the landed tables; when its files were first met stays known."""
+        files = "select file_ix from ledger.files where source = ?"
+        self._warehouse.execute("delete from landed.events where source = ?", [source])
+        self._warehouse.execute(f"delete from landed.quarantine where file_ix in ({files})", [source])
+        self._warehouse.execute("update ledger.files set is_landed = false where source = ?", [source])
+
+    def new_entry(self, settings: str, known: Entry | None = None) -> Entry:
+        """Return the entry under which a file is landed now; `record` writes it.
+
+        A content that was met before keeps its number and the time when it was first met.
+        """
+        if known:
+            return replace(known, settings_hash=settings)
         last = self._warehouse.rows("select coalesce(max(file_ix), 0) as ix from ledger.files")["ix"][0].as_py()
         return Entry(last + 1, self._now, settings, is_landed=False)
 

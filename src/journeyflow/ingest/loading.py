@@ -13,10 +13,12 @@ from journeyflow.ingest.hashing import set_hash_keys
 from journeyflow.ingest.landing import Counts, land
 from journeyflow.ingest.ledger import Entry, Ledger, settings_hash
 from journeyflow.ingest.preparing import FLOOR, prepare
-from journeyflow.ingest.reading import read_records
+from journeyflow.ingest.reading import damage_noticed, read_records
 from journeyflow.ingest.transactions import transaction
 from journeyflow.progress import Progress, silent
 from journeyflow.secret import person_secret
+
+NOTHING = Counts()
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class FileLoad:
     source: str
     source_file: str
     status: str
-    counts: Counts = Counts()
+    counts: Counts = NOTHING
     detail: str | None = None
 
 
@@ -56,8 +58,7 @@ class LoadReport:
     @property
     def counts(self) -> Counts:
         """Sums over all files."""
-        totals = {name: sum(getattr(f.counts, name) for f in self.files) for name in Counts.__dataclass_fields__}
-        return Counts(**totals)
+        return sum((file.counts for file in self.files), NOTHING)
 
 
 def load(
@@ -109,13 +110,16 @@ class _Source:
     progress: Progress
 
     def load(self) -> list[FileLoad]:
-        source = self.config.sources[self.name]
-        paths = matching_paths(str(source.path), self.config.folder)
+        pattern = str(self.config.sources[self.name].path)
+        paths = matching_paths(pattern, self.config.folder)
         if not paths and not self.ledger.has_loaded(self.name):
             raise InputError(
-                f"Source {self.name}: no file matches {source.path}; correct `sources.{self.name}.path` or add the files."
+                f"Source {self.name}: no file matches {shown_name(Path(pattern), self.config.folder)}; "
+                f"correct `sources.{self.name}.path` or add the files."
             )
-        loads = [self._file(path) for path in paths]
+        described = [self._described(path) for path in paths]
+        self._forget_if_changed([file for file in described if isinstance(file, InputFile)])
+        loads = [self._file(file) if isinstance(file, InputFile) else file for file in described]
         if loads and all(load.status == "refused" for load in loads):
             raise InputError(
                 f"Source {self.name}: none of its {len(loads)} files can be read. The first, {loads[0].source_file}: "
@@ -123,17 +127,35 @@ class _Source:
             )
         return loads
 
-    def _file(self, path: Path) -> FileLoad:
-        file: InputFile | None = None
+    def _described(self, path: Path) -> InputFile | FileLoad:
         try:
-            file = describe_file(path, self.config.folder)
-            self.progress("load", file.name, 0)
-            entry = self.ledger.entry(self.name, file.sha256)
-            if entry and entry.is_landed:
-                return FileLoad(self.name, file.name, "known")
-            counts = self._land(file, entry or self.ledger.new_entry(self._settings_hash()))
+            return describe_file(path, self.config.folder)
         except RefusedFileError as error:
-            return self._refused(shown_name(path, self.config.folder), file, str(error))
+            return self._refused(shown_name(path, self.config.folder), None, error.detail)
+
+    def _forget_if_changed(self, files: list[InputFile]) -> None:
+        """Read all files of the source again when its settings changed, or events of old rules would stay mixed in."""
+        gone = self.ledger.landed_otherwise(self.name, self._settings_hash())
+        if not gone:
+            return
+        if missing := sorted({name for name, sha256 in gone if sha256 not in {file.sha256 for file in files}}):
+            raise InputError(
+                f"Source {self.name}: its settings changed, so all its files must be read again, but "
+                f"{', '.join(missing[:5])} is no longer there. Put it back, or give the new settings a new source name."
+            )
+        with transaction(self.warehouse):
+            self.ledger.forget(self.name)
+
+    def _file(self, file: InputFile) -> FileLoad:
+        entry = self.ledger.entry(self.name, file.sha256)
+        if entry and entry.is_landed:
+            return FileLoad(self.name, file.name, "known")
+        self.progress("load", file.name, 0)
+        settings = self._settings_hash()
+        try:
+            counts = self._land(file, self.ledger.new_entry(settings, entry))
+        except RefusedFileError as error:
+            return self._refused(file.name, file, error.detail)
         self.progress("load", file.name, counts.record, counts.record)
         return FileLoad(self.name, file.name, "loaded", counts)
 
@@ -141,14 +163,14 @@ class _Source:
         source = self.config.sources[self.name]
         with read_records(self.warehouse, file, source) as raw:
             prepare(self.warehouse, self.config, self.name, raw, entry.first_loaded_at)
-            with transaction(self.warehouse):
+            with transaction(self.warehouse), damage_noticed(file.path):
                 counts = land(self.warehouse, file, entry.file_ix, raw)
                 _check_unchanged(file)
                 self.ledger.record(self.name, file, entry, counts)
         return counts
 
     def _refused(self, name: str, file: InputFile | None, detail: str) -> FileLoad:
-        self.ledger.record_refused(self.name, name, file.sha256 if file else None, Counts(), detail)
+        self.ledger.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)
         return FileLoad(self.name, name, "refused", detail=detail)
 
     def _settings_hash(self) -> str:

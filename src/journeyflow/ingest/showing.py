@@ -9,7 +9,7 @@ from journeyflow.ingest.readers.raw import RawRecords
 def shown(raw: RawRecords) -> str:
     """Return SQL of a record of `raw_records` as one text."""
     if raw.shape == "json":
-        return "case when parent is null then cast(record as varchar) else cast(json_merge_patch(parent, record) as varchar) end"
+        return "cast(case when parent is null then record else json_merge_patch(parent, record) end as varchar)"
     if raw.shape == "columns":
         pairs = ", ".join(f"{literal(name)}, c{index}" for index, name in enumerate(raw.names))
         return f"cast(json_object({pairs}) as varchar)"

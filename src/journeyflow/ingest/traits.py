@@ -112,8 +112,11 @@ def _select(people: People, fields: Fields, zone: str) -> str:
         given = f"{fields.text(name)} is not null"
     traits = ", ".join(f"{fields.text(name)} as t{index}" for index, name in enumerate(people.traits))
     return f"""
-        select *, case when user_id is null then 'no_identifier' when is_dated and valid_from is null then 'bad_time' end
-            as reason
+        select *,
+            case
+                when user_id is null then 'no_identifier'
+                when is_dated and valid_from is null then 'bad_time'
+            end as reason
         from (
             select source_row, {user} as user_id, {at} as valid_from, {given} as is_dated, {traits},
                 {shown(fields.raw)} as raw

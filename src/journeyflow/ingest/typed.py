@@ -1,4 +1,4 @@
-"""Any source's SELECT brought to one set of columns and types: the relation `typed_records` that `sql/cleaned.sql` reads."""
+"""Any source's SELECT brought to one set of columns and types: `typed_records`, which `sql/cleaned.sql` reads."""
 
 from __future__ import annotations
 

@@ -27,8 +27,10 @@ class Dialect:
 
     Parameters
     ----------
-    delimiter, quote : str
-        One character each.
+    delimiter : str
+        One character.
+    quote : str
+        One character, or empty when nothing is quoted.
     encoding : str
         Name of a Python codec.
     has_header : bool
@@ -111,14 +113,19 @@ class _Feed:
 
 
 class _Records:
-    """The records of a file; one that breaks the dialect costs its first line, and the lines after it are read again."""
+    """The records of a file; one that breaks the dialect costs its first line, the lines after it are read again."""
 
     def __init__(self, lines: Iterator[str], dialect: Dialect, rejects: Rejects) -> None:
         csv.field_size_limit(MAX_FIELD_CHARACTERS)
         self._feed = _Feed(lines)
         self._rejects = rejects
         self._reader = csv.reader(
-            self._feed, delimiter=dialect.delimiter, quotechar=dialect.quote, doublequote=True, strict=True
+            self._feed,
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote or None,
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+            doublequote=True,
+            strict=True,
         )
 
     def first(self) -> list[str]:

@@ -37,7 +37,7 @@ def read_lines(warehouse: DuckDBEngine, file: InputFile, encoding: str = "utf-8"
 def read_json_lines(
     warehouse: DuckDBEngine, file: InputFile, encoding: str = "utf-8", records: str | None = None
 ) -> RawRecords:
-    """Materialise JSON lines as `raw_records(record_ix, source_row, record, parent)`, one row per object or nested object.
+    """Materialise JSON lines as `raw_records(record_ix, source_row, record, parent)`, a row per (nested) object.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def read_json_lines(
     RefusedFileError
         When the file is damaged or no text of its encoding.
     """
-    lines = read_lines(warehouse, file, encoding)
+    read_lines(warehouse, file, encoding)
     path = literal(json_path(records)) if records else None
     warehouse.execute(_PARSED.format(list_type=f"json_type(line, {path})" if path else "'ARRAY'"))
     warehouse.execute(_UNNESTED.format(path=path, emptied=literal(_emptied(records))) if records else _OBJECTS)
@@ -91,11 +91,11 @@ from raw_elements where json_type(record) = 'OBJECT';
 """
 _BROKEN = """
 insert into raw_rejects
-select source_row, 'bad_record', 'not a JSON object that can be read', line from raw_lines where not is_good
+select source_row, 'bad_json', 'not a JSON object that can be read', line from raw_lines where not is_good
 """
 _BROKEN_ELEMENTS = """
 insert into raw_rejects
-select source_row, 'bad_record', 'an element of the list is no object', record::varchar from raw_elements
+select source_row, 'bad_json', 'an element of the list is no object', record::varchar from raw_elements
 where json_type(record) <> 'OBJECT';
 drop table raw_elements;
 """

@@ -12,7 +12,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, opened, wrapping_of
 from journeyflow.ingest.quoting import identifier, literal
-from journeyflow.ingest.readers.raw import RawRecords
+from journeyflow.ingest.readers.raw import RawRecords, Rejects
 
 
 @contextmanager
@@ -38,6 +38,7 @@ def parquet_file(warehouse: DuckDBEngine, file: InputFile) -> Iterator[RawRecord
             "create or replace temp view raw_records as select file_row_number as record_ix, "
             f"file_row_number + 1 as source_row{columns} from {source}"
         )
+        warehouse.scratch("raw_rejects", Rejects().table().to_reader())
         yield RawRecords("columns", tuple(n for n, _ in pairs), tuple(t for _, t in pairs), record_count=-1)
         warehouse.execute("drop view raw_records")
 

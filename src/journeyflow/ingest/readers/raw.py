@@ -1,4 +1,4 @@
-"""What every reader leaves behind: the records of one file as a temporary relation `raw_records`, and those it could not read."""
+"""What every reader leaves behind: the records of a file as the relation `raw_records`, and those it could not read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RawRecords:
     """The records of one file, materialised.
 
     `raw_records` holds `record_ix` (0-based, unique), `source_row` (1-based line or record number) and, by `shape`:
-    ``columns`` — `c0`, `c1`, … named by `names` and typed by `types`; ``json`` — `record` and `parent` (the record around
-    a nested one, without its list); ``lines`` — `line`. The names of a file never become identifiers of the database.
+    ``columns`` — `c0`, `c1`, … named by `names` and typed by `types`; ``json`` — `record` and `parent` (the record
+    around a nested one, without its list); ``lines`` — `line`. No name of a file becomes an identifier of the database.
 
     Parameters
     ----------
