@@ -1,0 +1,74 @@
+"""The nights of a range of days, one after the other, each as of the end of its day."""
+
+# ruff: noqa: I001
+from __future__ import annotations
+
+import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
+
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from pydantic import validate_call
+
+from nightly import nightly
+
+
+@flow(name="journeyflow-backfill", persist_result=False)
+def backfill(config_path: Path, first: date, last: date) -> State[None]:
+    """Run the nights from `first` to `last`, both included; a night that fails does not stop the next.
+
+    Parameters
+    ----------
+    config_path : Path
+        The `journeyflow.yml`.
+    first, last : date
+        Days in UTC. The night of a day reads the events before the next day begins.
+
+    Returns
+    -------
+    State
+        Failed, naming the days, when any night failed.
+    """
+    states = {day: nightly(config_path, as_of=end_of(day), return_state=True) for day in days(first, last)}
+    failed = [day.isoformat() for day, state in states.items() if not state.is_completed()]
+    if failed:
+        return Failed(message=f"{len(failed)} of {len(states)} nights failed: {', '.join(failed)}")
+    return Completed(message=f"{len(states)} nights published")
+
+
+@validate_call
+def days(first: date, last: date) -> list[date]:
+    """Return the days from `first` to `last`, both included.
+
+    Raises
+    ------
+    ValueError
+        When `last` lies before `first`.
+    """
+    if last < first:
+        raise ValueError(f"The last day, {last}, lies before the first, {first}.")
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def end_of(day: date) -> datetime:
+    """Return the last microsecond of a day, naive UTC."""
+    return datetime.combine(day, time.max)
+
+
+def main() -> None:
+    """Run a backfill from the command line."""
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Run the nights of a range of days, one after the other.")
+    parser.add_argument("--config", type=Path, default=Path("journeyflow.yml"), help="the configuration")
+    parser.add_argument("--first", type=date.fromisoformat, required=True, help="first day, such as 2026-03-01")
+    parser.add_argument("--last", type=date.fromisoformat, required=True, help="last day, included")
+    chosen = parser.parse_args()
+    backfill(chosen.config, chosen.first, chosen.last)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The night as a Prefect flow: it sequences the phases of `journeyflow.runner.Night` and holds no logic of its own."""
+
+# ruff: noqa: I001
+from __future__ import annotations
+
+import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.schedules import Cron
+
+from journeyflow import load_config
+from journeyflow.errors import EngineError
+from journeyflow.published import open_published
+from journeyflow.runner import Night, RunReport
+
+MOST_DROP_OFFS = 20
+DROP_OFFS = """
+    select funnel, step, person_count, drop_off_count, pending_count, round(100 * drop_off_rate, 1) as drop_off_percent
+    from funnel_steps
+    where persona = 'all' and period = 'all' and drop_off_count > 0
+    order by drop_off_count desc, funnel, step_index
+    limit $1
+"""
+
+
+def is_transient(_task: object, _run: object, state: State[Any]) -> bool:
+    """Tell whether a task failed for want of a disk or a network that may be back: only then is it tried again."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError | EngineError) and _has_io_cause(error)
+
+
+def _has_io_cause(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) or type(error).__name__ == "IOException":
+            return True
+        error = error.__cause__
+    return False
+
+
+# Loading knows files by their hash and publishing swaps a finished folder in, so both can be tried again; the phases
+# between work in a database that a failure leaves half built.
+RETRIES = 2
+RETRY_SECONDS = 30
+
+
+@task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
+def load(night: Night) -> None:
+    """Bring new files into the warehouse."""
+    night.load()
+
+
+@task(cache_policy=NO_CACHE)
+def stitch(night: Night) -> None:
+    """Join devices and users into persons."""
+    night.stitch()
+
+
+@task(cache_policy=NO_CACHE)
+def classify(night: Night) -> None:
+    """Put events into stages, sessions, journeys and funnels."""
+    night.classify()
+
+
+@task(cache_policy=NO_CACHE)
+def build(night: Night) -> None:
+    """Build the tables."""
+    night.build()
+
+
+@task(cache_policy=NO_CACHE)
+def check(night: Night) -> None:
+    """Check the tables before anybody sees them."""
+    night.check()
+
+
+@task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
+def publish(night: Night) -> None:
+    """Publish a generation."""
+    night.publish()
+
+
+@flow(name="journeyflow-nightly", persist_result=False)
+def nightly(config_path: Path, as_of: datetime | None = None) -> RunReport:
+    """Run one night.
+
+    Parameters
+    ----------
+    config_path : Path
+        The `journeyflow.yml`.
+    as_of : datetime or None
+        High-water mark; a time without a zone is UTC. None is the latest accepted event.
+
+    Returns
+    -------
+    RunReport
+        What `journeyflow run` reports.
+    """
+    logger = get_run_logger()
+    with Night(load_config(config_path), as_of=naive_utc(as_of)) as night:
+        for phase in (load, stitch, classify, build, check, publish):
+            phase(night)
+        report = night.report()
+    for alarm in report.alarms:
+        logger.warning(alarm)
+    _leave_artifacts(report)
+    return report
+
+
+def naive_utc(instant: datetime | None) -> datetime | None:
+    """Return an instant as the naive UTC that the core speaks."""
+    from datetime import UTC
+
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant and instant.tzinfo else instant
+
+
+def _leave_artifacts(report: RunReport) -> None:
+    """Leave a table of the greatest drop-offs and a summary of the run in Prefect's interface."""
+    with open_published(report.generation) as published:
+        rows = published.sql(DROP_OFFS.replace("$1", str(MOST_DROP_OFFS))).to_dicts()
+    create_table_artifact(table=rows, key="journeyflow-drop-offs", description="Steps that lose the most people")
+    create_markdown_artifact(markdown=summary(report), key="journeyflow-run", description="What the last night did")
+
+
+def summary(report: RunReport) -> str:
+    """Return a run as a page of Markdown."""
+    counts = ("record", "accepted", "quarantined", "duplicate", "filtered", "erased")
+    lines = [
+        f"# Run {report.run_id}: {report.status}",
+        "",
+        f"{report.event_count:,} events up to {report.high_water_at} UTC, {report.check_count:,} checks held, "
+        f"{report.elapsed_seconds:,.1f} s.",
+        "",
+        "| records read | " + " | ".join(counts[1:]) + " |",
+        "|" + "---|" * len(counts),
+        "| " + " | ".join(f"{getattr(report, f'{name}_count'):,}" for name in counts) + " |",
+        "",
+        "| phase | seconds |",
+        "|---|---|",
+        *(f"| {phase} | {seconds:,.1f} |" for phase, seconds in report.phase_seconds.items()),
+        "",
+        *(f"- **Look at:** {alarm}" for alarm in report.alarms),
+    ]
+    return "\n".join(lines)
+
+
+def serve_nightly(config_path: Path, cron: str, timezone: str) -> None:
+    """Stay and run every night; one run at a time.
+
+    Parameters
+    ----------
+    config_path : Path
+        The `journeyflow.yml`.
+    cron : str
+        Five fields.
+    timezone : str
+        Zone of the fields, such as ``Europe/Berlin``.
+    """
+    nightly.serve(
+        name=f"nightly-{config_path.parent.name}",
+        schedule=Cron(cron, timezone=timezone),
+        parameters={"config_path": str(config_path)},
+        global_limit=1,
+    )

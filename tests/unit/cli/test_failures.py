@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from journeyflow.cli import main
+from journeyflow.cli.failures import DEBUG_VARIABLE, guarded
+from journeyflow.errors import ExitCode, JourneyflowError
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(DEBUG_VARIABLE, raising=False)
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def _all_errors(kind: type[JourneyflowError]) -> list[type[JourneyflowError]]:
+    return [kind, *(error for child in kind.__subclasses__() for error in _all_errors(child))]
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("kind", _all_errors(JourneyflowError), ids=lambda kind: kind.__name__)
+def test_every_error_leaves_by_its_code_with_its_message(
+    kind: type[JourneyflowError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = kind.__new__(kind)
+    error.message = "Something \x1b[2J is wrong."
+    with pytest.raises(SystemExit) as ended:
+        guarded(lambda: _raise(error))
+    assert ended.value.code == kind.exit_code
+    assert capsys.readouterr().err == "journeyflow: Something \\x1b[2J is wrong.\n"
+
+
+def test_a_fault_of_ours_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        guarded(lambda: _raise(ValueError("ada@example.com")))
+    shown = capsys.readouterr().err
+    assert ended.value.code == ExitCode.FAILED
+    assert "ValueError in test_failures.py" in shown
+    assert "ada" not in shown
+
+
+def test_debug_lets_the_error_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEBUG_VARIABLE, "1")
+    with pytest.raises(ValueError, match="ada"):
+        guarded(lambda: _raise(ValueError("ada")))
+
+
+def test_ctrl_c_leaves_by_130() -> None:
+    with pytest.raises(SystemExit) as ended:
+        guarded(lambda: _raise(KeyboardInterrupt()))
+    assert ended.value.code == ExitCode.INTERRUPTED
+
+
+def test_a_missing_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run") == ExitCode.CONFIGURATION
+    assert "journeyflow init" in capsys.readouterr().err
+
+
+def test_all_mistakes_of_the_configuration_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("journeyflow.yml").write_text("projet: x\nmin_count: none\n")
+    assert call("check") == ExitCode.CONFIGURATION
+    shown = capsys.readouterr().out
+    assert "journeyflow.yml:1" in shown
+    assert "journeyflow.yml:2" in shown
+    assert "did you mean 'project'" in shown
+    assert call("check", "--json") == ExitCode.CONFIGURATION
+    assert {problem["line"] for problem in json.loads(capsys.readouterr().out)} >= {1, 2}
+
+
+def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("funel") == ExitCode.CONFIGURATION
+    assert "'funnel'" in capsys.readouterr().err
+
+
+def test_init_then_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("init") == ExitCode.OK
+    assert call("check") == ExitCode.OK
+    assert "journeyflow.yml: 1 warning." in capsys.readouterr().out
+    assert call("init") == ExitCode.INPUT
+    assert call("init", "--force") == ExitCode.OK
+
+
+def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("schema") == ExitCode.OK
+    assert "sources" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_nothing_published_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    call("init")
+    assert call("funnel", "checkout") == ExitCode.NOT_FOUND
+    assert call("query", "select 1") == ExitCode.NOT_FOUND
+    assert call("explain", "event", "x") in (ExitCode.NOT_FOUND, ExitCode.INPUT)
+    assert call("status") == ExitCode.OK
+    assert "Nothing is published yet" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m journeyflow schema | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_ctrl_c_of_a_process_leaves_by_130(tmp_path: Path) -> None:
+    code = "import journeyflow.cli.failures as f, time; f.guarded(lambda: (print('up', flush=True), time.sleep(30)))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    os.kill(process.pid, signal.SIGINT)
+    _, shown = process.communicate(timeout=10)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "Traceback" not in shown
