@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+BROWSER = "Mozilla/5.0 (Desktop) ExampleBrowser/12.0"
+
 
 @dataclass
 class Event:

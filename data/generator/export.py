@@ -28,7 +28,8 @@ RAW_NAMES = {
     "surveys": {"csat_answer": "csat", "nps_answer": "nps"},
 }  # fmt: skip
 WEB = ("id", "ts", "received", "cookie", "customer", "event", "url", "referrer", "utm_source", "utm_medium",
-       "utm_campaign", "button", "amount", "currency", "hit", "agent", "order_id", "product", "code")  # fmt: skip
+       "utm_campaign", "button", "amount", "currency", "hit", "agent", "order_id", "product", "code",
+       "previous_id")  # fmt: skip
 LATE_AT = utc("2026-05-02T03:00:00")
 GAP = utc("2026-04-30T12:00:00"), utc("2026-04-30T16:00:00")  # missing in April's file, in its second export
 OVERLAP_FROM = utc("2026-04-27T00:00:00")

@@ -57,7 +57,8 @@ pipeline says. Figures leave out bots and internal traffic, and use the rules of
   in {found["journeys"]:,} journeys; the last event is at {found["high_water_at"]}.
 - Purchases: {purchases}. Revenue: {revenue}; never added.
 - Devices: {found["devices"]:,}; {len(found["shared_devices"])} are shared (tablets of families, kiosks in the store),
-  {found["devices_without_user"]:,} never carried an account.
+  {found["devices_without_user"]:,} never carried an account. {found["merged_accounts"]} customers merged
+  an older account into theirs (event `alias`).
 - {bots["devices"]} bots made {bots["events"]:,} hits; {testers["users"]} testers of the shop made
   {testers["events"]} events, test orders included.
 

@@ -90,6 +90,7 @@ class Human:
     phone_device: str
     has_app: bool
     is_phone_first: bool
+    old_customer: str = ""
     tablet: str | None = None
     signed_in: set[str] = field(default_factory=set)
     times: set[int] = field(default_factory=set)
@@ -101,6 +102,8 @@ def make_humans(seed: int) -> list[Human]:
     random.Random(f"{seed}-kinds").shuffle(kinds)
     humans = [_human(random.Random(f"{seed}-human-{n}"), n, kind) for n, kind in enumerate(kinds, 1)]
     _share_tablets([h for h in humans if h.kind == "family" and h.customer])
+    for human in [h for h in humans if h.has_opted_in and h.kind != "family"][::60]:
+        human.old_customer = f"c8{human.number:04d}"
     return humans
 
 

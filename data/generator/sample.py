@@ -87,6 +87,7 @@ def _truths(seed: int, humans: list[Human], events: list[Event], bots: list[Even
         "events_by_name": dict(sorted(Counter(e.name for e in events).items())),
         "purchases": dict(sorted(Counter(e.source for e in events if e.name == "purchase").items())),
         "revenue": truths.revenue(events),
+        "merged_accounts": sum(e.name == "alias" for e in events),
         "devices": len(devices),
         "shared_devices": sorted(d for d, users in devices.items() if len(users) > 1),
         "devices_without_user": sum(not users for users in devices.values()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .event import Event
+from .event import BROWSER, Event
 from .people import DAY, MINUTE, START
 
 BOTS = (
@@ -12,7 +12,6 @@ BOTS = (
     "SampleCrawler/1.0 (crawler; https://crawl.example.org)",
     "Mozilla/5.0 (compatible; DemoSpider/0.9)",
 )
-BROWSER = "Mozilla/5.0 (Desktop) ExampleBrowser/12.0"
 BOT_COUNT, TESTER_COUNT = 24, 6
 
 

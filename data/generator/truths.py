@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -65,7 +65,9 @@ def users_of_devices(events: Iterable[Event]) -> dict[str, set[str]]:
 
 
 def persons(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """Return the events of every person whom the data can tell apart, in order."""
+    """Return the events of every person whom the data can tell apart, in order; merged accounts are one person."""
+    merged = {str(event.props["previous_id"]): event.user for event in events if event.name == "alias"}
+    events = [replace(e, user=merged[e.user]) if e.user in merged else e for e in events]
     users = users_of_devices(events)
     found: dict[str, list[Event]] = defaultdict(list)
     shared: dict[str, list[Event]] = defaultdict(list)

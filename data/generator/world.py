@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .event import Event
+from .event import BROWSER, Event
 from .people import DAY, END, HABITS, HOUR, MINUTE, SECOND, START, Habit, Human, make_humans, utc
 from .texts import pick_text
 from .visit import PRODUCTS, Visit
@@ -29,7 +29,18 @@ class Life:
             self.trip(start + self.daytime())
         if self.human.has_opted_in:
             self.newsletters()
+        if self.human.old_customer:
+            self.merge_accounts(START + self.rng.randrange(60, 90) * DAY + self.daytime())
         return [e for e in self.events if START <= e.at <= END]
+
+    def merge_accounts(self, at: int) -> None:
+        """Put the e-mails before the merger under the account she had before."""
+        human = self.human
+        self.add(at, "web", "alias", device=human.web_device, user=human.customer or "", seq=1, path="/account/merge",
+                 agent=BROWSER, props={"previous_id": human.old_customer})  # fmt: skip
+        for event in self.events:
+            if event.source == "email" and event.at < at:
+                event.user = human.old_customer
 
     def daytime(self) -> int:
         """Return a time of day, UTC, most often in the evening."""
