@@ -70,7 +70,7 @@ def resolve_aliases(previous: Keys, current: Keys) -> tuple[Keys, Keys]:
     return keys, chosen[groups]
 
 
-def fill_user_aliases(engine: Engine, config: Config) -> None:
+def user_aliases(engine: Engine, config: Config) -> None:
     """Fill `journeys.user_aliases`: one row per user_id of an alias event, with the key of its person.
 
     Parameters
@@ -86,7 +86,7 @@ def fill_user_aliases(engine: Engine, config: Config) -> None:
     engine.register("journeys.user_aliases", pa.table({"user_key": keys, "person_key": person_keys}))
 
 
-def fill_person_components(engine: Engine, config: Config) -> None:
+def person_components(engine: Engine, config: Config) -> None:
     """Fill `journeys.person_components`: persons and devices tied by shared devices, one row each, with their component.
 
     A shared device is in it under its own key, as the anonymous person who owns its unnamed events.

@@ -1,0 +1,30 @@
+-- Every counted attempt with the persona and the month it is reported under.
+-- Grain: funnel_index, attempt_ix.
+with units as (
+    select
+        funnel_index, attempt_ix, person_key, journey_index, entered_at, entry_day, depth,
+        is_pending, is_matured, is_tie_decided, is_in_order
+    from kernel.funnel_units
+),
+
+personas as (
+    select person_key, journey_index, persona
+    from journeys.personas
+)
+
+select
+    units.funnel_index,
+    units.attempt_ix,
+    -- A unit has the persona of the journey that holds step 1 of its counted attempt.
+    coalesce(personas.persona, 'unassigned') as persona,
+    substr(cast(units.entry_day as varchar), 1, 7) as period,
+    units.entered_at,
+    units.depth,
+    units.is_pending,
+    units.is_matured,
+    units.is_tie_decided,
+    units.is_in_order
+from units
+left join personas
+    on personas.person_key = units.person_key
+    and personas.journey_index = units.journey_index

@@ -1,0 +1,47 @@
+-- Everybody's latest journey and where they are in their life as a customer.
+-- Grain: person_key.
+with persons as (
+    select person_key, last_event_at, session_count, purchase_count, journey_count
+    from kernel.persons
+),
+
+journeys as (
+    select person_key, journey_index, entered_at, last_event_at
+    from kernel.journeys
+),
+
+personas as (
+    select person_key, journey_index, persona
+    from journeys.personas
+),
+
+settings as (
+    select high_water_at, journeys_timeout_seconds
+    from config.settings
+)
+
+select
+    journeys.person_key,
+    journeys.journey_index,
+    coalesce(personas.persona, 'unassigned') as persona,
+    journeys.entered_at,
+    journeys.last_event_at,
+    -- An event right now would still belong to the journey: only a gap above the timeout ends it.
+    date_diff('microsecond', journeys.last_event_at, settings.high_water_at)
+        <= settings.journeys_timeout_seconds * 1000000 as is_open,
+    case
+        when persons.last_event_at <= settings.high_water_at - interval 90 day then 'lapsed'
+        when persons.purchase_count >= 2 then 'repeat_buyer'
+        when persons.purchase_count = 1 then 'buyer'
+        when persons.session_count >= 2 then 'engaged'
+        else 'first_time'
+    end as lifecycle
+from persons
+-- Journeys are numbered from 1 without a gap, so the last number is the latest journey.
+inner join journeys
+    on journeys.person_key = persons.person_key
+    and journeys.journey_index = persons.journey_count
+cross join settings
+left join personas
+    on personas.person_key = journeys.person_key
+    and personas.journey_index = journeys.journey_index

@@ -1,0 +1,81 @@
+-- The ways through the stages: the fifty most frequent of each persona by name, then the rest together.
+-- Grain: model, persona, path_rank.
+with paths as (
+    select model_index, persona, path, is_converted
+    from journeys.paths
+),
+
+models as (
+    select model, model_index
+    from config.models
+),
+
+paths_counted as (
+    select
+        model_index,
+        coalesce(persona, 'all') as persona,
+        path,
+        count(*) as person_count,
+        count(*) filter (where is_converted) as converted_count
+    from paths
+    group by grouping sets ((model_index, path, persona), (model_index, path))
+),
+
+paths_ranked as (
+    select
+        model_index,
+        persona,
+        path,
+        person_count,
+        converted_count,
+        row_number() over (
+            partition by model_index, persona
+            order by person_count desc, path
+            rows between unbounded preceding and current row
+        ) as path_rank
+    from paths_counted
+),
+
+-- The remainder is a row even where nothing remains, so that the shares always add up to 1 in the same way.
+personas_totalled as (
+    select
+        model_index,
+        persona,
+        least(max(path_rank), 50) + 1 as other_rank,
+        sum(person_count) as person_count,
+        sum(person_count) filter (where path_rank > 50) as other_count,
+        sum(converted_count) filter (where path_rank > 50) as other_converted_count
+    from paths_ranked
+    group by model_index, persona
+),
+
+rows_listed as (
+    select model_index, persona, path_rank, path, person_count, converted_count
+    from paths_ranked
+    where path_rank <= 50
+
+    union all
+
+    select
+        model_index,
+        persona,
+        other_rank as path_rank,
+        'other' as path,
+        coalesce(other_count, 0) as person_count,
+        coalesce(other_converted_count, 0) as converted_count
+    from personas_totalled
+)
+
+select
+    models.model,
+    rows_listed.persona,
+    cast(rows_listed.path_rank as integer) as path_rank,
+    rows_listed.path,
+    cast(rows_listed.person_count as bigint) as person_count,
+    cast(rows_listed.person_count as double) / cast(personas_totalled.person_count as double) as share_rate,
+    cast(rows_listed.converted_count as bigint) as converted_count
+from rows_listed
+inner join personas_totalled
+    on personas_totalled.model_index = rows_listed.model_index
+    and personas_totalled.persona = rows_listed.persona
+inner join models on models.model_index = rows_listed.model_index

@@ -1,0 +1,41 @@
+-- Events by their stages in each pair of journey models, both ways round.
+-- Grain: model, stage, other_model, other_stage.
+with labels as (
+    select label_key, model_index, stage_index, event_count
+    from kernel.labels
+),
+
+models as (
+    select model, model_index
+    from config.models
+),
+
+stages as (
+    select model_index, stage_index, stage
+    from config.stages
+),
+
+stages_named as (
+    select
+        labels.label_key,
+        models.model,
+        coalesce(stages.stage, 'unclassified') as stage,
+        labels.event_count
+    from labels
+    inner join models on models.model_index = labels.model_index
+    left join stages
+        on stages.model_index = labels.model_index
+        and stages.stage_index = labels.stage_index
+)
+
+select
+    stages_named.model,
+    stages_named.stage,
+    others.model as other_model,
+    others.stage as other_stage,
+    cast(sum(stages_named.event_count) as bigint) as event_count
+from stages_named
+inner join stages_named as others
+    on others.label_key = stages_named.label_key
+    and others.model <> stages_named.model
+group by stages_named.model, stages_named.stage, others.model, others.stage

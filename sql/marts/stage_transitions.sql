@@ -1,0 +1,67 @@
+-- Where people went from each stage, the end of the journey included.
+-- Grain: model, persona, from_stage, to_stage.
+with moves as (
+    select model_index, persona, stage_index, next_stage_index, is_open, stay_seconds
+    from journeys.stage_moves
+),
+
+models as (
+    select model, model_index
+    from config.models
+),
+
+stages as (
+    select model_index, stage_index, stage
+    from config.stages
+),
+
+moves_counted as (
+    select
+        model_index,
+        coalesce(persona, 'all') as persona,
+        stage_index,
+        next_stage_index,
+        is_open,
+        count(*) as transition_count,
+        quantile_cont(stay_seconds, 0.5) as p50_seconds
+    from moves
+    group by grouping sets (
+        (model_index, stage_index, next_stage_index, is_open, persona),
+        (model_index, stage_index, next_stage_index, is_open)
+    )
+),
+
+-- A visit that is still open has not ended, and is in no rate.
+endings_totalled as (
+    select model_index, persona, stage_index, sum(transition_count) filter (where not is_open) as ended_count
+    from moves_counted
+    group by model_index, persona, stage_index
+)
+
+select
+    models.model,
+    moves_counted.persona,
+    stages.stage as from_stage,
+    case
+        when moves_counted.is_open then 'open'
+        else coalesce(next_stages.stage, 'exit')
+    end as to_stage,
+    moves_counted.transition_count,
+    case
+        when not moves_counted.is_open
+            then cast(moves_counted.transition_count as double) / cast(endings_totalled.ended_count as double)
+    end as transition_rate,
+    coalesce(moves_counted.next_stage_index < moves_counted.stage_index, false) as is_backward,
+    moves_counted.p50_seconds
+from moves_counted
+inner join endings_totalled
+    on endings_totalled.model_index = moves_counted.model_index
+    and endings_totalled.persona = moves_counted.persona
+    and endings_totalled.stage_index = moves_counted.stage_index
+inner join models on models.model_index = moves_counted.model_index
+inner join stages
+    on stages.model_index = moves_counted.model_index
+    and stages.stage_index = moves_counted.stage_index
+left join stages as next_stages
+    on next_stages.model_index = moves_counted.model_index
+    and next_stages.stage_index = moves_counted.next_stage_index

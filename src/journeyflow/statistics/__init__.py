@@ -1,0 +1,8 @@
+"""Intervals and survival: the figures that a statistics library computes, as relations that marts join."""
+
+from __future__ import annotations
+
+from journeyflow.statistics.intervals import step_intervals, wilson_interval
+from journeyflow.statistics.survival import step_survival, rate_within_horizon
+
+__all__ = ["step_intervals", "step_survival", "rate_within_horizon", "wilson_interval"]

@@ -1,0 +1,163 @@
+"""Kaplan–Meier estimates of reaching a funnel's steps within its window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.engines import Engine
+
+Seconds = npt.NDArray[np.float64]
+
+_COUNTS = """
+    select
+        counts.funnel_index, counts.persona, counts.period, counts.step_index, funnels.window_seconds,
+        firsts.person_count as entered_count, counts.matured_entered_count, counts.matured_count
+    from journeys.funnel_step_counts as counts
+    inner join journeys.funnel_step_counts as firsts
+        on firsts.funnel_index = counts.funnel_index and firsts.persona = counts.persona
+        and firsts.period = counts.period and firsts.step_index = 1
+    inner join config.funnels on funnels.funnel_index = counts.funnel_index
+    order by counts.funnel_index, counts.persona, counts.period, counts.step_index
+"""
+_REACHES = """
+    select persona, period, step_index, seconds_to_reach as seconds
+    from journeys.funnel_reaches
+    where funnel_index = ? and step_index > 1
+"""
+_WAITING = """
+    select
+        attempts.persona, attempts.period, attempts.depth,
+        cast(date_diff('microsecond', attempts.entered_at, settings.high_water_at) as double) / 1000000 as seconds
+    from journeys.funnel_attempts as attempts
+    cross join config.settings
+    where attempts.funnel_index = ? and not attempts.is_matured
+"""
+
+
+def rate_within_horizon(reached: Seconds, waiting: Seconds, spent_count: int, horizon: float) -> float | None:
+    """Return the Kaplan–Meier estimate of reaching a step within the horizon.
+
+    Where nobody has been observed for the whole horizon it is the estimate at the longest observation, a lower bound.
+
+    Parameters
+    ----------
+    reached : array of float64
+        Seconds from entry to the step, of the units that reached it.
+    waiting : array of float64
+        Seconds observed so far, of the units that have not reached it and whose horizon is not over.
+    spent_count : int
+        Units that did not reach it in a whole horizon; at risk to its end, whatever closed their attempts.
+    horizon : float
+        Seconds; inclusive.
+
+    Returns
+    -------
+    float or None
+        In [0, 1]; None for no units at all.
+
+    References
+    ----------
+    Kaplan and Meier (1958), "Nonparametric estimation from incomplete observations"; computed by
+    ``statsmodels.duration.survfunc.SurvfuncRight``.
+
+    Examples
+    --------
+    One of three reached the step after a second, one is still waiting after two, one never did:
+
+    >>> round(rate_within_horizon(np.array([1.0]), np.array([2.0]), 1, 10.0), 4)
+    0.3333
+    """
+    from statsmodels.duration.survfunc import SurvfuncRight
+
+    if len(reached) + len(waiting) + spent_count == 0:
+        return None
+    if len(reached) == 0:
+        return 0.0
+    times = np.concatenate((reached, waiting, [horizon]))
+    status = np.zeros(len(times), dtype=np.int64)
+    status[: len(reached)] = 1
+    weights = np.ones(len(times), dtype=np.int64)
+    weights[-1] = spent_count
+    survival = SurvfuncRight(times, status, freq_weights=weights).surv_prob
+    return float(np.clip(1.0 - survival[-1], 0.0, 1.0))
+
+
+def step_survival(engine: Engine, config: Config) -> None:
+    """Fill `statistics.step_survival`: the Kaplan–Meier conversion rate of every funnel step.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.funnel_step_counts`, `journeys.funnel_reaches`, `journeys.funnel_attempts`, `config.funnels`
+        and `config.settings`.
+    config : Config
+        Not read.
+
+    References
+    ----------
+    `docs/reference/semantics.md`, section 7: risk time from the counted entry, censored only at the high-water mark,
+    horizon = window.
+    """
+    del config
+    counts = engine.rows(_COUNTS)
+    rates: list[float | None] = []
+    for funnel_index, steps in groupby(counts.to_pylist(), key=itemgetter("funnel_index")):
+        rates.extend(_funnel_rates(engine, funnel_index, list(steps)))
+    table = {key: counts.column(key) for key in ("funnel_index", "persona", "period", "step_index")}
+    table["km_conversion_rate"] = pa.array(rates, pa.float64())
+    engine.register("statistics.step_survival", pa.table(table))
+
+
+def _funnel_rates(engine: Engine, funnel_index: int, steps: list[dict[str, Any]]) -> Iterator[float | None]:
+    """Yield the rate of every row; times are read only where somebody is censored before the horizon."""
+    if not any(map(_is_censored, steps)):
+        yield from map(_plain_rate, steps)
+        return
+    reached = pl.DataFrame(engine.rows(_REACHES, [funnel_index]))
+    waiting = pl.DataFrame(engine.rows(_WAITING, [funnel_index]))
+    for (persona, period), group in groupby(steps, key=itemgetter("persona", "period")):
+        rows = list(group)
+        if not _is_censored(rows[0]):
+            yield from map(_plain_rate, rows)
+            continue
+        group_reached, group_waiting = _of_group(reached, persona, period), _of_group(waiting, persona, period)
+        for row in rows:
+            yield _plain_rate(row) if row["step_index"] == 1 else _estimate(row, group_reached, group_waiting)
+
+
+def _is_censored(row: dict[str, Any]) -> bool:
+    return bool(row["entered_count"] > row["matured_entered_count"])
+
+
+def _plain_rate(row: dict[str, Any]) -> float | None:
+    """Return the proportion, which is what the estimate comes to while nobody is censored before the horizon."""
+    if not row["entered_count"]:
+        return None
+    return 1.0 if row["step_index"] == 1 else row["matured_count"] / row["entered_count"]
+
+
+def _estimate(row: dict[str, Any], reached: pl.DataFrame, waiting: pl.DataFrame) -> float | None:
+    step_index = row["step_index"]
+    return rate_within_horizon(
+        reached.filter(pl.col("step_index") == step_index)["seconds"].to_numpy(),
+        waiting.filter(pl.col("depth") < step_index)["seconds"].to_numpy(),
+        row["matured_entered_count"] - row["matured_count"],
+        float(row["window_seconds"]),
+    )
+
+
+def _of_group(times: pl.DataFrame, persona: str, period: str) -> pl.DataFrame:
+    """Return the times of one persona and period; `all` is everybody."""
+    if persona != "all":
+        times = times.filter(pl.col("persona") == persona)
+    return times if period == "all" else times.filter(pl.col("period") == period)
