@@ -45,6 +45,7 @@ def page(found: dict[str, Any]) -> str:
     purchases = ", ".join(f"{count:,} from {source}" for source, count in found["purchases"].items())
     revenue = ", ".join(f"{currency} {amount}" for currency, amount in found["revenue"].items())
     latest = ", ".join(f"{name} {count:,}" for name, count in found["persons_by_persona"].items())
+    lifecycle = ", ".join(f"{name} {count:,}" for name, count in found["persons_by_lifecycle"].items())
     bots, testers, silent = found["bots"], found["internal"], found["silent"]
     return f"""# The sample
 
@@ -64,7 +65,7 @@ pipeline says. Figures leave out bots and internal traffic, and use the rules of
 
 ## Personas
 
-Persons by their latest journey: {latest}.
+Persons by their latest journey: {latest}. By lifecycle: {lifecycle}.
 
 People reaching the steps of the funnel `checkout`, by the persona of the journey that holds the attempt's start:
 

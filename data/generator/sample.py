@@ -80,6 +80,7 @@ def _truths(seed: int, humans: list[Human], events: list[Event], bots: list[Even
         "humans": len(humans),
         "persons": len(people),
         "persons_by_persona": dict(sorted(Counter(latest.values()).items())),
+        "persons_by_lifecycle": dict(sorted(truths.lifecycle(people, high_water).items())),
         "journeys": len(told),
         "journeys_by_persona": dict(sorted(Counter(j.persona for j in told).items())),
         "events": len(events),

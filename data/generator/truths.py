@@ -88,14 +88,53 @@ def persons(events: Iterable[Event]) -> dict[str, list[Event]]:
 
 def _settle(device: str, events: list[Event]) -> Iterable[tuple[str, Event]]:
     """Yield the nameless events of a shared device: they belong to the last account of their session, if any."""
-    user, last, start = "", None, 0
+    for session in sessions(events):
+        user = ""
+        for event in session:
+            user = event.user or user
+            if not event.user:
+                yield user or device, event
+
+
+def sessions(events: Iterable[Event]) -> list[list[Event]]:
+    """Return the sessions of one device: a gap above 30 minutes, 24 hours or another account start the next."""
+    found: list[list[Event]] = []
+    user = ""
     for event in sorted(events, key=in_order):
-        is_new = last is None or event.at - last > SESSION_GAP or event.at - start > SESSION_MOST
+        is_new = not found or event.at - found[-1][-1].at > SESSION_GAP or event.at - found[-1][0].at > SESSION_MOST
         if is_new or (event.user and user and event.user != user):
-            start, user = event.at, ""
-        last, user = event.at, event.user or user
-        if not event.user:
-            yield user or device, event
+            found.append([])
+            user = ""
+        found[-1].append(event)
+        user = event.user or user
+    return found
+
+
+def sessions_of_persons(people: Mapping[str, list[Event]]) -> Counter[str]:
+    """Return how many sessions each person took part in; offline events, which have no device, are in none."""
+    owner = {id(event): person for person, events in people.items() for event in events}
+    devices: dict[str, list[Event]] = defaultdict(list)
+    for events in people.values():
+        for event in events:
+            if event.device:
+                devices[event.device].append(event)
+    told = [session for events in devices.values() for session in sessions(events)]
+    return Counter(person for session in told for person in {owner[id(event)] for event in session})
+
+
+def lifecycle(people: Mapping[str, list[Event]], high_water: int) -> Counter[str]:
+    """Return how many persons are where in their life as a customer, on the last day."""
+    visits = sessions_of_persons(people)
+    found: Counter[str] = Counter()
+    for person, events in people.items():
+        purchases = sum(e.name == "purchase" for e in events)
+        if high_water - events[-1].at >= 90 * DAY:
+            found["lapsed"] += 1
+        elif purchases:
+            found["repeat_buyer" if purchases >= 2 else "buyer"] += 1
+        else:
+            found["engaged" if visits[person] >= 2 else "first_time"] += 1
+    return found
 
 
 def journeys(people: Mapping[str, list[Event]], traits: Traits) -> list[Journey]:

@@ -122,6 +122,7 @@ def test_ids_repeat_as_often_as_the_accounts_say(truths):
 
 def test_personas_add_up_to_everybody(truths):
     assert sum(truths["persons_by_persona"].values()) == truths["persons"]
+    assert sum(truths["persons_by_lifecycle"].values()) == truths["persons"]
     assert sum(truths["journeys_by_persona"].values()) == truths["journeys"]
     assert sum(truths["events_by_name"].values()) == truths["events"] == sum(truths["events_by_source"].values())
 
