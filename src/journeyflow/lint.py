@@ -13,6 +13,7 @@ from journeyflow.models import Graph, Model
 from journeyflow.models.sql import parsed
 
 MOST_LINES = 150
+_EVENT_KEYS = (frozenset({"event_id"}), frozenset({"event_ix"}))
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _no_chance_and_no_clock(subject: Subject) -> Iterator[str]:
     nodes = (exp.Rand, exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Uuid)
     named = ("hash", "now", "today", "random", "setseed", "get_current_timestamp", "transaction_timestamp")
     if subject.tree.find(*nodes) or any(name in named for name in _anonymous(subject)):
-        yield "a run is a function of its input: no hash(), random() or clock; the time is config.settings.high_water_at."
+        yield "a run depends on its input alone: no hash(), random() or clock; now is config.settings.high_water_at."
 
 
 @_rule("P06")
@@ -161,7 +162,7 @@ def _windows_in_total_order(subject: Subject) -> Iterator[str]:
     for scope in traverse_scope(subject.tree):
         for window in scope.find_all(exp.Window):
             if _needs_total_order(window) and not _has_total_order(window, scope, subject.keys):
-                yield f"the window of {window.this.sql('duckdb')[:40]} is not in total order: end its ORDER BY with a key."
+                yield f"the window of {window.this.sql('duckdb')[:40]} has no total order: end its ORDER BY with a key."
 
 
 @_rule("S03")
@@ -227,9 +228,7 @@ def _has_total_order(window: exp.Window, scope: Scope, keys: tuple[frozenset[str
     ordered = order.expressions if order else []
     terms = [*window.args.get("partition_by", []), *(item.this for item in ordered)]
     names = {column.name for term in terms for column in term.find_all(exp.Column)}
-    return any(
-        key <= names for key in (*keys, *_keys_of_sources(scope), frozenset({"event_id"}), frozenset({"event_ix"}))
-    )
+    return any(key <= names for key in (*keys, *_keys_of_sources(scope), *_EVENT_KEYS))
 
 
 def _keys_of_sources(scope: Scope) -> Iterator[frozenset[str]]:

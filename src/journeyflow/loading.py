@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.progress import Progress
@@ -34,7 +34,7 @@ class Loaded:
     counts : dict of str to int
         Outcomes of the records that this run read.
     alarms : tuple of str
-        Files with many records in quarantine.
+        Files refused, and files with many records in quarantine.
     """
 
     config: Config
@@ -53,7 +53,7 @@ def load_sources(
 
     now_us = us(datetime.now(UTC).replace(tzinfo=None))
     ingest.load(config, warehouse, run_id=run_id, now_us=now_us, progress=progress)
-    ingest.load_traits(config, warehouse)
+    ingest.load_traits(config, warehouse, run_id=run_id)
     condition, params = ("where occurred_at <= ?", [as_of]) if as_of else ("", [])
     found = warehouse.rows(
         f"select min(occurred_at) as first, max(occurred_at) as last, count(*) as n from landed.events {condition}",
@@ -119,21 +119,24 @@ def _occur(steps: tuple[Step, ...], warehouse: DuckDBEngine, high_water: datetim
 
 def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
     sums = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in _COUNTS)
-    counted: dict[str, int] = warehouse.rows(f"select {sums} from ledger.loads where run_id = ?", [run_id]).to_pylist()[
-        0
-    ]
+    # Traits are read anew at every run and are no events.
+    query = f"select {sums} from ledger.loads where run_id = ? and source is distinct from 'people'"
+    counted: dict[str, int] = warehouse.rows(query, [run_id]).to_pylist()[0]
     return counted
 
 
 def _alarms(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
     query = """
-        select source_file, quarantined_count, record_count
+        select source_file, status, detail, quarantined_count, record_count
         from ledger.loads
-        where run_id = ? and quarantined_count > ? * record_count
+        where run_id = ? and (status = 'refused' or quarantined_count > ? * record_count)
         order by source_file
     """
-    rows = warehouse.rows(query, [run_id, QUARANTINE_ALARM_RATE]).to_pylist()
-    return tuple(
-        f"{row['source_file']}: {row['quarantined_count']:,} of {row['record_count']:,} records are in quarantine."
-        for row in rows
-    )
+    return tuple(_alarm(row) for row in warehouse.rows(query, [run_id, QUARANTINE_ALARM_RATE]).to_pylist())
+
+
+def _alarm(row: dict[str, Any]) -> str:
+    if row["status"] == "refused":
+        return f"{row['source_file']} was refused: {row['detail']}."
+    share = f"{row['quarantined_count']:,} of {row['record_count']:,}"
+    return f"{row['source_file']}: {share} records are in quarantine."

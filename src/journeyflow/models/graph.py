@@ -109,11 +109,12 @@ def load(folder: Path, own: Path | None = None) -> Graph:
                 raise ModelError(f"{model.path} redefines the built-in model {model.name}; give it another name.")
             drafts[model.name] = model
     drafts = _sharing_inputs(drafts)
+    _check_names(drafts.values())
     for model in drafts.values():
         _check_inputs(model, drafts)
     built: dict[str, Model] = {}
     for name in _ordered(drafts):
-        built[name] = replace(drafts[name], columns=_resolved(drafts[name], built))
+        built[name] = replace(drafts[name], columns=_resolved(drafts[name], built, _siblings(drafts[name], drafts)))
     return Graph(built)
 
 
@@ -180,6 +181,14 @@ def _check_inputs(model: Model, models: Mapping[str, Model]) -> None:
         check_arrow(model, models[upstream])
 
 
+def _check_names(models: Iterable[Model]) -> None:
+    """Published tables lie side by side in one schema, whatever their layer."""
+    taken: dict[str, str] = {}
+    for model in models:
+        if model.is_published and taken.setdefault(model.table, model.name) != model.name:
+            raise ModelError(f"{taken[model.table]} and {model.name} would be published under one name; rename one.")
+
+
 def _ordered(models: Mapping[str, Model]) -> Iterable[str]:
     sorter = TopologicalSorter({name: model.inputs for name, model in sorted(models.items())})
     try:
@@ -188,14 +197,21 @@ def _ordered(models: Mapping[str, Model]) -> Iterable[str]:
         raise ModelError(f"Models read one another in a circle: {' -> '.join(error.args[1])}.") from error
 
 
-def _resolved(model: Model, built: Mapping[str, Model]) -> dict[str, Column]:
+def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
+    """Return the columns described by relations that the same function fills."""
+    filled_by = model.paperwork.filled_by
+    together = [each.paperwork for each in models.values() if filled_by and each.paperwork.filled_by == filled_by]
+    return {name: column for words in together for name, column in words.columns.items() if column}
+
+
+def _resolved(model: Model, built: Mapping[str, Model], siblings: Mapping[str, Column]) -> dict[str, Column]:
     tree = sql.parsed(model.sql, model.path) if model.sql else None
     columns: dict[str, Column] = {}
     for name, described in model.paperwork.columns.items():
         passed_on = sql.origin(tree, name) if tree else None
         if described and passed_on and passed_on[1] in built[passed_on[0]].columns:
             raise ModelError(f"{model.name} describes `{name}` again; {passed_on[0]} did. List the bare name.")
-        columns[name] = described or _inherited(model, name, passed_on, built)
+        columns[name] = described or siblings.get(name) or _inherited(model, name, passed_on, built)
     return columns
 
 

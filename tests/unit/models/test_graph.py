@@ -1,0 +1,213 @@
+"""Files to a graph: order, phases, arrows, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from journeyflow.errors import ModelError
+from journeyflow.models import Phase, load
+
+A = "{a: {type: BIGINT, meaning: A number.}}"
+
+
+def base(folder):
+    folder("landed.events", filled_by="load")
+    return folder("sources.events", "select a from landed.events", columns="{a: }")
+
+
+def test_the_order_follows_the_from_clauses(folder):
+    folder("marts.z", "with b as (select a from journeys.b) select a from b", columns="{a: }")
+    folder("journeys.b", "select a from sources.events", columns="{a: }")
+    graph = load(base(folder))
+    assert [model.name for model in graph] == ["landed.events", "sources.events", "journeys.b", "marts.z"]
+    assert graph["marts.z"].inputs == ("journeys.b",)
+
+
+def test_a_cte_hides_a_table_of_its_name(folder):
+    folder(
+        "journeys.b",
+        "with events as (select a from sources.events), b as (select a from events) select a from b",
+        columns="{a: }",
+    )
+    assert load(base(folder))["journeys.b"].inputs == ("sources.events",)
+
+
+def test_tables_of_subqueries_and_unions_are_read_too(folder):
+    folder("journeys.c", "select a from sources.events", columns="{a: }")
+    select = "select a from sources.events where a in (select a from journeys.c) union all select a from landed.events"
+    folder("staging.b", select, columns="{a: }")
+    with pytest.raises(
+        ModelError, match=r"staging\.b reads journeys\.c, but staging may read only: config, sources, staging"
+    ):
+        load(base(folder))
+
+
+def test_an_unknown_table_names_the_nearest(folder):
+    folder("journeys.b", "select a from sources.event", columns="{a: }")
+    with pytest.raises(
+        ModelError, match=r"journeys\.b reads sources\.event, which does not exist\. Did you mean sources\.events"
+    ):
+        load(base(folder))
+
+
+def test_a_table_without_its_layer_is_refused(folder):
+    folder("journeys.b", "select a from events", columns="{a: }")
+    with pytest.raises(ModelError, match=r"reads `events` without a layer"):
+        load(base(folder))
+
+
+def test_a_table_function_is_refused(folder):
+    folder("journeys.b", "select a from read_csv('secret.csv')", columns="{a: }")
+    with pytest.raises(ModelError, match="reads a table function"):
+        load(base(folder))
+
+
+def test_a_circle_is_told_in_order(folder):
+    folder("journeys.b", "select a from journeys.c", columns="{a: }")
+    folder("journeys.c", "select a from journeys.b", columns="{a: }")
+    with pytest.raises(ModelError, match=r"in a circle: journeys\.[bc] -> journeys\.[bc] -> journeys\.[bc]"):
+        load(base(folder))
+
+
+def test_two_statements_are_refused(folder):
+    folder("journeys.b", "select a from sources.events; drop table x", columns="{a: }")
+    with pytest.raises(ModelError, match="exactly one SELECT"):
+        load(base(folder))
+
+
+def test_a_mart_may_not_read_a_mart_and_an_insight_may(folder):
+    folder("marts.b", "select a from journeys.b", columns="{a: }")
+    folder("journeys.b", "select a from sources.events", columns="{a: }")
+    folder("insights.c", "select a from marts.b", columns="{a: }")
+    assert load(base(folder))["insights.c"].is_published
+    folder("marts.d", "select a from marts.b", columns="{a: }")
+    with pytest.raises(ModelError, match=r"marts\.d reads marts\.b, but marts may read only"):
+        load(folder.path)
+
+
+def test_private_models_are_for_their_own_folder(folder):
+    folder("marts._b", "select a from journeys.b", columns="{a: }")
+    folder("journeys.b", "select a from sources.events", columns="{a: }")
+    folder("marts.c", "select a from marts._b", columns="{a: }")
+    graph = load(base(folder))
+    assert [model.name for model in graph.published()] == ["marts.c"]
+    folder("insights.d", "select a from marts._b", columns="{a: }")
+    with pytest.raises(ModelError, match=r"marts\._b, which is private to marts/"):
+        load(folder.path)
+
+
+def test_own_models_may_read_any_published_table(folder, tmp_path):
+    folder("marts.b", "select a from journeys.b", columns="{a: }")
+    folder("journeys.b", "select a from sources.events", columns="{a: }")
+    own = tmp_path / "own"
+    (own / "marts").mkdir(parents=True)
+    (own / "marts" / "mine.sql").write_text("select a from marts.b")
+    (own / "marts" / "mine.yml").write_text("description: A table of mine.\ncolumns: {a: }\n")
+    graph = load(base(folder), own)
+    assert graph["marts.mine"].is_own
+    (own / "marts" / "b.sql").write_text("select a from journeys.b")
+    (own / "marts" / "b.yml").write_text("description: A table of mine.\ncolumns: {a: }\n")
+    with pytest.raises(ModelError, match=r"redefines the built-in model marts\.b"):
+        load(folder.path, own)
+
+
+def test_two_published_tables_may_not_share_a_name(folder):
+    folder("marts.b", "select a from sources.events", columns="{a: }")
+    folder("insights.b", "select a from sources.events", columns="{a: }")
+    with pytest.raises(ModelError, match=r"marts\.b and insights\.b|insights\.b and marts\.b"):
+        load(base(folder))
+
+
+def test_phases_come_from_the_graph(folder):
+    base(folder)
+    folder("config.settings", filled_by="config")
+    folder("staging.events", "select a from sources.events", columns="{a: }")
+    for name in ("journeys.identities", "journeys.persons", "journeys.kinds"):
+        folder(name, "select a from staging.events", columns="{a: }")
+    folder("kernel.events", filled_by="kernel", inputs="[journeys.kinds, config.settings]")
+    folder("kernel.labels", filled_by="kernel", inputs="[journeys.persons]")
+    graph = load(folder("marts.b", "select a from kernel.events", columns="{a: }"))
+    phases = {model.name: graph.phase(model.name) for model in graph}
+    assert phases == {
+        "landed.events": Phase.LOAD,
+        "config.settings": Phase.LOAD,
+        "sources.events": Phase.STITCH,
+        "staging.events": Phase.STITCH,
+        "journeys.identities": Phase.STITCH,
+        "journeys.persons": Phase.STITCH,
+        "journeys.kinds": Phase.CLASSIFY,
+        "kernel.events": Phase.CLASSIFY,
+        "kernel.labels": Phase.CLASSIFY,
+        "marts.b": Phase.BUILD,
+    }
+    assert set(graph["kernel.labels"].inputs) == {"journeys.kinds", "journeys.persons", "config.settings"}
+
+
+def test_a_bare_column_inherits_and_a_second_description_is_refused(folder):
+    counted = "f as (select a as a, count(*) as n from e group by a)"
+    select = f"with e as (select a, b from landed.events), {counted} select a, n from f"
+    folder(
+        "landed.events",
+        filled_by="load",
+        columns="{a: {type: DATE, unit: day, meaning: Day of it.}, b: {type: BIGINT, meaning: Bee.}}",
+    )
+    folder("sources.b", select, columns="{a: , n: {type: BIGINT, meaning: How many.}}")
+    assert load(folder.path)["sources.b"].columns["a"].meaning == "Day of it."
+    folder(
+        "sources.b", select, columns="{a: {type: DATE, meaning: Another day.}, n: {type: BIGINT, meaning: How many.}}"
+    )
+    with pytest.raises(ModelError, match=r"sources\.b describes `a` again; landed\.events did"):
+        load(folder.path)
+
+
+def test_a_computed_column_of_an_upstream_name_is_born_anew(folder):
+    base(folder)
+    folder("sources.b", "select sum(a) as a from landed.events", columns="{a: {type: HUGEINT, meaning: The sum.}}")
+    assert load(folder.path)["sources.b"].columns["a"].meaning == "The sum."
+
+
+def test_a_bare_column_that_nobody_describes_is_refused(folder):
+    folder("sources.b", "select a as c from landed.events", columns="{c: }")
+    with pytest.raises(ModelError, match=r"sources\.b lists `c` bare, and no upstream model describes it"):
+        load(base(folder))
+
+
+def test_sql_and_paperwork_list_the_same_columns(folder):
+    folder("sources.b", "select a, a as c from landed.events", columns="{a: }")
+    with pytest.raises(ModelError, match=r"b\.sql and b\.yml differ in columns \(c\)"):
+        load(base(folder))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"grain": "[b]"}, "grain or checks name b, which is not among the columns"),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"checks": "[{not_null: [a], unique: [a]}]"}, "a check is exactly one of"),
+        ({"columns": "{a: {type: BIGINT, meaning: One, two.}}"}, "A text with a comma or a colon needs quotes"),
+        ({"columns": "{a: , a: }"}, "not readable YAML"),
+    ],
+)
+def test_bad_paperwork_is_told_with_its_file(folder, words, message):
+    folder("sources.b", "select a from landed.events", **{"columns": "{a: }", **words})
+    with pytest.raises(ModelError, match=message) as failed:
+        load(base(folder))
+    assert "sources/b.yml" in str(failed.value)
+
+
+def test_a_model_without_paperwork_or_layer_is_refused(folder):
+    base(folder)
+    (folder.path / "sources" / "c.sql").write_text("select 1 as a")
+    with pytest.raises(ModelError, match=r"sources\.c has no c\.yml"):
+        load(folder.path)
+    (folder.path / "sources" / "c.sql").rename(folder.path / "c.sql")
+    with pytest.raises(ModelError, match="must lie in one of the layers"):
+        load(folder.path)
+
+
+def test_relations_filled_together_share_their_descriptions(folder):
+    base(folder)
+    folder("journeys.c", "select a from sources.events", columns="{a: }")
+    folder("kernel.b", filled_by="kernel", inputs="[journeys.c]", columns="{k: {type: BIGINT, meaning: The key.}}")
+    folder("kernel.a", filled_by="kernel", inputs="[journeys.c]", columns="{k: , a: }")
+    assert load(folder.path)["kernel.a"].columns["k"].meaning == "The key."
