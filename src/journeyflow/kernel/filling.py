@@ -1,0 +1,125 @@
+"""Stream the events of a run through the kernel into `kernel.*`, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from journeyflow.config import Config
+from journeyflow.engines import Engine
+from journeyflow.errors import JourneyflowError
+from journeyflow.kernel.events import NO_SEQUENCE, EventArrays, concatenated, from_arrow
+from journeyflow.kernel.planning import plan_of
+from journeyflow.kernel.process import process
+from journeyflow.kernel.properties import property_tables
+from journeyflow.kernel.schemas import SCHEMAS, empty
+
+CHUNK_ROWS = 1_000_000
+BATCH_ROWS = 250_000
+STREAM = """
+select
+    event_ix, component_key, device_key, person_key, is_undecided, user_key, session_key, source_ix, sequence,
+    occurred_us, kind_ix, is_offline
+from journeys.event_stream
+"""
+
+
+def fill(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS) -> None:
+    """Fill every relation of `kernel.*`.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.event_stream`, `journeys.event_kinds`, `staging.events` and `config.*`.
+    config : Config
+    chunk_rows : int
+        Events held at a time, at least; a chunk ends with a whole component. Changes no row.
+
+    Raises
+    ------
+    JourneyflowError
+        When the stream is not in the kernel's order.
+
+    References
+    ----------
+    docs/reference/semantics.md, sections 2, 3, 4, 5, 7, 8, 9.
+    """
+    plan = plan_of(engine, config)
+    for name in SCHEMAS:
+        engine.register(name, empty(name))
+    labels = [empty("kernel.labels")]
+    position = 0
+    for chunk in chunks(engine, chunk_rows):
+        for name, tables in process(chunk, plan, position).items():
+            if name == "kernel.labels":
+                labels += tables
+            else:
+                _append(engine, name, tables)
+        position += len(chunk)
+    _append(engine, "kernel.labels", [added_up(labels)])
+    for name, tables in property_tables(engine, plan, chunk_rows):
+        _append(engine, name, tables)
+
+
+def chunks(engine: Engine, chunk_rows: int) -> Iterator[EventArrays]:
+    """Yield the events of the stream in chunks of whole components, of `chunk_rows` events or more (but the last)."""
+    held: list[EventArrays] = []
+    held_rows = 0
+    for batch in engine.stream(STREAM, BATCH_ROWS):
+        events = from_arrow(batch)
+        if len(events) == 0:
+            continue
+        held.append(events)
+        held_rows += len(events)
+        if held_rows < chunk_rows:
+            continue
+        together = concatenated(held)
+        cut = int(np.searchsorted(together.component_key, together.component_key[-1], side="left"))
+        if cut > 0:
+            yield _checked(together.slice(0, cut))
+            together = together.slice(cut, held_rows)
+        held, held_rows = [together], len(together)
+    if held_rows:
+        yield _checked(concatenated(held))
+
+
+def _checked(events: EventArrays) -> EventArrays:
+    """Refuse events that are not in the kernel's order: everything would be wrong and nothing would say so."""
+    same_component = _is_before(events.component_key, None)
+    same_instant = _is_before(events.occurred_us, same_component)
+    # A missing sequence comes last.
+    sequence = np.where(events.sequence == NO_SEQUENCE, np.iinfo(np.int64).max, events.sequence)
+    _is_before(sequence, same_instant)
+    return events
+
+
+def _is_before(values: npt.NDArray[np.generic], among: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    """Return where neighbours (among those given) are equal; raise when one is smaller than the one before."""
+    earlier, later = values[:-1], values[1:]
+    falls = earlier > later if among is None else among & (earlier > later)
+    if bool(falls.any()):
+        raise JourneyflowError(
+            "journeys.event_stream is not ordered by component_key, occurred_at, sequence (nulls last), event_id; "
+            "rebuild it with the model sql/journeys/event_stream.sql as it is shipped."
+        )
+    same: npt.NDArray[np.bool_] = earlier == later if among is None else among & (earlier == later)
+    return same
+
+
+def added_up(labels: list[pa.Table]) -> pa.Table:
+    """Return one row per label and model from the rows of several chunks."""
+    keys = ["label_key", "model_index", "kind_ix", "stage_index", "rule_index"]
+    sums = [("event_count", "sum"), ("person_count", "sum"), ("first_seen_at", "min"), ("last_seen_at", "max")]
+    grouped = pa.concat_tables(labels).group_by(keys).aggregate(sums)
+    renamed = {f"{name}_{how}": name for name, how in sums}
+    named = grouped.rename_columns([renamed.get(name, name) for name in grouped.column_names])
+    return named.select(SCHEMAS["kernel.labels"].names).sort_by([("label_key", "ascending"), ("model_index", "ascending")])
+
+
+def _append(engine: Engine, name: str, tables: list[pa.Table]) -> None:
+    rows = pa.concat_tables(tables) if tables else empty(name)
+    if rows.num_rows:
+        engine.append(name, rows)

@@ -1,0 +1,114 @@
+"""Funnels whose unit is a configured property: a second pass, ordered by the property's value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from journeyflow.engines import Engine
+from journeyflow.kernel.events import NO_SEQUENCE
+from journeyflow.kernel.funnels import run_funnel
+from journeyflow.kernel.leaving import link_sessions
+from journeyflow.kernel.persons import rank_units
+from journeyflow.kernel.plan import KernelPlan
+from journeyflow.kernel.units import Units
+
+BATCH_ROWS = 250_000
+_COLUMNS = ("unit_key", "event_ix", "source_ix", "sequence", "occurred_us", "kind_ix", "person_key", "journey_index")
+
+
+def property_tables(engine: Engine, plan: KernelPlan, chunk_rows: int) -> Iterator[tuple[str, list[pa.Table]]]:
+    """Yield rows of `kernel.funnel_*` for the funnels whose unit is a property.
+
+    Reads `kernel.events` for the person, journey, session and stages of each event, so it comes after the first pass.
+    """
+    for column in dict.fromkeys(funnel.unit for funnel in plan.funnels if funnel.unit not in ("person", "session")):
+        funnels = [funnel for funnel in plan.funnels if funnel.unit == column]
+        position = 0
+        for rows in _whole_units(engine, column, chunk_rows):
+            units = _units(rows, plan, position)
+            position += rows.num_rows
+            for funnel in funnels:
+                for name, table in run_funnel(units, funnel, plan).items():
+                    yield name, [table]
+
+
+def _select(column: str) -> str:
+    return f"""
+        select
+            md5_number_lower(cast(staged.{column} as varchar)) as unit_key, stream.event_ix, stream.source_ix,
+            stream.sequence, stream.occurred_us, stream.kind_ix, labelled.person_key, labelled.journey_index,
+            labelled.session_ix, labelled.label_key
+        from journeys.event_stream as stream
+        inner join staging.events as staged on staged.event_ix = stream.event_ix
+        inner join kernel.events as labelled on labelled.event_ix = stream.event_ix
+        where staged.{column} is not null
+        order by unit_key, stream.occurred_us, stream.sequence nulls last, staged.event_id
+    """
+
+
+def _whole_units(engine: Engine, column: str, chunk_rows: int) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    held_rows = 0
+    for batch in engine.stream(_select(column), BATCH_ROWS):
+        held.append(batch)
+        held_rows += batch.num_rows
+        if held_rows < chunk_rows:
+            continue
+        together = pa.Table.from_batches(held)
+        keys = together.column("unit_key").to_numpy()
+        cut = int(np.searchsorted(keys, keys[-1], side="left"))
+        if cut > 0:
+            yield together.slice(0, cut)
+            together = together.slice(cut)
+        held, held_rows = together.to_batches(), together.num_rows
+    if held_rows:
+        yield pa.Table.from_batches(held)
+
+
+def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
+    sequence = rows.column("sequence").fill_null(int(NO_SEQUENCE)).to_numpy()
+    arrays = {name: rows.column(name).to_numpy() for name in _COLUMNS if name != "sequence"}
+    keys = arrays["unit_key"]
+    start = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
+    session = _dense(rows.column("session_ix"))
+    order = np.arange(len(keys), dtype=np.int32)
+    kind = arrays["kind_ix"].astype(np.int32, copy=False)
+    return Units(
+        start,
+        keys[start[:-1]],
+        rank_units(order, start, arrays["occurred_us"], arrays["source_ix"].astype(np.int32, copy=False), sequence),
+        arrays["occurred_us"],
+        kind,
+        _stages(rows.column("label_key").to_numpy(), plan),
+        session,
+        arrays["event_ix"],
+        np.arange(len(keys), dtype=np.int64) + (position + 1),
+        arrays["person_key"],
+        arrays["journey_index"].astype(np.int32, copy=False),
+        *link_sessions(start, session),
+    )
+
+
+def _dense(sessions: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+    """Number the sessions of a chunk from 0; -1 for none."""
+    values = sessions.fill_null(-1).to_numpy()
+    _, number = np.unique(values, return_inverse=True)
+    first = 1 if (values == -1).any() else 0
+    return (number - first).astype(np.int32)
+
+
+def _stages(label: npt.NDArray[np.int64], plan: KernelPlan) -> npt.NDArray[np.int16]:
+    """Unpack the stage of each event in each model from its label."""
+    stages = np.zeros((len(plan.models), len(label)), np.int16)
+    rest = label // plan.kind_count
+    for m, model in enumerate(plan.models):
+        stage_of_rule = np.zeros(len(model.rules) + 1, np.int16)
+        for rule in model.rules:
+            stage_of_rule[rule.rule_index] = rule.stage_index
+        stages[m] = stage_of_rule[rest % (len(model.rules) + 1)]
+        rest //= len(model.rules) + 1
+    return stages
