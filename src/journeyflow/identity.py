@@ -50,7 +50,7 @@ def group_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
 def resolve_aliases(previous: Keys, current: Keys) -> tuple[Keys, Keys]:
     """Choose one key for each group of user_ids that alias events join.
 
-    The least id that was never a previous one gives the key, because it is the one in use; in a circle the least of all.
+    The least id that was never a previous one gives the key, because it is in use; in a circle the least of all does.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def user_aliases(engine: Engine, config: Config) -> None:
 
 
 def person_components(engine: Engine, config: Config) -> None:
-    """Fill `journeys.person_components`: persons and devices tied by shared devices, one row each, with their component.
+    """Fill `journeys.person_components`: persons and devices tied by shared devices, each with their component.
 
     A shared device is in it under its own key, as the anonymous person who owns its unnamed events.
 

@@ -63,7 +63,7 @@ def wilson_interval(counts: Counts, totals: Counts) -> tuple[Rates, Rates]:
     return low, high
 
 
-def step_intervals(engine: Engine, config: Config) -> None:
+def fill_step_intervals(engine: Engine, config: Config) -> None:
     """Fill `statistics.step_intervals`: the interval of the drop-off rate of every funnel step.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Kaplan–Meier estimates of reaching a funnel's steps within its window."""
+"""Kaplan-Meier estimates of reaching a funnel's steps within its window."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _WAITING = """
 
 
 def rate_within_horizon(reached: Seconds, waiting: Seconds, spent_count: int, horizon: float) -> float | None:
-    """Return the Kaplan–Meier estimate of reaching a step within the horizon.
+    """Return the Kaplan-Meier estimate of reaching a step within the horizon.
 
     Where nobody has been observed for the whole horizon it is the estimate at the longest observation, a lower bound.
 
@@ -92,8 +92,8 @@ def rate_within_horizon(reached: Seconds, waiting: Seconds, spent_count: int, ho
     return float(np.clip(1.0 - survival[-1], 0.0, 1.0))
 
 
-def step_survival(engine: Engine, config: Config) -> None:
-    """Fill `statistics.step_survival`: the Kaplan–Meier conversion rate of every funnel step.
+def fill_step_survival(engine: Engine, config: Config) -> None:
+    """Fill `statistics.step_survival`: the Kaplan-Meier conversion rate of every funnel step.
 
     Parameters
     ----------
