@@ -13,13 +13,14 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from .big_config import CONFIG
-from .big_rows import EVENTS, MEDIA, NO_DEVICE, PATH_COUNT, customers_table, events_table
+from .big_rows import EVENTS, EVENTS_SCHEMA, MEDIA, NO_DEVICE, PATH_COUNT, customers_table, events_table
 from .people import DAY, HOUR, MINUTE, SECOND, START
 
 DAYS = 30
 EVENTS_PER_PERSON = 18
 EVENTS_PER_VISIT = 5.06  # measured; turns a wished number of events into a number of visits
 BOT_SHARE = 0.0004
+BLOCK, ROW_GROUP = 100_000, 200_000  # visits made, and rows turned into texts, at a time
 STEPS = np.array(
     [EVENTS.index(n) for n in ("product_view", "add_to_cart", "checkout_started", "payment_info", "purchase")]
 )
@@ -64,27 +65,37 @@ def write_log(folder: Path, events: int, seed: int) -> None:
     (folder / "events").mkdir(parents=True, exist_ok=True)
     later: dict[int, list[Columns]] = {}
     for day in range(DAYS):
-        rng = np.random.Generator(np.random.PCG64([seed, day]))
-        rows = _day(rng, day, visit_count, person_count)
-        held = _spread(rng, rows, day, later)
-        file = _joined([held, *later.pop(day, [])])
-        order = np.argsort(file["received"] + rng.integers(0, 120 * SECOND, len(file["at"])), kind="stable")
-        table = events_table({name: values[order] for name, values in file.items()})
-        path = folder / "events" / f"events-2026-01-{day + 1:02d}.parquet"
-        pq.write_table(table, path, compression="zstd", row_group_size=200_000)
+        parts = later.pop(day, [])
+        for block, start in enumerate(range(0, visit_count, BLOCK)):
+            rng = np.random.Generator(np.random.PCG64([seed, day, block]))
+            rows = _block(rng, day, block, min(BLOCK, visit_count - start), person_count)
+            parts.append(_spread(rng, rows, day, later))
+        rng = np.random.Generator(np.random.PCG64([seed, day, 1 << 30]))
+        _write_day(folder / "events" / f"events-2026-01-{day + 1:02d}.parquet", _joined(parts), rng)
     numbers = np.arange(person_count)
     known = numbers[chance(numbers, 1) < 0.5]
     pq.write_table(customers_table(known, chance(known, 5), chance(known, 6)), folder / "customers.parquet")
     (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
 
 
+def _write_day(path: Path, rows: Columns, rng: Generator) -> None:
+    """Write a file, roughly by arrival; the texts exist for one row group at a time."""
+    order = np.argsort(rows["received"] + rng.integers(0, 120 * SECOND, len(rows["at"])), kind="stable")
+    groups = [order[start : start + ROW_GROUP] for start in range(0, len(order), ROW_GROUP)]
+    with pq.ParquetWriter(path, EVENTS_SCHEMA, compression="zstd") as writer:
+        for group in groups:
+            writer.write_table(events_table({name: values[group] for name, values in rows.items()}))
+
+
 # ---- one day -----------------------------------------------------------------------------------------
 
 
-def _day(rng: Generator, day: int, visit_count: int, person_count: int) -> Columns:
-    people = _joined([_hits(rng, day, _visits(rng, day, visit_count, person_count)), _bots(rng, day, visit_count)])
+def _block(rng: Generator, day: int, block: int, visit_count: int, person_count: int) -> Columns:
+    """Return what the visits of a part of a day lead to; numbers of rows and orders begin where no other block does."""
+    first = (day << 40) + (block << 25)
+    people = _joined([_hits(rng, first, _visits(rng, day, visit_count, person_count)), _bots(rng, day, visit_count)])
     rows = _joined([people, _aftermath(rng, people)])
-    rows["id"] = mixed(np.arange(len(rows["at"])) + (day << 36))
+    rows["id"] = mixed(np.arange(len(rows["at"])) + first)
     rows["received"] = rows["at"] + (rng.exponential(2 * SECOND, len(rows["at"]))).astype(np.int64)
     return rows
 
@@ -113,7 +124,7 @@ def _starts(rng: Generator, day: int, count: int) -> npt.NDArray[np.int64]:
     return START + day * DAY + (seconds * 1000).astype(np.int64) * 1000
 
 
-def _hits(rng: Generator, day: int, visits: Columns) -> Columns:
+def _hits(rng: Generator, first: int, visits: Columns) -> Columns:
     """Return one row per hit: browsing first, then the steps down to the visit's depth."""
     lengths = visits["browsed"] + visits["depth"]
     visit = np.repeat(np.arange(len(lengths)), lengths)
@@ -136,7 +147,7 @@ def _hits(rng: Generator, day: int, visits: Columns) -> Columns:
         "medium": np.where(is_landing, visits["medium"][visit], 0).astype(np.int8),
         "cents": np.where(is_order, 500 + (rng.pareto(2.5, len(visit)) * 4000).astype(np.int64), -1),
         "currency": np.where(is_order, 1 + (chance(person, 7) < 0.1), 0).astype(np.int8),
-        "order": np.where(is_order, visit + (day << 36), -1),
+        "order": np.where(is_order, visit + first, -1),
         "trait": rng.integers(0, 24, len(visit)).astype(np.int8),
         "hit": hit + 1,
         "agent": (mixed(visits["device"][visit], 8) % np.uint64(40)).astype(np.int8),

@@ -37,6 +37,13 @@ TRAITS = tuple(
 )
 NO_DEVICE = np.iinfo(np.int64).min
 Numbers = npt.NDArray[Any]
+STAMP = pa.timestamp("us", "UTC")
+EVENTS_SCHEMA = pa.schema([
+    ("id", pa.string()), ("ts", STAMP), ("received", STAMP), ("cookie", pa.string()), ("customer", pa.string()),
+    ("event", pa.string()), ("channel", pa.string()), ("url", pa.string()), ("utm_source", pa.string()),
+    ("utm_medium", pa.string()), ("utm_campaign", pa.string()), ("amount", pa.decimal128(18, 2)),
+    ("currency", pa.string()), ("props", pa.json_(pa.string())), ("hit", pa.int64()), ("agent", pa.string()),
+])  # fmt: skip
 
 
 def _text(values: Sequence[str | None], codes: Numbers) -> pa.Array:
@@ -71,11 +78,10 @@ def events_table(rows: dict[str, Numbers]) -> pa.Table:
     )
     cookie = pc.if_else(pa.array(rows["device"] == NO_DEVICE), pa.scalar(None, pa.string()), cookie)
     amount = pa.array(np.where(rows["cents"] < 0, 0, rows["cents"]) / 100, mask=rows["cents"] < 0)
-    stamp = pa.timestamp("us", "UTC")
     columns = {
         "id": pa.array(rows["id"]).cast(pa.string()),
-        "ts": pa.array(rows["at"], stamp),
-        "received": pa.array(rows["received"], stamp),
+        "ts": pa.array(rows["at"], STAMP),
+        "received": pa.array(rows["received"], STAMP),
         "cookie": cookie,
         "customer": _named("c", rows["customer"], rows["customer"] < 0),
         "event": _text(EVENTS, rows["event"]),
@@ -90,7 +96,7 @@ def events_table(rows: dict[str, Numbers]) -> pa.Table:
         "hit": pa.array(np.where(rows["device"] == NO_DEVICE, 0, rows["hit"]), mask=rows["device"] == NO_DEVICE),
         "agent": _text(AGENTS, rows["agent"]),
     }
-    return pa.table(columns)
+    return pa.table(columns, schema=EVENTS_SCHEMA)
 
 
 def _properties(rows: dict[str, Numbers]) -> pa.Array:
@@ -110,6 +116,6 @@ def customers_table(numbers: Numbers, age: Numbers, plan: Numbers) -> pa.Table:
             "customer": _named("c", numbers, numbers < 0),
             "birth_year": pa.array(1950 + (age * 58).astype(np.int64)),
             "plan": _text(("basic", "plus", "business"), np.digitize(plan, [0.6, 0.85])),
-            "changed_at": pa.array(np.full(len(numbers), 1_735_689_600_000_000), pa.timestamp("us", "UTC")),
+            "changed_at": pa.array(np.full(len(numbers), 1_735_689_600_000_000), STAMP),
         }
     )
