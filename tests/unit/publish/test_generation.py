@@ -1,0 +1,177 @@
+"""Publishing: whole or not at all, one swap, readers undisturbed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import journeyflow
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import EngineError, NotFoundError
+from journeyflow.models import Column, Model, Paperwork
+from journeyflow.publish import KEPT_GENERATIONS, RunFacts, generation, publish, read_manifest
+from journeyflow.publish.files import sha256
+
+COLUMNS = {
+    "name": Column(type="VARCHAR", meaning="The owner's name."),
+    "item_count": Column(type="BIGINT", unit="items", meaning="How many."),
+}
+WORDS = Paperwork(description="Things that people have.", grain=("name",), columns=dict(COLUMNS))
+MODEL = Model("marts.things", Path("things.sql"), "select 1", (), WORDS, COLUMNS)
+NIGHT = datetime(2026, 1, 2, 2)
+
+
+def facts(run_id="r1"):
+    return RunFacts(run_id, "shop", "0.1", "abc", NIGHT, NIGHT, NIGHT, 7)
+
+
+@pytest.fixture
+def engine():
+    with DuckDBEngine() as built:
+        built.run("marts.things", "select 'n' || i as name, i as item_count from range(5000) as t (i)")
+        yield built
+
+
+def test_a_generation_holds_database_parquet_and_manifest(engine, tmp_path):
+    folder = publish(engine, [MODEL], tmp_path, facts())
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "marts.duckdb", "things.parquet"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    entry = manifest["tables"]["things"]
+    assert entry == {"row_count": 5000, "file": "things.parquet", "sha256": sha256(folder / "things.parquet")}
+    assert (manifest["run_id"], manifest["config_hash"], manifest["event_count"]) == ("r1", "abc", 7)
+    assert pq.read_table(folder / "things.parquet")["name"].to_pylist()[:3] == ["n0", "n1", "n10"]
+
+
+def test_the_database_is_readable_by_clients_since_1_0_and_commented(engine, tmp_path):
+    folder = publish(engine, [MODEL], tmp_path, facts())
+    # Bytes 12 to 20 of a DuckDB file are its format: 64 is that of 1.0.
+    assert int.from_bytes((folder / "marts.duckdb").read_bytes()[12:20], "little") == 64
+    with DuckDBEngine(folder / "marts.duckdb", read_only=True) as database:
+        table = database.rows("select schema_name, table_name, comment from duckdb_tables()").to_pylist()
+        columns = database.rows(
+            "select column_name, comment from duckdb_columns() where table_name = 'things'"
+        ).to_pylist()
+    assert table == [
+        {"schema_name": "main", "table_name": "things", "comment": "Things that people have. One row per name."}
+    ]
+    assert columns == [
+        {"column_name": "name", "comment": "The owner's name."},
+        {"column_name": "item_count", "comment": "How many. [items]"},
+    ]
+
+
+def test_the_same_rows_give_the_same_bytes_whatever_their_order(engine, tmp_path):
+    hashes = set()
+    for at, order in enumerate(("i", "-i", "hash(i)")):
+        engine.run(
+            "marts.things", f"select 'n' || i as name, i as item_count from range(300000) as t (i) order by {order}"
+        )
+        hashes.add(sha256(publish(engine, [MODEL], tmp_path, facts(f"r{at}")) / "things.parquet"))
+    assert len(hashes) == 1
+
+
+def test_an_open_reader_keeps_its_generation(engine, tmp_path):
+    publish(engine, [MODEL], tmp_path, facts("r1"))
+    with journeyflow.open(tmp_path) as old:
+        engine.run("marts.things", "select 'only' as name, cast(1 as bigint) as item_count")
+        publish(engine, [MODEL], tmp_path, facts("r2"))
+        assert old.sql("select count(*) as n from things").item() == 5000
+        assert old.table("things").height == 5000
+        with journeyflow.open(tmp_path) as new:
+            assert new.table("things").rows() == [("only", 1)]
+            assert new.manifest.run_id == "r2"
+
+
+def test_readers_during_many_publications_never_meet_half_a_run(engine, tmp_path):
+    publish(engine, [MODEL], tmp_path, facts("r00"))
+    wrong, done = [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            seen = read_manifest((tmp_path / "current").resolve())
+            if seen.tables["things"].row_count != 5000:
+                wrong.append(seen)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for at in range(1, 4):
+        publish(engine, [MODEL], tmp_path, facts(f"r{at:02}"))
+    done.set()
+    reader.join()
+    assert not wrong
+
+
+def test_the_last_five_generations_are_kept(engine, tmp_path):
+    for at in range(KEPT_GENERATIONS + 2):
+        publish(engine, [MODEL], tmp_path, facts(f"r{at}"))
+    assert sorted(path.name for path in (tmp_path / "generations").iterdir()) == ["r2", "r3", "r4", "r5", "r6"]
+    assert (tmp_path / "current").resolve().name == "r6"
+
+
+def test_a_failed_publication_leaves_the_last_one_and_nothing_else(engine, tmp_path):
+    publish(engine, [MODEL], tmp_path, facts("r1"))
+    engine.drop("marts.things")
+    with pytest.raises(EngineError):
+        publish(engine, [MODEL], tmp_path, facts("r2"))
+    assert [path.name for path in (tmp_path / "generations").iterdir()] == ["r1"]
+    assert (tmp_path / "current").resolve().name == "r1"
+    engine.run("marts.things", "select 'a' as name, cast(1 as bigint) as item_count")
+    publish(engine, [MODEL], tmp_path, facts("r3"))
+
+
+def test_a_crash_before_the_swap_leaves_the_last_one_current(engine, tmp_path, monkeypatch):
+    publish(engine, [MODEL], tmp_path, facts("r1"))
+
+    def crash(link, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generation, "point", crash)
+    with pytest.raises(KeyboardInterrupt):
+        publish(engine, [MODEL], tmp_path, facts("r2"))
+    assert (tmp_path / "current").resolve().name == "r1"
+
+
+def test_what_a_killed_publication_left_is_cleared(engine, tmp_path):
+    left = tmp_path / "generations" / ".unfinished-r0"
+    left.mkdir(parents=True)
+    (left / "things.parquet").write_bytes(b"torn")
+    publish(engine, [MODEL], tmp_path, facts("r1"))
+    assert not left.exists()
+
+
+def test_the_folder_can_be_moved(engine, tmp_path):
+    publish(engine, [MODEL], tmp_path / "a", facts())
+    (tmp_path / "a").rename(tmp_path / "b")
+    with journeyflow.open(tmp_path / "b") as published:
+        assert published.table("things").height == 5000
+
+
+def test_nothing_published_is_told(tmp_path):
+    with pytest.raises(NotFoundError, match="Nothing is published"):
+        journeyflow.open(tmp_path)
+
+
+def test_an_unknown_table_names_the_nearest(engine, tmp_path):
+    publish(engine, [MODEL], tmp_path, facts())
+    with journeyflow.open(tmp_path) as published, pytest.raises(NotFoundError, match="Did you mean things"):
+        published.table("thing")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from read_text('/etc/hostname')",
+        "create table x as select 1",
+        "attach 'x.duckdb'",
+        "set memory_limit = '1GB'",
+    ],
+)
+def test_a_query_reads_published_tables_and_nothing_else(engine, tmp_path, statement):
+    publish(engine, [MODEL], tmp_path, facts())
+    with journeyflow.open(tmp_path) as published, pytest.raises(EngineError):
+        published.sql(statement)
