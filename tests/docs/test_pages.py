@@ -18,9 +18,8 @@ TARGET = re.compile(r"`make ([a-z]+)")
 def run(command, folder):
     arguments = shlex.split(command)
     assert arguments[0] == "journeyflow", f"a page runs {arguments[0]}"
-    return subprocess.run(
-        [sys.executable, "-c", "from journeyflow.cli import main; main()", *arguments[1:]], cwd=folder, capture_output=True, text=True, check=False
-    )
+    program = [sys.executable, "-c", "from journeyflow.cli import main; main()"]
+    return subprocess.run([*program, *arguments[1:]], cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("page", STORIES, ids=lambda page: page.stem)

@@ -50,9 +50,12 @@ def test_repeated_lines_are_events_of_their_own(night, log):
     assert night.landed("select count(*), count(distinct event_id) from landed.events") == [(9_999, 9_999)]
 
 
-def test_bots_are_left_out(night, without_bots):
+def test_bots_are_left_out(night, without_bots, log):
     hits = night.kinds("four_stage") - without_bots.kinds("four_stage")
-    assert hits == pytest.approx(2_067, rel=0.03)
+    # Our list also knows a feed reader on a server and a configuration client, which the source's figure leaves in.
+    further = sum(event.detail["agent"].startswith(("Tiny Tiny RSS", "Chef Client")) for event in log[0])
+    assert further == 198 + 61
+    assert hits - further == pytest.approx(2_067, rel=0.03)
     assert without_bots.audit("accepted_count") == 9_999
 
 
