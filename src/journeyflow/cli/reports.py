@@ -52,20 +52,18 @@ def _records(report: RunReport) -> str:
 
 
 def print_plan(entries: Sequence[PlanEntry], out: Console) -> None:
-    """Print the models of a night in order, by phase."""
-    from rich import box
-    from rich.table import Table
+    """Print the models of a night in order, by phase: why each runs and what it reads."""
+    from itertools import groupby
+
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in ("phase", "model", "reads", "why"):
-        table.add_column(title, overflow="fold")
-    phase = ""
-    for entry in entries:
-        shown = "" if entry.phase == phase else str(entry.phase)
-        phase = entry.phase
-        table.add_row(shown, Text(entry.model), Text(", ".join(entry.reads) or "-"), Text(entry.why))
-    out.print(table)
+    width = max((len(entry.model) for entry in entries), default=0)
+    for phase, group in groupby(entries, key=lambda entry: entry.phase):
+        out.print(Text(str(phase)), style="bold")
+        for entry in group:
+            out.print(Text(f"  {entry.model:<{width}}  {entry.why}"), soft_wrap=True)
+            if entry.reads:
+                out.print(Text(f"  {'':<{width}}  <- {', '.join(entry.reads)}"), style="dim", soft_wrap=True)
 
 
 def status_of(state: Path, publish: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from journeyflow.explain.events import ExplainedEvent, Verdict, explain_event
-from journeyflow.explain.persons import ExplainedAttempt, ExplainedPerson, Reach, TimelineEvent, explain_person
+from journeyflow.explain.persons import ExplainedAttempt, ExplainedPerson, Reach, explain_person
+from journeyflow.explain.timeline import TimelineEvent
 
 __all__ = [
     "ExplainedAttempt",

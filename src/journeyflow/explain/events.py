@@ -7,9 +7,11 @@ from datetime import datetime
 
 from journeyflow.config import Config
 from journeyflow.config.journey_models import JourneyModel, PlacedRule
+from journeyflow.config.predicates import rule_predicate
 from journeyflow.engines import Engine
 from journeyflow.errors import NotFoundError
-from journeyflow.explain.wording import Row, length, opened, read_aloud, rows
+from journeyflow.explain.wording import Row, length, read_aloud, rows
+from journeyflow.runner import open_build
 
 _EVENT = """
     select e.event_ix, e.event_id, e.occurred_at, e.sequence, e.event_name, e.channel, e.touchpoint, e.is_bot,
@@ -105,9 +107,11 @@ def explain_event(config: Config, event_id: str) -> list[ExplainedEvent]:
     Raises
     ------
     NotFoundError
-        When the last run read no such event, or there was no run.
+        When the last run read no such event.
+    InputError
+        When no run has ended well yet.
     """
-    with opened(config) as engine:
+    with open_build(config) as engine:
         events = rows(engine, _EVENT, [event_id])
         if not events:
             raise NotFoundError(
@@ -137,15 +141,11 @@ def _verdict(engine: Engine, model: JourneyModel, event: Row, label: Row) -> Ver
     chosen = next((rule for rule in model.rules if rule.rule_index == label["rule_index"]), None)
     true = {row["predicate"] for row in rows(engine, _TRUE_PREDICATES, [label["kind_ix"]])}
     before = [rule for rule in model.rules if chosen is None or rule.rule_index < chosen.rule_index]
-    passed_over = tuple(read_aloud(rule) for rule in before if _predicate(model, rule) in true)
+    passed_over = tuple(read_aloud(rule) for rule in before if rule_predicate(model.model, rule.rule_id) in true)
     if chosen is None:
         return Verdict(model.model, label["stage"], None, None, None, passed_over)
     history = _history(engine, model, chosen, event)
     return Verdict(model.model, label["stage"], chosen.rule_id, read_aloud(chosen), history, passed_over)
-
-
-def _predicate(model: JourneyModel, placed: PlacedRule) -> str:
-    return f"model/{model.model}/{placed.rule_id}"
 
 
 def _history(engine: Engine, model: JourneyModel, placed: PlacedRule, event: Row) -> str | None:
@@ -158,6 +158,8 @@ def _history(engine: Engine, model: JourneyModel, placed: PlacedRule, event: Row
         if at is not None:
             found.append(f"the person's last {name} before it was {length(event['occurred_at'] - at)} earlier, {at}")
     if placed.rule.nth:
-        earlier = rows(engine, _COUNT_OF_RULE, [event["person_key"], _predicate(model, placed), *place])[0]["n"]
+        earlier = rows(
+            engine, _COUNT_OF_RULE, [event["person_key"], rule_predicate(model.model, placed.rule_id), *place]
+        )[0]["n"]
         found.append(f"it is number {earlier + 1} of the person's such events")
     return "; ".join(found) or None

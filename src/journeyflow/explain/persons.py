@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from journeyflow.config import Config
 from journeyflow.engines import Engine
 from journeyflow.errors import NotFoundError
-from journeyflow.explain.wording import Row, length, opened, rows
-
-MAX_EVENTS = 200
-"""Most events that a timeline lists."""
+from journeyflow.explain.timeline import TimelineEvent, timeline
+from journeyflow.explain.wording import Row, length, rows
+from journeyflow.runner import open_build
 
 _FUNNELS = "select * from config.funnels order by funnel_index"
 _STEPS = "select step_index, step from config.funnel_steps where funnel_index = $1 order by step_index"
@@ -33,26 +31,6 @@ _REACHES = """
     select step_index, reached_at from kernel.funnel_reaches
     where funnel_index = $1 and attempt_ix = $2 order by step_index
 """
-# A predicate that reads stages has one row per stage; one that does not has its only row at stage_index 0.
-_TIMELINE = """
-    with stage_readers as (
-        select predicate, max(stage_index) > 0 as reads_stage from config.kind_truths
-        where starts_with(predicate, $2) group by predicate
-    ),
-    true_predicates as (
-        select distinct t.kind_ix, t.predicate, r.reads_stage, t.stage_index
-        from config.kind_truths as t join stage_readers as r on r.predicate = t.predicate where t.is_true
-    )
-    select e.event_ix, e.occurred_at, e.event_name, e.touchpoint, t.predicate
-    from kernel.events as k
-    join staging.events as e on e.event_ix = k.event_ix
-    join kernel.labels as l on l.label_key = k.label_key
-    join config.models as m on m.model_index = l.model_index and m.model = $3
-    left join true_predicates as t
-        on t.kind_ix = l.kind_ix and (not t.reads_stage or t.stage_index = l.stage_index)
-    where k.person_key = $1 and e.occurred_at >= $4 and e.occurred_at <= $5
-    order by e.occurred_at, e.sequence nulls last, e.event_id, t.predicate
-"""
 
 
 @dataclass(frozen=True)
@@ -62,16 +40,6 @@ class Reach:
     step_index: int
     step: str
     reached_at: datetime | None
-
-
-@dataclass(frozen=True)
-class TimelineEvent:
-    """An event of the person, and the steps and exclusions of the funnel that it satisfies."""
-
-    occurred_at: datetime
-    event_name: str
-    touchpoint: str
-    matches: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -117,9 +85,11 @@ def explain_person(config: Config, person: str, funnel: str) -> ExplainedPerson:
     Raises
     ------
     NotFoundError
-        When there is no such person or funnel, or there was no run.
+        When there is no such person or funnel.
+    InputError
+        When no run has ended well yet.
     """
-    with opened(config) as engine:
+    with open_build(config) as engine:
         about = _funnel(engine, funnel)
         person_key, person_id = _person(engine, person)
         steps = rows(engine, _STEPS, [about["funnel_index"]])
@@ -151,72 +121,46 @@ def _person(engine: Engine, person: str) -> tuple[int, str]:
 def _attempt(
     engine: Engine, config: Config, about: Row, steps: list[Row], unit: Row, person_key: int
 ) -> ExplainedAttempt:
-    times = {
-        row["step_index"]: row["reached_at"]
-        for row in rows(engine, _REACHES, [about["funnel_index"], unit["attempt_ix"]])
-    }
+    reached = rows(engine, _REACHES, [about["funnel_index"], unit["attempt_ix"]])
+    times = {row["step_index"]: row["reached_at"] for row in reached}
     reaches = tuple(Reach(step["step_index"], step["step"], times.get(step["step_index"])) for step in steps)
-    timeline = _timeline(engine, config, about, unit, person_key)
-    outcome, reason = _ending(config, about, steps, unit, reaches, timeline)
-    return ExplainedAttempt(unit["entered_at"], unit["closes_at"], outcome, reason, reaches, timeline)
+    events = timeline(engine, config, about, person_key, unit["entered_at"], unit["closes_at"])
+    outcome, reason = _ending(config, about, unit, reaches, events)
+    return ExplainedAttempt(unit["entered_at"], unit["closes_at"], outcome, reason, reaches, events)
 
 
 def _ending(
-    config: Config,
-    about: Row,
-    steps: list[Row],
-    unit: Row,
-    reaches: tuple[Reach, ...],
-    timeline: tuple[TimelineEvent, ...],
+    config: Config, about: Row, unit: Row, reaches: tuple[Reach, ...], events: tuple[TimelineEvent, ...]
 ) -> tuple[str, str]:
-    """Return the outcome and, in a sentence, what closed the attempt."""
+    """Return the outcome and, in a sentence, what ended the attempt."""
     depth, closes_at = unit["depth"], unit["closes_at"]
-    if depth >= len(steps):
-        return "converted", f"The last step, {steps[-1]['step']}, was reached."
-    wanted = steps[depth]["step"]
+    if depth == len(reaches):
+        return "converted", f"the last step, {reaches[-1].step}, was reached."
+    missing = f"step {depth + 1}" if about["order_type"] == "any_order" else reaches[depth].step
     if unit["is_pending"]:
-        return "pending", f"{wanted} was not reached and still may be, until {closes_at} UTC."
-    deadline = unit["entered_at"] + timedelta(seconds=about["window_seconds"])
-    if closes_at is None or closes_at >= deadline:
-        return "dropped", f"{wanted} was not reached within {length(deadline - unit['entered_at'])} of the first step."
-    excluded = next(
-        (e for e in timeline if e.occurred_at == closes_at and any(m.startswith("exclusion") for m in e.matches)), None
-    )
-    if excluded:
-        return (
-            "dropped",
-            f"{excluded.event_name} at {closes_at} UTC is an exclusion of this funnel and closed the attempt.",
-        )
-    within = _within(config, about["funnel"], depth)
-    limit = f"{length(within)} " if within else "the time allowed "
-    return (
-        "dropped",
-        f"{wanted} was not reached within {limit}of {steps[depth - 1]['step']}; that ended at {closes_at} UTC.",
-    )
+        return "pending", f"{missing} was not reached and still may be, until {closes_at} UTC."
+    window = timedelta(seconds=about["window_seconds"])
+    if closes_at >= unit["entered_at"] + window:
+        return "dropped", f"{missing} was not reached within {length(window)} of the first step."
+    excluded = _excluded_at(closes_at, events)
+    if excluded is not None:
+        return "dropped", f"{excluded} at {closes_at} UTC is excluded after {reaches[depth - 1].step} and ended it."
+    within = config.funnels[about["funnel"]].steps[depth].within or window
+    return "dropped", f"{missing} was not reached within {length(within)} of the step before, by {closes_at} UTC."
 
 
-def _within(config: Config, funnel: str, depth: int) -> timedelta | None:
-    return config.funnels[funnel].steps[depth].within if funnel in config.funnels else None
-
-
-def _timeline(engine: Engine, config: Config, about: Row, unit: Row, person_key: int) -> tuple[TimelineEvent, ...]:
-    model = about["model"] or config.journey_models[0].model
-    prefix = f"funnel/{about['funnel']}/"
-    last = unit["closes_at"] or unit["entered_at"] + timedelta(seconds=about["window_seconds"])
-    found = rows(engine, _TIMELINE, [person_key, prefix, model, unit["entered_at"], last])
-    events = []
-    for _, group in groupby(found, key=lambda row: row["event_ix"]):
-        same = list(group)
-        matches = tuple(row["predicate"].removeprefix(prefix) for row in same if row["predicate"])
-        events.append(TimelineEvent(same[0]["occurred_at"], same[0]["event_name"], same[0]["touchpoint"], matches))
-    return tuple(events[:MAX_EVENTS])
+def _excluded_at(instant: datetime, events: tuple[TimelineEvent, ...]) -> str | None:
+    """Return the name of the excluded event of an instant, if there is one."""
+    for event in events:
+        if event.occurred_at == instant and any(match.startswith("exclusion ") for match in event.matches):
+            return event.event_name
+    return None
 
 
 def _why_outside(about: Row, steps: list[Row]) -> str:
-    first = steps[0]["step"]
     if about["kind"] == "stages":
         return "None of the person's journeys has an event in a stage of this model."
     return (
-        f"No event of this person opened an attempt: none matches the step {first} on an entry day of this funnel, "
-        "or an exclusion voided every attempt."
+        f"No attempt of this person counts: no event matches the step {steps[0]['step']} on an entry day of this "
+        "funnel, or an exclusion voided every attempt."
     )

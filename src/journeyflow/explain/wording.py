@@ -1,4 +1,4 @@
-"""Rules and durations read aloud, and the database they are looked up in."""
+"""Rules and durations read aloud, and rows as mappings."""
 
 from __future__ import annotations
 
@@ -6,27 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from journeyflow.config import Config
 from journeyflow.config.conditions import render
 from journeyflow.config.journey_models import PlacedRule
-from journeyflow.engines import DuckDBEngine, Engine
-from journeyflow.errors import NotFoundError
+from journeyflow.engines import Engine
 
 Row = dict[str, Any]
-
-
-def opened(config: Config) -> DuckDBEngine:
-    """Open what the last run built, for reading.
-
-    Raises
-    ------
-    NotFoundError
-        When there was no run.
-    """
-    path = config.state / "build.duckdb"
-    if not path.is_file():
-        raise NotFoundError(f"There is nothing to explain yet: {path} is missing. Run `journeyflow run` first.")
-    return DuckDBEngine(path, read_only=True)
 
 
 def rows(engine: Engine, select: str, params: Sequence[Any]) -> list[Row]:

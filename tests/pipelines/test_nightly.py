@@ -1,0 +1,135 @@
+"""The flows against a real, throw-away Prefect server; one module, for the server takes its time to start."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import polars as pl
+import pytest
+from conftest import write_project
+from prefect.client.orchestration import get_client
+from prefect.testing.utilities import prefect_test_harness
+
+import backfill
+import nightly
+import offline  # noqa: F401
+from journeyflow.cli import main
+from journeyflow.errors import ConfigError, EngineError, InputError
+
+OF_THE_RUN = {
+    "runs": ["run_id", "started_at", "finished_at", "elapsed_seconds"],
+    "load_audit": ["run_id"],
+}
+"""Columns that tell runs apart; every other published value must be the same."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+def published(config: Path) -> dict[str, pl.DataFrame]:
+    folder = config.parent / "published" / "current"
+    tables = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
+    return {name: table.drop(OF_THE_RUN.get(name, [])) for name, table in tables.items()}
+
+
+def test_flow_and_command_line_publish_the_same_tables(project: Path, tmp_path: Path) -> None:
+    other = write_project(tmp_path / "other")
+    # The key behind person_id is drawn once a project, so both get the same.
+    for config in (project, other):
+        (config.parent / "state").mkdir()
+        (config.parent / "state" / "pseudonym.key").write_text("0" * 64)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--config", str(other), "--quiet"])
+    assert ended.value.code == 0
+    report = nightly.nightly(project)
+    assert report.status == "published"
+    by_flow, by_command = published(project), published(other)
+    assert set(by_flow) == set(by_command)
+    assert {"funnel_steps", "drop_offs", "person_stages"} <= set(by_flow)
+    for name, table in by_flow.items():
+        assert table.equals(by_command[name]), name
+    assert by_flow["funnel_steps"].height > 10
+
+
+def test_a_night_leaves_its_artifacts(project: Path) -> None:
+    report = nightly.nightly(project)
+    with get_client(sync_client=True) as client:
+        found = {artifact.key: artifact.data for artifact in client.read_artifacts()}
+    assert report.run_id in found["journeyflow-run"]
+    rows = json.loads(found["journeyflow-drop-offs"])
+    assert rows[0]["funnel"]
+    assert rows == sorted(rows, key=lambda row: -row["drop_off_count"])
+
+
+def test_a_wrong_parameter_is_refused_before_anything_runs(project: Path) -> None:
+    with pytest.raises(Exception, match="as_of"):
+        nightly.nightly(project, as_of="yesterday")
+    assert not (project.parent / "state").exists()
+
+
+def test_a_backfill_goes_on_after_a_night_that_fails(project: Path) -> None:
+    state = backfill.backfill(project, date(2026, 2, 28), date(2026, 3, 2), return_state=True)
+    assert state.is_failed()
+    assert "1 of 3 nights failed: 2026-02-28" in state.message
+    assert (project.parent / "published" / "current").exists()
+    manifest = json.loads((project.parent / "published" / "current" / "manifest.json").read_text())
+    assert manifest["high_water_at"].startswith("2026-03-02T23:59:59")
+
+
+def test_days_are_both_included() -> None:
+    assert backfill.days(date(2026, 2, 27), date(2026, 3, 1)) == [
+        date(2026, 2, 27),
+        date(2026, 2, 28),
+        date(2026, 3, 1),
+    ]
+    with pytest.raises(ValueError, match="before the first"):
+        backfill.days(date(2026, 3, 2), date(2026, 3, 1))
+
+
+def test_a_time_with_a_zone_becomes_naive_utc() -> None:
+    in_berlin = datetime(2026, 3, 1, 1, tzinfo=timezone(timedelta(hours=1)))
+    assert nightly.naive_utc(in_berlin) == datetime(2026, 3, 1)
+    assert nightly.naive_utc(datetime(2026, 3, 1, tzinfo=UTC)) == nightly.naive_utc(datetime(2026, 3, 1))
+    assert nightly.naive_utc(None) is None
+
+
+class _State:
+    def __init__(self, error: Exception, cause: Exception | None = None) -> None:
+        error.__cause__ = cause
+        self.error = error
+
+    def result(self, *, raise_on_failure: bool) -> Exception:
+        return self.error
+
+
+@pytest.mark.parametrize(
+    ("state", "is_retried"),
+    [
+        (_State(OSError("gone")), True),
+        (_State(EngineError("failed"), OSError("gone")), True),
+        (_State(EngineError("failed"), ValueError("x")), False),
+        (_State(InputError("missing")), False),
+        (_State(ConfigError("wrong"), OSError("gone")), False),
+    ],
+)
+def test_only_faults_that_may_pass_are_tried_again(state: _State, is_retried: bool) -> None:
+    assert nightly.is_transient(None, None, state) is is_retried
+
+
+def test_the_command_line_never_imports_prefect(project: Path) -> None:
+    import subprocess
+
+    code = "import sys, journeyflow.cli as c\ntry: c.main(sys.argv[1:])\nfinally: print('prefect' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "-q"], cwd=project.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+    shutil.rmtree(project.parent)
