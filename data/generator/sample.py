@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import export, export_small, truths
 from .event import Event
 from .files import TextFile
 from .page import page
-from .people import DAY, Human
+from .people import DAY, HOUR, Human
 from .traffic import make_bots, make_testers
-from .truths import Step
+from .true_funnels import Step, any_order_attempt, best_attempt, local_day, strict_attempt, tabulate
 from .world import live
 
 BUG_DAYS = ("2026-03-09", "2026-03-15")
@@ -99,7 +99,7 @@ def _truths(seed: int, humans: list[Human], events: list[Event], bots: list[Even
         "first_touches": truths.first_touches(told),
         "delivery_promise": truths.promise(told, 3 * DAY, high_water),
         "funnels": _funnels(people, persona_of, high_water),
-        "payment_bug": _payment_bug(people, persona_of, high_water, events),
+        "payment_bug": _payment_bug(people, high_water, events),
         "files": {f.path: _account(f) for f in files},
     }
 
@@ -148,22 +148,43 @@ def _payment(source: str) -> tuple[Step, Step]:
     return Step("started", named("checkout_started", source)), Step("paid", named("purchase", source))
 
 
+RESEARCH = (
+    Step("compared", named("compare")),
+    Step("read_reviews", named("review_read")),
+    Step("searched", named("search")),
+)
+STRAIGHT = (
+    Step("cart", named("add_to_cart")),
+    Step("checkout", named("checkout_started")),
+    Step("payment", named("payment_info")),
+)
+
+
 def _funnels(people: dict[str, list[Event]], persona_of: dict[int, str], high_water: int) -> dict[str, object]:
+    def ordered(steps: Sequence[Step], window: int, days: tuple[str, str] | None = None) -> object:
+        attempts = (best_attempt(events, steps, window, high_water, days) for events in people.values())
+        return tabulate(attempts, persona_of, len(steps))
+
+    visits = truths.sessions_of_devices(people)
+    straight = (strict_attempt(session, STRAIGHT, 2 * HOUR, high_water) for session in visits)
+    research = (any_order_attempt(events, RESEARCH, 3 * DAY, high_water) for events in people.values())
     return {
-        "checkout": truths.funnel(people, persona_of, CHECKOUT, 7 * DAY, high_water),
-        "app_payment": truths.funnel(people, persona_of, _payment("app"), DAY, high_water),
-        "app_payment_bug_week": truths.funnel(people, persona_of, _payment("app"), DAY, high_water, BUG_DAYS),
-        "web_payment_bug_week": truths.funnel(people, persona_of, _payment("web"), DAY, high_water, BUG_DAYS),
+        "checkout": ordered(CHECKOUT, 7 * DAY),
+        "app_payment": ordered(_payment("app"), DAY),
+        "app_payment_bug_week": ordered(_payment("app"), DAY, BUG_DAYS),
+        "web_payment_bug_week": ordered(_payment("web"), DAY, BUG_DAYS),
+        "straight_to_checkout": tabulate(straight, persona_of, len(STRAIGHT)),
+        "researched": tabulate(research, persona_of, len(RESEARCH)),
     }
 
 
-def _payment_bug(people: dict[str, list[Event]], persona_of: dict[int, str], high_water: int,
-                 events: list[Event]) -> dict[str, object]:  # fmt: skip
+def _payment_bug(people: dict[str, list[Event]], high_water: int, events: list[Event]) -> dict[str, object]:
     found: dict[str, object] = {"first_day": BUG_DAYS[0], "last_day": BUG_DAYS[1]}
     for source in ("app", "web"):
         for label, days in (("bug_week", BUG_DAYS), ("four_weeks_before", WEEKS_BEFORE)):
-            rows = truths.funnel(people, persona_of, _payment(source), DAY, high_water, days)["all"]["all"]
-            found[f"{source}_{label}"] = {"entered": rows[0]["person_count"], "paid": rows[1]["person_count"]}
+            attempts = [best_attempt(mine, _payment(source), DAY, high_water, days) for mine in people.values()]
+            depths = [attempt.depth for attempt in attempts if attempt]
+            found[f"{source}_{label}"] = {"entered": len(depths), "paid": depths.count(2)}
     errors = [e for e in events if e.name == "payment_error"]
-    in_week = [e for e in errors if e.source == "app" and BUG_DAYS[0] <= truths.local_day(e.at) <= BUG_DAYS[1]]
+    in_week = [e for e in errors if e.source == "app" and BUG_DAYS[0] <= local_day(e.at) <= BUG_DAYS[1]]
     return found | {"payment_errors": len(errors), "payment_errors_app_bug_week": len(in_week)}

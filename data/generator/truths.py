@@ -1,36 +1,23 @@
 """True figures, counted from the true events in the plainest way; no line is shared with the product.
 
-The rules are those of `docs/reference/semantics.md`: identity, sessions on shared devices, journeys, personas, ordered
-funnels with the best attempt, promises.
+The rules are those of `docs/reference/semantics.md`: identity, sessions, journeys, personas, lifecycle, promises.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from .event import Event
-from .people import DAY, HOUR, MINUTE, SECOND
+from .people import DAY, HOUR, MINUTE
+from .true_funnels import Row, in_order
 
-BERLIN = ZoneInfo("Europe/Berlin")
 JOURNEY_GAP = 30 * DAY
 SESSION_GAP, SESSION_MOST = 30 * MINUTE, 24 * HOUR
 PERSONAS = ("student", "family", "professional", "bargain_hunter", "repeat_buyer", "unassigned")
 Traits = Mapping[str, Sequence[tuple[int, Mapping[str, object]]]]
-
-
-class Step(NamedTuple):
-    """A step of an ordered funnel."""
-
-    name: str
-    matches: Callable[[Event], bool]
-    within: int | None = None
 
 
 @dataclass
@@ -40,16 +27,6 @@ class Journey:
     person: str
     events: list[Event]
     persona: str = ""
-
-
-def in_order(event: Event) -> tuple[int, bool, int, str]:
-    """Return the total order of events: time, the source's sequence (missing ones last), id."""
-    return (event.at, event.seq is None, event.seq or 0, event.event_id)
-
-
-def local_day(at: int) -> str:
-    """Return the day on Berlin's clocks."""
-    return datetime.fromtimestamp(at // SECOND, UTC).astimezone(BERLIN).strftime("%Y-%m-%d")
 
 
 # ---- persons -------------------------------------------------------------------------------------
@@ -110,15 +87,20 @@ def sessions(events: Iterable[Event]) -> list[list[Event]]:
     return found
 
 
-def sessions_of_persons(people: Mapping[str, list[Event]]) -> Counter[str]:
-    """Return how many sessions each person took part in; offline events, which have no device, are in none."""
-    owner = {id(event): person for person, events in people.items() for event in events}
+def sessions_of_devices(people: Mapping[str, list[Event]]) -> list[list[Event]]:
+    """Return all sessions; offline events, which have no device, are in none."""
     devices: dict[str, list[Event]] = defaultdict(list)
     for events in people.values():
         for event in events:
             if event.device:
                 devices[event.device].append(event)
-    told = [session for events in devices.values() for session in sessions(events)]
+    return [session for events in devices.values() for session in sessions(events)]
+
+
+def sessions_of_persons(people: Mapping[str, list[Event]]) -> Counter[str]:
+    """Return how many sessions each person took part in."""
+    owner = {id(event): person for person, events in people.items() for event in events}
+    told = sessions_of_devices(people)
     return Counter(person for session in told for person in {owner[id(event)] for event in session})
 
 
@@ -167,81 +149,6 @@ def _persona(first: Event, rows: Sequence[tuple[int, Mapping[str, object]]], pur
     if first.utm[1] in ("cpc", "affiliate"):
         return "bargain_hunter"
     return "repeat_buyer" if purchases >= 2 else "unassigned"
-
-
-# ---- an ordered funnel, best attempt, ties in the same instant -----------------------------------
-
-
-class Attempt(NamedTuple):
-    """The counted attempt of a person."""
-
-    entry: Event
-    depth: int
-    is_pending: bool
-
-
-def best_attempt(events: Sequence[Event], steps: Sequence[Step], window: int, high_water: int,
-                 days: tuple[str, str] | None = None) -> Attempt | None:  # fmt: skip
-    """Return the deepest attempt, the earliest among equals, or nothing; `days` gate step 1, both included."""
-    best: Attempt | None = None
-    times = [[e.at for e in events if step.matches(e)] for step in steps]
-    for entry in (e for e in events if steps[0].matches(e)):
-        if days and not days[0] <= local_day(entry.at) <= days[1]:
-            continue
-        reached = [[entry.at]]
-        for k in range(1, len(steps)):
-            within = steps[k].within
-            ok = [t for t in times[k] if t <= entry.at + window and _follows(t, reached[-1], within)]
-            if not ok:
-                break
-            reached.append(ok)
-        depth = len(reached)
-        if best is None or depth > best.depth:
-            deadline = entry.at + window
-            if depth < len(steps) and (limit := steps[depth].within) is not None:
-                deadline = min(deadline, max(reached[-1]) + limit)
-            best = Attempt(entry, depth, depth < len(steps) and deadline > high_water)
-    return best
-
-
-def _follows(time: int, before: list[int], within: int | None) -> bool:
-    position = bisect_right(before, time)
-    return position > 0 and (within is None or time - before[position - 1] <= within)
-
-
-Row = dict[str, int]
-
-
-def funnel(people: Mapping[str, list[Event]], persona_of: Mapping[int, str], steps: Sequence[Step], window: int,
-           high_water: int, days: tuple[str, str] | None = None) -> dict[str, dict[str, list[Row]]]:  # fmt: skip
-    """Return persona → period → one row a step, with person, converted, drop-off and pending counts."""
-    counts: dict[tuple[str, str], list[Row]] = {}
-    for events in people.values():
-        attempt = best_attempt(events, steps, window, high_water, days)
-        if attempt is None:
-            continue
-        for persona in ("all", persona_of[id(attempt.entry)]):
-            for period in ("all", local_day(attempt.entry.at)[:7]):
-                _count(counts.setdefault((persona, period), [_zero() for _ in steps]), attempt)
-    found: dict[str, dict[str, list[Row]]] = {}
-    for (persona, period), rows in sorted(counts.items()):
-        found.setdefault(persona, {})[period] = rows
-    return found
-
-
-def _zero() -> Row:
-    return dict.fromkeys(("person_count", "converted_count", "drop_off_count", "pending_count"), 0)
-
-
-def _count(rows: list[Row], attempt: Attempt) -> None:
-    for k, row in enumerate(rows, 1):
-        row["person_count"] += attempt.depth >= k
-        if k < len(rows):
-            row["converted_count"] += attempt.depth > k
-            row["pending_count"] += attempt.depth == k and attempt.is_pending
-            row["drop_off_count"] += attempt.depth == k and not attempt.is_pending
-        else:
-            row["converted_count"] += attempt.depth == k
 
 
 # ---- promises and sums ---------------------------------------------------------------------------

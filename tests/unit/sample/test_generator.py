@@ -127,7 +127,10 @@ def test_personas_add_up_to_everybody(truths):
     assert sum(truths["events_by_name"].values()) == truths["events"] == sum(truths["events_by_source"].values())
 
 
-@pytest.mark.parametrize("funnel", ["checkout", "app_payment", "app_payment_bug_week", "web_payment_bug_week"])
+@pytest.mark.parametrize(
+    "funnel",
+    ["checkout", "app_payment", "app_payment_bug_week", "web_payment_bug_week", "straight_to_checkout", "researched"],
+)
 def test_funnels_add_up(truths, funnel):
     personas = truths["funnels"][funnel]
     total = personas["all"]["all"]
