@@ -7,7 +7,6 @@ from journeyflow.ingest.quoting import literal
 
 _HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
 _MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
-_JOINTS = ("", "-", "-", " ", ":", ":")
 
 
 def time_of_text(text: str, zone: str) -> str:
@@ -63,12 +62,9 @@ def time_of_column(value: str, text: str, sql_type: str, mapping: ColumnMapping,
 
 def time_of_parts(texts: list[str], zone: str) -> str:
     """Return SQL for the UTC TIMESTAMP of year, month, day and as much of hour, minute, second as is given."""
-    padded = [f"lpad(trim({text}), {4 if index == 0 else 2}, '0')" for index, text in enumerate(texts)]
-    missing = [literal("00")] * (6 - len(padded)) if len(padded) > 3 else []
-    joined = " || ".join(
-        f"{literal(joint)} || {part}" for joint, part in zip(_JOINTS, [*padded, *missing], strict=False)
-    )
-    return utc_of_naive(f"try_cast({joined} as timestamp)", zone)
+    numbers = [f"try_cast({text} as {'double' if index == 5 else 'bigint'})" for index, text in enumerate(texts)]
+    zeros = ["0"] * (6 - len(numbers))
+    return utc_of_naive(f"try(make_timestamp({', '.join([*numbers, *zeros])}))", zone)
 
 
 def _of_number(number: str, unit: str) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import EngineError
 
 REJECT_SCHEMA = pa.schema(
     [("source_row", pa.int64()), ("reason", pa.string()), ("detail", pa.string()), ("raw", pa.string())]
@@ -76,6 +77,29 @@ def materialise(warehouse: DuckDBEngine, schema: pa.Schema, batches: Iterator[pa
     int
         Rows in `raw_records`, counted in the database.
     """
-    warehouse.scratch("raw_records", pa.RecordBatchReader.from_batches(schema, batches))
+    guarded = _Guarded(batches)
+    try:
+        warehouse.scratch("raw_records", pa.RecordBatchReader.from_batches(schema, guarded))
+    except EngineError:
+        if guarded.error:
+            raise guarded.error from None
+        raise
     warehouse.scratch("raw_rejects", rejects.table().to_reader())
     return warehouse.count("raw_records")
+
+
+class _Guarded(Iterator[pa.RecordBatch]):
+    """Keep the error of a stream: the database that pulls it turns any into one of its own."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.error: Exception | None = None
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            return next(self._batches)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.error = error
+            raise

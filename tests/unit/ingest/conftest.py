@@ -1,0 +1,57 @@
+"""A scratch project: write files, load them, ask what landed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from journeyflow import ingest
+from journeyflow.config import Config
+
+NOW_US = 1_800_000_000_000_000
+CSV = {
+    "format": "csv",
+    "path": "data/*",
+    "columns": {"event_id": "id", "occurred_at": "ts", "anonymous_id": "cookie", "event_name": "event"},
+}
+
+
+@dataclass
+class Project:
+    folder: Path
+    warehouse: object
+    run: int = 0
+    source: dict = field(default_factory=lambda: dict(CSV))
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        path = self.folder / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def config(self, **more) -> Config:
+        return Config.from_mapping({"sources": {"web": self.source}} | more, folder=self.folder)
+
+    def load(self, now_us: int = NOW_US, **more) -> ingest.LoadReport:
+        self.run += 1
+        return ingest.load(self.config(**more), self.warehouse, run_id=f"run-{self.run}", now_us=now_us)
+
+    def events(self, columns: str = "event_id") -> list:
+        rows = self.warehouse.rows(f"select {columns} from landed.events order by all").to_pylist()
+        return [tuple(row.values()) if len(row) > 1 else next(iter(row.values())) for row in rows]
+
+    def quarantine(self) -> list[tuple[int, str]]:
+        rows = self.warehouse.rows("select source_row, reason from landed.quarantine order by all").to_pylist()
+        return [(row["source_row"], row["reason"]) for row in rows]
+
+    def raws(self) -> list[str]:
+        return self.warehouse.rows("select raw from landed.quarantine order by source_row, raw")["raw"].to_pylist()
+
+
+@pytest.fixture
+def project(tmp_path):
+    warehouse = ingest.open_warehouse(threads=1)
+    yield Project(tmp_path, warehouse)
+    warehouse.close()

@@ -1,0 +1,112 @@
+"""JSON lines: nested paths, nested lists of records, and lines that are none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SOURCE = {
+    "format": "jsonl",
+    "path": "data/*",
+    "columns": {"event_id": "id", "occurred_at": "ts", "anonymous_id": "device.id", "event_name": "name"},
+}
+
+
+@pytest.fixture
+def lines(project):
+    project.source = dict(SOURCE)
+    return project
+
+
+def event(number: int, **more) -> dict:
+    return {"id": f"e{number}", "ts": "2026-03-01T10:00:00Z", "device": {"id": "d"}, "name": "x"} | more
+
+
+def dump(*events: object) -> str:
+    return "".join(json.dumps(one) + "\n" for one in events)
+
+
+def test_paths_go_into_objects_and_lists(lines):
+    lines.source["columns"] = SOURCE["columns"] | {"target": "items[1].sku", "user_id": "user"}
+    lines.write("a", dump(event(1, items=[{"sku": "a"}, {"sku": "b"}], user=None), event(2, items=[], user=7)))
+    lines.load()
+    assert lines.events("event_id, target, user_id") == [("e1", "b", None), ("e2", None, "7")]
+
+
+def test_a_bad_line_costs_itself(lines):
+    lines.write("a", dump(event(1)) + '{"id": "e2", \n[1]\n"text"\n7\n\n' + dump(event(3)))
+    counts = lines.load().counts
+    assert (counts.record, counts.accepted) == (6, 2)
+    assert lines.quarantine() == [(2, "bad_json"), (3, "bad_json"), (4, "bad_json"), (5, "bad_json")]
+    assert lines.raws()[0] == '{"id": "e2", '
+
+
+def test_a_key_first_seen_late_is_seen(lines):
+    lines.source["columns"] = SOURCE["columns"] | {"target": "late"}
+    lines.write("a", dump(*(event(n) for n in range(30_000)), event(30_000, late="here")))
+    lines.load()
+    assert lines.warehouse.count("landed.events", "target = 'here'") == 1
+    assert lines.warehouse.count("landed.events") == 30_001
+
+
+def test_numbers_keep_their_digits(lines):
+    lines.source["columns"] = SOURCE["columns"] | {"revenue_amount": "amount", "currency": {"constant": "eur"}}
+    text = (
+        '{"id": 18446744073709551617123, "ts": "2026-03-01", "device": {"id": 9223372036854775809}, '
+        '"name": "x", "amount": 19.9}\n'
+    )
+    lines.write("a", text)
+    lines.load()
+    found = lines.events("event_id, anonymous_id, revenue_amount::varchar as r, currency")
+    assert found == [("18446744073709551617123", "9223372036854775809", "19.9000", "EUR")]
+
+
+def test_nested_records_see_the_object_around_them(lines):
+    lines.source |= {"records": "batch.events", "properties": ["price"]}
+    around = {"device": {"id": "outer"}, "batch": {"events": [event(1, price={"a": 1}), event(2)]}}
+    for one in around["batch"]["events"]:
+        del one["device"]
+    around["batch"]["events"][1]["device"] = {"id": "inner"}
+    lines.write("a", dump(around, {"device": {"id": "empty"}, "batch": {"events": []}}))
+    assert lines.load().counts.record == 2
+    assert lines.events("event_id, anonymous_id, source_row, properties::varchar as p") == [
+        ("e1", "outer", 1, '{"price":{"a":1}}'),
+        ("e2", "inner", 1, '{"price":null}'),
+    ]
+
+
+def test_an_object_without_its_list_and_an_element_that_is_none_are_quarantined(lines):
+    lines.source["records"] = "events"
+    lines.write("a", dump({"events": [event(1), 7]}, {"event": []}, {"events": {}}))
+    counts = lines.load().counts
+    assert (counts.record, counts.accepted) == (4, 1)
+    assert lines.quarantine() == [(1, "bad_json"), (2, "bad_json"), (3, "bad_json")]
+
+
+def test_a_bad_nested_record_is_kept_with_what_is_around_it(lines):
+    lines.source["records"] = "events"
+    lines.write("a", dump({"device": {"id": "d"}, "events": [{"id": "e1", "name": "x"}]}))
+    lines.load()
+    assert lines.quarantine() == [(1, "no_time")]
+    assert json.loads(lines.raws()[0]) == {"device": {"id": "d"}, "id": "e1", "name": "x"}
+
+
+def test_all_properties_are_the_whole_record(lines):
+    lines.source["properties"] = "*"
+    lines.write("a", dump(event(1, plan="p")))
+    lines.load()
+    assert json.loads(lines.events("properties::varchar as p")[0]) == event(1, plan="p")
+
+
+def test_bytes_that_are_no_text_cost_their_line(lines):
+    lines.write("a", dump(event(1)).encode() + b'{"id": "\xff"}\n' + dump(event(2)).encode())
+    lines.load()
+    assert lines.quarantine() == [(2, "bad_encoding")]
+    assert lines.events() == ["e1", "e2"]
+
+
+def test_a_list_of_records_may_lie_deep_and_long_without_its_cost_being_squared(lines):
+    lines.source["records"] = "events"
+    lines.write("a", dump({"device": {"id": "d"}, "events": [event(n) for n in range(20_000)]}))
+    assert lines.load().counts.accepted == 20_000

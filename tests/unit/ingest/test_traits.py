@@ -1,0 +1,88 @@
+"""Traits of people: read anew by every run, each record accounted for."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from journeyflow import ingest
+from journeyflow.errors import InputError
+
+PEOPLE = {"path": "crm*", "user_id": "customer", "traits": ["plan", "country"], "valid_from": "changed"}
+
+
+@pytest.fixture
+def crm(project):
+    project.write("a.csv", "id,ts,cookie,event\n")
+    return project
+
+
+def traits(crm) -> list[tuple]:
+    found = crm.warehouse.rows(
+        "select user_id, trait, trait_value, valid_from from landed.traits order by all"
+    ).to_pylist()
+    return [tuple(row.values()) for row in found]
+
+
+def load(crm, **people) -> ingest.Counts:
+    return ingest.load_traits(crm.config(people=[PEOPLE | people]), crm.warehouse, run_id="r")
+
+
+def test_each_trait_of_each_record_is_a_row(crm):
+    (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,2026-01-01\nu1,free,DE,2026-02-01\n")
+    assert load(crm) == ingest.Counts(record=2, accepted=2)
+    assert traits(crm) == [
+        ("u1", "country", "DE", datetime(2026, 2, 1)),
+        ("u1", "country", None, datetime(2026, 1, 1)),
+        ("u1", "plan", "free", datetime(2026, 2, 1)),
+        ("u1", "plan", "pro", datetime(2026, 1, 1)),
+    ]
+
+
+def test_a_second_run_replaces_the_first(crm):
+    (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,\n,pro,,\n")
+    load(crm)
+    (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu2,pro,,\n")
+    load(crm)
+    assert {row[0] for row in traits(crm)} == {"u2"}
+    assert crm.quarantine() == []
+
+
+def test_bad_records_are_quarantined_and_counted(crm):
+    (crm.folder / "crm.csv").write_text("customer,plan,country,changed\n,pro,,\nu1,a,b,never\nu2,a\nu3,a,b,\n")
+    assert load(crm) == ingest.Counts(record=4, accepted=1, quarantined=3)
+    assert crm.quarantine() == [(2, "no_identifier"), (3, "bad_time"), (4, "bad_record")]
+    audit = crm.warehouse.rows(
+        "select source, source_file, record_count, quarantined_count from ledger.loads"
+    ).to_pylist()
+    assert audit == [{"source": "people", "source_file": "crm.csv", "record_count": 4, "quarantined_count": 3}]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_other_formats(crm, kind):
+    rows = [{"customer": "u1", "plan": "pro", "country": None, "changed": "2026-01-01T00:00:00+01:00"}]
+    path = crm.folder / f"crm.{kind}"
+    if kind == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    load(crm, format=kind)
+    assert traits(crm)[1] == ("u1", "plan", "pro", datetime(2025, 12, 31, 23))
+
+
+def test_keys_are_those_of_events(crm):
+    (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,\n")
+    load(crm)
+    assert crm.warehouse.count("landed.traits", "user_key = md5_number_lower('u:u1')") == 2
+
+
+def test_a_missing_file_or_column_is_an_error(crm):
+    with pytest.raises(InputError, match=r"no file matches|No file matches"):
+        load(crm)
+    (crm.folder / "crm.csv").write_text("customer,plan\nu1,pro\n")
+    with pytest.raises(InputError, match="no column changed, country"):
+        load(crm)
