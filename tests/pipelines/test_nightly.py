@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import write_project
 from prefect.client.orchestration import get_client
 from prefect.testing.utilities import prefect_test_harness
 
 import backfill
 import nightly
-import offline  # noqa: F401
 from journeyflow.cli import main
 from journeyflow.errors import ConfigError, EngineError, InputError
+from pipelines.shop import write_project
 
 OF_THE_RUN = {
     "runs": ["run_id", "started_at", "finished_at", "elapsed_seconds"],
@@ -122,14 +119,3 @@ class _State:
 )
 def test_only_faults_that_may_pass_are_tried_again(state: _State, is_retried: bool) -> None:
     assert nightly.is_transient(None, None, state) is is_retried
-
-
-def test_the_command_line_never_imports_prefect(project: Path) -> None:
-    import subprocess
-
-    code = "import sys, journeyflow.cli as c\ntry: c.main(sys.argv[1:])\nfinally: print('prefect' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", "-q"], cwd=project.parent, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "False\n"
-    shutil.rmtree(project.parent)
