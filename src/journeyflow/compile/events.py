@@ -70,14 +70,16 @@ def event_value(field: str) -> exp.Expr:
 
 
 def json_path(key: str) -> str:
-    """Write the path of a property; a point goes down into a nested object.
+    """Write the path of a property as a JSON pointer; a point goes down into a nested object.
+
+    Pointers take every key as it is, where DuckDB reads `*` in other paths as a wildcard, quoted or not.
 
     Examples
     --------
     >>> json_path("page.url")
-    '$."page"."url"'
+    '/page/url'
     """
-    return "$" + "".join(f'."{part}"' for part in key.split("."))
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in key.split("."))
 
 
 def user_key(user_id: exp.Expr) -> exp.Expr:

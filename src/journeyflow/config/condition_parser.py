@@ -56,7 +56,12 @@ class Scope:
 
 def is_property_key(key: str) -> bool:
     """Tell whether a property can be read by `key`: names with points between them for nested objects."""
-    return all(part and part.isprintable() and not set('"\\') & set(part) for part in key.split("."))
+    return all(part and part.isprintable() for part in key.split("."))
+
+
+def is_property(field: str) -> bool:
+    """Tell whether a field is ``properties.<key>``."""
+    return field.startswith("properties.") and is_property_key(field.removeprefix("properties."))
 
 
 EVENTS = Scope(EVENT_FIELDS, ("properties.",))

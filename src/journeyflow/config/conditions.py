@@ -40,7 +40,7 @@ EVENT_FIELDS = (
 )
 """Fields of an event beside ``properties.<key>``; allowed wherever a condition judges events."""
 TRAFFIC_FIELDS = ("user_id", "anonymous_id", "session_id", "user_agent")
-"""Further fields of an event, only where traffic is kept or excluded: a rule on one person's id belongs nowhere else."""
+"""Further fields of an event, only where traffic is kept or excluded: they belong nowhere else."""
 NUMERIC_FIELDS = ("revenue_amount", "session_count", "days_since_last")
 PERSONA_FIELDS = ("session_count", "days_since_last")
 _NUMBER_WORDS = {"above": "above", "at_least": "at least", "below": "below", "at_most": "at most"}

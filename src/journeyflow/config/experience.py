@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.condition_parser import ConditionField
+from journeyflow.config.condition_parser import ConditionField, is_property
 from journeyflow.config.durations import PositiveDuration
 from journeyflow.config.section import FilePath, Name, Section, Text
 
@@ -59,7 +59,7 @@ class Promise(Section):
 
 
 def _score(raw: str) -> str:
-    if raw.startswith("properties.") and raw != "properties.":
+    if is_property(raw):
         return raw
     raise PydanticCustomError("survey_field", "is not a property", {"allowed": "properties.<key>"})
 

@@ -6,10 +6,10 @@ from collections.abc import Container
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.condition_parser import FunnelCondition
+from journeyflow.config.condition_parser import FunnelCondition, is_property_key
 from journeyflow.config.conditions import ALWAYS, Leaf
 from journeyflow.config.durations import Duration, PositiveDuration
 from journeyflow.config.section import Name, Section, Text
@@ -56,11 +56,19 @@ def _unit(raw: object) -> object:
     return {"kind": "property", **raw} if isinstance(raw, dict) else raw
 
 
+def _property_key(raw: str) -> str:
+    if is_property_key(raw):
+        return raw
+    raise PydanticCustomError(
+        "property_key", "is not the key of a property", {"allowed": "a key, or keys with points between"}
+    )
+
+
 class Unit(Section):
     """What a funnel counts."""
 
     kind: Literal["person", "session", "property"] = "person"
-    property: Text | None = None
+    property: Annotated[Text, AfterValidator(_property_key)] | None = None
 
     def __str__(self) -> str:
         """Return ``person``, ``session`` or the property's key, as the column `unit` says it."""

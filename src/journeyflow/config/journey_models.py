@@ -140,6 +140,11 @@ def resolve_models(sections: Mapping[str, ModelSection]) -> tuple[JourneyModel, 
     return tuple(_resolved(name, index, sections) for index, name in enumerate(sections, start=1))
 
 
+def builtin_model(name: str) -> JourneyModel:
+    """Return the built-in model `name`, as if it were the only one."""
+    return _resolved(name, 1, {name: ModelSection(builtin=True)})
+
+
 def lineage(name: str, sections: Mapping[str, ModelSection]) -> list[tuple[Stage, ...]]:
     """Return the layers of stages of a model, its own first, then what it extends."""
     layers: list[tuple[Stage, ...]] = []

@@ -102,7 +102,7 @@ def _judged(document: Document, folder: Path, name: str, path: Path | None) -> t
     try:
         config = Config.model_validate(document.content, context={"folder": folder})
     except ValidationError as error:
-        faults = error.errors(include_url=False)
+        faults = _own_faults(error.errors(include_url=False))
         problems += [_from_error(item, document, name) for item in faults]
         found = _findings_beside(document.content, [item["loc"] for item in faults], folder)
     else:
@@ -112,6 +112,17 @@ def _judged(document: Document, folder: Path, name: str, path: Path | None) -> t
     problems.sort(key=lambda problem: (problem.line or 0, problem.path))
     has_error = any(problem.severity == "error" for problem in problems)
     return (None if has_error else config), problems
+
+
+def _own_faults(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out what only follows from other faults: defaults that wait for a section, sections short of a faulty item."""
+    places = [item["loc"] for item in faults]
+    return [
+        item
+        for item in faults
+        if item["type"] != "default_factory_not_called"
+        and not (item["type"] == "too_short" and any(loc[: len(item["loc"])] == item["loc"] != loc for loc in places))
+    ]
 
 
 def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Path) -> list[Finding]:

@@ -77,7 +77,8 @@ class InvalidConfigError(ConfigError):
 def nearest_name(value: object, names: Sequence[str]) -> str | None:
     """Return the name most like `value`, or None when none is like it."""
     found = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.6)
-    return found[0] if found else None
+    longer = [name for name in names if name.startswith(str(value))]
+    return next(iter([*found, *longer]), None)
 
 
 def path_text(loc: Loc) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.condition_parser import ConditionField
+from journeyflow.config.condition_parser import ConditionField, is_property
 from journeyflow.config.conditions import Leaf
 from journeyflow.config.section import Section, Text
 
@@ -16,7 +16,7 @@ CurrencyCode = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}
 
 
 def _value(raw: str) -> str:
-    if raw == "revenue_amount" or (raw.startswith("properties.") and raw != "properties."):
+    if raw == "revenue_amount" or is_property(raw):
         return raw
     raise PydanticCustomError("goal_value", "is not an amount", {"allowed": "revenue_amount, properties.<key>"})
 

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from journeyflow.config import Config
+from journeyflow.engines import DuckDBEngine
+
+EVENT_TYPES = {
+    "event_ix": pa.int64(),
+    "event_id": pa.string(),
+    "source": pa.string(),
+    "occurred_at": pa.timestamp("us"),
+    "device_key": pa.uint64(),
+    "user_key": pa.uint64(),
+    "sequence": pa.int64(),
+    "revenue_amount": pa.decimal128(18, 4),
+} | {
+    name: pa.string()
+    for name in (
+        "anonymous_id user_id session_id event_name channel utm_source utm_medium utm_campaign utm_term utm_content referrer_host "
+        "page_path target user_agent currency properties"
+    ).split()
+}
+WEB = {"format": "parquet", "path": "a", "columns": {"occurred_at": "t", "user_id": "u", "event_name": "e"}}
+
+
+@pytest.fixture
+def engine() -> Iterator[DuckDBEngine]:
+    with DuckDBEngine(threads=1) as engine:
+        yield engine
+
+
+@pytest.fixture
+def configured() -> Callable[..., Config]:
+    """Give a configuration with one source `web` and the given sections."""
+    return lambda **sections: Config.from_mapping({"sources": {"web": WEB}, **sections})
+
+
+@pytest.fixture
+def land(engine: DuckDBEngine) -> Callable[..., None]:
+    """Register `sources.events` with the given events, numbered from 1."""
+
+    def landed(*events: Mapping[str, Any]) -> None:
+        start = {"source": "web", "event_name": "page_view", "occurred_at": datetime(2026, 1, 1)}
+        rows = [{**start, "event_ix": n, "event_id": str(n), **event} for n, event in enumerate(events, 1)]
+        arrays = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in EVENT_TYPES.items()]
+        engine.register("sources.events", pa.table(arrays, names=list(EVENT_TYPES)))
+
+    return landed

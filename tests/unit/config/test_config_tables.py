@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journeyflow import models, resources
+from journeyflow.config import Config
+from journeyflow.config_tables import funnel_indexes, tables
+from journeyflow.engines import DuckDBEngine
+
+WEB = {"format": "access_log", "path": "a"}
+
+
+def built(first="2026-01-01T00:00:00", last="2026-01-02T12:00:00", **sections):
+    config = Config.from_mapping({"sources": {"web": WEB}, **sections})
+    first_us, last_us = (
+        int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp()) * 1_000_000 for stamp in (first, last)
+    )
+    found = tables(config, run_id="r1", high_water_us=last_us, first_event_us=first_us, person_secret="s")
+    return {name.removeprefix("config."): table.to_pylist() for name, table in found.items()}
+
+
+def test_columns_are_those_of_the_side_files():
+    config = Config.from_mapping({"sources": {"web": WEB}})
+    graph = models.load(resources.sql_folder())
+    found = tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
+    described = {
+        name for name in graph.models if name.startswith("config.") and graph[name].paperwork.filled_by == "config"
+    }
+    assert set(found) == described - {"config.columns"}
+    with DuckDBEngine(threads=1) as engine:
+        for name, table in found.items():
+            engine.register(name, table)
+            promised = {column: each.type.upper().replace(" ", "") for column, each in graph[name].columns.items()}
+            assert {
+                column: kind.upper().replace(" ", "") for column, kind in engine.columns(name).items()
+            } == promised, name
+
+
+def test_settings():
+    (row,) = built(timezone="Europe/Berlin", min_count=5, currency={"report": "USD"}, privacy={"person_id": "clear"})[
+        "settings"
+    ]
+    assert row == {
+        "project": "journeyflow",
+        "timezone": "Europe/Berlin",
+        "high_water_at": datetime(2026, 1, 2, 12),
+        "journeys_timeout_seconds": 30 * 86_400,
+        "journeys_window_seconds": 30 * 86_400,
+        "min_count": 5,
+        "report_currency": "USD",
+        "is_clear_person_id": True,
+        "person_secret": "s",
+        "run_id": "r1",
+    }
+
+
+def test_stage_funnels_come_first_and_are_named_as_their_models():
+    found = built(models={"four_stage": "builtin", "value_journey": "builtin"})
+    assert [(row["funnel"], row["funnel_index"], row["kind"], row["step_count"]) for row in found["funnels"]] == [
+        ("four_stage", 1, "stages", 4),
+        ("value_journey", 2, "stages", 8),
+        ("cart_abandonment", 3, "steps", 3),
+    ]
+    steps = [row["step"] for row in found["funnel_steps"] if row["funnel"] == "four_stage"]
+    assert steps == ["awareness", "consideration", "decision", "post_purchase"]
+    config = Config.from_mapping({"sources": {"web": WEB}})
+    assert funnel_indexes(config) == {"four_stage": 1, "cart_abandonment": 2}
+
+
+def test_personas_end_with_unassigned_and_carry_their_marks():
+    people = [
+        {"path": "a", "user_id": "u", "traits": ["plan"]},
+        {"path": "b", "user_id": "u", "traits": ["city"], "valid_from": "t"},
+    ]
+    personas = [
+        {"name": "pro", "when": {"trait.plan": "pro"}},
+        {"name": "local", "description": "From here", "when": {"trait.city": "Bonn"}},
+        {"name": "buyer", "as_of": "now", "when": {"count.purchase": {"at_least": 1}}},
+    ]
+    rows = built(people=people, personas=personas)["personas"]
+    assert [tuple(row.values()) for row in rows] == [
+        ("pro", 1, "trait.plan is pro", None, False, True, False),
+        ("local", 2, "trait.city is Bonn", "From here", False, False, False),
+        ("buyer", 3, "count.purchase is at least 1", None, True, False, True),
+        ("unassigned", 4, "no other persona's rule holds", None, False, False, False),
+    ]
+
+
+def test_rates_hold_the_report_currency():
+    rows = built(currency={"report": "EUR", "rates": {"USD": 0.92}})["rates"]
+    assert {row["currency"]: row["rate"] for row in rows} == {"USD": Decimal("0.92"), "EUR": Decimal(1)}
+
+
+def test_owners_of_stages_may_be_supplied_to_the_map():
+    rows = built(map={"owners": {"decision": "Sales"}})["stages"]
+    assert [row["owner"] for row in rows] == [None, None, "Sales", None]
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last", "day", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-28T12:00:00", "2026-03-30T12:00:00", date(2026, 3, 29), 23),
+        ("Europe/Berlin", "2026-10-24T12:00:00", "2026-10-26T12:00:00", date(2026, 10, 25), 25),
+        ("America/Sao_Paulo", "2018-11-03T12:00:00", "2018-11-05T12:00:00", date(2018, 11, 4), 23),
+        ("UTC", "2026-03-28T12:00:00", "2026-03-30T12:00:00", date(2026, 3, 29), 24),
+    ],
+)
+def test_days_are_as_long_as_clocks_make_them(zone, first, last, day, hours):
+    rows = {row["day"]: row for row in built(first, last, timezone=zone)["days"]}
+    assert rows[day]["end_at"] - rows[day]["start_at"] == timedelta(hours=hours)
+
+
+def test_days_cover_the_data_in_the_projects_zone():
+    rows = built("2025-12-31T23:30:00", "2026-01-01T23:30:00", timezone="Europe/Berlin")["days"]
+    assert [(row["day_index"], row["day"], row["month"]) for row in rows] == [
+        (1, date(2026, 1, 1), "2026-01"),
+        (2, date(2026, 1, 2), "2026-01"),
+    ]
+
+
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "America/Havana", "Asia/Kathmandu", "Africa/Cairo", "Pacific/Apia"]),
+    st.integers(0, 2_000_000_000),
+    st.integers(0, 400 * 86_400),
+)
+def test_every_instant_is_in_its_local_day(zone, start, span):
+    config = Config.from_mapping({"sources": {"web": WEB}, "timezone": zone})
+    first, last = start * 1_000_000, (start + span) * 1_000_000
+    days = tables(config, run_id="r", high_water_us=last, first_event_us=first, person_secret="s")[
+        "config.days"
+    ].to_pylist()
+    assert all(before["end_at"] == after["start_at"] for before, after in zip(days, days[1:], strict=False))
+    for instant in (start, start + span // 2, start + span):
+        moment = datetime.fromtimestamp(instant, UTC)
+        holding = [row["day"] for row in days if row["start_at"] <= moment.replace(tzinfo=None) < row["end_at"]]
+        assert holding == [moment.astimezone(ZoneInfo(zone)).date()]

@@ -1,0 +1,563 @@
+"""One row for every rule: a change to a good configuration, and what is said of it, text and place included."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from journeyflow.config import InvalidConfigError, check, load_config
+from journeyflow.errors import ConfigError
+
+GOOD = """\
+sources:
+  web:
+    format: csv
+    path: web.csv
+    columns: {occurred_at: ts, anonymous_id: cookie, event_name: event}
+"""
+SOURCE = "{format: csv, path: web.csv, columns: {occurred_at: ts, user_id: u, event_name: e}"
+
+ROWS = [
+    # (added YAML, code, line, path, text)
+    ("sesions: {}", "unknown_key", 6, "sesions", "'sesions' is not a key here; allowed: project, "),
+    ("sesions: {}", "unknown_key", 6, "sesions", "did you mean 'sessions'?"),
+    (
+        "sessions: {timeout: 30}",
+        "duration",
+        6,
+        "sessions.timeout",
+        "'30' is not a duration; allowed: whole numbers with",
+    ),
+    ("sessions: {timeout: 0s}", "duration_zero", 6, "sessions.timeout", "'0s' must be longer than zero"),
+    ("sessions: {timeout: 99999999w}", "duration", 6, "sessions.timeout", "longer than a hundred years"),
+    ("sessions: {max_duration: 1m}", "session_cap", 6, "sessions.max_duration", "is shorter than the timeout"),
+    ("clock_skew: 1 h", "duration", 6, "clock_skew", "'1 h' is not a duration"),
+    ("timezone: Europe/Berlim", "unknown_timezone", 6, "timezone", "did you mean 'Europe/Berlin'?"),
+    ("min_count: many", "int_type", 6, "min_count", "'many' is not a whole number"),
+    ("project: a/b", "string_pattern_mismatch", 6, "project", "'a/b' is not a name"),
+    ("state: out\npublish: ./out", "folders_alike", 7, "publish", "is the same folder as state"),
+    ("currency: {report: eur}", "string_pattern_mismatch", 6, "currency.report", "'eur'"),
+    ("currency: {report: EUR, rates: {EUR: 2}}", "report_rate", 6, "currency.rates.EUR", "whose rate is 1"),
+    ("currency: {rates: {USD: 0}}", "greater_than", 6, "currency.rates.USD", "greater than 0"),
+    ("privacy: {person_id: open}", "literal_error", 6, "privacy.person_id", "allowed: 'pseudonymous' or 'clear'"),
+    # conditions
+    (
+        "touchpoints: [{label: P, when: {evnt: a}}]",
+        "unknown_field",
+        6,
+        "touchpoints[0].when.evnt",
+        "did you mean 'event'?",
+    ),
+    (
+        "touchpoints: [{label: P, when: {event: {prefx: a}}}]",
+        "matcher",
+        6,
+        "touchpoints[0].when.event.prefx",
+        "'prefix'?",
+    ),
+    ("touchpoints: [{label: P, when: {event: {}}}]", "matcher", 6, "touchpoints[0].when.event", "has no matcher"),
+    (
+        "touchpoints: [{label: P, when: {event: {regex: '(?=a)'}}}]",
+        "operand",
+        6,
+        "touchpoints[0].when.event.regex",
+        "RE2",
+    ),
+    ("touchpoints: [{label: P, when: {event: null}}]", "operand", 6, "touchpoints[0].when.event", "{exists: false}"),
+    ("touchpoints: [{label: P, when: {event: []}}]", "operand", 6, "touchpoints[0].when.event", "is an empty list"),
+    (
+        "touchpoints: [{label: P, when: {target: {between: [5, 1]}}}]",
+        "operand",
+        6,
+        "touchpoints[0].when.target.between",
+        "lesser",
+    ),
+    (
+        "touchpoints: [{label: P, when: {target: {above: x}}}]",
+        "operand",
+        6,
+        "touchpoints[0].when.target.above",
+        "one number",
+    ),
+    (
+        "touchpoints: [{label: P, when: {target: {exists: 1}}}]",
+        "operand",
+        6,
+        "touchpoints[0].when.target.exists",
+        "true, false",
+    ),
+    (
+        "touchpoints: [{label: P, when: {revenue_amount: a}}]",
+        "operand",
+        6,
+        "touchpoints[0].when.revenue_amount",
+        "is a number",
+    ),
+    ("touchpoints: [{label: P, when: {any: {}}}]", "condition_list", 6, "touchpoints[0].when.any", "needs a list"),
+    ("touchpoints: [{label: P, when: {not: [a]}}]", "condition", 6, "touchpoints[0].when.not", "is not a condition"),
+    (
+        "touchpoints: [{label: P, when: {stage: a}}]",
+        "unknown_field",
+        6,
+        "touchpoints[0].when.stage",
+        "is not a field here",
+    ),
+    (
+        "touchpoints: [{label: P, when: {user_id: a}}]",
+        "unknown_field",
+        6,
+        "touchpoints[0].when.user_id",
+        "not a field here",
+    ),
+    (
+        "touchpoints: [{label: P, when: {'properties.a..b': a}}]",
+        "unknown_field",
+        6,
+        "touchpoints[0].when.properties.a..b",
+        "field",
+    ),
+    # models
+    ("models: {four_stages: builtin}", "unknown_builtin", 6, "models.four_stages", "did you mean 'four_stage'?"),
+    ("models: {four_stage: {stages: [{name: a}]}}", "builtin_redefined", 6, "models.four_stage", "extends: four_stage"),
+    ("models: {m: {extends: four_stag, stages: [{name: a}]}}", "unknown_model", 6, "models.m.extends", "'four_stage'?"),
+    (
+        "models:\n  a: {extends: b, stages: [{name: x}]}\n  b: {extends: a, stages: [{name: x}]}",
+        "circular_model",
+        7,
+        "models.a.extends",
+        "leads back to the model itself",
+    ),
+    ("models: {m: {extends: four_stage}}", "model", 6, "models.m", "is not a model"),
+    (
+        "models: {m: {stages: [{name: a}, {name: a}]}}",
+        "duplicate_stage",
+        6,
+        "models.m.stages[1].name",
+        "another stage's name",
+    ),
+    ("models: {m: {stages: [{name: exit}]}}", "reserved_stage", 6, "models.m.stages[0].name", "reserved name"),
+    ("models: {m: {stages: [{name: a}]}}", "stage_without_rules", 6, "models.m.stages[0]", "no event is ever in it"),
+    (
+        "models: {m: {extends: four_stage, stages: [{name: a, rules: [{id: purchase, when: {}}]}]}}",
+        "duplicate_rule",
+        6,
+        "models.m.stages[0].rules[0].id",
+        "perhaps an inherited one",
+    ),
+    (
+        "models: {m: {stages: [{name: a, rules: [{id: r, when: {}, nth: {is: 1, at_least: 2}}]}]}}",
+        "nth",
+        6,
+        "models.m.stages[0].rules[0].nth",
+        "exactly one bound",
+    ),
+    # funnels
+    ("funnels: {f: {steps: [{name: a}]}}", "too_short", 6, "funnels.f.steps", "at least 2 items"),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: a}]}}",
+        "duplicate_step",
+        6,
+        "funnels.f.steps[1].name",
+        "another step's name",
+    ),
+    (
+        "funnels: {four_stage: {steps: [{name: a}, {name: b}]}}",
+        "funnel_named_as_model",
+        6,
+        "funnels.four_stage",
+        "another name",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], model: shop}}",
+        "unknown_model",
+        6,
+        "funnels.f.model",
+        "allowed: four_stage",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], goal: ordr}}",
+        "unknown_goal",
+        6,
+        "funnels.f.goal",
+        "did you mean 'order'?",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], order: any}}",
+        "literal_error",
+        6,
+        "funnels.f.order",
+        "did you mean 'any_order'",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b, within: 1d}], order: any_order}}",
+        "any_order_within",
+        6,
+        "funnels.f.steps[1].within",
+        "has no meaning in any order",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], order: any_order, exclusions: [{between: [a, b], when: {}}]}}",
+        "any_order_exclusions",
+        6,
+        "funnels.f.exclusions",
+        "has no meaning in any order",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], order: strict, grace: 1s}}",
+        "grace_order",
+        6,
+        "funnels.f.grace",
+        "order: strict",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], order: any_order, grace: 1s}}",
+        "grace_order",
+        6,
+        "funnels.f.grace",
+        "any_order",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], window: 1h, grace: 2h}}",
+        "grace_window",
+        6,
+        "funnels.f.grace",
+        "window",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a, within: 1h}, {name: b}]}}",
+        "first_within",
+        6,
+        "funnels.f.steps[0].within",
+        "no step before",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], exclusions: [{between: [b, a], when: {}}]}}",
+        "exclusion_order",
+        6,
+        "funnels.f.exclusions[0].between",
+        "does not go forward",
+    ),
+    (
+        "funnels: {f: {steps: [{name: cart}, {name: b}], exclusions: [{between: [card, b], when: {}}]}}",
+        "unknown_step",
+        6,
+        "funnels.f.exclusions[0].between[0]",
+        "'card' is not a step; allowed: cart, b; did you mean 'cart'?",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a, when: {stage: decision}}, {name: b}]}}",
+        "stage_without_model",
+        6,
+        "funnels.f.steps[0].when",
+        "reads stage in a funnel without a model",
+    ),
+    (
+        "funnels: {f: {model: four_stage, steps: [{name: a, when: {stage: decison}}, {name: b}]}}",
+        "unknown_stage",
+        6,
+        "funnels.f.steps[0].when",
+        "did you mean 'decision'?",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], entered: {from: 2026-02-30}}}",
+        "date",
+        6,
+        "funnels.f.entered.from",
+        "'2026-02-30' is not a date",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], entered: {from: 2026-02-02, to: 2026-02-01}}}",
+        "entered_order",
+        6,
+        "funnels.f.entered",
+        "ends before it begins",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], unit: household}}",
+        "literal_error",
+        6,
+        "funnels.f.unit.kind",
+        "'person'",
+    ),
+    (
+        "funnels: {f: {steps: [{name: a}, {name: b}], unit: {property: a..b}}}",
+        "property_key",
+        6,
+        "funnels.f.unit.property",
+        "a key",
+    ),
+    # goals, personas
+    (
+        "goals: {order: {when: {}, value: revenue}}",
+        "goal_value",
+        6,
+        "goals.order.value",
+        "revenue_amount, properties.<key>",
+    ),
+    ("personas: [{name: all, when: {}}]", "reserved_persona", 6, "personas[0].name", "reserved name"),
+    ("personas: [{name: unassigned, when: {}}]", "reserved_persona", 6, "personas[0].name", "reserved name"),
+    (
+        "personas: [{name: a, when: {}}, {name: a, when: {}}]",
+        "duplicate_persona",
+        6,
+        "personas[1].name",
+        "another persona's",
+    ),
+    (
+        "personas: [{name: a, when: {count.purchase: 1}}]",
+        "outcome_needs_now",
+        6,
+        "personas[0].when",
+        "allowed: as_of: now",
+    ),
+    ("personas: [{name: a, when: {session_count: 1}}]", "outcome_needs_now", 6, "personas[0].when", "as_of: now"),
+    ("personas: [{name: a, when: {days_since_last: 1}}]", "outcome_needs_now", 6, "personas[0].when", "as_of: now"),
+    (
+        "personas: [{name: a, as_of: now, when: {count.purchase: 1}}]",
+        "outcome_based",
+        6,
+        "personas[0]",
+        "by definition",
+    ),
+    ("personas: [{name: a, when: {trait.plan: x}}]", "unknown_trait", 6, "personas[0].when", "of which there is none"),
+    (
+        "people: [{path: web.csv, user_id: u, traits: [plan]}]\npersonas: [{name: a, when: {trait.plan: x}}]",
+        "trait_undated",
+        7,
+        "personas[0]",
+        "reads plan, whose file has no valid_from",
+    ),
+    ("personas: [{name: a, when: {event: x}}]", "unknown_field", 6, "personas[0].when.event", "trait.<name>"),
+    (
+        "personas: [{name: a, when: {first.evnt: x}}]",
+        "unknown_field",
+        6,
+        "personas[0].when.first.evnt",
+        "is not a field here",
+    ),
+    # what later tables use
+    (
+        "promises: [{name: P, stage: decison, from: {}, to: {}, within: 3d}]",
+        "unknown_stage",
+        6,
+        "promises[0].stage",
+        "'decision'?",
+    ),
+    (
+        "promises: [{name: P, stage: decision, measure: csat, target: {at_least: 4}}]",
+        "unknown_survey",
+        6,
+        "promises[0].measure",
+        "survey",
+    ),
+    ("promises: [{name: P, stage: decision, within: 3d}]", "promise", 6, "promises[0]", "from, to, within"),
+    ("surveys: {csat: {event: a, score: properties.s}}", "survey", 6, "surveys.csat", "needs score and scale together"),
+    ("surveys: {csat: {event: a, score: properties.s, scale: [5, 1]}}", "survey", 6, "surveys.csat", "does not rise"),
+    (
+        "friction: [{name: a, when: {}}, {name: a, when: {}}]",
+        "duplicate_friction",
+        6,
+        "friction[1].name",
+        "another one too",
+    ),
+    ("map: {owners: {decison: Sales}}", "unknown_stage", 6, "map.owners.decison", "did you mean 'decision'?"),
+    (
+        "map: {personas: {student: {needs: {decision: Pay}}}}",
+        "unknown_persona",
+        6,
+        "map.personas.student",
+        "is not a persona",
+    ),
+    (
+        "map: {personas: {all: {desired: {decision: {reach_rate: 2}}}}}",
+        "less_than_equal",
+        6,
+        "map.personas.all.desired.decision.reach_rate",
+        "1",
+    ),
+]
+SOURCE_ROWS = [
+    (f"app: {SOURCE}, formatt: x}}", "unknown_key", "sources.app.formatt", "did you mean 'format'?"),
+    ("app: {format: cvs, path: web.csv}", "literal_error", "sources.app.format", "did you mean 'csv'?"),
+    ("app: {format: ga4, path: web.csv}", "format_unavailable", "sources.app.format", "cannot be read yet"),
+    ("app: {format: csv}", "missing", "sources.app.path", "is missing"),
+    (
+        "app: {format: csv, path: web.csv, columns: {occured_at: ts}}",
+        "literal_error",
+        "sources.app.columns.occured_at",
+        "'occurred_at'?",
+    ),
+    (
+        "app: {format: csv, path: web.csv, columns: {user_id: u, event_name: e}}",
+        "column_missing",
+        "sources.app.columns",
+        "lacks occurred_at",
+    ),
+    (
+        "app: {format: csv, path: web.csv, columns: {occurred_at: u, user_id: e}}",
+        "column_missing",
+        "sources.app.columns",
+        "lacks event_name",
+    ),
+    (
+        "app: {format: csv, path: web.csv, columns: {occurred_at: u, event_name: e}}",
+        "identifier_missing",
+        "sources.app.columns",
+        "names nobody",
+    ),
+    (
+        "app: {format: access_log, path: web.csv, columns: {user_id: u}}",
+        "columns_not_used",
+        "sources.app.columns",
+        "format access_log",
+    ),
+    (f"app: {SOURCE}, records: a}}", "key_not_used", "sources.app.records", "is not used with format csv"),
+    (
+        f"app: {SOURCE}, timezone: Mars/Base}}",
+        "unknown_timezone",
+        "sources.app.timezone",
+        "'Mars/Base' is not a time zone",
+    ),
+    (f"app: {SOURCE}, encoding: utf-99}}", "unknown_encoding", "sources.app.encoding", "'utf-99' is not an encoding"),
+    (
+        f"app: {SOURCE}, where: {{properties.app_id: {{nt: a}}}}}}",
+        "matcher",
+        "sources.app.where.properties.app_id.nt",
+        "'not'?",
+    ),
+    (
+        "app: {format: csv, path: web.csv, channel: web, columns: {occurred_at: t, user_id: u, event_name: e, channel: c}}",
+        "channel_twice",
+        "sources.app.channel",
+        "under columns",
+    ),
+    (
+        "app: {format: csv, path: web.csv, columns: {occurred_at: t, user_id: {column: u, unit: ms}, event_name: e}}",
+        "not_a_time",
+        "sources.app.columns.user_id",
+        "occurred_at, received_at",
+    ),
+    (
+        "app: {format: csv, path: web.csv, columns: {occurred_at: {column: t, unit: ms, format: x}, user_id: u, event_name: e}}",
+        "time_unit",
+        "sources.app.columns.occurred_at",
+        "another way to read the time",
+    ),
+    (
+        "app: {format: csv, path: web.csv, columns: {occurred_at: t, user_id: u, event_name: {hash: [a]}}}",
+        "not_an_identifier",
+        "sources.app.columns.event_name",
+        "hash is for identifiers",
+    ),
+    (
+        "app: {format: csv, path: web.csv, columns: {occurred_at: t, user_id: {column: a, constant: b}, event_name: e}}",
+        "column_mapping",
+        "sources.app.columns.user_id",
+        "one of column, columns, hash, constant",
+    ),
+    (
+        "app: {format: csv, path: gone.csv, columns: {occurred_at: t, user_id: u, event_name: e}}",
+        "no_file",
+        "sources.app.path",
+        "no file",
+    ),
+]
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / "web.csv").write_text("")
+
+    def written(text):
+        path = tmp_path / "journeyflow.yml"
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return written
+
+
+def test_the_good_configuration_is_good(write):
+    assert check(write(GOOD)) == []
+
+
+@pytest.mark.parametrize(("added", "code", "line", "path", "text"), ROWS)
+def test_every_rule_says_where_and_what(write, added, code, line, path, text):
+    file = write(GOOD + added + "\n")
+    found = [problem for problem in check(file) if problem.code == code and problem.path == path]
+    assert found, [str(problem) for problem in check(file)]
+    assert found[0].line == line
+    assert str(found[0]).startswith(f"{file}:{line}: {found[0].severity}: {path}: ")
+    assert text in str(found[0])
+
+
+@pytest.mark.parametrize(("added", "code", "path", "text"), SOURCE_ROWS)
+def test_every_rule_on_sources(write, added, code, path, text):
+    problems = check(write(f"{GOOD}  {added}\n"))
+    found = [problem for problem in problems if problem.code == code and problem.path == path]
+    assert found, [str(problem) for problem in problems]
+    assert found[0].line == 6
+    assert text in str(found[0])
+
+
+def test_every_row_breaks_one_thing_only(write):
+    for added, code, _, _, _ in ROWS:
+        codes = {problem.code for problem in check(write(GOOD + added + "\n"))}
+        assert code in codes, added
+        assert codes <= {code, "stage_without_rules"}, added
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(write):
+    file = write("""\
+        sources:
+          web: {format: csv, path: web.csv, columns: {occurred_at: ts, event_name: event}}
+          app: {format: cvs, path: web.csv}
+        sessions: {timeout: 30, max_duration: long}
+        models: {four_stage: builtin, shop: {stages: [{name: exit}]}}
+        funnels:
+          good: {model: four_stage, steps: [{name: a}, {name: a}]}
+          bad: {model: shop, steps: []}
+        """)
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(file)
+    codes = [(problem.line, problem.code) for problem in caught.value.problems if problem.severity == "error"]
+    assert codes == [
+        (2, "identifier_missing"),
+        (3, "literal_error"),
+        (4, "duration"),
+        (4, "duration"),
+        (5, "reserved_stage"),
+        (7, "duplicate_step"),
+        (8, "too_short"),
+    ]
+    assert caught.value.exit_code == 2
+    assert caught.value.message.startswith("The configuration has 7 errors:\n")
+    assert all(str(problem) in caught.value.message for problem in caught.value.problems if problem.severity == "error")
+
+
+def test_names_of_a_broken_section_are_not_called_unknown(write):
+    file = write(
+        GOOD + "goals: {lead: {when: {evnt: lead}}}\nfunnels: {f: {goal: lead, steps: [{name: a}, {name: b}]}}\n"
+    )
+    assert [problem.code for problem in check(file)] == ["unknown_field"]
+
+
+def test_warnings_stop_nothing(write):
+    file = write(GOOD + "personas: [{name: a, as_of: now, when: {count.purchase: 1}}]\n")
+    assert [problem.severity for problem in check(file)] == ["warning"]
+    assert load_config(file).personas[0].is_outcome_based
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a"])
+def test_a_file_that_is_no_mapping(write, text):
+    assert [problem.code for problem in check(write(text))] == ["not_a_mapping"]
+
+
+def test_sources_are_required(write):
+    (problem,) = check(write("project: a"))
+    assert (problem.code, problem.path) == ("missing", "sources")
+
+
+def test_a_missing_file_names_the_way_out(tmp_path):
+    with pytest.raises(ConfigError, match="journeyflow init"):
+        load_config(tmp_path)
