@@ -4,81 +4,31 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
-
-from journeyflow import checks, relations, resources, runs
+from journeyflow import checks, runs
+from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.loading import Loaded, load_sources, register_configuration
 from journeyflow.lock import held
-from journeyflow.models import Graph, Model, Phase, load
+from journeyflow.models import Graph, Phase
 from journeyflow.progress import Progress, silent
+from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan
 from journeyflow.publish import RunFacts, publish
+from journeyflow.run_report import RunReport, report_of
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
 
-WAREHOUSE = "warehouse.duckdb"
-BUILD = "build.duckdb"
-
-
-class RunReport(BaseModel):
-    """What a night did; times are naive UTC.
-
-    Attributes
-    ----------
-    status : str
-        ``published``.
-    phase_seconds : mapping of str to float
-        Seconds of each phase, in their order.
-    generation : Path
-        The published folder.
-    table_rows : mapping of str to int
-        Rows of each published table.
-    alarms : tuple of str
-        Sentences about what somebody should look at.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    status: str
-    started_at: datetime
-    finished_at: datetime
-    high_water_at: datetime
-    event_count: int
-    record_count: int
-    accepted_count: int
-    quarantined_count: int
-    duplicate_count: int
-    filtered_count: int
-    erased_count: int
-    elapsed_seconds: float
-    phase_seconds: dict[str, float]
-    check_count: int
-    generation: Path
-    table_rows: dict[str, int]
-    alarms: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlanEntry:
-    """One line of `plan`: a model, its phase, what it reads and why it runs."""
-
-    model: str
-    phase: str
-    reads: tuple[str, ...]
-    why: str
+__all__ = ["BUILD", "WAREHOUSE", "Night", "PlanEntry", "RunReport", "open_build", "plan", "run"]
 
 
 class Night:
@@ -127,9 +77,8 @@ class Night:
         self.work: Path
         self._limits: dict[str, Any] = {"memory_limit": memory_limit or default_memory_limit(), "threads": threads}
         self._resources = ExitStack()
-        self._engine: DuckDBEngine | None = None
+        self._builder: Builder | None = None
         self._loaded: Loaded | None = None
-        self._filled: set[str] = set()
 
     def __enter__(self) -> Night:
         self._resources.enter_context(held(self.config.state))
@@ -154,11 +103,11 @@ class Night:
         return self.row.run_id
 
     @property
-    def engine(self) -> DuckDBEngine:
-        """The build database, there once `load` is done."""
-        if self._engine is None:
+    def builder(self) -> Builder:
+        """What builds into the database of this run, there once `load` is done."""
+        if self._builder is None:
             raise JourneyflowError("The night has not loaded yet; call `load` before the other phases.")
-        return self._engine
+        return self._builder
 
     @property
     def loaded(self) -> Loaded:
@@ -185,19 +134,19 @@ class Night:
                 )
             self.config = self.loaded.config
             self.row = replace(self.row, high_water_at=self.loaded.high_water_at, event_count=self.loaded.event_count)
-            self._open_build()
+            self._builder = self._new_builder()
 
     def stitch(self) -> None:
         """Join devices and users into persons."""
-        self._build(Phase.STITCH)
+        self._build_phase(Phase.STITCH)
 
     def classify(self) -> None:
         """Put events into stages, sessions, journeys and funnels."""
-        self._build(Phase.CLASSIFY)
+        self._build_phase(Phase.CLASSIFY)
 
     def build(self) -> None:
         """Build every other model, the published tables among them."""
-        self._build(Phase.BUILD)
+        self._build_phase(Phase.BUILD)
 
     def check(self) -> None:
         """Check every model against its side file.
@@ -208,8 +157,10 @@ class Night:
             Lists all failing checks with their counts.
         """
         with self._timed("check"):
-            self._tell_run()
-            self.check_count = checks.require(self.engine, [model for model in self.graph if self._is_checked(model)])
+            self.builder.tell_run(self._finished("published"))
+            self.check_count = checks.require(
+                self.builder.engine, [model for model in self.graph if model.layer not in ("landed", "ledger")]
+            )
 
     def publish(self) -> Path:
         """Publish a generation and return its folder.
@@ -222,7 +173,7 @@ class Night:
         if not self.check_count:
             raise JourneyflowError("The tables of this night were not checked; call `check` before `publish`.")
         with self._timed("publish"):
-            self._tell_run()
+            self.builder.tell_run(self._finished("published"))
             facts = RunFacts(
                 run_id=self.run_id,
                 project=self.config.project,
@@ -233,29 +184,18 @@ class Night:
                 high_water_at=self.loaded.high_water_at,
                 event_count=self.loaded.event_count,
             )
-            self.generation = publish(self.engine, self.graph.published(), self.config.publish, facts)
+            self.generation = publish(self.builder.engine, self.graph.published(), self.config.publish, facts)
         return self.generation
 
     def report(self) -> RunReport:
         """Return what this night did; call it when it has published."""
         if self.generation is None:
             raise JourneyflowError("The night has not published yet; call `publish` before `report`.")
-        from journeyflow.publish import read_manifest
-
-        manifest = read_manifest(self.generation)
-        return RunReport(
-            run_id=self.run_id,
-            status="published",
-            started_at=self.row.started_at,
-            finished_at=manifest.published_at,
-            high_water_at=manifest.high_water_at,
-            event_count=manifest.event_count,
-            **self.loaded.counts,
-            elapsed_seconds=round(sum(self.phase_seconds.values()), 3),
+        return report_of(
+            self.generation,
+            counts=self.loaded.counts,
             phase_seconds=self.phase_seconds,
             check_count=self.check_count,
-            generation=self.generation,
-            table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
             alarms=self.loaded.alarms,
         )
 
@@ -276,8 +216,8 @@ class Night:
             runs.write(warehouse, self.row)
 
     def _end(self, *, is_good: bool) -> None:
-        if self._engine is not None:
-            self._engine.close()
+        if self._builder is not None:
+            self._builder.engine.close()
         if is_good:
             kept = self.config.state / BUILD
             # A log of an older file beside the new one would make it unopenable.
@@ -300,6 +240,21 @@ class Night:
         with open_warehouse(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits) as warehouse:
             yield warehouse
 
+    def _new_builder(self) -> Builder:
+        engine = DuckDBEngine(self.work / BUILD, temp_folder=self.work / "spill", **self._limits)
+        self._resources.callback(engine.close)
+        engine.attach(self.config.state / WAREHOUSE, "warehouse")
+        builder = Builder(engine, self.graph, self.config)
+        builder.mirror_warehouse()
+        register_configuration(engine, self.config, self.loaded, self.run_id)
+        engine.register("config.columns", dictionary(self.graph))
+        builder.tell_run(self._finished("published"))
+        return builder
+
+    def _build_phase(self, phase: Phase) -> None:
+        with self._timed(phase):
+            self.builder.build(phase, self.progress)
+
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
         started = time.perf_counter()
@@ -307,48 +262,6 @@ class Night:
             yield
         finally:
             self.phase_seconds[str(phase)] = round(time.perf_counter() - started, 3)
-
-    def _open_build(self) -> None:
-        spill = self.work / "spill"
-        self._engine = DuckDBEngine(self.work / BUILD, temp_folder=spill, **self._limits)
-        self._engine.attach(self.config.state / WAREHOUSE, "warehouse")
-        for model in self.graph.of_phase(Phase.LOAD):
-            if model.layer in ("landed", "ledger"):
-                self._engine.run(model.name, f"select * from warehouse.{model.name}", kind="view")
-        register_configuration(self._engine, self.config, self.loaded, self.run_id)
-        self._engine.register("config.columns", dictionary(self.graph))
-        self._tell_run()
-
-    def _tell_run(self) -> None:
-        """Let `ledger.runs` of the build database, and what reads it, hold this run as it will be published."""
-        earlier = self.engine.rows("select * from warehouse.ledger.runs where run_id <> ?", [self.run_id])
-        row = self._finished("published").table()
-        self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(runs.SCHEMA), row]))
-        for model in self.graph:
-            if "ledger.runs" in model.inputs and self.engine.columns(model.name) and model.sql:
-                self.engine.run(model.name, model.sql, kind=model.paperwork.kind)
-
-    def _build(self, phase: Phase) -> None:
-        models = self.graph.of_phase(phase)
-        with self._timed(phase):
-            for done, model in enumerate(models):
-                self.progress(phase, model.name, done, len(models))
-                self._build_model(model)
-            self.progress(phase, "models", len(models), len(models))
-
-    def _build_model(self, model: Model) -> None:
-        if model.sql is not None:
-            self.engine.run(model.name, model.sql, kind=model.paperwork.kind)
-            return
-        name = model.paperwork.filled_by or ""
-        # One function may fill several relations: it runs once.
-        if name not in self._filled:
-            relations.filler(name, model.name)(self.engine, self.config)
-            if name not in relations.COMPILED:
-                self._filled.add(name)
-
-    def _is_checked(self, model: Model) -> bool:
-        return model.layer not in ("landed", "ledger")
 
 
 def run(
@@ -383,72 +296,3 @@ def run(
         night.check()
         night.publish()
         return night.report()
-
-
-def plan(config: Config) -> tuple[PlanEntry, ...]:
-    """Return the models of a project in the order of a night, with the reason why each runs."""
-    graph = graph_of(config)
-    readers: Mapping[str, list[str]] = {model.name: [] for model in graph}
-    for model in graph:
-        for upstream in model.inputs:
-            readers[upstream].append(model.name)
-    order = {phase: position for position, phase in enumerate(Phase)}
-    entries = [PlanEntry(model.name, graph.phase(model.name), model.inputs, _why(model, readers)) for model in graph]
-    return tuple(sorted(entries, key=lambda entry: order[Phase(entry.phase)]))
-
-
-def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
-    origin = "your own, " if model.is_own else ""
-    used = "published" if model.is_published else f"read by {', '.join(readers[model.name]) or 'nobody'}"
-    return f"{origin}{used}"
-
-
-def graph_of(config: Config) -> Graph:
-    """Return the models of a project: the built-in ones, and the user's own beside `journeyflow.yml`."""
-    return load(resources.sql_folder(), own_folder(config.folder))
-
-
-def own_folder(project: Path) -> Path | None:
-    """Return the folder of the user's own models, ``sql/`` or ``models/`` in the project folder, or None."""
-    from journeyflow.models.model import LAYERS
-
-    folders = [
-        folder for folder in (project / "sql", project / "models") if any((folder / layer).is_dir() for layer in LAYERS)
-    ]
-    if len(folders) > 1:
-        raise InputError(f"Both {folders[0]} and {folders[1]} hold models; keep them in one of the two.")
-    return folders[0] if folders else None
-
-
-def open_build(config: Config) -> DuckDBEngine:
-    """Open what the last good night built, for reading; the warehouse is attached as ``warehouse``.
-
-    Raises
-    ------
-    InputError
-        When no night has ended well yet.
-    """
-    path = config.state / BUILD
-    if not path.exists():
-        raise InputError(f"There is no {path}: run `journeyflow run` first.")
-    engine = DuckDBEngine(path, read_only=True)
-    engine.attach(config.state / WAREHOUSE, "warehouse")
-    return engine
-
-
-def dictionary(graph: Graph) -> pa.Table:
-    """Return the columns of the published tables: the rows of `config.columns`."""
-    rows = [
-        {
-            "table_name": model.table,
-            "column_name": name,
-            "column_index": index,
-            "type": column.type,
-            "unit": column.unit,
-            "meaning": column.meaning,
-        }
-        for model in graph.published()
-        for index, (name, column) in enumerate(model.columns.items(), start=1)
-    ]
-    fields = [(name, pa.int32() if name == "column_index" else pa.string()) for name in rows[0]]
-    return pa.Table.from_pylist(rows, schema=pa.schema(fields))

@@ -1,0 +1,67 @@
+"""Building the models of a graph, phase by phase, in a database of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from journeyflow import relations, runs
+from journeyflow.engines import DuckDBEngine
+from journeyflow.models import Graph, Model, Phase
+from journeyflow.progress import Progress
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
+
+class Builder:
+    """Builds models into `engine`, each function that fills relations once.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        The build database; the warehouse is attached to it as ``warehouse``.
+    graph : Graph
+        All models of the project.
+    config : Config
+        Handed to the functions that fill relations.
+    """
+
+    def __init__(self, engine: DuckDBEngine, graph: Graph, config: Config) -> None:
+        self.engine = engine
+        self._graph = graph
+        self._config = config
+        self._filled: set[str] = set()
+
+    def mirror_warehouse(self) -> None:
+        """Let `landed.*` and `ledger.*` be views of the warehouse."""
+        for model in self._graph.of_phase(Phase.LOAD):
+            if model.layer in ("landed", "ledger"):
+                self.engine.run(model.name, f"select * from warehouse.{model.name}", kind="view")
+
+    def build(self, phase: Phase, progress: Progress) -> None:
+        """Build the models of one phase in their order."""
+        models = self._graph.of_phase(phase)
+        for done, model in enumerate(models):
+            progress(phase, model.name, done, len(models))
+            self._build_model(model)
+        progress(phase, "models", len(models), len(models))
+
+    def tell_run(self, row: runs.RunRow) -> None:
+        """Let `ledger.runs`, and what was built on it, hold `row` beside the earlier runs."""
+        earlier = self.engine.rows("select * from warehouse.ledger.runs where run_id <> ?", [row.run_id])
+        self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(runs.SCHEMA), row.table()]))
+        for model in self._graph:
+            if "ledger.runs" in model.inputs and self.engine.columns(model.name):
+                self._build_model(model)
+
+    def _build_model(self, model: Model) -> None:
+        if model.sql is not None:
+            self.engine.run(model.name, model.sql, kind=model.paperwork.kind)
+            return
+        name = model.paperwork.filled_by or ""
+        if name not in self._filled:
+            relations.filler(name, model.name)(self.engine, self._config)
+            # A function may fill several relations at once; a compiled SELECT is of one relation only.
+            self._filled.add(name)

@@ -1,0 +1,102 @@
+"""A project's files: its models and the databases of its state folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from journeyflow import resources
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError
+from journeyflow.models import Graph, Model, Phase, load
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
+WAREHOUSE = "warehouse.duckdb"
+"""In the state folder: what is kept from run to run."""
+BUILD = "build.duckdb"
+"""In the state folder: what the last good run built."""
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """One line of `plan`: a model, its phase, what it reads and why it runs."""
+
+    model: str
+    phase: str
+    reads: tuple[str, ...]
+    why: str
+
+
+def plan(config: Config) -> tuple[PlanEntry, ...]:
+    """Return the models of a project in the order of a night, with the reason why each runs."""
+    graph = graph_of(config)
+    readers: Mapping[str, list[str]] = {model.name: [] for model in graph}
+    for model in graph:
+        for upstream in model.inputs:
+            readers[upstream].append(model.name)
+    order = {phase: position for position, phase in enumerate(Phase)}
+    entries = [PlanEntry(model.name, graph.phase(model.name), model.inputs, _why(model, readers)) for model in graph]
+    return tuple(sorted(entries, key=lambda entry: order[Phase(entry.phase)]))
+
+
+def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
+    origin = "your own, " if model.is_own else ""
+    used = "published" if model.is_published else f"read by {', '.join(readers[model.name]) or 'nobody'}"
+    return f"{origin}{used}"
+
+
+def graph_of(config: Config) -> Graph:
+    """Return the models of a project: the built-in ones, and the user's own beside `journeyflow.yml`."""
+    return load(resources.sql_folder(), own_folder(config.folder))
+
+
+def own_folder(project: Path) -> Path | None:
+    """Return the folder of the user's own models, ``sql/`` or ``models/`` in the project folder, or None."""
+    from journeyflow.models.model import LAYERS
+
+    folders = [
+        folder for folder in (project / "sql", project / "models") if any((folder / layer).is_dir() for layer in LAYERS)
+    ]
+    if len(folders) > 1:
+        raise InputError(f"Both {folders[0]} and {folders[1]} hold models; keep them in one of the two.")
+    return folders[0] if folders else None
+
+
+def open_build(config: Config) -> DuckDBEngine:
+    """Open what the last good night built, for reading; the warehouse is attached as ``warehouse``.
+
+    Raises
+    ------
+    InputError
+        When no night has ended well yet.
+    """
+    path = config.state / BUILD
+    if not path.exists():
+        raise InputError(f"There is no {path}: run `journeyflow run` first.")
+    engine = DuckDBEngine(path, read_only=True)
+    engine.attach(config.state / WAREHOUSE, "warehouse")
+    return engine
+
+
+def dictionary(graph: Graph) -> pa.Table:
+    """Return the columns of the published tables: the rows of `config.columns`."""
+    rows = [
+        {
+            "table_name": model.table,
+            "column_name": name,
+            "column_index": index,
+            "type": column.type,
+            "unit": column.unit,
+            "meaning": column.meaning,
+        }
+        for model in graph.published()
+        for index, (name, column) in enumerate(model.columns.items(), start=1)
+    ]
+    fields = [(name, pa.int32() if name == "column_index" else pa.string()) for name in rows[0]]
+    return pa.Table.from_pylist(rows, schema=pa.schema(fields))

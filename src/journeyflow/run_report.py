@@ -1,0 +1,77 @@
+"""What a night hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from journeyflow.publish import read_manifest
+
+
+class RunReport(BaseModel):
+    """What a night did; times are naive UTC.
+
+    Attributes
+    ----------
+    status : str
+        ``published``.
+    phase_seconds : mapping of str to float
+        Seconds of each phase, in their order.
+    generation : Path
+        The published folder.
+    table_rows : mapping of str to int
+        Rows of each published table.
+    alarms : tuple of str
+        Sentences about what somebody should look at.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    high_water_at: datetime
+    event_count: int
+    record_count: int
+    accepted_count: int
+    quarantined_count: int
+    duplicate_count: int
+    filtered_count: int
+    erased_count: int
+    elapsed_seconds: float
+    phase_seconds: dict[str, float]
+    check_count: int
+    generation: Path
+    table_rows: dict[str, int]
+    alarms: tuple[str, ...] = ()
+
+
+def report_of(
+    generation: Path,
+    *,
+    counts: Mapping[str, int],
+    phase_seconds: Mapping[str, float],
+    check_count: int,
+    alarms: tuple[str, ...],
+) -> RunReport:
+    """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
+    manifest = read_manifest(generation)
+    return RunReport(
+        run_id=manifest.run_id,
+        status="published",
+        started_at=manifest.started_at,
+        finished_at=manifest.published_at,
+        high_water_at=manifest.high_water_at,
+        event_count=manifest.event_count,
+        **counts,
+        elapsed_seconds=round(sum(phase_seconds.values()), 3),
+        phase_seconds=dict(phase_seconds),
+        check_count=check_count,
+        generation=generation,
+        table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
+        alarms=alarms,
+    )
