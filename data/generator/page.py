@@ -92,7 +92,7 @@ on there is none, though people go on calling.
 
 ### 4. An event that no rule covers
 `{lone["event_name"]}`: {lone["event_count"]} events of {lone["person_count"]} persons. No rule of any of the three
-models names it.
+models names it. (`alias`, {found["merged_accounts"]} events, is named by the shop's own model only.)
 
 ### 5. Students start on social channels
 Journeys whose first event has `utm_medium` social:
