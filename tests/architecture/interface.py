@@ -1,0 +1,68 @@
+"""The public interface: published tables, their grains and key columns. A table may have more columns, never fewer."""
+
+from __future__ import annotations
+
+SPINE: dict[str, tuple[str, str]] = {
+    "funnel_steps": (
+        "funnel persona period step_index",
+        "step kind unit person_count converted_count drop_off_count pending_count matured_count "
+        "matured_next_count conversion_rate step_conversion_rate drop_off_rate drop_off_rate_low "
+        "drop_off_rate_high km_conversion_rate visited_count skipped_count in_order_rate "
+        "p10_seconds_to_next p50_seconds_to_next p90_seconds_to_next tie_decided_count "
+        "value_at_stake_amount currency is_small is_outcome_based is_trait_undated",
+    ),
+    "funnel_trend": (
+        "funnel persona entry_date step_index",
+        "person_count converted_count drop_off_count pending_count is_matured",
+    ),
+    "drop_offs": (
+        "funnel persona period step_index last_touchpoint",
+        "drop_off_count share_rate expected_rate lift p50_seconds_before_leaving value_at_stake_amount currency",
+    ),
+    "drop_off_next": (
+        "funnel persona period step_index next_action",
+        "drop_off_count share_rate",
+    ),
+    "event_kinds": (
+        "model kind_id stage rule_id",
+        "event_name channel touchpoint evidence event_count person_count first_seen_at last_seen_at",
+    ),
+    "stage_crosswalk": (
+        "model stage other_model other_stage",
+        "event_count",
+    ),
+    "stage_transitions": (
+        "model persona from_stage to_stage",
+        "transition_count transition_rate is_backward p50_seconds",
+    ),
+    "paths": (
+        "model persona path_rank",
+        "path person_count share_rate converted_count",
+    ),
+    "personas": (
+        "persona",
+        "person_count share_rate rule is_outcome_based is_trait_undated description",
+    ),
+    "person_stages": (
+        "model person_id",
+        "persona journey_index stage furthest_stage entered_at last_event_at is_open lifecycle",
+    ),
+    "load_audit": (
+        "run_id source_file",
+        "record_count accepted_count quarantined_count duplicate_count conflicting_count filtered_count "
+        "erased_count sha256",
+    ),
+    "identity_audit": (
+        "decision",
+        "device_count person_count event_count",
+    ),
+    "runs": (
+        "run_id",
+        "started_at finished_at status high_water_at config_hash version event_count elapsed_seconds",
+    ),
+    "dictionary": (
+        "table_name column_name",
+        "type unit meaning",
+    ),
+}
+"""Table → its grain, and the key columns beside the grain."""

@@ -1,0 +1,122 @@
+"""Imports point downwards only, and each heavy library has one door."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "journeyflow"
+PIPELINES = ROOT / "pipelines"
+
+LAYERS = (
+    {"errors", "progress"},
+    {"resources", "lock", "config", "engines", "models"},
+    {"secret", "compile", "config_tables", "runs", "lint", "reference", "publish", "checks", "project"},
+    {"relations", "kernel", "statistics", "identity", "ingest", "published", "run_report"},
+    {"loading", "building", "funnel"},
+    {"runner"},
+    {"explain"},
+    {"cli", "__init__"},
+    {"__main__"},
+)
+"""Modules and packages of journeyflow from the bottom up; each may import what lies below it."""
+DOORS = {
+    "duckdb": ("engines/",),
+    "prefect": (),
+    "sqlglot": ("models/", "lint.py", "compile/", "ingest/quoting.py"),
+    "numba": ("kernel/",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+}
+"""Library → the only places of the package that import it."""
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path):
+    """Yield every module that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            names = [f"journeyflow.{alias.name}" for alias in node.names]
+            yield from names if node.module == "journeyflow" else [node.module or ""]
+
+
+def unit(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def rank(name):
+    return next((height for height, names in enumerate(LAYERS) if name in names), None)
+
+
+def test_every_module_has_its_layer():
+    homeless = {unit(path) for path in modules()} - set().union(*LAYERS)
+    assert not homeless, f"say in LAYERS where {', '.join(sorted(homeless))} belongs"
+
+
+def test_imports_point_downwards():
+    upwards = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in modules()
+        for name in imported(path)
+        if name.startswith("journeyflow.") and not _is_allowed(unit(path), name.split(".")[1])
+    ]
+    assert not upwards, "\n".join(upwards)
+
+
+def _is_allowed(importer, imported_unit):
+    if importer == imported_unit:
+        return True
+    if rank(imported_unit) is None:
+        return importer in ("cli", "__main__") and imported_unit == "__version__"
+    return rank(imported_unit) < rank(importer)
+
+
+@pytest.mark.parametrize(("library", "doors"), DOORS.items())
+def test_a_library_has_one_door(library, doors):
+    others = [
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        if any(name.split(".")[0] == library for name in imported(path))
+        and not str(path.relative_to(PACKAGE)).startswith(doors or ("nowhere",))
+    ]
+    assert not others
+
+
+def test_pipelines_use_the_runner_and_hold_no_logic_of_the_kernel():
+    below = {
+        "kernel",
+        "ingest",
+        "engines",
+        "compile",
+        "models",
+        "publish",
+        "statistics",
+        "checks",
+        "loading",
+        "building",
+    }
+    reached = [
+        f"{path.name} imports {name}"
+        for path in sorted(PIPELINES.glob("*.py"))
+        for name in imported(path)
+        if name.startswith("journeyflow.") and name.split(".")[1] in below
+    ]
+    assert not reached
+
+
+def test_importing_the_package_is_cheap():
+    heavy = "('duckdb', 'polars', 'pyarrow', 'numba', 'sqlglot', 'prefect', 'pydantic')"
+    code = f"import sys, journeyflow; print([name for name in {heavy} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

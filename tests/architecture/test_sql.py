@@ -1,0 +1,105 @@
+"""The SQL graph: layers, portable subset, one description a column, and the published interface."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from journeyflow import lint, models, relations, resources
+from journeyflow.models.sql import origin, parsed
+from journeyflow.reference import tables_page
+
+_SPEC = importlib.util.spec_from_file_location("interface", Path(__file__).with_name("interface.py"))
+interface = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(interface)
+
+GRAPH = models.load(resources.sql_folder())
+PUBLISHED = {model.table: model for model in GRAPH.published()}
+SCALARS = ("VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "DECIMAL")
+SUFFIXES = {
+    "_count": "BIGINT",
+    "_rate": "DOUBLE",
+    "_at": "TIMESTAMP",
+    "_date": "DATE",
+    "_amount": "DECIMAL",
+    "_index": "INTEGER",
+}
+
+
+def test_the_models_keep_to_the_portable_subset_and_the_style():
+    findings = lint.lint(GRAPH)
+    assert not findings, "\n".join(str(finding) for finding in findings)
+
+
+@pytest.mark.parametrize("table", interface.SPINE)
+def test_the_interface_is_whole(table):
+    grain, columns = (words.split() for words in interface.SPINE[table])
+    assert list(PUBLISHED[table].grain) == grain
+    assert not set(columns) - set(PUBLISHED[table].columns)
+
+
+def test_what_python_fills_is_registered():
+    filled = {model.paperwork.filled_by for model in GRAPH if model.sql is None}
+    assert all(relations.is_registered(name) for name in filled)
+    unused = {*relations.FILLERS, *relations.COMPILED} - filled
+    assert not unused, f"registered and used by no model: {', '.join(sorted(unused))}"
+
+
+def test_every_model_is_read_or_published():
+    read = {name for model in GRAPH for name in model.inputs}
+    idle = [model.name for model in GRAPH if model.name not in read and not model.is_published]
+    # Compiled code and the kernel read these without a FROM that the graph could see.
+    assert set(idle) <= {
+        "config.counted_events",
+        "config.persona_traits",
+        "config.rules",
+        "config.sources",
+        "kernel.sessions",
+    }
+
+
+@pytest.mark.parametrize("model", PUBLISHED.values(), ids=PUBLISHED)
+def test_published_columns_are_scalars_named_for_their_type(model):
+    for name, column in model.columns.items():
+        assert column.type.startswith(SCALARS), f"{name} is {column.type}"
+        for suffix, kind in SUFFIXES.items():
+            if name.endswith(suffix):
+                assert column.type.startswith(kind), f"{name} is {column.type}, and {suffix} says {kind}"
+        if name.startswith(("is_", "has_")):
+            assert column.type == "BOOLEAN", name
+
+
+@pytest.mark.parametrize("model", PUBLISHED.values(), ids=PUBLISHED)
+def test_a_published_model_has_a_key_a_case_and_a_source(model):
+    assert model.grain, "its grain"
+    assert model.paperwork.cases, "a given/expect case"
+    assert model.paperwork.source, "where its definition comes from"
+
+
+def test_a_column_passed_on_is_described_once():
+    again = [
+        f"{model.name}.{column}"
+        for model in GRAPH
+        if model.sql
+        for column, described in model.paperwork.columns.items()
+        if described and origin(parsed(model.sql, model.path), column)
+    ]
+    assert not again
+
+
+def test_a_name_has_one_type_in_all_published_tables():
+    types = {}
+    for model in PUBLISHED.values():
+        for name, column in model.columns.items():
+            types.setdefault(name, {}).setdefault(column.type, []).append(model.table)
+    assert not {name: kinds for name, kinds in types.items() if len(kinds) > 1}
+
+
+def test_the_page_of_tables_names_every_published_column():
+    page = tables_page(GRAPH)
+    for model in PUBLISHED.values():
+        assert f"### {model.table}" in page
+        for column in model.columns:
+            assert f"| `{column}` |" in page
