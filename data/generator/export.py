@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
@@ -48,7 +49,12 @@ def local(at: int, form: str) -> str:
 
 def month(at: int) -> str:
     """Return the UTC month."""
-    return iso(at)[:7]
+    return _month_of_day(at // DAY)
+
+
+@cache
+def _month_of_day(day: int) -> str:
+    return iso(day * DAY)[:7]
 
 
 def batch(at: int, minutes: int = 5) -> int:
