@@ -122,7 +122,8 @@ class _Staging:
         }
         units = [exp.alias_(self._property(key), f"unit_{n}") for n, key in enumerate(self.units, 1)]
         named = [exp.alias_(expression, name) for name, expression in computed.items()]
-        return exp.select(*taken, *named, *units).from_("events_read").with_("events_read", as_=self._events_read())
+        query = exp.select(*taken, *named, *units).from_("events_read").with_("events_read", as_=self._events_read())
+        return query.with_("bot_agents", as_=_bot_agents()) if self.config.exclude_traffic.bots.builtin else query
 
     def _events_read(self) -> exp.Select:
         """Name the columns used, and take all properties used out of the JSON in one go."""
@@ -202,7 +203,8 @@ class _Staging:
         own = self._judged(bots.when)
         if not bots.builtin:
             return own
-        known = leaf_truth(Leaf("user_agent", "regex", (BOT_PATTERN,)), column("user_agent"))
+        agents = exp.select(column("agent")).from_("bot_agents").subquery()
+        known = exp.Coalesce(this=exp.In(this=column("user_agent"), query=agents), expressions=[exp.false()])
         return known if own == exp.false() else exp.or_(known, own)
 
     def _is_offline(self) -> exp.Expr:
@@ -223,6 +225,13 @@ class _Staging:
 
     def _alias_key(self) -> exp.Expr:
         return user_key(column(PREVIOUS_ID))
+
+
+def _bot_agents() -> exp.Select:
+    """Find the bots among the distinct agents: agents repeat, and the pattern is what costs."""
+    agents = exp.select(exp.alias_(column("user_agent"), "agent")).distinct().from_(exp.table_("events", db="sources"))
+    is_bot = leaf_truth(Leaf("user_agent", "regex", (BOT_PATTERN,)), column("agent"))
+    return exp.select(column("agent")).from_(agents.subquery("agents")).where(is_bot)
 
 
 def ubigint(value: int) -> exp.Expr:

@@ -115,7 +115,7 @@ def _judged(document: Document, folder: Path, name: str, path: Path | None) -> t
 
 
 def _own_faults(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out what only follows from other faults: defaults that wait for a section, sections short of a faulty item."""
+    """Leave out what only follows from other faults: defaults that wait for a section, sections short of an item."""
     places = [item["loc"] for item in faults]
     return [
         item

@@ -56,9 +56,9 @@ def vocabulary_page() -> str:
 _INTRODUCTION = """\
 # Vocabulary
 
-Generated from `src/journeyflow/config/builtin/`. The built-in journey models know these event names and no others; a source's
-`rename` maps its own names onto them. A rule with history is tried before one without, the first that matches wins; events without a
-stage are `unclassified`, counted and never dropped.
+Generated from `src/journeyflow/config/builtin/`. The built-in journey models know these event names and no others; a
+source's `rename` maps its own names onto them. A rule with history is tried before one without, the first that matches
+wins; events without a stage are `unclassified`, counted and never dropped.
 """
 
 
@@ -69,7 +69,7 @@ def _row(word: Word) -> str:
 
 def _stages(event: str, model: str) -> str:
     rules = [placed for placed in builtin_model(model).rules if _is_about(placed, event)]
-    return "; ".join(_stage(placed) for placed in rules) or "–"
+    return "; ".join(_stage(placed) for placed in rules) or "none"
 
 
 def _is_about(placed: PlacedRule, event: str) -> bool:

@@ -22,9 +22,23 @@ EVENT_TYPES = {
 } | {
     name: pa.string()
     for name in (
-        "anonymous_id user_id session_id event_name channel utm_source utm_medium utm_campaign utm_term utm_content referrer_host "
-        "page_path target user_agent currency properties"
-    ).split()
+        "anonymous_id",
+        "user_id",
+        "session_id",
+        "event_name",
+        "channel",
+        "utm_source",
+        "utm_medium",
+        "utm_campaign",
+        "utm_term",
+        "utm_content",
+        "referrer_host",
+        "page_path",
+        "target",
+        "user_agent",
+        "currency",
+        "properties",
+    )
 }
 WEB = {"format": "parquet", "path": "a", "columns": {"occurred_at": "t", "user_id": "u", "event_name": "e"}}
 

@@ -1,4 +1,4 @@
-"""Compiled conditions, judged on the database: every matcher on a value that fits, one that does not, and a missing one."""
+"""Compiled conditions on the database: every matcher on a value that fits, one that does not, and a missing one."""
 
 from __future__ import annotations
 

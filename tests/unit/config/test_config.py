@@ -35,7 +35,11 @@ sources:
       event_name: event
       currency: {constant: EUR}
     properties: '*'
-  shop: {format: parquet, path: shop, channel: {column: place}, columns: {occurred_at: {columns: [y, m, d]}, user_id: u, event_name: {constant: 7}}}
+  shop:
+    format: parquet
+    path: shop
+    channel: {column: place}
+    columns: {occurred_at: {columns: [y, m, d]}, user_id: u, event_name: {constant: 7}}
 people:
   - {path: crm.csv, user_id: customer, traits: [birth_year, plan], valid_from: changed_at}
 clock_skew: 2h
@@ -56,7 +60,10 @@ personas:
 funnels:
   checkout:
     model: four_stage
-    steps: [{name: product, when: {stage: consideration}}, {name: any}, {name: paid, when: {event: purchase}, within: 1d}]
+    steps:
+      - {name: product, when: {stage: consideration}}
+      - {name: any}
+      - {name: paid, when: {event: purchase}, within: 1d}
     order: strict
     window: 7d
     ties: strictly_later
@@ -69,7 +76,12 @@ goals: {order: {when: {event: purchase}, value: revenue_amount}, lead: {when: {e
 currency: {report: EUR, rates: {USD: 0.92}}
 min_count: 50
 promises:
-  - {name: Delivered within 3 days, stage: post_purchase, from: {event: purchase}, to: {event: delivered}, within: 3d, match: order_id}
+  - name: Delivered within 3 days
+    stage: post_purchase
+    from: {event: purchase}
+    to: {event: delivered}
+    within: 3d
+    match: order_id
   - {name: Support satisfies, stage: post_purchase, measure: csat, target: {at_least: 4.2}}
 surveys:
   csat: {event: csat_answer, score: properties.score, scale: [1, 5]}
@@ -77,7 +89,10 @@ friction: [{name: Payment failed, when: {event: payment_error}}]
 spend: {path: spend.csv}
 map:
   owners: {awareness: Marketing}
-  personas: {student: {needs: {consideration: Compare}, desired: {decision: {reach_rate: 0.2, p50_time: 2d, sentiment: 0.3}}}}
+  personas:
+    student:
+      needs: {consideration: Compare}
+      desired: {decision: {reach_rate: 0.2, p50_time: 2d, sentiment: 0.3}}
 privacy: {person_id: clear, key_file: keys/p.key, keep_query_params: [utm_source]}
 """
 
@@ -147,7 +162,7 @@ def test_a_configuration_is_frozen(whole):
 
 
 def test_a_mapping_with_mistakes_lists_them():
-    with pytest.raises(InvalidConfigError, match="mapping: error: sessions.timeout: '30' is not a duration"):
+    with pytest.raises(InvalidConfigError, match=r"mapping: error: sessions\.timeout: '30' is not a duration"):
         Config.from_mapping({"sources": {"web": WEB}, "sessions": {"timeout": 30}})
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -135,7 +136,7 @@ def test_every_instant_is_in_its_local_day(zone, start, span):
     days = tables(config, run_id="r", high_water_us=last, first_event_us=first, person_secret="s")[
         "config.days"
     ].to_pylist()
-    assert all(before["end_at"] == after["start_at"] for before, after in zip(days, days[1:], strict=False))
+    assert all(before["end_at"] == after["start_at"] for before, after in itertools.pairwise(days))
     for instant in (start, start + span // 2, start + span):
         moment = datetime.fromtimestamp(instant, UTC)
         holding = [row["day"] for row in days if row["start_at"] <= moment.replace(tzinfo=None) < row["end_at"]]

@@ -427,7 +427,7 @@ SOURCE_ROWS = [
         "'not'?",
     ),
     (
-        "app: {format: csv, path: web.csv, channel: web, columns: {occurred_at: t, user_id: u, event_name: e, channel: c}}",
+        "app: {format: csv, path: a, channel: w, columns: {occurred_at: t, user_id: u, event_name: e, channel: c}}",
         "channel_twice",
         "sources.app.channel",
         "under columns",
@@ -439,7 +439,7 @@ SOURCE_ROWS = [
         "occurred_at, received_at",
     ),
     (
-        "app: {format: csv, path: web.csv, columns: {occurred_at: {column: t, unit: ms, format: x}, user_id: u, event_name: e}}",
+        "app: {format: csv, path: a, columns: {occurred_at: {column: t, unit: s, format: x}, user_id: u, event_name: e}}",
         "time_unit",
         "sources.app.columns.occurred_at",
         "another way to read the time",
@@ -451,7 +451,7 @@ SOURCE_ROWS = [
         "hash is for identifiers",
     ),
     (
-        "app: {format: csv, path: web.csv, columns: {occurred_at: t, user_id: {column: a, constant: b}, event_name: e}}",
+        "app: {format: csv, path: a, columns: {occurred_at: t, user_id: {column: a, constant: b}, event_name: e}}",
         "column_mapping",
         "sources.app.columns.user_id",
         "one of column, columns, hash, constant",

@@ -51,7 +51,7 @@ def _traits_dated(config: Config) -> Iterator[Finding]:
     undated = {trait for people in config.people if people.valid_from is None for trait in people.traits}
     for index, persona in enumerate(config.personas):
         read = [trait for trait in persona.traits if trait in undated]
-        if read and persona.as_of == "entry":
+        if read:
             message = (
                 f"reads {', '.join(read)}, whose file has no valid_from: values of today, not of the journey; marked so"
             )
