@@ -6,6 +6,13 @@ from typing import Any
 
 FILE_COLUMNS = ("record_count", "accepted_count", "quarantined_count", "duplicate_count", "conflicting_count",
                 "filtered_count", "late_count")  # fmt: skip
+STEPS = ("product", "cart", "checkout", "paid")
+PERIODS = (("9 to 15 March", "bug_week"), ("9 February to 8 March", "four_weeks_before"))
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return the page for the figures of `truths.json`."""
+    return "\n".join([_what_it_is(found), _personas(found), _stories(found), _files(found)])
 
 
 def table(header: list[str], rows: list[list[Any]]) -> str:
@@ -14,39 +21,13 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def page(found: dict[str, Any]) -> str:
-    """Return the page for the figures of `truths.json`."""
-    bug, promise, lone = found["payment_bug"], found["delivery_promise"], found["uncovered"]
-    touches = found["first_touches"]
-    files = found["files"]
-    steps = ("product", "cart", "checkout", "paid")
-    checkout = [
-        [persona, *(row["person_count"] for row in periods["all"])]
-        for persona, periods in found["funnels"]["checkout"].items()
-    ]
-    paid = [
-        [
-            label,
-            bug[f"app_{key}"]["entered"],
-            bug[f"app_{key}"]["paid"],
-            bug[f"web_{key}"]["entered"],
-            bug[f"web_{key}"]["paid"],
-        ]
-        for label, key in (("9 to 15 March", "bug_week"), ("9 February to 8 March", "four_weeks_before"))
-    ]
-    rows = [
-        [name, *(file[column] for column in FILE_COLUMNS), ", ".join(f"{k} {n}" for k, n in file["reasons"].items())]
-        for name, file in files.items()
-    ]
-    columns = [column.removesuffix("_count") for column in FILE_COLUMNS]
-    promised = [[persona, *row.values()] for persona, row in promise.items()]
-    social = [[persona, row["journeys"], row["social"], f"{row['share']:.1%}"] for persona, row in touches.items()]
-    all_errors, week_errors = bug["payment_errors"], bug["payment_errors_app_bug_week"]
-    purchases = ", ".join(f"{count:,} from {source}" for source, count in found["purchases"].items())
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _what_it_is(found: dict[str, Any]) -> str:
     revenue = ", ".join(f"{currency} {amount}" for currency, amount in found["revenue"].items())
-    latest = ", ".join(f"{name} {count:,}" for name, count in found["persons_by_persona"].items())
-    lifecycle = ", ".join(f"{name} {count:,}" for name, count in found["persons_by_lifecycle"].items())
-    bots, testers, silent = found["bots"], found["internal"], found["silent"]
+    bots, testers = found["bots"], found["internal"]
     return f"""# The sample
 
 Half a year (1 January to 29 June 2026) of an invented shop: {found["humans"]:,} people, made by
@@ -56,22 +37,40 @@ pipeline says. Figures leave out bots and internal traffic, and use the rules of
 
 - {found["events"]:,} events of {found["persons"]:,} persons that the data can tell apart,
   in {found["journeys"]:,} journeys; the last event is at {found["high_water_at"]}.
-- Purchases: {purchases}. Revenue: {revenue}; never added.
+- Purchases: {_listed(found["purchases"])}. Revenue: {revenue}; never added.
 - Devices: {found["devices"]:,}; {len(found["shared_devices"])} are shared (tablets of families, kiosks in the store),
   {found["devices_without_user"]:,} never carried an account. {found["merged_accounts"]} customers merged
   an older account into theirs (event `alias`).
 - {bots["devices"]} bots made {bots["events"]:,} hits; {testers["users"]} testers of the shop made
   {testers["events"]} events, test orders included.
+"""
 
-## Personas
 
-Persons by their latest journey: {latest}. By lifecycle: {lifecycle}.
+def _personas(found: dict[str, Any]) -> str:
+    checkout = [
+        [persona, *(row["person_count"] for row in periods["all"])]
+        for persona, periods in found["funnels"]["checkout"].items()
+    ]
+    return f"""## Personas
+
+Persons by their latest journey: {_listed(found["persons_by_persona"])}.
+By lifecycle: {_listed(found["persons_by_lifecycle"])}.
 
 People reaching the steps of the funnel `checkout`, by the persona of the journey that holds the attempt's start:
 
-{table(["persona", *steps], checkout)}
+{table(["persona", *STEPS], checkout)}
+"""
 
-## Planted stories
+
+def _stories(found: dict[str, Any]) -> str:
+    bug, lone, silent = found["payment_bug"], found["uncovered"], found["silent"]
+    paid = [[label, *bug[f"app_{key}"].values(), *bug[f"web_{key}"].values()] for label, key in PERIODS]
+    promised = [[persona, *row.values()] for persona, row in found["delivery_promise"].items()]
+    social = [
+        [persona, row["journeys"], row["social"], f"{row['share']:.1%}"]
+        for persona, row in found["first_touches"].items()
+    ]
+    return f"""## Planted stories
 
 ### 1. A payment bug in the app, for one week
 From 9 to 15 March 2026 paying in the app fails with code E17. Persons who started the checkout, and who paid in the
@@ -79,7 +78,8 @@ same channel within a day (funnels `app_payment_bug_week` and `web_payment_bug_w
 
 {table(["entered", "app", "app paid", "web", "web paid"], paid)}
 
-There are {all_errors} `payment_error` events, {week_errors} of them in the app in that week.
+There are {bug["payment_errors"]} `payment_error` events, {bug["payment_errors_app_bug_week"]} of them in the app in
+that week.
 
 ### 2. A delivery promise broken for families
 Orders are promised within three days. Online orders by persona of the journey that holds the order:
@@ -98,8 +98,17 @@ models names it. (`alias`, {found["merged_accounts"]} events, is named by the sh
 Journeys whose first event has `utm_medium` social:
 
 {table(["persona", "journeys", "social", "share"], social)}
+"""
 
-## What is wrong with the files
+
+def _files(found: dict[str, Any]) -> str:
+    rows = [
+        [name, *(file[column] for column in FILE_COLUMNS), ", ".join(f"{k} {n}" for k, n in file["reasons"].items())]
+        for name, file in found["files"].items()
+    ]
+    columns = [column.removesuffix("_count") for column in FILE_COLUMNS]
+    return f"""## What is wrong with the files
+
 Every row ends in one place: records = accepted + quarantined + duplicate + filtered. Late rows were received more than
 a day after they occurred. `web-2026-04_reexport` repeats the last days of April and fills a gap of four hours;
 `calls-2026-q2` repeats the last days of March (its duplicates have no id and are found by content); `web-2026-05` is
