@@ -116,7 +116,9 @@ def added_up(labels: list[pa.Table]) -> pa.Table:
     grouped = pa.concat_tables(labels).group_by(keys).aggregate(sums)
     renamed = {f"{name}_{how}": name for name, how in sums}
     named = grouped.rename_columns([renamed.get(name, name) for name in grouped.column_names])
-    return named.select(SCHEMAS["kernel.labels"].names).sort_by([("label_key", "ascending"), ("model_index", "ascending")])
+    return named.select(SCHEMAS["kernel.labels"].names).sort_by(
+        [("label_key", "ascending"), ("model_index", "ascending")]
+    )
 
 
 def _append(engine: Engine, name: str, tables: list[pa.Table]) -> None:

@@ -8,16 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from journeyflow.kernel import attempts as judged
-from journeyflow.kernel import stage_funnels
-from journeyflow.kernel.chains import NEVER
-from journeyflow.kernel.leaving import leave_steps
+from journeyflow.kernel.loops import attempts as judged
+from journeyflow.kernel.loops import stages
+from journeyflow.kernel.loops.leaving import leave_steps
+from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int16s, Int32s, Int64s, Log, scratch_for
 from journeyflow.kernel.plan import Funnel, KernelPlan, StageFunnel, Step
 from journeyflow.kernel.schemas import table
 from journeyflow.kernel.units import Units
 
 Tables = dict[str, pa.Table]
-_ORDERS = {"ordered": judged.ORDERED, "strict": judged.STRICT, "any_order": judged.ANY_ORDER}
 
 
 def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
@@ -25,28 +24,28 @@ def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
     stage = units.stage[funnel.model_index - 1] if funnel.model_index else np.zeros(len(units.at), np.int16)
     mask = _bits([step.when for step in funnel.steps], stage, units.kind)
     excluded = _bits([exclusion.when for exclusion in funnel.exclusions], stage, units.kind)
-    found, reached, days = judged.judge_units(
-        units.start,
-        units.at,
-        units.rank,
-        mask,
-        excluded,
-        _spec(funnel, plan),
-        np.array([NEVER if step.within_us is None else step.within_us for step in funnel.steps], np.int64),
-        _exclusions(funnel),
-        plan.day_start_us,
-    )
+    log = Log(units.start, units.at, units.rank, mask, excluded)
+    scratch = scratch_for(len(units.at), len(funnel.steps))
+    found, reached, days = judged.judge_units(log, _rule(funnel, plan), scratch, plan.day_start_us)
     unit, opener = found[:, judged.UNIT], found[:, judged.OPENER]
-    depth, closes = found[:, judged.A_DEPTH], found[:, judged.A_CLOSES]
+    depth, closes = found[:, judged.DEPTH], found[:, judged.CLOSES_AT]
     counted = _attempts(units, funnel.funnel_index, unit, opener, depth, closes, funnel.window_us, plan)
     counted |= {
-        "is_pending": found[:, judged.A_PENDING],
-        "is_tie_decided": found[:, judged.A_TIE],
+        "is_pending": found[:, judged.PENDING],
+        "is_tie_decided": found[:, judged.TIE],
         "is_in_order": _nulls(len(found)),
     }
     reached_at = np.maximum.accumulate(units.at[reached], axis=1)
     last, after = leave_steps(
-        units.start, units.at, unit, reached, depth, closes, found[:, judged.A_CLOSED_BY], units.following, units.session_last
+        units.start,
+        units.at,
+        unit,
+        reached,
+        depth,
+        closes,
+        found[:, judged.CLOSED_BY],
+        units.following,
+        units.session_last,
     )
     following = np.concatenate([reached_at[:, 1:], reached_at[:, :1]], axis=1)
     is_last = np.arange(reached.shape[1]) + 1 >= depth[:, None]
@@ -57,43 +56,45 @@ def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
         "next_at": (following, is_last),
     }
     day_unit, day_opener = days[:, judged.DAY_UNIT], days[:, judged.DAY_OPENER]
-    best_of_day = _days(units, funnel.funnel_index, day_unit, day_opener, days[:, judged.DAY_DEPTH], funnel.window_us, plan)
+    best_of_day = _days(
+        units, funnel.funnel_index, day_unit, day_opener, days[:, judged.DAY_DEPTH], funnel.window_us, plan
+    )
     best_of_day["is_pending"] = days[:, judged.DAY_PENDING]
     return _tables(counted, _flat(reaches, depth), best_of_day)
 
 
 def run_stage_funnel(
     units: Units,
-    journey_start: npt.NDArray[np.int64],
-    journey_person: npt.NDArray[np.int32],
+    journey_start: Int64s,
+    journey_person: Int32s,
     funnel: StageFunnel,
     plan: KernelPlan,
 ) -> Tables:
     """Return the rows of the stage funnel of a model; `units` are persons, whose journeys have the places given."""
-    stages = plan.model(funnel.model_index).stage_count
-    best, places, days = stage_funnels.read_persons(
+    stage_count = plan.model(funnel.model_index).stage_count
+    best, places, days = stages.read_persons(
         journey_start,
         journey_person,
         units.at,
         units.rank,
         units.stage[funnel.model_index - 1],
-        stages,
+        stage_count,
         funnel.window_us,
         plan.high_water_us,
         plan.day_start_us,
     )
-    person, opener = best[:, stage_funnels.PERSON], journey_start[best[:, stage_funnels.JOURNEY]]
-    depth = best[:, stage_funnels.DEPTH]
+    person, opener = best[:, stages.PERSON], journey_start[best[:, stages.JOURNEY]]
+    depth = best[:, stages.DEPTH]
     first, visited, beyond = places[:, 0], places[:, 1], places[:, 2]
-    is_done = depth == stages
+    is_done = depth == stage_count
     closes = units.at[opener] + funnel.window_us
     if len(depth):
         closes = np.where(is_done, units.at[first[np.arange(len(depth)), depth - 1]], closes)
     counted = _attempts(units, funnel.funnel_index, person, opener, depth, closes, funnel.window_us, plan)
     counted |= {
-        "is_pending": best[:, stage_funnels.PENDING],
+        "is_pending": best[:, stages.PENDING],
         "is_tie_decided": np.zeros(len(best)),
-        "is_in_order": best[:, stage_funnels.IN_ORDER],
+        "is_in_order": best[:, stages.IN_ORDER],
     }
     never_closed = np.full(len(best), -1, np.int64)
     last, after = leave_steps(
@@ -105,60 +106,60 @@ def run_stage_funnel(
         "visited_at": (units.at[visited], visited < 0),
         "next_at": (units.at[beyond], beyond < 0),
     }
-    day_opener = journey_start[days[:, stage_funnels.JOURNEY]]
-    day_person, day_depth = days[:, stage_funnels.PERSON], days[:, stage_funnels.DEPTH]
+    day_opener = journey_start[days[:, stages.JOURNEY]]
+    day_person, day_depth = days[:, stages.PERSON], days[:, stages.DEPTH]
     best_of_day = _days(units, funnel.funnel_index, day_person, day_opener, day_depth, funnel.window_us, plan)
-    best_of_day["is_pending"] = days[:, stage_funnels.PENDING]
+    best_of_day["is_pending"] = days[:, stages.PENDING]
     return _tables(counted, _flat(reaches, depth), best_of_day)
 
 
-def _spec(funnel: Funnel, plan: KernelPlan) -> npt.NDArray[np.int64]:
-    overlaps = sum(np.asarray(_broadcast(funnel.steps), np.int64))
-    spec = np.zeros(10, np.int64)
-    spec[judged.STEPS] = len(funnel.steps)
-    spec[judged.WINDOW] = funnel.window_us
-    spec[judged.ORDER] = _ORDERS[funnel.order]
-    spec[judged.LATER] = funnel.is_strictly_later
-    spec[judged.GRACE] = funnel.grace_us
-    spec[judged.HIGH_WATER] = plan.high_water_us
-    spec[judged.ENTERED_FROM] = -NEVER if funnel.entered_from_us is None else funnel.entered_from_us
-    spec[judged.ENTERED_TO] = NEVER if funnel.entered_to_us is None else funnel.entered_to_us
-    spec[judged.ATTEMPTS] = funnel.is_attempts
-    spec[judged.DISJOINT] = int(np.max(overlaps, initial=0) <= 1)
-    return spec
+def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
+    matching = sum(np.asarray(_broadcast(funnel.steps), np.int64))
+    withins = [NEVER if step.within_us is None else step.within_us for step in funnel.steps]
+    exclusions = [(each.from_step - 1, each.to_step - 1, int(each.is_void)) for each in funnel.exclusions]
+    is_bare = funnel.order == "ordered" and not funnel.grace_us and not exclusions
+    return FunnelRule(
+        steps=len(funnel.steps),
+        window=funnel.window_us,
+        is_strict=int(funnel.order == "strict"),
+        is_any_order=int(funnel.order == "any_order"),
+        is_later=int(funnel.is_strictly_later),
+        grace=funnel.grace_us,
+        is_disjoint=int(np.max(matching, initial=0) <= 1),
+        is_plain=int(is_bare and min(withins[1:], default=NEVER) == NEVER),
+        is_attempts=int(funnel.is_attempts),
+        high_water=plan.high_water_us,
+        entered_from=-NEVER if funnel.entered_from_us is None else funnel.entered_from_us,
+        entered_to=NEVER if funnel.entered_to_us is None else funnel.entered_to_us,
+        within=np.array(withins, np.int64),
+        exclusions=np.array(exclusions, np.int64).reshape(len(exclusions), 3),
+    )
 
 
 def _broadcast(steps: tuple[Step, ...]) -> list[npt.NDArray[np.bool_]]:
     return list(np.broadcast_arrays(*(step.when for step in steps)))
 
 
-def _exclusions(funnel: Funnel) -> npt.NDArray[np.int64]:
-    rows = [(e.from_step - 1, e.to_step - 1, int(e.is_void)) for e in funnel.exclusions]
-    return np.array(rows, np.int64).reshape(len(rows), 3)
-
-
-def _bits(
-    conditions: list[npt.NDArray[np.bool_]], stage: npt.NDArray[np.int16], kind: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int64]:
+def _bits(conditions: list[npt.NDArray[np.bool_]], stage: Int16s, kind: Int32s) -> Int64s:
     """Return for each event one bit a condition that holds for its stage and kind."""
     if not conditions:
-        return np.zeros(1, np.int64) if len(kind) == 0 else np.zeros(len(kind), np.int64)
+        return np.zeros(0, np.int64)
     held = sum(when.astype(np.int64) << bit for bit, when in enumerate(conditions))
-    bits: npt.NDArray[np.int64] = np.asarray(held)
+    bits: Int64s = np.asarray(held)
     return bits[stage, kind] if bits.shape[0] > 1 else bits[0][kind]
 
 
-def _day(at: npt.NDArray[np.int64], plan: KernelPlan) -> npt.NDArray[np.int32]:
+def _day(at: Int64s, plan: KernelPlan) -> Int32s:
     return plan.day_date[np.searchsorted(plan.day_start_us, at, side="right") - 1]
 
 
 def _attempts(
     units: Units,
     funnel_index: int,
-    unit: npt.NDArray[np.int64],
-    opener: npt.NDArray[np.int64],
-    depth: npt.NDArray[np.int64],
-    closes: npt.NDArray[np.int64],
+    unit: Int64s,
+    opener: Int64s,
+    depth: Int64s,
+    closes: Int64s,
     window_us: int,
     plan: KernelPlan,
 ) -> dict[str, Any]:
@@ -180,9 +181,9 @@ def _attempts(
 def _days(
     units: Units,
     funnel_index: int,
-    unit: npt.NDArray[np.int64],
-    opener: npt.NDArray[np.int64],
-    depth: npt.NDArray[np.int64],
+    unit: Int64s,
+    opener: Int64s,
+    depth: Int64s,
     window_us: int,
     plan: KernelPlan,
 ) -> dict[str, Any]:
@@ -193,12 +194,12 @@ def _days(
 def _reaches(
     units: Units,
     funnel_index: int,
-    attempt_ix: npt.NDArray[np.int64],
-    depth: npt.NDArray[np.int64],
-    places: npt.NDArray[np.int64],
-    reached_at: npt.NDArray[np.int64],
-    last: npt.NDArray[np.int64],
-    after: npt.NDArray[np.int64],
+    attempt_ix: Int64s,
+    depth: Int64s,
+    places: Int64s,
+    reached_at: Int64s,
+    last: Int64s,
+    after: Int64s,
 ) -> dict[str, Any]:
     steps = places.shape[1]
     return {
@@ -213,7 +214,7 @@ def _reaches(
     }
 
 
-def _flat(columns: dict[str, Any], depth: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _flat(columns: dict[str, Any], depth: Int64s) -> dict[str, Any]:
     """Keep the steps that were reached, as rows."""
     width = columns["step_index"].shape[1]
     is_reached = np.arange(width) < depth[:, None]

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from journeyflow.kernel.events import EventArrays
 from journeyflow.kernel.funnels import run_funnel, run_stage_funnel
-from journeyflow.kernel.journeys import Journeys, cut_journeys, label_events, pack_labels, visit_stages
-from journeyflow.kernel.labels import count_labels
-from journeyflow.kernel.leaving import link_sessions
-from journeyflow.kernel.persons import group_events, number_within
-from journeyflow.kernel.plan import Funnel, KernelPlan
+from journeyflow.kernel.journeys import pack_labels
+from journeyflow.kernel.loops.labels import count_labels, count_persons, number_labels
+from journeyflow.kernel.loops.stages import visit_stages
+from journeyflow.kernel.loops.values import Int64s
+from journeyflow.kernel.plan import KernelPlan
+from journeyflow.kernel.reading import Chunk, by_session, read_chunk, session_keys
 from journeyflow.kernel.schemas import table
-from journeyflow.kernel.sessions import Sessions, cut_sessions
-from journeyflow.kernel.units import Units, regrouped
+from journeyflow.kernel.units import Units
 
 Tables = dict[str, list[pa.Table]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Chunk:
-    """What the passes over a chunk found; `order` maps places of the grouping by person to positions in the chunk."""
-
-    events: EventArrays
-    sessions: Sessions
-    order: npt.NDArray[np.int32]
-    persons: Units
-    journeys: Journeys
-    rule: npt.NDArray[np.int16]
 
 
 def process(events: EventArrays, plan: KernelPlan, first_position: int = 0) -> Tables:
@@ -52,98 +38,80 @@ def process(events: EventArrays, plan: KernelPlan, first_position: int = 0) -> T
         Rows by relation, all but the funnels of property units. The rows of `kernel.labels` are of this chunk: rows
         of the same (label_key, model_index) from several chunks are to be added up.
     """
-    chunk = _read(events, plan, first_position)
+    chunk = read_chunk(events, plan, first_position)
+    labels = pack_labels(chunk.persons.kind, chunk.rule, plan)
     tables: Tables = {
-        "kernel.events": [_events(chunk, plan)],
-        "kernel.labels": [count_labels(chunk.persons, chunk.rule, plan)],
-        "kernel.sessions": [_sessions(chunk, first_position)],
+        "kernel.events": [_events(chunk, labels)],
+        "kernel.labels": _labels(chunk, labels, plan),
+        "kernel.sessions": [_sessions(chunk)],
         "kernel.journeys": [_journeys(chunk)],
         "kernel.persons": [_persons(chunk, plan)],
         "kernel.person_event_counts": _event_counts(chunk.persons, plan),
         "kernel.stage_visits": [_visits(chunk, m) for m in range(len(plan.models))],
     }
-    for stage_funnel in plan.stage_funnels:
-        journeys = chunk.journeys
-        _add(tables, run_stage_funnel(chunk.persons, journeys.start, journeys.person, stage_funnel, plan))
-    for funnel in plan.funnels:
-        if funnel.unit == "person":
-            _add(tables, run_funnel(chunk.persons, funnel, plan))
-    by_session = [funnel for funnel in plan.funnels if funnel.unit == "session"]
-    if by_session:
-        _add_sessions(tables, chunk, by_session, plan, first_position)
+    for more in _funnels(chunk, plan):
+        for name, rows in more.items():
+            tables.setdefault(name, []).append(rows)
     return tables
 
 
-def _read(events: EventArrays, plan: KernelPlan, first_position: int) -> _Chunk:
-    sessions = cut_sessions(events, plan)
-    number, count = number_within(events.component_key, sessions.person)
-    grouping = group_events(events, number, count)
-    order, start = grouping.order, grouping.start
-    at, kind, session = events.occurred_us[order], events.kind_ix[order], sessions.of_event[order]
-    journeys = cut_journeys(start, at, session, plan.journey_timeout_us)
-    stage, rule = label_events(start, at, kind, plan)
-    person = sessions.person[order]
-    persons = Units(
-        start=start,
-        unit_key=person[start[:-1]],
-        rank=grouping.rank,
-        at=at,
-        kind=kind,
-        stage=stage,
-        session=session,
-        event_ix=events.event_ix[order],
-        position=order.astype(np.int64) + (first_position + 1),
-        person_key=person,
-        journey_index=journeys.index[journeys.of_place],
-        following=(linked := link_sessions(start, session))[0],
-        session_last=linked[1],
-    )
-    return _Chunk(events, sessions, order, persons, journeys, rule)
+def _funnels(chunk: Chunk, plan: KernelPlan) -> list[dict[str, pa.Table]]:
+    persons, journeys = chunk.persons, chunk.journeys
+    found = [run_stage_funnel(persons, journeys.start, journeys.person, funnel, plan) for funnel in plan.stage_funnels]
+    found += [run_funnel(persons, funnel, plan) for funnel in plan.funnels if funnel.unit == "person"]
+    of_sessions = [funnel for funnel in plan.funnels if funnel.unit == "session"]
+    if of_sessions:
+        sessions = by_session(chunk)
+        found += [run_funnel(sessions, funnel, plan) for funnel in of_sessions]
+    return found
 
 
-def _add(tables: Tables, more: dict[str, pa.Table]) -> None:
-    for name, rows in more.items():
-        tables.setdefault(name, []).append(rows)
-
-
-def _add_sessions(
-    tables: Tables, chunk: _Chunk, funnels: list[Funnel], plan: KernelPlan, first_position: int
-) -> None:
-    """Run the funnels whose unit is a session, on the events grouped anew."""
-    grouping = group_events(chunk.events, chunk.sessions.of_event, len(chunk.sessions.first))
-    place = np.empty(len(chunk.order), np.int64)
-    place[chunk.order] = np.arange(len(chunk.order))
-    keys = (chunk.sessions.first.astype(np.int64) + (first_position + 1)).astype(np.uint64)
-    units = regrouped(chunk.persons, place[grouping.order], grouping.start, keys, grouping.rank)
-    for funnel in funnels:
-        _add(tables, run_funnel(units, funnel, plan))
-
-
-def _events(chunk: _Chunk, plan: KernelPlan) -> pa.Table:
-    persons, sessions = chunk.persons, chunk.sessions
-    # A session is named by the position of its first event, from 1.
-    offset = persons.position[0] - chunk.order[0] if len(chunk.order) else 0
-    is_offline = persons.session < 0
-    first = np.append(sessions.first, 0)[persons.session] + offset
+def _events(chunk: Chunk, labels: Int64s) -> pa.Table:
+    persons = chunk.persons
+    keys = np.append(session_keys(chunk), 0)
     return table(
         "kernel.events",
         {
             "event_ix": persons.event_ix,
             "person_key": persons.person_key,
             "journey_index": persons.journey_index,
-            "session_ix": (first, is_offline),
-            "label_key": pack_labels(persons.kind, chunk.rule, plan),
+            "session_ix": (keys[persons.session], persons.session < 0),
+            "label_key": labels,
         },
     )
 
 
-def _sessions(chunk: _Chunk, first_position: int) -> pa.Table:
+def _labels(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> list[pa.Table]:
+    """Count the labels. A person counts once for (model, kind, rule), at the label of the first such event."""
+    persons = chunk.persons
+    number, example = number_labels(labels)
+    counts, first, last = count_labels(number, persons.at, len(example))
+    tables = []
+    for m, model in enumerate(plan.models):
+        rule = chunk.rule[m][example]
+        _, cell = np.unique(persons.kind[example].astype(np.int64) * (len(model.rules) + 1) + rule, return_inverse=True)
+        columns = {
+            "label_key": labels[example],
+            "model_index": np.full(len(example), model.model_index),
+            "kind_ix": persons.kind[example],
+            "stage_index": persons.stage[m][example],
+            "rule_index": rule,
+            "event_count": counts,
+            "person_count": count_persons(persons.start, number, cell, len(example)),
+            "first_seen_at": first,
+            "last_seen_at": last,
+        }
+        tables.append(table("kernel.labels", columns))
+    return tables
+
+
+def _sessions(chunk: Chunk) -> pa.Table:
     events, sessions = chunk.events, chunk.sessions
     device = events.device_key[sessions.first]
     return table(
         "kernel.sessions",
         {
-            "session_ix": sessions.first.astype(np.int64) + (first_position + 1),
+            "session_ix": session_keys(chunk),
             "device_key": (device, device == 0),
             "person_key": sessions.person[sessions.first],
             "session_index": sessions.index,
@@ -154,7 +122,7 @@ def _sessions(chunk: _Chunk, first_position: int) -> pa.Table:
     )
 
 
-def _journeys(chunk: _Chunk) -> pa.Table:
+def _journeys(chunk: Chunk) -> pa.Table:
     persons, journeys = chunk.persons, chunk.journeys
     first, last = journeys.start[:-1], journeys.start[1:] - 1
     return table(
@@ -172,7 +140,7 @@ def _journeys(chunk: _Chunk) -> pa.Table:
     )
 
 
-def _persons(chunk: _Chunk, plan: KernelPlan) -> pa.Table:
+def _persons(chunk: Chunk, plan: KernelPlan) -> pa.Table:
     persons = chunk.persons
     first, last = persons.start[:-1], persons.start[1:] - 1
     return table(
@@ -184,16 +152,16 @@ def _persons(chunk: _Chunk, plan: KernelPlan) -> pa.Table:
             "event_count": last - first + 1,
             "session_count": chunk.journeys.person_session_count,
             "purchase_count": _count_by_person(persons, plan.purchase),
-            "journey_count": np.bincount(chunk.journeys.person, minlength=len(first)),
+            "journey_count": persons.journey_index[last],
         },
     )
 
 
-def _count_by_person(persons: Units, is_counted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _count_by_person(persons: Units, is_counted: npt.NDArray[np.bool_]) -> Int64s:
     if not is_counted.any():
         return np.zeros(len(persons.unit_key), np.int64)
     running = np.concatenate([[0], np.cumsum(is_counted[persons.kind])])
-    counts: npt.NDArray[np.int64] = running[persons.start[1:]] - running[persons.start[:-1]]
+    counts: Int64s = running[persons.start[1:]] - running[persons.start[:-1]]
     return counts
 
 
@@ -202,13 +170,13 @@ def _event_counts(persons: Units, plan: KernelPlan) -> list[pa.Table]:
     for name, is_counted in plan.counted.items():
         counts = _count_by_person(persons, is_counted)
         some = counts > 0
-        names = pa.array([name], pa.string()).take(pa.array(np.zeros(int(some.sum()), np.int64)))
+        names = pa.repeat(pa.scalar(name, pa.string()), int(some.sum()))
         columns = {"person_key": persons.unit_key[some], "event_name": names, "event_count": counts[some]}
         tables.append(table("kernel.person_event_counts", columns))
     return tables
 
 
-def _visits(chunk: _Chunk, m: int) -> pa.Table:
+def _visits(chunk: Chunk, m: int) -> pa.Table:
     persons, journeys = chunk.persons, chunk.journeys
     journey, index, first, last = visit_stages(journeys.start, persons.stage[m])
     entered = persons.at[first]
@@ -218,7 +186,7 @@ def _visits(chunk: _Chunk, m: int) -> pa.Table:
         {
             "model_index": np.full(len(journey), m + 1),
             "person_key": persons.person_key[first],
-            "journey_index": journeys.index[journey],
+            "journey_index": persons.journey_index[first],
             "visit_index": index,
             "stage_index": persons.stage[m][first],
             "entered_at": entered,

@@ -11,10 +11,10 @@ import pyarrow as pa
 from journeyflow.engines import Engine
 from journeyflow.kernel.events import NO_SEQUENCE
 from journeyflow.kernel.funnels import run_funnel
-from journeyflow.kernel.leaving import link_sessions
-from journeyflow.kernel.persons import rank_units
+from journeyflow.kernel.journeys import unpack_stages
+from journeyflow.kernel.loops.grouping import rank_units
 from journeyflow.kernel.plan import KernelPlan
-from journeyflow.kernel.units import Units
+from journeyflow.kernel.units import Units, linked
 
 BATCH_ROWS = 250_000
 _COLUMNS = ("unit_key", "event_ix", "source_ix", "sequence", "occurred_us", "kind_ix", "person_key", "journey_index")
@@ -80,16 +80,18 @@ def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
     return Units(
         start,
         keys[start[:-1]],
-        rank_units(order, start, arrays["occurred_us"], arrays["source_ix"].astype(np.int32, copy=False), sequence),
+        rank_units(
+            order, start, arrays["occurred_us"], arrays["source_ix"].astype(np.int32, copy=False), sequence, NO_SEQUENCE
+        ),
         arrays["occurred_us"],
         kind,
-        _stages(rows.column("label_key").to_numpy(), plan),
+        unpack_stages(rows.column("label_key").to_numpy(), plan),
         session,
         arrays["event_ix"],
         np.arange(len(keys), dtype=np.int64) + (position + 1),
         arrays["person_key"],
         arrays["journey_index"].astype(np.int32, copy=False),
-        *link_sessions(start, session),
+        *linked(start, session),
     )
 
 
@@ -99,16 +101,3 @@ def _dense(sessions: pa.ChunkedArray) -> npt.NDArray[np.int32]:
     _, number = np.unique(values, return_inverse=True)
     first = 1 if (values == -1).any() else 0
     return (number - first).astype(np.int32)
-
-
-def _stages(label: npt.NDArray[np.int64], plan: KernelPlan) -> npt.NDArray[np.int16]:
-    """Unpack the stage of each event in each model from its label."""
-    stages = np.zeros((len(plan.models), len(label)), np.int16)
-    rest = label // plan.kind_count
-    for m, model in enumerate(plan.models):
-        stage_of_rule = np.zeros(len(model.rules) + 1, np.int16)
-        for rule in model.rules:
-            stage_of_rule[rule.rule_index] = rule.stage_index
-        stages[m] = stage_of_rule[rest % (len(model.rules) + 1)]
-        rest //= len(model.rules) + 1
-    return stages

@@ -5,41 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from journeyflow.kernel.leaving import link_sessions
+from journeyflow.kernel.loops.leaving import link_sessions
+from journeyflow.kernel.loops.values import Int16s, Int32s, Int64s, UInt64s
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
     """Events grouped by unit; unit `u` has the places `[start[u], start[u + 1])`, in time order.
 
-    All arrays but `start` and `unit_key` are by place. `position` is the event's number in the whole stream, from 1:
-    it names attempts and sessions, whatever the size of the chunks. `stage` is by model and place.
+    All arrays but `start` and `unit_key` are by place. `session` numbers the chunk's sessions from 0, -1 is none. `position`
+    is the event's number in the whole stream, from 1: it names attempts, whatever the size of the chunks. `stage` is by
+    model and place. `following` and `session_last` are the unit's next and last place in the same session.
     """
 
-    start: npt.NDArray[np.int64]
-    unit_key: npt.NDArray[np.uint64]
-    rank: npt.NDArray[np.int32]
-    at: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.int32]
-    stage: npt.NDArray[np.int16]
-    session: npt.NDArray[np.int32]
-    event_ix: npt.NDArray[np.int64]
-    position: npt.NDArray[np.int64]
-    person_key: npt.NDArray[np.uint64]
-    journey_index: npt.NDArray[np.int32]
-    following: npt.NDArray[np.int32]
-    session_last: npt.NDArray[np.int32]
+    start: Int64s
+    unit_key: UInt64s
+    rank: Int32s
+    at: Int64s
+    kind: Int32s
+    stage: Int16s
+    session: Int32s
+    event_ix: Int64s
+    position: Int64s
+    person_key: UInt64s
+    journey_index: Int32s
+    following: Int32s
+    session_last: Int32s
 
 
-def regrouped(
-    units: Units,
-    order: npt.NDArray[np.int64],
-    start: npt.NDArray[np.int64],
-    unit_key: npt.NDArray[np.uint64],
-    rank: npt.NDArray[np.int32],
-) -> Units:
+def linked(start: Int64s, session: Int32s) -> tuple[Int32s, Int32s]:
+    """Return the columns `following` and `session_last` of units."""
+    return link_sessions(start, session, int(session.max(initial=-1)) + 1)
+
+
+def regrouped(units: Units, order: Int64s, start: Int64s, unit_key: UInt64s, rank: Int32s) -> Units:
     """Return the events in another grouping; `order` maps its places to places of `units`."""
     session = units.session[order]
     return Units(
@@ -54,5 +54,5 @@ def regrouped(
         units.position[order],
         units.person_key[order],
         units.journey_index[order],
-        *link_sessions(start, session),
+        *linked(start, session),
     )

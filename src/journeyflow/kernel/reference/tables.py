@@ -210,7 +210,16 @@ def _add_funnel(rows: Rows, unit_key: int, reads: list[Read], funnel: Funnel, pl
 
 
 def _of_day(row: Row) -> Row:
-    names = ("funnel_index", "unit_key", "person_key", "journey_index", "entry_day", "depth", "is_pending", "is_matured")
+    names = (
+        "funnel_index",
+        "unit_key",
+        "person_key",
+        "journey_index",
+        "entry_day",
+        "depth",
+        "is_pending",
+        "is_matured",
+    )
     return {name: row[name] for name in names}
 
 

@@ -1,4 +1,4 @@
-"""How the kernel compiles its loops: cached on disk where that is possible, without the GIL, with wrapping arithmetic."""
+"""How the loops are compiled: cached on disk where that is possible, and without the GIL."""
 
 from __future__ import annotations
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from journeyflow.kernel.compiled import compiled
+from journeyflow.kernel.loops.compiled import compiled
+from journeyflow.kernel.loops.values import Int64s, Scratch
 
 
 @compiled
-def augment(place, allowed, steps, mask, match, parent, queue):  # type: ignore[no-untyped-def]
+def augment(scratch: Scratch, mask: Int64s, place: int, allowed: int, steps: int) -> bool:
     """Give the event at `place` one of the `allowed` steps, moving others if need be; False when it cannot be done.
 
-    `match` holds the place that has each step (-1 free); `parent` and `queue` are scratch.
+    `scratch.match` holds the place that has each step, -1 for a free one.
     """
+    match, parent, queue = scratch.match, scratch.parent, scratch.queue
     bits = mask[place] & allowed
     seen = bits
     tail = 0
@@ -42,14 +44,14 @@ def augment(place, allowed, steps, mask, match, parent, queue):  # type: ignore[
 
 
 @compiled
-def fits(start, stop, allowed, wanted, steps, mask, used, match, parent, queue):  # type: ignore[no-untyped-def]
+def fits(scratch: Scratch, mask: Int64s, start: int, stop: int, allowed: int, wanted: int, steps: int) -> bool:
     """Can the unused events in `[start, stop)` take all `wanted` steps of the set `allowed`, each its own."""
     if wanted == 0:
         return True
-    match[:] = -1
+    scratch.match[:] = -1
     size = 0
     for place in range(start, stop):
-        if not used[place] and mask[place] & allowed and augment(place, allowed, steps, mask, match, parent, queue):
+        if not scratch.used[place] and mask[place] & allowed and augment(scratch, mask, place, allowed, steps):
             size += 1
             if size == wanted:
                 return True
@@ -57,30 +59,33 @@ def fits(start, stop, allowed, wanted, steps, mask, used, match, parent, queue):
 
 
 @compiled
-def run_length(start, stop, step, steps, is_later, mask, used, match, parent, queue):  # type: ignore[no-untyped-def]
+def run_length(scratch: Scratch, mask: Int64s, start: int, stop: int, step: int, steps: int, is_later: bool) -> int:
     """Return how many steps from `step` on the tied events in `[start, stop)` can take, one after another."""
+    if stop - start == 1:
+        return (mask[start] >> step) & 1 if not scratch.used[start] else 0
     length = 0
     longest = min(steps - step, stop - start)
     if is_later:
         longest = min(longest, 1)
     while length < longest:
         allowed = ((np.int64(1) << (length + 1)) - 1) << step
-        if not fits(start, stop, allowed, length + 1, steps, mask, used, match, parent, queue):
+        if not fits(scratch, mask, start, stop, allowed, length + 1, steps):
             break
         length += 1
     return length
 
 
 @compiled
-def place_run(start, stop, step, length, steps, mask, used, match, parent, queue, places):  # type: ignore[no-untyped-def]
-    """Write to `places` the first events (in order) that can take the steps of a run; marks none as used."""
+def place_run(scratch: Scratch, mask: Int64s, start: int, stop: int, step: int, length: int, steps: int) -> None:
+    """Write to `scratch.places` the first events, in order, that can take the steps of a run."""
+    places, used = scratch.places, scratch.used
     for s in range(step, step + length):
         rest = ((np.int64(1) << (length - (s - step) - 1)) - 1) << (s + 1)
         for place in range(start, stop):
             if used[place] or not (mask[place] >> s) & 1:
                 continue
             used[place] = True
-            if fits(start, stop, rest, step + length - s - 1, steps, mask, used, match, parent, queue):
+            if fits(scratch, mask, start, stop, rest, step + length - s - 1, steps):
                 places[s] = place
                 break
             used[place] = False

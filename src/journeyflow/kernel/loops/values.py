@@ -1,0 +1,89 @@
+"""What the loops of funnels read and write, as named tuples of numbers and arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+Int16s = npt.NDArray[np.int16]
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+UInt64s = npt.NDArray[np.uint64]
+
+NEVER = np.iinfo(np.int64).max // 2
+"""A time, rank or duration beyond all others; adding two of them does not overflow."""
+
+
+class Log(NamedTuple):
+    """The events of units by place: time, rank, and one bit a matching step and a matching exclusion.
+
+    `excluded` is empty when there are no exclusions.
+    """
+
+    start: Int64s
+    at: Int64s
+    rank: Int32s
+    mask: Int64s
+    excluded: Int64s
+
+
+class FunnelRule(NamedTuple):
+    """The settings of a funnel as integers; `within` by step (0-based, the first is not read).
+
+    `exclusions` has the rows (from step, to step, is_void). `is_disjoint`: no event can match two steps.
+    """
+
+    steps: int
+    window: int
+    is_strict: int
+    is_any_order: int
+    is_later: int
+    grace: int
+    is_disjoint: int
+    is_plain: int
+    is_attempts: int
+    high_water: int
+    entered_from: int
+    entered_to: int
+    within: Int64s
+    exclusions: Int64s
+
+
+class Scratch(NamedTuple):
+    """Room to work in: `used`, `node_mask`, `bound` by place, the others by step.
+
+    `earliest` and `last_rank` are ranks (-1 none) at which a step was first reached and by the latest usable event, `last_at`
+    the latter's time; `places` is the deepest chain.
+    """
+
+    used: Bools
+    node_mask: Int64s
+    bound: Int64s
+    match: Int64s
+    parent: Int64s
+    queue: Int64s
+    earliest: Int64s
+    last_rank: Int64s
+    last_at: Int64s
+    places: Int64s
+    chain: Int64s
+
+
+class Verdict(NamedTuple):
+    """What became of an attempt; `closed_by` is the place of the excluded event that closed it, -1 for none."""
+
+    depth: int
+    closes_at: int
+    closed_by: int
+    is_void: int
+
+
+def scratch_for(places: int, steps: int) -> Scratch:
+    """Return room for a log of `places` events and a funnel of `steps`."""
+    by_step = [np.full(steps + 1, -1, np.int64) for _ in range(7)]
+    by_place = np.zeros(places, np.int64), np.zeros(places, np.int64)
+    chain = np.full((steps + 1, steps + 1), NEVER, np.int64)
+    return Scratch(np.zeros(places, np.bool_), *by_place, *by_step, chain)

@@ -1,0 +1,106 @@
+"""From the events of a chunk to persons: sessions, stitching, journeys, stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from journeyflow.kernel.events import NO_SEQUENCE, EventArrays
+from journeyflow.kernel.journeys import rule_tables
+from journeyflow.kernel.loops.grouping import cut_journeys, group, number_within, rank_units
+from journeyflow.kernel.loops.sessions import SessionEvents, SessionRows, cut_sessions
+from journeyflow.kernel.loops.stages import label_events
+from journeyflow.kernel.loops.values import Int16s, Int32s, Int64s
+from journeyflow.kernel.plan import KernelPlan
+from journeyflow.kernel.units import Units, linked, regrouped
+
+
+@dataclass(frozen=True, eq=False)
+class Journeys:
+    """The journeys of a chunk: journey `j` has the places `[start[j], start[j + 1])` of the persons."""
+
+    start: Int64s
+    person: Int32s
+    index: Int32s
+    session_count: Int64s
+    person_session_count: Int64s
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """What was found in the events of some whole components.
+
+    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk. `rule` is by
+    model and place.
+    """
+
+    events: EventArrays
+    first_position: int
+    sessions: SessionRows
+    order: Int32s
+    persons: Units
+    journeys: Journeys
+    rule: Int16s
+
+
+def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Chunk:
+    """Return the sessions, persons, journeys and stages of some whole components."""
+    sessions = read_sessions(events, plan)
+    number, count = number_within(events.component_key, sessions.person)
+    order, start = group(number, count)
+    rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
+    at, kind, session = events.occurred_us[order], events.kind_ix[order], sessions.of_event[order]
+    journey_start, journey_person, index, session_count, journey_index, person_sessions = cut_journeys(
+        start, at, session, plan.journey_timeout_us, len(sessions.first)
+    )
+    stage, rule = label_events(start, at, kind, len(plan.models), plan.kind_count, rule_tables(plan))
+    person = sessions.person[order]
+    persons = Units(
+        start,
+        person[start[:-1]],
+        rank,
+        at,
+        kind,
+        stage,
+        session,
+        events.event_ix[order],
+        order.astype(np.int64) + (first_position + 1),
+        person,
+        journey_index,
+        *linked(start, session),
+    )
+    journeys = Journeys(journey_start, journey_person, index, session_count, person_sessions)
+    return Chunk(events, first_position, sessions, order, persons, journeys, rule)
+
+
+def read_sessions(events: EventArrays, plan: KernelPlan) -> SessionRows:
+    """Return the sessions of some whole components; see `semantics.md` §2 and §3."""
+    columns = SessionEvents(
+        events.component_key,
+        events.device_key,
+        events.person_key,
+        events.is_undecided,
+        events.user_key,
+        events.session_key,
+        events.occurred_us,
+        events.is_offline,
+    )
+    rows, count = cut_sessions(columns, plan.session_timeout_us, plan.session_max_us)
+    by_session = (column[:count] for column in rows[2:])
+    return SessionRows(rows.of_event, rows.person, *by_session)
+
+
+def by_session(chunk: Chunk) -> Units:
+    """Return the events of a chunk grouped by session; offline events stay out."""
+    events, sessions = chunk.events, chunk.sessions
+    order, start = group(sessions.of_event, len(sessions.first))
+    rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
+    place = np.empty(len(chunk.order), np.int64)
+    place[chunk.order] = np.arange(len(chunk.order))
+    return regrouped(chunk.persons, place[order], start, session_keys(chunk).astype(np.uint64), rank)
+
+
+def session_keys(chunk: Chunk) -> Int64s:
+    """Return `session_ix` by session: the position of its first event in the whole stream, from 1."""
+    return chunk.sessions.first.astype(np.int64) + (chunk.first_position + 1)
