@@ -19,6 +19,7 @@ from journeyflow import load_config
 from journeyflow.errors import EngineError
 from journeyflow.published import open_published
 from journeyflow.runner import Night, RunReport
+from local_server import configured_or_local
 
 MOST_DROP_OFFS = 20
 DROP_OFFS = """
@@ -162,9 +163,10 @@ def serve_nightly(config_path: Path, cron: str, timezone: str) -> None:
     timezone : str
         Zone of the fields, such as ``Europe/Berlin``.
     """
-    nightly.serve(
-        name=f"nightly-{config_path.parent.name}",
-        schedule=Cron(cron, timezone=timezone),
-        parameters={"config_path": str(config_path)},
-        global_limit=1,
-    )
+    with configured_or_local():
+        nightly.serve(
+            name=f"nightly-{config_path.parent.name}",
+            schedule=Cron(cron, timezone=timezone),
+            parameters={"config_path": str(config_path)},
+            global_limit=1,
+        )
