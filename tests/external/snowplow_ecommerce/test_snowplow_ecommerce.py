@@ -76,15 +76,24 @@ def test_money_is_kept_by_currency(night, events):
     assert sum(count for _, count, _ in landed) == 14
 
 
-def test_without_a_rate_currencies_are_not_added(night, external_data, request, tmp_path):
-    assert set(night.steps("buying", "value_at_stake_amount")) == {None}
+def test_without_a_rate_currencies_are_not_added(night, external_data, request, tmp_path, events):
+    assert night.steps("paying") == [19, 8]
+    assert night.steps("paying", "value_at_stake_amount") == [None, None]
     rate = [("{report: EUR}", "{report: EUR, rates: {USD: 0.5}}")]
     rated = run_night(write_config(request.path.parent / "journeyflow.yml", tmp_path, external_data, swap=rate))
-    values, dropped = rated.steps("buying", "value_at_stake_amount"), rated.steps("buying", "drop_off_count")
-    assert values[-1] is None
-    # 3 carts left for checkout's sake; 7 of 10 at checkout paid, and those 7 hold all the money there is.
-    assert [value is not None for value in values[:-1]] == [True] * 3
-    assert dropped[:3] == [5, 4, 3]
+    # Whoever went on has paid, so what eleven people might have brought is eleven times the mean first order.
+    orders = {}
+    for event in sorted(events, key=lambda event: event.order):
+        if event.name == "transaction":
+            orders.setdefault(event.device, event.amount / (2 if event.currency == "USD" else 1))
+    at_stake = 11 * sum(orders.values()) / len(orders)
+    assert rated.steps("paying", "value_at_stake_amount") == [pytest.approx(at_stake), None]
+
+
+def test_money_in_one_currency_needs_no_rate(night, events):
+    stakes = night.steps("buying", "value_at_stake_amount")
+    assert all(stake > 0 for stake in stakes[:-1])
+    assert stakes[-1] is None
 
 
 @pytest.mark.parametrize("model", ["four_stage", "shop"])

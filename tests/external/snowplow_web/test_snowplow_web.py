@@ -38,16 +38,27 @@ def publishers_sessions(events):
 
 
 def our_sessions(events):
-    """Cut every device's mapped sessions where the user changes; an event without a session is one by the gap rule."""
-    runs, users = set(), {}
+    """Cut every device's mapped sessions where the user changes or a day has passed since their start."""
+    sessions = {}
     for person, event in oracle.persons(events):
-        unit = (event.device or person, event.session)
-        if event.user and users.get(unit, (event.user, 0))[0] != event.user:
-            users[unit] = (event.user, users[unit][1] + 1)
-        elif event.user:
-            users.setdefault(unit, (event.user, 0))
-        runs.add((*unit, users.get(unit, (None, 0))[1]))
-    return runs
+        runs = sessions.setdefault((event.device or person, event.session), [])
+        users = {other.user for other in runs[-1] if other.user} if runs else set()
+        is_new = not runs or event.at - runs[-1][0].at > oracle.DAY or (event.user and users - {event.user})
+        if is_new:
+            runs.append([])
+        runs[-1].append(event)
+    return [run for runs in sessions.values() for run in runs]
+
+
+def hours_at_cuts(events):
+    """Measure, at each of our cuts inside a mapped session, how long the session before had been going on."""
+    runs = sorted(our_sessions(events), key=lambda run: run[0].order)
+    starts = {}
+    for run in runs:
+        unit = (run[0].device, run[0].session)
+        if unit in starts:
+            yield (run[0].at - starts[unit]) / oracle.DAY * 24
+        starts[unit] = run[0].at
 
 
 def test_everything_adds_up(night):
@@ -82,8 +93,9 @@ def test_sessions_differ_for_known_reasons(night, events):
         "a rotating cookie is several devices": sum(len(devices) - 1 for devices in cookies.values()),
         "a changed user starts a session": sum(len({e.user for e in group}) - 1 for group in users.values()),
         "an event without a session id": sum(event.session is None for event in events),
+        "over a day since the start": sum(hours > 24 for hours in hours_at_cuts(events)),
     }
-    assert list(more.values()) == [18, 26, 2, 2, 8, 1]
+    assert list(more.values()) == [18, 26, 2, 2, 8, 1, 7]
     assert sum(more.values()) == len(our_sessions(events)) == night.entered("sessions")
 
 
