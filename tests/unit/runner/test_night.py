@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import datetime
+from types import ModuleType
 
 import pytest
 
 import journeyflow
+from journeyflow import relations, resources
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError, EngineError, InputError, JourneyflowError, LockedError, ModelError
 from journeyflow.lock import held
@@ -203,3 +206,50 @@ def test_an_own_model_that_names_no_table_gets_the_nearest(project, config):
         ModelError, match=r"marts\.odd reads marts\.visit, which does not exist\. Did you mean marts\.visits"
     ):
         run(config)
+
+
+def test_a_default_funnel_whose_events_do_not_occur_is_left_out(config, events):
+    with Night(config) as night:
+        night.load()
+        assert dict(night.config.funnels) == {}
+    events["names"] = ["add_to_cart", "checkout_started", "purchase"]
+    with Night(config) as night:
+        night.load()
+        assert list(night.config.funnels) == ["cart_abandonment"]
+
+
+def test_a_filler_that_fails_while_it_streams_frees_every_file(project, config, monkeypatch):
+    broken = ModuleType("broken")
+
+    def fill(engine, config):
+        for _ in engine.stream("select * from sources.events", 1):
+            raise ValueError("in the middle")
+
+    broken.fill = fill
+    monkeypatch.setitem(sys.modules, "broken", broken)
+    monkeypatch.setitem(relations.FILLERS, "broken", "broken:fill")
+    words = "description: Filled by what fails.\nfilled_by: broken\ninputs: [sources.events]\ncolumns: {event_ix: }\n"
+    folder = resources.sql_folder() / "journeys"
+    folder.mkdir()
+    (folder / "b.yml").write_text(words)
+    with pytest.raises(ValueError, match="in the middle"):
+        run(config)
+    (folder / "b.yml").unlink()
+    run(config)
+    assert [row["status"] for row in ledger(config)] == ["failed", "published"]
+
+
+def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
+    from journeyflow import ingest
+
+    load = ingest.load
+
+    def spoilt(config, warehouse, **arguments):
+        load(config, warehouse, **arguments)
+        warehouse.execute("update ledger.loads set quarantined_count = 1")
+        refused = "'b.csv' as source_file, 'refused' as status, 'not CSV' as detail"
+        warehouse.execute(f"insert into ledger.loads by name (select * replace ({refused}) from ledger.loads)")
+
+    monkeypatch.setattr(ingest, "load", spoilt)
+    monkeypatch.setattr("journeyflow.checks.require", lambda engine, models: 1)
+    assert run(config).alarms == ("a.csv: 1 of 3 records are in quarantine.", "b.csv was refused: not CSV.")

@@ -1,0 +1,95 @@
+"""The seam to the database: relations by name, streams, limits, and errors without values."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from journeyflow.engines import DuckDBEngine, default_memory_limit
+from journeyflow.engines.names import relation, text, word
+from journeyflow.errors import EngineError
+
+
+@pytest.fixture
+def engine():
+    with DuckDBEngine() as opened:
+        yield opened
+
+
+def test_register_replaces_and_append_adds_by_name(engine):
+    engine.register("a.t", pa.table({"x": [1], "y": ["p"]}))
+    engine.register("a.t", pa.table({"x": [2], "y": ["q"]}))
+    engine.append("a.t", pa.table({"y": ["r"], "x": [3]}))
+    assert engine.rows("select * from a.t order by x").to_pylist() == [{"x": 2, "y": "q"}, {"x": 3, "y": "r"}]
+
+
+def test_a_table_may_become_a_view_and_back(engine):
+    for kind in ("table", "view", "table"):
+        engine.run("a.t", "select 1 as x", kind=kind)
+    assert engine.columns("a.t") == {"x": "INTEGER"}
+    engine.drop("a.t")
+    assert engine.columns("a.t") == {}
+
+
+def test_a_stream_is_in_order_and_lets_other_calls_be_made(engine):
+    engine.run("a.t", "select i from range(50000) as t (i)")
+    seen = []
+    for batch in engine.stream("select i from a.t order by i desc", 5000):
+        engine.append("a.seen", pa.table({"n": [batch.num_rows]}))
+        seen += batch.column(0).to_pylist()
+    assert seen == list(range(49999, -1, -1))
+    assert engine.rows("select sum(n) as n from a.seen").to_pylist() == [{"n": 50000}]
+
+
+def test_times_are_naive_utc_whatever_the_machine(engine):
+    found = engine.rows("select cast(timestamptz '2026-01-01 00:00:00+02:00' as timestamp) as at").to_pylist()
+    assert found[0]["at"].isoformat() == "2025-12-31T22:00:00"
+
+
+def test_an_error_names_the_model_and_holds_no_value(engine):
+    engine.register("a.t", pa.table({"x": ["a-person@example.org"]}))
+    with pytest.raises(EngineError, match=r"^The model a\.u failed: Conversion Error") as failed:
+        engine.run("a.u", "select cast(x as integer) as x from a.t")
+    assert "person" not in str(failed.value)
+
+
+def test_an_error_of_the_statement_keeps_its_names(engine):
+    with pytest.raises(EngineError, match="nothere"):
+        engine.run("a.u", "select nothere from (select 1 as x)")
+
+
+def test_the_memory_limit_comes_from_the_environment(monkeypatch):
+    monkeypatch.delenv("JOURNEYFLOW_MEMORY_LIMIT", raising=False)
+    assert default_memory_limit() == "1GB"
+    monkeypatch.setenv("JOURNEYFLOW_MEMORY_LIMIT", "300MB")
+    with DuckDBEngine() as engine:
+        assert engine.rows("select current_setting('memory_limit') as m").to_pylist() == [{"m": "286.1 MiB"}]
+
+
+def test_a_sealed_database_touches_no_file(tmp_path):
+    path = tmp_path / "a.duckdb"
+    DuckDBEngine(path).close()
+    with DuckDBEngine(path, read_only=True, is_sealed=True) as sealed:
+        for statement in (
+            f"copy (select 1) to '{tmp_path}/x.csv'",
+            "install httpfs",
+            "set enable_external_access = true",
+        ):
+            with pytest.raises(EngineError):
+                sealed.execute(statement)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.duckdb"]
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path):
+    path = tmp_path / "a.duckdb"
+    path.write_text("x" * 5000)
+    with pytest.raises(EngineError, match="Cannot open the database"):
+        DuckDBEngine(path)
+
+
+def test_names_and_texts_are_quoted():
+    assert relation("marts.funnel_steps") == '"marts"."funnel_steps"'
+    assert text("it's") == "'it''s'"
+    for bad in ("a b", 'a"b', "a;drop", "", "1a"):
+        with pytest.raises(EngineError, match="cannot name"):
+            word(bad)
