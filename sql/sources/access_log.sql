@@ -66,10 +66,5 @@ select
     ) as properties,
     device || line_without_address as content,
     case when not is_parsed then 'bad_record' end as reason,
-    regexp_replace(
-        regexp_replace(
-            regexp_replace(line, '^\S+', 'address'), '\b\d{1,3}(?:\.\d{1,3}){3}\b', 'address', 'g'
-        ),
-        '(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*', 'address', 'g'
-    ) as quarantine_raw
+    without_addresses(line) as quarantine_raw
 from devices_hashed

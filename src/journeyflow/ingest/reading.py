@@ -34,7 +34,9 @@ def read_records(warehouse: DuckDBEngine, file: InputFile, source: Source) -> It
         When the file cannot be read at all.
     """
     if source.format == "access_log":
-        yield read_lines(warehouse, file, source.encoding)
+        raw = read_lines(warehouse, file, source.encoding)
+        warehouse.execute("update raw_rejects set raw = without_addresses(raw)")
+        yield raw
         return
     container = source.format if source.format in {"csv", "jsonl", "parquet"} else _container(file)
     if container == "parquet":

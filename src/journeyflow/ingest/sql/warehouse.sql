@@ -93,3 +93,9 @@ create table if not exists ledger.runs (
     event_count bigint,
     elapsed_seconds double
 );
+
+-- A log line as it may be kept: the first word is the address, and a broken line may hold another one further on.
+create or replace temp macro without_addresses(line) as regexp_replace(
+    regexp_replace(regexp_replace(line, '^\S+', 'address'), '\b\d{1,3}(?:\.\d{1,3}){3}\b', 'address', 'g'),
+    '(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*', 'address', 'g'
+);

@@ -1,0 +1,52 @@
+-- PostHog events (batch export) as canonical events.
+-- Grain: one row per event of the file.
+with
+raw_events as (
+    select
+        record_ix, source_row, uuid, event, distinct_id, stamp, properties
+    from raw
+),
+
+properties_opened as (
+    select
+        record_ix, source_row, uuid, event, distinct_id, stamp, cast(properties as json) as properties,
+        json_extract_string(properties, '$."$device_id"') as device_id,
+        json_extract_string(properties, '$."$lib"') as library
+    from raw_events
+)
+
+select
+    record_ix,
+    source_row,
+    uuid as event_id,
+    stamp as occurred_at,
+    coalesce(device_id, distinct_id) as anonymous_id,
+    -- After identify the distinct id is the user's; before it, it is the device's.
+    case when device_id is not null and distinct_id <> device_id then distinct_id end as user_id,
+    json_extract_string(properties, '$."$session_id"') as session_id,
+    case event
+        when '$pageview' then 'page_view'
+        when '$screen' then 'page_view'
+        when '$create_alias' then 'alias'
+        else event
+    end as event_name,
+    case when library in ('posthog-ios', 'posthog-android', 'posthog-react-native', 'posthog-flutter') then 'app' else 'web' end
+        as channel,
+    coalesce(
+        json_extract_string(properties, '$."$pathname"'), json_extract_string(properties, '$."$current_url"')
+    ) as page_path,
+    json_extract_string(properties, '$."$referring_domain"') as referrer_host,
+    json_extract_string(properties, '$.utm_source') as utm_source,
+    json_extract_string(properties, '$.utm_medium') as utm_medium,
+    json_extract_string(properties, '$.utm_campaign') as utm_campaign,
+    json_extract_string(properties, '$.utm_term') as utm_term,
+    json_extract_string(properties, '$.utm_content') as utm_content,
+    coalesce(
+        json_extract_string(properties, '$."$screen_name"'), json_extract_string(properties, '$."$el_text"')
+    ) as target,
+    json_extract_string(properties, '$."$raw_user_agent"') as user_agent,
+    json_extract_string(properties, '$.revenue') as revenue_amount,
+    json_extract_string(properties, '$.currency') as currency,
+    json_merge_patch(properties, '{"$ip": null, "$current_url": null, "$referrer": null, "$set": null, "$set_once": null}')
+        as properties
+from properties_opened

@@ -1,0 +1,176 @@
+"""Ready adapters: their cases, and one contract for all of them."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from journeyflow import ingest, resources
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import ConfigError
+from journeyflow.ingest.adapters import load_adapter
+from journeyflow.ingest.hashing import set_hash_keys
+from journeyflow.ingest.typed import TEXTS
+from support.text_tables import parse
+
+NAMES = sorted(
+    path.stem
+    for path in (resources.sql_folder() / "sources").glob("*.yml")
+    if "\nraw:" in path.read_text(encoding="utf-8")
+)
+CASES = [
+    pytest.param(name, case, id=f"{name}-{case.name}") for name in NAMES for case in load_adapter(name).paperwork.cases
+]
+CANONICAL = {
+    *TEXTS,
+    "record_ix",
+    "source_row",
+    "occurred_at",
+    "received_at",
+    "has_occurred",
+    "revenue_amount",
+    "properties",
+}
+
+
+@pytest.fixture
+def engine():
+    with ingest.open_warehouse(threads=1) as engine:
+        set_hash_keys(engine, "a secret of the tests")
+        yield engine
+
+
+def raw_of(engine: DuckDBEngine, name: str, text: str) -> None:
+    """Make `raw` of a case: the declared columns, all text."""
+    declared = load_adapter(name).paperwork
+    header, body = parse(text)
+    assert set(header) <= set(declared.raw), "a case gives declared columns only"
+    columns = {
+        "record_ix": pa.array(range(len(body)), pa.int64()),
+        "source_row": pa.array(range(1, len(body) + 1), pa.int64()),
+    }
+    for column in declared.raw:
+        values = [row[header.index(column)] for row in body] if column in header else [None] * len(body)
+        columns[column] = pa.array(values, pa.string())
+    if declared.others:
+        columns["others"] = pa.array(["{}"] * len(body), pa.string())
+    engine.scratch("raw", pa.table(columns).to_reader())
+
+
+def test_there_are_the_adapters_that_the_formats_name():
+    assert NAMES == ["access_log", "amplitude", "ga4", "mixpanel", "posthog", "segment", "snowplow"]
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_case(engine, name, case):
+    raw_of(engine, name, case.given)
+    header, expected = parse(case.expect)
+    chosen = ", ".join(f"cast({column} as varchar) as {column}" for column in header)
+    actual = engine.rows(f"select {chosen} from ({load_adapter(name).select}) order by record_ix").to_pylist()
+    assert [list(row.values()) for row in actual] == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_contract(engine, name):
+    """Canonical columns only, among them those that make an event, one row per record, JSON properties."""
+    adapter = load_adapter(name)
+    raw_of(engine, name, adapter.paperwork.cases[0].given)
+    engine.execute(f"create or replace temp view canonical_records as {adapter.select}")
+    columns = engine.columns("canonical_records")
+    assert set(columns) <= CANONICAL
+    assert {"record_ix", "source_row", "occurred_at", "anonymous_id", "event_name", "properties"} <= set(columns)
+    assert columns["properties"] == "JSON"
+    assert columns["occurred_at"] in ("VARCHAR", "TIMESTAMP")
+    counted = engine.rows("select count(*) as n, count(distinct record_ix) as d from canonical_records").to_pylist()
+    assert counted[0]["n"] == counted[0]["d"] == engine.count("raw")
+
+
+def test_an_unknown_adapter_is_an_error_that_names_the_others():
+    with pytest.raises(ConfigError, match=r"no adapter.*there are: access_log"):
+        load_adapter("nothing")
+
+
+def test_a_file_without_a_required_column_is_refused(project):
+    project.source = {"format": "snowplow", "path": "data/*"}
+    project.write("a.csv", "event_id,collector_tstamp\ne,2026-03-01\n")
+    with pytest.raises(Exception, match="no column domain_userid"):
+        project.load()
+
+
+def test_snowplow_contexts_of_any_version_and_unknown_ones_are_kept(project):
+    project.source = {"format": "snowplow", "path": "data/*"}
+    names = [
+        "event_id",
+        "collector_tstamp",
+        "domain_userid",
+        "event_name",
+        "contexts_com_snowplowanalytics_snowplow_web_page_2_7_1",
+        "contexts_org_example_weather_1_0_3",
+    ]
+    values = ["e", "2026-03-01 10:00:00", "d", "page_view", '[{"id":"w"}]', "sunny"]
+    project.write(
+        "a.tsv", "\t".join(names) + "\n" + "\t".join(value.replace('"', '""').join('""') for value in values) + "\n"
+    )
+    project.load()
+    properties = json.loads(project.events("properties::varchar as p")[0])
+    assert properties == {"contexts_org_example_weather": "sunny", "page_view_id": "w"}
+
+
+LINE = '{} - - [17/May/2015:10:05:0{} +0000] "GET /a HTTP/1.1" 200 12 "-" "Agent"\n'
+
+
+def log(project, *lines: str):
+    project.source = {"format": "access_log", "path": "data/*"}
+    project.write(f"log-{project.run}", "".join(lines))
+    return project.load().counts
+
+
+def test_no_address_is_kept_anywhere(project, tmp_path):
+    log(
+        project,
+        LINE.format("192.0.2.77", 1),
+        LINE.format("2001:db8::77", 2),
+        "192.0.2.77 2001:db8:0:0:0:0:0:77 broken\n",
+        "192.0.2.77 \x00\n",
+        LINE.format("host-77.example", 3),
+        "host-77.example broken\n",
+    )
+    everything = project.warehouse.rows("select * from landed.events").to_pylist()
+    everything += project.warehouse.rows("select * from landed.quarantine").to_pylist()
+    assert len(everything) == 6
+    for address in ("192.0.2.77", "db8", "host-77"):
+        assert address not in str(everything)
+
+
+def test_lines_without_an_address_hash_to_nothing_that_can_be_guessed(project):
+    """The same line under two keys gets two ids: an unkeyed hash would tell the address to who tries them all."""
+    log(project, LINE.format("192.0.2.1", 1))
+    (project.folder / "state" / "pseudonym.key").write_text("another secret")
+    with ingest.open_warehouse(threads=1) as other:
+        ingest.load(project.config(), other, run_id="r", now_us=1_800_000_000_000_000)
+        assert other.rows("select event_id from landed.events")["event_id"].to_pylist() != project.events()
+
+
+def test_a_line_that_repeats_is_an_event_and_in_an_overlapping_file_it_is_not(project):
+    one, two = LINE.format("192.0.2.1", 1), LINE.format("192.0.2.1", 2)
+    assert log(project, one, one, two).accepted == 3
+    counts = log(project, one, two, LINE.format("192.0.2.1", 3))
+    assert (counts.accepted, counts.duplicate, counts.conflicting) == (1, 2, 0)
+    assert [row[1] for row in project.events("occurred_at, sequence")] == [1, 2, 2, 3]
+
+
+def test_quotes_in_a_request_a_login_and_a_common_line_are_read(project):
+    log(
+        project,
+        '192.0.2.1 - jane [17/May/2015:10:05:03 +0200] "GET /a\\"b HTTP/1.1" 200 - "http://x.example/" "A \\"B\\""\n',
+        '192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /c HTTP/1.0" 304 0\n',
+        '192.0.2.1 - - [17/May/2015:10:05:03 +0000] "-" 408 0 "-" "-"\n',
+    )
+    assert project.quarantine() == []
+    assert project.events("page_path, user_agent, user_id") == [
+        ('/a\\"b', 'A \\"B\\"', None),
+        ("/c", None, None),
+        (None, None, None),
+    ]
