@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ def from_arrow(batch: pa.RecordBatch | pa.Table) -> EventArrays:
     return EventArrays(**{name: _column(batch, name, dtype) for name, dtype in COLUMNS.items()})
 
 
-def _column(batch: pa.RecordBatch | pa.Table, name: str, dtype: type) -> npt.NDArray[np.generic]:
+def _column(batch: pa.RecordBatch | pa.Table, name: str, dtype: type) -> npt.NDArray[Any]:
     column = batch.column(name)
     if column.null_count:
         column = column.fill_null(int(NO_SEQUENCE) if name == "sequence" else 0)

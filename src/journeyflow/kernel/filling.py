@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,15 +89,15 @@ def chunks(engine: Engine, chunk_rows: int) -> Iterator[EventArrays]:
 
 def _checked(events: EventArrays) -> EventArrays:
     """Refuse events that are not in the kernel's order: everything would be wrong and nothing would say so."""
-    same_component = _is_before(events.component_key, None)
-    same_instant = _is_before(events.occurred_us, same_component)
+    same_component = _same_neighbours(events.component_key, None)
+    same_instant = _same_neighbours(events.occurred_us, same_component)
     # A missing sequence comes last.
     sequence = np.where(events.sequence == NO_SEQUENCE, np.iinfo(np.int64).max, events.sequence)
-    _is_before(sequence, same_instant)
+    _same_neighbours(sequence, same_instant)
     return events
 
 
-def _is_before(values: npt.NDArray[np.generic], among: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+def _same_neighbours(values: npt.NDArray[Any], among: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
     """Return where neighbours (among those given) are equal; raise when one is smaller than the one before."""
     earlier, later = values[:-1], values[1:]
     falls = earlier > later if among is None else among & (earlier > later)

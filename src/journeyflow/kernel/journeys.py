@@ -29,8 +29,8 @@ def rule_tables(plan: KernelPlan) -> RuleTables:
     nth = _by_kind([rules[r].when for r in with_nth], plan.kind_count)
     return RuleTables(
         *_packed(candidates),
-        stage=np.array([rule.stage_index for rule in rules], np.int16),
-        index=np.array([rule.rule_index for rule in rules], np.int16),
+        stage_index=np.array([rule.stage_index for rule in rules], np.int16),
+        rule_index=np.array([rule.rule_index for rule in rules], np.int16),
         after=_slots(with_after, len(rules)),
         within=np.array([ANY_TIME if r.after_within_us is None else r.after_within_us for r in rules], np.int64),
         nth=_slots(with_nth, len(rules)),

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from journeyflow.compile import unit_properties
@@ -29,8 +30,8 @@ class _Kinds:
     """What is true of the event kinds: name by kind, and (kind_ix, stage_index) arrays by predicate."""
 
     count: int
-    names: np.ndarray  # type: ignore[type-arg]
-    truths: dict[str, tuple[np.ndarray, np.ndarray]]  # type: ignore[type-arg]
+    names: npt.NDArray[np.object_]
+    truths: dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]
 
     def named(self, name: str) -> Bools:
         """Return by kind whether the event has this name."""
@@ -40,7 +41,7 @@ class _Kinds:
     def holds(self, predicate: str, stage_count: int = 0) -> Bools:
         """Return by stage (one row when stages are not read) and kind whether the predicate holds."""
         held = np.zeros((stage_count + 1, self.count), np.bool_)
-        kinds, stages = self.truths.get(predicate, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
+        kinds, stages = self.truths.get(predicate, (np.zeros(0, np.int32), np.zeros(0, np.int32)))
         held[stages, kinds] = True
         return held
 
@@ -57,7 +58,8 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
     kinds = _kinds(engine)
     indexes = _pairs(engine, "select funnel, funnel_index from config.funnels")
     days = engine.rows(
-        "select date_diff('microsecond', timestamp '1970-01-01', start_at) as start_us, day from config.days order by start_us"
+        "select date_diff('microsecond', timestamp '1970-01-01', start_at) as start_us, day "
+        "from config.days order by start_us"
     )
     high_water = engine.rows(
         "select date_diff('microsecond', timestamp '1970-01-01', high_water_at) as at from config.settings"
@@ -91,7 +93,8 @@ def _kinds(engine: Engine) -> _Kinds:
     names = np.full(count, None, object)
     names[kind_ix] = table.column("event_name").to_pylist()
     rows = engine.rows(
-        "select predicate, kind_ix, stage_index from config.kind_truths where is_true order by predicate, kind_ix, stage_index"
+        "select predicate, kind_ix, stage_index from config.kind_truths "
+        "where is_true order by predicate, kind_ix, stage_index"
     )
     predicates = np.array(rows.column("predicate").to_pylist(), object)
     kinds, stages = rows.column("kind_ix").to_numpy(), rows.column("stage_index").to_numpy()

@@ -29,8 +29,8 @@ def process(events: EventArrays, plan: KernelPlan, first_position: int = 0) -> T
         Whole components, in the kernel's order.
     plan : KernelPlan
     first_position : int
-        Number of events in the chunks before. Sessions and attempts are named by position in the whole stream, so the rows
-        do not depend on where chunks are cut.
+        Number of events in the chunks before. Sessions and attempts are named by position in the whole stream, so the
+        rows do not depend on where chunks are cut.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def _sessions(chunk: Chunk) -> pa.Table:
             "session_ix": session_keys(chunk),
             "device_key": (device, device == 0),
             "person_key": sessions.person[sessions.first],
-            "session_index": sessions.index,
+            "session_index": sessions.number,
             "started_at": events.occurred_us[sessions.first],
             "ended_at": events.occurred_us[sessions.last],
             "event_count": sessions.event_count,

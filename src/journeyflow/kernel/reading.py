@@ -31,8 +31,8 @@ class Journeys:
 class Chunk:
     """What was found in the events of some whole components.
 
-    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk. `rule` is by
-    model and place.
+    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk. `rule` is
+    by model and place.
     """
 
     events: EventArrays
@@ -87,8 +87,15 @@ def read_sessions(events: EventArrays, plan: KernelPlan) -> SessionRows:
         events.is_offline,
     )
     rows, count = cut_sessions(columns, plan.session_timeout_us, plan.session_max_us)
-    by_session = (column[:count] for column in rows[2:])
-    return SessionRows(rows.of_event, rows.person, *by_session)
+    return SessionRows(
+        rows.of_event,
+        rows.person,
+        rows.first[:count],
+        rows.last[:count],
+        rows.event_count[:count],
+        rows.number[:count],
+        rows.user[:count],
+    )
 
 
 def by_session(chunk: Chunk) -> Units:

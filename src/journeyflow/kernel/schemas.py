@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 _KEY = pa.uint64()
@@ -59,7 +61,10 @@ SCHEMAS: dict[str, pa.Schema] = {
 """Relation → its columns in order; meanings are in `sql/kernel/`."""
 
 
-def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
+Column = npt.NDArray[Any] | tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
+
+
+def table(name: str, columns: Mapping[str, Column]) -> pa.Table:
     """Return a relation's rows from arrays; microseconds become timestamps, days since 1970 dates.
 
     Parameters
@@ -78,7 +83,7 @@ def empty(name: str) -> pa.Table:
     return SCHEMAS[name].empty_table()
 
 
-def _array(values: Any, kind: pa.DataType) -> pa.Array:
+def _array(values: Column, kind: pa.DataType) -> pa.Array:
     mask = None
     if isinstance(values, tuple):
         values, mask = values

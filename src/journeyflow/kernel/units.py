@@ -14,9 +14,9 @@ from journeyflow.kernel.loops.values import Int16s, Int32s, Int64s, UInt64s
 class Units:
     """Events grouped by unit; unit `u` has the places `[start[u], start[u + 1])`, in time order.
 
-    All arrays but `start` and `unit_key` are by place. `session` numbers the chunk's sessions from 0, -1 is none. `position`
-    is the event's number in the whole stream, from 1: it names attempts, whatever the size of the chunks. `stage` is by
-    model and place. `following` and `session_last` are the unit's next and last place in the same session.
+    All arrays but `start` and `unit_key` are by place. `session` numbers the chunk's sessions from 0, -1 is none.
+    `position` is the event's number in the whole stream, from 1; it names attempts, whatever the size of the chunks.
+    `stage` is by model and place; `following` and `session_last` are the unit's next and last place in the session.
     """
 
     start: Int64s

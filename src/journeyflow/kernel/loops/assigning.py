@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.matching import augment
 from journeyflow.kernel.loops.ties import tie_start, tie_stop
@@ -16,7 +14,7 @@ def assign(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int, opene
 
     With `is_later` the events of one tie are one node: they take one step between them.
     """
-    everything = (np.int64(1) << rule.steps) - 1
+    everything = (1 << rule.steps) - 1
     node_mask = scratch.node_mask
     scratch.match[:] = -1
     scratch.places[:] = -1

@@ -51,7 +51,7 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
                     counted = np.concatenate((counted, np.empty_like(counted)))
                     reached = np.concatenate((reached, np.empty_like(reached)))
                 _write(counted, reached, count, unit, opener, rule, scratch, verdict)
-            following = np.int64(-1)
+            following = -1
             if rule.is_attempts:
                 following = _opener_after(log, rule, scratch, opener, hi, verdict)
             if not verdict.is_void:
@@ -80,23 +80,23 @@ def _best_by_day(
     log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s, unit: int, first: int, is_exact: bool,
     days: Int64s, day_count: int,
 ) -> tuple[Int64s, int, int]:  # fmt: skip
-    """Add the best attempt of each day of a unit to `days`; return them, their number, and the opener of the best of all.
+    """Add the best attempt of each day of a unit to `days`; return them, their number, and the best opener of all.
 
     An attempt that cannot be deeper than the best one of its day is not tried.
     """
     lo, hi = log.start[unit], log.start[unit + 1]
-    best = np.int64(-1)
-    best_depth = np.int64(0)
-    day = np.int64(-1)
+    best = -1
+    best_depth = 0
+    day = -1
     day_end = -NEVER
-    day_best = np.int64(0)
+    day_best = 0
     opener = first
     while opener >= 0:
         at = log.at[opener]
         if at >= day_end:
             day = np.searchsorted(day_start, at, side="right")
             day_end = day_start[day] if day < len(day_start) else NEVER
-            day_best = np.int64(0)
+            day_best = 0
         if scratch.bound[opener] > day_best:
             if is_exact:
                 depth = scratch.bound[opener]
@@ -157,13 +157,13 @@ def _write(
 @compiled
 def _opener_after(log: Log, rule: FunnelRule, scratch: Scratch, opener: int, hi: int, verdict: Verdict) -> int:
     """Return the first event after the end of an attempt that may open the next, or -1."""
-    after = np.int64(NEVER)
+    after = NEVER
     if verdict.depth == rule.steps:
-        after = np.int64(-1)
+        after = -1
         for s in range(rule.steps):
-            after = max(after, np.int64(log.rank[scratch.places[s]]))
+            after = max(after, log.rank[scratch.places[s]])
     elif verdict.closed_by >= 0:
-        after = np.int64(log.rank[verdict.closed_by])
+        after = log.rank[verdict.closed_by]
     place = next_opener(log, rule, opener + 1, hi)
     while place >= 0:
         if log.rank[place] > after or (verdict.depth < rule.steps and log.at[place] > verdict.closes_at):
@@ -179,7 +179,7 @@ def _other_depth(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int,
     0 when there is none that is not void.
     """
     is_later = rule.is_later == 0
-    best = np.int64(0)
+    best = 0
     place = opener if rule.is_attempts else next_opener(log, rule, lo, hi)
     while place >= 0 and best < rule.steps:
         if scratch.bound[place] > best:

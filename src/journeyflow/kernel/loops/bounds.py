@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.values import NEVER, FunnelRule, Log, Scratch
 
@@ -32,7 +30,7 @@ def bound_depths(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int)
             _prepend(log, scratch, steps, union, log.at[start], stop - start > 1)
             if union & 1:
                 end = log.at[start] + rule.window
-                depth = np.int64(1)
+                depth = 1
                 while depth < steps and chain[0, depth] <= end:
                     depth += 1
                 scratch.bound[start:stop] = depth
@@ -41,7 +39,8 @@ def bound_depths(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int)
 
 @compiled
 def _prepend(log: Log, scratch: Scratch, steps: int, union: int, at: int, is_tie: bool) -> None:
-    """Put an instant, at which events match the steps of `union`, in front of the chains; s ascends so that old ones are read."""
+    """Put an instant, at which events match the steps of `union`, in front of the chains."""
+    # Steps ascend, so that a chain is made from the ones of before.
     chain = scratch.chain
     for s in range(steps):
         if not (union >> s) & 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from journeyflow.kernel.loops.compiled import compiled
-from journeyflow.kernel.loops.values import FunnelRule, Int64s, Log, Scratch
+from journeyflow.kernel.loops.values import Bools, FunnelRule, Int32s, Int64s, Log, Scratch
 
 
 @compiled
@@ -62,12 +62,12 @@ def spread_with_grace(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi:
 
 @compiled
 def _next_link(
-    log: Log, rule: FunnelRule, chain: Int64s, taken: Int64s, cursor: Int64s, is_entered: Int64s, level: int, stop: int
+    log: Log, rule: FunnelRule, chain: Int64s, taken: Int64s, cursor: Int64s, is_entered: Bools, level: int, stop: int
 ) -> int:
     """Return the next event, from `cursor` on, that can be step `level` of the chain, or -1."""
     last = taken[level - 1]
     while cursor[level] < stop:
-        place = cursor[level]
+        place: int = cursor[level]
         cursor[level] += 1
         if not (log.mask[place] >> level) & 1 or log.at[place] < log.at[last] - rule.grace:
             continue
@@ -95,7 +95,7 @@ def _note(log: Log, scratch: Scratch, step: int, place: int) -> None:
 
 
 @compiled
-def _is_before(rank: Int64s, taken: Int64s, chain: Int64s, best_taken: Int64s, best: Int64s, length: int) -> bool:
+def _is_before(rank: Int32s, taken: Int64s, chain: Int64s, best_taken: Int64s, best: Int64s, length: int) -> bool:
     """Is a chain earlier than the best one so far: by the ranks it takes, then by places."""
     for s in range(length):
         if rank[taken[s]] != rank[best_taken[s]]:

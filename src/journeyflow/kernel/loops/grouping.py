@@ -57,7 +57,7 @@ def group(number: Int32s, unit_count: int) -> tuple[Int32s, Int64s]:
 def rank_units(order: Int32s, start: Int64s, at: Int64s, source: Int32s, sequence: Int64s, no_sequence: int) -> Int32s:
     """Return the rank of each place in its unit; tied events share one.
 
-    Within an instant the sequence orders events when all of them have one and come from one source; else all of them tie.
+    Within an instant the sequence orders events when all have one and come from one source; else all of them tie.
     """
     rank = np.empty(len(order), np.int32)
     for unit in range(len(start) - 1):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from journeyflow.kernel.loops.assigning import assign
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.grace import spread_with_grace
@@ -20,14 +18,14 @@ def judge(
     if rule.is_any_order:
         depth = assign(log, rule, scratch, lo, hi, opener, is_later)
         return Verdict(depth, _end_of(log, rule, scratch, opener, depth, -1), -1, 0)
-    limit = np.int64(NEVER)
-    closed_by = np.int64(-1)
-    is_void = np.int64(0)
+    limit = NEVER
+    closed_by = -1
+    is_void = 0
     depth = _spread(log, rule, scratch, lo, hi, opener, limit, is_later)
     if len(rule.exclusions):
         closed_by, is_void = _find_closing(log, rule, scratch, hi, opener)
         if closed_by >= 0:
-            limit = np.int64(log.rank[closed_by])
+            limit = log.rank[closed_by]
             depth = _spread(log, rule, scratch, lo, hi, opener, limit, is_later)
     if is_traced and rule.grace == 0:
         # The end of an attempt reads `last_at`, which tracing leaves alone.
@@ -54,7 +52,7 @@ def _spread(
 def _end_of(log: Log, rule: FunnelRule, scratch: Scratch, opener: int, depth: int, closed_by: int) -> int:
     """Return when an attempt ends: its last step (where traced), else its window, deadline or exclusion."""
     if depth == rule.steps:
-        end = log.at[opener]
+        end: int = log.at[opener]
         for s in range(depth):
             if scratch.places[s] >= 0:
                 end = max(end, log.at[scratch.places[s]])
@@ -73,8 +71,8 @@ def _find_closing(log: Log, rule: FunnelRule, scratch: Scratch, hi: int, opener:
 
     Reads `scratch.earliest` of an attempt that nothing has closed. Among tied ones a voiding event comes first.
     """
-    closed_by = np.int64(-1)
-    is_void = np.int64(0)
+    closed_by = -1
+    is_void = 0
     window_end = log.at[opener] + rule.window
     for x in range(len(rule.exclusions)):
         after = scratch.earliest[rule.exclusions[x, 0]]
@@ -91,7 +89,7 @@ def _find_closing(log: Log, rule: FunnelRule, scratch: Scratch, hi: int, opener:
             if not is_first and log.rank[place] == log.rank[closed_by]:
                 is_first = voids > is_void or (voids == is_void and place < closed_by)
             if is_first:
-                closed_by = np.int64(place)
+                closed_by = place
                 is_void = voids
             break
     return closed_by, is_void

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.values import Int64s, Scratch
 
@@ -68,7 +66,7 @@ def run_length(scratch: Scratch, mask: Int64s, start: int, stop: int, step: int,
     if is_later:
         longest = min(longest, 1)
     while length < longest:
-        allowed = ((np.int64(1) << (length + 1)) - 1) << step
+        allowed = ((1 << (length + 1)) - 1) << step
         if not fits(scratch, mask, start, stop, allowed, length + 1, steps):
             break
         length += 1
@@ -80,7 +78,7 @@ def place_run(scratch: Scratch, mask: Int64s, start: int, stop: int, step: int, 
     """Write to `scratch.places` the first events, in order, that can take the steps of a run."""
     places, used = scratch.places, scratch.used
     for s in range(step, step + length):
-        rest = ((np.int64(1) << (length - (s - step) - 1)) - 1) << (s + 1)
+        rest = ((1 << (length - (s - step) - 1)) - 1) << (s + 1)
         for place in range(start, stop):
             if used[place] or not (mask[place] >> s) & 1:
                 continue

@@ -35,7 +35,7 @@ class SessionRows(NamedTuple):
     first: Int32s
     last: Int32s
     event_count: Int32s
-    index: Int32s
+    number: Int32s
     user: UInt64s
 
 
@@ -77,7 +77,7 @@ def _is_one_stream(events: SessionEvents, start: int, stop: int) -> bool:
     device = events.device[start]
     if device == np.uint64(0):
         return False
-    for i in range(start, stop):
+    for i in range(start, stop):  # noqa: SIM110 - numba compiles no generators
         if events.device[i] != device or events.session_key[i] != np.uint64(0):
             return False
     return True
@@ -105,7 +105,7 @@ def _cut_streams(
     events: SessionEvents, rows: SessionRows, count: int, start: int, stop: int, timeout: int, longest: int,
     streams: Table, units: Table, mark: int,
 ) -> int:  # fmt: skip
-    """Cut the sessions of a component of several streams: `streams` finds the open session, `units` numbers sessions."""
+    """Cut the sessions of several streams: `streams` finds the open session, `units` numbers sessions."""
     size = table_size(stop - start)
     nothing = np.uint64(0)
     for i in range(start, stop):
@@ -138,10 +138,10 @@ def _begins(events: SessionEvents, rows: SessionRows, session: int, i: int, time
 
 
 @compiled
-def _open(rows: SessionRows, session: int, i: int, index: int) -> None:
+def _open(rows: SessionRows, session: int, i: int, number: int) -> None:
     rows.first[session] = i
     rows.event_count[session] = 0
-    rows.index[session] = index
+    rows.number[session] = number
     rows.user[session] = np.uint64(0)
 
 

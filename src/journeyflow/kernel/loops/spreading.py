@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.matching import run_length
 from journeyflow.kernel.loops.ties import tie_start, tie_stop
@@ -16,7 +14,7 @@ def spread(
 ) -> int:
     """Find all steps that chains from `opener` can reach with events of rank `limit` at most; return the depth.
 
-    Fills `earliest`, `last_rank`, `last_at`. The latest usable event of a step is all that later steps need to know of the past.
+    Fills `earliest`, `last_rank`, `last_at`. The latest usable event of a step is all that later steps need to know.
     """
     at, rank = log.at, log.rank
     scratch.earliest[:] = -1
@@ -60,7 +58,7 @@ def _reached_in(
     log: Log, rule: FunnelRule, scratch: Scratch, start: int, stop: int, is_later: bool
 ) -> tuple[int, bool]:
     """Return the set of steps that the tie `[start, stop)` lets chains reach, and whether chains can still go on."""
-    reached = np.int64(0)
+    reached = 0
     is_alive = not rule.is_strict
     for s in range(1, rule.steps):
         if scratch.last_rank[s - 1] < 0:
@@ -72,5 +70,5 @@ def _reached_in(
         if log.at[start] - scratch.last_at[s - 1] > rule.within[s]:
             continue
         run = run_length(scratch, log.mask, start, stop, s, rule.steps, is_later)
-        reached |= ((np.int64(1) << run) - 1) << s
+        reached |= ((1 << run) - 1) << s
     return reached, is_alive

@@ -16,14 +16,14 @@ FIRST, VISITED, BEYOND = range(3)
 class RuleTables(NamedTuple):
     """The rules of all models as flat arrays; a list by kind is a pair (start, items).
 
-    `candidates` are by model and kind: the rules to try, in order. `after` and `nth` are the rule's slot, -1 for no such
-    demand; the slots that an event of a kind fills are in `after_items` and `nth_items`.
+    `candidates` are by model and kind: the rules to try, in order. `after` and `nth` are the rule's slot, -1 for no
+    such demand; the slots that an event of a kind fills are in `after_items` and `nth_items`.
     """
 
     candidate_start: Int64s
     candidates: Int32s
-    stage: Int16s
-    index: Int16s
+    stage_index: Int16s
+    rule_index: Int16s
     after: Int32s
     within: Int64s
     nth: Int32s
@@ -63,8 +63,8 @@ def label_events(
                         ordinal[o] < rules.at_least[r] or (rules.exactly[r] > 0 and ordinal[o] != rules.exactly[r])
                     ):
                         continue
-                    stage[m, i] = rules.stage[r]
-                    rule[m, i] = rules.index[r]
+                    stage[m, i] = rules.stage_index[r]
+                    rule[m, i] = rules.rule_index[r]
                     break
             for c in range(rules.after_start[k], rules.after_start[k + 1]):
                 last_at[rules.after_items[c]] = at[i]
@@ -111,8 +111,8 @@ def read_persons(
 ) -> tuple[Int64s, Int64s, Int64s]:  # fmt: skip
     """Return each person's furthest journey, the places of its stages, and the best journey of each person and day.
 
-    Rows are (person, journey, furthest stage, is pending, is in order). Places are by row and stage: where it was first reached,
-    first visited, and first passed after the visit.
+    Rows are (person, journey, furthest stage, is pending, is in order). Places are by row and stage: where it was first
+    reached, first visited, and first passed after the visit.
     """
     journeys = len(journey_person)
     best = np.zeros((journeys, 5), np.int64)
@@ -121,7 +121,7 @@ def read_persons(
     seen = np.empty((3, stages), np.int64)
     count = 0
     day_count = 0
-    day = np.int64(-1)
+    day = -1
     for j in range(journeys):
         lo, hi = journey_start[j], journey_start[j + 1]
         depth = _read_journey(lo, hi, at, stage, window, seen)
@@ -129,7 +129,7 @@ def read_persons(
             continue
         if count == 0 or best[count - 1, PERSON] != journey_person[j]:
             count += 1
-            day = np.int64(-1)
+            day = -1
         its_day = np.searchsorted(day_start, at[lo], side="right")
         if its_day != day:
             day = its_day

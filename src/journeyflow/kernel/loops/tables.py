@@ -59,18 +59,18 @@ def new_table(entries: int) -> Table:
 
 
 @compiled
-def find_slot(table: Table, size: int, mark: int, key: int, other_key: int) -> int:
+def find_slot(table: Table, size: int, mark: int, key: np.uint64, other_key: np.uint64) -> int:
     """Return the slot of a pair of keys among the first `size`: the one that holds it, or the free one to put it in."""
     mask = np.uint64(size - 1)
     mixed = (key ^ (other_key * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
-    slot = np.int64((mixed >> np.uint64(20)) & mask)
+    slot = int(np.int64((mixed >> np.uint64(20)) & mask))
     while table.marks[slot] == mark and not (table.keys[slot] == key and table.other_keys[slot] == other_key):
-        slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+        slot = (slot + 1) & (size - 1)
     return slot
 
 
 @compiled
-def take_slot(table: Table, slot: int, mark: int, key: int, other_key: int, value: int) -> None:
+def take_slot(table: Table, slot: int, mark: int, key: np.uint64, other_key: np.uint64, value: int) -> None:
     """Put a pair of keys and its value into a free slot."""
     table.marks[slot] = mark
     table.keys[slot] = key

@@ -28,8 +28,8 @@ def trace(
 ) -> None:
     """Write to `places` the deepest chain: the earliest at steps 2, 3, …, then the first events in order.
 
-    A backward pass notes at each tie which steps can be entered there and still lead to `depth`. The forward pass then takes
-    as many steps as it can as soon as it can.
+    A backward pass notes at each tie which steps can be entered there and still lead to `depth`. The forward pass then
+    takes as many steps as it can as soon as it can.
     """
     end = log.at[opener] + rule.window
     start = tie_start(log.rank, opener, lo)
@@ -70,13 +70,13 @@ def _note_entries(
     stop = last
     while stop > first:
         start = tie_start(log.rank, stop - 1, first)
-        enter = np.int64(0)
+        enter = 0
         for s in range(1, depth):
             run = run_length(scratch, log.mask, start, stop, s, depth, is_later)
             for length in range(1, run + 1):
                 following = entry[s + length]
                 if s + length == depth or (following >= 0 and _may_follow(log, rule, start, following, s + length)):
-                    enter |= np.int64(1) << s
+                    enter |= 1 << s
         scratch.node_mask[start] = enter
         for s in range(1, depth):
             if (enter >> s) & 1:
@@ -96,7 +96,7 @@ def _may_follow(log: Log, rule: FunnelRule, start: int, following: int, step: in
 def _leads_on(
     log: Log, rule: FunnelRule, scratch: Scratch, stop: int, last: int, start: int, step: int, depth: int
 ) -> bool:
-    """Can a chain that stands at the tie `[start, stop)` before `step` be finished: by the next tie that can be entered."""
+    """Can a chain that stands at the tie `[start, stop)` before `step` be finished by the next tie to enter."""
     if step == depth:
         return True
     following = stop

@@ -55,8 +55,8 @@ class FunnelRule(NamedTuple):
 class Scratch(NamedTuple):
     """Room to work in: `used`, `node_mask`, `bound` by place, the others by step.
 
-    `earliest` and `last_rank` are ranks (-1 none) at which a step was first reached and by the latest usable event, `last_at`
-    the latter's time; `places` is the deepest chain.
+    `earliest` and `last_rank` are the ranks (-1 none) at which a step was first reached and of the latest usable event,
+    `last_at` the latter's time; `places` is the deepest chain.
     """
 
     used: Bools
@@ -83,7 +83,20 @@ class Verdict(NamedTuple):
 
 def scratch_for(places: int, steps: int) -> Scratch:
     """Return room for a log of `places` events and a funnel of `steps`."""
-    by_step = [np.full(steps + 1, -1, np.int64) for _ in range(7)]
-    by_place = np.zeros(places, np.int64), np.zeros(places, np.int64)
-    chain = np.full((steps + 1, steps + 1), NEVER, np.int64)
-    return Scratch(np.zeros(places, np.bool_), *by_place, *by_step, chain)
+
+    def by_step() -> Int64s:
+        return np.full(steps + 1, -1, np.int64)
+
+    return Scratch(
+        used=np.zeros(places, np.bool_),
+        node_mask=np.zeros(places, np.int64),
+        bound=np.zeros(places, np.int64),
+        match=by_step(),
+        parent=by_step(),
+        queue=by_step(),
+        earliest=by_step(),
+        last_rank=by_step(),
+        last_at=by_step(),
+        places=by_step(),
+        chain=np.full((steps + 1, steps + 1), NEVER, np.int64),
+    )

@@ -36,7 +36,7 @@ Chain = tuple[Link, ...]
 class Attempt:
     """An attempt judged: its deepest chain and how it ended.
 
-    `closed_by` is the position of the excluded event that closed it, `ends_after` the rank after which the next may open.
+    `closed_by` is the position of the excluded event that closed it.
     """
 
     chain: Chain

@@ -51,7 +51,7 @@ def events_of(arrays: EventArrays) -> list[Event]:
 def ranks_of(events: Sequence[Event]) -> list[int]:
     """Return the rank of each event of one unit: tied events share one, later events have a greater one.
 
-    Within an instant the sequence orders events when all of them have one and come from one source; else all of them tie.
+    Within an instant the sequence orders events when all have one and come from one source; else all of them tie.
     """
     ranks: list[int] = []
     for _, instant in groupby(events, key=lambda event: event.at):

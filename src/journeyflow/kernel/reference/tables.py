@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from journeyflow.kernel.plan import Funnel, KernelPlan, Model, StageFunnel
+from journeyflow.kernel.plan import Bools, Funnel, KernelPlan, Model, StageFunnel
 from journeyflow.kernel.reference.funnels import (
     Attempt,
     Unit,
@@ -224,7 +224,7 @@ def _of_day(row: Row) -> Row:
 
 
 def _unit(reads: list[Read], funnel: Funnel) -> Unit:
-    def held(when: Any, read: Read) -> bool:
+    def held(when: Bools, read: Read) -> bool:
         stage = read.labels[funnel.model_index - 1][0] if funnel.model_index else 0
         return bool(when[stage if len(when) > 1 else 0][read.event.kind])
 
