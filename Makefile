@@ -56,7 +56,7 @@ requirements: ## Pin the dependencies again (needs uv)
 	uv pip compile $(PIN) --extra build pyproject.toml -o requirements.txt
 	uv pip compile $(PIN) --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	uv pip compile $(PIN) --extra build --extra bench pyproject.toml -o requirements-bench.txt
-PIN = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header $(ARGS)
+PIN = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --no-strip-extras $(ARGS)
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
