@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from sqlglot import exp
@@ -33,12 +32,14 @@ def identifier(name: str) -> str:
 
 
 def json_path(path: str) -> str:
-    """Return a dotted path of the configuration as a JSON path.
+    """Return a dotted path of the configuration as a JSON pointer.
+
+    DuckDB's other notation takes a ``*`` in a key for a wildcard, even a quoted one.
 
     Examples
     --------
-    >>> json_path("items[0].price")
-    '$."items"[0]."price"'
+    >>> json_path("items[0].unit/price")
+    '/items/0/unit~1price'
     """
-    parts = (f".{json.dumps(key)}" if key else f"[{index}]" for key, index in _PATH_PART.findall(path))
-    return "$" + "".join(parts)
+    parts = (key.replace("~", "~0").replace("/", "~1") or index for key, index in _PATH_PART.findall(path))
+    return "".join(f"/{part}" for part in parts)

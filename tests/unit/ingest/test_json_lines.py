@@ -34,6 +34,13 @@ def test_paths_go_into_objects_and_lists(lines):
     assert lines.events("event_id, target, user_id") == [("e1", "b", None), ("e2", None, "7")]
 
 
+def test_a_key_may_hold_what_other_notations_mean_something_by(lines):
+    lines.source["columns"] = SOURCE["columns"] | {"target": "a*", "session_id": "$x~/\"y'"}
+    lines.write("a", dump(event(1, **{"a*": "star", "ab": "other", "$x~/\"y'": "s"})))
+    lines.load()
+    assert lines.events("target, session_id") == [("star", "s")]
+
+
 def test_a_bad_line_costs_itself(lines):
     lines.write("a", dump(event(1)) + '{"id": "e2", \n[1]\n"text"\n7\n\n' + dump(event(3)))
     counts = lines.load().counts

@@ -84,7 +84,7 @@ _UNNESTED = """
 create or replace temp table raw_elements as
 select record_ix as line_ix, source_row, json_merge_patch(line::json, {emptied}::json) as parent,
     generate_subscripts(elements, 1) as element_ix, unnest(elements) as record
-from (select *, json_extract(line::json, {path} || '[*]') as elements from raw_lines where is_good);
+from (select *, json_extract(json_extract(line::json, {path}), '$[*]') as elements from raw_lines where is_good);
 create or replace temp table raw_records as
 select row_number() over (order by line_ix, element_ix) - 1 as record_ix, source_row, record, parent
 from raw_elements where json_type(record) = 'OBJECT';
