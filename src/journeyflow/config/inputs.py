@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
@@ -10,11 +12,8 @@ from pydantic_core import PydanticCustomError
 from journeyflow.config.condition_parser import TrafficCondition
 from journeyflow.config.conditions import ALWAYS
 from journeyflow.config.section import FilePath, Name, Section, Text
+from journeyflow.resources import sql_folder
 
-Format = Literal[
-    "csv", "jsonl", "parquet", "access_log", "snowplow", "ga4", "segment", "posthog", "amplitude", "mixpanel"
-]
-AVAILABLE_FORMATS = ("csv", "jsonl", "parquet", "access_log", "snowplow")
 MAPPED_FORMATS = ("csv", "jsonl", "parquet")
 CanonicalColumn = Literal[
     "event_id",
@@ -38,6 +37,17 @@ CanonicalColumn = Literal[
     "revenue_amount",
     "currency",
 ]
+
+
+@cache
+def known_formats() -> tuple[str, ...]:
+    """Return the formats there are: those with mapped columns, and those that `sql/sources/` has an adapter for.
+
+    An adapter is a `.yml` with a key `raw` there, so that a new collector is two files and no Python.
+    """
+    sides = sorted((sql_folder() / "sources").glob("*.yml"))
+    collectors = (side.stem for side in sides if re.search(r"^raw:", side.read_text(encoding="utf-8"), re.MULTILINE))
+    return (*MAPPED_FORMATS, *collectors)
 
 
 class ColumnMapping(Section):
@@ -84,7 +94,7 @@ Column = Annotated[ColumnMapping, BeforeValidator(_column)]
 class Source(Section):
     """One source of events: files of one shape."""
 
-    format: Format
+    format: Text
     path: FilePath
     channel: Annotated[ColumnMapping, BeforeValidator(_constant)] | None = None
     timezone: Text = "UTC"

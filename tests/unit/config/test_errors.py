@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from journeyflow.config import InvalidConfigError, check, load_config
+from journeyflow.config.inputs import known_formats
 from journeyflow.errors import ConfigError
 
 GOOD = """\
@@ -379,8 +380,7 @@ ROWS = [
 ]
 SOURCE_ROWS = [
     (f"app: {SOURCE}, formatt: x}}", "unknown_key", "sources.app.formatt", "did you mean 'format'?"),
-    ("app: {format: cvs, path: web.csv}", "literal_error", "sources.app.format", "did you mean 'csv'?"),
-    ("app: {format: ga4, path: web.csv}", "format_unavailable", "sources.app.format", "cannot be read yet"),
+    ("app: {format: cvs, path: web.csv}", "unknown_format", "sources.app.format", "did you mean 'csv'?"),
     ("app: {format: csv}", "missing", "sources.app.path", "is missing"),
     (
         "app: {format: csv, path: web.csv, columns: {occured_at: ts}}",
@@ -439,7 +439,7 @@ SOURCE_ROWS = [
         "occurred_at, received_at",
     ),
     (
-        "app: {format: csv, path: a, columns: {occurred_at: {column: t, unit: s, format: x}, user_id: u, event_name: e}}",
+        "app: {format: csv, path: a, columns: {occurred_at: {column: t, unit: s, format: x}, user_id: u}}",
         "time_unit",
         "sources.app.columns.occurred_at",
         "another way to read the time",
@@ -523,7 +523,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(write):
     codes = [(problem.line, problem.code) for problem in caught.value.problems if problem.severity == "error"]
     assert codes == [
         (2, "identifier_missing"),
-        (3, "literal_error"),
+        (3, "unknown_format"),
         (4, "duration"),
         (4, "duration"),
         (5, "reserved_stage"),
@@ -561,3 +561,9 @@ def test_sources_are_required(write):
 def test_a_missing_file_names_the_way_out(tmp_path):
     with pytest.raises(ConfigError, match="journeyflow init"):
         load_config(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet", "access_log", "snowplow"])
+def test_formats_are_the_mapped_ones_and_the_adapters(name):
+    assert name in known_formats()
+    assert not {"events", "traits"} & set(known_formats()), "models of sql/sources/ are no adapters"

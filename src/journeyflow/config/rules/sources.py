@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import available_timezones
 
-from journeyflow.config.inputs import AVAILABLE_FORMATS, MAPPED_FORMATS
+from journeyflow.config.inputs import MAPPED_FORMATS, known_formats
 from journeyflow.config.problems import Loc
 from journeyflow.config.root import Config
 from journeyflow.config.rules.finding import Finding, Rule
@@ -19,11 +19,11 @@ _IDENTIFIERS = ("anonymous_id", "user_id")
 _CSV_KEYS = ("delimiter", "quote", "header")
 
 
-def _format_available(config: Config) -> Iterator[Finding]:
+def _format_known(config: Config) -> Iterator[Finding]:
     for name, source in config.sources.items():
-        if source.format not in AVAILABLE_FORMATS:
-            message = "cannot be read yet; export the source as one of the allowed formats"
-            yield Finding("format_unavailable", ("sources", name, "format"), message, source.format, AVAILABLE_FORMATS)
+        if source.format not in known_formats():
+            loc = ("sources", name, "format")
+            yield Finding("unknown_format", loc, "is not a format", source.format, known_formats())
 
 
 def _columns_complete(config: Config) -> Iterator[Finding]:
@@ -40,7 +40,7 @@ def _columns_complete(config: Config) -> Iterator[Finding]:
 
 def _columns_only_for_tables(config: Config) -> Iterator[Finding]:
     for name, source in config.sources.items():
-        if source.format not in MAPPED_FORMATS and source.columns:
+        if source.columns and source.format in known_formats() and source.format not in MAPPED_FORMATS:
             message = f"is not used with format {source.format}, whose columns are known"
             yield Finding(
                 "columns_not_used",
@@ -176,7 +176,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 RULES: tuple[Rule, ...] = (
-    _format_available,
+    _format_known,
     _columns_complete,
     _columns_only_for_tables,
     _keys_fit_format,
