@@ -2,7 +2,7 @@
 -- Grain: funnel_index, persona, period, step_index, last_touchpoint.
 with reaches as (
     select
-        funnel_index, persona, period, step_index, outcome, is_matured, last_touchpoint, seconds_to_last
+        funnel_index, persona, period, step_index, outcome, is_matured, last_kind_ix, seconds_to_last
     from journeys.funnel_reaches
 ),
 
@@ -11,17 +11,23 @@ funnels as (
     from config.funnels
 ),
 
+kinds as (
+    select kind_ix, touchpoint
+    from journeys.event_kinds
+),
+
 sides_told_apart as (
     select
         reaches.funnel_index,
         reaches.persona,
         reaches.period,
         reaches.step_index,
-        reaches.last_touchpoint,
+        kinds.touchpoint as last_touchpoint,
         reaches.outcome = 'dropped' as is_dropped,
         case when reaches.outcome = 'dropped' then reaches.seconds_to_last end as seconds_before_leaving
     from reaches
     inner join funnels on funnels.funnel_index = reaches.funnel_index
+    inner join kinds on kinds.kind_ix = reaches.last_kind_ix
     where
         reaches.step_index < funnels.step_count
         and (reaches.outcome = 'dropped' or (reaches.outcome = 'converted' and reaches.is_matured))

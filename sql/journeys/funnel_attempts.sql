@@ -7,16 +7,16 @@ with units as (
     from kernel.funnel_units
 ),
 
-personas as (
+journeys as (
     select person_key, journey_index, persona
-    from journeys.personas
+    from journeys.journey_facts
 )
 
 select
     units.funnel_index,
     units.attempt_ix,
     -- A unit has the persona of the journey that holds step 1 of its counted attempt.
-    coalesce(personas.persona, 'unassigned') as persona,
+    journeys.persona,
     substr(cast(units.entry_day as varchar), 1, 7) as period,
     units.entered_at,
     units.depth,
@@ -25,6 +25,6 @@ select
     units.is_tie_decided,
     units.is_in_order
 from units
-left join personas
-    on personas.person_key = units.person_key
-    and personas.journey_index = units.journey_index
+inner join journeys
+    on journeys.person_key = units.person_key
+    and journeys.journey_index = units.journey_index

@@ -2,7 +2,7 @@
 -- Grain: funnel_index, attempt_ix, step_index.
 with reaches as (
     select
-        funnel_index, attempt_ix, step_index, reached_at, event_ix, is_visited, visited_at, next_at,
+        funnel_index, attempt_ix, step_index, reached_at, is_visited, visited_at, next_at,
         last_kind_ix, last_at, next_kind_ix
     from kernel.funnel_reaches
 ),
@@ -15,11 +15,6 @@ attempts as (
 funnels as (
     select funnel_index, step_count
     from config.funnels
-),
-
-kinds as (
-    select kind_ix, touchpoint
-    from journeys.event_kinds
 )
 
 select
@@ -28,7 +23,6 @@ select
     reaches.step_index,
     attempts.persona,
     attempts.period,
-    reaches.event_ix,
     reaches.is_visited,
     attempts.is_matured,
     case
@@ -42,12 +36,10 @@ select
         when reaches.is_visited then cast(date_diff('microsecond', reaches.visited_at, reaches.next_at) as double) / 1000000
     end as seconds_to_next,
     cast(date_diff('microsecond', reaches.reached_at, reaches.last_at) as double) / 1000000 as seconds_to_last,
-    last_kinds.touchpoint as last_touchpoint,
-    coalesce(next_kinds.touchpoint, 'none') as next_action
+    reaches.last_kind_ix,
+    reaches.next_kind_ix
 from reaches
 inner join attempts
     on attempts.funnel_index = reaches.funnel_index
     and attempts.attempt_ix = reaches.attempt_ix
 inner join funnels on funnels.funnel_index = reaches.funnel_index
-left join kinds as last_kinds on last_kinds.kind_ix = reaches.last_kind_ix
-left join kinds as next_kinds on next_kinds.kind_ix = reaches.next_kind_ix

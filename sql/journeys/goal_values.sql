@@ -1,8 +1,13 @@
 -- What the goal brought at the last step of each attempt that got there, in the report currency.
 -- Grain: funnel_index, attempt_ix.
 with reaches as (
-    select funnel_index, attempt_ix, step_index, persona, period, event_ix
-    from journeys.funnel_reaches
+    select funnel_index, attempt_ix, step_index, event_ix
+    from kernel.funnel_reaches
+),
+
+attempts as (
+    select funnel_index, attempt_ix, persona, period
+    from journeys.funnel_attempts
 ),
 
 funnels as (
@@ -49,8 +54,8 @@ last_steps_found as (
     select
         reaches.funnel_index,
         reaches.attempt_ix,
-        reaches.persona,
-        reaches.period,
+        attempts.persona,
+        attempts.period,
         reaches.event_ix,
         goals.value,
         concat('goal/', goals.goal) as predicate
@@ -59,6 +64,9 @@ last_steps_found as (
         on funnels.funnel_index = reaches.funnel_index
         and funnels.step_count = reaches.step_index
     inner join goals on goals.goal = funnels.goal
+    inner join attempts
+        on attempts.funnel_index = reaches.funnel_index
+        and attempts.attempt_ix = reaches.attempt_ix
 ),
 
 -- Only an event that is the goal has the goal's value.

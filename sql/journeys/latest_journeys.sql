@@ -6,29 +6,22 @@ with persons as (
 ),
 
 journeys as (
-    select person_key, journey_index, entered_at, last_event_at
-    from kernel.journeys
-),
-
-personas as (
-    select person_key, journey_index, persona
-    from journeys.personas
+    select person_key, journey_index, persona, entered_at, last_event_at, is_open
+    from journeys.journey_facts
 ),
 
 settings as (
-    select high_water_at, journeys_timeout_seconds
+    select high_water_at
     from config.settings
 )
 
 select
     journeys.person_key,
     journeys.journey_index,
-    coalesce(personas.persona, 'unassigned') as persona,
+    journeys.persona,
     journeys.entered_at,
     journeys.last_event_at,
-    -- An event right now would still belong to the journey: only a gap above the timeout ends it.
-    date_diff('microsecond', journeys.last_event_at, settings.high_water_at)
-        <= settings.journeys_timeout_seconds * 1000000 as is_open,
+    journeys.is_open,
     case
         when persons.last_event_at <= settings.high_water_at - interval 90 day then 'lapsed'
         when persons.purchase_count >= 2 then 'repeat_buyer'
@@ -42,6 +35,3 @@ inner join journeys
     on journeys.person_key = persons.person_key
     and journeys.journey_index = persons.journey_count
 cross join settings
-left join personas
-    on personas.person_key = journeys.person_key
-    and personas.journey_index = journeys.journey_index

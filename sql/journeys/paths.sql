@@ -1,8 +1,8 @@
--- Each journey's way through the stages of each model.
--- Grain: model_index, person_key, journey_index.
-with visits as (
-    select model_index, person_key, journey_index, visit_index, stage_index
-    from kernel.stage_visits
+-- The ways that journeys took through the stages of each model.
+-- Grain: model_index, persona, path.
+with counts as (
+    select model_index, persona, first_visits, later_visits, journey_count, converted_count
+    from journeys._path_counts
 ),
 
 stages as (
@@ -10,42 +10,53 @@ stages as (
     from config.stages
 ),
 
-personas as (
-    select person_key, journey_index, persona
-    from journeys.personas
+places as (
+    select visit_index
+    from (
+        values (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15), (16), (17), (18), (19), (20)
+    ) as numbers (visit_index)
 ),
 
-goal_journeys as (
-    select person_key, journey_index
-    from journeys.goal_journeys
+codes_found as (
+    select distinct model_index, first_visits, later_visits
+    from counts
 ),
 
--- A longer path is cut; what follows its twentieth visit is in `stage_transitions`.
+visits_unpacked as (
+    select
+        codes_found.model_index,
+        codes_found.first_visits,
+        codes_found.later_visits,
+        places.visit_index,
+        case
+            when places.visit_index <= 10 then (codes_found.first_visits >> (6 * (places.visit_index - 1))) & 63
+            else (codes_found.later_visits >> (6 * (places.visit_index - 11))) & 63
+        end as stage_index
+    from codes_found
+    cross join places
+),
+
 paths_spelt as (
     select
-        visits.model_index,
-        visits.person_key,
-        visits.journey_index,
-        string_agg(stages.stage, ' > ' order by visits.visit_index) as path
-    from visits
+        visits_unpacked.model_index,
+        visits_unpacked.first_visits,
+        visits_unpacked.later_visits,
+        string_agg(stages.stage, ' > ' order by visits_unpacked.visit_index) as path
+    from visits_unpacked
     inner join stages
-        on stages.model_index = visits.model_index
-        and stages.stage_index = visits.stage_index
-    where visits.visit_index <= 20
-    group by visits.model_index, visits.person_key, visits.journey_index
+        on stages.model_index = visits_unpacked.model_index
+        and stages.stage_index = visits_unpacked.stage_index
+    group by visits_unpacked.model_index, visits_unpacked.first_visits, visits_unpacked.later_visits
 )
 
 select
-    paths_spelt.model_index,
-    paths_spelt.person_key,
-    paths_spelt.journey_index,
-    coalesce(personas.persona, 'unassigned') as persona,
+    counts.model_index,
+    counts.persona,
     paths_spelt.path,
-    goal_journeys.person_key is not null as is_converted
-from paths_spelt
-left join personas
-    on personas.person_key = paths_spelt.person_key
-    and personas.journey_index = paths_spelt.journey_index
-left join goal_journeys
-    on goal_journeys.person_key = paths_spelt.person_key
-    and goal_journeys.journey_index = paths_spelt.journey_index
+    counts.journey_count,
+    counts.converted_count
+from counts
+inner join paths_spelt
+    on paths_spelt.model_index = counts.model_index
+    and paths_spelt.first_visits = counts.first_visits
+    and paths_spelt.later_visits = counts.later_visits

@@ -6,43 +6,48 @@ with visits as (
 ),
 
 journeys as (
-    select person_key, journey_index, last_event_at
-    from kernel.journeys
+    select person_key, journey_index, persona, is_open
+    from journeys.journey_facts
 ),
 
-personas as (
-    select person_key, journey_index, persona
-    from journeys.personas
+-- Measured first, because the next step sorts every visit there is and should carry little.
+stays_measured as (
+    select
+        model_index,
+        person_key,
+        journey_index,
+        visit_index,
+        stage_index,
+        date_diff('microsecond', entered_at, coalesce(left_at, last_seen_at)) as stay_us
+    from visits
 ),
 
-settings as (
-    select high_water_at, journeys_timeout_seconds
-    from config.settings
+visits_followed as (
+    select
+        model_index,
+        person_key,
+        journey_index,
+        visit_index,
+        stage_index,
+        stay_us,
+        lead(stage_index) over (
+            partition by model_index, person_key, journey_index
+            order by visit_index
+        ) as next_stage_index
+    from stays_measured
 )
 
 select
-    visits.model_index,
-    visits.person_key,
-    visits.journey_index,
-    visits.visit_index,
-    coalesce(personas.persona, 'unassigned') as persona,
-    visits.stage_index,
-    followers.stage_index as next_stage_index,
-    followers.stage_index is null
-        and date_diff('microsecond', journeys.last_event_at, settings.high_water_at)
-        <= settings.journeys_timeout_seconds * 1000000 as is_open,
-    cast(date_diff('microsecond', visits.entered_at, coalesce(visits.left_at, visits.last_seen_at)) as double) / 1000000
-        as stay_seconds
-from visits
+    visits_followed.model_index,
+    visits_followed.person_key,
+    visits_followed.journey_index,
+    visits_followed.visit_index,
+    journeys.persona,
+    visits_followed.stage_index,
+    visits_followed.next_stage_index,
+    visits_followed.next_stage_index is null and journeys.is_open as is_open,
+    cast(visits_followed.stay_us as double) / 1000000 as stay_seconds
+from visits_followed
 inner join journeys
-    on journeys.person_key = visits.person_key
-    and journeys.journey_index = visits.journey_index
-cross join settings
-left join personas
-    on personas.person_key = visits.person_key
-    and personas.journey_index = visits.journey_index
-left join visits as followers
-    on followers.model_index = visits.model_index
-    and followers.person_key = visits.person_key
-    and followers.journey_index = visits.journey_index
-    and followers.visit_index = visits.visit_index + 1
+    on journeys.person_key = visits_followed.person_key
+    and journeys.journey_index = visits_followed.journey_index

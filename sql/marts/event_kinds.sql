@@ -6,11 +6,6 @@ with labels as (
     from kernel.labels
 ),
 
-split_persons as (
-    select model_index, kind_ix, rule_index, person_count
-    from journeys.label_persons
-),
-
 kinds as (
     select kind_ix, kind_id, event_name, channel, touchpoint
     from journeys.event_kinds
@@ -31,6 +26,7 @@ rules as (
     from config.rules
 ),
 
+-- A person counts at one label of each kind and rule, so that counts of people may be added over labels.
 labels_added_up as (
     select
         model_index,
@@ -59,7 +55,7 @@ select
         else 'rule'
     end as evidence,
     labels_added_up.event_count,
-    coalesce(split_persons.person_count, labels_added_up.person_count) as person_count,
+    labels_added_up.person_count,
     labels_added_up.first_seen_at,
     labels_added_up.last_seen_at
 from labels_added_up
@@ -71,7 +67,3 @@ left join stages
 left join rules
     on rules.model_index = labels_added_up.model_index
     and rules.rule_index = labels_added_up.rule_index
-left join split_persons
-    on split_persons.model_index = labels_added_up.model_index
-    and split_persons.kind_ix = labels_added_up.kind_ix
-    and split_persons.rule_index = labels_added_up.rule_index

@@ -5,9 +5,9 @@ with days as (
     from kernel.funnel_days
 ),
 
-journey_personas as (
+journeys as (
     select person_key, journey_index, persona
-    from journeys.personas
+    from journeys.journey_facts
 ),
 
 funnels as (
@@ -23,15 +23,15 @@ steps as (
 personas_joined as (
     select
         days.funnel_index,
-        coalesce(journey_personas.persona, 'unassigned') as persona,
+        journeys.persona,
         days.entry_day,
         days.depth,
         days.is_pending,
         days.is_matured
     from days
-    left join journey_personas
-        on journey_personas.person_key = days.person_key
-        and journey_personas.journey_index = days.journey_index
+    inner join journeys
+        on journeys.person_key = days.person_key
+        and journeys.journey_index = days.journey_index
 ),
 
 -- A few thousand rows; everything below is cheap however many attempts there are.

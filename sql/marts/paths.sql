@@ -1,7 +1,7 @@
 -- The ways through the stages: the fifty most frequent of each persona by name, then the rest together.
 -- Grain: model, persona, path_rank.
 with paths as (
-    select model_index, persona, path, is_converted
+    select model_index, persona, path, journey_count, converted_count
     from journeys.paths
 ),
 
@@ -15,8 +15,8 @@ paths_counted as (
         model_index,
         coalesce(persona, 'all') as persona,
         path,
-        count(*) as person_count,
-        count(*) filter (where is_converted) as converted_count
+        sum(journey_count) as person_count,
+        sum(converted_count) as converted_count
     from paths
     group by grouping sets ((model_index, path, persona), (model_index, path))
 ),

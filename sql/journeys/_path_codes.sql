@@ -1,0 +1,21 @@
+-- Each journey's stage visits as two numbers, six bits a visit: text for every journey would cost more than all else.
+-- Grain: model_index, person_key, journey_index.
+with visits as (
+    select model_index, person_key, journey_index, visit_index, stage_index
+    from kernel.stage_visits
+)
+
+-- A path is at most twenty visits long; what follows is in `stage_transitions`.
+select
+    model_index,
+    person_key,
+    journey_index,
+    cast(sum(cast(stage_index as bigint) << (6 * ((visit_index - 1) % 10))) filter (where visit_index <= 10) as bigint)
+        as first_visits,
+    cast(
+        coalesce(
+            sum(cast(stage_index as bigint) << (6 * ((visit_index - 1) % 10))) filter (where visit_index between 11 and 20), 0
+        ) as bigint
+    ) as later_visits
+from visits
+group by model_index, person_key, journey_index
