@@ -15,7 +15,8 @@ PIPELINES = ROOT / "pipelines"
 
 LAYERS = (
     {"errors", "progress"},
-    {"resources", "lock", "config", "engines", "models"},
+    {"resources", "lock"},
+    {"config", "engines", "models"},
     {"secret", "compile", "config_tables", "runs", "lint", "reference", "publish", "checks", "project"},
     {"relations", "kernel", "statistics", "identity", "ingest", "published", "run_report"},
     {"loading", "building", "funnel"},
