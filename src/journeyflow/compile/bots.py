@@ -13,7 +13,7 @@ _WORDS = (
     "feed(fetcher|burner|ly|parser|validator|demon|bin)|rss|newsblur|netvibes|simplepie|magpie",
     "mediapartners-google|google favicon|google web preview|adsbot|apis-google|google-read-aloud|bingpreview",
     "facebookexternalhit|facebookcatalog|meta-external|whatsapp/|embedly|outbrain|quora link|bitly|pinterest/0",
-    "python-|python/|aiohttp|httpx|go-http-client|httpclient|java/|libwww|lwp::|lwp-|perl|ruby|php/|guzzle",
+    "python-|python/|aiohttp|httpx|go-http-client|httpclient|java/|libwww-perl|lwp::|lwp-|perl|ruby|php/|guzzle",
     "node-fetch|axios|winhttp",
     "headless|phantomjs|selenium|puppeteer|playwright|lighthouse|page ?speed|gtmetrix|webpagetest",
     "pingdom|uptime|statuscake|site24x7|newrelic|monitor|nagios|check_http|zabbix|datadog",

@@ -54,6 +54,7 @@ def test_a_touchpoint_is_the_first_label_that_fits_else_the_event(staged):
             "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1",
             False,
         ),
+        ("Lynx/2.8.7rel.2 libwww-FM/2.14 SSL-MM/1.4.1", False),
         (None, False),
     ],
 )
