@@ -60,6 +60,8 @@ class Paperwork(_Strict):
     description: str = Field(min_length=10)
     grain: tuple[str, ...] | None = None
     columns: Annotated[dict[str, Column | None], BeforeValidator(_none_is_empty)]
+    is_shaped_by_configuration: bool = False
+    """The configuration adds columns behind the listed ones, and may change their types."""
     kind: Literal["table", "view"] = "table"
     filled_by: str | None = None
     inputs: tuple[str, ...] = ()
