@@ -18,7 +18,7 @@ from journeyflow.ingest.times import time_of_column
 from journeyflow.ingest.transactions import transaction
 
 
-def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str = "traits") -> Counts:
+def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None) -> Counts:
     """Rebuild `landed.traits` from the files of `people:`.
 
     Parameters
@@ -27,8 +27,8 @@ def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str = "trait
         The project.
     warehouse : DuckDBEngine
         From `open_warehouse`.
-    run_id : str
-        Names the run in `ledger.loads`.
+    run_id : str or None
+        Names the run in `ledger.loads`; None writes nothing there.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str = "trait
         When a pattern matches no file, or a file cannot be read: traits missing in silence would move people between
         personas.
     """
-    ledger = Ledger(warehouse, run_id, 0)
+    ledger = Ledger(warehouse, run_id, 0) if run_id else None
     total = Counts()
     with transaction(warehouse):
         warehouse.execute("delete from landed.traits")
@@ -49,7 +49,8 @@ def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str = "trait
         for index, people in enumerate(config.people):
             for file in _files(config, people, index):
                 counts = _load(warehouse, file, people, config.timezone)
-                ledger.record_traits(file.name, file.sha256, counts)
+                if ledger:
+                    ledger.record_traits(file.name, file.sha256, counts)
                 total += counts
     return total
 
