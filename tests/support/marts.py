@@ -1,0 +1,49 @@
+"""Build published tables from hand-written relations of the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from journeyflow import checks, models, relations, resources
+from journeyflow.engines import DuckDBEngine
+from support.text_tables import create
+
+GRAPH = models.load(resources.sql_folder())
+GIVEN = ("kernel", "config", "sources", "staging", "landed", "ledger")
+"""Layers that a test writes by hand; the rest is built from them."""
+
+PERSONAS = "journeys.personas"
+
+
+@contextmanager
+def built(marts: tuple[str, ...], given: Mapping[str, str]) -> Iterator[DuckDBEngine]:
+    """Build `marts` and all they need from the text tables `given`, check every model, and give the engine.
+
+    Relations of the kernel, the configuration and the sources that are not given are empty.
+    """
+    needed = GRAPH.ancestors(marts)
+    with DuckDBEngine(threads=1) as engine:
+        audited = []
+        for model in GRAPH:
+            if model.name in needed and _is_given(model, given):
+                types = {name: column.type for name, column in model.columns.items()}
+                create(engine, model.name, types, given.get(model.name, ""))
+            elif model.name in needed:
+                _build(engine, model)
+                audited.append(model)
+        checks.require(engine, audited)
+        yield engine
+
+
+def _is_given(model: models.Model, given: Mapping[str, str]) -> bool:
+    is_source = model.layer in GIVEN or model.name == PERSONAS
+    # What only feeds something that is written by hand need not be built.
+    return is_source or model.name in given
+
+
+def _build(engine: DuckDBEngine, model: models.Model) -> None:
+    if model.sql:
+        engine.run(model.name, model.sql, kind=model.paperwork.kind)
+    else:
+        relations.filler(model.paperwork.filled_by, model.name)(engine, None)
