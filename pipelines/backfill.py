@@ -1,8 +1,7 @@
 """The nights of a range of days, one after the other, each as of the end of its day."""
 
 # ruff: noqa: I001
-from __future__ import annotations
-
+# No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
 import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
 
 from datetime import date, datetime, time, timedelta

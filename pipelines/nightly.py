@@ -1,8 +1,7 @@
 """The night as a Prefect flow: it sequences the phases of `journeyflow.runner.Night` and holds no logic of its own."""
 
 # ruff: noqa: I001
-from __future__ import annotations
-
+# No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
 import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
 
 from datetime import datetime

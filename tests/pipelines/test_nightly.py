@@ -10,10 +10,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.flows import load_flow_from_entrypoint
 from prefect.testing.utilities import prefect_test_harness
+from ruamel.yaml import YAML
 
 import backfill
 import nightly
+from journeyflow import resources
 from journeyflow.cli import main
 from journeyflow.errors import ConfigError, EngineError, InputError
 from pipelines.shop import write_project
@@ -59,7 +62,7 @@ def test_flow_and_command_line_publish_the_same_tables(project: Path, tmp_path: 
 def test_a_night_leaves_its_artifacts(project: Path) -> None:
     report = nightly.nightly(project)
     with get_client(sync_client=True) as client:
-        found = {artifact.key: artifact.data for artifact in client.read_artifacts()}
+        found = {artifact.key: artifact.data for artifact in client.read_latest_artifacts()}
     assert report.run_id in found["journeyflow-run"]
     rows = json.loads(found["journeyflow-drop-offs"])
     assert rows[0]["funnel"]
@@ -79,6 +82,25 @@ def test_a_backfill_goes_on_after_a_night_that_fails(project: Path) -> None:
     assert (project.parent / "published" / "current").exists()
     manifest = json.loads((project.parent / "published" / "current" / "manifest.json").read_text())
     assert manifest["high_water_at"].startswith("2026-03-02T23:59:59")
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "parameters"),
+    [
+        ("nightly.py:nightly", {"config_path": "journeyflow.yml", "as_of": "2026-03-01T00:00:00Z"}),
+        ("backfill.py:backfill", {"config_path": "journeyflow.yml", "first": "2026-03-01", "last": "2026-03-02"}),
+    ],
+)
+def test_a_worker_can_load_a_flow_and_read_its_parameters(entrypoint: str, parameters: dict[str, str]) -> None:
+    flow = load_flow_from_entrypoint(str(resources.pipelines_folder() / entrypoint))
+    assert flow.validate_parameters(parameters)["config_path"] == Path("journeyflow.yml")
+
+
+def test_the_deployments_name_flows_and_parameters_that_exist() -> None:
+    root = resources.pipelines_folder().parent
+    for deployment in YAML(typ="safe").load(root / "prefect.yaml")["deployments"]:
+        flow = load_flow_from_entrypoint(str(root / deployment["entrypoint"]))
+        assert set(deployment["parameters"]) <= set(flow.parameters.properties)
 
 
 def test_days_are_both_included() -> None:
