@@ -10,8 +10,8 @@ from journeyflow.kernel.loops.values import NEVER, FunnelRule, Log, Scratch
 def bound_depths(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int) -> None:
     """Write to `scratch.bound` for each event of a unit a depth that no attempt which it opens can pass.
 
-    `chain[s]` are the times of the nearest steps s, s + 1, … from here on, when an event may serve several steps of its
-    instant. The bound is the depth itself in a plain funnel where no two events that match steps tie.
+    `chain[s]` are the times of the nearest steps s, s + 1, … from here on, when tied events may serve any steps that one of
+    them matches. The bound is the depth itself in a plain funnel where no two events that match steps tie.
     """
     steps = rule.steps
     if rule.is_any_order or rule.grace > 0:
@@ -23,11 +23,13 @@ def bound_depths(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int)
     while stop > lo:
         start = stop - 1
         union = log.mask[start]
+        matching = 1 if union else 0
         while start > lo and log.rank[start - 1] == log.rank[start]:
             start -= 1
             union |= log.mask[start]
+            matching += 1 if log.mask[start] else 0
         if union:
-            _prepend(log, scratch, steps, union, log.at[start], stop - start > 1)
+            _prepend(log, scratch, steps, union, log.at[start], matching > 1)
             if union & 1:
                 end = log.at[start] + rule.window
                 depth = 1
