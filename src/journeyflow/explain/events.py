@@ -115,8 +115,8 @@ def explain_event(config: Config, event_id: str) -> list[ExplainedEvent]:
         events = rows(engine, _EVENT, [event_id])
         if not events:
             raise NotFoundError(
-                "The last run read no event with this id: it may be later than the run's --as-of, quarantined, a "
-                'or filtered; `journeyflow query "from load_audit"` counts them.'
+                "The last run read no event with this id. It may be later than the run's --as-of, quarantined, a "
+                'duplicate or filtered: `journeyflow query "from load_audit"` counts those.'
             )
         return [_explained(engine, config, event) for event in events]
 

@@ -93,6 +93,9 @@ def explain_person(config: Config, person: str, funnel: str) -> ExplainedPerson:
         about = _funnel(engine, funnel)
         person_key, person_id = _person(engine, person)
         steps = rows(engine, _STEPS, [about["funnel_index"]])
+        if about["order_type"] == "any_order":
+            # Its levels are how many steps were done, whichever they were.
+            steps = [step | {"step": f"{step['step_index']} of {len(steps)} steps"} for step in steps]
         units = rows(engine, _UNITS, [about["funnel_index"], person_key])
         attempts = tuple(_attempt(engine, config, about, steps, unit, person_key) for unit in units)
     note = None if attempts else _why_outside(about, steps)
@@ -136,7 +139,7 @@ def _ending(
     depth, closes_at = unit["depth"], unit["closes_at"]
     if depth == len(reaches):
         return "converted", f"the last step, {reaches[-1].step}, was reached."
-    missing = f"step {depth + 1}" if about["order_type"] == "any_order" else reaches[depth].step
+    missing = reaches[depth].step
     if unit["is_pending"]:
         return "pending", f"{missing} was not reached and still may be, until {closes_at} UTC."
     window = timedelta(seconds=about["window_seconds"])
