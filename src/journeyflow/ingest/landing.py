@@ -71,7 +71,9 @@ def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords
     judged = warehouse.rows(_COUNT).to_pylist()[0]
     first_ix = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from landed.events")["ix"][0].as_py()
     before = warehouse.count("landed.events")
-    warehouse.execute(_insert(first_ix, file_ix, is_identified=judged["without_id_count"] == 0))
+    if judged["without_id_count"]:
+        warehouse.execute(_REPEATED)
+    warehouse.execute(_insert(first_ix, file_ix, is_identified=not judged["without_id_count"]))
     inserted = warehouse.count("landed.events") - before
     quarantined = _quarantine(warehouse, file, file_ix, judged["bad_count"])
     conflicting = _settle_duplicates(warehouse, first_ix)
@@ -109,17 +111,29 @@ def _insert(first_ix: int, file_ix: int, *, is_identified: bool) -> str:
     """
 
 
-# An event without an id is its content and the how-many-eth of its like it is in the file: a repeated line is an event
-# of its own, and the same line in two overlapping files is one.
+# An event without an id is its content and the how-many-eth of its like in the file: a repeated line is an event of its
+# own, and the same line in two overlapping files is one. Only contents that do repeat are numbered: a window over all
+# rows of a large file would write them to disk twice.
+_CONTENT_HASH = f"md5(coalesce(content, cast(json_array({CONTENT}, received_at, sequence) as varchar)))"
+_UNIDENTIFIED = f"""
+select record_ix, {_CONTENT_HASH} as content_hash from judged_records
+where is_kept and reason is null and event_id is null
+"""
+_REPEATED = f"""
+create or replace temp table content_ordinals as
+with
+unidentified as ({_UNIDENTIFIED}),
+repeated as (select content_hash from unidentified group by content_hash having count(*) > 1)
+select record_ix, row_number() over (partition by content_hash order by record_ix) as ordinal
+from unidentified where content_hash in (select content_hash from repeated)
+"""
 _IDENTIFIED = f"""
-select * exclude (event_id, content_hash), coalesce(
-    event_id,
-    md5(content_hash || '#' || row_number() over (partition by content_hash, event_id is null order by record_ix))
+select judged.* exclude (event_id), coalesce(
+    judged.event_id, md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1))
 ) as event_id
-from (
-    select *, md5(coalesce(content, json_array({CONTENT}, received_at, sequence)::varchar)) as content_hash
-    from judged_records where is_kept and reason is null
-)
+from judged_records as judged
+left join content_ordinals on content_ordinals.record_ix = judged.record_ix
+where judged.is_kept and judged.reason is null
 """
 
 
