@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from external.reconcile import assert_reconciles
@@ -16,6 +16,8 @@ from properties.pipeline import log_of, published, shifted, with_rivals
 few = settings(
     max_examples=int(os.environ.get("JOURNEYFLOW_EXAMPLES", "2")),
     deadline=None,
+    # A night takes seconds, and the seed of a failure says enough.
+    phases=[Phase.explicit, Phase.generate],
     derandomize="JOURNEYFLOW_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

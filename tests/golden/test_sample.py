@@ -1,0 +1,137 @@
+"""The sample: its planted stories stand in the published tables, and no published number moves unnoticed."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from external.nights import Night, run_night
+from external.reconcile import assert_reconciles
+from journeyflow.resources import sample_folder
+
+HERE = Path(__file__).parent
+WRITE = "JOURNEYFLOW_WRITE_GOLDEN"
+COUNTS = ["person_count", "converted_count", "drop_off_count", "pending_count"]
+TOTALS = (pl.col("persona") == "all") & (pl.col("period") == "all")
+EVERYBODY = pl.col("persona") == "all"
+GOLDEN = {
+    "drop_off_next": TOTALS,
+    "drop_offs": TOTALS,
+    "event_kinds": pl.lit(True),
+    "funnel_steps": pl.col("period") == "all",
+    "funnel_trend": EVERYBODY & (pl.col("funnel") == "app_payment") & (pl.col("step_index") == 1),
+    "identity_audit": pl.lit(True),
+    "load_audit": pl.lit(True),
+    "paths": EVERYBODY & (pl.col("path_rank") <= 20),
+    "personas": pl.lit(True),
+    "stage_crosswalk": pl.lit(True),
+    "stage_transitions": EVERYBODY,
+}
+"""The rows of each table that are kept; the whole tables would be too long to read."""
+OF_THE_RUN = {"load_audit": ["run_id"]}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory) -> Night:
+    folder = tmp_path_factory.mktemp("sample") / "shop"
+    shutil.copytree(sample_folder(), folder)
+    return run_night(folder / "journeyflow.yml")
+
+
+@pytest.fixture(scope="module")
+def truths():
+    return json.loads((sample_folder() / "truths.json").read_text(encoding="utf-8"))
+
+
+def test_everything_adds_up(sample):
+    assert_reconciles(sample)
+
+
+@pytest.mark.parametrize("table", GOLDEN)
+def test_published_numbers_have_not_moved(sample, table):
+    rows = sample.table(table).filter(GOLDEN[table]).drop(OF_THE_RUN.get(table, []))
+    text = rows.with_columns(pl.selectors.float().round(9)).write_csv()
+    path = HERE / f"{table}.csv"
+    if os.environ.get(WRITE):
+        path.write_text(text, encoding="utf-8")
+    assert text.splitlines() == path.read_text(encoding="utf-8").splitlines(), "read the change, then run `make golden`"
+
+
+def test_every_row_of_every_file_is_where_it_belongs(sample, truths):
+    columns = [f"{end}_count" for end in ("record", "accepted", "quarantined", "duplicate", "conflicting", "filtered")]
+    audit = {row[0]: list(row[1:]) for row in sample.table("load_audit").select("source_file", *columns).rows()}
+    traits = audit.pop("crm/customers.csv")
+    assert traits[0] == traits[1] > 0
+    assert audit == {file: [told[column] for column in columns] for file, told in truths["files"].items()}
+
+
+def test_rows_are_quarantined_for_their_reasons(sample, truths):
+    told = {
+        (file, reason, count) for file, entry in truths["files"].items() for reason, count in entry["reasons"].items()
+    }
+    assert set(sample.landed("select source_file, reason, count(*) from landed.quarantine group by 1, 2")) == told
+
+
+def test_events_and_persons(sample, truths):
+    kinds = sample.table("event_kinds").filter(pl.col("model") == "four_stage")
+    names = dict(kinds.group_by("event_name").agg(pl.col("event_count").sum()).rows())
+    assert names == truths["events_by_name"]
+    assert sample.kinds("four_stage") == truths["events"]
+    personas = dict(
+        sample.table("personas").filter(pl.col("persona") != "all").select("persona", "person_count").rows()
+    )
+    assert personas == truths["persons_by_persona"]
+    assert sum(personas.values()) == truths["persons"]
+
+
+@pytest.mark.parametrize("funnel", ["checkout", "app_payment", "app_payment_bug_week", "web_payment_bug_week"])
+def test_funnels_of_every_persona_and_month(sample, truths, funnel):
+    table = sample.table("funnel_steps").filter(pl.col("funnel") == funnel).sort("step_index")
+    published = {
+        (persona, period): rows.select(pl.col(COUNTS).fill_null(0)).to_dicts()
+        for (persona, period), rows in table.group_by("persona", "period", maintain_order=True)
+    }
+    told = {
+        (persona, period): steps
+        for persona, periods in truths["funnels"][funnel].items()
+        for period, steps in periods.items()
+    }
+    assert {key: steps for key, steps in published.items() if steps[0]["person_count"]} == {
+        key: steps for key, steps in told.items() if steps[0]["person_count"]
+    }
+
+
+def test_story_1_payment_in_the_app_broke_for_a_week(sample, truths):
+    bug = truths["payment_bug"]
+    for channel in ("app", "web"):
+        told = bug[f"{channel}_bug_week"]
+        assert sample.steps(f"{channel}_payment_bug_week") == [told["entered"], told["paid"]]
+    week = sample.table("funnel_steps").filter(
+        TOTALS, pl.col("funnel") == "app_payment_bug_week", pl.col("step_index") == 1
+    )
+    usual = sample.table("funnel_steps").filter(TOTALS, pl.col("funnel") == "app_payment", pl.col("step_index") == 1)
+    assert week["drop_off_rate_low"][0] > usual["drop_off_rate_high"][0]
+
+
+def test_story_3_the_chat_falls_silent(sample, truths):
+    chat = sample.table("event_kinds").filter(pl.col("channel") == "chat", pl.col("model") == "four_stage")
+    assert int(chat["event_count"].sum()) == truths["silent"]["events"]
+    assert f"{chat['last_seen_at'].max():%Y-%m-%dT%H:%M:%S}" == truths["silent"]["last_event_at"][:19]
+
+
+def test_story_4_no_rule_covers_an_event(sample, truths):
+    uncovered = truths["uncovered"]
+    kinds = sample.table("event_kinds").filter(pl.col("event_name") == uncovered["event_name"])
+    assert set(kinds["stage"]) == {"unclassified"}
+    for _, rows in kinds.group_by("model"):
+        assert int(rows["event_count"].sum()) == uncovered["event_count"]
+
+
+def test_devices(sample, truths):
+    devices = dict(sample.table("identity_audit").select("decision", "device_count").rows())
+    assert devices["shared_named"] == len(truths["shared_devices"])
+    assert devices["anonymous"] == truths["devices_without_user"]
+    assert devices["anonymous"] + devices["joined"] + devices["shared_named"] == truths["devices"]
