@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from journeyflow.errors import JourneyflowError
 
 if TYPE_CHECKING:
+    from journeyflow.ad_hoc import funnel
     from journeyflow.config import Config, load_config
     from journeyflow.published import Published
     from journeyflow.published import open_published as open
@@ -19,11 +20,22 @@ _LAZY = {
     "Config": "journeyflow.config:Config",
     "Published": "journeyflow.published:Published",
     "RunReport": "journeyflow.runner:RunReport",
+    "funnel": "journeyflow.ad_hoc:funnel",
     "load_config": "journeyflow.config:load_config",
     "open": "journeyflow.published:open_published",
     "run": "journeyflow.runner:run",
 }
-__all__ = ["Config", "JourneyflowError", "Published", "RunReport", "__version__", "load_config", "open", "run"]
+__all__ = [
+    "Config",
+    "JourneyflowError",
+    "Published",
+    "RunReport",
+    "__version__",
+    "funnel",
+    "load_config",
+    "open",
+    "run",
+]
 
 
 def __getattr__(name: str) -> object:

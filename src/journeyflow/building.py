@@ -45,7 +45,7 @@ class Builder:
         models = self._graph.of_phase(phase)
         for done, model in enumerate(models):
             progress(phase, model.name, done, len(models))
-            self._build_model(model)
+            self.build_model(model)
         progress(phase, "models", len(models), len(models))
 
     def tell_run(self, row: runs.RunRow) -> None:
@@ -54,9 +54,10 @@ class Builder:
         self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(runs.SCHEMA), row.table()]))
         for model in self._graph:
             if "ledger.runs" in model.inputs and self.engine.columns(model.name):
-                self._build_model(model)
+                self.build_model(model)
 
-    def _build_model(self, model: Model) -> None:
+    def build_model(self, model: Model) -> None:
+        """Build one model whose inputs are there."""
         if model.sql is not None:
             self.engine.run(model.name, model.sql, kind=model.paperwork.kind)
             return

@@ -1,0 +1,78 @@
+"""The funnel for notebooks: any table in, the columns of `funnel_steps` out."""
+
+from datetime import datetime
+
+import duckdb
+import polars as pl
+import pytest
+
+import journeyflow
+from journeyflow.errors import ConfigError, InputError
+
+LOG = pl.DataFrame(
+    {
+        "person_id": ["a", "a", "b", "b", "c", None],
+        "event_name": ["view", "buy", "buy", "view", "view", "view"],
+        "occurred_at": [
+            datetime(2026, 1, day, hour) for day, hour in [(1, 0), (2, 0), (1, 0), (1, 5), (30, 0), (1, 0)]
+        ],
+        "plan": ["x", "x", "y", "y", "y", "x"],
+    }
+)
+AS_OF = datetime(2026, 1, 31)
+
+
+def outcomes(steps: pl.DataFrame, persona: str = "all") -> list[tuple[int, int | None, int | None, int | None]]:
+    rows = steps.filter(pl.col("period") == "all", pl.col("persona") == persona).sort("step_index")
+    return rows.select("person_count", "converted_count", "drop_off_count", "pending_count").rows()
+
+
+def test_counts_converted_dropped_and_pending():
+    steps = journeyflow.funnel(LOG, ["view", "buy"], window="7d", as_of=AS_OF)
+
+    assert outcomes(steps) == [(3, 1, 1, 1), (1, 1, None, None)]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [LOG.lazy(), LOG.to_arrow(), LOG.to_pandas(), duckdb.from_arrow(LOG.to_arrow())],
+    ids=["lazy", "arrow", "pandas", "duckdb"],
+)
+def test_reads_any_kind_of_table(events):
+    assert outcomes(journeyflow.funnel(events, ["view", "buy"], window="7d", as_of=AS_OF))[0] == (3, 1, 1, 1)
+
+
+def test_by_fills_persona_and_its_rows_add_up():
+    steps = journeyflow.funnel(LOG, ["view", "buy"], window="7d", by="plan", as_of=AS_OF)
+
+    assert outcomes(steps, "x") == [(1, 1, 0, 0), (1, 1, None, None)]
+    assert outcomes(steps, "y")[0] == (2, 0, 1, 1)
+    assert outcomes(steps)[0] == (3, 1, 1, 1)
+
+
+def test_has_the_columns_of_the_published_table():
+    from journeyflow import resources
+    from journeyflow.models import load
+
+    steps = journeyflow.funnel(LOG, ["view", "buy"], as_of=AS_OF)
+
+    assert steps.columns == list(load(resources.sql_folder())["marts.funnel_steps"].columns)
+
+
+def test_other_settings_are_those_of_the_configuration():
+    steps = journeyflow.funnel(
+        LOG, [{"name": "seen", "when": {"event": "view"}}, "buy"], order="any_order", window="7d", as_of=AS_OF
+    )
+
+    assert outcomes(steps)[1][0] == 2
+
+
+def test_refuses_what_it_cannot_read():
+    with pytest.raises(InputError, match=r"no column who; name yours by person="):
+        journeyflow.funnel(LOG, ["view", "buy"], person="who")
+    with pytest.raises(InputError, match="not int"):
+        journeyflow.funnel(3, ["view", "buy"])
+    with pytest.raises(InputError, match="no event"):
+        journeyflow.funnel(LOG.clear(), ["view", "buy"])
+    with pytest.raises(ConfigError, match="window"):
+        journeyflow.funnel(LOG, ["view", "buy"], window="7")
