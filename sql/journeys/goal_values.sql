@@ -16,7 +16,11 @@ funnels as (
 ),
 
 goals as (
-    select goal, value
+    select
+        goal,
+        value,
+        -- `properties.deal.worth` as a JSON pointer: /deal/worth.
+        concat('/', replace(replace(replace(substr(value, 12), '~', '~0'), '/', '~1'), '.', '/')) as pointer
     from config.goals
 ),
 
@@ -58,6 +62,7 @@ last_steps_found as (
         attempts.period,
         reaches.event_ix,
         goals.value,
+        goals.pointer,
         concat('goal/', goals.goal) as predicate
     from reaches
     inner join funnels
@@ -77,7 +82,8 @@ goal_events_found as (
         last_steps_found.persona,
         last_steps_found.period,
         last_steps_found.event_ix,
-        last_steps_found.value
+        last_steps_found.value,
+        last_steps_found.pointer
     from last_steps_found
     inner join kernel_events on kernel_events.event_ix = last_steps_found.event_ix
     inner join labels
@@ -99,10 +105,7 @@ amounts_read as (
         coalesce(events.currency, settings.report_currency) as currency,
         case
             when goal_events_found.value = 'revenue_amount' then events.revenue_amount
-            else try_cast(
-                json_extract_string(events.properties, concat('$."', replace(substr(goal_events_found.value, 12), '.', '"."'), '"'))
-                as decimal(18, 4)
-            )
+            else try_cast(json_extract_string(events.properties, goal_events_found.pointer) as decimal(18, 4))
         end as amount
     from goal_events_found
     inner join events on events.event_ix = goal_events_found.event_ix
