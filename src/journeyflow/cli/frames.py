@@ -95,7 +95,7 @@ def print_frame(frame: pl.DataFrame, limit: int | None = None) -> None:
     out = console()
     shown = frame if limit is None else frame.head(limit)
     table = _table(shown)
-    if out.measure(table, options=out.options.update(width=WIDE)).minimum > out.width:
+    if out.measure(table, options=out.options.update(width=WIDE)).maximum > out.width:
         _print_records(shown, out)
     else:
         out.print(table)

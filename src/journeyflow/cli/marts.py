@@ -58,7 +58,9 @@ def personas_of(marts: Published, funnel: str) -> pl.DataFrame:
     steps = marts.table("funnel_steps").filter((pl.col("funnel") == funnel) & (pl.col("period") == "all"))
     is_last = pl.col("step_index") == pl.col("step_index").max().over("persona")
     entered = steps.filter(pl.col("step_index") == 1).select("persona", entered_count="person_count")
-    reached = steps.filter(is_last).select("persona", "step", "person_count", "conversion_rate", "is_small")
+    reached = steps.filter(is_last).select(
+        "persona", "step", "person_count", "conversion_rate", "is_small", "is_outcome_based"
+    )
     return entered.join(reached, on="persona").sort("entered_count", "persona", descending=[True, False])
 
 

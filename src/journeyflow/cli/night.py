@@ -51,7 +51,8 @@ def demo(
 
     config = prepare_demo(folder)
     if not quiet:
-        typer.echo(f"Running the nightly job on a made-up shop in {folder}/ (about 5,000 people over 180 days) ...")
+        typer.echo(f"A made-up shop in {folder}/: about 5,000 people over 180 days. Running the nightly job on it;")
+        typer.echo("the first run on a machine also compiles the kernel, which takes up to a minute ...")
     settings = load_config(config)
     _run(settings, None, None, quiet=quiet, as_json=False)
     if not quiet:

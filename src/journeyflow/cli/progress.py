@@ -26,18 +26,29 @@ class Watcher:
     ----------
     bars : rich.progress.Progress
         Where the lines are drawn.
+
+    Notes
+    -----
+    A count that falls back, as it does with each new file, goes on from where it was.
     """
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._before: dict[str, int] = {}
+        self._last: dict[str, int] = {}
 
     def __call__(self, phase: str, what: str, done: int, total: int | None = None) -> None:
         """Show `done` of `total` units of `what`."""
         if phase not in self._tasks:
             self._tasks[phase] = self._bars.add_task(phase, total=total, what="", rate="")
+        if done < self._last.get(phase, 0):
+            self._before[phase] = self._before.get(phase, 0) + self._last[phase]
+        self._last[phase] = done
+        whole = self._before.get(phase, 0) + done
+        known = None if phase in self._before else total
         task = self._tasks[phase]
-        self._bars.update(task, completed=done, total=total, what=escaped(what), rate=self._rate(task, done))
+        self._bars.update(task, completed=whole, total=known, what=escaped(what), rate=self._rate(task, whole))
 
     def _rate(self, task: TaskID, done: int) -> str:
         elapsed = self._bars.tasks[self._bars.task_ids.index(task)].elapsed
@@ -63,12 +74,12 @@ def shown_progress(*, is_quiet: bool) -> Iterator[Progress]:
     from journeyflow.cli.frames import console
 
     columns = (
-        TextColumn("{task.description:<9}"),
+        TextColumn("{task.description:<9}", markup=False),
         BarColumn(bar_width=20),
         TextColumn("{task.completed:,}"),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[what]}", markup=True),
+        TextColumn("{task.fields[what]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:
         yield Watcher(bars)

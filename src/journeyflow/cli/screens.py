@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from journeyflow.cli.frames import WIDE
 from journeyflow.cli.text import count, duration, escaped, percent
 
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-BAR_WIDTH = 30
+COUNTS = ("", "reached", "went on", "pending", "dropped")
+FIGURES = ("drop-off", "median to next", "95 % of drop-off")
+LAYOUTS = ((30, 3), (16, 3), (16, 2), (16, 1), (8, 1), (8, 0))
+"""Width of the bar and number of figures beside the counts, the widest first."""
 OUTCOMES = (
     ("converted_count", "█", "#", "green"),
     ("pending_count", "▒", "~", "yellow"),
@@ -36,7 +40,7 @@ def print_funnel(steps: pl.DataFrame, out: Console) -> None:
     rows = steps.to_dicts()
     first, last = rows[0], rows[-1]
     out.print(Text(_headline(first, last)), style="bold")
-    out.print(_funnel_table(rows, is_ascii=_is_ascii(out)))
+    out.print(_fitting_table(rows, out))
     out.print(_legend(_is_ascii(out)))
     for note in _notes(rows):
         out.print(Text(note), style="dim")
@@ -49,39 +53,46 @@ def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
     return f"{escaped(first['funnel'])} ({who}{when}): {reached} reached {escaped(last['step'])}"
 
 
-def _funnel_table(rows: list[dict[str, Any]], *, is_ascii: bool) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("step", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for title in ("reached", "went on", "pending", "dropped", "drop-off rate", "95 % interval", "median time to next"):
-        table.add_column(title, justify="right")
-    entered = rows[0]["person_count"] or 1
-    for row in rows:
-        table.add_row(
-            Text(f"{row['step_index']} {escaped(row['step'])}"),
-            _bar(row, entered, is_ascii=is_ascii),
-            count(row["person_count"]),
-            "" if row["drop_off_count"] is None else count(row["converted_count"]),
-            "" if row["pending_count"] is None else count(row["pending_count"]),
-            "" if row["drop_off_count"] is None else count(row["drop_off_count"]),
-            *_rates(row),
-        )
+def _fitting_table(rows: list[dict[str, Any]], out: Console) -> Table:
+    """Return the widest of the layouts that the terminal has room for."""
+    tables = (_funnel_table(rows, width, figures, is_ascii=_is_ascii(out)) for width, figures in LAYOUTS)
+    wide = out.options.update(width=WIDE)
+    for table in tables:
+        if out.measure(table, options=wide).maximum <= out.width:
+            break
     return table
 
 
+def _funnel_table(rows: list[dict[str, Any]], bar_width: int, figures: int, *, is_ascii: bool) -> Table:
+    """Return a row per step: a bar of `bar_width` signs, the counts, and the first `figures` of `FIGURES`."""
+    from rich.text import Text
+
+    table = _plain_table("step", *COUNTS, *FIGURES[:figures])
+    table.columns[1].justify = "left"
+    entered = rows[0]["person_count"] or 1
+    for row in rows:
+        counts = (count(row["person_count"]), *(_outcome(row, column) for column, *_ in OUTCOMES))
+        bar = _bar(row, entered, bar_width, is_ascii=is_ascii)
+        table.add_row(Text(f"{row['step_index']} {escaped(row['step'])}"), bar, *counts, *_rates(row)[:figures])
+    return table
+
+
+def _outcome(row: dict[str, Any], column: str) -> str:
+    """Return a count of what became of a step's people; the last step has no next one, so nothing becomes of them."""
+    return "" if row["drop_off_count"] is None else count(row[column])
+
+
 def _rates(row: dict[str, Any]) -> tuple[str, str, str]:
+    if row["drop_off_count"] is None:
+        return "", "", ""
+    time = duration(row["p50_seconds_to_next"])
     if row["drop_off_rate"] is None:
-        return ("", "", "") if row["drop_off_count"] is None else ("-", "-", duration(row["p50_seconds_to_next"]))
-    mark = " *" if row["is_small"] else ""
+        return "-", time, "-"
     interval = f"{row['drop_off_rate_low'] * 100:.1f} to {row['drop_off_rate_high'] * 100:.1f} %"
-    return percent(row["drop_off_rate"]) + mark, interval, duration(row["p50_seconds_to_next"])
+    return percent(row["drop_off_rate"]) + (" *" if row["is_small"] else ""), time, interval
 
 
-def _bar(row: dict[str, Any], entered: int, *, is_ascii: bool) -> Text:
+def _bar(row: dict[str, Any], entered: int, width: int, *, is_ascii: bool) -> Text:
     """Return a bar as long as the step's share of those who entered, divided by what became of them."""
     from rich.text import Text
 
@@ -89,7 +100,7 @@ def _bar(row: dict[str, Any], entered: int, *, is_ascii: bool) -> Text:
     cells = done = 0
     for column, sign, plain, colour in OUTCOMES:
         done += row[column] or 0
-        upto = round(done / entered * BAR_WIDTH)
+        upto = round(done / entered * width)
         bar.append((plain if is_ascii else sign) * (upto - cells), style=colour)
         cells = upto
     return bar
@@ -154,7 +165,8 @@ def print_personas(personas: pl.DataFrame, out: Console) -> None:
     """Print a funnel by persona: rows of `marts.personas_of`."""
     table = _plain_table("persona", "entered", f"reached {escaped(personas['step'][0])}", "conversion rate")
     for row in personas.to_dicts():
-        rate = percent(row["conversion_rate"]) + (" *" if row["is_small"] else "")
+        mark = " (by definition)" if row["is_outcome_based"] else " *" if row["is_small"] else ""
+        rate = percent(row["conversion_rate"]) + mark
         table.add_row(_text(row["persona"]), count(row["entered_count"]), count(row["person_count"]), rate)
     out.print(table)
 
@@ -187,7 +199,7 @@ def _plain_table(first: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column(first, no_wrap=True)
     for title in others:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 

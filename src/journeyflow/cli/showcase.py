@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,19 @@ def print_showcase(config: Config, folder: Path) -> None:
         print_personas(personas_of(marts, name), out)
         tables = [matching(marts, table, name, "all", "all") for table in ("drop_offs", "drop_off_next")]
         print_drop_offs(worst, *tables, top=5, out=out)
-    out.print(Text(_NEXT.format(folder=folder, funnel=name)))
+    out.print(Text(_NEXT.format(folder=folder, funnel=name, command=_command())))
+
+
+def _command() -> str:
+    """Return what to type for `journeyflow`: where it is not on the PATH, its place."""
+    return "journeyflow" if shutil.which("journeyflow") else str(Path(sys.argv[0]).absolute())
 
 
 _NEXT = """
 Next:
   cd {folder}
-  journeyflow funnel                      # every funnel there is
-  journeyflow funnel {funnel} --persona student
-  journeyflow drop-offs {funnel}
-  journeyflow query "select * from paths where model = 'four_stage'"
-and on your own data: journeyflow init your-events.csv"""
+  {command} funnel                        # every funnel there is
+  {command} funnel {funnel} --persona student
+  {command} drop-offs {funnel}
+  {command} query "select * from paths where model = 'four_stage'"
+and on your own data: {command} init your-events.csv"""

@@ -81,3 +81,13 @@ def test_drop_offs_name_touchpoints_and_next_actions() -> None:
     assert "web: [b]pay" in shown
     assert "2.00" in shown
     assert "none" in shown
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 110, 120, 200])
+def test_a_funnel_fits_the_terminal_without_cutting_a_figure(width: int) -> None:
+    text = io.StringIO()
+    print_funnel(STEPS, Console(file=text, width=width, highlight=False))
+    first = next(line for line in text.getvalue().splitlines() if "1 cart" in line)
+    assert "…" not in text.getvalue()
+    assert all(figure in first for figure in ("100", "30", "10", "60"))
+    assert ("50.0 to 70.0 %" in first) == (width > 110)
