@@ -129,6 +129,7 @@ def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
         is_plain=int(is_bare and min(withins[1:], default=NEVER) == NEVER),
         is_attempts=int(funnel.is_attempts),
         high_water=plan.high_water_us,
+        opening=(1 << len(funnel.steps)) - 1 if funnel.order == "any_order" else 1,
         entered_from=-NEVER if funnel.entered_from_us is None else funnel.entered_from_us,
         entered_to=NEVER if funnel.entered_to_us is None else funnel.entered_to_us,
         within=np.array(withins, np.int64),

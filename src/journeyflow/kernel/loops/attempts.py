@@ -28,33 +28,38 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
     days : array
         The best attempt of each unit and day of entry: unit, opener, depth, is pending.
     """
-    counted = np.empty((1024, 7), np.int64)
-    reached = np.empty((1024, rule.steps), np.int64)
-    days = np.empty((1024, 4), np.int64)
+    at, rank, mask, bound, chain, start = log.at, log.rank, log.mask, scratch.bound, scratch.chain, log.start
+    is_bounded = rule.is_any_order == 0 and rule.grace == 0
+    openers = _count_openers(at, mask, rule.opening, rule.entered_from, rule.entered_to)
+    counted = np.empty((openers, 7), np.int64)
+    reached = np.empty((openers, rule.steps), np.int64)
+    days = np.empty((openers, 4), np.int64)
     count = 0
     day_count = 0
-    for unit in range(len(log.start) - 1):
-        lo, hi = log.start[unit], log.start[unit + 1]
-        first = next_opener(log, rule, lo, hi)
+    for unit in range(len(start) - 1):
+        lo, hi = start[unit], start[unit + 1]
+        first = next_opener(at, mask, lo, hi, rule.opening, rule.entered_from, rule.entered_to)
         if first < 0:
             continue
-        bound_depths(log, rule, scratch, lo, hi)
-        has_ties = has_tied_steps(log.rank, log.mask, lo, hi)
-        is_exact = rule.is_plain == 1 and not has_ties
-        days, day_count, opener = _best_by_day(log, rule, scratch, day_start, unit, first, is_exact, days, day_count)
-        if rule.is_attempts:
-            opener = first
+        if is_bounded:
+            has_ties = bound_depths(at, rank, mask, bound, chain, lo, hi, rule.steps, rule.window)
+        else:
+            bound[lo:hi] = rule.steps
+            has_ties = has_tied_steps(rank, mask, lo, hi)
+        if rule.is_plain and not has_ties:
+            day_count, best = _best_plain(at, mask, bound, rule, day_start, unit, lo, hi, first, days, day_count)
+        else:
+            day_count, best = _best_by_day(log, rule, scratch, day_start, unit, first, days, day_count)
+        if rule.is_plain and not has_ties and not rule.is_attempts:
+            _write_plain(at, mask, bound, rule, unit, best, counted, reached, count)
+            count += 1
+            continue
+        opener = first if rule.is_attempts else best
         while opener >= 0:
-            verdict = _judge_traced(log, rule, scratch, lo, hi, opener, is_exact)
+            verdict = judge(log, rule, scratch, lo, hi, opener, rule.is_later == 1, True)
+            following = _opener_after(log, rule, scratch, opener, hi, verdict) if rule.is_attempts else -1
             if not verdict.is_void:
-                if count == len(counted):
-                    counted = np.concatenate((counted, np.empty_like(counted)))
-                    reached = np.concatenate((reached, np.empty_like(reached)))
                 _write(counted, reached, count, unit, opener, rule, scratch, verdict)
-            following = -1
-            if rule.is_attempts:
-                following = _opener_after(log, rule, scratch, opener, hi, verdict)
-            if not verdict.is_void:
                 if has_ties and rule.grace == 0:
                     counted[count, TIE] = verdict.depth != _other_depth(log, rule, scratch, lo, hi, opener)
                 count += 1
@@ -63,31 +68,68 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
 
 
 @compiled
-def next_opener(log: Log, rule: FunnelRule, place: int, hi: int) -> int:
+def _count_openers(at: Int64s, mask: Int64s, opening: int, entered_from: int, entered_to: int) -> int:
+    count = 0
+    for place in range(len(at)):
+        if mask[place] & opening and entered_from <= at[place] < entered_to:
+            count += 1
+    return count
+
+
+@compiled
+def next_opener(at: Int64s, mask: Int64s, place: int, hi: int, opening: int, entered_from: int, entered_to: int) -> int:
     """Return the first place from `place` on that may open an attempt, or -1."""
-    while place < hi and log.at[place] < rule.entered_from:
-        place += 1
-    opening = NEVER if rule.is_any_order else 1
-    while place < hi and log.at[place] < rule.entered_to:
-        if log.mask[place] & opening:
+    while place < hi:
+        if mask[place] & opening and entered_from <= at[place] < entered_to:
             return place
         place += 1
     return -1
 
 
 @compiled
+def _next(log: Log, rule: FunnelRule, place: int, hi: int) -> int:
+    return next_opener(log.at, log.mask, place, hi, rule.opening, rule.entered_from, rule.entered_to)
+
+
+@compiled
+def _best_plain(
+    at: Int64s, mask: Int64s, bound: Int64s, rule: FunnelRule, day_start: Int64s, unit: int, lo: int, hi: int,
+    first: int, days: Int64s, day_count: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Do what `_best_by_day` does where the bound is the depth."""
+    opening, entered_from, entered_to, steps = rule.opening, rule.entered_from, rule.entered_to, rule.steps
+    best = first
+    day_end = -NEVER
+    place = first
+    while place >= 0:
+        if at[place] >= day_end:
+            day = np.searchsorted(day_start, at[place], side="right")
+            day_end = day_start[day] if day < len(day_start) else NEVER
+            days[day_count, DAY_DEPTH] = 0
+            day_count += 1
+        depth = bound[place]
+        if depth > days[day_count - 1, DAY_DEPTH]:
+            days[day_count - 1, DAY_UNIT] = unit
+            days[day_count - 1, DAY_OPENER] = place
+            days[day_count - 1, DAY_DEPTH] = depth
+            days[day_count - 1, DAY_PENDING] = depth < steps and at[place] + rule.window > rule.high_water
+            if depth > bound[best]:
+                best = place
+        place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
+    return day_count, best
+
+
+@compiled
 def _best_by_day(
-    log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s, unit: int, first: int, is_exact: bool,
-    days: Int64s, day_count: int,
-) -> tuple[Int64s, int, int]:  # fmt: skip
-    """Add the best attempt of each day of a unit to `days`; return them, their number, and the best opener of all.
+    log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s, unit: int, first: int, days: Int64s, day_count: int
+) -> tuple[int, int]:
+    """Add the best attempt of each day of a unit to `days`; return the number of rows, and the best opener of all.
 
     An attempt that cannot be deeper than the best one of its day is not tried.
     """
     lo, hi = log.start[unit], log.start[unit + 1]
     best = -1
     best_depth = 0
-    day = -1
     day_end = -NEVER
     day_best = 0
     opener = first
@@ -98,16 +140,9 @@ def _best_by_day(
             day_end = day_start[day] if day < len(day_start) else NEVER
             day_best = 0
         if scratch.bound[opener] > day_best:
-            if is_exact:
-                depth = scratch.bound[opener]
-                verdict = Verdict(depth, at + rule.window, -1, 0)
-            else:
-                verdict = judge(log, rule, scratch, lo, hi, opener, rule.is_later == 1, False)
+            verdict = judge(log, rule, scratch, lo, hi, opener, rule.is_later == 1, False)
             if verdict.depth > day_best and not verdict.is_void:
-                if day_best == 0:
-                    day_count += 1
-                    if day_count > len(days):
-                        days = np.concatenate((days, np.empty_like(days)))
+                day_count += 1 if day_best == 0 else 0
                 day_best = verdict.depth
                 days[day_count - 1, DAY_UNIT] = unit
                 days[day_count - 1, DAY_OPENER] = opener
@@ -116,20 +151,27 @@ def _best_by_day(
                 if day_best > best_depth:
                     best = opener
                     best_depth = day_best
-        opener = next_opener(log, rule, opener + 1, hi)
-    return days, day_count, best
+        opener = _next(log, rule, opener + 1, hi)
+    return day_count, best
 
 
 @compiled
-def _judge_traced(
-    log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int, opener: int, is_exact: bool
-) -> Verdict:
-    if not is_exact:
-        return judge(log, rule, scratch, lo, hi, opener, rule.is_later == 1, True)
-    depth = scratch.bound[opener]
-    trace_plain(log, scratch, opener, depth)
+def _write_plain(
+    at: Int64s, mask: Int64s, bound: Int64s, rule: FunnelRule, unit: int, opener: int, counted: Int64s, reached: Int64s,
+    row: int,
+) -> None:  # fmt: skip
+    """Write the counted attempt of a unit where the bound is the depth."""
+    depth = bound[opener]
+    reached[row, :] = -1
+    trace_plain(mask, opener, depth, reached[row])
     is_done = depth == rule.steps
-    return Verdict(depth, log.at[scratch.places[depth - 1]] if is_done else log.at[opener] + rule.window, -1, 0)
+    counted[row, UNIT] = unit
+    counted[row, OPENER] = opener
+    counted[row, DEPTH] = depth
+    counted[row, CLOSES_AT] = at[reached[row, depth - 1]] if is_done else at[opener] + rule.window
+    counted[row, CLOSED_BY] = -1
+    counted[row, PENDING] = not is_done and at[opener] + rule.window > rule.high_water
+    counted[row, TIE] = 0
 
 
 @compiled
@@ -164,11 +206,11 @@ def _opener_after(log: Log, rule: FunnelRule, scratch: Scratch, opener: int, hi:
             after = max(after, log.rank[scratch.places[s]])
     elif verdict.closed_by >= 0:
         after = log.rank[verdict.closed_by]
-    place = next_opener(log, rule, opener + 1, hi)
+    place = _next(log, rule, opener + 1, hi)
     while place >= 0:
         if log.rank[place] > after or (verdict.depth < rule.steps and log.at[place] > verdict.closes_at):
             return place
-        place = next_opener(log, rule, place + 1, hi)
+        place = _next(log, rule, place + 1, hi)
     return -1
 
 
@@ -180,7 +222,7 @@ def _other_depth(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int,
     """
     is_later = rule.is_later == 0
     best = 0
-    place = opener if rule.is_attempts else next_opener(log, rule, lo, hi)
+    place = opener if rule.is_attempts else _next(log, rule, lo, hi)
     while place >= 0 and best < rule.steps:
         if scratch.bound[place] > best:
             verdict = judge(log, rule, scratch, lo, hi, place, is_later, False)
@@ -188,5 +230,5 @@ def _other_depth(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int,
                 best = max(best, verdict.depth)
         if rule.is_attempts:
             break
-        place = next_opener(log, rule, place + 1, hi)
+        place = _next(log, rule, place + 1, hi)
     return best

@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 from journeyflow.kernel.loops.compiled import compiled
-from journeyflow.kernel.loops.values import NEVER, FunnelRule, Log, Scratch
+from journeyflow.kernel.loops.values import NEVER, Int32s, Int64s
 
 
 @compiled
-def bound_depths(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi: int) -> None:
-    """Write to `scratch.bound` for each event of a unit a depth that no attempt which it opens can pass.
+def bound_depths(
+    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, chain: Int64s, lo: int, hi: int, steps: int, window: int
+) -> bool:
+    """Write to `bound` for each event of a unit a depth that no attempt which it opens can pass.
 
-    `chain[s]` are the times of the nearest steps s, s + 1, … from here on, when tied events may serve any steps that one of
-    them matches. The bound is the depth itself in a plain funnel where no two events that match steps tie.
+    The bound is the depth itself in a plain funnel where no two events that match steps tie; return whether two do.
+    `chain[s]` are the times of the nearest steps s, s + 1, … from here on, when tied events may serve any of the
+    steps that they match.
     """
-    steps = rule.steps
-    if rule.is_any_order or rule.grace > 0:
-        scratch.bound[lo:hi] = steps
-        return
-    chain = scratch.chain
     chain[:] = NEVER
+    has_ties = False
     stop = hi
     while stop > lo:
         start = stop - 1
-        union = log.mask[start]
+        union = mask[start]
         matching = 1 if union else 0
-        while start > lo and log.rank[start - 1] == log.rank[start]:
+        while start > lo and rank[start - 1] == rank[start]:
             start -= 1
-            union |= log.mask[start]
-            matching += 1 if log.mask[start] else 0
+            union |= mask[start]
+            matching += 1 if mask[start] else 0
         if union:
-            _prepend(log, scratch, steps, union, log.at[start], matching > 1)
+            has_ties = has_ties or matching > 1
+            # Steps ascend, so that a chain is made from the ones of before.
+            for s in range(steps):
+                if not (union >> s) & 1:
+                    continue
+                run = 1
+                while matching > 1 and s + run < steps and (union >> (s + run)) & 1:
+                    run += 1
+                for k in range(steps - s):
+                    chain[s, k] = at[start] if k < run else chain[s + run, k - run]
+            depth = 1
+            while depth < steps and chain[0, depth] <= at[start] + window:
+                depth += 1
             if union & 1:
-                end = log.at[start] + rule.window
-                depth = 1
-                while depth < steps and chain[0, depth] <= end:
-                    depth += 1
-                scratch.bound[start:stop] = depth
+                bound[start:stop] = depth
         stop = start
-
-
-@compiled
-def _prepend(log: Log, scratch: Scratch, steps: int, union: int, at: int, is_tie: bool) -> None:
-    """Put an instant, at which events match the steps of `union`, in front of the chains."""
-    # Steps ascend, so that a chain is made from the ones of before.
-    chain = scratch.chain
-    for s in range(steps):
-        if not (union >> s) & 1:
-            continue
-        run = 1
-        while is_tie and s + run < steps and (union >> (s + run)) & 1:
-            run += 1
-        for k in range(steps - s):
-            chain[s, k] = at if k < run else chain[s + run, k - run]
+    return has_ties

@@ -34,7 +34,7 @@ def _stamp(dispatcher: Any) -> None:  # noqa: ANN401 - a numba dispatcher has no
     sources as they were imported, so a long process cannot leave code of an older version behind for a newer one.
     """
     kept = getattr(dispatcher._cache, "_cache_file", None)
-    if hasattr(kept, "_source_stamp"):
+    if kept is not None and hasattr(kept, "_source_stamp"):
         kept._source_stamp = (*kept._source_stamp, _sources())
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from journeyflow.kernel.loops.compiled import compiled
-from journeyflow.kernel.loops.tables import Table, find_slot, new_table, run_stop, table_size, take_slot, widest_run
+from journeyflow.kernel.loops.tables import Table, find_slot, new_table, table_size, take_slot, widest_run
 from journeyflow.kernel.loops.values import Bools, Int32s, Int64s, UInt64s
 
 NO_DEVICE = np.uint64(0xA5A5A5A5A5A5A5A5)
@@ -28,7 +28,7 @@ class SessionEvents(NamedTuple):
 
 
 class SessionRows(NamedTuple):
-    """What is found: by event its session (-1 none) and person; by session its events, its user so far, its number."""
+    """What is found: by event its session (-1 none) and person; by session its events, its number, its user so far."""
 
     of_event: Int32s
     person: UInt64s
@@ -45,6 +45,7 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
 
     A session is of one unit (the device, or the person where there is none) and one mapped session id.
     """
+    component, device, session_key = events.component, events.device, events.session_key
     n = len(events.at)
     rows = SessionRows(
         np.full(n, -1, np.int32),
@@ -55,15 +56,20 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
         np.empty(n, np.int32),
         np.empty(n, np.uint64),
     )
-    widest = widest_run(events.component)
+    nothing = np.uint64(0)
+    widest = widest_run(component)
     streams, units = new_table(widest), new_table(widest)
     count = 0
     mark = 0
     start = 0
     while start < n:
-        stop = run_stop(events.component, start)
+        stop = start + 1
+        is_one_stream = device[start] != nothing and session_key[start] == nothing
+        while stop < n and component[stop] == component[start]:
+            is_one_stream = is_one_stream and device[stop] == device[start] and session_key[stop] == nothing
+            stop += 1
         mark += 1
-        if _is_one_stream(events, start, stop):
+        if is_one_stream:
             count = _cut_stream(events, rows, count, start, stop, timeout, longest)
         else:
             count = _cut_streams(events, rows, count, start, stop, timeout, longest, streams, units, mark)
@@ -72,32 +78,32 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
 
 
 @compiled
-def _is_one_stream(events: SessionEvents, start: int, stop: int) -> bool:
-    """Do all events of the component have one device and no mapped session id."""
-    device = events.device[start]
-    if device == np.uint64(0):
-        return False
-    for i in range(start, stop):  # noqa: SIM110 - numba compiles no generators
-        if events.device[i] != device or events.session_key[i] != np.uint64(0):
-            return False
-    return True
-
-
-@compiled
 def _cut_stream(
     events: SessionEvents, rows: SessionRows, count: int, start: int, stop: int, timeout: int, longest: int
 ) -> int:
     """Cut the sessions of a component of one device; return the number of sessions so far."""
-    index = 0
+    at, user, is_offline, is_undecided = events.at, events.user, events.is_offline, events.is_undecided
+    of_event, person, first, last = rows.of_event, rows.person, rows.first, rows.last
+    event_count, number, session_user = rows.event_count, rows.number, rows.user
+    nothing = np.uint64(0)
+    s = count - 1
     for i in range(start, stop):
-        if events.is_offline[i]:
+        if is_offline[i]:
             continue
-        if index == 0 or _begins(events, rows, count - 1, i, timeout, longest):
-            index += 1
-            _open(rows, count, i, index)
-            count += 1
-        _join(events, rows, count - 1, i)
-    return count
+        if s < count or _begins(at[i] - at[last[s]], at[i] - at[first[s]], timeout, longest, user[i], session_user[s]):
+            s += 1
+            first[s] = i
+            event_count[s] = 0
+            number[s] = s - count + 1
+            session_user[s] = nothing
+        of_event[i] = s
+        last[s] = i
+        event_count[s] += 1
+        if user[i] != nothing:
+            session_user[s] = user[i]
+        elif is_undecided[i] and session_user[s] != nothing:
+            person[i] = session_user[s]
+    return s + 1
 
 
 @compiled
@@ -106,52 +112,47 @@ def _cut_streams(
     streams: Table, units: Table, mark: int,
 ) -> int:  # fmt: skip
     """Cut the sessions of several streams: `streams` finds the open session, `units` numbers sessions."""
+    at, user, is_offline, is_undecided = events.at, events.user, events.is_offline, events.is_undecided
+    of_event, person, first, last = rows.of_event, rows.person, rows.first, rows.last
+    event_count, number, session_user = rows.event_count, rows.number, rows.user
     size = table_size(stop - start)
     nothing = np.uint64(0)
     for i in range(start, stop):
-        if events.is_offline[i]:
+        if is_offline[i]:
             continue
+        key = events.session_key[i]
         unit = events.device[i] if events.device[i] != nothing else events.person[i] ^ NO_DEVICE
-        slot = find_slot(streams, size, mark, unit, events.session_key[i])
-        is_known = streams.marks[slot] == mark
-        if not is_known or _begins(events, rows, streams.values[slot], i, timeout, longest):
+        slot = find_slot(streams, size, mark, unit, key)
+        s = streams.values[slot]
+        # A mapped session id replaces the gap rule, and that alone.
+        gap = at[i] - at[last[s]] if streams.marks[slot] == mark and key == nothing else 0
+        if streams.marks[slot] != mark or _begins(
+            gap, at[i] - at[first[s]], timeout, longest, user[i], session_user[s]
+        ):
             counter = find_slot(units, size, mark, unit, nothing)
             if units.marks[counter] != mark:
                 take_slot(units, counter, mark, unit, nothing, 0)
             units.values[counter] += 1
-            _open(rows, count, i, units.values[counter])
-            take_slot(streams, slot, mark, unit, events.session_key[i], count)
+            s = count
             count += 1
-        _join(events, rows, streams.values[slot], i)
+            take_slot(streams, slot, mark, unit, key, s)
+            first[s] = i
+            event_count[s] = 0
+            number[s] = units.values[counter]
+            session_user[s] = nothing
+        of_event[i] = s
+        last[s] = i
+        event_count[s] += 1
+        if user[i] != nothing:
+            session_user[s] = user[i]
+        elif is_undecided[i] and session_user[s] != nothing:
+            person[i] = session_user[s]
     return count
 
 
 @compiled
-def _begins(events: SessionEvents, rows: SessionRows, session: int, i: int, timeout: int, longest: int) -> bool:
-    """Does the event begin another session of its stream."""
+def _begins(gap: int, length: int, timeout: int, longest: int, user: np.uint64, session_user: np.uint64) -> bool:
+    """Does an event begin another session: a gap, a session too long, or a changed user."""
     nothing = np.uint64(0)
-    if events.session_key[i] == nothing and events.at[i] - events.at[rows.last[session]] > timeout:
-        return True
-    if events.at[i] - events.at[rows.first[session]] > longest:
-        return True
-    return bool(events.user[i] != nothing and rows.user[session] != nothing and events.user[i] != rows.user[session])
-
-
-@compiled
-def _open(rows: SessionRows, session: int, i: int, number: int) -> None:
-    rows.first[session] = i
-    rows.event_count[session] = 0
-    rows.number[session] = number
-    rows.user[session] = np.uint64(0)
-
-
-@compiled
-def _join(events: SessionEvents, rows: SessionRows, session: int, i: int) -> None:
-    """Add an event to a session; without a user on a shared device it takes the session's user so far."""
-    rows.of_event[i] = session
-    rows.last[session] = i
-    rows.event_count[session] += 1
-    if events.user[i] != np.uint64(0):
-        rows.user[session] = events.user[i]
-    elif events.is_undecided[i] and rows.user[session] != np.uint64(0):
-        rows.person[i] = rows.user[session]
+    is_changed = user != nothing and session_user != nothing and user != session_user
+    return gap > timeout or length > longest or is_changed

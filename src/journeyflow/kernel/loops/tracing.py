@@ -7,19 +7,19 @@ import numpy as np
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.matching import place_run, run_length
 from journeyflow.kernel.loops.ties import tie_start, tie_stop
-from journeyflow.kernel.loops.values import FunnelRule, Log, Scratch
+from journeyflow.kernel.loops.values import FunnelRule, Int64s, Log, Scratch
 
 
 @compiled
-def trace_plain(log: Log, scratch: Scratch, opener: int, depth: int) -> None:
+def trace_plain(mask: Int64s, opener: int, depth: int, places: Int64s) -> None:
     """Write to `places` the chain of an attempt whose steps ask for order alone: the next event of each step."""
-    scratch.places[0] = opener
+    places[0] = opener
     place = opener
     for s in range(1, depth):
         place += 1
-        while not (log.mask[place] >> s) & 1:
+        while not (mask[place] >> s) & 1:
             place += 1
-        scratch.places[s] = place
+        places[s] = place
 
 
 @compiled

@@ -33,7 +33,8 @@ class Log(NamedTuple):
 class FunnelRule(NamedTuple):
     """The settings of a funnel as integers; `within` by step (0-based, the first is not read).
 
-    `exclusions` has the rows (from step, to step, is_void). `is_disjoint`: no event can match two steps.
+    `exclusions` has the rows (from step, to step, is_void). `is_disjoint`: no event can match two steps. `opening` is
+    the set of steps whose events may open an attempt.
     """
 
     steps: int
@@ -46,6 +47,7 @@ class FunnelRule(NamedTuple):
     is_plain: int
     is_attempts: int
     high_water: int
+    opening: int
     entered_from: int
     entered_to: int
     within: Int64s
