@@ -41,12 +41,13 @@ class Watcher:
     def __call__(self, phase: str, what: str, done: int, total: int | None = None) -> None:
         """Show `done` of `total` units of `what`."""
         if phase not in self._tasks:
-            self._tasks[phase] = self._bars.add_task(phase, total=total, what="", rate="")
+            self._tasks[phase] = self._bars.add_task(phase, total=None, what="", rate="")
         if done < self._last.get(phase, 0):
             self._before[phase] = self._before.get(phase, 0) + self._last[phase]
         self._last[phase] = done
         whole = self._before.get(phase, 0) + done
-        known = None if phase in self._before else total
+        # A total that is only known when it is reached is that of one file, not of the phase.
+        known = total if total is not None and done < total else None
         task = self._tasks[phase]
         self._bars.update(task, completed=whole, total=known, what=escaped(what), rate=self._rate(task, whole))
 
