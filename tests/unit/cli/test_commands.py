@@ -1,0 +1,159 @@
+"""Every command on one small project, as a person would use it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from journeyflow.cli import main
+from journeyflow.errors import ExitCode
+from journeyflow.lock import held
+from pipelines.shop import write_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("commands") / "shop"
+    write_project(folder)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--config", str(folder / "journeyflow.yml"), "--quiet"])
+    assert ended.value.code == ExitCode.OK
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+
+
+class Caller:
+    def __init__(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+        self._captured = capfdbinary
+
+    def __call__(self, *arguments: str, code: int = ExitCode.OK) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        captured = self._captured.readouterr()
+        self.errors = captured.err.decode()
+        assert (ended.value.code or 0) == code, self.errors
+        return captured.out.decode()
+
+
+@pytest.fixture
+def call(capfdbinary: pytest.CaptureFixture[bytes]) -> Caller:
+    return Caller(capfdbinary)
+
+
+def test_funnels_are_listed_and_shown(call: Caller) -> None:
+    assert "checkout" in call("funnel")
+    shown = call("funnel", "checkout")
+    assert shown.startswith("checkout (everybody):")
+    assert "3 paid" in shown
+    steps = json.loads(call("funnel", "checkout", "--persona", "from_shop", "--json"))
+    assert [step["step"] for step in steps] == ["product", "cart", "paid"]
+    assert {step["persona"] for step in steps} == {"from_shop"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["funnel", "chekout"], "Did you mean 'checkout'?"),
+        (["funnel", "checkout", "--persona", "form_shop"], "Did you mean 'from_shop'?"),
+        (["funnel", "checkout", "--period", "2026-04"], "2026-03"),
+        (["drop-offs", "checkout", "--step", "crat"], "Did you mean 'cart'?"),
+        (["drop-offs", "checkout", "--step", "paid"], "there is: product, cart"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_ones(call: Caller, arguments: list[str], hint: str) -> None:
+    call(*arguments, code=ExitCode.NOT_FOUND)
+    assert hint in call.errors
+
+
+def test_drop_offs_add_up_to_the_step(call: Caller) -> None:
+    shown = call("drop-offs", "checkout", "--step", "product")
+    lost = json.loads(call("funnel", "checkout", "--json"))[0]["drop_off_count"]
+    assert f"Left at product: {lost}" in shown
+    assert "Left at cart" not in shown
+    assert "what they did next" in shown
+
+
+def test_a_query_in_every_format(call: Caller, tmp_path: Path) -> None:
+    sql = "select persona, person_count from personas order by persona"
+    rows = json.loads(call("query", sql, "--format", "json"))
+    assert list(csv.DictReader(call("query", sql, "-f", "csv").splitlines())) == [
+        {name: str(value) for name, value in row.items()} for row in rows
+    ]
+    call("query", sql, "-f", "parquet", "-o", str(tmp_path / "rows.parquet"))
+    assert pl.read_parquet(tmp_path / "rows.parquet").to_dicts() == rows
+    assert all(row["persona"] in call("query", sql) for row in rows)
+    assert "1 of 3 rows" in call("query", sql, "--limit", "1")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["drop table personas", "create table x as select 1", "attach 'x.duckdb'", "from read_text('journeyflow.yml')"],
+)
+def test_a_query_can_change_and_reach_nothing(call: Caller, project: Path, sql: str) -> None:
+    before = sorted(project.rglob("*"))
+    call("query", sql, code=ExitCode.FAILED)
+    assert sorted(project.rglob("*")) == before
+
+
+def test_plan_names_every_phase_in_order(call: Caller) -> None:
+    shown = call("plan")
+    phases = [line for line in shown.splitlines() if line and not line.startswith(" ")]
+    assert phases == ["load", "stitch", "classify", "build"]
+    assert "marts.funnel_steps" in shown
+
+
+def test_status_tells_of_the_runs_and_of_one_going_on(call: Caller, project: Path) -> None:
+    found = json.loads(call("status", "--json"))
+    assert found["runs"][0]["run_id"] == found["current"]["run_id"]
+    assert found["running"] is None
+    with held(project / "state"):
+        assert "A run is going on: process" in call("status")
+
+
+def test_a_second_run_at_the_same_time_is_refused(call: Caller, project: Path) -> None:
+    with held(project / "state"):
+        call("run", code=ExitCode.LOCKED)
+    assert "Wait for it" in call.errors
+
+
+def test_a_run_reports_in_json_and_reads_no_file_twice(call: Caller) -> None:
+    report = json.loads(call("run", "--as-of", "2026-03-10T12:00:00+01:00", "--json"))
+    assert report["high_water_at"] == "2026-03-10T11:00:00"
+    assert report["record_count"] == 0
+    assert call("run", "--quiet") == ""
+
+
+def test_a_wrong_time_is_a_wrong_command_line(call: Caller) -> None:
+    call("run", "--as-of", "yesterday", code=ExitCode.CONFIGURATION)
+    assert "2026-03-31" in call.errors
+
+
+def test_an_alarm_has_its_own_code_when_it_is_asked_for(call: Caller, tmp_path: Path) -> None:
+    config = write_project(tmp_path / "alarming")
+    with (config.parent / "events.csv").open("a") as file:
+        file.writelines(f"not a time,c{n},,page_view,/\n" for n in range(50))
+    shown = call("run", "-c", str(config))
+    assert "look at  events.csv: 50 of 450 records are in quarantine." in shown
+    (config.parent / "more.csv").write_text((config.parent / "events.csv").read_text() + "no,c,,x,/\n")
+    config.write_text(config.read_text().replace("events.csv", "'*.csv'"))
+    call("run", "-c", str(config), "--fail-on-alarm", code=ExitCode.ALARM)
+
+
+def test_a_missing_input_keeps_what_was_published(call: Caller, tmp_path: Path) -> None:
+    config = write_project(tmp_path / "gone")
+    (config.parent / "events.csv").unlink()
+    call("run", "-c", str(config), code=ExitCode.INPUT)
+    assert not (config.parent / "published" / "current").exists()
+
+
+def test_the_demo_leaves_other_folders_alone(call: Caller, project: Path) -> None:
+    call("demo", "--folder", str(project), code=ExitCode.INPUT)
+    assert "is not empty" in call.errors
