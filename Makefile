@@ -53,10 +53,20 @@ bench: $(BENCH_VENV)/.installed ## Measure against the peers, in an environment 
 	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
 
 requirements: ## Pin the dependencies again (needs uv)
-	uv pip compile $(PIN) --extra build pyproject.toml -o requirements.txt
-	uv pip compile $(PIN) --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
-	uv pip compile $(PIN) --extra build --extra bench pyproject.toml -o requirements-bench.txt
-PIN = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --no-strip-extras $(ARGS)
+	$(PIN) --extra build pyproject.toml -o requirements.txt
+	$(PIN) --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(PIN) --extra build --extra bench pyproject.toml -o requirements-bench.txt
+	for file in requirements*.txt; do awk "$$WITH_PLAIN_PINS" $$file > $$file.new && mv $$file.new $$file; done
+PIN = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--no-header --no-strip-extras $(ARGS)
+# pip before 23.3 does not see that name[extra]==1 pins name too, nor the other way round: both are written.
+define WITH_PLAIN_PINS
+function flush() { if (plain != "") printf "%s", plain; plain = "" }
+/^[^ ]/ { flush(); keep = ($$0 ~ /^[^ ]+\[/) }
+{ print; if (keep) { line = $$0; sub(/\[[^]]*\]/, "", line); plain = plain line "\n" } }
+END { flush() }
+endef
+export WITH_PLAIN_PINS
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
