@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,14 @@ from journeyflow.config import Config
 from journeyflow.engines import Engine
 from journeyflow.errors import JourneyflowError
 from journeyflow.kernel.events import NO_SEQUENCE, EventArrays, concatenated, from_arrow
+from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.planning import plan_of
-from journeyflow.kernel.process import process
+from journeyflow.kernel.process import Tables, process
 from journeyflow.kernel.properties import property_tables
 from journeyflow.kernel.schemas import SCHEMAS, empty
 
-CHUNK_ROWS = 1_000_000
+CHUNK_ROWS = 500_000
+WORKERS = 2
 BATCH_ROWS = 250_000
 STREAM = """
 select
@@ -52,17 +56,27 @@ def fill(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS) -> Non
     for name in SCHEMAS:
         engine.register(name, empty(name))
     labels = [empty("kernel.labels")]
-    position = 0
-    for chunk in chunks(engine, chunk_rows):
-        for name, tables in process(chunk, plan, position).items():
-            if name == "kernel.labels":
-                labels += tables
-            else:
-                _append(engine, name, tables)
-        position += len(chunk)
+    for found in _processed(chunks(engine, chunk_rows), plan):
+        labels += found.pop("kernel.labels")
+        for name, tables in found.items():
+            _append(engine, name, tables)
     _append(engine, "kernel.labels", [added_up(labels)])
     for name, tables in property_tables(engine, plan, chunk_rows):
         _append(engine, name, tables)
+
+
+def _processed(parts: Iterator[EventArrays], plan: KernelPlan) -> Iterator[Tables]:
+    """Yield the rows of each chunk, in order; two are in hand at a time, while the database reads and writes."""
+    position = 0
+    waiting: deque[Future[Tables]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for part in parts:
+            waiting.append(pool.submit(process, part, plan, position))
+            position += len(part)
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def chunks(engine: Engine, chunk_rows: int) -> Iterator[EventArrays]:

@@ -17,7 +17,7 @@ from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.units import Units, linked
 
 BATCH_ROWS = 250_000
-_COLUMNS = ("unit_key", "event_ix", "source_ix", "sequence", "occurred_us", "kind_ix", "person_key", "journey_index")
+_COLUMNS = ("unit_key", "event_ix", "source_ix", "occurred_us", "person_key", "journey_index", "label_key")
 
 
 def property_tables(engine: Engine, plan: KernelPlan, chunk_rows: int) -> Iterator[tuple[str, list[pa.Table]]]:
@@ -39,14 +39,14 @@ def property_tables(engine: Engine, plan: KernelPlan, chunk_rows: int) -> Iterat
 def _select(column: str) -> str:
     return f"""
         select
-            md5_number_lower(cast(staged.{column} as varchar)) as unit_key, stream.event_ix, stream.source_ix,
-            stream.sequence, stream.occurred_us, stream.kind_ix, labelled.person_key, labelled.journey_index,
-            labelled.session_ix, labelled.label_key
-        from journeys.event_stream as stream
-        inner join staging.events as staged on staged.event_ix = stream.event_ix
-        inner join kernel.events as labelled on labelled.event_ix = stream.event_ix
+            md5_number_lower(cast(staged.{column} as varchar)) as unit_key, staged.event_ix, staged.source_ix,
+            staged.sequence,
+            date_diff('microsecond', timestamp '1970-01-01 00:00:00', staged.occurred_at) as occurred_us,
+            labelled.person_key, labelled.journey_index, labelled.session_ix, labelled.label_key
+        from staging.events as staged
+        inner join kernel.events as labelled on labelled.event_ix = staged.event_ix
         where staged.{column} is not null
-        order by unit_key, stream.occurred_us, stream.sequence nulls last, staged.event_id
+        order by unit_key, occurred_us, staged.sequence nulls last, staged.event_id
     """
 
 
@@ -71,12 +71,12 @@ def _whole_units(engine: Engine, column: str, chunk_rows: int) -> Iterator[pa.Ta
 
 def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
     sequence = rows.column("sequence").fill_null(int(NO_SEQUENCE)).to_numpy()
-    arrays = {name: rows.column(name).to_numpy() for name in _COLUMNS if name != "sequence"}
+    arrays = {name: rows.column(name).to_numpy() for name in _COLUMNS}
     keys = arrays["unit_key"]
     start = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
     session = _dense(rows.column("session_ix"))
     order = np.arange(len(keys), dtype=np.int32)
-    kind = arrays["kind_ix"].astype(np.int32, copy=False)
+    label = arrays["label_key"]
     return Units(
         start,
         keys[start[:-1]],
@@ -84,8 +84,8 @@ def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
             order, start, arrays["occurred_us"], arrays["source_ix"].astype(np.int32, copy=False), sequence, NO_SEQUENCE
         ),
         arrays["occurred_us"],
-        kind,
-        unpack_stages(rows.column("label_key").to_numpy(), plan),
+        (label % plan.kind_count).astype(np.int32),
+        unpack_stages(label, plan),
         session,
         arrays["event_ix"],
         np.arange(len(keys), dtype=np.int64) + (position + 1),
