@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given, settings
-from support.kernel_logs import arrays_of, logs, plans, rows_of
 
 from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.process import process
 from journeyflow.kernel.reference.log import events_of
 from journeyflow.kernel.reference.tables import reference_rows
+from support.kernel_logs import arrays_of, logs, plans, rows_of
 
 KEYS = {
     "kernel.events": ("event_ix",),
