@@ -111,7 +111,7 @@ def reasons_add_up(steps: pl.DataFrame, reasons: pl.DataFrame) -> None:
 
 def models_see_the_same_events(night: Night) -> None:
     kinds = night.table("event_kinds").group_by("model").agg(pl.col("event_count").sum())
-    assert kinds["event_count"].n_unique() == 1
+    assert kinds["event_count"].n_unique() <= 1
     crosswalk = night.table("stage_crosswalk").group_by("model", "other_model").agg(pl.col("event_count").sum())
     assert crosswalk["event_count"].n_unique() <= 1
     assert set(crosswalk["event_count"]) <= set(kinds["event_count"])

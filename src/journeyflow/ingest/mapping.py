@@ -152,6 +152,30 @@ def _properties(source: Source, fields: Fields) -> str:
             return "json_merge_patch(coalesce(parent, '{}'::json), record)"
         used = named_columns(source) - set(names)
         names = sorted(name for name in fields.raw.names if name not in used and fields.raw.names.count(name) == 1)
-    if not names:
-        return "null::json"
-    return f"json_object({', '.join(f'{literal(name)}, {fields.json(name)}' for name in names)})"
+    return _object(_tree(names), fields) if names else "null::json"
+
+
+def _tree(names: Iterable[str]) -> dict[str, object]:
+    """Nest names at their points, because that is how conditions read `properties.<key>`; a leaf is its whole name."""
+    tree: dict[str, object] = {}
+    # Shorter names first: where one is a value of its own, a longer one cannot stand below it and stays as it is written.
+    for name in sorted(names, key=len):
+        *above, last = name.split(".")
+        place = tree
+        for part in above:
+            below = place.setdefault(part, {})
+            if not isinstance(below, dict):
+                tree[name] = name
+                break
+            place = below
+        else:
+            place[last] = name
+    return tree
+
+
+def _object(tree: dict[str, object], fields: Fields) -> str:
+    pairs = (
+        f"{literal(key)}, {_object(below, fields) if isinstance(below, dict) else fields.json(str(below))}"
+        for key, below in tree.items()
+    )
+    return f"json_object({', '.join(pairs)})"

@@ -1,0 +1,40 @@
+"""Names of properties with points in them: kept where conditions look for them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+LINES = {
+    "format": "jsonl",
+    "path": "data/*",
+    "columns": {"occurred_at": "ts", "anonymous_id": "c", "event_name": "name"},
+}
+
+
+def kept(project):
+    return [json.loads(row) for row in project.events("properties")]
+
+
+def test_a_nested_field_stays_where_it_was(project):
+    project.source = LINES | {"properties": ["device.model", "device.os.name", "plan"]}
+    line = {"ts": "2026-03-01", "c": "c", "name": "x", "plan": "gold", "device": {"model": "m", "os": {"name": "o"}}}
+    project.write("a", json.dumps(line) + "\n")
+    project.load()
+    assert kept(project) == [{"device": {"model": "m", "os": {"name": "o"}}, "plan": "gold"}]
+
+
+@pytest.mark.parametrize("properties", [["page.url", "page.title"], ["*"]])
+def test_a_column_named_with_a_point_is_found_below_it(project, properties):
+    project.source["properties"] = properties
+    project.write("a", "id,ts,cookie,event,page.url,page.title\ne1,2026-03-01,c,x,/a,A\n")
+    project.load()
+    assert kept(project) == [{"page": {"url": "/a", "title": "A"}}]
+
+
+def test_a_column_and_one_below_it_are_both_kept(project):
+    project.source["properties"] = ["page.url", "page"]
+    project.write("a", "id,ts,cookie,event,page,page.url\ne1,2026-03-01,c,x,home,/a\n")
+    project.load()
+    assert kept(project) == [{"page": "home", "page.url": "/a"}]
