@@ -69,7 +69,7 @@ def schema(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
 ) -> None:
     """Print the JSON Schema of the configuration, for editors."""
-    from journeyflow.config import json_schema
+    from journeyflow.config.schema import json_schema
 
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if output:

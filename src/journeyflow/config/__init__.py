@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from journeyflow.config.load import check, json_schema, load_config
+from journeyflow.config.load import check, load_config
 from journeyflow.config.problems import InvalidConfigError, Problem
 from journeyflow.config.root import Config
 
-__all__ = ["Config", "InvalidConfigError", "Problem", "check", "json_schema", "load_config"]
+__all__ = ["Config", "InvalidConfigError", "Problem", "check", "load_config"]

@@ -19,16 +19,22 @@ class Step(Section):
     """A step; `within` bounds the time since the step before."""
 
     name: Name
+    """Name of the step, unique in the funnel."""
     when: FunnelCondition = ALWAYS
+    """Events that reach it; any event when left out."""
     within: PositiveDuration | None = None
+    """Longest time since the step before; not on the first step."""
 
 
 class Exclusion(Section):
     """Events between two steps that close an attempt (`drop`) or void it (`person`)."""
 
     between: tuple[Name, Name]
+    """Two steps, the earlier first."""
     when: FunnelCondition
+    """Events that exclude."""
     then: Literal["drop", "person"] = "drop"
+    """`drop`: dropped at once. `person`: the attempt is void."""
 
 
 def _date(raw: object) -> object:
@@ -47,7 +53,9 @@ class Entered(Section):
     """The days, both included, in the project's zone, on which an attempt may begin."""
 
     from_: Day | None = Field(default=None, alias="from")
+    """First day of entry."""
     to: Day | None = None
+    """Last day of entry."""
 
 
 def _unit(raw: object) -> object:
@@ -68,7 +76,9 @@ class Unit(Section):
     """What a funnel counts."""
 
     kind: Literal["person", "session", "property"] = "person"
+    """Written as `unit: person` or `unit: session`."""
     property: Annotated[Text, AfterValidator(_property_key)] | None = None
+    """Key of the event property whose values are counted; events without it stay out."""
 
     def __str__(self) -> str:
         """Return ``person``, ``session`` or the property's key, as the column `unit` says it."""
@@ -79,16 +89,27 @@ class Funnel(Section):
     """A configured funnel; the meaning of every setting is in the reference page on semantics."""
 
     steps: Annotated[tuple[Step, ...], Field(min_length=2, max_length=20)]
+    """Steps in order, two to twenty."""
     model: Name | None = None
+    """Journey model whose stages a step may read as `stage`."""
     order: Literal["ordered", "strict", "any_order"] = "ordered"
+    """Whether other events may come between, must not, or the steps come in any order."""
     window: PositiveDuration = timedelta(days=14)
+    """Longest time from step 1 to the last step, inclusive."""
     ties: Literal["same_instant", "strictly_later"] = "same_instant"
+    """Whether two steps at one instant convert in step order, or a step must be strictly later."""
     grace: Duration = timedelta(0)
+    """How much earlier than the step before it a step may be; only with `ordered`."""
     unit: Annotated[Unit, BeforeValidator(_unit)] = Unit()
+    """What is counted: `person`, `session`, or `{property: <key>}`."""
     count: Literal["best", "attempts"] = "best"
+    """A unit's deepest attempt, or all its attempts one after another."""
     goal: Name | None = None
+    """Goal whose value is at stake."""
     exclusions: tuple[Exclusion, ...] = ()
+    """Events between steps that end an attempt."""
     entered: Entered = Entered()
+    """Days on which an attempt may begin; later steps are read whenever they come."""
     _is_default: bool = PrivateAttr(default=False)
 
     @property

@@ -24,14 +24,18 @@ class After(Section):
     """History: an earlier event of the person, at most `within` ago."""
 
     event: Text
+    """Name of the earlier event."""
     within: PositiveDuration
+    """How long ago it may be at most."""
 
 
 class Nth(Section):
     """History: which of the person's events that satisfy the rule's `when` this one is."""
 
     at_least: Ordinal | None = None
+    """This one or a later one."""
     is_: Ordinal | None = Field(default=None, alias="is")
+    """Exactly this one."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -44,9 +48,13 @@ class Rule(Section):
     """A rule that puts events into a stage."""
 
     id: Name
+    """Name of the rule, unique in the model; `event_kinds` and `explain` tell it."""
     when: ConditionField
+    """Events that the rule takes."""
     after: After | None = None
+    """Only with an earlier event of the same person."""
     nth: Nth | None = None
+    """Only the person's n-th such event."""
 
     @property
     def has_history(self) -> bool:
@@ -58,8 +66,11 @@ class Stage(Section):
     """A stage of a model."""
 
     name: Name
+    """Name of the stage, unique in the model."""
     owner: Text | None = None
+    """Who answers for it; else what `map.owners` says."""
     rules: tuple[Rule, ...] = ()
+    """Rules that put events into it. Those with `after` or `nth` are tried first, then in order over all stages."""
 
 
 def _builtin(raw: object) -> object:
@@ -70,8 +81,11 @@ class ModelSection(Section):
     """A model as it is written: built in, or one's own stages, perhaps in front of those of another."""
 
     builtin: bool = False
+    """Written as `four_stage: builtin`."""
     extends: Name | None = None
+    """A model whose stages and rules come after these."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=50)] | None = None
+    """Stages in the order of the journey."""
 
     @model_validator(mode="after")
     def _stages_or_builtin(self) -> Self:

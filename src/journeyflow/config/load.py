@@ -75,12 +75,6 @@ def config_of_mapping(mapping: Mapping[str, Any], folder: Path) -> Config:
     return config
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of `journeyflow.yml`, for editors."""
-    schema = Config.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": FILE_NAME}
-
-
 def _examined(path: Path) -> tuple[Config | None, list[Problem]]:
     file = path / FILE_NAME if path.is_dir() else path
     try:

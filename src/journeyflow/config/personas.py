@@ -16,9 +16,13 @@ class Persona(Section):
     """A persona: whose journeys it holds, judged at the journey's entry or as of now."""
 
     name: Name
+    """Name of the persona; not `all` or `unassigned`."""
     description: Text | None = None
+    """What it means, for readers of `personas`."""
     as_of: Literal["entry", "now"] = "entry"
+    """When the rule is judged: at the journey's entry, or at the high-water mark. What reads an outcome needs `now`."""
     when: PersonaCondition
+    """Whose journeys it holds."""
 
     @property
     def is_outcome_based(self) -> bool:

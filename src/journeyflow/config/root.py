@@ -37,32 +37,57 @@ class Config(Section):
     """
 
     project: Name = "journeyflow"
+    """Name of the project, as reports and runs show it."""
     timezone: Text = "UTC"
+    """Zone of reporting days and months, by IANA name. Stored times are UTC."""
     state: FilePath = Field(default=Path("state"), validate_default=True)
+    """Folder of the warehouse, the ledger of files and the last build: private to the pipeline."""
     publish: FilePath = Field(default=Path("published"), validate_default=True)
+    """Folder of the published tables, which BI tools read. Two projects never share one."""
     sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    """Sources of events, by name; at least one."""
     people: tuple[People, ...] = ()
+    """Files of traits of people, for personas."""
     clock_skew: Duration = timedelta(hours=1)
+    """How far a client's clock may be ahead. An event later than its arrival plus this is quarantined as future."""
     sessions: Sessions = Sessions()
+    """When a session ends."""
     journeys: Journeys = Journeys()
+    """When a journey ends."""
     touchpoints: tuple[Touchpoint, ...] = ()
+    """Labels of surfaces; the first that matches wins, else the surface is the event's name."""
     exclude_traffic: ExcludeTraffic = ExcludeTraffic()
+    """Traffic that is flagged and left out of the published tables."""
     models: dict[Name, ModelField] = Field(
         default={"four_stage": ModelSection(builtin=True)},
         min_length=1,
         json_schema_extra={"default": {"four_stage": "builtin"}},
     )
+    """Journey models, by name: `builtin` (for `four_stage` and `value_journey`), or stages of one's own."""
     personas: tuple[Persona, ...] = ()
+    """Personas in order: the first rule that matches wins; everybody else is `unassigned`."""
     goals: dict[Name, Goal] = Field(default_factory=default_goals)
+    """Conversions, by name. Where the key is left out: `order`, a `purchase` and its `revenue_amount`."""
     funnels: dict[Name, Funnel] = Field(default_factory=lambda data: default_funnels(data.get("goals", ())))
+    """Funnels, by name, none like a journey model's. Where the key is left out: `cart_abandonment` (add_to_cart,
+    checkout_started, purchase), in runs that have such events.
+    """
     currency: Currency = Currency()
+    """Currency of reports, and rates into it."""
     min_count: Annotated[StrictInt, Field(ge=1)] = 30
+    """Rates of fewer people than this are flagged `is_small`."""
     promises: tuple[Promise, ...] = ()
+    """What the company promises, for the journey map."""
     surveys: dict[Name, Survey] = Field(default_factory=dict)
+    """What people answered, by name, for the journey map."""
     friction: tuple[Friction, ...] = ()
+    """Events that are pain in themselves, for the journey map."""
     spend: Spend | None = None
+    """Advertising spend, for attribution."""
     map: MapSection = MapSection()
+    """What people supply to the journey map."""
     privacy: Privacy = Field(default={}, validate_default=True)
+    """How personal data is kept."""
     _folder: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 

@@ -32,14 +32,18 @@ class Goal(Section):
     """A conversion and, where it has one, its value."""
 
     when: ConditionField
+    """Events that reach it."""
     value: Annotated[Text, AfterValidator(_value)] | None = None
+    """`revenue_amount` or `properties.<key>`: the amount of such an event."""
 
 
 class Currency(Section):
     """The currency that figures are reported in, and what one unit of the others is worth in it."""
 
     report: CurrencyCode = "EUR"
+    """ISO 4217 code that amounts are reported in."""
     rates: dict[CurrencyCode, Rate] = Field(default_factory=dict)
+    """Code → what one unit is worth in the report currency. Amounts without a rate make a sum null."""
 
 
 def default_goals() -> dict[str, Goal]:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from journeyflow.config import Config, InvalidConfigError, check, json_schema, load_config
+from journeyflow.config import Config, InvalidConfigError, check, load_config
 from journeyflow.config.condition_parser import PERSONAS, parse
 from journeyflow.config.conditions import All, Leaf, Not, render
 from journeyflow.config.durations import format_duration, parse_duration
+from journeyflow.config.schema import json_schema
 
 WEB = {"format": "csv", "path": "web.csv", "columns": {"occurred_at": "ts", "user_id": "u", "event_name": "e"}}
 WHOLE = """\
