@@ -1,8 +1,8 @@
 """A little language for specs of the kernel: people and what they did, and what is to be found.
 
 A log has a line a person: ``ann: view@0s cart@5m``. An event may name its device (``view@0s/phone``), its source's
-sequence (``view@0s#2``) and a mapped session id (``view@0s%s1``); names in capitals are offline events. A device has one
-owner, unless it is `shared`; a line that begins with ``?`` is of a device whose user is unknown: ``?kiosk: view@0s``.
+sequence (``view@0s#2``) and a mapped session id (``view@0s%s1``); names in capitals are offline events. A device has
+one owner, unless it is `shared`; a line that begins with ``?`` is of a device whose user is unknown.
 """
 
 from __future__ import annotations

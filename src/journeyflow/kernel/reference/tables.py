@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from journeyflow.kernel.reference.stages import is_in_order, label_events, read_
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
+UnitKeys = Mapping[str, Mapping[int, int]]
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,17 @@ class Read:
     labels: tuple[tuple[int, int], ...]
 
 
-def reference_rows(log: list[Event], plan: KernelPlan) -> Rows:
-    """Return the rows of every `kernel.*` relation; times as microseconds, days as days since 1970."""
+def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | None = None) -> Rows:
+    """Return the rows of every `kernel.*` relation; times as microseconds, days as days since 1970.
+
+    Parameters
+    ----------
+    log : list of Event
+        In the kernel's order.
+    plan : KernelPlan
+    unit_keys : mapping of str to (mapping of int to int) or None
+        For each unit property, the key of its value by `Event.ix`; events without the property are absent.
+    """
     sessions, persons = cut_sessions(log, plan)
     first_of = {member: session.members[0] + 1 for session in sessions for member in session.members}
     by_person: dict[int, list[int]] = defaultdict(list)
@@ -59,7 +70,7 @@ def reference_rows(log: list[Event], plan: KernelPlan) -> Rows:
         for reads in people.values():
             _add_stage_funnel(rows, reads, stage_funnel, plan)
     for funnel in plan.funnels:
-        for unit_key, reads in _units(funnel, people, everything).items():
+        for unit_key, reads in _units(funnel, people, everything, unit_keys or {}).items():
             _add_funnel(rows, unit_key, reads, funnel, plan)
     return rows
 
@@ -76,14 +87,22 @@ def _read_person(
     ]
 
 
-def _units(funnel: Funnel, people: dict[int, list[Read]], everything: list[Read]) -> dict[int, list[Read]]:
+def _units(
+    funnel: Funnel, people: dict[int, list[Read]], everything: list[Read], unit_keys: UnitKeys
+) -> dict[int, list[Read]]:
     if funnel.unit == "person":
         return people
-    by_session: dict[int, list[Read]] = defaultdict(list)
+    units: dict[int, list[Read]] = defaultdict(list)
     for read in everything:
-        if read.session is not None:
-            by_session[read.session].append(read)
-    return by_session
+        key = read.session if funnel.unit == "session" else unit_keys[funnel.unit].get(read.event.ix)
+        if key is not None:
+            units[key].append(read)
+    # The value of a property may come from several components; `ix` stands for the event_id.
+    return {key: sorted(reads, key=lambda read: _in_time(read.event)) for key, reads in units.items()}
+
+
+def _in_time(event: Event) -> tuple[int, bool, int, int]:
+    return event.at, event.sequence is None, event.sequence or 0, event.ix
 
 
 def _event_row(read: Read) -> Row:
