@@ -158,7 +158,7 @@ def _properties(source: Source, fields: Fields) -> str:
 def _tree(names: Iterable[str]) -> dict[str, object]:
     """Nest names at their points, because that is how conditions read `properties.<key>`; a leaf is its whole name."""
     tree: dict[str, object] = {}
-    # Shorter names first: where one is a value of its own, a longer one cannot stand below it and stays as it is written.
+    # Shorter names first: where one is a value of its own, a longer one cannot stand below it and stays whole.
     for name in sorted(names, key=len):
         *above, last = name.split(".")
         place = tree
