@@ -22,7 +22,7 @@ install = $(1)/bin/python -m pip install --quiet --require-hashes -r $(2) && \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check golden docs bench requirements clean
+.PHONY: help demo test lint types check golden docs picture bench requirements clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ golden: $(VENV)/.installed-dev ## Rewrite tests/golden from the sample; read the
 
 docs: $(VENV)/.installed-dev ## Rewrite the generated pages of docs/reference
 	JOURNEYFLOW_WRITE_DOCS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -k fresh tests $(ARGS)
+
+picture: $(VENV)/.installed ## Draw what the demo shows, docs/images/demo.svg
+	$(BIN)/python docs/make_picture.py
 
 bench: $(BENCH_VENV)/.installed ## Measure against the peers, in an environment of their own
 	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
