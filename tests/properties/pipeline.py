@@ -149,14 +149,14 @@ def land(path: Path, name: str, rows: Iterable[Row]) -> None:
         writer.writerows(row.cells() for row in rows)
 
 
-def published(root: Path, *files: Sequence[Row], each_night: bool = False) -> Night:
+def published(root: Path, *files: Sequence[Row], each_night: bool = False, as_of: datetime = AS_OF) -> Night:
     """Run the job on files of rows: all in one night, or one more file each night."""
     path = project(root)
     for number, rows in enumerate(files):
         land(path, f"part{number}.csv", rows)
-        if each_night and any(row.at <= AS_OF for row in rows):
-            run_night(path, as_of=AS_OF)
-    return run_night(path, as_of=AS_OF)
+        if each_night and any(row.at <= as_of for row in rows):
+            run_night(path, as_of=as_of)
+    return run_night(path, as_of=as_of)
 
 
 def shifted(row: Row, by: timedelta) -> Row:

@@ -74,7 +74,7 @@ def test_the_order_of_rows_and_files_changes_no_figure(root, seed):
 def test_several_nights_publish_what_one_does(root, seed):
     rng = random.Random(seed)
     rows = with_rivals(log_of(seed), rng)
-    assert_same_figures(published(root, rows), published(root, *parted(rows, rng), each_night=True))
+    assert_same_figures(published(root, rows), published(root, *parted(rows, rng, parts=2), each_night=True))
 
 
 @few
@@ -104,6 +104,15 @@ def latest(root, rows):
     path = project(root)
     land(path, "rows.csv", rows)
     return run_night(path)
+
+
+@few
+@given(seed=seeds)
+def test_a_run_as_of_a_day_knows_nothing_later(root, seed):
+    rows = with_rivals(log_of(seed), random.Random(seed))
+    day = sorted(row.at for row in rows)[len(rows) // 2]
+    until = [row for row in rows if row.at <= day]
+    assert_same_figures(published(root, rows, as_of=day), published(root, until, as_of=day))
 
 
 @few
