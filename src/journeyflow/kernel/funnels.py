@@ -11,22 +11,44 @@ import pyarrow as pa
 from journeyflow.kernel.loops import attempts as judged
 from journeyflow.kernel.loops import stages
 from journeyflow.kernel.loops.leaving import leave_steps
+from journeyflow.kernel.loops.lookup import look_up
 from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int16s, Int32s, Int64s, Log, scratch_for
-from journeyflow.kernel.plan import Funnel, KernelPlan, StageFunnel, Step
+from journeyflow.kernel.plan import Bools, Funnel, KernelPlan, StageFunnel, Step
 from journeyflow.kernel.schemas import table
 from journeyflow.kernel.units import Units
 
 Tables = dict[str, pa.Table]
 
 
+def judge_funnel(
+    start: Int64s, at: Int64s, rank: Int32s, kind: Int32s, stage: Int16s | None, funnel: Funnel, plan: KernelPlan
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Judge every attempt of every unit.
+
+    Parameters
+    ----------
+    start, at, rank, kind : array
+        Where units start, and by place the time, rank and kind of the events.
+    stage : array or None
+        The stage of the events, for a funnel whose steps read stages.
+    funnel : Funnel
+    plan : KernelPlan
+
+    Returns
+    -------
+    tuple of array
+        The counted attempts, the places of their steps, the best attempts of days; see `loops.attempts.judge_units`.
+    """
+    mask = _bits([step.when for step in funnel.steps], stage, kind)
+    excluded = _bits([exclusion.when for exclusion in funnel.exclusions], stage, kind)
+    log = Log(start, at, rank, mask, excluded)
+    return judged.judge_units(log, _rule(funnel, plan), scratch_for(len(at), len(funnel.steps)), plan.day_start_us)
+
+
 def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
     """Return the rows of `kernel.funnel_units`, `funnel_reaches` and `funnel_days` of a configured funnel."""
-    stage = units.stage[funnel.model_index - 1] if funnel.model_index else np.zeros(len(units.at), np.int16)
-    mask = _bits([step.when for step in funnel.steps], stage, units.kind)
-    excluded = _bits([exclusion.when for exclusion in funnel.exclusions], stage, units.kind)
-    log = Log(units.start, units.at, units.rank, mask, excluded)
-    scratch = scratch_for(len(units.at), len(funnel.steps))
-    found, reached, days = judged.judge_units(log, _rule(funnel, plan), scratch, plan.day_start_us)
+    stage = units.stage[funnel.model_index - 1] if funnel.model_index else None
+    found, reached, days = judge_funnel(units.start, units.at, units.rank, units.kind, stage, funnel, plan)
     unit, opener = found[:, judged.UNIT], found[:, judged.OPENER]
     depth, closes = found[:, judged.DEPTH], found[:, judged.CLOSES_AT]
     counted = _attempts(units, funnel.funnel_index, unit, opener, depth, closes, funnel.window_us, plan)
@@ -141,13 +163,12 @@ def _broadcast(steps: tuple[Step, ...]) -> list[npt.NDArray[np.bool_]]:
     return list(np.broadcast_arrays(*(step.when for step in steps)))
 
 
-def _bits(conditions: list[npt.NDArray[np.bool_]], stage: Int16s, kind: Int32s) -> Int64s:
-    """Return for each event one bit a condition that holds for its stage and kind."""
+def _bits(conditions: list[Bools], stage: Int16s | None, kind: Int32s) -> Int64s:
+    """Return for each event one bit a condition that holds for its stage and kind; nothing without conditions."""
     if not conditions:
         return np.zeros(0, np.int64)
-    held = sum(when.astype(np.int64) << bit for bit, when in enumerate(conditions))
-    bits: Int64s = np.asarray(held)
-    return bits[stage, kind] if bits.shape[0] > 1 else bits[0][kind]
+    bits = np.asarray(sum(when.astype(np.int64) << bit for bit, when in enumerate(conditions)))
+    return look_up(bits, np.zeros(0, np.int16) if stage is None or len(bits) == 1 else stage, kind)
 
 
 def _day(at: Int64s, plan: KernelPlan) -> Int32s:
