@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import kernel
 from benchmarks.measure import own_peak_bytes
 
 STEPS = ("product_view", "add_to_cart", "checkout_started", "purchase")
@@ -68,6 +69,7 @@ TASKS: dict[str, Callable[[Path], dict[str, object]]] = {
     "scan": scan,
     "whole_job": whole_job,
     "retentioneering": retentioneering,
+    **kernel.TASKS,
 }
 
 
