@@ -35,6 +35,8 @@ class Loaded:
         Outcomes of the records that this run read.
     alarms : tuple of str
         Files refused, and files with many records in quarantine.
+    why_nothing : str
+        Where no event was accepted: what became of the records.
     """
 
     config: Config
@@ -43,6 +45,7 @@ class Loaded:
     event_count: int
     counts: dict[str, int]
     alarms: tuple[str, ...]
+    why_nothing: str = ""
 
 
 def load_sources(
@@ -67,6 +70,7 @@ def load_sources(
         event_count=found["n"],
         counts=_counts(warehouse, run_id),
         alarms=_alarms(warehouse, run_id),
+        why_nothing="" if found["n"] else _why_nothing(warehouse, as_of),
     )
 
 
@@ -125,6 +129,28 @@ def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
     return counted
 
 
+def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
+    """Count what is in quarantine by reason; codes and counts only, for rows hold personal data."""
+    query = """
+        select reason, count(*) as n
+        from landed.quarantine
+        where source_file = coalesce(?, source_file)
+        group by reason
+        order by n desc, reason
+    """
+    return ", ".join(f"{row['reason']} {row['n']:,}" for row in warehouse.rows(query, [source_file]).to_pylist())
+
+
+def _why_nothing(warehouse: DuckDBEngine, as_of: datetime | None) -> str:
+    later = warehouse.count("landed.events")
+    if as_of and later:
+        return f"No event lies up to {as_of} UTC; all {later:,} that were accepted are later. Choose a later --as-of."
+    reasons = _reasons(warehouse)
+    where = "`landed.quarantine` in warehouse.duckdb of the state folder holds the rows"
+    found = f"the quarantine holds {reasons}; {where}" if reasons else "the files hold no record that was kept"
+    return f"No event was accepted: {found}. See `path`, `columns`, `where` and `encoding` of the sources."
+
+
 def _alarms(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
     query = """
         select source_file, status, detail, quarantined_count, record_count
@@ -132,11 +158,12 @@ def _alarms(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
         where run_id = ? and (status = 'refused' or quarantined_count > ? * record_count)
         order by source_file
     """
-    return tuple(_alarm(row) for row in warehouse.rows(query, [run_id, QUARANTINE_ALARM_RATE]).to_pylist())
+    found = warehouse.rows(query, [run_id, QUARANTINE_ALARM_RATE]).to_pylist()
+    return tuple(_alarm(row, _reasons(warehouse, row["source_file"])) for row in found)
 
 
-def _alarm(row: dict[str, Any]) -> str:
+def _alarm(row: dict[str, Any], reasons: str) -> str:
     if row["status"] == "refused":
         return f"{row['source_file']} was refused: {row['detail']}."
     share = f"{row['quarantined_count']:,} of {row['record_count']:,}"
-    return f"{row['source_file']}: {share} records are in quarantine."
+    return f"{row['source_file']}: {share} records are in quarantine ({reasons})."

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from journeyflow.errors import NotFoundError
+from journeyflow.errors import EngineError, NotFoundError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,10 +67,23 @@ class Published:
         ----------
         query : str
             A SELECT in the dialect of DuckDB; it can read nothing but the published tables.
+
+        Raises
+        ------
+        EngineError
+            When the database refuses it, or two columns share a name.
         """
         import polars as pl
+        from polars.exceptions import PolarsError
 
-        found = pl.from_arrow(self._engine.rows(query))
+        rows = self._engine.rows(query)
+        try:
+            found = pl.from_arrow(rows)
+        except PolarsError as error:
+            columns = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
+            raise EngineError(
+                f"The columns {columns} make no table: give each a name of its own, and cast intervals to varchar."
+            ) from error
         assert isinstance(found, pl.DataFrame)
         return found
 

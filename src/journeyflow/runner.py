@@ -128,10 +128,7 @@ class Night:
             with self._warehouse() as warehouse:
                 self._loaded = load_sources(self.config, warehouse, self.run_id, self.as_of, self.progress)
             if not self.loaded.event_count:
-                raise InputError(
-                    "No event was accepted up to the high-water mark. See `landed.quarantine` of the warehouse for why "
-                    "rows were refused, and `path` and `columns` of the sources."
-                )
+                raise InputError(self.loaded.why_nothing)
             self.config = self.loaded.config
             self.row = replace(self.row, high_water_at=self.loaded.high_water_at, event_count=self.loaded.event_count)
             self._builder = self._new_builder()
@@ -265,7 +262,7 @@ class Night:
 
 
 def run(
-    config: Config,
+    config: Config | str | Path,
     *,
     as_of: datetime | None = None,
     memory_limit: str | None = None,
@@ -277,7 +274,7 @@ def run(
     Parameters
     ----------
     config, as_of, memory_limit, threads, progress
-        See `Night`.
+        See `Night`; `config` may also be the path of a `journeyflow.yml` or of its folder.
 
     Returns
     -------
@@ -288,6 +285,10 @@ def run(
     JourneyflowError
         Whatever failed; the last generation is still served.
     """
+    if isinstance(config, str | Path):
+        from journeyflow.config import load_config
+
+        config = load_config(config)
     with Night(config, as_of=as_of, memory_limit=memory_limit, threads=threads, progress=progress) as night:
         night.load()
         night.stitch()

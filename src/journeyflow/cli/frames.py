@@ -11,6 +11,7 @@ import typer
 
 from journeyflow.cli.options import Format
 from journeyflow.cli.text import cell, escaped
+from journeyflow.errors import JourneyflowError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,6 +49,8 @@ def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: i
     ------
     typer.BadParameter
         Parquet was asked for on a terminal.
+    JourneyflowError
+        The file cannot be written.
     """
     if form is Format.TABLE and output is None:
         return print_frame(frame, limit)
@@ -55,11 +58,20 @@ def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: i
         raise typer.BadParameter("Parquet is not for a terminal: add --output rows.parquet")
     written = _as_bytes(frame, form)
     if output:
-        output.write_bytes(written)
+        _write_file(output, written)
     else:
         sys.stdout.buffer.write(written)
         sys.stdout.flush()
     return None
+
+
+def _write_file(output: Path, written: bytes) -> None:
+    try:
+        output.write_bytes(written)
+    except OSError as error:
+        raise JourneyflowError(
+            f"Cannot write {output}: {error.strerror}. Name a file in a folder that exists."
+        ) from error
 
 
 def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:

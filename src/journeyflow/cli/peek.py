@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,15 @@ class Peek:
         Up to `HEAD_ROWS` rows, values as read.
     delimiter : str or None
         Of CSV only.
+    encoding : str or None
+        A guess where the text is no UTF-8.
     """
 
     form: str
     columns: list[str]
     rows: list[dict[str, Any]]
     delimiter: str | None = None
+    encoding: str | None = None
 
     def values(self, column: str) -> list[str]:
         """Return the distinct values of `column`, sorted."""
@@ -67,25 +71,38 @@ def peek(path: Path) -> Peek:
     suffix = suffixes[-1].lower() if suffixes else ""
     if suffix == ".parquet":
         return _peek_parquet(path)
-    text = _head(path)
+    text, encoding = _head(path)
     if suffix in {".json", ".jsonl", ".ndjson"}:
-        return _peek_json(path, text)
+        return replace(_peek_json(path, text), encoding=encoding)
     if _ACCESS_LOG.match(text):
         return Peek("access_log", [], [])
-    return _peek_csv(path, text)
+    return replace(_peek_csv(path, text), encoding=encoding)
 
 
-def _head(path: Path) -> str:
+def _head(path: Path) -> tuple[str, str | None]:
     import pyarrow as pa
 
     try:
         with pa.input_stream(str(path), compression="detect") as stream:
-            text = bytes(stream.read(HEAD_BYTES)).decode("utf-8-sig", errors="replace")
+            head = bytes(stream.read(HEAD_BYTES))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read. Is it whole, and is its ending right?") from error
+    encoding = _encoding(head)
+    text = head.decode(encoding or "utf-8-sig", errors="replace")
     if not text.strip():
         raise InputError(f"{path} is empty. Name a file with a few events.")
-    return text
+    return text, encoding
+
+
+def _encoding(head: bytes) -> str | None:
+    """Return the encoding of a text that is no UTF-8, else None; the head may end inside a character."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return None
 
 
 def _peek_parquet(path: Path) -> Peek:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from datetime import UTC, datetime
@@ -112,24 +113,30 @@ def _running(state: Path) -> dict[str, Any] | None:
 
 
 def _runs(state: Path, publish: Path, *, is_busy: bool) -> list[dict[str, Any]]:
-    from journeyflow.errors import NotFoundError
+    from journeyflow.errors import JourneyflowError
+    from journeyflow.published import open_published
 
-    rows: pl.DataFrame
-    if (state / "warehouse.duckdb").exists() and not is_busy:
-        import polars as pl
+    has_warehouse = (state / "warehouse.duckdb").exists() and not is_busy
+    try:
+        if has_warehouse:
+            with contextlib.suppress(JourneyflowError):  # A damaged one must not hide what is published.
+                return _newest_first(_warehouse_runs(state))
+        with open_published(publish) as published:
+            return _newest_first(published.table("runs"))
+    except JourneyflowError:
+        return []
 
-        from journeyflow.engines import DuckDBEngine
 
-        with DuckDBEngine(state / "warehouse.duckdb", read_only=True) as warehouse:
-            rows = pl.DataFrame(warehouse.rows("select * from ledger.runs"))
-    else:
-        from journeyflow.published import open_published
+def _warehouse_runs(state: Path) -> pl.DataFrame:
+    import polars as pl
 
-        try:
-            with open_published(publish) as published:
-                rows = published.table("runs")
-        except NotFoundError:
-            return []
+    from journeyflow.engines import DuckDBEngine
+
+    with DuckDBEngine(state / "warehouse.duckdb", read_only=True) as warehouse:
+        return pl.DataFrame(warehouse.rows("select * from ledger.runs"))
+
+
+def _newest_first(rows: pl.DataFrame) -> list[dict[str, Any]]:
     return rows.sort("run_id", descending=True).to_dicts()
 
 

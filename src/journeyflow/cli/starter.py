@@ -80,6 +80,8 @@ def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
         return "\n".join(lines), [f"{path} looks like a web server's access log; it needs no columns."]
     if seen.delimiter not in (None, ","):
         lines.append(f"    delimiter: {json.dumps(seen.delimiter)}")
+    if seen.encoding:
+        lines.append(f"    encoding: {seen.encoding}               # a guess: the file is not UTF-8")
     mapping = propose_columns(seen.columns)
     lines += [
         "    timezone: UTC                  # of stamps that have no zone",
@@ -95,6 +97,7 @@ def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
     notes = [f"{name} is read from the column {column}" for name, column in mapping.items()]
     return "\n".join(lines), [
         *notes,
+        *_amount_notes(seen, mapping),
         *(f"No column looks like {name}: name one before the first run" for name in missing),
     ]
 
@@ -114,6 +117,13 @@ def propose_columns(columns: list[str]) -> dict[str, str]:
         if column is not None:
             mapping[name] = column
     return mapping
+
+
+def _amount_notes(seen: Peek, mapping: dict[str, str]) -> list[str]:
+    column = mapping.get("revenue_amount", "")
+    if not any(re.fullmatch(r"[-+]?[\d.]*,\d{1,2}", value) for value in seen.values(column)):
+        return []
+    return [f"{column} holds decimal commas, and such amounts are quarantined: write 1.50 for 1,50, or take it out"]
 
 
 def _missing(mapping: dict[str, str]) -> list[str]:

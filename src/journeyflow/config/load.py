@@ -26,6 +26,20 @@ _MESSAGES = {
     "dict_type": "is not a mapping",
     "model_type": "is not a mapping",
     "tuple_type": "is not a list",
+    "too_short": "has too few items",
+    "too_long": "has too many items",
+    "greater_than": "is too small",
+    "greater_than_equal": "is too small",
+    "less_than": "is too large",
+    "less_than_equal": "is too large",
+}
+_BOUNDS = {
+    "min_length": "at least {} items",
+    "max_length": "at most {} items",
+    "gt": "above {}",
+    "ge": "at least {}",
+    "lt": "below {}",
+    "le": "at most {}",
 }
 
 
@@ -156,9 +170,14 @@ def _from_error(item: ErrorDetails, document: Document, file: str) -> Problem:
     value = None if code == "missing" else value_text(item["input"])
     names = allowed if isinstance(allowed, tuple) else _expected_names(context.get("expected"))
     nearest = nearest_name(value, names) if value is not None and names else None
-    shown = ", ".join(allowed) if isinstance(allowed, tuple) else allowed
+    shown = ", ".join(allowed) if isinstance(allowed, tuple) else allowed or _bounds(context)
     message = _MESSAGES.get(code, item["msg"])
     return Problem("error", code, file, document.line(loc), path_text(loc), value, shown, nearest, message)
+
+
+def _bounds(context: Mapping[str, Any]) -> str | None:
+    said = [text.format(context[bound]) for bound, text in _BOUNDS.items() if context.get(bound) is not None]
+    return " and ".join(said) or None
 
 
 def _expected_names(expected: object) -> Sequence[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ STORAGE_VERSION = "v1.0.0"
 """Storage version of published files: readable by every DuckDB client since 1.0."""
 
 _ABOUT_THE_STATEMENT = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.IOException)
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_QUOTED = re.compile(r"'.*'|\".*\"|['\"].*", re.DOTALL)
+"""From the first quote to the last: a value may hold quotes and line breaks of its own."""
+_HINT = re.compile(r"^(?:Did you mean|Candidate).*$", re.MULTILINE)
 
 MEMORY_VARIABLE = "JOURNEYFLOW_MEMORY_LIMIT"
 """Environment variable for what DuckDB may use before it spills, e.g. ``2GB``."""
@@ -63,10 +67,15 @@ class DuckDBEngine:
             "autoinstall_known_extensions": False,
             # Order inside a table means nothing here; every ordered read says ORDER BY.
             "preserve_insertion_order": False,
+            # Merging half-full groups of rows at each checkpoint writes large tables twice; emptied ones go anyhow.
+            "max_vacuum_tasks": 0,
             "TimeZone": "UTC",
         }
         if threads:
             settings["threads"] = threads
+        if is_sealed and temp_folder is None:
+            # Beside the file is the published folder, which readers may not write to.
+            temp_folder = Path(tempfile.gettempdir()) / f"journeyflow-{os.getpid()}"
         if temp_folder:
             settings["temp_directory"] = str(temp_folder)
         self.path = path
@@ -103,11 +112,8 @@ class DuckDBEngine:
 
     def scratch(self, name: str, batches: pa.RecordBatchReader) -> None:
         """Create or replace the temporary table `name` from a stream of batches; it ends with the connection."""
-        self.connection.register("_incoming", batches)
-        try:
+        with self._incoming(batches):
             self.execute(f"create or replace temp table {word(name)} as select * from _incoming", model=name)
-        finally:
-            self.connection.unregister("_incoming")
 
     def count(self, name: str, condition: str = "true") -> int:
         """Return how many rows of `name` satisfy an SQL condition."""
@@ -186,15 +192,23 @@ class DuckDBEngine:
             self._schemas.add(schema)
 
     def _with_arrow(self, table: pa.Table, statement: str, name: str) -> None:
-        self.connection.register("_incoming", table)
-        try:
+        with self._incoming(table):
             self.execute(statement, model=name)
+
+    @contextmanager
+    def _incoming(self, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
+        self.connection.register("_incoming", rows)
+        try:
+            yield
         finally:
-            self.connection.unregister("_incoming")
+            # In a transaction that has failed nothing can be done any more; its rollback takes the name away.
+            with suppress(duckdb.TransactionException):
+                self.connection.unregister("_incoming")
 
 
 def _first_line(error: Exception) -> str:
-    line = str(error).split("\n", 1)[0][:300]
+    said, *_ = str(error).partition("\nLINE ")
     if isinstance(error, _ABOUT_THE_STATEMENT):
-        return line
-    return _QUOTED.sub("…", line)  # A failed cast quotes the value it met.
+        line, hint = said.split("\n", 1)[0][:300], _HINT.search(said)
+        return f"{line} {hint[0][:200]}" if hint else line
+    return _QUOTED.sub("…", said).split("\n", 1)[0][:300]  # A failed cast quotes the value it met.

@@ -50,7 +50,7 @@ class InputFile:
 
 
 def matching_paths(pattern: str, base: Path) -> list[Path]:
-    """List the regular files that a pattern of the configuration matches, sorted by name.
+    """List what a pattern of the configuration matches, sorted by name; folders are left out.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def matching_paths(pattern: str, base: Path) -> list[Path]:
     """
     pattern = os.path.relpath(base / pattern, base)  # The folder's own name may hold brackets, which are no pattern.
     found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 — pathlib's finds hidden files too.
-    return sorted(path for path in (base / name for name in found) if path.is_file())
+    return sorted(path for path in (base / name for name in found) if not path.is_dir())
 
 
 def describe_file(path: Path, base: Path) -> InputFile:
@@ -72,6 +72,8 @@ def describe_file(path: Path, base: Path) -> InputFile:
     RefusedFileError
         When the file cannot be read.
     """
+    if path.exists() and not path.is_file():  # Opening a named pipe would wait for ever.
+        raise RefusedFileError("unreadable", "it is no regular file")
     try:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -67,6 +67,9 @@ def named_columns(source: Source) -> set[str]:
     return names | {name for name in source.properties if name != "*"}
 
 
+_NO_HEADER = "it has none of the columns named; see `delimiter`, `header` and `columns` of the source"
+
+
 def check_header(fields: Fields, names: Iterable[str], optional: Iterable[str] = ()) -> None:
     """Refuse a file whose header lacks a named column or has it twice.
 
@@ -77,10 +80,10 @@ def check_header(fields: Fields, names: Iterable[str], optional: Iterable[str] =
     """
     wanted = set(names)
     if missing := fields.missing(wanted):
-        raise RefusedFileError(
-            "missing_column",
-            f"the header has no column {', '.join(missing)}; it has {', '.join(fields.raw.names[:40])}",
-        )
+        # A first line without a single known name may be data, and data stay out of messages.
+        is_header = fields.raw.shape != "columns" or len(missing) < len(wanted)
+        found = f"it has {', '.join(fields.raw.names[:40])}" if is_header else _NO_HEADER
+        raise RefusedFileError("missing_column", f"the header has no column {', '.join(missing)}; {found}")
     if doubled := fields.doubled(wanted | set(optional)):
         raise RefusedFileError("doubled_column", f"the header has the column {', '.join(doubled)} more than once")
 

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.errors import InputError
+from journeyflow.errors import EngineError, InputError
 
 SCHEMA_VERSION = 1
 
@@ -40,10 +40,18 @@ def open_warehouse(
     ------
     InputError
         When the file was written by a newer version of journeyflow.
+    EngineError
+        When the file cannot be opened.
     """
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    warehouse = DuckDBEngine(path, memory_limit=memory_limit, threads=threads, temp_folder=temp_folder)
+    try:
+        warehouse = DuckDBEngine(path, memory_limit=memory_limit, threads=threads, temp_folder=temp_folder)
+    except EngineError as error:
+        raise EngineError(
+            f"{error.message} If it is damaged, put a copy of it back, or move it away: the next run then reads all "
+            "files of the sources anew."
+        ) from error
     warehouse.execute("set TimeZone = 'UTC'")
     _upgrade(warehouse)
     return warehouse

@@ -11,6 +11,7 @@ from pathlib import Path
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.duckdb import STORAGE_VERSION
 from journeyflow.engines.names import relation, text, word
+from journeyflow.errors import JourneyflowError
 from journeyflow.models import Model
 from journeyflow.publish.files import point, sha256, sync, sync_tree
 from journeyflow.publish.manifest import FILE_NAME, Manifest, TableEntry
@@ -53,22 +54,40 @@ def publish(engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: 
     -------
     Path
         The folder of the generation: ``marts.duckdb``, a Parquet file for each table, ``manifest.json``.
+
+    Raises
+    ------
+    JourneyflowError
+        When the folder cannot be written; the generation that was current stays so.
     """
-    generations = folder / "generations"
+    try:
+        return _publish(engine, tuple(models), folder, facts)
+    except OSError as error:
+        raise JourneyflowError(
+            f"Cannot publish into {folder}: {error.strerror or type(error).__name__}. See that the folder can be "
+            "written and the disk has room; what was published before is untouched."
+        ) from error
+
+
+def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts) -> Path:
+    generations, current = folder / "generations", folder / "current"
     generations.mkdir(parents=True, exist_ok=True)
+    if current.is_dir() and not current.is_symlink():
+        raise JourneyflowError(f"{current} is a folder, where the link to the newest tables belongs: move it away.")
     _clear_unfinished(generations)
-    staged = generations / f"{_UNFINISHED}{facts.run_id}"
+    staged, final = generations / f"{_UNFINISHED}{facts.run_id}", generations / facts.run_id
     staged.mkdir()
     try:
-        _write(engine, tuple(models), staged, facts)
+        _write(engine, models, staged, facts)
         sync_tree(staged)
-        final = generations / facts.run_id
         staged.rename(final)
         sync(generations)
+        point(current, f"generations/{facts.run_id}")
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
+        if current.resolve() != final.resolve():  # Else the swap was done, and it is what readers see.
+            shutil.rmtree(final, ignore_errors=True)
         raise
-    point(folder / "current", f"generations/{facts.run_id}")
     _prune(generations, facts.run_id)
     return final
 

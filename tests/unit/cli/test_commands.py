@@ -141,7 +141,7 @@ def test_an_alarm_has_its_own_code_when_it_is_asked_for(call: Caller, tmp_path: 
     with (config.parent / "events.csv").open("a") as file:
         file.writelines(f"not a time,c{n},,page_view,/\n" for n in range(50))
     shown = call("run", "-c", str(config))
-    assert "look at  events.csv: 50 of 450 records are in quarantine." in shown
+    assert "look at  events.csv: 50 of 450 records are in quarantine (bad_time 50)." in shown
     (config.parent / "more.csv").write_text((config.parent / "events.csv").read_text() + "no,c,,x,/\n")
     config.write_text(config.read_text().replace("events.csv", "'*.csv'"))
     call("run", "-c", str(config), "--fail-on-alarm", code=ExitCode.ALARM)
@@ -157,3 +157,21 @@ def test_a_missing_input_keeps_what_was_published(call: Caller, tmp_path: Path) 
 def test_the_demo_leaves_other_folders_alone(call: Caller, project: Path) -> None:
     call("demo", "--folder", str(project), code=ExitCode.INPUT)
     assert "is not empty" in call.errors
+
+
+@pytest.mark.parametrize("sql", ["select 1 as a, 2 as a", "select interval 3 day as a"])
+def test_columns_that_make_no_table_are_told(call: Caller, sql: str) -> None:
+    assert not call("query", sql, code=ExitCode.FAILED)
+    assert "a name of its own" in call.errors
+
+
+def test_status_shows_what_is_published_beside_a_damaged_warehouse(call: Caller, project: Path) -> None:
+    warehouse = project / "state" / "warehouse.duckdb"
+    whole = warehouse.read_bytes()
+    warehouse.write_bytes(b"damaged" * 1000)
+    try:
+        assert "Published" in call("status")
+        call("run", code=ExitCode.FAILED)
+        assert "move it away" in call.errors
+    finally:
+        warehouse.write_bytes(whole)

@@ -12,6 +12,7 @@ from rich.console import Console
 from journeyflow.cli import frames
 from journeyflow.cli.frames import defused, write_frame
 from journeyflow.cli.options import Format
+from journeyflow.errors import JourneyflowError
 
 ROWS = pl.DataFrame(
     {
@@ -73,3 +74,8 @@ def test_markup_and_control_characters_in_data_do_nothing(monkeypatch: pytest.Mo
     shown = _screen(monkeypatch, 100, pl.DataFrame({"[b]x\x1b": ["[red]a\x07[/red]"]}))
     assert "[red]a\\x07[/red]" in shown
     assert "[b]x\\x1b" in shown
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(JourneyflowError, match="Cannot write"):
+        write_frame(ROWS, Format.CSV, tmp_path / "no" / "rows.csv", None)

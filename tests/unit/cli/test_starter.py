@@ -94,3 +94,17 @@ def test_a_torn_parquet_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "e.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"e\.parquet"):
         starter(tmp_path / "e.parquet", tmp_path)
+
+
+def test_other_encodings_and_decimal_commas_are_told(tmp_path: Path) -> None:
+    data = tmp_path / "e.csv"
+    data.write_bytes("ts;user_id;event;amount\n2026-01-01;M\xfcller;buy;1,50\n".encode("cp1252"))
+    path, notes = _written(tmp_path, data)
+    assert load_config(path).sources["events"].encoding == "cp1252"
+    assert any("decimal commas" in note for note in notes)
+
+
+def test_a_character_cut_by_the_end_of_the_look_is_still_utf_8(tmp_path: Path) -> None:
+    data = tmp_path / "e.csv"
+    data.write_bytes(b"ts,user_id,event\n" + "\u00e4".encode() * 300_000)
+    assert peek(data).encoding is None

@@ -40,7 +40,7 @@ ROWS = [
     ("state: out\npublish: ./out", "folders_alike", 7, "publish", "is the same folder as state"),
     ("currency: {report: eur}", "string_pattern_mismatch", 6, "currency.report", "'eur'"),
     ("currency: {report: EUR, rates: {EUR: 2}}", "report_rate", 6, "currency.rates.EUR", "whose rate is 1"),
-    ("currency: {rates: {USD: 0}}", "greater_than", 6, "currency.rates.USD", "greater than 0"),
+    ("currency: {rates: {USD: 0}}", "greater_than", 6, "currency.rates.USD", "'0' is too small; allowed: above 0"),
     ("privacy: {person_id: open}", "literal_error", 6, "privacy.person_id", "allowed: 'pseudonymous' or 'clear'"),
     # conditions
     (
@@ -154,7 +154,13 @@ ROWS = [
         "exactly one bound",
     ),
     # funnels
-    ("funnels: {f: {steps: [{name: a}]}}", "too_short", 6, "funnels.f.steps", "at least 2 items"),
+    (
+        "funnels: {f: {steps: [{name: a}]}}",
+        "too_short",
+        6,
+        "funnels.f.steps",
+        "has too few items; allowed: at least 2 items",
+    ),
     (
         "funnels: {f: {steps: [{name: a}, {name: a}]}}",
         "duplicate_step",

@@ -93,3 +93,28 @@ def test_names_and_texts_are_quoted():
     for bad in ("a b", 'a"b', "a;drop", "", "1a"):
         with pytest.raises(EngineError, match="cannot name"):
             word(bad)
+
+
+@pytest.mark.parametrize(
+    "value", ["it's SECRET of 'x", 'a "SECRET', "line\nSECRET's", "'SECRET", "SECRET\nLINE 1: SECRET'"]
+)
+def test_no_part_of_a_value_gets_into_an_error_whatever_quotes_it_holds(engine, value):
+    engine.register("a.t", pa.table({"x": [value]}))
+    for kind in ("integer", "timestamp", "decimal(4, 2)", "uuid"):
+        with pytest.raises(EngineError) as failed:
+            engine.run("a.u", f"select cast(x as {kind}) as x from a.t")
+        assert "SECRET" not in str(failed.value)
+
+
+def test_an_unknown_table_is_answered_with_the_nearest(engine):
+    engine.register("main.funnel_steps", pa.table({"x": [1]}))
+    with pytest.raises(EngineError, match='Did you mean "funnel_steps"'):
+        engine.rows("select * from funnel_step")
+
+
+def test_a_sealed_database_spills_away_from_its_file(tmp_path):
+    path = tmp_path / "a.duckdb"
+    DuckDBEngine(path).close()
+    with DuckDBEngine(path, read_only=True, is_sealed=True) as sealed:
+        folder = sealed.rows("select current_setting('temp_directory') as folder")["folder"][0].as_py()
+    assert str(tmp_path) not in folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 
 import pytest
 
@@ -211,3 +212,19 @@ def test_a_dialect_is_stated(project):
     project.write("a.csv", "id;ts;cookie;event\ne1;2026-03-01;'a;\"b';x\n")
     project.load()
     assert project.events("anonymous_id") == ['a;"b']
+
+
+def test_a_first_line_of_data_stays_out_of_the_message(project):
+    project.write("a.csv", "e1,2026-03-01 10:00:00,someone@example.org,page_view\n")
+    with pytest.raises(InputError, match="none of the columns named") as refused:
+        project.load()
+    assert "example.org" not in str(refused.value)
+
+
+def test_what_matches_and_is_no_file_is_refused_and_not_passed_over(project):
+    project.write("a.csv", HEADER + row(1))
+    data = project.folder / "data"
+    (data / "b.csv").symlink_to("nowhere.csv")
+    os.mkfifo(data / "c.csv")
+    (data / "d.csv").mkdir()
+    assert [file.source_file for file in project.load().refused] == ["data/b.csv", "data/c.csv"]

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from datetime import datetime
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -247,9 +248,35 @@ def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
     def spoilt(config, warehouse, **arguments):
         load(config, warehouse, **arguments)
         warehouse.execute("update ledger.loads set quarantined_count = 1")
+        warehouse.execute("insert into landed.quarantine values ('a.csv', 'bad_time'), ('a.csv', 'bad_time')")
         refused = "'b.csv' as source_file, 'refused' as status, 'not CSV' as detail"
         warehouse.execute(f"insert into ledger.loads by name (select * replace ({refused}) from ledger.loads)")
 
     monkeypatch.setattr(ingest, "load", spoilt)
     monkeypatch.setattr("journeyflow.checks.require", lambda engine, models: 1)
-    assert run(config).alarms == ("a.csv: 1 of 3 records are in quarantine.", "b.csv was refused: not CSV.")
+    assert run(config).alarms == (
+        "a.csv: 1 of 3 records are in quarantine (bad_time 2).",
+        "b.csv was refused: not CSV.",
+    )
+
+
+def test_no_event_up_to_the_mark_says_that_all_are_later(config):
+    with pytest.raises(InputError, match="all 3 that were accepted are later"):
+        run(config, as_of=datetime(2020, 1, 1))
+
+
+def test_a_run_takes_the_path_of_a_configuration(config, monkeypatch):
+    monkeypatch.setattr("journeyflow.config.load_config", lambda path: {"here.yml": config}[str(path)])
+    assert run("here.yml").status == run(Path("here.yml")).status == "published"
+
+
+@pytest.mark.parametrize("name", ["current", "generations"])
+def test_a_publish_folder_that_is_in_the_way_is_told(config, name):
+    config.publish.mkdir(parents=True)
+    if name == "current":
+        (config.publish / name).mkdir()
+    else:
+        (config.publish / name).write_text("a file")
+    with pytest.raises(JourneyflowError, match=r"move it away|Cannot publish"):
+        run(config)
+    assert not list(config.publish.glob("generations/*"))
