@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import random
+from typing import Any, Protocol
 
 from .event import Event
-from .people import HOUR, START, utc
-
-if TYPE_CHECKING:
-    from .world import Life
+from .people import HOUR, START, Habit, Human, utc
 
 BUG_START, BUG_END = utc("2026-03-08T23:00:00"), utc("2026-03-15T23:00:00")  # 9 to 15 March in Berlin
 PRODUCTS = [(f"p-{n:03d}", 9 + (n * 37) % 190 + 0.9) for n in range(1, 121)]
@@ -24,10 +22,26 @@ ARRIVALS = {  # utm source, medium, campaign, referrer
 AGENTS = {"d": "Desktop", "m": "Phone", "t": "Tablet", "k": "Kiosk"}
 
 
+class Shopper(Protocol):
+    """Who visits: what a visit reads of a person's life, and leaves in it."""
+
+    rng: random.Random
+    human: Human
+    habit: Habit
+    events: list[Event]
+    order_count: int
+
+    def can_sign_in(self, at: int) -> bool:
+        """Return whether the person has an account by then."""
+
+    def after_order(self, at: int, order: str) -> None:
+        """Tell what follows an order."""
+
+
 class Visit:
     """One visit with one device: a clock that moves on, and a person who may sign in."""
 
-    def __init__(self, life: Life, at: int, arrival: str, device: str, campaign: str = "") -> None:
+    def __init__(self, life: Shopper, at: int, arrival: str, device: str, campaign: str = "") -> None:
         self.life, self.rng, self.at, self.device = life, life.rng, at, device
         utm_source, medium, name, self.referrer = ARRIVALS[arrival]
         self.utm = (utm_source, medium, campaign or name)
