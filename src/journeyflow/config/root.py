@@ -70,7 +70,7 @@ class Config(Section):
     """Conversions, by name. Where the key is left out: `order`, a `purchase` and its `revenue_amount`."""
     funnels: dict[Name, Funnel] = Field(default_factory=lambda data: default_funnels(data.get("goals", ())))
     """Funnels, by name, none like a journey model's. Where the key is left out: `cart_abandonment` (add_to_cart,
-    checkout_started, purchase), in runs that have such events.
+    checkout_started, purchase), in runs where all three occur.
     """
     currency: Currency = Currency()
     """Currency of reports, and rates into it."""
