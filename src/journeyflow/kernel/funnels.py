@@ -71,7 +71,8 @@ def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
     )
     following = np.concatenate([reached_at[:, 1:], reached_at[:, :1]], axis=1)
     is_last = np.arange(reached.shape[1]) + 1 >= depth[:, None]
-    reaches = _reaches(units, funnel.funnel_index, counted["attempt_ix"], depth, reached, reached_at, last, after)
+    next_kind = _next_kind(units, reached, after, is_last, closes, found[:, judged.CLOSED_BY])
+    reaches = _reaches(units, funnel.funnel_index, counted["attempt_ix"], depth, reached, reached_at, last, next_kind)
     reaches |= {
         "is_visited": np.ones_like(reached, np.bool_),
         "visited_at": reached_at,
@@ -122,7 +123,10 @@ def run_stage_funnel(
     last, after = leave_steps(
         units.start, units.at, person, first, depth, closes, never_closed, units.following, units.session_last
     )
-    reaches = _reaches(units, funnel.funnel_index, counted["attempt_ix"], depth, first, units.at[first], last, after)
+    next_kind = units.kind[after], after < 0
+    reaches = _reaches(
+        units, funnel.funnel_index, counted["attempt_ix"], depth, first, units.at[first], last, next_kind
+    )
     reaches |= {
         "is_visited": visited >= 0,
         "visited_at": (units.at[visited], visited < 0),
@@ -221,7 +225,7 @@ def _reaches(
     places: Int64s,
     reached_at: Int64s,
     last: Int64s,
-    after: Int64s,
+    next_kind: tuple[Int32s, Bools],
 ) -> dict[str, Any]:
     steps = places.shape[1]
     return {
@@ -232,8 +236,22 @@ def _reaches(
         "event_ix": units.event_ix[places],
         "last_kind_ix": units.kind[last],
         "last_at": units.at[last],
-        "next_kind_ix": (units.kind[after], after < 0),
+        "next_kind_ix": next_kind,
     }
+
+
+def _next_kind(
+    units: Units, reached: Int64s, after: Int64s, is_last: Bools, closes: Int64s, closed_by: Int64s
+) -> tuple[Int32s, Bools]:
+    """Return the kind of the next action of each step, and where there is none.
+
+    A session holds nothing after itself, so the next action of a session is its person's. Who went on did so inside.
+    """
+    if units.then_kind is None or units.then_at is None:
+        return units.kind[after], after < 0
+    kind = units.then_kind[reached]
+    is_closed = (units.then_at[reached] > closes[:, None]) | (closed_by[:, None] >= 0)
+    return kind, ~is_last | is_closed | (kind < 0)
 
 
 def _flat(columns: dict[str, Any], depth: Int64s) -> dict[str, Any]:

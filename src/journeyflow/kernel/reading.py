@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from journeyflow.kernel.loops.sessions import SessionEvents, SessionRows, cut_se
 from journeyflow.kernel.loops.stages import label_events
 from journeyflow.kernel.loops.values import Int16s, Int32s, Int64s
 from journeyflow.kernel.plan import KernelPlan
-from journeyflow.kernel.units import Units, linked, regrouped
+from journeyflow.kernel.units import Units, after_sessions, linked, regrouped
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,10 @@ def by_session(chunk: Chunk) -> Units:
     rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
     place = np.empty(len(chunk.order), np.int64)
     place[chunk.order] = np.arange(len(chunk.order))
-    return regrouped(chunk.persons, place[order], start, session_keys(chunk).astype(np.uint64), rank)
+    places = place[order]
+    units = regrouped(chunk.persons, places, start, session_keys(chunk).astype(np.uint64), rank)
+    then_kind, then_at = after_sessions(chunk.persons)
+    return replace(units, then_kind=then_kind[places], then_at=then_at[places])
 
 
 def session_keys(chunk: Chunk) -> Int64s:

@@ -17,6 +17,8 @@ class Units:
     All arrays but `start` and `unit_key` are by place. `session` numbers the chunk's sessions from 0, -1 is none.
     `position` is the event's number in the whole stream, from 1; it names attempts, whatever the size of the chunks.
     `stage` is by model and place; `following` and `session_last` are the unit's next and last place in the session.
+    `then_kind` (-1 none) and `then_at` are what the event's person did first after the session; only where sessions are
+    the units, which hold nothing after themselves.
     """
 
     start: Int64s
@@ -32,6 +34,8 @@ class Units:
     journey_index: Int32s
     following: Int32s
     session_last: Int32s
+    then_kind: Int32s | None = None
+    then_at: Int64s | None = None
 
 
 def linked(start: Int64s, session: Int32s) -> tuple[Int32s, Int32s]:
@@ -56,3 +60,11 @@ def regrouped(units: Units, order: Int64s, start: Int64s, unit_key: UInt64s, ran
         units.journey_index[order],
         *linked(start, session),
     )
+
+
+def after_sessions(persons: Units) -> tuple[Int32s, Int64s]:
+    """Return by place the kind (-1 none) and time of the person's first event after the session."""
+    place = persons.session_last + 1
+    is_none = place >= np.repeat(persons.start[1:], np.diff(persons.start))
+    place[is_none] = 0
+    return np.where(is_none, np.int32(-1), persons.kind[place]), persons.at[place]

@@ -41,3 +41,14 @@ def test_who_went_on_left_with_the_next_step():
     log = "ann: view@0s help@1m cart@2m pay@3m"
     assert leaving(log, 1) == ("help", "none")
     assert leaving("ann: view@0s look@1h cart@2h", 1) == ("view", "look")
+
+
+def test_a_session_ends_with_itself_so_its_person_acts_next():
+    steps = {"steps": "view > cart > pay", "unit": "session"}
+    assert leaving("ann: view@0s cart@1m help@2m look@2h later@3d", 2, **steps) == ("help", "look")
+    assert leaving("ann: view@0s cart@1m CALL@2m help@3m MAIL@1d", 2, **steps) == ("help", "MAIL")
+    assert leaving("ann: view@0s cart@1m help@2m later@7d1us", 2, **steps) == ("help", "none")
+    assert leaving("ann: view@0s cart@1m help@2m\nbob: look@1h", 2, **steps) == ("help", "none")
+    closed = {"exclusions": [(2, 3, "fail", "drop")], **steps}
+    assert leaving("ann: view@0s cart@1m help@2m fail@3m look@2h", 2, **closed) == ("help", "none")
+    assert leaving("ann: view@0s help@1m cart@2m look@2h", 1, **steps) == ("help", "none")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from journeyflow.kernel.plan import Bools, Funnel, KernelPlan, Model, StageFunnel
@@ -16,6 +15,7 @@ from journeyflow.kernel.reference.funnels import (
     is_tie_decided,
     judge_all,
 )
+from journeyflow.kernel.reference.leaving import Read, after_session, inside, leaving
 from journeyflow.kernel.reference.log import Event, ranks_of
 from journeyflow.kernel.reference.sessions import Session, cut_journeys, cut_sessions
 from journeyflow.kernel.reference.stages import is_in_order, label_events, read_journey, visits_of
@@ -23,18 +23,7 @@ from journeyflow.kernel.reference.stages import is_in_order, label_events, read_
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 UnitKeys = Mapping[str, Mapping[int, int]]
-
-
-@dataclass(frozen=True)
-class Read:
-    """An event with all that was found about it: `position` in the log from 1, labels as (stage, rule) by model."""
-
-    event: Event
-    position: int
-    person: int
-    session: int | None
-    journey: int
-    labels: tuple[tuple[int, int], ...]
+People = Mapping[int, list[Read]]
 
 
 def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | None = None) -> Rows:
@@ -71,7 +60,7 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
             _add_stage_funnel(rows, reads, stage_funnel, plan)
     for funnel in plan.funnels:
         for unit_key, reads in _units(funnel, people, everything, unit_keys or {}).items():
-            _add_funnel(rows, unit_key, reads, funnel, plan)
+            _add_funnel(rows, unit_key, reads, people, funnel, plan)
     return rows
 
 
@@ -184,26 +173,7 @@ def _step_row(funnel_index: int, attempt_ix: int, step: int, reads: list[Read], 
     }  # fmt: skip
 
 
-def _leaving(reads: list[Read], place: int, inside: list[int]) -> Row:
-    """Find the last event before leaving and the next action; `inside` are the places before the attempt is left."""
-    session = reads[place].session
-    members = [i for i, read in enumerate(reads) if session is not None and read.session == session] or [place]
-    last = max(i for i in members if i == place or (i > place and i in inside))
-    following = next((i for i in range(members[-1] + 1, len(reads)) if i in inside), None)
-    return {
-        "last_kind_ix": reads[last].event.kind, "last_at": reads[last].event.at,
-        "next_kind_ix": None if following is None else reads[following].event.kind,
-    }  # fmt: skip
-
-
-def _inside(reads: list[Read], next_place: int | None, closed_by: int | None, closes_at: int) -> list[int]:
-    places = range(len(reads))
-    if next_place is not None:
-        return [i for i in places if i < next_place]
-    return [i for i in places if reads[i].event.at <= closes_at and (closed_by is None or i < closed_by)]
-
-
-def _add_funnel(rows: Rows, unit_key: int, reads: list[Read], funnel: Funnel, plan: KernelPlan) -> None:
+def _add_funnel(rows: Rows, unit_key: int, reads: list[Read], people: People, funnel: Funnel, plan: KernelPlan) -> None:
     unit = _unit(reads, funnel)
     for attempt in counted_attempts(unit, funnel, plan.high_water_us):
         opener = reads[attempt.chain[0].position]
@@ -213,12 +183,15 @@ def _add_funnel(rows: Rows, unit_key: int, reads: list[Read], funnel: Funnel, pl
         )
         for k, link in enumerate(attempt.chain):
             following = attempt.chain[k + 1] if k + 1 < attempt.depth else None
-            inside = _inside(reads, following.position if following else None, attempt.closed_by, attempt.closes_at)
+            places = inside(reads, following.position if following else None, attempt.closed_by, attempt.closes_at)
             rows["kernel.funnel_reaches"].append(
                 _step_row(funnel.funnel_index, opener.position, k + 1, reads, link.position, link.at)
                 | {"is_visited": True, "visited_at": link.at, "next_at": following.at if following else None}
-                | _leaving(reads, link.position, inside)
+                | leaving(reads, link.position, places)
             )
+            if funnel.unit == "session" and following is None and attempt.closed_by is None:
+                read = reads[link.position]
+                rows["kernel.funnel_reaches"][-1] |= after_session(people[read.person], read, attempt.closes_at)
     by_day: dict[int, list[Attempt]] = defaultdict(list)
     for attempt in judge_all(unit, funnel, plan.high_water_us):
         by_day[_day(attempt.chain[0].at, plan)].append(attempt)
@@ -296,7 +269,7 @@ def _add_stage_funnel(rows: Rows, reads: list[Read], funnel: StageFunnel, plan: 
     offset = reads.index(its[0])
     for k, reach in enumerate(reaches):
         next_place = offset + reaches[k + 1].at if k + 1 < depth else None
-        inside = _inside(reads, next_place, None, closes_at)
+        places = inside(reads, next_place, None, closes_at)
         rows["kernel.funnel_reaches"].append(
             _step_row(funnel.funnel_index, its[0].position, k + 1, its, reach.at, its[reach.at].event.at)
             | {
@@ -304,7 +277,7 @@ def _add_stage_funnel(rows: Rows, reads: list[Read], funnel: StageFunnel, plan: 
                 "visited_at": None if reach.visited_at is None else its[reach.visited_at].event.at,
                 "next_at": None if reach.next_at is None else its[reach.next_at].event.at,
             }
-            | _leaving(reads, offset + reach.at, inside)
+            | leaving(reads, offset + reach.at, places)
         )
     by_day: dict[int, list[tuple[int, int, Row]]] = defaultdict(list)
     for its, reaches in found:
