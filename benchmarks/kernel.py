@@ -1,8 +1,8 @@
 """The kernel's passes on classified events, beside ClickHouse in process on the same rows.
 
 Both start from the same table, sorted by person and time, in memory: (person, second, kind). Both end with how many
-persons reached each level of an ordered four-step funnel and how many sessions there are. On the way the kernel finds the
-events and times of the steps, what is pending, and the best attempt of each day; `windowFunnel` gives a level.
+persons reached each level of an ordered four-step funnel and how many sessions there are. The kernel also finds the
+events of the steps, their times, what is pending and the best attempt of each day; `windowFunnel` a level.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS = ("product_view", "add_to_cart", "checkout_started", "purchase")
 EXCLUDED = "payment_error"
 WINDOW_SECONDS = 7 * 86_400
 TIMEOUT_SECONDS = 1_800
-CHUNK_ROWS = 500_000
+CHUNK_ROWS = 50_000
 THREADS = 2
 TABLE = "classified.parquet"
 NAMES = (*STEPS, EXCLUDED)
@@ -53,7 +53,8 @@ def classify(folder: Path) -> dict[str, object]:
 
 def kernel(folder: Path, **settings: Any) -> dict[str, object]:
     """Sessions and the funnel by the kernel; `settings` change the funnel."""
-    events, plan = _events(folder), _plan(**settings)
+    events = _events(folder)
+    plan = _plan(events, **settings)
     parts = list(_parts(events))
     _run(events.slice(0, 1_000), plan)  # Loads the compiled code.
     started = time.perf_counter()
@@ -142,7 +143,7 @@ def _parts(events: EventArrays) -> Iterator[EventArrays]:
         start = stop
 
 
-def _plan(**settings: Any) -> KernelPlan:
+def _plan(events: EventArrays, **settings: Any) -> KernelPlan:
     import numpy as np
 
     from journeyflow.kernel.plan import Exclusion, Funnel, KernelPlan, Step
@@ -153,15 +154,16 @@ def _plan(**settings: Any) -> KernelPlan:
     funnel = Funnel("checkout", 1, tuple(Step(named(step)) for step in STEPS), WINDOW_SECONDS * _US)
     if settings.pop("with_exclusion", False):
         funnel = replace(funnel, exclusions=(Exclusion(3, 4, named(EXCLUDED)),))
-    day_us = 86_400 * _US
+    first, last = (int(end) // (86_400 * _US) for end in (events.occurred_us.min(), events.occurred_us.max()))
+    days = np.arange(first, last + 1)
     return KernelPlan(
         kind_count=len(NAMES) + 1,
         session_timeout_us=TIMEOUT_SECONDS * _US,
         session_max_us=10**17,
         journey_timeout_us=10**17,
         high_water_us=10**17,
-        day_start_us=day_us * np.arange(40_000),
-        day_date=np.arange(40_000, dtype=np.int32),
+        day_start_us=days * 86_400 * _US,
+        day_date=days.astype(np.int32),
         funnels=(replace(funnel, **settings),),
         purchase=np.zeros(len(NAMES) + 1, np.bool_),
     )

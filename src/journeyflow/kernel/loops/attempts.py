@@ -7,9 +7,9 @@ import numpy as np
 from journeyflow.kernel.loops.bounds import bound_depths
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.judging import is_pending, judge
-from journeyflow.kernel.loops.ties import has_tied_steps
+from journeyflow.kernel.loops.ties import has_tied_steps, tie_start
 from journeyflow.kernel.loops.tracing import trace_plain
-from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int64s, Log, Scratch, Verdict
+from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int32s, Int64s, Log, Scratch, Verdict
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, PENDING, TIE = range(7)
 DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_PENDING = range(4)
@@ -30,6 +30,10 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
     """
     at, rank, mask, bound, chain, start = log.at, log.rank, log.mask, scratch.bound, scratch.chain, log.start
     is_bounded = rule.is_any_order == 0 and rule.grace == 0
+    # Then the bound is the depth. With `later` tied events never share out steps, but then only the settings' own
+    # bound is exact; elsewhere the bound has to hold for both settings of ties.
+    is_exact = rule.is_plain == 1 and (rule.is_disjoint == 1 or rule.is_later == 1)
+    is_later = rule.is_later == 1
     openers = _count_openers(at, mask, rule.opening, rule.entered_from, rule.entered_to)
     counted = np.empty((openers, 7), np.int64)
     reached = np.empty((openers, rule.steps), np.int64)
@@ -42,18 +46,24 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
         if first < 0:
             continue
         if is_bounded:
-            has_ties = bound_depths(at, rank, mask, bound, chain, lo, hi, rule.steps, rule.window)
+            later = is_exact and is_later
+            begin = tie_start(rank, first, lo)
+            has_ties = bound_depths(at, rank, mask, bound, chain, begin, hi, rule.steps, rule.window, later)
         else:
             bound[lo:hi] = rule.steps
             has_ties = has_tied_steps(rank, mask, lo, hi)
-        if rule.is_plain and not has_ties:
+        if is_exact or (rule.is_plain and not has_ties):
             day_count, best = _best_plain(at, mask, bound, rule, day_start, unit, lo, hi, first, days, day_count)
+            if not rule.is_attempts:
+                _write_plain(at, rank, mask, bound, rule, unit, lo, best, counted, reached, count)
+                if has_ties:
+                    bound_depths(at, rank, mask, bound, chain, begin, hi, rule.steps, rule.window, not is_later)
+                    other = _deepest(at, mask, bound, rule, first, hi)
+                    counted[count, TIE] = counted[count, DEPTH] != other
+                count += 1
+                continue
         else:
             day_count, best = _best_by_day(log, rule, scratch, day_start, unit, first, days, day_count)
-        if rule.is_plain and not has_ties and not rule.is_attempts:
-            _write_plain(at, mask, bound, rule, unit, best, counted, reached, count)
-            count += 1
-            continue
         opener = first if rule.is_attempts else best
         while opener >= 0:
             verdict = judge(log, rule, scratch, lo, hi, opener, rule.is_later == 1, True)
@@ -120,6 +130,16 @@ def _best_plain(
 
 
 @compiled
+def _deepest(at: Int64s, mask: Int64s, bound: Int64s, rule: FunnelRule, place: int, hi: int) -> int:
+    """Return the greatest bound of the events from `place` on that may open an attempt."""
+    deepest = 0
+    for each in range(place, hi):
+        if mask[each] & rule.opening and rule.entered_from <= at[each] < rule.entered_to:
+            deepest = max(deepest, bound[each])
+    return deepest
+
+
+@compiled
 def _best_by_day(
     log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s, unit: int, first: int, days: Int64s, day_count: int
 ) -> tuple[int, int]:
@@ -157,13 +177,13 @@ def _best_by_day(
 
 @compiled
 def _write_plain(
-    at: Int64s, mask: Int64s, bound: Int64s, rule: FunnelRule, unit: int, opener: int, counted: Int64s, reached: Int64s,
-    row: int,
+    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, rule: FunnelRule, unit: int, lo: int, opener: int,
+    counted: Int64s, reached: Int64s, row: int,
 ) -> None:  # fmt: skip
     """Write the counted attempt of a unit where the bound is the depth."""
     depth = bound[opener]
     reached[row, :] = -1
-    trace_plain(mask, opener, depth, reached[row])
+    trace_plain(rank, mask, lo, opener, depth, rule.is_later == 1, reached[row])
     is_done = depth == rule.steps
     counted[row, UNIT] = unit
     counted[row, OPENER] = opener

@@ -8,13 +8,14 @@ from journeyflow.kernel.loops.values import NEVER, Int32s, Int64s
 
 @compiled
 def bound_depths(
-    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, chain: Int64s, lo: int, hi: int, steps: int, window: int
-) -> bool:
+    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
+    is_later: bool,
+) -> bool:  # fmt: skip
     """Write to `bound` for each event of a unit a depth that no attempt which it opens can pass.
 
-    The bound is the depth itself in a plain funnel where no two events that match steps tie; return whether two do.
-    `chain[s]` are the times of the nearest steps s, s + 1, … from here on, when tied events may serve any of the
-    steps that they match.
+    The bound is the depth itself in a plain funnel, unless tied events have to share out steps that one of them could
+    take alone. Return whether events that match steps tie. `chain[s]` are the times of the nearest steps s, s + 1, …
+    from here on; without `is_later` tied events serve any run of steps that each of them, or several, match.
     """
     chain[:] = NEVER
     has_ties = False
@@ -34,7 +35,7 @@ def bound_depths(
                 if not (union >> s) & 1:
                     continue
                 run = 1
-                while matching > 1 and s + run < steps and (union >> (s + run)) & 1:
+                while matching > 1 and not is_later and s + run < steps and (union >> (s + run)) & 1:
                     run += 1
                 for k in range(steps - s):
                     chain[s, k] = at[start] if k < run else chain[s + run, k - run]

@@ -7,17 +7,26 @@ import numpy as np
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.matching import place_run, run_length
 from journeyflow.kernel.loops.ties import tie_start, tie_stop
-from journeyflow.kernel.loops.values import FunnelRule, Int64s, Log, Scratch
+from journeyflow.kernel.loops.values import FunnelRule, Int32s, Int64s, Log, Scratch
 
 
 @compiled
-def trace_plain(mask: Int64s, opener: int, depth: int, places: Int64s) -> None:
-    """Write to `places` the chain of an attempt whose steps ask for order alone: the next event of each step."""
+def trace_plain(rank: Int32s, mask: Int64s, lo: int, opener: int, depth: int, is_later: bool, places: Int64s) -> None:
+    """Write to `places` the chain of an attempt whose steps ask for order alone: the next event of each step.
+
+    Tied events must not have to share out steps: none of them matches two, or ties do not convert.
+    """
     places[0] = opener
     place = opener
     for s in range(1, depth):
-        place += 1
-        while not (mask[place] >> s) & 1:
+        last = place
+        if is_later:
+            while rank[place] == rank[last]:
+                place += 1
+        else:
+            while place > lo and rank[place - 1] == rank[last]:
+                place -= 1
+        while place == last or not (mask[place] >> s) & 1:
             place += 1
         places[s] = place
 
