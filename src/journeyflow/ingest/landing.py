@@ -1,4 +1,4 @@
-"""One file into `landed.events`: judge its records, insert the good, settle duplicates, account for all, or nothing."""
+"""Files into `landed.events`: judge records, insert the good, settle duplicates, account for all."""
 
 from __future__ import annotations
 
@@ -42,10 +42,16 @@ class Counts:
         return Counts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
-def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords) -> Counts:
-    """Move the records of `judged_records` and `raw_rejects` into the warehouse.
+def next_event_ix(warehouse: DuckDBEngine) -> int:
+    """Return the number that the next landed event gets."""
+    found = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from landed.events")
+    return int(found["ix"][0].as_py())
 
-    The caller opens the transaction and writes the ledger in it.
+
+def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords) -> Counts:
+    """Move the records of `judged_records` and `raw_rejects` into the warehouse, duplicates and all.
+
+    The caller opens the transaction, settles the duplicates of the files that it holds, and writes the ledger.
 
     Parameters
     ----------
@@ -61,33 +67,61 @@ def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords
     Returns
     -------
     Counts
-        They add up to the records of the file.
+        They add up to the records of the file; duplicates are still among the accepted.
 
     Raises
     ------
     JourneyflowError
         When they do not: a defect of this program, not of the file.
     """
-    judged = warehouse.rows(_COUNT).to_pylist()[0]
-    first_ix = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from landed.events")["ix"][0].as_py()
-    before = warehouse.count("landed.events")
-    if judged["without_id_count"]:
-        warehouse.execute(_REPEATED)
-    warehouse.execute(_insert(first_ix, file_ix, is_identified=not judged["without_id_count"]))
-    inserted = warehouse.count("landed.events") - before
-    quarantined = _quarantine(warehouse, file, file_ix, judged["bad_count"])
-    conflicting = _settle_duplicates(warehouse, first_ix)
-    accepted = warehouse.count("landed.events") - before
+    first_ix = next_event_ix(warehouse)
+    warehouse.execute(_insert(first_ix, file_ix, _WITH_ID))
+    readable = warehouse.count("raw_records")
+    # Judging is what costs: where every record arrived there is nothing left to judge again and count.
+    if _landed(warehouse, file_ix) == readable:
+        judged = {"record_count": readable, "filtered_count": 0, "bad_count": 0}
+    else:
+        judged = warehouse.rows(_COUNT).to_pylist()[0]
+        if judged["without_id_count"]:
+            warehouse.execute(_REPEATED)
+            warehouse.execute(_insert(first_ix, file_ix, f"({_IDENTIFIED})"))
     counts = Counts(
         record=judged["record_count"] + raw.reject_count,
-        accepted=accepted,
-        quarantined=quarantined,
-        duplicate=inserted - accepted,
-        conflicting=conflicting,
+        accepted=_landed(warehouse, file_ix),
+        quarantined=_quarantine(warehouse, file, file_ix, judged["bad_count"]),
         filtered=judged["filtered_count"],
     )
     _reconcile(counts, raw, file)
     return counts
+
+
+def settle_duplicates(warehouse: DuckDBEngine, first_ix: int) -> dict[int, Counts]:
+    """Keep the least version of every event that landed from `first_ix` on and has several.
+
+    Returns
+    -------
+    dict of int to Counts
+        By number of the file, what this changes in its counts: as if the files had been settled one after the other.
+    """
+    warehouse.execute(packaged_sql("duplicates").format(first_ix=first_ix, content=CONTENT))
+    if not warehouse.count("duplicate_versions"):
+        return {}
+    warehouse.execute(
+        "delete from landed.events where event_ix in (select event_ix from duplicate_versions where not is_winner)"
+    )
+    found = warehouse.rows("select file_ix, duplicate_count, conflicting_count from duplicate_counts").to_pylist()
+    return {
+        row["file_ix"]: Counts(
+            accepted=-row["duplicate_count"],
+            duplicate=row["duplicate_count"],
+            conflicting=row["conflicting_count"],
+        )
+        for row in found
+    }
+
+
+def _landed(warehouse: DuckDBEngine, file_ix: int) -> int:
+    return warehouse.count("landed.events", f"file_ix = {file_ix}")
 
 
 _COUNT = """
@@ -98,12 +132,10 @@ select
     count(*) filter (where is_kept and reason is null and event_id is null) as without_id_count
 from judged_records
 """
+_WITH_ID = "judged_records where is_kept and reason is null and event_id is not null"
 
 
-def _insert(first_ix: int, file_ix: int, *, is_identified: bool) -> str:
-    source = "judged_records where is_kept and reason is null"
-    if not is_identified:
-        source = f"({_IDENTIFIED})"
+def _insert(first_ix: int, file_ix: int, source: str) -> str:
     return f"""
         insert into landed.events
         select {first_ix} + record_ix, md5_number(source || '/' || event_id), {COLUMNS}, {file_ix}, source_row
@@ -128,17 +160,14 @@ select record_ix, row_number() over (partition by content_hash order by record_i
 from unidentified where content_hash in (select content_hash from repeated)
 """
 _IDENTIFIED = f"""
-select judged.* exclude (event_id), coalesce(
-    judged.event_id, md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1))
-) as event_id
+select judged.* exclude (event_id), md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
 from judged_records as judged
 left join content_ordinals on content_ordinals.record_ix = judged.record_ix
-where judged.is_kept and judged.reason is null
+where judged.is_kept and judged.reason is null and judged.event_id is null
 """
 
 
 def _quarantine(warehouse: DuckDBEngine, file: InputFile, file_ix: int, bad_count: int) -> int:
-    before = warehouse.count("landed.quarantine")
     warehouse.execute(
         "insert into landed.quarantine select ?, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects",
         [file_ix, file.name],
@@ -154,22 +183,7 @@ def _quarantine(warehouse: DuckDBEngine, file: InputFile, file_ix: int, bad_coun
             """,
             [file_ix, file.name],
         )
-    return warehouse.count("landed.quarantine") - before
-
-
-def _settle_duplicates(warehouse: DuckDBEngine, first_ix: int) -> int:
-    """Keep the least version of every event that the file repeats; return how many of the file's rows conflicted."""
-    warehouse.execute(packaged_sql("duplicates").format(first_ix=first_ix, content=CONTENT))
-    if not warehouse.count("duplicate_versions"):
-        return 0
-    warehouse.execute(
-        "delete from landed.events where event_ix in (select event_ix from duplicate_versions where not is_winner)"
-    )
-    return int(
-        warehouse.rows("select coalesce(sum(conflicting_count), 0)::bigint as n from duplicate_conflicts")["n"][
-            0
-        ].as_py()
-    )
+    return warehouse.count("landed.quarantine", f"file_ix = {file_ix}")
 
 
 def _reconcile(counts: Counts, raw: RawRecords, file: InputFile) -> None:

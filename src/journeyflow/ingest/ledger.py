@@ -69,7 +69,7 @@ class Ledger:
         self._warehouse.execute("update ledger.files set is_landed = false where source = ?", [source])
 
     def new_entry(self, settings: str, known: Entry | None = None) -> Entry:
-        """Return the entry under which a file is landed now; `record` writes it.
+        """Return the entry under which a file is landed now; `record_unsettled` writes it.
 
         A content that was met before keeps its number and the time when it was first met.
         """
@@ -83,11 +83,11 @@ class Ledger:
         escaped = source.replace("'", "''")
         return self._warehouse.count("ledger.files", f"source = '{escaped}'") > 0
 
-    def record(self, source: str, file: InputFile, entry: Entry, counts: Counts) -> None:
-        """Write down a loaded file; the caller's transaction holds its events too."""
+    def record_unsettled(self, source: str, file: InputFile, entry: Entry, record_count: int) -> None:
+        """Write down what landed with the file, in the transaction of its events; `record_settled` makes it count."""
         self._warehouse.execute("delete from ledger.files where file_ix = ?", [entry.file_ix])
         self._warehouse.execute(
-            "insert into ledger.files values (?, ?, ?, ?, ?, ?, ?, ?, true)",
+            "insert into ledger.files values (?, ?, ?, ?, ?, ?, ?, ?, false)",
             [
                 entry.file_ix,
                 source,
@@ -95,11 +95,24 @@ class Ledger:
                 file.sha256,
                 file.byte_count,
                 entry.first_loaded_at,
-                counts.record,
+                record_count,
                 entry.settings_hash,
             ],
         )
+
+    def record_settled(self, source: str, file: InputFile, counts: Counts) -> None:
+        """Write down that a file is loaded, in the transaction that settled the duplicates among its events."""
+        self._warehouse.execute(
+            "update ledger.files set is_landed = true where source = ? and sha256 = ?", [source, file.sha256]
+        )
         self._add(source, file.name, counts, file.sha256, "loaded", None)
+
+    def drop_unsettled(self) -> None:
+        """Take out what landed with files of which a killed run had not settled the duplicates yet."""
+        unsettled = "file_ix in (select file_ix from ledger.files where not is_landed)"
+        if self._warehouse.count("ledger.files", "not is_landed"):
+            self._warehouse.execute(f"delete from landed.events where {unsettled}")
+            self._warehouse.execute(f"delete from landed.quarantine where {unsettled}")
 
     def record_refused(self, source: str, name: str, sha256: str | None, counts: Counts, detail: str) -> None:
         """Write down a file that could not be read; it is tried again by the next run."""

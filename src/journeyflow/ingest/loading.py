@@ -1,7 +1,8 @@
-"""All sources of the configuration into the warehouse, one transaction a file, with a ledger of contents."""
+"""All sources of the configuration into the warehouse, a few files a transaction, with a ledger of contents."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import InputFile, RefusedFileError, describe_file, matching_paths, shown_name
 from journeyflow.ingest.hashing import set_hash_keys
-from journeyflow.ingest.landing import Counts, land
-from journeyflow.ingest.ledger import Entry, Ledger, settings_hash
+from journeyflow.ingest.landing import Counts, land, next_event_ix, settle_duplicates
+from journeyflow.ingest.ledger import Ledger, settings_hash
 from journeyflow.ingest.preparing import FLOOR, prepare
 from journeyflow.ingest.reading import damage_noticed, read_records
 from journeyflow.ingest.transactions import transaction
@@ -19,6 +20,11 @@ from journeyflow.progress import Progress, silent
 from journeyflow.secret import person_secret
 
 NOTHING = Counts()
+
+BATCH_BYTES = 8 << 20
+"""Files up to this size together are landed in one transaction, for which duplicates are searched once."""
+PARQUET_BATCH_BYTES = 64 << 20
+"""The same for Parquet, whose records are read where they lie and not held until the transaction ends."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ def load(
     """
     ledger = Ledger(warehouse, run_id, now_us)
     set_hash_keys(warehouse, person_secret(config))
+    with transaction(warehouse):
+        ledger.drop_unsettled()
     loads: list[FileLoad] = []
     for name in config.sources:
         loads += _Source(config, warehouse, ledger, name, progress or silent).load()
@@ -119,7 +127,13 @@ class _Source:
             )
         described = [self._described(path) for path in paths]
         self._forget_if_changed([file for file in described if isinstance(file, InputFile)])
-        loads = [self._file(file) if isinstance(file, InputFile) else file for file in described]
+        landed: dict[Path, FileLoad] = {}
+        for batch in self._batches([file for file in described if isinstance(file, InputFile)]):
+            landed |= {file.path: load for file, load in zip(batch, self._batch(batch), strict=True)}
+        loads = [
+            landed.get(file.path, FileLoad(self.name, file.name, "known")) if isinstance(file, InputFile) else file
+            for file in described
+        ]
         if loads and all(load.status == "refused" for load in loads):
             raise InputError(
                 f"Source {self.name}: none of its {len(loads)} files can be read. The first, {loads[0].source_file}: "
@@ -146,28 +160,63 @@ class _Source:
         with transaction(self.warehouse):
             self.ledger.forget(self.name)
 
-    def _file(self, file: InputFile) -> FileLoad:
-        entry = self.ledger.entry(self.name, file.sha256)
-        if entry and entry.is_landed:
-            return FileLoad(self.name, file.name, "known")
-        self.progress("load", file.name, 0)
-        settings = self._settings_hash()
-        try:
-            counts = self._land(file, self.ledger.new_entry(settings, entry))
-        except RefusedFileError as error:
-            return self._refused(file.name, file, error.detail)
-        self.progress("load", file.name, counts.record, counts.record)
-        return FileLoad(self.name, file.name, "loaded", counts)
+    def _batches(self, files: list[InputFile]) -> Iterator[list[InputFile]]:
+        """Yield the files whose content is new, each content once, a few at a time."""
+        limit = PARQUET_BATCH_BYTES if self.config.sources[self.name].format == "parquet" else BATCH_BYTES
+        batch: list[InputFile] = []
+        met: set[str] = set()
+        for file in files:
+            if file.sha256 in met:
+                continue
+            met.add(file.sha256)
+            if (entry := self.ledger.entry(self.name, file.sha256)) and entry.is_landed:
+                continue
+            if batch and sum(held.byte_count for held in batch) + file.byte_count > limit:
+                yield batch
+                batch = []
+            batch.append(file)
+        if batch:
+            yield batch
 
-    def _land(self, file: InputFile, entry: Entry) -> Counts:
+    def _batch(self, files: list[InputFile]) -> list[FileLoad]:
+        """Land some files together; if one of them cannot be read, each by itself."""
+        try:
+            landed = self._land(files)
+        except RefusedFileError as error:
+            if len(files) > 1:
+                return [load for file in files for load in self._batch([file])]
+            return [self._refused(files[0].name, files[0], error.detail)]
+        for file, counts in zip(files, landed, strict=True):
+            self.progress("load", file.name, counts.record, counts.record)
+        return [FileLoad(self.name, file.name, "loaded", counts) for file, counts in zip(files, landed, strict=True)]
+
+    def _land(self, files: list[InputFile]) -> list[Counts]:
+        """Land files in one transaction and settle their duplicates in a second one.
+
+        What was inserted and deleted in one transaction would be written to the database a second time. Should the
+        process end between the two, the next run takes the files out and reads them again.
+        """
+        first_ix = next_event_ix(self.warehouse)
+        with transaction(self.warehouse):
+            landed = dict(self._land_file(file) for file in files)
+        with transaction(self.warehouse):
+            settled = settle_duplicates(self.warehouse, first_ix)
+            loaded = [counts + settled.get(file_ix, NOTHING) for file_ix, counts in landed.items()]
+            for file, counts in zip(files, loaded, strict=True):
+                self.ledger.record_settled(self.name, file, counts)
+        return loaded
+
+    def _land_file(self, file: InputFile) -> tuple[int, Counts]:
+        self.progress("load", file.name, 0)
         source = self.config.sources[self.name]
+        entry = self.ledger.new_entry(self._settings_hash(), self.ledger.entry(self.name, file.sha256))
         with read_records(self.warehouse, file, source) as raw:
             prepare(self.warehouse, self.config, self.name, raw, entry.first_loaded_at)
-            with transaction(self.warehouse), damage_noticed(file.path):
+            with damage_noticed(file.path):
                 counts = land(self.warehouse, file, entry.file_ix, raw)
-                _check_unchanged(file)
-                self.ledger.record(self.name, file, entry, counts)
-        return counts
+        _check_unchanged(file)
+        self.ledger.record_unsettled(self.name, file, entry, counts.record)
+        return entry.file_ix, counts
 
     def _refused(self, name: str, file: InputFile | None, detail: str) -> FileLoad:
         self.ledger.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)

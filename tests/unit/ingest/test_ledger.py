@@ -148,6 +148,47 @@ def test_a_failure_in_the_middle_leaves_nothing_of_the_file(project, monkeypatch
     assert project.load().counts == ingest.Counts(record=2, accepted=1, quarantined=1)
 
 
+def test_what_a_killed_run_had_not_settled_is_read_again(project, monkeypatch):
+    project.write("a.csv", rows(1, 2, 2))
+    project.write("b.csv", rows(2, 3) + "e4,,c,x\n")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loading, "settle_duplicates", killed)
+    with pytest.raises(KeyboardInterrupt):
+        project.load()
+    monkeypatch.undo()
+    assert project.load().counts == ingest.Counts(record=6, accepted=3, quarantined=1, duplicate=2)
+    assert project.events() == ["e1", "e2", "e3"]
+    assert project.warehouse.count("landed.quarantine") == 1
+    assert [file.status for file in project.load().files] == ["known", "known"]
+
+
+def test_a_file_that_is_refused_takes_no_other_with_it(project):
+    project.write("a.csv", rows(1))
+    project.write("b.csv", "id,when\n1,2\n")
+    project.write("c.csv", rows(1, 2))
+    report = project.load()
+    assert [file.status for file in report.files] == ["loaded", "refused", "loaded"]
+    assert [file.counts.accepted for file in report.files] == [1, 0, 1]
+    assert project.events() == ["e1", "e2"]
+
+
+def test_files_beyond_the_size_of_a_batch_are_landed_apart(project, monkeypatch):
+    for name in "abc":
+        project.write(f"{name}.csv", rows(1, 2))
+    monkeypatch.setattr(loading, "BATCH_BYTES", 1)
+    batches = []
+    original = loading.settle_duplicates
+    monkeypatch.setattr(loading, "settle_duplicates", lambda *a: batches.append(a) or original(*a))
+    project.write("c.csv", rows(2, 3))
+    report = project.load()
+    assert len(batches) == 2  # The second file is the first one under another name.
+    assert [file.status for file in report.files] == ["loaded", "known", "loaded"]
+    assert [file.counts.duplicate for file in report.files] == [0, 0, 1]
+
+
 def test_records_that_do_not_add_up_are_never_kept(project, monkeypatch):
     project.write("a.csv", rows(1, 2))
     monkeypatch.setattr(landing, "_insert", lambda *_, **__: "select 1")

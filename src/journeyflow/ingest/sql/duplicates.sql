@@ -1,5 +1,5 @@
--- Versions of the events that a file repeats, from the file itself and from the files before it.
--- Grain of duplicate_versions: one row per stored version. Of duplicate_conflicts: one row per event.
+-- Versions of the events that new files repeat, from those files themselves and from the files before them.
+-- Grain of duplicate_versions: one row per stored version. Of duplicate_counts: one row per new file.
 create or replace temp table duplicate_versions as
 with
 repeated as (
@@ -12,32 +12,54 @@ repeated as (
 
 versions as (
     select
-        event_ix, event_key, received_at, sequence, event_ix >= {first_ix} as is_new,
+        event_ix, event_key, received_at, sequence, file_ix, event_ix >= {first_ix} as is_new,
         md5(json_array({content})::varchar) as content_hash
     from landed.events
     where event_key in (select event_key from repeated)
 )
 
 select
-    event_ix, event_key, is_new, content_hash,
+    event_ix, event_key, file_ix, is_new, content_hash,
     row_number() over (
         partition by event_key
         order by received_at nulls last, content_hash, sequence nulls last, event_ix
-    ) = 1 as is_winner
+    ) as place,
+    place = 1 as is_winner,
+    -- Events are numbered in the order of arrival, file after file.
+    min(event_ix) over (partition by event_key, case when is_new then file_ix end) as arrival_ix
 from versions;
 
--- A row conflicts when its content is not the winner's; where the winner is new, the stored one lost to a row of this
--- file, which counts as this file's duplicate.
-create or replace temp table duplicate_conflicts as
+-- Told as if each file had been settled when it came: every row but the first of its event is a duplicate of its file.
+-- A row conflicts when its content is not the winner's; where a new row wins, the one stored before lost to its file.
+create or replace temp table duplicate_counts as
 with
-winners as (
-    select event_key, content_hash, is_new from duplicate_versions where is_winner
+compared as (
+    select
+        event_key, file_ix, arrival_ix, is_new, content_hash,
+        event_ix > min(event_ix) over (partition by event_key) as is_duplicate,
+        arg_min(content_hash, place) over (
+            partition by event_key order by arrival_ix range between unbounded preceding and current row
+        ) as winning_hash,
+        arg_min(content_hash, place) over (
+            partition by event_key order by arrival_ix range between unbounded preceding and 1 preceding
+        ) as stored_hash
+    from duplicate_versions
+),
+
+counted as (
+    select
+        file_ix,
+        count(*) filter (where is_duplicate) as duplicate_count,
+        count(*) filter (where content_hash <> winning_hash)
+            + max(case when stored_hash <> winning_hash then 1 else 0 end) as conflicting_count
+    from compared
+    where is_new
+    group by file_ix, event_key
 )
 
 select
-    versions.event_key,
-    count(*) filter (where versions.content_hash <> winners.content_hash) as conflicting_count
-from duplicate_versions as versions
-inner join winners on winners.event_key = versions.event_key
-where not versions.is_winner
-group by versions.event_key;
+    file_ix,
+    cast(sum(duplicate_count) as bigint) as duplicate_count,
+    cast(sum(conflicting_count) as bigint) as conflicting_count
+from counted
+group by file_ix;
