@@ -74,7 +74,7 @@ def funnel(
     ConfigError
         When a step or a setting is wrong.
     InputError
-        When `events` is no table, lacks a column, or holds no event.
+        When `events` is no table, lacks a column, or holds no event; when `by` holds ``all`` or ``unassigned``.
 
     References
     ----------
@@ -97,6 +97,10 @@ def funnel(
 
     from journeyflow.engines import DuckDBEngine
 
+    if isinstance(steps, str):
+        raise InputError("Steps must be a list of event names or mappings, not one text.")
+    if as_of is not None and not isinstance(as_of, datetime):
+        raise InputError(f"as_of must be a datetime, not {type(as_of).__name__}.")
     config = _config(steps, {"window": window, "order": order, **settings})
     with DuckDBEngine() as engine:
         columns = {"person": person, "time": time, "event": event, **({"by": by} if by else {})}
@@ -148,6 +152,8 @@ def _land(engine: DuckDBEngine, events: pa.Table, columns: Mapping[str, str]) ->
             f"The events have no column {', '.join(missing)}; name yours by person=, time=, event= and by=. "
             f"There are {', '.join(events.column_names)}."
         )
+    if doubled := sorted({name for name in events.column_names if events.column_names.count(name) > 1}):
+        raise InputError(f"The events have the column {', '.join(doubled)} more than once; keep one.")
     roles = {f"_{role}": events.column(name) for role, name in columns.items()}
     fields = {name: events.column(name) for name in _FIELDS if name in events.column_names}
     engine.register("landed.table", pa.table({**roles, **fields}))
@@ -187,8 +193,16 @@ _NO_TRAITS = """
 
 
 def _groups(engine: DuckDBEngine) -> list[str]:
+    from journeyflow.config.personas import UNASSIGNED
+
     found = engine.rows("select distinct by_value from landed.events where by_value is not null order by by_value")
-    return [str(value) for value in found["by_value"].to_pylist()]
+    groups = [str(value) for value in found["by_value"].to_pylist()]
+    if taken := sorted({"all", UNASSIGNED} & set(groups)):
+        raise InputError(
+            f"The column of `by` holds {' and '.join(taken)}, which is the name of the total or of those without a "
+            "value; write it otherwise."
+        )
+    return groups
 
 
 def _build(engine: DuckDBEngine, config: Config, groups: list[str], as_of: datetime | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -15,6 +16,8 @@ from journeyflow.models import paperwork, sql
 from journeyflow.models.layers import check_arrow
 from journeyflow.models.model import LAYERS, Model
 from journeyflow.models.paperwork import Column
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LOADED = ("load", "config")
 """What `filled_by` says of relations that are there when a night has loaded."""
@@ -128,15 +131,7 @@ def _read_folder(folder: Path, *, is_own: bool) -> Iterator[Model]:
             raise ModelError(f"{stem.relative_to(folder)} must lie in one of the layers {', '.join(LAYERS)}.")
         if layer == "sources" and paperwork.is_adapter(stem.with_suffix(".yml")):
             continue  # It shapes raw files while they are loaded, and is no node of the graph.
-        if layer == "sources" and _is_adapter(stem):
-            continue
         yield _read_model(stem, f"{layer}.{stem.name}", is_own=is_own)
-
-
-def _is_adapter(stem: Path) -> bool:
-    """Tell whether two files of `sources/` read a collector's files (`raw`); `ingest.adapters` carries those out."""
-    side = stem.with_suffix(".yml")
-    return side.exists() and "\nraw:" in side.read_text(encoding="utf-8")
 
 
 def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
@@ -152,7 +147,12 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
         return Model(name, side, None, words.inputs, words, {})
     if words.filled_by or words.inputs:
         raise ModelError(f"{name} has a {select.name}: leave filled_by and inputs out of {side.name}.")
-    text = select.read_text(encoding="utf-8")
+    for word in (stem.name, *words.columns):
+        if not _WORD.fullmatch(word):
+            raise ModelError(
+                f"{name}: `{word[:40]}` cannot name a table or column: use letters, digits and underscores."
+            )
+    text = paperwork.text_of(select)
     tree = sql.parsed(text, select)
     if (says := sql.output_columns(tree)) != tuple(words.columns):
         extra = sorted(set(says) ^ set(words.columns)) or ["the order"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -88,7 +89,7 @@ def read(path: Path) -> Paperwork:
         When the file is no YAML, repeats a key, or breaks the format; names the file and every wrong key.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(text_of(path))
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -98,15 +99,33 @@ def read(path: Path) -> Paperwork:
     try:
         return Paperwork.model_validate(content if content is not None else {})
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors())
+        faults = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_said(item)}" for item in error.errors())
         is_cut = any(item["type"] == "extra_forbidden" and item["input"] is None for item in error.errors())
         hint = " A text with a comma or a colon needs quotes." if is_cut else ""
         raise ModelError(f"{_short(path)} breaks the format of docs/architecture.md: {faults}.{hint}") from error
 
 
+def _said(item: ErrorDetails) -> str:
+    return "is not a key here" if item["type"] == "extra_forbidden" else item["msg"]
+
+
 def is_adapter(path: Path) -> bool:
     """Tell whether the side file at `path` describes a collector's format (it says `raw:`) and not a model."""
-    return path.exists() and any(line.startswith("raw:") for line in path.read_text(encoding="utf-8").splitlines())
+    return path.exists() and any(line.startswith("raw:") for line in text_of(path).splitlines())
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a model's file.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be read or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{_short(path)} cannot be read as UTF-8 text ({type(error).__name__}).") from error
 
 
 def _short(path: Path) -> str:

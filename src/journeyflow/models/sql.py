@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sqlglot import exp, parse
@@ -9,6 +10,8 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.optimizer.scope import Scope, build_scope, traverse_scope
 
 from journeyflow.errors import ModelError
+
+_TOKEN = re.compile(r"<Token token_type: [^,]*, text: (.*?), line: .*?>")
 
 
 def parsed(sql: str, path: Path) -> exp.Query:
@@ -25,7 +28,9 @@ def parsed(sql: str, path: Path) -> exp.Query:
     except (ParseError, TokenError) as error:
         detail = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
         line = f":{detail['line']}" if detail.get("line") else ""
-        raise ModelError(f"{where}{line} does not parse: {detail.get('description') or 'unfinished text'}.") from error
+        # The parser writes out its own token where it means the word in the text.
+        said = _TOKEN.sub(r"`\1`", detail.get("description") or "unfinished text")
+        raise ModelError(f"{where}{line} does not parse: {said}.") from error
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
         raise ModelError(f"{where} must hold exactly one SELECT and nothing else.")
     return trees[0]

@@ -76,3 +76,20 @@ def test_refuses_what_it_cannot_read():
         journeyflow.funnel(LOG.clear(), ["view", "buy"])
     with pytest.raises(ConfigError, match="window"):
         journeyflow.funnel(LOG, ["view", "buy"], window="7")
+
+
+@pytest.mark.parametrize("value", ["all", "unassigned"])
+def test_a_group_named_as_the_total_is_refused(value):
+    named = LOG.with_columns(plan=pl.lit(value))
+    with pytest.raises(InputError, match=f"holds {value}"):
+        journeyflow.funnel(named, ["view", "buy"], by="plan", as_of=AS_OF)
+
+
+def test_wrong_kinds_of_arguments_are_told():
+    with pytest.raises(InputError, match="list of event names"):
+        journeyflow.funnel(LOG, "view")
+    with pytest.raises(InputError, match="must be a datetime, not str"):
+        journeyflow.funnel(LOG, ["view", "buy"], as_of="2026-01-31")
+    doubled = LOG.to_arrow().append_column("plan", LOG.to_arrow()["plan"])
+    with pytest.raises(InputError, match="plan more than once"):
+        journeyflow.funnel(doubled, ["view", "buy"], as_of=AS_OF)

@@ -182,7 +182,7 @@ def test_sql_and_paperwork_list_the_same_columns(folder):
     ("words", "message"),
     [
         ({"grain": "[b]"}, "grain or checks name b, which is not among the columns"),
-        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"colour": "red"}, "colour: is not a key here"),
         ({"checks": "[{not_null: [a], unique: [a]}]"}, "a check is exactly one of"),
         ({"columns": "{a: {type: BIGINT, meaning: One, two.}}"}, "A text with a comma or a colon needs quotes"),
         ({"columns": "{a: , a: }"}, "not readable YAML"),
@@ -211,3 +211,26 @@ def test_relations_filled_together_share_their_descriptions(folder):
     folder("kernel.b", filled_by="kernel", inputs="[journeys.c]", columns="{k: {type: BIGINT, meaning: The key.}}")
     folder("kernel.a", filled_by="kernel", inputs="[journeys.c]", columns="{k: , a: }")
     assert load(folder.path)["kernel.a"].columns["k"].meaning == "The key."
+
+
+@pytest.mark.parametrize("suffix", [".sql", ".yml"])
+def test_a_file_that_is_no_utf_8_is_told(folder, suffix):
+    base(folder)
+    folder("sources.c", "select a from landed.events", columns="{a: }")
+    (folder.path / "sources" / f"c{suffix}").write_bytes("select 1 as Größe".encode("latin-1"))
+    with pytest.raises(ModelError, match=rf"sources/c\{suffix} cannot be read as UTF-8"):
+        load(folder.path)
+
+
+def test_names_that_cannot_be_tables_or_columns_are_told_before_anything_is_built(folder):
+    base(folder)
+    folder("sources.my table", "select a from landed.events", columns="{a: }")
+    with pytest.raises(ModelError, match="`my table` cannot name a table"):
+        load(folder.path)
+
+
+def test_what_does_not_parse_is_told_in_words(folder):
+    base(folder)
+    folder("sources.c", "select a from where", columns="{a: }")
+    with pytest.raises(ModelError, match="Expected table name but got `where`"):
+        load(folder.path)
