@@ -33,7 +33,7 @@ def _what_it_is(found: dict[str, Any]) -> str:
 Half a year (1 January to 29 June 2026) of an invented shop: {found["humans"]:,} people, made by
 `python -m data.generator` with seed {found["seed"]}. Nobody in it exists; hosts are `example.com`, texts are
 invented. This page and `truths.json` are written by the generator from what it knows to be true, not from what the
-pipeline says. Figures leave out bots and internal traffic, and use the rules of `docs/reference/semantics.md`.
+pipeline says; the tests find each of them in the published tables. Figures leave out bots and internal traffic, and use the rules of `docs/reference/semantics.md`.
 
 - {found["events"]:,} events of {found["persons"]:,} persons that the data can tell apart,
   in {found["journeys"]:,} journeys; the last event is at {found["high_water_at"]}.
@@ -82,20 +82,22 @@ There are {bug["payment_errors"]} `payment_error` events, {bug["payment_errors_a
 that week.
 
 ### 2. A delivery promise broken for families
-Orders are promised within three days. Online orders by persona of the journey that holds the order:
+Orders are promised within three days. Online orders by persona of the journey that holds the order (funnel
+`delivery_promise` of `funnel_steps`, a unit an order: kept is `converted_count`, broken `drop_off_count`):
 
 {table(["persona", "orders", "kept", "broken", "pending"], promised)}
 
 ### 3. A source that falls silent
 `chat` has {silent["events"]} events, the last at {silent["last_event_at"]}; from {silent["silent_from"]}
-on there is none, though people go on calling.
+on there is none, though people go on calling (`event_kinds`, `last_seen_at`).
 
 ### 4. An event that no rule covers
 `{lone["event_name"]}`: {lone["event_count"]} events of {lone["person_count"]} persons. No rule of any of the three
 models names it. (`alias`, {found["merged_accounts"]} events, is named by the shop's own model only.)
 
 ### 5. Students start on social channels
-Journeys whose first event has `utm_medium` social:
+Journeys whose first event has `utm_medium` social (`first_touches`, a table of the shop's own, in
+`sql/marts/` beside `journeyflow.yml`; touchpoints `app: Social landing` and `web: Social landing`):
 
 {table(["persona", "journeys", "social", "share"], social)}
 """

@@ -14,7 +14,17 @@ from .files import TextFile
 from .page import page
 from .people import DAY, HOUR, Human
 from .traffic import make_bots, make_testers
-from .true_funnels import Step, any_order_attempt, best_attempt, local_day, strict_attempt, tabulate
+from .true_funnels import (
+    Step,
+    any_order_attempt,
+    best_attempt,
+    local_day,
+    payment_attempts,
+    settled_attempt,
+    stage_attempt,
+    strict_attempt,
+    tabulate,
+)
 from .world import live
 
 BUG_DAYS = ("2026-03-09", "2026-03-15")
@@ -98,7 +108,7 @@ def _truths(seed: int, humans: list[Human], events: list[Event], bots: list[Even
         "silent": _silent(events),
         "first_touches": truths.first_touches(told),
         "delivery_promise": truths.promise(told, 3 * DAY, high_water),
-        "funnels": _funnels(people, persona_of, high_water),
+        "funnels": _funnels(people, told, persona_of, high_water),
         "payment_bug": _payment_bug(people, high_water, events),
         "files": {f.path: _account(f) for f in files},
     }
@@ -159,8 +169,19 @@ STRAIGHT = (
     Step("payment", named("payment_info")),
 )
 
+FOUR_STAGES = (
+    ("ad_click", "search", "page_view", "email_opened"),
+    ("product_view", "compare", "review_read", "email_clicked", "sign_up", "subscribe", "lead", "store_visit"),
+    ("add_to_cart", "remove_from_cart", "checkout_started", "payment_info", "payment_error", "purchase"),
+    ("delivered", "onboarding", "support_call", "support_chat", "complaint", "csat_answer", "nps_answer", "review",
+     "share", "refund"),
+)  # fmt: skip
+STAGE_OF = {name: index for index, names in enumerate(FOUR_STAGES, 1) for name in names}
 
-def _funnels(people: dict[str, list[Event]], persona_of: dict[int, str], high_water: int) -> dict[str, object]:
+
+def _funnels(
+    people: dict[str, list[Event]], told: list[truths.Journey], persona_of: dict[int, str], high_water: int
+) -> dict[str, object]:
     def ordered(steps: Sequence[Step], window: int, days: tuple[str, str] | None = None) -> object:
         attempts = (best_attempt(events, steps, window, high_water, days) for events in people.values())
         return tabulate(attempts, persona_of, len(steps))
@@ -168,6 +189,12 @@ def _funnels(people: dict[str, list[Event]], persona_of: dict[int, str], high_wa
     visits = truths.sessions_of_devices(people)
     straight = (strict_attempt(session, STRAIGHT, 2 * HOUR, high_water) for session in visits)
     research = (any_order_attempt(events, RESEARCH, 3 * DAY, high_water) for events in people.values())
+    payments = (attempt for events in people.values() for attempt in payment_attempts(events, high_water))
+    settled = (settled_attempt(events, lambda e: STAGE_OF.get(e.name) == 3, high_water) for events in people.values())
+    of_person: dict[str, list[list[Event]]] = {}
+    for journey in told:
+        of_person.setdefault(journey.person, []).append(journey.events)
+    stages = (stage_attempt(mine, STAGE_OF, high_water) for mine in of_person.values())
     return {
         "checkout": ordered(CHECKOUT, 7 * DAY),
         "app_payment": ordered(_payment("app"), DAY),
@@ -175,6 +202,9 @@ def _funnels(people: dict[str, list[Event]], persona_of: dict[int, str], high_wa
         "web_payment_bug_week": ordered(_payment("web"), DAY, BUG_DAYS),
         "straight_to_checkout": tabulate(straight, persona_of, len(STRAIGHT)),
         "researched": tabulate(research, persona_of, len(RESEARCH)),
+        "smooth_payment": tabulate(payments, persona_of, 3),
+        "settled_order": tabulate(settled, persona_of, 4),
+        "four_stage": tabulate(stages, persona_of, len(FOUR_STAGES)),
     }
 
 

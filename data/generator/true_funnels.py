@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from .event import Event
-from .people import SECOND
+from .people import DAY, HOUR, SECOND
 
 BERLIN = ZoneInfo("Europe/Berlin")
 Row = dict[str, int]
@@ -94,6 +94,90 @@ def strict_attempt(events: Sequence[Event], steps: Sequence[Step], window: int, 
             # A later event of the unit has come, or may still come in time.
             is_open = start + depth == len(events) and entry.at + window > high_water
             best = Attempt(entry, depth, depth < len(steps) and is_open)
+    return best
+
+
+def payment_attempts(events: Sequence[Event], high_water: int) -> list[Attempt]:
+    """Return every try to pay: within an hour to the payment, within a day to the order; an error ends it.
+
+    Steps are strictly later than those before: at a later time, or after them in the sequence of the same source.
+    """
+    found: list[Attempt] = []
+    ended = 0
+    for entry in (e for e in events if e.name == "checkout_started"):
+        if entry.at <= ended:
+            continue
+        payments = [e for e in _later(events, entry, HOUR) if e.name == "payment_info"]
+        orders = [
+            e.at
+            for paid in payments[:1]
+            for e in _later(events, paid)
+            if e.name == "purchase" and e.at <= entry.at + DAY
+        ]
+        errors = [e.at for e in _later(events, entry, DAY) if e.name == "payment_error"]
+        ended = min([*orders, entry.at + (DAY if payments else HOUR)])
+        is_failed = bool(errors) and errors[0] < ended
+        if is_failed:
+            ended = errors[0]
+            payments = [e for e in payments if e.at < ended]
+        depth = 1 + bool(payments) + (bool(orders) and not is_failed)
+        found.append(Attempt(entry, depth, depth < 3 and not is_failed and ended > high_water))
+    return found
+
+
+def _later(events: Sequence[Event], first: Event, within: int | None = None) -> list[Event]:
+    """Return the events that do not tie with the first one and come after it, at most `within` later."""
+    return [
+        e
+        for e in events
+        if (e.at > first.at or (e.at == first.at and e.source == first.source and (e.seq or 0) > (first.seq or 0)))
+        and (within is None or e.at <= first.at + within)
+    ]
+
+
+def settled_attempt(events: Sequence[Event], is_decision: Callable[[Event], bool], high_water: int) -> Attempt | None:
+    """Return the deepest way from a decision to praise that no refund spoils; an hour's disorder is forgiven."""
+    best: Attempt | None = None
+    for entry in (e for e in events if is_decision(e)):
+        end = entry.at + 30 * DAY
+        others = [e for e in events if e is not entry]
+        ordered = _forgiven(others, [entry.at], end, lambda e: e.name == "purchase")
+        delivered = [
+            at
+            for at in _forgiven(events, ordered, end, lambda e: e.name == "delivered")
+            if _follows(at, ordered, 10 * DAY)
+        ]
+        praised = _forgiven(events, delivered, end, _is_praise)
+        spoilt = [e.at for e in events if e.name == "refund" and ordered and ordered[0] < e.at <= end]
+        if any(not praised or at < praised[0] for at in spoilt):
+            continue
+        depth = 1 + bool(ordered) + bool(delivered) + bool(praised)
+        if best is None or depth > best.depth:
+            deadline = min(end, ordered[-1] + 10 * DAY) if depth == 2 else end
+            best = Attempt(entry, depth, depth < 4 and deadline > high_water)
+    return best
+
+
+def _is_praise(event: Event) -> bool:
+    return (event.name == "review" and int(event.props["stars"]) >= 4) or (
+        event.name == "nps_answer" and int(event.props["score"]) >= 9
+    )
+
+
+def _forgiven(events: Sequence[Event], before: Sequence[int], end: int, matches: Callable[[Event], bool]) -> list[int]:
+    """Return when a step may be reached: not more than an hour before the step before, whose time it then takes."""
+    times = {max(e.at, at) for e in events if matches(e) for at in before if e.at >= at - HOUR}
+    return sorted(at for at in times if at <= end)
+
+
+def stage_attempt(journeys: Iterable[Sequence[Event]], stage_of: Mapping[str, int], high_water: int) -> Attempt | None:
+    """Return the journey that gets furthest within thirty days of its first event, the earliest among equals."""
+    best: Attempt | None = None
+    for events in journeys:
+        entry = events[0]
+        depth = max(stage_of.get(e.name, 0) for e in events if e.at <= entry.at + 30 * DAY)
+        if depth and (best is None or depth > best.depth):
+            best = Attempt(entry, depth, depth < max(stage_of.values()) and entry.at + 30 * DAY > high_water)
     return best
 
 

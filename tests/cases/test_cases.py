@@ -1,4 +1,4 @@
-"""Every case of every side file: the model gives the expected rows from the given ones."""
+"""Every case of every side file, those of the sample too: the model gives the expected rows from the given ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from journeyflow.engines import DuckDBEngine
 from support.rows import assert_same_rows
 from support.text_tables import create, rows_of
 
-GRAPH = models.load(resources.sql_folder())
+GRAPH = models.load(resources.sql_folder(), own=resources.sample_folder() / "sql")
 CASES = [
     pytest.param(model, case, id=f"{model.name}-{case.name}")
     for model in GRAPH
