@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.schedules import Cron
 
 from journeyflow import load_config
-from journeyflow.errors import EngineError
+from journeyflow.errors import EngineError, InputError
 from journeyflow.published import open_published
 from journeyflow.runner import Night, RunReport
 from local_server import configured_or_local
@@ -161,11 +161,20 @@ def serve_nightly(config_path: Path, cron: str, timezone: str) -> None:
         Five fields.
     timezone : str
         Zone of the fields, such as ``Europe/Berlin``.
+
+    Raises
+    ------
+    InputError
+        When `cron` is no schedule.
     """
+    try:
+        schedule = Cron(cron, timezone=timezone)
+    except ValueError as error:
+        raise InputError(f"--cron {cron!r} is no schedule: give five fields, such as '0 2 * * *'.") from error
     with configured_or_local():
         nightly.serve(
             name=f"nightly-{config_path.parent.name}",
-            schedule=Cron(cron, timezone=timezone),
+            schedule=schedule,
             parameters={"config_path": str(config_path)},
             global_limit=1,
         )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError
 from journeyflow.progress import Progress
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1)
 _COUNTS = ("record_count", "accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
+LAST_YEAR = 2200
+"""Every day up to the mark becomes a row of `config.days`."""
 QUARANTINE_ALARM_RATE = 0.05
 """Share of a file's records in quarantine from which a run raises an alarm."""
 
@@ -51,16 +54,28 @@ class Loaded:
 def load_sources(
     config: Config, warehouse: DuckDBEngine, run_id: str, as_of: datetime | None, progress: Progress
 ) -> Loaded:
-    """Load events and traits into `warehouse` and say what is there now."""
+    """Load events and traits into `warehouse` and say what is there now.
+
+    Raises
+    ------
+    InputError
+        When the mark lies beyond all reason, or no file of a source can be read.
+    """
     from journeyflow import ingest
 
+    if as_of and as_of.year > LAST_YEAR:
+        raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
     now_us = us(datetime.now(UTC).replace(tzinfo=None))
     ingest.load(config, warehouse, run_id=run_id, now_us=now_us, progress=progress)
     ingest.load_traits(config, warehouse, run_id=run_id)
-    condition, params = ("where occurred_at <= ?", [as_of]) if as_of else ("", [])
+    # What `sources.events` reads: events of a source that was taken out of the configuration are stored and wait.
     found = warehouse.rows(
-        f"select min(occurred_at) as first, max(occurred_at) as last, count(*) as n from landed.events {condition}",
-        params,
+        """
+        select min(occurred_at) as first, max(occurred_at) as last, count(*) as n
+        from landed.events
+        where source in (select unnest(?)) and occurred_at <= coalesce(?, timestamp 'infinity')
+        """,
+        [list(config.sources), as_of],
     ).to_pylist()[0]
     high_water = as_of or found["last"] or _EPOCH
     return Loaded(
@@ -100,7 +115,7 @@ def _without_idle_default(config: Config, warehouse: DuckDBEngine, high_water: d
     idle = {
         name
         for name, funnel in config.funnels.items()
-        if funnel.is_default and not _occur(funnel.steps, warehouse, high_water)
+        if funnel.is_default and not _occur(funnel.steps, config, warehouse, high_water)
     }
     if not idle:
         return config
@@ -109,16 +124,18 @@ def _without_idle_default(config: Config, warehouse: DuckDBEngine, high_water: d
     )
 
 
-def _occur(steps: tuple[Step, ...], warehouse: DuckDBEngine, high_water: datetime) -> bool:
+def _occur(steps: tuple[Step, ...], config: Config, warehouse: DuckDBEngine, high_water: datetime) -> bool:
     from journeyflow.config.conditions import leaves
 
     names = {str(value) for step in steps for leaf in leaves(step.when) for value in leaf.values}
     query = """
         select count(distinct event_name)
         from landed.events
-        where event_name in (select unnest(?)) and occurred_at <= ?
+        where event_name in (select unnest(?)) and source in (select unnest(?)) and occurred_at <= ?
     """
-    return bool(warehouse.rows(query, [sorted(names), high_water]).column(0)[0].as_py() == len(names))
+    return bool(
+        warehouse.rows(query, [sorted(names), list(config.sources), high_water]).column(0)[0].as_py() == len(names)
+    )
 
 
 def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:

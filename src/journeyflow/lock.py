@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from journeyflow.errors import LockedError
+from journeyflow.errors import InputError, LockedError
 
 
 @contextmanager
@@ -25,17 +25,24 @@ def held(state: Path) -> Iterator[None]:
     ------
     LockedError
         When another run holds it; names its process and when it started.
+    InputError
+        When the folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
-    state.mkdir(parents=True, exist_ok=True)
     holder = state / "run.holder.json"
     # Not per thread: a flow may load in one thread and publish in another.
     lock = FileLock(state / "run.lock", timeout=0, thread_local=False)
     try:
+        state.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise LockedError(f"Another run holds {lock.lock_file}{_described(holder)}. Wait for it to end.") from error
+    except OSError as error:
+        raise InputError(
+            f"Cannot write in the state folder {state}: {error.strerror or type(error).__name__}. It must be a folder "
+            "that this user may write to, on a disk with room."
+        ) from error
     try:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         holder.write_text(json.dumps({"pid": os.getpid(), "started_at": started}), encoding="utf-8")

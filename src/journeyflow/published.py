@@ -58,7 +58,13 @@ class Published:
             raise NotFoundError(f"There is no published table `{name}`. {hint}")
         import polars as pl
 
-        return pl.read_parquet(self.folder / self.manifest.tables[name].file)
+        from journeyflow.engines.names import relation
+
+        try:
+            return pl.read_parquet(self.folder / self.manifest.tables[name].file)
+        except FileNotFoundError:
+            # Only the last generations are kept, but the database of this one is open and stays whole.
+            return self.sql(f"select * from {relation(name)} order by all nulls first")
 
     def sql(self, query: str) -> pl.DataFrame:
         """Return the rows of a query over the published tables.

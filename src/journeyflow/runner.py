@@ -77,6 +77,7 @@ class Night:
         self.work: Path
         self._limits: dict[str, Any] = {"memory_limit": memory_limit or default_memory_limit(), "threads": threads}
         self._resources = ExitStack()
+        self._databases = ExitStack()
         self._builder: Builder | None = None
         self._loaded: Loaded | None = None
 
@@ -213,8 +214,7 @@ class Night:
             runs.write(warehouse, self.row)
 
     def _end(self, *, is_good: bool) -> None:
-        if self._builder is not None:
-            self._builder.engine.close()
+        self._databases.close()  # First, also when building never began: it holds the warehouse open.
         if is_good:
             kept = self.config.state / BUILD
             # A log of an older file beside the new one would make it unopenable.
@@ -239,7 +239,7 @@ class Night:
 
     def _new_builder(self) -> Builder:
         engine = DuckDBEngine(self.work / BUILD, temp_folder=self.work / "spill", **self._limits)
-        self._resources.callback(engine.close)
+        self._databases.callback(engine.close)
         engine.attach(self.config.state / WAREHOUSE, "warehouse")
         builder = Builder(engine, self.graph, self.config)
         builder.mirror_warehouse()

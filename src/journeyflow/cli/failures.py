@@ -34,6 +34,7 @@ def guarded(work: Callable[[], object]) -> None:
     try:
         work()
     except KeyboardInterrupt:
+        typer.echo("journeyflow: interrupted. What was published before is untouched.", err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough; the interpreter must not complain when it flushes.
@@ -55,7 +56,9 @@ def _leave(error: Exception, message: str, code: ExitCode) -> NoReturn:
 def _unexpected(error: Exception) -> str:
     """Describe a fault of ours by its kind and place; its text may hold personal data, so it stays behind --debug."""
     last = traceback.extract_tb(error.__traceback__)[-1]
+    why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    where = f"{Path(last.filename).name}, line {last.lineno}"
     return (
-        f"an unexpected {type(error).__name__} in {Path(last.filename).name}, line {last.lineno}. What was published "
-        "before is untouched. See the details with: journeyflow --debug ..."
+        f"an unexpected {type(error).__name__}{why} in {where}. What was published before is untouched. "
+        "See the details with: journeyflow --debug ..."
     )

@@ -22,7 +22,7 @@ STORAGE_VERSION = "v1.0.0"
 _ABOUT_THE_STATEMENT = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.IOException)
 _QUOTED = re.compile(r"'.*'|\".*\"|['\"].*", re.DOTALL)
 """From the first quote to the last: a value may hold quotes and line breaks of its own."""
-_HINT = re.compile(r"^(?:Did you mean|Candidate).*$", re.MULTILINE)
+_HINT = re.compile(r"^(?:Did you mean|Candidate).*$|No space left on device", re.MULTILINE)
 
 MEMORY_VARIABLE = "JOURNEYFLOW_MEMORY_LIMIT"
 """Environment variable for what DuckDB may use before it spills, e.g. ``2GB``."""

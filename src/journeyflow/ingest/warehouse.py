@@ -48,6 +48,8 @@ def open_warehouse(
     try:
         warehouse = DuckDBEngine(path, memory_limit=memory_limit, threads=threads, temp_folder=temp_folder)
     except EngineError as error:
+        if not any(sign in error.message for sign in ("IO Error", "Serialization Error", "INTERNAL Error")):
+            raise
         raise EngineError(
             f"{error.message} If it is damaged, put a copy of it back, or move it away: the next run then reads all "
             "files of the sources anew."

@@ -125,3 +125,17 @@ def test_ctrl_c_of_a_process_leaves_by_130(tmp_path: Path) -> None:
     _, shown = process.communicate(timeout=10)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "Traceback" not in shown
+
+
+def test_a_full_disk_is_named_and_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        guarded(lambda: _raise(OSError(28, "No space left on device", "ada.csv")))
+    shown = capsys.readouterr().err
+    assert "(No space left on device)" in shown
+    assert "ada" not in shown
+
+
+def test_ctrl_c_says_what_readers_see(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        guarded(lambda: _raise(KeyboardInterrupt()))
+    assert "What was published before is untouched" in capsys.readouterr().err

@@ -87,6 +87,16 @@ def test_an_open_reader_keeps_its_generation(engine, tmp_path):
             assert new.manifest.run_id == "r2"
 
 
+def test_a_reader_keeps_its_tables_when_its_generation_is_removed(engine, tmp_path):
+    publish(engine, [MODEL], tmp_path, facts("r1"))
+    with journeyflow.open(tmp_path) as published:
+        before = published.table("things")
+        for number in range(2, KEPT_GENERATIONS + 2):
+            publish(engine, [MODEL], tmp_path, facts(f"r{number}"))
+        assert not published.folder.exists()
+        assert published.table("things").equals(before)
+
+
 def test_readers_during_many_publications_never_meet_half_a_run(engine, tmp_path):
     publish(engine, [MODEL], tmp_path, facts("r00"))
     wrong, done = [], threading.Event()

@@ -280,3 +280,25 @@ def test_a_publish_folder_that_is_in_the_way_is_told(config, name):
     with pytest.raises(JourneyflowError, match=r"move it away|Cannot publish"):
         run(config)
     assert not list(config.publish.glob("generations/*"))
+
+
+def test_a_state_folder_that_cannot_be_written_is_told(config):
+    config.state.parent.mkdir(parents=True, exist_ok=True)
+    config.state.write_text("a file")
+    with pytest.raises(InputError, match="Cannot write in the state folder"):
+        run(config)
+
+
+def test_a_failure_between_loading_and_building_is_told_as_what_it_is(config, monkeypatch):
+    def broken(*_):
+        raise InputError("The key is empty.")
+
+    monkeypatch.setattr("journeyflow.runner.register_configuration", broken)
+    with pytest.raises(InputError, match="The key is empty"):
+        run(config)
+    assert [row["status"] for row in ledger(config)] == ["failed"]
+
+
+def test_a_mark_beyond_all_reason_is_refused(config):
+    with pytest.raises(InputError, match="after the year 2200"):
+        run(config, as_of=datetime(9999, 12, 31))
