@@ -144,6 +144,7 @@ def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
     withins = [NEVER if step.within_us is None else step.within_us for step in funnel.steps]
     exclusions = [(each.from_step - 1, each.to_step - 1, int(each.is_void)) for each in funnel.exclusions]
     is_bare = funnel.order == "ordered" and not funnel.grace_us and not exclusions
+    is_plain = is_bare and min(withins[2:], default=NEVER) == NEVER
     return FunnelRule(
         steps=len(funnel.steps),
         window=funnel.window_us,
@@ -152,9 +153,10 @@ def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
         is_later=int(funnel.is_strictly_later),
         grace=funnel.grace_us,
         is_disjoint=int(np.max(matching, initial=0) <= 1),
-        is_plain=int(is_bare and min(withins[1:], default=NEVER) == NEVER),
+        is_plain=int(is_plain),
         is_attempts=int(funnel.is_attempts),
         high_water=plan.high_water_us,
+        to_second=withins[1],
         opening=(1 << len(funnel.steps)) - 1 if funnel.order == "any_order" else 1,
         entered_from=-NEVER if funnel.entered_from_us is None else funnel.entered_from_us,
         entered_to=NEVER if funnel.entered_to_us is None else funnel.entered_to_us,

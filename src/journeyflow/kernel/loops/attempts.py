@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from journeyflow.kernel.loops.bounds import bound_depths
+from journeyflow.kernel.loops.bounds import bound_depths, bound_levels
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.judging import is_pending, judge
 from journeyflow.kernel.loops.ties import has_tied_steps, tie_start
@@ -12,6 +12,7 @@ from journeyflow.kernel.loops.tracing import trace_plain
 from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int32s, Int64s, Log, Scratch, Verdict
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, PENDING, TIE = range(7)
+NO_BOUND, BY_ORDER, BY_LEVEL = range(3)
 DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_PENDING = range(4)
 
 
@@ -29,11 +30,13 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
         The best attempt of each unit and day of entry: unit, opener, depth, is pending.
     """
     at, rank, mask, bound, chain, start = log.at, log.rank, log.mask, scratch.bound, scratch.chain, log.start
-    is_bounded = rule.is_any_order == 0 and rule.grace == 0
-    # Then the bound is the depth. With `later` tied events never share out steps, but then only the settings' own
+    steps, window, to_second = rule.steps, rule.window, rule.to_second
+    way = NO_BOUND if rule.grace > 0 else BY_LEVEL if rule.is_any_order else BY_ORDER
+    # Whether the bound is the depth. With `later` tied events never share out steps, but then only the setting's own
     # bound is exact; elsewhere the bound has to hold for both settings of ties.
-    is_exact = rule.is_plain == 1 and (rule.is_disjoint == 1 or rule.is_later == 1)
     is_later = rule.is_later == 1
+    is_exact = rule.is_plain == 1 and (rule.is_disjoint == 1 or is_later)
+    is_exact_level = rule.is_any_order == 1 and rule.is_disjoint == 1 and not is_later
     openers = _count_openers(at, mask, rule.opening, rule.entered_from, rule.entered_to)
     counted = np.empty((openers, 7), np.int64)
     reached = np.empty((openers, rule.steps), np.int64)
@@ -45,25 +48,20 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
         first = next_opener(at, mask, lo, hi, rule.opening, rule.entered_from, rule.entered_to)
         if first < 0:
             continue
-        if is_bounded:
-            later = is_exact and is_later
-            begin = tie_start(rank, first, lo)
-            has_ties = bound_depths(at, rank, mask, bound, chain, begin, hi, rule.steps, rule.window, later)
-        else:
-            bound[lo:hi] = rule.steps
-            has_ties = has_tied_steps(rank, mask, lo, hi)
-        if is_exact or (rule.is_plain and not has_ties):
+        begin = tie_start(rank, first, lo)
+        has_ties = _bound(at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, is_exact and is_later)
+        is_plain = is_exact or (rule.is_plain == 1 and not has_ties)
+        if is_plain or is_exact_level:
             day_count, best = _best_plain(at, mask, bound, rule, day_start, unit, lo, hi, first, days, day_count)
-            if not rule.is_attempts:
-                _write_plain(at, rank, mask, bound, rule, unit, lo, best, counted, reached, count)
-                if has_ties:
-                    bound_depths(at, rank, mask, bound, chain, begin, hi, rule.steps, rule.window, not is_later)
-                    other = _deepest(at, mask, bound, rule, first, hi)
-                    counted[count, TIE] = counted[count, DEPTH] != other
-                count += 1
-                continue
         else:
             day_count, best = _best_by_day(log, rule, scratch, day_start, unit, first, days, day_count)
+        if is_plain and not rule.is_attempts:
+            _write_plain(at, rank, mask, bound, rule, unit, lo, best, counted, reached, count)
+            if has_ties:
+                _bound(at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, not is_later)
+                counted[count, TIE] = counted[count, DEPTH] != _deepest(at, mask, bound, rule, first, hi)
+            count += 1
+            continue
         opener = first if rule.is_attempts else best
         while opener >= 0:
             verdict = judge(log, rule, scratch, lo, hi, opener, rule.is_later == 1, True)
@@ -75,6 +73,26 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
                 count += 1
             opener = following
     return counted[:count], reached[:count], days[:day_count]
+
+
+@compiled
+def _bound(
+    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
+    to_second: int, way: int, is_later: bool,
+) -> bool:  # fmt: skip
+    """Write to `bound` depths that the attempts of a unit cannot pass; return whether events that match steps tie."""
+    if way == BY_ORDER:
+        return bound_depths(at, rank, mask, bound, chain, lo, hi, steps, window, to_second, is_later)
+    if way == BY_LEVEL:
+        return bound_levels(at, rank, mask, bound, chain[0], lo, hi, steps, window)
+    bound[lo:hi] = steps
+    return has_tied_steps(rank, mask, lo, hi)
+
+
+@compiled
+def _plain_end(at: int, depth: int, window: int, to_second: int) -> int:
+    """Return when an unfinished attempt of a plain funnel ends: in step 1 its second step may have a deadline."""
+    return at + (min(window, to_second) if depth == 1 else window)
 
 
 @compiled
@@ -108,6 +126,7 @@ def _best_plain(
 ) -> tuple[int, int]:  # fmt: skip
     """Do what `_best_by_day` does where the bound is the depth."""
     opening, entered_from, entered_to, steps = rule.opening, rule.entered_from, rule.entered_to, rule.steps
+    window, to_second, high_water = rule.window, rule.to_second, rule.high_water
     best = first
     day_end = -NEVER
     place = first
@@ -122,7 +141,9 @@ def _best_plain(
             days[day_count - 1, DAY_UNIT] = unit
             days[day_count - 1, DAY_OPENER] = place
             days[day_count - 1, DAY_DEPTH] = depth
-            days[day_count - 1, DAY_PENDING] = depth < steps and at[place] + rule.window > rule.high_water
+            days[day_count - 1, DAY_PENDING] = (
+                depth < steps and _plain_end(at[place], depth, window, to_second) > high_water
+            )
             if depth > bound[best]:
                 best = place
         place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
@@ -188,9 +209,10 @@ def _write_plain(
     counted[row, UNIT] = unit
     counted[row, OPENER] = opener
     counted[row, DEPTH] = depth
-    counted[row, CLOSES_AT] = at[reached[row, depth - 1]] if is_done else at[opener] + rule.window
+    end = at[reached[row, depth - 1]] if is_done else _plain_end(at[opener], depth, rule.window, rule.to_second)
+    counted[row, CLOSES_AT] = end
     counted[row, CLOSED_BY] = -1
-    counted[row, PENDING] = not is_done and at[opener] + rule.window > rule.high_water
+    counted[row, PENDING] = not is_done and end > rule.high_water
     counted[row, TIE] = 0
 
 

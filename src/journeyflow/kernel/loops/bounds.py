@@ -9,13 +9,14 @@ from journeyflow.kernel.loops.values import NEVER, Int32s, Int64s
 @compiled
 def bound_depths(
     at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
-    is_later: bool,
+    to_second: int, is_later: bool,
 ) -> bool:  # fmt: skip
     """Write to `bound` for each event of a unit a depth that no attempt which it opens can pass.
 
     The bound is the depth itself in a plain funnel, unless tied events have to share out steps that one of them could
     take alone. Return whether events that match steps tie. `chain[s]` are the times of the nearest steps s, s + 1, …
     from here on; without `is_later` tied events serve any run of steps that each of them, or several, match.
+    `to_second` is the longest time from step 1 to step 2: if the nearest event is too late, all are.
     """
     chain[:] = NEVER
     has_ties = False
@@ -40,9 +41,42 @@ def bound_depths(
                 for k in range(steps - s):
                     chain[s, k] = at[start] if k < run else chain[s + run, k - run]
             depth = 1
-            while depth < steps and chain[0, depth] <= at[start] + window:
+            end = at[start] + (window if steps == 1 or chain[0, 1] <= at[start] + to_second else -1)
+            while depth < steps and chain[0, depth] <= end:
                 depth += 1
             if union & 1:
                 bound[start:stop] = depth
+        stop = start
+    return has_ties
+
+
+@compiled
+def bound_levels(
+    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, nearest: Int64s, lo: int, hi: int, steps: int, window: int
+) -> bool:
+    """Write to `bound` for each event of an any-order funnel how many steps have an event inside its window.
+
+    That is the level itself where no event matches two steps and ties convert, and nowhere less than it. Return
+    whether events that match steps tie; `nearest` is scratch by step.
+    """
+    nearest[:] = NEVER
+    has_ties = False
+    stop = hi
+    while stop > lo:
+        start = stop - 1
+        union = mask[start]
+        matching = 1 if union else 0
+        while start > lo and rank[start - 1] == rank[start]:
+            start -= 1
+            union |= mask[start]
+            matching += 1 if mask[start] else 0
+        if union:
+            has_ties = has_ties or matching > 1
+            level = 0
+            for s in range(steps):
+                if (union >> s) & 1:
+                    nearest[s] = at[start]
+                level += 1 if nearest[s] <= at[start] + window else 0
+            bound[start:stop] = level
         stop = start
     return has_ties

@@ -38,6 +38,8 @@ def spread(
                 if earliest[s] < 0:
                     earliest[s] = rank[start]
         start = stop
+        while rule.is_strict == 0 and start < hi and mask[start] == 0:
+            start += 1
         if start >= hi or at[start] > end or rank[start] > limit or earliest[steps - 1] >= 0:
             break
         stop = tie_stop(rank, start, hi)

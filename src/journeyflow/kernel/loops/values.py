@@ -33,8 +33,9 @@ class Log(NamedTuple):
 class FunnelRule(NamedTuple):
     """The settings of a funnel as integers; `within` by step (0-based, the first is not read).
 
-    `exclusions` has the rows (from step, to step, is_void). `is_disjoint`: no event can match two steps. `opening` is
-    the set of steps whose events may open an attempt.
+    `exclusions` has the rows (from step, to step, is_void). `is_disjoint`: no event can match two steps. `is_plain`:
+    ordered, and nothing else is asked but the window and the time from step 1 to step 2, `to_second`. `opening` is the
+    set of steps whose events may open an attempt.
     """
 
     steps: int
@@ -48,6 +49,7 @@ class FunnelRule(NamedTuple):
     is_attempts: int
     high_water: int
     opening: int
+    to_second: int
     entered_from: int
     entered_to: int
     within: Int64s
