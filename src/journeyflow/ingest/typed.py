@@ -30,6 +30,8 @@ TEXTS = (
     "quarantine_raw",
     "reason",
 )
+NAMES = ("event_id", "anonymous_id", "user_id", "session_id", "event_name")
+"""What tells events, people and sessions apart: blanks alone name nobody, and would make one of all that have them."""
 UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
 
@@ -68,7 +70,8 @@ def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | 
 def _text(name: str, columns: Mapping[str, str]) -> str:
     if name not in columns:
         return "cast(null as varchar)"
-    return name if columns[name] == "VARCHAR" else f"cast({name} as varchar)"
+    text = name if columns[name] == "VARCHAR" else f"cast({name} as varchar)"
+    return f"case when trim({text}) <> '' then {text} end" if name in NAMES else text
 
 
 def _has(name: str, flag: str, columns: Mapping[str, str]) -> str:

@@ -45,7 +45,9 @@ def given(shop, *rows: dict, **more) -> None:
         ({"ts": None}, "no_time"),
         ({"ts": "never"}, "bad_time"),
         ({"event": ""}, "no_name"),
+        ({"event": "  "}, "no_name"),
         ({"cookie": ""}, "no_identifier"),
+        ({"cookie": " ", "user": "  "}, "no_identifier"),
         ({"received": "never"}, "bad_received_time"),
         ({"ts": "1970-01-01"}, "before_floor"),
         ({"ts": "2026-03-01T11:00:01Z", "received": "2026-03-01T10:00:00Z"}, "future"),
@@ -191,3 +193,9 @@ def test_a_keyed_hash_stands_for_an_address(shop, tmp_path):
         ingest.load(other, warehouse, run_id="r", now_us=1_800_000_000_000_000)
         foreign = warehouse.rows("select anonymous_id from landed.events order by event_id")["anonymous_id"][0].as_py()
     assert foreign != ids[0][1]
+
+
+def test_blanks_are_no_id(shop):
+    given(shop, {"id": " "}, {"id": " ", "cookie": "d"}, {"id": "e", "user": " "})
+    assert len(shop.events()) == 3
+    assert shop.events("user_id") == [None, None, None]
