@@ -6,6 +6,7 @@ from journeyflow.config.inputs import ColumnMapping
 from journeyflow.ingest.quoting import literal
 
 _HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
+_IMPOSSIBLE_ZONE = r":\d\d([.,]\d+)? ?[+-](1[5-9]|[2-9]\d)(:?\d\d){0,2}$"
 _MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 
@@ -22,7 +23,9 @@ def time_of_text(text: str, zone: str) -> str:
     zone : str
         IANA name of the zone of stamps that state none.
     """
-    zoned = f"try(make_timestamp(epoch_us(try_cast({text} as timestamptz))))"
+    # The database takes any two digits for an offset; the short texts, which state none, are spared the search.
+    possible = f"length({text}) < 19 or not regexp_matches({text}, {literal(_IMPOSSIBLE_ZONE)})"
+    zoned = f"case when {possible} then try(make_timestamp(epoch_us(try_cast({text} as timestamptz)))) end"
     if zone == "UTC":
         return zoned
     naive = utc_of_naive(f"try_cast({text} as timestamp)", zone)
