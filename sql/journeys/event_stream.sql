@@ -45,4 +45,4 @@ inner join kinds
 left join identities on identities.device_key = events.device_key
 left join users on users.user_key = events.user_key
 where not events.is_bot and not events.is_internal
-order by component_key, occurred_us, events.sequence nulls last, events.event_id
+order by component_key, occurred_us, events.sequence nulls last, events.event_id, events.source_ix

@@ -46,7 +46,7 @@ def _select(column: str) -> str:
         from staging.events as staged
         inner join kernel.events as labelled on labelled.event_ix = staged.event_ix
         where staged.{column} is not null
-        order by unit_key, occurred_us, staged.sequence nulls last, staged.event_id
+        order by unit_key, occurred_us, staged.sequence nulls last, staged.event_id, staged.source_ix
     """
 
 
