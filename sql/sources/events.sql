@@ -1,4 +1,4 @@
--- The events that this run reads: later ones are stored and wait.
+-- The events that this run reads: later ones are stored and wait, and so are those of a source no longer configured.
 -- Grain: one row per event_ix.
 with events as (
     select
@@ -30,6 +30,11 @@ with events as (
         file_ix,
         source_row,
     from landed.events
+),
+
+configured_sources as (
+    select source
+    from config.sources
 ),
 
 settings as (
@@ -66,4 +71,6 @@ select
     file_ix,
     source_row,
 from events
-where occurred_at <= (select high_water_at from settings)
+where
+    occurred_at <= (select high_water_at from settings)
+    and source in (select source from configured_sources)

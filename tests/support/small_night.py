@@ -22,6 +22,7 @@ MODELS = (
     "ledger/runs",
     "config/settings",
     "config/columns",
+    "config/sources",
     "sources/events",
 )
 MARTS = ("marts/runs", "marts/load_audit", "marts/dictionary")
@@ -71,7 +72,8 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
     def load(config, warehouse, *, run_id, now_us, progress):
         progress("load", "records", len(given["names"]), len(given["names"]))
         rows = [
-            {"event_ix": at, "event_id": str(at), "event_name": name, "occurred_at": DAY + timedelta(days=at)}
+            {"event_ix": at, "event_id": str(at), "source": "web", "event_name": name}
+            | {"occurred_at": DAY + timedelta(days=at)}
             for at, name in enumerate(given["names"])
         ]
         _put(warehouse, "landed.events", columns, rows)
@@ -85,7 +87,10 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
 
     def settings(config, *, run_id, high_water_us, first_event_us, person_secret):
         mark = pa.array([high_water_us], pa.timestamp("us"))
-        return {"config.settings": _conformed(pa.table({"high_water_at": mark, "run_id": [run_id]}), "config/settings")}
+        return {
+            "config.settings": _conformed(pa.table({"high_water_at": mark, "run_id": [run_id]}), "config/settings"),
+            "config.sources": _conformed(pa.table({"source": list(config.sources)}), "config/sources"),
+        }
 
     def open_warehouse(path, **limits):
         path.parent.mkdir(parents=True, exist_ok=True)

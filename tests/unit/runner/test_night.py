@@ -67,6 +67,13 @@ def test_as_of_leaves_later_events_unread(config):
     assert report.event_count == 1
 
 
+def test_a_source_taken_out_of_the_configuration_no_longer_counts(config, events):
+    run(config)
+    left = config.model_copy(update={"sources": {"other": config.sources["web"]}})
+    with pytest.raises(InputError):
+        run(left)
+
+
 def test_an_own_model_is_built_checked_and_published(project, config):
     own_mart(
         project,
