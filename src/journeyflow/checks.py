@@ -11,6 +11,9 @@ from journeyflow.errors import CheckFailedError
 from journeyflow.models import Model
 from journeyflow.models.paperwork import Scalar
 
+KEY_ROWS = 2_000_000
+"""Internal tables of more rows are not searched for repeated keys: the search costs as much as building them."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -37,7 +40,8 @@ class Failure:
 def require(engine: Engine, models: Iterable[Model]) -> int:
     """Run all checks of `models` and return how many there were.
 
-    Views are not checked: what is built from them is.
+    Views are not checked: what is built from them is. Keys of internal tables over `KEY_ROWS` rows are taken as unique;
+    those of published tables are always searched.
 
     Raises
     ------
@@ -50,7 +54,8 @@ def require(engine: Engine, models: Iterable[Model]) -> int:
         if model.paperwork.kind == "view":
             continue
         failed += [*_columns_differ(engine, model)]
-        counted = {**_count_rows(engine, model), **_count_queries(engine, model)}
+        searched = queries(model, has_keys=_is_searched(engine, model))
+        counted = {**_count_rows(engine, model), **_count_queries(engine, searched)}
         failed += [Failure(model.name, check, count) for check, count in counted.items() if count]
         total += 1 + len(counted)
     if failed:
@@ -77,13 +82,22 @@ def row_conditions(model: Model) -> dict[str, str]:
     return conditions
 
 
-def queries(model: Model) -> dict[str, str]:
-    """Return what each check of a whole table demands, and the query whose one number is the count against it."""
+def queries(model: Model, *, has_keys: bool = True) -> dict[str, str]:
+    """Return what each check of a whole table demands, and the query whose one number is the count against it.
+
+    Parameters
+    ----------
+    model : Model
+    has_keys : bool
+        Whether to search for repeated keys.
+    """
     found: dict[str, str] = {}
-    if model.grain is not None:
-        found |= _unique(model, model.grain) if model.grain else _one_row(model)
+    if model.grain:
+        found |= _unique(model, model.grain) if has_keys else {}
+    elif model.grain is not None:
+        found |= _one_row(model)
     for check in model.paperwork.checks:
-        if check.unique:
+        if check.unique and has_keys:
             found |= _unique(model, check.unique)
         if check.no_rows:
             found[f"no rows: {' '.join(check.no_rows.split())}"] = f"select count(*) from ({check.no_rows}) as found"
@@ -100,8 +114,14 @@ def _count_rows(engine: Engine, model: Model) -> dict[str, int]:
     return {check: int(row.column(at)[0].as_py()) for at, check in enumerate(conditions)}
 
 
-def _count_queries(engine: Engine, model: Model) -> dict[str, int]:
-    return {check: int(engine.rows(query).column(0)[0].as_py() or 0) for check, query in queries(model).items()}
+def _is_searched(engine: Engine, model: Model) -> bool:
+    if model.is_published:
+        return True
+    return int(engine.rows(f"select count(*) from {relation(model.name)}").column(0)[0].as_py()) <= KEY_ROWS
+
+
+def _count_queries(engine: Engine, searched: dict[str, str]) -> dict[str, int]:
+    return {check: int(engine.rows(query).column(0)[0].as_py() or 0) for check, query in searched.items()}
 
 
 def _unique(model: Model, columns: tuple[str, ...]) -> dict[str, str]:

@@ -20,14 +20,14 @@ COLUMNS = {
 GOOD = "(1, 'a', 0.5, true), (2, 'b', null, false), (3, null, 1.0, null)"
 
 
-def failures(rows, grain=("k",), **check):
+def failures(rows, grain=("k",), name="marts.t", **check):
     wanted = (Check(**check),) if check else ()
     words = Paperwork(description="A table for a test.", grain=grain, columns=dict(COLUMNS), checks=wanted)
-    model = Model("marts.t", Path("t.sql"), "select 1", (), words, COLUMNS)
+    model = Model(name, Path("t.sql"), "select 1", (), words, COLUMNS)
     with DuckDBEngine() as engine:
         values = f"values {rows}"
         casts = ", ".join(f"cast({name} as {column.type}) as {name}" for name, column in COLUMNS.items())
-        engine.run("marts.t", f"select {casts} from ({values}) as v ({', '.join(COLUMNS)})")
+        engine.run(name, f"select {casts} from ({values}) as v ({', '.join(COLUMNS)})")
         try:
             checks.require(engine, [model])
         except CheckFailedError as error:
@@ -83,3 +83,12 @@ def test_nulls_are_for_not_null_alone(check):
 def test_a_table_of_one_row_has_one_row():
     assert failures("(1, 'a', 0.5, true)", grain=()) == []
     assert failures(GOOD, grain=()) == ["  - marts.t: has one row (2 against it)"]
+
+
+def test_keys_of_large_tables_are_searched_only_where_they_are_published(monkeypatch):
+    repeated = "(1, 'a', 0.5, true), (1, 'b', 0.5, true)"
+    assert failures(repeated, name="journeys.t") == ["  - journeys.t: (k) is unique (1 against it)"]
+    monkeypatch.setattr(checks, "KEY_ROWS", 1)
+    assert failures(repeated, name="journeys.t") == []
+    assert failures("(null, 'a', 0.5, true), (1, 'b', 0.5, true)", name="journeys.t") != []
+    assert failures(repeated) == ["  - marts.t: (k) is unique (1 against it)"]
