@@ -21,9 +21,9 @@ from journeyflow.kernel.process import Tables, process
 from journeyflow.kernel.properties import property_tables
 from journeyflow.kernel.schemas import SCHEMAS, empty
 
-CHUNK_ROWS = 500_000
+CHUNK_ROWS = 250_000
 WORKERS = 2
-BATCH_ROWS = 250_000
+BATCH_ROWS = 125_000
 STREAM = """
 select
     event_ix, component_key, device_key, person_key, is_undecided, user_key, session_key, source_ix, sequence,

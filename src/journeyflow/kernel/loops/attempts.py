@@ -35,7 +35,7 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
     # Whether the bound is the depth. With `later` tied events never share out steps, but then only the setting's own
     # bound is exact; elsewhere the bound has to hold for both settings of ties.
     is_later = rule.is_later == 1
-    is_exact = rule.is_plain == 1 and (rule.is_disjoint == 1 or is_later)
+    can_be_exact = rule.is_plain == 1 and (rule.is_disjoint == 1 or is_later)
     is_exact_level = rule.is_any_order == 1 and rule.is_disjoint == 1 and not is_later
     openers = _count_openers(at, mask, rule.opening, rule.entered_from, rule.entered_to)
     counted = np.empty((openers, 7), np.int64)
@@ -49,8 +49,12 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
         if first < 0:
             continue
         begin = tie_start(rank, first, lo)
-        has_ties = _bound(at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, is_exact and is_later)
-        is_plain = is_exact or (rule.is_plain == 1 and not has_ties)
+        # Nothing excluded is in sight of most units.
+        is_free = not _has_any(log.excluded, lo, hi)
+        is_exact = can_be_exact and is_free
+        later = is_exact and is_later
+        has_ties = _bound(at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, later)
+        is_plain = is_exact or (rule.is_plain == 1 and is_free and not has_ties)
         if is_plain or is_exact_level:
             day_count, best = _best_plain(at, mask, bound, rule, day_start, unit, lo, hi, first, days, day_count)
         else:
@@ -87,6 +91,15 @@ def _bound(
         return bound_levels(at, rank, mask, bound, chain[0], lo, hi, steps, window)
     bound[lo:hi] = steps
     return has_tied_steps(rank, mask, lo, hi)
+
+
+@compiled
+def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
+    if len(excluded):
+        for place in range(lo, hi):
+            if excluded[place]:
+                return True
+    return False
 
 
 @compiled
