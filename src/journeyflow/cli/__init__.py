@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,4 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from journeyflow.cli.app import app
     from journeyflow.cli.failures import guarded
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # What the terminal's encoding has no letter for is shown as its code.
+            stream.reconfigure(errors="backslashreplace")
     guarded(lambda: app(arguments, prog_name="journeyflow"))

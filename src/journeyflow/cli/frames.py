@@ -58,14 +58,21 @@ def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: i
         raise typer.BadParameter("Parquet is not for a terminal: add --output rows.parquet")
     written = _as_bytes(frame, form)
     if output:
-        _write_file(output, written)
+        write_file(output, written)
     else:
         sys.stdout.buffer.write(written)
         sys.stdout.flush()
     return None
 
 
-def _write_file(output: Path, written: bytes) -> None:
+def write_file(output: Path, written: bytes) -> None:
+    """Write a file that the user named.
+
+    Raises
+    ------
+    JourneyflowError
+        When it cannot be written.
+    """
     try:
         output.write_bytes(written)
     except OSError as error:

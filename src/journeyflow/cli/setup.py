@@ -27,12 +27,13 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Write a commented configuration to start from; with a file of events, propose how to read it."""
+    from journeyflow.cli.frames import write_file
     from journeyflow.cli.starter import starter
 
     if output.exists() and not force:
         raise InputError(f"{output} is there already. Name another file with --output, or replace it with --force.")
     text, notes = starter(data, output.parent)
-    output.write_text(text, encoding="utf-8")
+    write_file(output, text.encode())
     typer.echo(f"Wrote {output}.")
     for note in notes:
         typer.echo(f"  {note}")
@@ -69,10 +70,11 @@ def schema(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
 ) -> None:
     """Print the JSON Schema of the configuration, for editors."""
+    from journeyflow.cli.frames import write_file
     from journeyflow.config.schema import json_schema
 
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if output:
-        output.write_text(text, encoding="utf-8")
+        write_file(output, text.encode())
     else:
         typer.echo(text, nl=False)

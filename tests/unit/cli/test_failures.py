@@ -139,3 +139,16 @@ def test_ctrl_c_says_what_readers_see(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         guarded(lambda: _raise(KeyboardInterrupt()))
     assert "What was published before is untouched" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_made_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("init", "--output", "no/such/folder.yml") == ExitCode.FAILED
+    assert "Cannot write" in capsys.readouterr().err
+
+
+def test_output_has_codes_for_letters_that_its_encoding_lacks() -> None:
+    code = "from journeyflow import cli"
+    code += "\ntry:\n    cli.main(['--version'])\nexcept SystemExit:\n    print('\u2588')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "\\u2588"
