@@ -1,0 +1,90 @@
+"""The small parts of the kernel: compiled code and its cache, labels, events from Arrow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numba
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from journeyflow.errors import JourneyflowError
+from journeyflow.kernel.events import COLUMNS, NO_SEQUENCE, concatenated, from_arrow
+from journeyflow.kernel.journeys import pack_labels, unpack_stages
+from journeyflow.kernel.loops import compiled as compiling
+from journeyflow.kernel.loops.labels import number_labels
+from journeyflow.kernel.loops.sessions import cut_sessions
+from journeyflow.kernel.plan import Model, Rule
+from support.kernel_logs import arrays_of, plan_with
+
+
+def _doubled(values):
+    total = 0
+    for value in values:
+        total += 2 * value
+    return total
+
+
+def test_where_nothing_can_be_cached_code_is_compiled_all_the_same(monkeypatch):
+    def refusing(*, cache: bool = False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return numba.njit(**options)
+
+    monkeypatch.setattr(compiling, "numba", SimpleNamespace(njit=refusing))
+    assert compiling.compiled(_doubled)(np.arange(4)) == 12
+
+
+def test_cached_code_is_stamped_with_all_sources_of_the_loops():
+    stamp = cut_sessions._cache._cache_file._source_stamp
+    assert stamp[-1] == compiling._sources()
+    assert len(stamp[-1]) == 64
+
+
+def _model(model_index: int, rules: int) -> Model:
+    when = np.ones(5, np.bool_)
+    return Model(f"model_{model_index}", model_index, 3, tuple(Rule(n, 1 + n % 3, when) for n in range(1, rules + 1)))
+
+
+def test_labels_tell_the_stage_of_every_model():
+    plan = plan_with(models=(_model(1, 4), _model(2, 2)))
+    kind = np.array([0, 4, 2], np.int32)
+    rule = np.array([[0, 4, 2], [1, 0, 2]], np.int16)
+    labels = pack_labels(kind, rule, plan)
+    assert len(set(labels.tolist())) == 3
+    assert (labels % plan.kind_count).tolist() == kind.tolist()
+    assert unpack_stages(labels, plan).tolist() == [[0, 2, 3], [2, 0, 3]]
+
+
+def test_labels_that_do_not_fit_are_an_error():
+    plan = plan_with(models=tuple(_model(n, 30) for n in range(1, 14)))
+    with pytest.raises(JourneyflowError, match="13 models do not fit into one label"):
+        pack_labels(np.zeros(1, np.int32), np.zeros((13, 1), np.int16), plan)
+
+
+def test_many_labels_are_numbered_in_the_order_of_first_sight():
+    labels = np.random.default_rng(1).integers(0, 5_000, 40_000) * 7_919
+    number, example = number_labels(labels)
+    seen = list(dict.fromkeys(labels.tolist()))
+    assert labels[example].tolist() == seen
+    assert [seen[n] for n in number.tolist()] == labels.tolist()
+
+
+def test_absent_keys_are_zero_and_an_absent_sequence_is_marked():
+    types = {name: pa.from_numpy_dtype(dtype) for name, dtype in COLUMNS.items()}
+    absent = {"device_key", "user_key", "session_key", "sequence"}
+    columns = {name: pa.array([None if name in absent else 1, 1]).cast(kind) for name, kind in types.items()}
+    events = from_arrow(pa.table(columns))
+    assert events.device_key.tolist() == [0, 1]
+    assert events.sequence.tolist() == [NO_SEQUENCE, 1]
+    assert events.is_offline.dtype == np.bool_
+
+
+def test_parts_of_a_log_join_up_again():
+    row = dict.fromkeys(COLUMNS, 1) | {"is_offline": False, "is_undecided": False}
+    events = arrays_of([row | {"event_ix": n} for n in range(5)])
+    joined = concatenated([events.slice(0, 2), events.slice(2, 5)])
+    assert joined.event_ix.tolist() == [0, 1, 2, 3, 4]
+    assert len(replace(joined)) == 5
