@@ -33,7 +33,8 @@ def _what_it_is(found: dict[str, Any]) -> str:
 Half a year (1 January to 29 June 2026) of an invented shop: {found["humans"]:,} people, made by
 `python -m data.generator` with seed {found["seed"]}. Nobody in it exists; hosts are `example.com`, texts are
 invented. This page and `truths.json` are written by the generator from what it knows to be true, not from what the
-pipeline says; the tests find each of them in the published tables. Figures leave out bots and internal traffic, and use the rules of `docs/reference/semantics.md`.
+pipeline says; the tests find each of them in the published tables. Figures leave out bots and internal traffic, and
+use the rules of `docs/reference/semantics.md`.
 
 - {found["events"]:,} events of {found["persons"]:,} persons that the data can tell apart,
   in {found["journeys"]:,} journeys; the last event is at {found["high_water_at"]}.

@@ -176,7 +176,8 @@ def test_the_architecture_tells_the_layers_that_there_are():
     from journeyflow.models.layers import MAY_READ
 
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`.+`) \| ([^|(]+)", text.partition("| layer | reads |")[2].partition("\n\n")[0], re.MULTILINE)
+    table = text.partition("| layer | reads |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`.+`) \| ([^|(]+)", table, re.MULTILINE)
     told = {
         layer: set(re.findall(r"`(\w+)`", reads)) for layers, reads in rows for layer in re.findall(r"`(\w+)`", layers)
     }
