@@ -7,6 +7,7 @@ import numpy as np
 from journeyflow.kernel.loops.bounds import bound_depths, bound_levels
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.judging import is_pending, judge
+from journeyflow.kernel.loops.search import first_above
 from journeyflow.kernel.loops.ties import has_tied_steps, tie_start
 from journeyflow.kernel.loops.tracing import trace_plain
 from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int32s, Int64s, Log, Scratch, Verdict
@@ -145,7 +146,7 @@ def _best_plain(
     place = first
     while place >= 0:
         if at[place] >= day_end:
-            day = np.searchsorted(day_start, at[place], side="right")
+            day = first_above(day_start, 0, len(day_start), at[place])
             day_end = day_start[day] if day < len(day_start) else NEVER
             days[day_count, DAY_DEPTH] = 0
             day_count += 1
@@ -190,7 +191,7 @@ def _best_by_day(
     while opener >= 0:
         at = log.at[opener]
         if at >= day_end:
-            day = np.searchsorted(day_start, at, side="right")
+            day = first_above(day_start, 0, len(day_start), at)
             day_end = day_start[day] if day < len(day_start) else NEVER
             day_best = 0
         if scratch.bound[opener] > day_best:

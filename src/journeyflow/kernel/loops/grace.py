@@ -47,8 +47,9 @@ def spread_with_grace(log: Log, rule: FunnelRule, scratch: Scratch, lo: int, hi:
             level += 1
             if level > depth or (level == depth and _is_before(rank, taken, chain, best, scratch.places, level)):
                 depth = level
-                best[:level] = taken[:level]
-                scratch.places[:level] = chain[:level]
+                for s in range(level):
+                    best[s] = taken[s]
+                    scratch.places[s] = chain[s]
             cursor[level] = first
         else:
             level -= 1

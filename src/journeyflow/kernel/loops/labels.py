@@ -22,10 +22,12 @@ def number_labels(label: Int64s) -> tuple[Int32s, Int64s]:
         slot = _slot(table, label, example, label[place])
         if table[slot] < 0:
             if count == len(example):
-                example = np.concatenate((example, np.empty_like(example)))
-                table = np.full(len(example) * 4, -1, np.int32)
+                longer = np.empty(2 * count, np.int64)
+                table = np.full(8 * count, -1, np.int32)
                 for known in range(count):
+                    longer[known] = example[known]
                     table[_slot(table, label, example, label[example[known]])] = known
+                example = longer
                 slot = _slot(table, label, example, label[place])
             example[count] = place
             table[slot] = count

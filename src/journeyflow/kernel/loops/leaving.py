@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from journeyflow.kernel.loops.compiled import compiled
+from journeyflow.kernel.loops.search import first_above
 from journeyflow.kernel.loops.values import Int32s, Int64s
 
 
@@ -51,7 +52,7 @@ def leave_steps(
             if s + 1 < depth[a]:
                 limit = reached[a, s + 1]
             else:
-                limit = place + np.searchsorted(at[place:hi], closes_at[a], side="right")
+                limit = first_above(at, place, hi, closes_at[a])
                 if closed_by[a] >= 0:
                     limit = min(limit, closed_by[a])
             last[a, s] = place

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from journeyflow.kernel.loops.compiled import compiled
+from journeyflow.kernel.loops.search import first_above
 from journeyflow.kernel.loops.values import Int16s, Int32s, Int64s
 
 PERSON, JOURNEY, DEPTH, PENDING, IN_ORDER = range(5)
@@ -130,14 +131,16 @@ def read_persons(
         if count == 0 or best[count - 1, PERSON] != journey_person[j]:
             count += 1
             day = -1
-        its_day = np.searchsorted(day_start, at[lo], side="right")
+        its_day = first_above(day_start, 0, len(day_start), at[lo])
         if its_day != day:
             day = its_day
             day_count += 1
         is_pending = depth < stages and at[lo] + window > high_water
         if depth > best[count - 1, DEPTH]:
             _write(best, count - 1, journey_person[j], j, depth, is_pending, _is_in_order(rank, seen[VISITED], depth))
-            places[count - 1] = seen
+            for s in range(stages):
+                for each in (FIRST, VISITED, BEYOND):
+                    places[count - 1, each, s] = seen[each, s]
         if depth > days[day_count - 1, DEPTH]:
             _write(days, day_count - 1, journey_person[j], j, depth, is_pending, False)
     return best[:count].copy(), places[:count].copy(), days[:day_count].copy()
