@@ -173,17 +173,12 @@ def _run(events: EventArrays, plan: KernelPlan) -> tuple[np.ndarray, int]:
     """Run the passes of one chunk; return how many units reached each level, and the number of sessions."""
     import numpy as np
 
-    from journeyflow.kernel.events import NO_SEQUENCE
     from journeyflow.kernel.funnels import judge_funnel
     from journeyflow.kernel.loops import attempts
-    from journeyflow.kernel.loops.grouping import group, number_within, rank_units
-    from journeyflow.kernel.reading import read_sessions
+    from journeyflow.kernel.reading import group_persons, read_sessions
 
     sessions = read_sessions(events, plan)
-    number, count = number_within(events.component_key, sessions.person)
-    order, start = group(number, count)
-    rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
-    at, kind = events.occurred_us[order], events.kind_ix[order]
+    _, start, rank, at, kind = group_persons(events, sessions)
     counted, _, _ = judge_funnel(start, at, rank, kind, None, plan.funnels[0], plan)
     depth = counted[:, attempts.DEPTH]
     reached = [int(np.count_nonzero(depth == level)) for level in range(1, len(STEPS) + 1)]

@@ -143,7 +143,7 @@ def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
     matching = sum(np.asarray(_broadcast(funnel.steps), np.int64))
     withins = [NEVER if step.within_us is None else step.within_us for step in funnel.steps]
     exclusions = [(each.from_step - 1, each.to_step - 1, int(each.is_void)) for each in funnel.exclusions]
-    is_plain = funnel.order == "ordered" and not funnel.grace_us and min(withins[2:], default=NEVER) == NEVER
+    is_plain = funnel.order != "any_order" and not funnel.grace_us and min(withins[2:], default=NEVER) == NEVER
     return FunnelRule(
         steps=len(funnel.steps),
         window=funnel.window_us,

@@ -47,10 +47,8 @@ class Chunk:
 def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Chunk:
     """Return the sessions, persons, journeys and stages of some whole components."""
     sessions = read_sessions(events, plan)
-    number, count = number_within(events.component_key, sessions.person)
-    order, start = group(number, count)
-    rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
-    at, kind, session = events.occurred_us[order], events.kind_ix[order], sessions.of_event[order]
+    order, start, rank, at, kind = group_persons(events, sessions)
+    session = sessions.of_event[order]
     journey_start, journey_person, index, session_count, journey_index, person_sessions = cut_journeys(
         start, at, session, plan.journey_timeout_us, len(sessions.first)
     )
@@ -72,6 +70,16 @@ def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Ch
     )
     journeys = Journeys(journey_start, journey_person, index, session_count, person_sessions)
     return Chunk(events, first_position, sessions, order, persons, journeys, rule)
+
+
+def group_persons(events: EventArrays, sessions: SessionRows) -> tuple[Int32s, Int64s, Int32s, Int64s, Int32s]:
+    """Return the events grouped by person: positions, where persons start, and ranks, times and kinds by place."""
+    number, count, is_grouped = number_within(events.component_key, sessions.person)
+    order, start = group(number, count)
+    rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
+    if is_grouped:
+        return order, start, rank, events.occurred_us, events.kind_ix
+    return order, start, rank, events.occurred_us[order], events.kind_ix[order]
 
 
 def read_sessions(events: EventArrays, plan: KernelPlan) -> SessionRows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from journeyflow.kernel.loops.bounds import bound_depths, bound_levels
+from journeyflow.kernel.loops.bounds import bound_depths, bound_levels, bound_runs
 from journeyflow.kernel.loops.compiled import compiled
 from journeyflow.kernel.loops.judging import is_pending, judge
 from journeyflow.kernel.loops.search import first_above
@@ -13,7 +13,7 @@ from journeyflow.kernel.loops.tracing import trace_plain
 from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int32s, Int64s, Log, Scratch, Verdict
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, PENDING, TIE = range(7)
-NO_BOUND, BY_ORDER, BY_LEVEL = range(3)
+NO_BOUND, BY_ORDER, BY_LEVEL, BY_RUN = range(4)
 DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_PENDING = range(4)
 
 
@@ -32,11 +32,11 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
     """
     at, rank, mask, bound, chain, start = log.at, log.rank, log.mask, scratch.bound, scratch.chain, log.start
     steps, window, to_second = rule.steps, rule.window, rule.to_second
-    way = NO_BOUND if rule.grace > 0 else BY_LEVEL if rule.is_any_order else BY_ORDER
+    way = NO_BOUND if rule.grace > 0 else BY_LEVEL if rule.is_any_order else BY_RUN if rule.is_strict else BY_ORDER
     # Whether the bound is the depth. With `later` tied events never share out steps, but then only the setting's own
     # bound is exact; elsewhere the bound has to hold for both settings of ties.
     is_later = rule.is_later == 1
-    can_be_exact = rule.is_plain == 1 and (rule.is_disjoint == 1 or is_later)
+    can_be_exact = rule.is_plain == 1 and rule.is_strict == 0 and (rule.is_disjoint == 1 or is_later)
     is_exact_level = rule.is_any_order == 1 and rule.is_disjoint == 1 and not is_later
     openers = _count_openers(at, mask, rule.opening, rule.entered_from, rule.entered_to)
     counted = np.empty((openers, 7), np.int64)
@@ -90,6 +90,8 @@ def _bound(
         return bound_depths(at, rank, mask, bound, chain, lo, hi, steps, window, to_second, is_later)
     if way == BY_LEVEL:
         return bound_levels(at, rank, mask, bound, chain[0], lo, hi, steps, window)
+    if way == BY_RUN:
+        return bound_runs(at, rank, mask, bound, chain, lo, hi, steps, window, to_second)
     bound[lo:hi] = steps
     return has_tied_steps(rank, mask, lo, hi)
 

@@ -51,6 +51,51 @@ def bound_depths(
 
 
 @compiled
+def bound_runs(
+    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, runs: Int64s, lo: int, hi: int, steps: int, window: int,
+    to_second: int,
+) -> bool:  # fmt: skip
+    """Write to `bound` for each event of a strict funnel the longest run of steps that its successors could take.
+
+    That is the depth itself in a plain funnel where nothing ties. Return whether events tie, of steps or not. `runs` is
+    scratch: how many steps from s on the instants from here on take, when tied events may serve any steps of theirs.
+    """
+    if rank[hi - 1] - rank[lo] == hi - 1 - lo:
+        for place in range(lo, hi):
+            if mask[place] & 1:
+                depth = 1
+                end = at[place] + min(window, to_second)
+                while depth < steps and place + depth < hi and (mask[place + depth] >> depth) & 1:
+                    if at[place + depth] > end:
+                        break
+                    depth += 1
+                    end = at[place] + window
+                bound[place] = depth
+        return False
+    runs[0] = 0
+    stop = hi
+    while stop > lo:
+        start = stop - 1
+        union = mask[start]
+        while start > lo and rank[start - 1] == rank[start]:
+            start -= 1
+            union |= mask[start]
+        for s in range(steps):
+            longest = 0
+            taken = 0
+            while s + taken < steps and (union >> (s + taken)) & 1 and taken < stop - start:
+                taken += 1
+                longest = max(longest, taken + (runs[0, s + taken] if s + taken < steps else 0))
+            runs[1, s] = longest
+        for s in range(steps):
+            runs[0, s] = runs[1, s]
+        if union & 1:
+            bound[start:stop] = runs[0, 0]
+        stop = start
+    return True
+
+
+@compiled
 def bound_levels(
     at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, nearest: Int64s, lo: int, hi: int, steps: int, window: int
 ) -> bool:

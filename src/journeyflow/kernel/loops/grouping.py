@@ -10,8 +10,12 @@ from journeyflow.kernel.loops.values import Int32s, Int64s, UInt64s
 
 
 @compiled
-def number_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, int]:
-    """Return dense numbers of `key`, in the order of first sight within each component, and how many there are."""
+def number_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, int, bool]:
+    """Return dense numbers of `key`, in the order of first sight within each component, and how many there are.
+
+    And whether the numbers never fall: then the events are grouped as they stand.
+    """
+    is_grouped = True
     number = np.empty(len(key), np.int32)
     table = new_table(widest_run(component))
     nothing = np.uint64(0)
@@ -31,8 +35,9 @@ def number_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, int]:
                 take_slot(table, slot, mark, key[i], nothing, count)
                 count += 1
             number[i] = table.values[slot]
+            is_grouped = is_grouped and number[i] == count - 1
         start = stop
-    return number, count
+    return number, count, is_grouped
 
 
 @compiled

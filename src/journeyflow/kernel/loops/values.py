@@ -34,7 +34,7 @@ class FunnelRule(NamedTuple):
     """The settings of a funnel as integers; `within` by step (0-based, the first is not read).
 
     `exclusions` has the rows (from step, to step, is_void). `is_disjoint`: no event can match two steps. `is_plain`:
-    ordered, and nothing but exclusions is asked beside the window and the time from step 1 to step 2, `to_second`.
+    nothing but order and exclusions is asked beside the window and the time from step 1 to step 2, `to_second`.
     `opening` is the set of steps whose events may open an attempt.
     """
 
