@@ -77,4 +77,5 @@ def _column(batch: pa.RecordBatch | pa.Table, name: str, dtype: type) -> npt.NDA
     if column.null_count:
         column = column.fill_null(int(NO_SEQUENCE) if name == "sequence" else 0)
     values = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(values, dtype=dtype)
+    # A copy: Arrow's own memory is read-only, for which numba would compile everything once more.
+    return np.array(values, dtype=dtype)

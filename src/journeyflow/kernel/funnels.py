@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from journeyflow.kernel.schemas import table
 from journeyflow.kernel.units import Units
 
 Tables = dict[str, pa.Table]
+Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 
 
 def judge_funnel(
@@ -39,8 +40,8 @@ def judge_funnel(
     tuple of array
         The counted attempts, the places of their steps, the best attempts of days; see `loops.attempts.judge_units`.
     """
-    mask = _bits([step.when for step in funnel.steps], stage, kind)
-    excluded = _bits([exclusion.when for exclusion in funnel.exclusions], stage, kind)
+    mask = _bits([step.when for step in funnel.steps], stage, kind, np.int32)
+    excluded = _bits([exclusion.when for exclusion in funnel.exclusions], stage, kind, np.int64)
     log = Log(start, at, rank, mask, excluded)
     return judged.judge_units(log, _rule(funnel, plan), scratch_for(len(at), len(funnel.steps)), plan.day_start_us)
 
@@ -49,13 +50,14 @@ def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
     """Return the rows of `kernel.funnel_units`, `funnel_reaches` and `funnel_days` of a configured funnel."""
     stage = units.stage[funnel.model_index - 1] if funnel.model_index else None
     found, reached, days = judge_funnel(units.start, units.at, units.rank, units.kind, stage, funnel, plan)
-    unit, opener = found[:, judged.UNIT], found[:, judged.OPENER]
-    depth, closes = found[:, judged.DEPTH], found[:, judged.CLOSES_AT]
+    found, days = _by_column(found), _by_column(days)
+    unit, opener = found[judged.UNIT], found[judged.OPENER]
+    depth, closes = found[judged.DEPTH], found[judged.CLOSES_AT]
     counted = _attempts(units, funnel.funnel_index, unit, opener, depth, closes, funnel.window_us, plan)
     counted |= {
-        "is_pending": found[:, judged.PENDING],
-        "is_tie_decided": found[:, judged.TIE],
-        "is_in_order": _nulls(len(found)),
+        "is_pending": found[judged.PENDING],
+        "is_tie_decided": found[judged.TIE],
+        "is_in_order": _nulls(len(unit)),
     }
     reached_at = np.maximum.accumulate(units.at[reached], axis=1)
     last, after = leave_steps(
@@ -65,24 +67,24 @@ def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
         reached,
         depth,
         closes,
-        found[:, judged.CLOSED_BY],
+        found[judged.CLOSED_BY],
         units.following,
         units.session_last,
     )
     following = np.concatenate([reached_at[:, 1:], reached_at[:, :1]], axis=1)
     is_last = np.arange(reached.shape[1]) + 1 >= depth[:, None]
-    next_kind = _next_kind(units, reached, after, is_last, closes, found[:, judged.CLOSED_BY])
+    next_kind = _next_kind(units, reached, after, is_last, closes, found[judged.CLOSED_BY])
     reaches = _reaches(units, funnel.funnel_index, counted["attempt_ix"], depth, reached, reached_at, last, next_kind)
     reaches |= {
         "is_visited": np.ones_like(reached, np.bool_),
         "visited_at": reached_at,
         "next_at": (following, is_last),
     }
-    day_unit, day_opener = days[:, judged.DAY_UNIT], days[:, judged.DAY_OPENER]
+    day_unit, day_opener = days[judged.DAY_UNIT], days[judged.DAY_OPENER]
     best_of_day = _days(
-        units, funnel.funnel_index, day_unit, day_opener, days[:, judged.DAY_DEPTH], funnel.window_us, plan
+        units, funnel.funnel_index, day_unit, day_opener, days[judged.DAY_DEPTH], funnel.window_us, plan
     )
-    best_of_day["is_pending"] = days[:, judged.DAY_PENDING]
+    best_of_day["is_pending"] = days[judged.DAY_PENDING]
     return _tables(counted, _flat(reaches, depth), best_of_day)
 
 
@@ -106,20 +108,21 @@ def run_stage_funnel(
         plan.high_water_us,
         plan.day_start_us,
     )
-    person, opener = best[:, stages.PERSON], journey_start[best[:, stages.JOURNEY]]
-    depth = best[:, stages.DEPTH]
-    first, visited, beyond = places[:, 0], places[:, 1], places[:, 2]
+    best, days = _by_column(best), _by_column(days)
+    person, opener = best[stages.PERSON], journey_start[best[stages.JOURNEY]]
+    depth = best[stages.DEPTH]
+    first, visited, beyond = (np.ascontiguousarray(places[:, each]) for each in range(3))
     is_done = depth == stage_count
     closes = units.at[opener] + funnel.window_us
     if len(depth):
         closes = np.where(is_done, units.at[first[np.arange(len(depth)), depth - 1]], closes)
     counted = _attempts(units, funnel.funnel_index, person, opener, depth, closes, funnel.window_us, plan)
     counted |= {
-        "is_pending": best[:, stages.PENDING],
-        "is_tie_decided": np.zeros(len(best)),
-        "is_in_order": best[:, stages.IN_ORDER],
+        "is_pending": best[stages.PENDING],
+        "is_tie_decided": np.zeros(len(depth)),
+        "is_in_order": best[stages.IN_ORDER],
     }
-    never_closed = np.full(len(best), -1, np.int64)
+    never_closed = np.full(len(depth), -1, np.int64)
     last, after = leave_steps(
         units.start, units.at, person, first, depth, closes, never_closed, units.following, units.session_last
     )
@@ -132,11 +135,16 @@ def run_stage_funnel(
         "visited_at": (units.at[visited], visited < 0),
         "next_at": (units.at[beyond], beyond < 0),
     }
-    day_opener = journey_start[days[:, stages.JOURNEY]]
-    day_person, day_depth = days[:, stages.PERSON], days[:, stages.DEPTH]
+    day_opener = journey_start[days[stages.JOURNEY]]
+    day_person, day_depth = days[stages.PERSON], days[stages.DEPTH]
     best_of_day = _days(units, funnel.funnel_index, day_person, day_opener, day_depth, funnel.window_us, plan)
-    best_of_day["is_pending"] = days[:, stages.PENDING]
+    best_of_day["is_pending"] = days[stages.PENDING]
     return _tables(counted, _flat(reaches, depth), best_of_day)
+
+
+def _by_column(rows: Int64s) -> Int64s:
+    """Return rows turned into contiguous columns: loops are compiled for such arrays."""
+    return np.ascontiguousarray(rows.T)
 
 
 def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
@@ -168,11 +176,11 @@ def _broadcast(steps: tuple[Step, ...]) -> list[npt.NDArray[np.bool_]]:
     return list(np.broadcast_arrays(*(step.when for step in steps)))
 
 
-def _bits(conditions: list[Bools], stage: Int16s | None, kind: Int32s) -> Int64s:
+def _bits(conditions: list[Bools], stage: Int16s | None, kind: Int32s, dtype: type[Integer]) -> npt.NDArray[Integer]:
     """Return for each event one bit a condition that holds for its stage and kind; nothing without conditions."""
     if not conditions:
-        return np.zeros(0, np.int64)
-    bits = np.asarray(sum(when.astype(np.int64) << bit for bit, when in enumerate(conditions)))
+        return np.zeros(0, dtype)
+    bits = np.asarray(sum(when.astype(dtype) << bit for bit, when in enumerate(conditions)), dtype)
     return look_up(bits, np.zeros(0, np.int16) if stage is None or len(bits) == 1 else stage, kind)
 
 

@@ -72,8 +72,8 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
         session_max_us=microseconds(config.sessions.max_duration),
         journey_timeout_us=microseconds(config.journeys.timeout),
         high_water_us=high_water.column("at")[0].as_py(),
-        day_start_us=days.column("start_us").to_numpy(),
-        day_date=days.column("day").cast(pa.int32()).to_numpy(),
+        day_start_us=np.array(days.column("start_us").to_numpy()),
+        day_date=np.array(days.column("day").cast(pa.int32()).to_numpy()),
         models=tuple(_model(model, kinds) for model in config.journey_models),
         funnels=tuple(_funnel(config, name, indexes[name], kinds) for name in config.funnels if name in indexes),
         stage_funnels=tuple(

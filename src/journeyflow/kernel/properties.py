@@ -70,8 +70,9 @@ def _whole_units(engine: Engine, column: str, chunk_rows: int) -> Iterator[pa.Ta
 
 
 def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
-    sequence = rows.column("sequence").fill_null(int(NO_SEQUENCE)).to_numpy()
-    arrays = {name: rows.column(name).to_numpy() for name in _COLUMNS}
+    # Copies: Arrow's own memory is read-only, for which numba would compile everything once more.
+    sequence = np.array(rows.column("sequence").fill_null(int(NO_SEQUENCE)).to_numpy())
+    arrays = {name: np.array(rows.column(name).to_numpy()) for name in _COLUMNS}
     keys = arrays["unit_key"]
     start = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
     session = _dense(rows.column("session_ix"))

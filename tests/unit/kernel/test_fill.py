@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ from journeyflow.compile import kind_truths
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel import fill
+from journeyflow.kernel import fill, loops
 from journeyflow.kernel.events import COLUMNS, from_arrow
 from journeyflow.kernel.filling import STREAM
 from journeyflow.kernel.planning import plan_of
@@ -174,3 +176,18 @@ def test_a_stream_out_of_order_is_refused(engine, config):
     engine.register("journeys.event_stream", by_time)
     with pytest.raises(JourneyflowError, match="not ordered by component_key"):
         fill(engine, config)
+
+
+def test_every_loop_is_compiled_for_one_set_of_types(engine, config):
+    fill(engine, config)
+    fill(engine, config, chunk_rows=7)
+    modules = [import_module(f"journeyflow.kernel.loops.{each.name}") for each in iter_modules(loops.__path__)]
+    loaded = {
+        f"{module.__name__}.{name}": len(loop.signatures)
+        for module in modules
+        for name, loop in vars(module).items()
+        if hasattr(loop, "signatures") and loop.py_func.__module__ == module.__name__
+    }
+    # Steps fit into 32 bits, exclusions need not: the one loop for both.
+    assert loaded.pop("journeyflow.kernel.loops.lookup.look_up") <= 2
+    assert max(loaded.values()) == 1, {name: count for name, count in loaded.items() if count > 1}

@@ -10,7 +10,7 @@ from journeyflow.kernel.loops.judging import is_pending, judge
 from journeyflow.kernel.loops.search import first_above
 from journeyflow.kernel.loops.ties import has_tied_steps, tie_start
 from journeyflow.kernel.loops.tracing import trace_plain
-from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int32s, Int64s, Log, Scratch, Verdict
+from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int8s, Int32s, Int64s, Log, Scratch, Verdict
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, PENDING, TIE = range(7)
 NO_BOUND, BY_ORDER, BY_LEVEL, BY_RUN = range(4)
@@ -82,7 +82,7 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
 
 @compiled
 def _bound(
-    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
     to_second: int, way: int, is_later: bool,
 ) -> bool:  # fmt: skip
     """Write to `bound` depths that the attempts of a unit cannot pass; return whether events that match steps tie."""
@@ -112,7 +112,7 @@ def _plain_end(at: int, depth: int, window: int, to_second: int) -> int:
 
 
 @compiled
-def _count_openers(at: Int64s, mask: Int64s, opening: int, entered_from: int, entered_to: int) -> int:
+def _count_openers(at: Int64s, mask: Int32s, opening: int, entered_from: int, entered_to: int) -> int:
     count = 0
     for place in range(len(at)):
         if mask[place] & opening and entered_from <= at[place] < entered_to:
@@ -121,7 +121,7 @@ def _count_openers(at: Int64s, mask: Int64s, opening: int, entered_from: int, en
 
 
 @compiled
-def next_opener(at: Int64s, mask: Int64s, place: int, hi: int, opening: int, entered_from: int, entered_to: int) -> int:
+def next_opener(at: Int64s, mask: Int32s, place: int, hi: int, opening: int, entered_from: int, entered_to: int) -> int:
     """Return the first place from `place` on that may open an attempt, or -1."""
     while place < hi:
         if mask[place] & opening and entered_from <= at[place] < entered_to:
@@ -137,7 +137,7 @@ def _next(log: Log, rule: FunnelRule, place: int, hi: int) -> int:
 
 @compiled
 def _best_plain(
-    at: Int64s, mask: Int64s, bound: Int64s, rule: FunnelRule, day_start: Int64s, unit: int, lo: int, hi: int,
+    at: Int64s, mask: Int32s, bound: Int8s, rule: FunnelRule, day_start: Int64s, unit: int, lo: int, hi: int,
     first: int, days: Int64s, day_count: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Do what `_best_by_day` does where the bound is the depth."""
@@ -167,7 +167,7 @@ def _best_plain(
 
 
 @compiled
-def _deepest(at: Int64s, mask: Int64s, bound: Int64s, rule: FunnelRule, place: int, hi: int) -> int:
+def _deepest(at: Int64s, mask: Int32s, bound: Int8s, rule: FunnelRule, place: int, hi: int) -> int:
     """Return the greatest bound of the events from `place` on that may open an attempt."""
     deepest = 0
     for each in range(place, hi):
@@ -214,7 +214,7 @@ def _best_by_day(
 
 @compiled
 def _write_plain(
-    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, rule: FunnelRule, unit: int, lo: int, opener: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, rule: FunnelRule, unit: int, lo: int, opener: int,
     counted: Int64s, reached: Int64s, row: int,
 ) -> None:  # fmt: skip
     """Write the counted attempt of a unit where the bound is the depth."""

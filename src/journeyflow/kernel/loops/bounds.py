@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from journeyflow.kernel.loops.compiled import compiled
-from journeyflow.kernel.loops.values import NEVER, Int32s, Int64s
+from journeyflow.kernel.loops.values import NEVER, Int8s, Int32s, Int64s
 
 
 @compiled
 def bound_depths(
-    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
     to_second: int, is_later: bool,
 ) -> bool:  # fmt: skip
     """Write to `bound` for each event of a unit a depth that no attempt which it opens can pass.
@@ -52,7 +52,7 @@ def bound_depths(
 
 @compiled
 def bound_runs(
-    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, runs: Int64s, lo: int, hi: int, steps: int, window: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, runs: Int64s, lo: int, hi: int, steps: int, window: int,
     to_second: int,
 ) -> bool:  # fmt: skip
     """Write to `bound` for each event of a strict funnel the longest run of steps that its successors could take.
@@ -97,7 +97,7 @@ def bound_runs(
 
 @compiled
 def bound_levels(
-    at: Int64s, rank: Int32s, mask: Int64s, bound: Int64s, nearest: Int64s, lo: int, hi: int, steps: int, window: int
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, nearest: Int64s, lo: int, hi: int, steps: int, window: int
 ) -> bool:
     """Write to `bound` for each event of an any-order funnel how many steps have an event inside its window.
 

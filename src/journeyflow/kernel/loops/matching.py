@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from journeyflow.kernel.loops.compiled import compiled
-from journeyflow.kernel.loops.values import Int64s, Scratch
+from journeyflow.kernel.loops.values import Int32s, Scratch
 
 
 @compiled
-def augment(scratch: Scratch, mask: Int64s, place: int, allowed: int, steps: int) -> bool:
+def augment(scratch: Scratch, mask: Int32s, place: int, allowed: int, steps: int) -> bool:
     """Give the event at `place` one of the `allowed` steps, moving others if need be; False when it cannot be done.
 
     `scratch.match` holds the place that has each step, -1 for a free one.
@@ -42,7 +42,7 @@ def augment(scratch: Scratch, mask: Int64s, place: int, allowed: int, steps: int
 
 
 @compiled
-def fits(scratch: Scratch, mask: Int64s, start: int, stop: int, allowed: int, wanted: int, steps: int) -> bool:
+def fits(scratch: Scratch, mask: Int32s, start: int, stop: int, allowed: int, wanted: int, steps: int) -> bool:
     """Can the unused events in `[start, stop)` take all `wanted` steps of the set `allowed`, each its own."""
     if wanted == 0:
         return True
@@ -57,7 +57,7 @@ def fits(scratch: Scratch, mask: Int64s, start: int, stop: int, allowed: int, wa
 
 
 @compiled
-def run_length(scratch: Scratch, mask: Int64s, start: int, stop: int, step: int, steps: int, is_later: bool) -> int:
+def run_length(scratch: Scratch, mask: Int32s, start: int, stop: int, step: int, steps: int, is_later: bool) -> int:
     """Return how many steps from `step` on the tied events in `[start, stop)` can take, one after another."""
     if stop - start == 1:
         return (mask[start] >> step) & 1 if not scratch.used[start] else 0
@@ -74,7 +74,7 @@ def run_length(scratch: Scratch, mask: Int64s, start: int, stop: int, step: int,
 
 
 @compiled
-def place_run(scratch: Scratch, mask: Int64s, start: int, stop: int, step: int, length: int, steps: int) -> None:
+def place_run(scratch: Scratch, mask: Int32s, start: int, stop: int, step: int, length: int, steps: int) -> None:
     """Write to `scratch.places` the first events, in order, that can take the steps of a run."""
     places, used = scratch.places, scratch.used
     for s in range(step, step + length):

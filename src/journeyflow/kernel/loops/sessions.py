@@ -49,7 +49,7 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
     n = len(events.at)
     rows = SessionRows(
         np.full(n, -1, np.int32),
-        events.person.copy(),
+        events.person.copy() if _has_any(events.is_undecided) else events.person,
         np.empty(n, np.int32),
         np.empty(n, np.int32),
         np.empty(n, np.int32),
@@ -75,6 +75,14 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
             count = _cut_streams(events, rows, count, start, stop, timeout, longest, streams, units, mark)
         start = stop
     return rows, count
+
+
+@compiled
+def _has_any(flags: Bools) -> bool:
+    for flag in flags:  # noqa: SIM110 - numba compiles no generators
+        if flag:
+            return True
+    return False
 
 
 @compiled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from journeyflow.kernel.loops.compiled import compiled
-from journeyflow.kernel.loops.values import Int32s, Int64s
+from journeyflow.kernel.loops.values import Int32s
 
 
 @compiled
@@ -25,7 +25,7 @@ def tie_start(rank: Int32s, place: int, lo: int) -> int:
 
 
 @compiled
-def has_tied_steps(rank: Int32s, mask: Int64s, lo: int, hi: int) -> bool:
+def has_tied_steps(rank: Int32s, mask: Int32s, lo: int, hi: int) -> bool:
     """Do two events of the unit that match steps tie."""
     last = -1
     for place in range(lo, hi):

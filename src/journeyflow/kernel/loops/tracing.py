@@ -11,7 +11,7 @@ from journeyflow.kernel.loops.values import FunnelRule, Int32s, Int64s, Log, Scr
 
 
 @compiled
-def trace_plain(rank: Int32s, mask: Int64s, lo: int, opener: int, depth: int, is_later: bool, places: Int64s) -> None:
+def trace_plain(rank: Int32s, mask: Int32s, lo: int, opener: int, depth: int, is_later: bool, places: Int64s) -> None:
     """Write to `places` the chain of an attempt whose steps ask for order alone: the next event of each step.
 
     Tied events must not have to share out steps: none of them matches two, or ties do not convert.

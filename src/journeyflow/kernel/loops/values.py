@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bools = npt.NDArray[np.bool_]
+Int8s = npt.NDArray[np.int8]
 Int16s = npt.NDArray[np.int16]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -26,7 +27,7 @@ class Log(NamedTuple):
     start: Int64s
     at: Int64s
     rank: Int32s
-    mask: Int64s
+    mask: Int32s
     excluded: Int64s
 
 
@@ -64,8 +65,8 @@ class Scratch(NamedTuple):
     """
 
     used: Bools
-    node_mask: Int64s
-    bound: Int64s
+    node_mask: Int32s
+    bound: Int8s
     match: Int64s
     parent: Int64s
     queue: Int64s
@@ -93,8 +94,8 @@ def scratch_for(places: int, steps: int) -> Scratch:
 
     return Scratch(
         used=np.zeros(places, np.bool_),
-        node_mask=np.zeros(places, np.int64),
-        bound=np.zeros(places, np.int64),
+        node_mask=np.zeros(places, np.int32),
+        bound=np.zeros(places, np.int8),
         match=by_step(),
         parent=by_step(),
         queue=by_step(),
