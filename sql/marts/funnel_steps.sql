@@ -101,7 +101,9 @@ select
     counts.tie_decided_count,
     cast(outcomes.left_count * stakes.value_per_drop_off_amount as decimal(18, 4)) as value_at_stake_amount,
     settings.report_currency as currency,
-    counts.matured_count < settings.min_count as is_small,
+    -- Nothing is divided by who reached the last step: its rates have the step before as their base.
+    case when outcomes.is_last then counts.matured_before_count else counts.matured_count end
+    < settings.min_count as is_small,
     coalesce(personas.is_outcome_based, false) as is_outcome_based,
     coalesce(personas.is_trait_undated, false) as is_trait_undated
 from counts

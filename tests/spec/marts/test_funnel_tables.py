@@ -141,12 +141,12 @@ def test_counts_are_of_everybody(engine):
 
 
 def test_rates_and_quantiles_are_of_matured_units(engine):
-    # Wilson: 1 of 4 and 1 of 3. Times to the form: 60, 60 and 120 s; to paid: 60 and 120 s.
+    # Nothing is small: the last rate is of the three at the form. Wilson: 1 of 4 and 1 of 3. Times to the form: 60, 60 and 120 s; to paid: 60 and 120 s.
     expected = """
         step_index | matured_count | matured_next_count | conversion_rate | step_conversion_rate | drop_off_rate      | drop_off_rate_low   | drop_off_rate_high | p10_seconds_to_next | p50_seconds_to_next | p90_seconds_to_next | is_small
         1          | 4             | 3                  | 1               |                      | 0.25               | 0.04558726080970039 | 0.6993581574175868 | 60                  | 60                  | 108                 | false
         2          | 3             | 2                  | 0.75            | 0.75                 | 0.3333333333333333 | 0.06149194472039609 | 0.7923403991979523 | 66                  | 90                  | 114                 | false
-        3          | 2             | 2                  | 0.5             | 0.6666666666666666   |                    |                     |                    |                     |                     |                     | true
+        3          | 2             | 2                  | 0.5             | 0.6666666666666666   |                    |                     |                    |                     |                     |                     | false
     """
     assert_rows(engine, "marts.funnel_steps", WHOLE, expected, ["step_index"])
 
