@@ -1,0 +1,113 @@
+// One panel tells what is known of the figure under the pointer or the focus: value, interval, n, how it is known, and the SQL.
+const tip = { node: null, owner: null, figure: null, pinned: false, leaving: 0 };
+
+function figureButton(figure, label, content) {
+  const shown = content || [figureText(figure)];
+  const button = el("button", { type: "button", class: "fig", "aria-expanded": "false" }, shown);
+  if (figure.small) button.append(el("span", { class: "few" }, " (few)"));
+  button.addEventListener("mouseenter", () => openTip(button, figure, label));
+  button.addEventListener("focus", () => openTip(button, figure, label));
+  button.addEventListener("mouseleave", leaveSoon);
+  button.addEventListener("blur", (event) => {
+    if (!tip.node.contains(event.relatedTarget)) closeTip();
+  });
+  button.addEventListener("click", () => {
+    openTip(button, figure, label);
+    tip.pinned = true;
+    byId("tip-copy").focus();
+  });
+  return button;
+}
+
+function openTip(owner, figure, label) {
+  if (tip.pinned && tip.owner !== owner && tip.node.contains(document.activeElement)) return;
+  window.clearTimeout(tip.leaving);
+  if (tip.owner && tip.owner !== owner) tip.owner.setAttribute("aria-expanded", "false");
+  Object.assign(tip, { owner, figure, pinned: false });
+  const facts = [
+    ["Interval", intervalText(figure)],
+    ["Counted", figure.n === null ? null : `n = ${whole(figure.n)}`],
+    ["Known", KNOWN[figure.evidence] ? `${KNOWN[figure.evidence].symbol} ${figure.evidence}: ${KNOWN[figure.evidence].meaning}` : figure.evidence],
+    ["Note", figure.small ? "Too few people to rely on" : null],
+  ];
+  byId("tip-what").textContent = label || "";
+  byId("tip-value").textContent = fullText(figure);
+  replaceIn("tip-facts", facts.filter(([, text]) => text).map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+  byId("tip-copy").hidden = !figure.sql;
+  byId("tip-sql").hidden = true;
+  byId("tip-said").textContent = "";
+  tip.node.hidden = false;
+  owner.setAttribute("aria-expanded", "true");
+  placeTip(owner.getBoundingClientRect());
+}
+
+function placeTip(at) {
+  const { width, height } = tip.node.getBoundingClientRect();
+  const left = Math.min(Math.max(12, at.left), document.documentElement.clientWidth - width - 12);
+  const below = at.bottom + 6;
+  const top = below + height + 12 < window.innerHeight ? below : Math.max(12, at.top - height - 6);
+  tip.node.style.setProperty("left", `${left}px`);
+  tip.node.style.setProperty("top", `${top}px`);
+}
+
+function closeTip(giveBack = false) {
+  window.clearTimeout(tip.leaving);
+  const owner = tip.owner;
+  if (!owner) return;
+  if (giveBack) owner.focus();
+  owner.setAttribute("aria-expanded", "false");
+  tip.node.hidden = true;
+}
+
+function leaveSoon() {
+  window.clearTimeout(tip.leaving);
+  tip.leaving = window.setTimeout(() => {
+    const focused = document.activeElement;
+    if (!tip.pinned && focused !== tip.owner && !tip.node.contains(focused)) closeTip();
+  }, 220);
+}
+
+async function copySql() {
+  const area = byId("tip-sql");
+  const sql = tip.figure.sql;
+  area.value = sql;
+  let copied = false;
+  try {
+    await navigator.clipboard.writeText(sql);
+    copied = true;
+  } catch {
+    copied = false;
+  }
+  area.hidden = false;
+  if (copied) {
+    byId("tip-said").textContent = "Copied";
+  } else {
+    area.focus();
+    area.select();
+    byId("tip-said").textContent = "Press Ctrl+C to copy";
+  }
+  if (tip.owner) placeTip(tip.owner.getBoundingClientRect());
+}
+
+function watchTip() {
+  tip.node = byId("tip");
+  byId("tip-copy").addEventListener("click", copySql);
+  tip.node.addEventListener("mouseenter", () => window.clearTimeout(tip.leaving));
+  tip.node.addEventListener("mouseleave", leaveSoon);
+  tip.node.addEventListener("focusout", (event) => {
+    if (!tip.node.contains(event.relatedTarget) && event.relatedTarget !== tip.owner) closeTip();
+  });
+  tip.node.addEventListener("keydown", (event) => {
+    // From the last control the focus goes back to the figure, so that the way through the page is not lost.
+    const stops = [...tip.node.querySelectorAll("button, textarea")].filter((stop) => !stop.hidden);
+    const edge = event.shiftKey ? stops[0] : stops[stops.length - 1];
+    if (event.key === "Tab" && document.activeElement === edge) {
+      event.preventDefault();
+      closeTip(true);
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && tip.owner) closeTip(tip.node.contains(document.activeElement));
+  });
+  window.addEventListener("scroll", () => tip.owner && placeTip(tip.owner.getBoundingClientRect()), { passive: true });
+}
