@@ -199,7 +199,7 @@ def _funnel_rows(config: Config) -> Iterator[tuple[Any, ...]]:
 def _funnel_steps(config: Config) -> pa.Table:
     indexes = funnel_indexes(config)
     named = {model.model: model.stage_names for model in config.journey_models}
-    named |= {name: funnel.step_names for name, funnel in config.funnels.items()}
+    named |= {name: funnel.level_names for name, funnel in config.funnels.items()}
     rows = (
         (funnel, indexes[funnel], step_index, step)
         for funnel, steps in named.items()

@@ -122,6 +122,13 @@ class Funnel(Section):
         """Names of the steps in order."""
         return tuple(step.name for step in self.steps)
 
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """What its counts are of, in order: the steps' names or, in any order, how many of the steps were done."""
+        if self.order != "any_order":
+            return self.step_names
+        return tuple(f"{done} of {len(self.steps)} steps" for done in range(1, len(self.steps) + 1))
+
 
 def _event_step(name: str, event: str) -> Step:
     return Step(name=name, when=Leaf("event", "in", (event,)))

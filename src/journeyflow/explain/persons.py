@@ -93,9 +93,6 @@ def explain_person(config: Config, person: str, funnel: str) -> ExplainedPerson:
         about = _funnel(engine, funnel)
         person_key, person_id = _person(engine, person)
         steps = rows(engine, _STEPS, [about["funnel_index"]])
-        if about["order_type"] == "any_order":
-            # Its levels are how many steps were done, whichever they were.
-            steps = [step | {"step": f"{step['step_index']} of {len(steps)} steps"} for step in steps]
         units = rows(engine, _UNITS, [about["funnel_index"], person_key])
         attempts = tuple(_attempt(engine, config, about, steps, unit, person_key) for unit in units)
     note = None if attempts else _why_outside(about, steps)
@@ -163,7 +160,8 @@ def _excluded_at(instant: datetime, events: tuple[TimelineEvent, ...]) -> str | 
 def _why_outside(about: Row, steps: list[Row]) -> str:
     if about["kind"] == "stages":
         return "None of the person's journeys has an event in a stage of this model."
+    opening = "a step" if about["order_type"] == "any_order" else f"the step {steps[0]['step']}"
     return (
-        f"No attempt of this person counts: no event matches the step {steps[0]['step']} on an entry day of this "
-        "funnel, or an exclusion voided every attempt."
+        f"No attempt of this person counts: no event matches {opening} on an entry day of this funnel, or an "
+        "exclusion voided every attempt."
     )

@@ -74,6 +74,13 @@ def test_stage_funnels_come_first_and_are_named_as_their_models():
     assert funnel_indexes(config) == {"four_stage": 1, "cart_abandonment": 2}
 
 
+def test_levels_of_any_order_are_how_many_steps_were_done():
+    steps = [{"name": "seen", "when": {"event": "a"}}, {"name": "read", "when": {"event": "b"}}]
+    found = built(funnels={"free": {"steps": steps, "order": "any_order"}, "bound": {"steps": steps}})["funnel_steps"]
+    assert [row["step"] for row in found if row["funnel"] == "free"] == ["1 of 2 steps", "2 of 2 steps"]
+    assert [row["step"] for row in found if row["funnel"] == "bound"] == ["seen", "read"]
+
+
 def test_personas_end_with_unassigned_and_carry_their_marks():
     people = [
         {"path": "a", "user_id": "u", "traits": ["plan"]},

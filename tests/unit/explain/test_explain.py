@@ -146,6 +146,7 @@ def test_who_never_began_is_told_so(config: Config) -> None:
     explained = explain_person(config, "strolls", "checkout")
     assert explained.attempts == ()
     assert "no event matches the step product" in (explained.note or "")
+    assert "no event matches a step on" in (explain_person(config, "strolls", "either_way").note or "")
 
 
 def verdict(config: Config, event_id: str) -> tuple[str, str | None, str | None, tuple[str, ...]]:
