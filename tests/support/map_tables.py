@@ -1,0 +1,360 @@
+"""A published generation with a journey map in it, written by hand: for tests of what is drawn from published tables.
+
+`rich_tables()` gives rows by table: two models, three personas beside `all`, two months beside `all`, names that try to
+be markup, formulas and scripts. Change or empty tables, then `publish_tables(folder, tables)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.models import Column, Model, Paperwork
+from journeyflow.publish import RunFacts, publish
+
+Rows = list[dict[str, Any]]
+RUN = "20260301T020000000000"
+HIGH_WATER = datetime(2026, 2, 28, 22, 15)
+
+MARKUP = "<img src=x onerror=alert(1)> & \"quoted\" 'single'"
+FORMULA = "=HYPERLINK(\"http://evil.example\",'click')"
+SCRIPT = "</script><script>alert('pwned')</script>"
+BIDI = "invoice\u202egnp.exe\u2066"
+CONTROLS = "bell\x07 escape\x1b[31m tab\t line\nbreak null\x00"
+TEMPLATE = "{{ 7 * 7 }} {% raw %} ${jndi} `code`"
+LINK = "javascript:alert(document.cookie)"
+LONG = "very " * 400 + "long"
+UNBROKEN = "W" * 300
+HOSTILE = (MARKUP, FORMULA, SCRIPT, BIDI, CONTROLS, TEMPLATE, LINK, LONG, UNBROKEN)
+
+PERSONAS = ("all", "student", MARKUP, "unassigned")
+PERIODS = ("all", "2026-01", "2026-02")
+MODELS = {"shop": ("awareness", "consideration", "decision", "loyal"), FORMULA: ("read", SCRIPT)}
+
+SCHEMAS: dict[str, tuple[str, str]] = {
+    "funnel_steps": (
+        "funnel persona period step_index",
+        "funnel persona period step_index:INTEGER step kind unit person_count converted_count drop_off_count "
+        "pending_count matured_count matured_next_count conversion_rate step_conversion_rate drop_off_rate "
+        "drop_off_rate_low:DOUBLE drop_off_rate_high:DOUBLE km_conversion_rate visited_count skipped_count "
+        "in_order_rate p10_seconds_to_next:DOUBLE p50_seconds_to_next:DOUBLE p90_seconds_to_next:DOUBLE "
+        "tie_decided_count value_at_stake_amount currency is_small is_outcome_based is_trait_undated",
+    ),
+    "funnel_trend": (
+        "funnel persona entry_date step_index",
+        "funnel persona entry_date:DATE step_index:INTEGER person_count converted_count drop_off_count pending_count "
+        "is_matured",
+    ),
+    "drop_offs": (
+        "funnel persona period step_index last_touchpoint",
+        "funnel persona period step_index:INTEGER last_touchpoint drop_off_count share_rate expected_rate lift:DOUBLE "
+        "p50_seconds_before_leaving:DOUBLE value_at_stake_amount currency",
+    ),
+    "drop_off_next": (
+        "funnel persona period step_index next_action",
+        "funnel persona period step_index:INTEGER next_action drop_off_count share_rate",
+    ),
+    "stage_transitions": (
+        "model persona from_stage to_stage",
+        "model persona from_stage to_stage transition_count transition_rate is_backward p50_seconds:DOUBLE",
+    ),
+    "personas": (
+        "persona",
+        "persona person_count share_rate rule is_outcome_based is_trait_undated description",
+    ),
+    "event_kinds": (
+        "model kind_id stage rule_id",
+        "model kind_id stage rule_id event_name channel touchpoint evidence event_count person_count "
+        "first_seen_at last_seen_at",
+    ),
+    "runs": (
+        "run_id",
+        "run_id started_at finished_at status high_water_at config_hash version event_count elapsed_seconds:DOUBLE",
+    ),
+    "dictionary": (
+        "table_name column_name",
+        "table_name column_name column_index:INTEGER type unit meaning",
+    ),
+    "touchpoints": (
+        "model persona period stage touchpoint",
+        "model persona period stage touchpoint person_count visited_count reach_rate touch_count share_rate "
+        "matured_count matured_next_count next_stage_rate next_stage_rate_without:DOUBLE lift:DOUBLE lift_low:DOUBLE "
+        "lift_high:DOUBLE q_value:DOUBLE is_small",
+    ),
+    "stage_channels": (
+        "model persona period stage channel",
+        "model persona period stage channel person_count visited_count reach_rate touch_count share_rate",
+    ),
+    "stage_sentiment": (
+        "model persona period stage",
+        "model persona period stage sentiment:DOUBLE sentiment_low:DOUBLE sentiment_high:DOUBLE answer_count evidence "
+        "method",
+    ),
+    "pain_points": (
+        "model persona period pain_rank",
+        "model persona period pain_rank:INTEGER stage pain_point kind scope person_count drop_off_rate baseline_rate "
+        "excess_rate lost_count lost_low:BIGINT lost_high:BIGINT q_value:DOUBLE",
+    ),
+    "promises": (
+        "promise persona period",
+        "promise persona period stage model due_count kept_count broken_count pending_count matured_count "
+        "matured_kept_count kept_rate kept_low:DOUBLE kept_high:DOUBLE target:DOUBLE measured:DOUBLE gap:DOUBLE "
+        "first_broken_at next_stage_rate_kept:DOUBLE next_stage_rate_broken:DOUBLE",
+    ),
+    "opportunities": (
+        "model persona period opportunity_rank",
+        "model persona period opportunity_rank:INTEGER stage origin kind subject person_count lost_count "
+        "lost_low:BIGINT lost_high:BIGINT worth_amount worth_low:DECIMAL(18,4) worth_high:DECIMAL(18,4) currency owner",
+    ),
+    "blind_spots": ("kind subject", "kind subject severity item_count share_rate detail"),
+    "supplied_cells": ("model persona stage aspect", "model persona stage aspect text"),
+    "desired_gaps": (
+        "model persona period stage measure",
+        "model persona period stage measure desired:DOUBLE measured:DOUBLE measured_low:DOUBLE measured_high:DOUBLE "
+        "gap:DOUBLE unit evidence",
+    ),
+}
+"""Table → its grain and its columns; the type follows from the suffix of the name, else it is told after a colon."""
+_SUFFIXES = {"_count": "BIGINT", "_rate": "DOUBLE", "_at": "TIMESTAMP", "_amount": "DECIMAL(18,4)"}
+
+
+def columns_of(table: str) -> dict[str, str]:
+    """Return the columns of a published table with their SQL types."""
+    return dict(_typed(column) for column in SCHEMAS[table][1].split())
+
+
+def _typed(column: str) -> tuple[str, str]:
+    name, _, told = column.partition(":")
+    guessed = next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), "VARCHAR")
+    return name, told or ("BOOLEAN" if name.startswith("is_") else guessed)
+
+
+def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
+    """Publish the rows of `tables` into `folder` and return the generation's folder; tables not given are empty."""
+    with DuckDBEngine(threads=1) as engine:
+        models = [_table(engine, name, tables.get(name, [])) for name in SCHEMAS]
+        facts = RunFacts(RUN, "acme-shop", "0.1.0", "abc123", HIGH_WATER, HIGH_WATER, HIGH_WATER, 1_234)
+        return publish(engine, models, folder, facts)
+
+
+def _table(engine: DuckDBEngine, name: str, rows: Rows) -> Model:
+    types = columns_of(name)
+    for unknown in {column for row in rows for column in row} - set(types):
+        raise ValueError(f"{name} has no column {unknown}")
+    incoming = pa.table({column: [_text(row.get(column)) for row in rows] for column in types}, schema=_strings(types))
+    engine.register("support.incoming", incoming)
+    select = ", ".join(f'cast("{column}" as {kind}) as "{column}"' for column, kind in types.items())
+    engine.run(f"marts.{name}", f"select {select} from support.incoming")
+    columns = {column: Column(type=kind, meaning=f"The {column}.") for column, kind in types.items()}
+    words = Paperwork(description=f"Table {name}.", grain=tuple(SCHEMAS[name][0].split()), columns=dict(columns))
+    return Model(f"marts.{name}", Path(f"{name}.sql"), "select 1", (), words, columns)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _strings(types: Mapping[str, str]) -> pa.Schema:
+    return pa.schema([(column, pa.string()) for column in types])
+
+
+def rich_tables() -> dict[str, Rows]:
+    """Return rows of every table: every row of a map has something to show, in every map."""
+    tables: dict[str, Rows] = {name: [] for name in SCHEMAS}
+    for size, persona in enumerate(PERSONAS):
+        people = 4_000 // (size + 1)
+        described = f"People like {persona}" if persona != "all" else "Everybody; a total row, not a persona."
+        tables["personas"].append(
+            {"persona": persona, "person_count": people, "share_rate": people / 4_000, "rule": f"trait is {LONG}"}
+            | {"is_outcome_based": size == 2, "is_trait_undated": False, "description": described}
+        )
+        for model, stages in MODELS.items():
+            for shrink, period in enumerate(PERIODS):
+                _add_map(tables, model, stages, persona, period, people // (shrink + 1))
+            _add_flow(tables, model, stages, persona, people)
+        for period in PERIODS:
+            _add_promises(tables, persona, period)
+    _add_funnel(tables, "checkout", ("cart", "paid"), "all", "all", 900, kind="steps")
+    _add_facts(tables)
+    return tables
+
+
+def _add_map(tables: dict[str, Rows], model: str, stages: tuple[str, ...], persona: str, period: str, n: int) -> None:
+    of_map = {"model": model, "persona": persona, "period": period}
+    _add_funnel(tables, model, stages, persona, period, n, kind="stages")
+    for index, stage in enumerate(stages, start=1):
+        cell = of_map | {"stage": stage}
+        reached, is_last = n // index, index == len(stages)
+        for at, name in enumerate(("web: Product page", "store: visit", *(f"web: {name}" for name in HOSTILE))):
+            tables["touchpoints"].append(cell | {"touchpoint": name} | _touches(reached, at, is_last))
+        for at, name in enumerate(("web", "store", SCRIPT, BIDI)):
+            touches = _touches(reached, at, is_last)
+            kept = ("person_count", "visited_count", "reach_rate", "touch_count", "share_rate")
+            tables["stage_channels"].append(cell | {"channel": name} | {key: touches[key] for key in kept})
+        tables["stage_sentiment"].append(cell | _feeling(index))
+        _add_pains(tables, of_map, stage, index, reached)
+        for measure, unit, desired in (("reach_rate", "rate", 0.4), ("p50_time", "seconds", 86_400.0)):
+            measured = None if index == 4 else desired * (0.5 + index / 4)
+            gap = None if measured is None else measured - desired
+            ends = {"measured_low": measured and measured * 0.9, "measured_high": measured and measured * 1.1}
+            tables["desired_gaps"].append(
+                cell | {"measure": measure, "desired": desired, "measured": measured, "gap": gap, "unit": unit}
+                | ends | {"evidence": "unknown" if measured is None else "observed"}
+            )  # fmt: skip
+        if period == "all":
+            for aspect in ("goal", "need", "quote"):
+                tables["supplied_cells"].append(
+                    {"model": model, "persona": persona, "stage": stage, "aspect": aspect}
+                    | {"text": f"{aspect} of {MARKUP} {BIDI}"}
+                )
+            if persona == "all":
+                tables["supplied_cells"].append(
+                    {"model": model, "persona": "all", "stage": stage, "aspect": "owner", "text": f"Team {index} <b>"}
+                )
+
+
+def _touches(reached: int, at: int, is_last: bool) -> dict[str, Any]:
+    visited = max(reached - 10, 1)
+    people = max(visited // (at + 1), 1)
+    matured, is_small = people * 9 // 10, at > 6
+    known = not (is_last or is_small)
+    return {
+        "person_count": people, "visited_count": visited, "reach_rate": people / visited,
+        "touch_count": people * 2, "share_rate": 1 / (at + 2), "matured_count": matured,
+        "matured_next_count": None if is_last else matured // 2, "next_stage_rate": None if is_last else 0.5,
+        "next_stage_rate_without": 0.4 if known else None, "lift": 1.25 if known else None,
+        "lift_low": 1.1 if known else None, "lift_high": 1.42 if known else None,
+        "q_value": 0.003 * (at + 1) if known else None, "is_small": is_small,
+    }  # fmt: skip
+
+
+def _feeling(index: int) -> dict[str, Any]:
+    known = {
+        1: (0.42, 0.3, 0.54, 80, "observed", "surveys: nps, csat"),
+        2: (-0.2, -0.31, -0.09, 55, "inferred", "text: VADER, English"),
+        3: (-0.65, -0.8, -0.5, 200, "inferred", "behaviour"),
+    }.get(index, (None, None, None, 0, "unknown", None))
+    names = ("sentiment", "sentiment_low", "sentiment_high", "answer_count", "evidence", "method")
+    return dict(zip(names, known, strict=True))
+
+
+def _add_pains(tables: dict[str, Rows], of_map: dict[str, str], stage: str, index: int, reached: int) -> None:
+    kinds = ("drop_off", "repeat", "return", "wait", "friction")
+    first = len([row for row in tables["pain_points"] if all(row[key] == of_map[key] for key in of_map)])
+    for at, (kind, name) in enumerate(zip(kinds, ("web: Payment page", *HOSTILE), strict=False), start=first + 1):
+        lost = max(100 // at, 1)
+        is_tested = kind != "friction"
+        people = max(reached // (at + 1), 1)
+        counted = {"person_count": people, "lost_count": lost, "lost_low": lost // 2, "lost_high": lost * 2}
+        rates = {"drop_off_rate": 0.55, "baseline_rate": 0.4, "excess_rate": 0.15, "q_value": 0.01}
+        tables["pain_points"].append(
+            of_map | {"pain_rank": at, "stage": stage, "pain_point": name, "kind": kind} | counted
+            | {"scope": "recurring" if at % 2 else "specific"} | (rates if is_tested else {"drop_off_rate": 0.5})
+        )  # fmt: skip
+        worth = None if index == 2 else lost * 41.5
+        tables["opportunities"].append(
+            of_map | {"opportunity_rank": at, "stage": stage, "origin": "pain_point", "kind": kind, "subject": name}
+            | counted | {"worth_amount": worth, "worth_low": worth and worth / 2, "worth_high": worth and worth * 2}
+            | {"currency": "EUR", "owner": f"Team {index} <b>"}
+        )  # fmt: skip
+
+
+def _add_funnel(
+    tables: dict[str, Rows], funnel: str, steps: tuple[str, ...], persona: str, period: str, n: int, *, kind: str
+) -> None:
+    of_funnel = {"funnel": funnel, "persona": persona, "period": period}
+    for index, step in enumerate(steps, start=1):
+        row = of_funnel | {"step_index": index}
+        reached, following, is_last = n // index, n // (index + 1), index == len(steps)
+        pending = (reached - following) // 5
+        dropped = reached - following - pending
+        open_step = {
+            "converted_count": following, "drop_off_count": dropped, "pending_count": pending, "drop_off_rate": 0.5,
+            "drop_off_rate_low": 0.45, "drop_off_rate_high": 0.55, "p10_seconds_to_next": 12.5,
+            "p50_seconds_to_next": 93_784.0, "p90_seconds_to_next": 400_000.0, "value_at_stake_amount": "1234.5678",
+        }  # fmt: skip
+        tables["funnel_steps"].append(
+            row | {"step": step, "kind": kind, "unit": "person", "person_count": reached, "converted_count": reached}
+            | {"matured_count": reached - pending, "matured_next_count": following, "conversion_rate": 1 / index}
+            | {"step_conversion_rate": None if index == 1 else 0.5, "km_conversion_rate": 0.5, "currency": "EUR"}
+            | {"visited_count": reached - 5, "skipped_count": 5, "in_order_rate": 0.9, "tie_decided_count": 0}
+            | {"is_small": reached < 300, "is_outcome_based": persona == MARKUP, "is_trait_undated": False}
+            | ({} if is_last else open_step)
+        )  # fmt: skip
+        if is_last or not dropped:
+            continue
+        for at, name in enumerate(("web: Product page", *HOSTILE), start=1):
+            tables["drop_offs"].append(
+                row | {"last_touchpoint": name, "drop_off_count": dropped // at, "share_rate": 1 / (at + 1)}
+                | {"expected_rate": 0.2, "lift": 2.5 / at, "p50_seconds_before_leaving": 30.0 * at}
+                | {"value_at_stake_amount": "99.5", "currency": "EUR"}
+            )  # fmt: skip
+        for at, name in enumerate(("none", "web: Search", *HOSTILE, "other"), start=1):
+            tables["drop_off_next"].append(
+                row | {"next_action": name, "drop_off_count": dropped // at, "share_rate": 1 / (at + 1)}
+            )
+
+
+def _add_flow(tables: dict[str, Rows], model: str, stages: tuple[str, ...], persona: str, people: int) -> None:
+    for at, start in enumerate(stages):
+        ends = {"exit": 5, "open": 9} | {stage: 2 + abs(at - to) for to, stage in enumerate(stages) if to != at}
+        for end, part in ends.items():
+            is_backward = end in stages and stages.index(end) < at
+            tables["stage_transitions"].append(
+                {"model": model, "persona": persona, "from_stage": start, "to_stage": end}
+                | {"transition_count": people // (part * (3 if is_backward else 1)), "is_backward": is_backward}
+                | {"transition_rate": None if end == "open" else 1 / (part + 1), "p50_seconds": 75.5 * (at + 1)}
+            )
+
+
+def _add_promises(tables: dict[str, Rows], persona: str, period: str) -> None:
+    of_persona = {"persona": persona, "period": period, "model": "shop"}
+    broken_at = HIGH_WATER - timedelta(days=30)
+    tables["promises"].append(
+        of_persona | {"promise": f"Delivered within 3 days {BIDI}", "stage": "decision", "due_count": 200}
+        | {"kept_count": 120, "broken_count": 50, "pending_count": 30, "matured_count": 170, "matured_kept_count": 120}
+        | {"kept_rate": 120 / 170, "kept_low": 0.633, "kept_high": 0.769, "target": 1.0, "measured": 120 / 170}
+        | {"gap": 50 / 170, "first_broken_at": broken_at, "next_stage_rate_kept": 0.5, "next_stage_rate_broken": 0.3}
+    )  # fmt: skip
+    tables["promises"].append(
+        of_persona | {"promise": f"Support satisfies {MARKUP}", "stage": "loyal", "due_count": 90, "kept_count": 60}
+        | {"broken_count": 30, "pending_count": 0, "matured_count": 90, "matured_kept_count": 60}
+        | {"kept_rate": 2 / 3, "kept_low": 0.56, "kept_high": 0.76, "target": 4.2, "measured": 3.9, "gap": 0.3}
+    )  # fmt: skip
+
+
+def _add_facts(tables: dict[str, Rows]) -> None:
+    for at, (model, stages) in enumerate(MODELS.items()):
+        for number, stage in enumerate((*stages, "unclassified"), start=1):
+            tables["event_kinds"].append(
+                {"model": model, "kind_id": f"k{at}{number}", "stage": stage, "rule_id": f"rule_{number}"}
+                | {"event_name": HOSTILE[number], "channel": "web", "touchpoint": f"web: {HOSTILE[number]}"}
+                | {"evidence": "rule", "event_count": 100, "person_count": 50}
+                | {"first_seen_at": HIGH_WATER - timedelta(days=58), "last_seen_at": HIGH_WATER}
+            )
+    tables["runs"].append(
+        {"run_id": RUN, "started_at": HIGH_WATER, "finished_at": HIGH_WATER, "status": "published"}
+        | {"high_water_at": HIGH_WATER, "config_hash": "abc123", "version": "0.1.0", "event_count": 1_234}
+        | {"elapsed_seconds": 3.5}
+    )
+    spots = (
+        ("silent_source", FORMULA, "critical", 3, None, "The source has sent nothing for 9 days."),
+        ("missing_stage", MARKUP, "critical", 0, 0.0, "No journey of the persona was seen in it."),
+        ("unclassified", SCRIPT, "warning", 4_321, 0.21, "No rule puts these events into a stage."),
+        ("new_event", BIDI, "note", 12, None, "First seen in the last week."),
+        ("bots", "", "note", 99, 0.05, "Left out as traffic of robots."),
+    )
+    names = ("kind", "subject", "severity", "item_count", "share_rate", "detail")
+    tables["blind_spots"] += [dict(zip(names, spot, strict=True)) for spot in spots]
+    for table, (_, columns) in SCHEMAS.items():
+        for index, column in enumerate(columns.split(), start=1):
+            name, kind = _typed(column)
+            tables["dictionary"].append(
+                {"table_name": table, "column_name": name, "column_index": index, "type": kind}
+                | {"meaning": f"The {name} of {table}."}
+            )
