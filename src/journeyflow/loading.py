@@ -91,7 +91,7 @@ def load_sources(
 
 def register_configuration(engine: DuckDBEngine, config: Config, loaded: Loaded, run_id: str) -> None:
     """Put the configuration into `engine` as `config.*`."""
-    from journeyflow import config_tables
+    from journeyflow import config_tables, experience_tables, map_tables
     from journeyflow.secret import person_secret
 
     tables = config_tables.tables(
@@ -101,7 +101,7 @@ def register_configuration(engine: DuckDBEngine, config: Config, loaded: Loaded,
         first_event_us=us(loaded.first_event_at),
         person_secret=person_secret(config),
     )
-    for name, table in tables.items():
+    for name, table in (tables | experience_tables.tables(config) | map_tables.tables(config)).items():
         engine.register(name, table)
 
 

@@ -17,7 +17,8 @@ LAYERS = (
     {"errors", "progress"},
     {"resources", "lock"},
     {"config", "engines", "models"},
-    {"secret", "compile", "config_tables", "runs", "lint", "reference", "publish", "checks", "project"},
+    {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
+    | {"reference", "publish", "checks", "project"},
     {"relations", "kernel", "statistics", "identity", "ingest", "published", "run_report"},
     {"loading", "building", "report"},
     {"runner", "ad_hoc"},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyflow import models, resources
+from journeyflow import experience_tables, map_tables, models, resources
 from journeyflow.config import Config
 from journeyflow.config_tables import funnel_indexes, tables
 from journeyflow.engines import DuckDBEngine
@@ -30,6 +30,7 @@ def test_columns_are_those_of_the_side_files():
     config = Config.from_mapping({"sources": {"web": WEB}})
     graph = models.load(resources.sql_folder())
     found = tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
+    found |= experience_tables.tables(config) | map_tables.tables(config)
     described = {
         name for name in graph.models if name.startswith("config.") and graph[name].paperwork.filled_by == "config"
     }
