@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from journeyflow.cli.text import cell, escaped
+from journeyflow.text import cell, escaped
 
 if TYPE_CHECKING:
     from rich.console import Console

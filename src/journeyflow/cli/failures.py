@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import typer
 
-from journeyflow.cli.text import escaped
 from journeyflow.errors import ExitCode, JourneyflowError
+from journeyflow.text import escaped
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
 """Environment variable that lets exceptions through with their traceback."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from journeyflow.cli.options import Format
-from journeyflow.cli.text import cell, escaped
 from journeyflow.errors import JourneyflowError
+from journeyflow.text import cell, escaped
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from journeyflow.cli.text import escaped
+from journeyflow.text import escaped
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from journeyflow.cli.text import count, duration, escaped
+from journeyflow.text import count, duration, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.cli.frames import WIDE
-from journeyflow.cli.text import count, duration, escaped, percent
+from journeyflow.text import count, duration, escaped, percent
 
 if TYPE_CHECKING:
     import polars as pl

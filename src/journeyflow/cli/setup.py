@@ -42,8 +42,8 @@ def init(
 
 def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Find every error of the configuration at once, without reading the data."""
-    from journeyflow.cli.text import escaped
     from journeyflow.config import check as find_problems
+    from journeyflow.text import escaped
 
     problems = find_problems(config)
     errors = sum(problem.severity == "error" for problem in problems)

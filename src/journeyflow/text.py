@@ -1,4 +1,4 @@
-"""Text for a terminal and for spreadsheets: nothing in the data can act on either."""
+"""Text for people: nothing in the data can act on a terminal or a page, and numbers are written one way."""
 
 from __future__ import annotations
 
