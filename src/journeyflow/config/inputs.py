@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
@@ -37,6 +37,9 @@ CanonicalColumn = Literal[
     "revenue_amount",
     "currency",
 ]
+CANONICAL_COLUMNS: tuple[str, ...] = get_args(CanonicalColumn)
+"""The columns that a source fills, in the order of `landed.events`; their one list."""
+UTM_COLUMNS = tuple(name for name in CANONICAL_COLUMNS if name.startswith("utm_"))
 
 
 @cache

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
+from journeyflow.config.inputs import CANONICAL_COLUMNS, UTM_COLUMNS
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import InputFile
 from journeyflow.ingest.readers.raw import RawRecords
-from journeyflow.ingest.typed import UTM
+from journeyflow.ingest.typed import TIMES
 from journeyflow.ingest.warehouse import packaged_sql
 
-COLUMNS = (
-    "event_id, source, occurred_at, received_at, device_key, user_key, anonymous_id, user_id, session_id, sequence, "
-    "event_name, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content, referrer_host, page_path, "
-    "target, user_agent, revenue_amount, currency, properties"
-)
+_REST = [name for name in CANONICAL_COLUMNS if name not in ("event_id", *TIMES)]
+COLUMNS = ", ".join(("event_id", "source", *TIMES, "device_key", "user_key", *_REST, "properties"))
 """Columns of `landed.events` between the keys and the lineage."""
 
-CONTENT = (
-    "occurred_at, anonymous_id, user_id, session_id, event_name, channel, utm_source, utm_medium, utm_campaign, "
-    "utm_term, utm_content, referrer_host, page_path, target, user_agent, revenue_amount, currency, properties"
-)
+CONTENT = ", ".join(("occurred_at", *(name for name in _REST if name != "sequence"), "properties"))
 """What two rows of one event must share to say the same; when and where they arrived is not of it."""
 
 
@@ -205,7 +200,7 @@ def judged_select(kept_parameters: tuple[str, ...], where: str | None) -> str:
     where : str or None
         Condition over canonical columns that tells the records to keep.
     """
-    replaced = [f"{_from_query(name)} as {name}" for name in UTM if name in kept_parameters]
+    replaced = [f"{_from_query(name)} as {name}" for name in UTM_COLUMNS if name in kept_parameters]
     replace = f" replace ({', '.join(replaced)})" if replaced else ""
     kept = f"coalesce(({where}), false)" if where else "true"
     return f"select *, {kept} as is_kept from (select * exclude (query){replace} from cleaned_records)"

@@ -10,9 +10,7 @@ from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.quoting import json_path, literal
 from journeyflow.ingest.readers.raw import RawRecords
 from journeyflow.ingest.times import time_of_column, time_of_parts
-
-TIMES = ("occurred_at", "received_at")
-AMOUNT = "decimal(18, 4)"
+from journeyflow.ingest.typed import AMOUNT, TIMES
 
 
 @dataclass(frozen=True)

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from journeyflow.config.inputs import CANONICAL_COLUMNS
 from journeyflow.ingest.quoting import literal
 from journeyflow.ingest.times import time_of_text, utc_of_naive
 
 AMOUNT = "decimal(18, 4)"
+TIMES = ("occurred_at", "received_at")
 TEXTS = (
-    "event_id",
-    "anonymous_id",
-    "user_id",
-    "session_id",
-    "sequence",
-    "event_name",
-    "channel",
-    "utm_source",
-    "utm_medium",
-    "utm_campaign",
-    "utm_term",
-    "utm_content",
-    "referrer_host",
-    "page_path",
-    "target",
-    "user_agent",
-    "currency",
+    *(name for name in CANONICAL_COLUMNS if name not in (*TIMES, "revenue_amount")),
     "content",
     "quarantine_raw",
     "reason",
 )
 NAMES = ("event_id", "anonymous_id", "user_id", "session_id", "event_name")
 """What tells events, people and sessions apart: blanks alone name nobody, and would make one of all that have them."""
-UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
 
 def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | None = None) -> str:
@@ -56,7 +41,8 @@ def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | 
     listed = ["record_ix", "source_row"]
     for name in TEXTS:
         listed.append(f"{_text(name, columns)} as {name}")
-    for name, flag in (("occurred_at", "has_occurred"), ("received_at", "has_received")):
+    for name in TIMES:
+        flag = f"has_{name.removesuffix('_at')}"
         listed += [f"{_time(name, flag, columns, zone)} as {name}", f"{_has(name, flag, columns)} as {flag}"]
     amount = "revenue_amount" if "revenue_amount" in columns else "null"
     listed += [f"try_cast({amount} as {AMOUNT}) as revenue_amount"]
