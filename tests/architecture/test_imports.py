@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "journeyflow"
 PIPELINES = ROOT / "pipelines"
 
 LAYERS = (
-    {"errors", "progress"},
+    {"errors", "progress", "text"},
     {"resources", "lock"},
     {"config", "engines", "models"},
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
