@@ -7,6 +7,7 @@ still has to be escaped for the form it goes into. Raw names, for comparing, are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -40,7 +41,7 @@ class Figure:
     label : str
         What it is, in two or three words: ``reached``, ``lift``.
     value, low, high : int, float, Decimal, datetime or None
-        The number and its 95 % interval; a value of None is unknown or suppressed (see `is_small`).
+        The number and its range; a value of None is unknown or suppressed (see `is_small`).
     n : int or None
         What the number is based on: people, answers.
     unit : Unit
@@ -53,6 +54,8 @@ class Figure:
         ISO 4217 code, of amounts.
     is_small : bool
         The base is under `min_count`: read with care, or suppressed.
+    range_label : str
+        What lies from low to high: mostly the 95 % interval, of a median time the 10th to the 90th percentile.
     """
 
     label: str
@@ -65,6 +68,7 @@ class Figure:
     evidence: Evidence = "observed"
     currency: str | None = None
     is_small: bool = False
+    range_label: str = "95 % interval"
 
     @property
     def key(self) -> str:
@@ -117,6 +121,8 @@ class Cell:
     items : tuple of Item
     rest_count : int
         Further entries that are in the table and not shown.
+    note : str
+        Why there is nothing, where that can be said.
     """
 
     row: RowKey
@@ -124,6 +130,7 @@ class Cell:
     evidence: Evidence = "unknown"
     items: tuple[Item, ...] = ()
     rest_count: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +407,7 @@ class Atlas:
     ----------
     facts : Facts
     models, personas, periods : tuple
-        In the order to offer them: models as configured, `all` first, then personas by people, months in time.
+        In the order to offer them: a project's own models first; `all` first, then personas by people, months in time.
     maps : tuple of JourneyMap
         One per model, persona and period that somebody entered (`all` periods have one for every persona).
     funnels : tuple of Funnel
@@ -413,6 +420,8 @@ class Atlas:
         What the words mean in this project: personas, stages, promises, methods.
     reading : tuple of Text
         How to read the map.
+    meanings : mapping of str to str
+        ``table.column`` of a figure's source → what the column says.
     """
 
     facts: Facts
@@ -425,6 +434,7 @@ class Atlas:
     blind_spots: tuple[BlindSpot, ...]
     definitions: tuple[Text, ...]
     reading: tuple[Text, ...]
+    meanings: Mapping[str, str]
 
     def map_of(self, model: str, persona: str = ALL, period: str = ALL) -> JourneyMap | None:
         """Return the map with these keys, None where nobody of the persona entered in the period."""

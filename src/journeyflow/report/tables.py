@@ -1,0 +1,121 @@
+"""The published tables as rows that figures are made of: each table is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from journeyflow.report.atlas import Evidence, Figure, Unit
+from journeyflow.report.sources import Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from journeyflow.published import Published
+
+MAP = ("model", "persona", "period")
+STAGE = (*MAP, "stage")
+STEP = ("funnel", "persona", "period", "step_index")
+GRAINS: dict[str, tuple[str, ...]] = {
+    "funnel_steps": STEP,
+    "drop_offs": (*STEP, "last_touchpoint"),
+    "drop_off_next": (*STEP, "next_action"),
+    "stage_transitions": ("model", "persona", "from_stage", "to_stage"),
+    "personas": ("persona",),
+    "runs": ("run_id",),
+    "touchpoints": (*STAGE, "touchpoint"),
+    "stage_channels": (*STAGE, "channel"),
+    "stage_sentiment": STAGE,
+    "pain_points": (*MAP, "pain_rank"),
+    "promises": ("promise", "persona", "period"),
+    "opportunities": (*MAP, "opportunity_rank"),
+    "blind_spots": ("kind", "subject"),
+    "supplied_cells": ("model", "persona", "stage", "aspect"),
+    "desired_gaps": (*STAGE, "measure"),
+}
+"""The grains of the tables that figures come from."""
+PERCENTILES = "10th to 90th percentile"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a published table."""
+
+    table: str
+    values: dict[str, Any]
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values.get(column)
+
+    def figure(
+        self,
+        label: str,
+        unit: Unit,
+        column: str,
+        *,
+        ends: tuple[str, str] | None = None,
+        n: str | None = None,
+        evidence: Evidence = "observed",
+        **more: Any,
+    ) -> Figure:
+        """Return the figure of `column`, with the columns of its range and of its base."""
+        values = self.values
+        columns = (column, *(ends or ()), *((n,) if n else ()))
+        where = tuple((key, values[key]) for key in GRAINS[self.table])
+        low, high = (values.get(ends[0]), values.get(ends[1])) if ends else (None, None)
+        return Figure(
+            label=label,
+            value=values.get(column),
+            unit=unit,
+            source=Source(self.table, where, columns),
+            low=low,
+            high=high,
+            n=values.get(n) if n else None,
+            evidence=evidence,
+            **more,
+        )
+
+
+class Tables:
+    """What is read of one generation.
+
+    Parameters
+    ----------
+    published : Published
+        An open generation; tables that it lacks count as empty.
+    """
+
+    def __init__(self, published: Published) -> None:
+        self.published = published
+        self._grouped: dict[tuple[str, ...], dict[Any, list[Row]]] = {}
+
+    def rows(self, table: str) -> Iterator[Row]:
+        """Yield the rows of a table in its order."""
+        if table in self.published.tables:
+            yield from (Row(table, values) for values in self.published.table(table).iter_rows(named=True))
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """Return a table whole."""
+        return self.published.table(table)
+
+    def by(self, table: str, *columns: str) -> dict[Any, list[Row]]:
+        """Return the rows of a table by the values of some columns (a tuple; of one column the value)."""
+        key = (table, *columns)
+        if key not in self._grouped:
+            grouped: dict[Any, list[Row]] = {}
+            for row in self.rows(table):
+                found = tuple(row.values[column] for column in columns)
+                grouped.setdefault(found if len(found) > 1 else found[0], []).append(row)
+            self._grouped[key] = grouped
+        return self._grouped[key]
+
+    @cached_property
+    def meanings(self) -> dict[str, str]:
+        """What the columns of the tables say, by ``table.column``."""
+        return {
+            f"{row['table_name']}.{row['column_name']}": row["meaning"] or ""
+            for row in self.rows("dictionary")
+            if row["table_name"] in GRAINS
+        }
