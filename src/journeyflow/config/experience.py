@@ -90,6 +90,13 @@ class Survey(Section):
     """Least and greatest score."""
     kind: Literal["score", "nps", "ces"] = "score"
     """A plain score, recommendation (NPS) or effort (CES)."""
+    good: Literal["high", "low"] | None = None
+    """Good end of the scale. Where the key is left out: `low` for `ces`, for much effort is bad; else `high`."""
+
+    @property
+    def is_low_good(self) -> bool:
+        """Tell whether the least score is the best."""
+        return self.good == "low" if self.good else self.kind == "ces"
 
     @model_validator(mode="after")
     def _score_has_scale(self) -> Self:
@@ -101,6 +108,10 @@ class Survey(Section):
             raise PydanticCustomError("survey", "needs score and scale together", {"allowed": "score and scale"})
         if self.scale and self.scale[0] >= self.scale[1]:
             raise PydanticCustomError("survey", "has a scale that does not rise", {"allowed": "scale: [least, most]"})
+        if self.kind == "nps" and self.is_low_good:
+            raise PydanticCustomError(
+                "survey", "is a recommendation whose low end is good", {"allowed": "good: high, or another kind"}
+            )
         return self
 
 
