@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +57,16 @@ def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
 def graph_of(config: Config) -> Graph:
     """Return the models of a project: the built-in ones, and the user's own beside `journeyflow.yml`."""
     return load(resources.sql_folder(), own_folder(config.folder))
+
+
+def rules_hash(config: Config, graph: Graph) -> str:
+    """Return the SHA-256 of all that makes figures of events: configuration, SQL of the models, and the version.
+
+    Two runs with the same hash over the same events publish the same figures.
+    """
+    texts = {model.name: model.sql for model in graph if model.sql is not None}
+    rules = [config.hash, version("journeyflow"), sorted(texts.items())]
+    return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
 def own_folder(project: Path) -> Path | None:

@@ -21,7 +21,7 @@ from journeyflow.loading import Loaded, load_sources, register_configuration
 from journeyflow.lock import held
 from journeyflow.models import Graph, Phase
 from journeyflow.progress import Progress, silent
-from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan
+from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
 from journeyflow.publish import RunFacts, publish
 from journeyflow.run_report import RunReport, report_of
 
@@ -203,7 +203,7 @@ class Night:
         self.row = runs.RunRow(
             run_id=started.strftime("%Y%m%dT%H%M%S%f"),
             started_at=started,
-            config_hash=self.config.hash,
+            config_hash=rules_hash(self.config, self.graph),
             version=version("journeyflow"),
         )
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.

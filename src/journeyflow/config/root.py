@@ -24,7 +24,7 @@ from journeyflow.config.traffic import ExcludeTraffic, Journeys, Sessions, Touch
 from journeyflow.config.value import Currency, Goal, default_goals
 
 FILE_NAME = "journeyflow.yml"
-NOT_FIGURES = {"project", "state", "publish", "spend", "map"}
+NOT_FIGURES = {"project", "state", "publish", "spend"}
 """Keys that change no published figure of a run, and so not the hash."""
 
 
@@ -129,9 +129,9 @@ class Config(Section):
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of everything in the configuration that changes a published figure, the built-in models included."""
+        """SHA-256 of everything in the configuration that changes a published figure, built-in stage rules included."""
         content = self.model_dump(mode="json", by_alias=True, exclude=NOT_FIGURES, context={"folder": self.folder})
-        content["privacy"] = {"person_id": self.privacy.person_id}
+        content["privacy"] = self.privacy.model_dump(mode="json", exclude={"key_file"})
         content["models"] = [
             [
                 model.model,

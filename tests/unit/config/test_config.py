@@ -176,6 +176,9 @@ def test_the_hash_is_of_figures_only(tmp_path):
     assert plain != hashed(sessions={"timeout": "31m"})
     assert plain != hashed(models={"four_stage": "builtin", "value_journey": "builtin"})
     assert plain != hashed(touchpoints=[{"label": "a", "when": {"event": "b"}}])
+    assert plain != hashed(map={"owners": {"awareness": "Marketing"}})
+    assert plain != hashed(privacy={"keep_query_params": ["utm_source"]})
+    assert plain == hashed(privacy={"key_file": "elsewhere"})
     assert hashed(min_count=5) == hashed(min_count=5)
 
 

@@ -88,6 +88,24 @@ def test_an_own_model_is_built_checked_and_published(project, config):
         assert words["meaning"].to_list() == ["Double."]
 
 
+def test_the_hash_of_a_run_covers_models_of_ones_own_and_those_built_in(project, config):
+    def hashed():
+        run(config)
+        with journeyflow.open(config.publish) as published:
+            return published.manifest.config_hash
+
+    plain = hashed()
+    assert hashed() == plain
+    columns = "{event_name: , twice_count: {type: BIGINT, meaning: Double.}}"
+    own_mart(project, "twice", "select event_name, 2 * visit_count as twice_count, from marts.visits", columns)
+    own = hashed()
+    own_mart(project, "twice", "select event_name, 3 * visit_count as twice_count, from marts.visits", columns)
+    built_in = resources.sql_folder() / "marts" / "visits.sql"
+    thrice = hashed()
+    built_in.write_text(built_in.read_text() + "\n-- changed")
+    assert len({plain, own, thrice, hashed()}) == 4
+
+
 def test_nothing_is_published_when_checks_fail_and_all_failures_are_told(project, config):
     first = run(config)
     select = "select event_name, visit_count, from marts.visits"
