@@ -18,8 +18,12 @@ FILLERS: dict[str, str] = {
     "identity.person_components": "journeyflow.identity:person_components",
     "identity.user_aliases": "journeyflow.identity:user_aliases",
     "kernel": "journeyflow.kernel:fill",
+    "restatements": "journeyflow.restatements:fill",
+    "statistics.pain_tests": "journeyflow.statistics.touches:fill_pain_tests",
     "statistics.step_intervals": "journeyflow.statistics:fill_step_intervals",
     "statistics.step_survival": "journeyflow.statistics:fill_step_survival",
+    "statistics.touchpoint_tests": "journeyflow.statistics.touches:fill_touchpoint_tests",
+    "statistics.text_scores": "journeyflow.statistics.text:fill_text_scores",
 }
 """`filled_by` → ``module:function`` of type ``(Engine, Config) -> None``. Imported when a night needs it."""
 
@@ -27,6 +31,7 @@ COMPILED: dict[str, str] = {
     "compiled.staging_events": "journeyflow.compile:staging_events",
     "compiled.kind_truths": "journeyflow.compile:kind_truths",
     "compiled.personas": "journeyflow.compile:personas",
+    "compiled.survey_answers": "journeyflow.compile:survey_answers",
 }
 """`filled_by` → ``module:function`` of type ``(Config) -> str``, the SELECT that the configuration compiles to."""
 
