@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +137,19 @@ def _own_faults(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
 def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Path) -> list[Finding]:
     """Judge what is left when the parts with faults are taken away, so that every mistake is told in one go."""
     left, broken = dict(content), {str(loc[0]) for loc in faults if loc}
-    for loc in faults:
-        section = left.get(str(loc[0])) if loc else None
-        if isinstance(section, dict) and len(loc) > 1 and loc[0] in _NAMED_SECTIONS:
-            left[str(loc[0])] = {key: value for key, value in section.items() if key != loc[1]}
-        elif loc:
-            left.pop(str(loc[0]), None)
+    places: dict[str, list[int]] = {}
+    for name in broken:
+        section, inner = (
+            left.pop(name, None),
+            {loc[1] if len(loc) > 1 else None for loc in faults if loc[:1] == (name,)},
+        )
+        if None in inner:
+            continue
+        if isinstance(section, list):
+            places[name] = [place for place in range(len(section)) if place not in inner]
+            left[name] = [section[place] for place in places[name]]
+        elif isinstance(section, dict) and name in (*_NAMED_SECTIONS, "map"):
+            left[name] = {key: value for key, value in section.items() if key not in inner}
     if not left.get("sources"):
         left["sources"] = {"stand-in": {"format": "snowplow", "path": "."}}
     left = {key: value for key, value in left.items() if value or key not in _NAMED_SECTIONS}
@@ -149,12 +157,23 @@ def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Pat
         config = Config.model_validate(left, context={"folder": folder})
     except ValidationError:
         return []
-    return [
-        finding
-        for finding in findings(config.placed(folder, None))
-        if not broken & set(finding.looked_in)
-        and (finding.loc[0] not in broken or finding.loc[1] in content[str(finding.loc[0])])
-    ]
+    found = findings(config.placed(folder, None))
+    # Names of what was taken away are not unknown, and what stands in for it was never written.
+    known = [finding for finding in found if not broken & set(finding.looked_in)]
+    return [_placed(finding, places) for finding in known if _is_written(finding.loc, content, broken)]
+
+
+def _is_written(loc: Loc, content: Mapping[str, Any], broken: set[str]) -> bool:
+    section = content.get(str(loc[0]))
+    return loc[0] not in broken or isinstance(section, list) or (isinstance(section, dict) and loc[1] in section)
+
+
+def _placed(finding: Finding, places: Mapping[str, Sequence[int]]) -> Finding:
+    """Say the place in the list as it was written, before items with faults were taken out."""
+    section, *rest = finding.loc
+    if section not in places:
+        return finding
+    return replace(finding, loc=(section, places[str(section)][int(rest[0])], *rest[1:]))
 
 
 def _from_mistake(mistake: Mistake, file: str) -> Problem:

@@ -541,6 +541,28 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(write):
     assert all(str(problem) in caught.value.message for problem in caught.value.problems if problem.severity == "error")
 
 
+def test_a_mistake_in_one_item_hides_no_mistake_of_another(write):
+    file = write(
+        GOOD + "personas:\n"
+        "  - {name: a, when: {evnt: x}}\n"
+        "  - {name: b, when: {count.purchase: 1}}\n"
+        "  - {name: b, when: {}}\n"
+        "promises: [{name: p, stage: nowhere, from: {event: a}, to: {event: b}, within: 3}]\n"
+        "friction: [{name: f}, {name: g, when: {}}, {name: g, when: {}}]\n"
+        "map: {owners: {nowhere: Us}, personas: 3}\n"
+    )
+    assert [(problem.line, problem.code, problem.path) for problem in check(file)] == [
+        (7, "unknown_field", "personas[0].when.evnt"),
+        (8, "outcome_needs_now", "personas[1].when"),
+        (9, "duplicate_persona", "personas[2].name"),
+        (10, "duration", "promises[0].within"),
+        (11, "missing", "friction[0].when"),
+        (11, "duplicate_friction", "friction[2].name"),
+        (12, "unknown_stage", "map.owners.nowhere"),
+        (12, "dict_type", "map.personas"),
+    ]
+
+
 def test_names_of_a_broken_section_are_not_called_unknown(write):
     file = write(
         GOOD + "goals: {lead: {when: {evnt: lead}}}\nfunnels: {f: {goal: lead, steps: [{name: a}, {name: b}]}}\n"
