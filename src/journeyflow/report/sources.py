@@ -7,6 +7,8 @@ from hashlib import md5
 
 from journeyflow.engines.names import text, word
 
+Key = str | int | None
+"""A value of a row's key."""
 LONGEST_LITERAL = 200
 """Longer values are compared by their MD5, so that the SQL can be read and copied."""
 
@@ -18,7 +20,7 @@ class Source:
     Attributes
     ----------
     table : str
-    where : tuple of (str, str or int)
+    where : tuple of (str, str or int or None)
         Column and value of the row's key.
     columns : tuple of str
         Of the value, then those of low, high and n that there are.
@@ -27,7 +29,7 @@ class Source:
     """
 
     table: str
-    where: tuple[tuple[str, str | int], ...]
+    where: tuple[tuple[str, Key], ...]
     columns: tuple[str, ...]
     query: str = ""
 
@@ -41,12 +43,14 @@ class Source:
         return f"select {columns} from {word(self.table)}" + (f" where {condition}" if condition else "")
 
 
-def conjunction(where: tuple[tuple[str, str | int], ...]) -> str:
+def conjunction(where: tuple[tuple[str, Key], ...]) -> str:
     """Return ``column = value and …`` with every value quoted."""
     return " and ".join(_equality(column, value) for column, value in where)
 
 
-def _equality(column: str, value: str | int) -> str:
+def _equality(column: str, value: Key) -> str:
+    if value is None:
+        return f"{column} is null"
     if isinstance(value, int):
         return f"{column} = {value}"
     if len(value) > LONGEST_LITERAL:

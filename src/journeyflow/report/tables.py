@@ -36,6 +36,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "desired_gaps": (*STAGE, "measure"),
 }
 """The grains of the tables that figures come from."""
+INTERVAL = "95 % interval"
 PERCENTILES = "10th to 90th percentile"
 
 
@@ -46,8 +47,13 @@ class Row:
     table: str
     values: dict[str, Any]
 
-    def __getitem__(self, column: str) -> Any:
-        return self.values.get(column)
+    def word(self, column: str) -> str:
+        """Return a raw text, empty for null and for a column that the table lacks."""
+        return str(self.values.get(column) or "")
+
+    def has(self, column: str) -> bool:
+        """Whether the column is there and not null."""
+        return self.values.get(column) is not None
 
     def figure(
         self,
@@ -58,7 +64,7 @@ class Row:
         ends: tuple[str, str] | None = None,
         n: str | None = None,
         evidence: Evidence = "observed",
-        **more: Any,
+        range_label: str = INTERVAL,
     ) -> Figure:
         """Return the figure of `column`, with the columns of its range and of its base."""
         values = self.values
@@ -74,7 +80,9 @@ class Row:
             high=high,
             n=values.get(n) if n else None,
             evidence=evidence,
-            **more,
+            currency=values.get("currency") if unit == "amount" else None,
+            is_small=bool(values.get("is_small")) and unit in ("rate", "ratio", "probability"),
+            range_label=range_label,
         )
 
 
@@ -115,7 +123,7 @@ class Tables:
     def meanings(self) -> dict[str, str]:
         """What the columns of the tables say, by ``table.column``."""
         return {
-            f"{row['table_name']}.{row['column_name']}": row["meaning"] or ""
+            f"{row.word('table_name')}.{row.word('column_name')}": row.word("meaning")
             for row in self.rows("dictionary")
-            if row["table_name"] in GRAINS
+            if row.word("table_name") in GRAINS
         }

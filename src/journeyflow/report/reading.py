@@ -1,0 +1,161 @@
+"""Read a published generation as an atlas of journey maps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from journeyflow.report.atlas import ALL, Atlas, JourneyMap, MapRow, Model, Opportunity, Period, Persona, Stage, Text
+from journeyflow.report.cells import READERS, Place
+from journeyflow.report.facts import blind_spots, definitions, facts
+from journeyflow.report.funnels import configured_funnels, flow_of, funnel_of
+from journeyflow.report.items import gain_figures
+from journeyflow.report.tables import MAP, Row, Tables
+from journeyflow.report.words import PAIN_KINDS, READING, ROWS, TEXT_LENGTH, shown
+
+if TYPE_CHECKING:
+    from journeyflow.published import Published
+
+BUILT_IN = ("four_stage", "value_journey")
+"""Models that a project offers after its own."""
+UNASSIGNED = "unassigned"
+MOST_OPPORTUNITIES = 30
+
+
+def read_atlas(
+    published: Published,
+    *,
+    models: Collection[str] | None = None,
+    personas: Collection[str] | None = None,
+    periods: Collection[str] | None = None,
+) -> Atlas:
+    """Return everything that the report shows of a generation.
+
+    Parameters
+    ----------
+    published : Published
+        An open generation.
+    models, personas, periods : collection of str or None
+        Only these; None is all. Names that are not there are passed over.
+
+    Returns
+    -------
+    Atlas
+    """
+    tables = Tables(published)
+    stage_steps = tables.by("funnel_steps", "kind").get("stages", [])
+    known_models = tuple(model for model in _models(tables, stage_steps) if models is None or model.key in models)
+    known_personas = tuple(
+        found for found in _personas(tables, stage_steps) if personas is None or found.key in personas
+    )
+    known_periods = tuple(found for found in _periods(stage_steps) if periods is None or found.key in periods)
+    names = tuple(persona.key for persona in known_personas)
+    maps = (
+        _map(tables, model, persona, period.key)
+        for model in known_models
+        for persona in names
+        for period in known_periods
+    )
+    return Atlas(
+        facts=facts(tables),
+        models=known_models,
+        personas=known_personas,
+        periods=known_periods,
+        maps=tuple(found for found in maps if found),
+        funnels=configured_funnels(tables, names),
+        flows=tuple(flow_of(tables, model, persona) for model in known_models for persona in names),
+        blind_spots=blind_spots(tables),
+        definitions=definitions(tables, known_models, known_personas),
+        reading=tuple(Text(title, text) for title, text in READING),
+        meanings=tables.meanings,
+    )
+
+
+def _models(tables: Tables, steps: list[Row]) -> list[Model]:
+    stages: dict[str, dict[int, str]] = {}
+    for row in steps:
+        stages.setdefault(row.word("funnel"), {})[row.values["step_index"]] = row.word("step")
+    owners = tables.by("supplied_cells", "model", "stage", "aspect")
+
+    def stage(model: str, name: str, index: int) -> Stage:
+        told = owners.get((model, name, "owner"), [])
+        return Stage(name, shown(name), index, shown(told[0].word("text")) if told else "")
+
+    return [
+        Model(name, shown(name), tuple(stage(name, step, index) for index, step in sorted(stages[name].items())))
+        for name in sorted(stages, key=lambda name: (name in BUILT_IN, name))
+    ]
+
+
+def _personas(tables: Tables, steps: list[Row]) -> list[Persona]:
+    described = {row.word("persona"): row for row in tables.rows("personas")}
+    names = {row.word("persona") for row in steps}
+
+    def order(name: str) -> tuple[bool, bool, int, str]:
+        people = described[name].values["person_count"] if name in described else 0
+        return (name != ALL, name == UNASSIGNED, -people, name)
+
+    return [_persona(name, described.get(name)) for name in sorted(names, key=order)]
+
+
+def _persona(name: str, row: Row | None) -> Persona:
+    label = "everybody" if name == ALL else shown(name)
+    if row is None:
+        return Persona(name, label)
+    return Persona(
+        key=name,
+        label=label,
+        description=shown(row.word("description"), TEXT_LENGTH),
+        rule=shown(row.word("rule"), TEXT_LENGTH),
+        is_outcome_based=bool(row.values["is_outcome_based"]),
+        is_trait_undated=bool(row.values["is_trait_undated"]),
+        person_count=row.figure("people", "people", "person_count"),
+    )
+
+
+def _periods(steps: list[Row]) -> list[Period]:
+    names = {row.word("period") for row in steps}
+    return [
+        Period(name, "the whole time" if name == ALL else shown(name))
+        for name in sorted(names, key=lambda name: (name != ALL, name))
+    ]
+
+
+def _map(tables: Tables, model: Model, persona: str, period: str) -> JourneyMap | None:
+    funnel = funnel_of(tables, model.key, persona, period)
+    if funnel is None:
+        return None
+    last = len(model.stages)
+    places = [Place(model.key, persona, period, stage, stage.index == last) for stage in model.stages]
+    rows = tuple(
+        MapRow(key, label, hint, tuple(READERS[key](tables, place) for place in places)) for key, label, hint in ROWS
+    )
+    labels = {stage.key: stage.label for stage in model.stages}
+    ranked = tables.by("opportunities", *MAP).get((model.key, persona, period), [])
+    ranked = sorted(ranked, key=lambda row: row.values["opportunity_rank"])
+    return JourneyMap(
+        model=model.key,
+        persona=persona,
+        period=period,
+        rows=rows,
+        funnel=funnel,
+        opportunities=tuple(_opportunity(row, labels) for row in ranked[:MOST_OPPORTUNITIES]),
+        opportunity_rest_count=max(len(ranked) - MOST_OPPORTUNITIES, 0),
+    )
+
+
+def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
+    people, lost, worth = gain_figures(row)
+    kind = row.word("kind")
+    return Opportunity(
+        rank=row.values["opportunity_rank"],
+        stage=row.word("stage"),
+        stage_label=labels.get(row.word("stage")) or shown(row.word("stage")),
+        origin=shown(row.word("origin").replace("_", " ")),
+        kind=PAIN_KINDS.get(kind) or shown(kind),
+        subject=shown(row.word("subject")),
+        people=people,
+        lost=lost,
+        worth=worth,
+        owner=shown(row.word("owner")),
+    )
