@@ -1,0 +1,220 @@
+"""Whether those who meet a touchpoint go on more often, and those who meet a pain leave more often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from journeyflow.statistics.exact import Floats, Strata, conditional_tails
+from journeyflow.statistics.excess import discovery_rates, ratio_interval, standardised_excess
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.engines import Engine
+
+MAP = ("model_index", "persona", "period")
+TOUCH = (*MAP, "stage_index", "subject_ix")
+TEST = (*TOUCH, "exposure")
+
+_LAST_STAGES = "select model_index, max(stage_index) as stage_index from config.stages group by model_index"
+_TOUCHPOINTS = f"""
+    select
+        met.model_index, met.persona, met.period, met.stage_index, met.subject_ix,
+        met.matured_count as with_count, met.matured_went_on_count as with_next_count,
+        stages.matured_visited_count - met.matured_count as without_count,
+        stages.matured_went_on_count - met.matured_went_on_count as without_next_count
+    from journeys.subject_counts as met
+    inner join journeys.touch_subjects as subjects
+        on subjects.subject_ix = met.subject_ix and subjects.subject_kind = 'touchpoint'
+    inner join journeys.stage_bases as stages
+        on stages.model_index = met.model_index and stages.persona = met.persona
+        and stages.period = met.period and stages.stage_index = met.stage_index
+    inner join ({_LAST_STAGES}) as lasts
+        on lasts.model_index = met.model_index and met.stage_index < lasts.stage_index
+    cross join config.settings
+    where met.exposure = 'met' and met.matured_count >= settings.min_count
+        and stages.matured_visited_count - met.matured_count >= settings.min_count
+    order by met.model_index, met.persona, met.period, met.stage_index, met.subject_ix
+"""
+_STRATA = f"""
+    with exposed as (
+        select
+            counts.model_index, counts.persona, counts.period, counts.stage_index, counts.subject_ix, counts.exposure,
+            subjects.subject_kind,
+            counts.matured_count as exposed, counts.matured_count - counts.matured_went_on_count as hits
+        from journeys.subject_counts as counts
+        inner join journeys.touch_subjects as subjects
+            on subjects.subject_ix = counts.subject_ix and subjects.subject_kind in ('touchpoint', 'friction', 'return')
+        inner join ({_LAST_STAGES}) as lasts
+            on lasts.model_index = counts.model_index and counts.stage_index < lasts.stage_index
+        where counts.persona <> 'all'
+    ),
+
+    exposed_in_months as (
+        select model_index, persona, stage_index, subject_ix, exposure, sum(exposed) as exposed, sum(hits) as hits
+        from exposed
+        where period <> 'all'
+        group by model_index, persona, stage_index, subject_ix, exposure
+    ),
+
+    visitors as (
+        select
+            model_index, persona, stage_index, period = 'all' as is_all,
+            sum(matured_visited_count) as visited, sum(matured_visited_count - matured_went_on_count) as hits
+        from journeys.stage_bases
+        where persona <> 'all'
+        group by model_index, persona, stage_index, period = 'all'
+    )
+
+    select
+        exposed.model_index, exposed.persona, exposed.period, exposed.stage_index, exposed.subject_ix, exposed.exposure,
+        exposed.subject_kind, exposed.exposed, exposed.hits,
+        visitors.visited - exposed.exposed as visitors_base, visitors.hits - exposed.hits as visitors_base_hits,
+        case when exposed.period = 'all' or exposed.subject_kind = 'friction' then 0
+            else exposed_in_months.exposed - exposed.exposed end as months_base,
+        case when exposed.period = 'all' or exposed.subject_kind = 'friction' then 0
+            else exposed_in_months.hits - exposed.hits end as months_base_hits
+    from exposed
+    inner join visitors
+        on visitors.model_index = exposed.model_index and visitors.persona = exposed.persona
+        and visitors.stage_index = exposed.stage_index and visitors.is_all = (exposed.period = 'all')
+    left join exposed_in_months
+        on exposed_in_months.model_index = exposed.model_index and exposed_in_months.persona = exposed.persona
+        and exposed_in_months.stage_index = exposed.stage_index and exposed_in_months.subject_ix = exposed.subject_ix
+        and exposed_in_months.exposure = exposed.exposure
+"""
+
+
+def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
+    """Fill `statistics.touchpoint_tests`: the lift of every touchpoint that enough visitors met and enough did not.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.subject_counts`, `journeys.stage_bases`, `journeys.touch_subjects`, `config.stages` and
+        `config.settings`.
+    config : Config
+        Not read.
+
+    References
+    ----------
+    `docs/adr/0017-pain-points.md`.
+    """
+    del config
+    rows = engine.rows(_TOUCHPOINTS)
+    met, met_next, rest, rest_next = (
+        rows.column(f"{name}_count").to_numpy().astype(np.int64)
+        for name in ("with", "with_next", "without", "without_next")
+    )
+    low, high = ratio_interval(met_next, met, rest_next, rest)
+    p_values = conditional_tails(Strata(np.arange(len(met)), met, met_next, rest, rest_next)).two_sided
+    families = (
+        pl.DataFrame(rows.select(MAP)).select(pl.struct(MAP).rank("dense")).to_series().to_numpy().astype(np.int64)
+    )
+    table = {key: rows.column(key) for key in TOUCH}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(rest_next > 0, (met_next / met) / (rest_next / rest), np.nan)
+    figures = {"lift": ratio, "lift_low": low, "lift_high": high, "p_value": p_values}
+    figures["q_value"] = discovery_rates(p_values, families)
+    engine.register("statistics.touchpoint_tests", _table(table, figures))
+
+
+def fill_pain_tests(engine: Engine, config: Config) -> None:
+    """Fill `statistics.pain_tests`: by how much those who met a pain left more often than others would have.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds what `fill_touchpoint_tests` reads.
+    config : Config
+        Not read.
+
+    References
+    ----------
+    `docs/adr/0017-pain-points.md`.
+    """
+    del config
+    min_count = engine.rows("select min_count from config.settings").column("min_count")[0].as_py()
+    engine.register("statistics.pain_tests", pain_tests(pl.DataFrame(engine.rows(_STRATA)), min_count).to_arrow())
+
+
+def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
+    """Test every exposure of every map.
+
+    Parameters
+    ----------
+    strata : polars.DataFrame
+        A row for each exposure of a persona: the columns of `TEST` (no persona is `all`), `subject_kind`, `exposed` and
+        `hits` (matured visitors, and those who left), and the same of two groups to compare with: `visitors_base`,
+        `visitors_base_hits` (visitors of the stage without the exposure) and `months_base`, `months_base_hits` (those
+        with the exposure in the other months).
+    min_count : int
+        Fewer persons than these, exposed or to compare with, are not tested.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row a test, sorted by the columns of `TEST`, the maps of persona `all` included: `compared_with`,
+        `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`, `lost_high`, `p_value`,
+        `q_value`. Friction is told but not tested: its last two are null.
+    """
+    tables = _compared(strata, min_count)
+    tests = tables.unique("test", keep="first", maintain_order=True)
+    arrays = Strata(
+        *(tables[name].to_numpy().astype(np.int64) for name in ("test", "exposed", "hits", "base", "base_hits"))
+    )
+    said = standardised_excess(arrays)
+    told = tests.select(*TEST, "compared_with", is_tested=pl.col("subject_kind") != "friction").with_columns(
+        matured_count=pl.Series(said.exposed, dtype=pl.Int64),
+        drop_off_rate=pl.Series(said.rate, dtype=pl.Float64),
+        baseline_rate=pl.Series(said.base_rate, dtype=pl.Float64),
+        excess_rate=pl.Series(said.excess, dtype=pl.Float64),
+        lost=pl.Series(said.exposed * said.excess, dtype=pl.Float64),
+        lost_low=pl.Series(said.exposed * said.low, dtype=pl.Float64),
+        lost_high=pl.Series(said.exposed * said.high, dtype=pl.Float64),
+        p_value=pl.Series(conditional_tails(arrays).excess, dtype=pl.Float64),
+    )
+    return _with_discoveries(told)
+
+
+def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
+    """Return the two-by-two tables of every test that can be made; a persona is a stratum of the map of all."""
+    everybody = strata.with_columns(stratum=pl.col("persona"), persona=pl.lit("all"))
+    both = pl.concat([strata.with_columns(stratum=pl.lit("")), everybody])
+    totals = both.group_by(TEST).agg(
+        exposed_total=pl.col("exposed").sum(),
+        is_own=pl.col("months_base").sum() >= min_count,
+        months_total=pl.col("months_base").sum(),
+        visitors_total=pl.col("visitors_base").sum(),
+    )
+    # The same pain in other months says most; one that is new this month is held against the rest of the stage.
+    chosen = both.join(totals, on=TEST).with_columns(
+        compared_with=pl.when("is_own").then(pl.lit("other months")).otherwise(pl.lit("other visitors")),
+        base=pl.when("is_own").then("months_base").otherwise("visitors_base"),
+        base_hits=pl.when("is_own").then("months_base_hits").otherwise("visitors_base_hits"),
+        base_total=pl.when("is_own").then("months_total").otherwise("visitors_total"),
+    )
+    is_enough = (pl.col("exposed_total") >= min_count) & (pl.col("base_total") >= min_count)
+    return (
+        chosen.filter(is_enough)
+        .sort(*TEST, "stratum")
+        .with_columns(test=pl.struct(TEST).rank("dense").cast(pl.Int64) - 1)
+    )
+
+
+def _with_discoveries(told: pl.DataFrame) -> pl.DataFrame:
+    tested = told.filter("is_tested").with_columns(family=pl.struct(MAP).rank("dense").cast(pl.Int64))
+    rates = discovery_rates(tested["p_value"].to_numpy(), tested["family"].to_numpy())
+    tested = tested.select(*TEST, q_value=pl.Series(rates, dtype=pl.Float64))
+    joined = told.join(tested, on=TEST, how="left").sort(TEST)
+    known = joined.with_columns(pl.selectors.float().fill_nan(None), p_value=pl.when("is_tested").then("p_value"))
+    return known.drop("is_tested")
+
+
+def _table(keys: dict[str, pa.ChunkedArray], figures: dict[str, Floats]) -> pa.Table:
+    return pa.table(
+        {**keys, **{name: pa.array(values, pa.float64(), from_pandas=True) for name, values in figures.items()}}
+    )
