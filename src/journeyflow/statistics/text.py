@@ -27,7 +27,7 @@ UNKNOWN = "und"
 SURE = 0.5
 """Probability from which a language is believed."""
 
-_WORDS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORDS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 _SCORE = pa.decimal128(9, 6)
 _SCORES = pa.schema({"text_key": pa.uint64(), "language": pa.string(), "is_read": pa.bool_(), "text_sentiment": _SCORE})
 _TEXTS = f"""
@@ -77,8 +77,10 @@ class TextReader:
     """
 
     def __init__(self) -> None:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
+        from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]
+            SentimentIntensityAnalyzer,
+        )
 
         self._languages = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         self._languages.set_languages(LANGUAGES)

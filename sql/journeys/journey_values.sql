@@ -1,0 +1,106 @@
+-- What each journey brought in its window: the values of the first goal's events, in the report currency.
+-- Grain: person_key, journey_index.
+with goals as (
+    select
+        value,
+        concat('goal/', goal) as predicate,
+        -- `properties.deal.worth` as a JSON pointer: /deal/worth.
+        concat('/', replace(replace(replace(substr(value, 12), '~', '~0'), '/', '~1'), '.', '/')) as pointer
+    from config.goals
+    -- Stage funnels have the first goal's value at stake too; an event that is two goals must not count twice.
+    where goal_index = 1 and value is not null
+),
+
+truths as (
+    select kind_ix, predicate, is_true
+    from config.kind_truths
+),
+
+labels as (
+    select label_key, model_index, kind_ix
+    from kernel.labels
+),
+
+kernel_events as (
+    select event_ix, person_key, journey_index, label_key
+    from kernel.events
+),
+
+journeys as (
+    select person_key, journey_index, entered_at
+    from kernel.journeys
+),
+
+events as (
+    select event_ix, occurred_at, revenue_amount, currency, properties
+    from sources.events
+),
+
+rates as (
+    select currency, rate
+    from config.rates
+),
+
+settings as (
+    select report_currency, journeys_window_seconds
+    from config.settings
+),
+
+goal_events_found as (
+    select
+        kernel_events.event_ix,
+        kernel_events.person_key,
+        kernel_events.journey_index,
+        goals.value,
+        goals.pointer
+    from goals
+    inner join truths
+        on truths.predicate = goals.predicate
+        and truths.is_true
+    inner join labels
+        on labels.kind_ix = truths.kind_ix
+        and labels.model_index = 1
+    inner join kernel_events on kernel_events.label_key = labels.label_key
+),
+
+amounts_read as (
+    select
+        goal_events_found.person_key,
+        goal_events_found.journey_index,
+        events.occurred_at,
+        -- An amount without a currency is in the project's own money.
+        coalesce(events.currency, settings.report_currency) as currency,
+        case
+            when goal_events_found.value = 'revenue_amount' then events.revenue_amount
+            else try_cast(json_extract_string(events.properties, goal_events_found.pointer) as decimal(18, 4))
+        end as amount
+    from goal_events_found
+    inner join events on events.event_ix = goal_events_found.event_ix
+    cross join settings
+),
+
+amounts_converted as (
+    select
+        amounts_read.person_key,
+        amounts_read.journey_index,
+        -- Rounded once an event, so that the sum does not depend on the order of events.
+        cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount
+    from amounts_read
+    inner join journeys
+        on journeys.person_key = amounts_read.person_key
+        and journeys.journey_index = amounts_read.journey_index
+    cross join settings
+    left join rates on rates.currency = amounts_read.currency
+    where
+        amounts_read.amount is not null
+        and date_diff('microsecond', journeys.entered_at, amounts_read.occurred_at)
+            <= settings.journeys_window_seconds * 1000000
+)
+
+select
+    person_key,
+    journey_index,
+    -- One amount that cannot be converted makes the sum unknown.
+    case when count(*) = count(value_amount) then cast(sum(value_amount) as decimal(18, 4)) end as journey_value_amount
+from amounts_converted
+group by person_key, journey_index

@@ -1,0 +1,102 @@
+-- The events that make promises due and that keep them, each under what the two ends of a promise share.
+-- Grain: promise_index, event_ix.
+with promises as (
+    select
+        promise,
+        promise_index,
+        match_property,
+        -- `delivery.order` as a JSON pointer: /delivery/order.
+        concat('/', replace(replace(replace(match_property, '~', '~0'), '/', '~1'), '.', '/')) as pointer
+    from config.promises
+    where kind = 'timed'
+),
+
+truths as (
+    select kind_ix, predicate, is_true
+    from config.kind_truths
+),
+
+labels as (
+    select label_key, model_index, kind_ix
+    from kernel.labels
+),
+
+kernel_events as (
+    select event_ix, person_key, journey_index, label_key
+    from kernel.events
+),
+
+events as (
+    select event_ix, event_id, occurred_at, sequence, properties
+    from sources.events
+),
+
+kinds_judged as (
+    select
+        promises.promise_index,
+        promises.match_property,
+        promises.pointer,
+        truths.kind_ix,
+        max(case when truths.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
+        max(case when truths.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
+    from promises
+    inner join truths
+        on truths.predicate in (
+            concat('promise/', promises.promise, '/from'), concat('promise/', promises.promise, '/to')
+        )
+    where truths.is_true
+    group by promises.promise_index, promises.match_property, promises.pointer, truths.kind_ix
+),
+
+events_found as (
+    select
+        kinds_judged.promise_index,
+        kinds_judged.match_property,
+        kinds_judged.pointer,
+        kinds_judged.is_from,
+        kinds_judged.is_to,
+        kernel_events.event_ix,
+        kernel_events.person_key,
+        kernel_events.journey_index
+    from kinds_judged
+    inner join labels
+        on labels.kind_ix = kinds_judged.kind_ix
+        and labels.model_index = 1
+    inner join kernel_events on kernel_events.label_key = labels.label_key
+),
+
+ends_matched as (
+    select
+        events_found.promise_index,
+        events_found.event_ix,
+        events_found.person_key,
+        events_found.journey_index,
+        events_found.is_from,
+        events_found.is_to,
+        events_found.match_property is not null as is_matched,
+        case
+            when events_found.match_property is null then cast(events_found.person_key as varchar)
+            else json_extract_string(events.properties, events_found.pointer)
+        end as match_value,
+        events.event_id,
+        events.occurred_at,
+        events.sequence
+    from events_found
+    inner join events on events.event_ix = events_found.event_ix
+)
+
+select
+    promise_index,
+    event_ix,
+    person_key,
+    journey_index,
+    is_from,
+    is_to,
+    is_matched,
+    match_value,
+    event_id,
+    occurred_at,
+    sequence
+from ends_matched
+-- What belongs to no order can neither be promised nor kept.
+where match_value is not null

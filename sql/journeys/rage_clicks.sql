@@ -1,0 +1,58 @@
+-- Clicks that complete a burst: the same target three times in two seconds, on one device.
+-- Grain: event_ix.
+with events as (
+    select event_ix, event_id, occurred_at, sequence, device_key, target
+    from sources.events
+),
+
+kernel_events as (
+    select event_ix, person_key, journey_index, label_key
+    from kernel.events
+),
+
+-- An event without a target is no click and costs nothing from here on.
+clicks_found as (
+    select event_ix, event_id, occurred_at, sequence, device_key, target
+    from events
+    where target is not null
+),
+
+clicks_counted as (
+    select
+        clicks_found.event_ix,
+        clicks_found.event_id,
+        clicks_found.occurred_at,
+        clicks_found.sequence,
+        clicks_found.target,
+        kernel_events.person_key,
+        kernel_events.journey_index,
+        kernel_events.label_key,
+        -- The device; the person where an event has none.
+        clicks_found.device_key is null as is_of_person,
+        coalesce(clicks_found.device_key, kernel_events.person_key) as clicker_key
+    from clicks_found
+    inner join kernel_events on kernel_events.event_ix = clicks_found.event_ix
+),
+
+clicks_followed as (
+    select
+        event_ix,
+        occurred_at,
+        person_key,
+        journey_index,
+        label_key,
+        lag(occurred_at, 2) over (
+            partition by is_of_person, clicker_key, target
+            order by occurred_at, sequence nulls last, event_id, event_ix
+        ) as second_before_at
+    from clicks_counted
+)
+
+select
+    event_ix,
+    person_key,
+    journey_index,
+    label_key,
+    occurred_at as clicked_at
+from clicks_followed
+where date_diff('microsecond', second_before_at, occurred_at) <= 2000000
