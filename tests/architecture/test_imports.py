@@ -19,7 +19,7 @@ LAYERS = (
     {"config", "engines", "models"},
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
     | {"reference", "publish", "checks", "project"},
-    {"relations", "kernel", "statistics", "identity", "ingest", "published", "run_report"},
+    {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published", "run_report"},
     {"loading", "building", "report"},
     {"runner", "ad_hoc"},
     {"explain"},

@@ -1,0 +1,139 @@
+"""What a later run moves of days already published is told, with the reason; what time alone moves is not."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+
+import polars as pl
+import pytest
+
+import journeyflow
+from journeyflow.restatements import compare, with_causes
+
+CONFIG = """
+project: told
+timezone: UTC
+sources:
+  web:
+    format: csv
+    path: web/*.csv
+    channel: web
+    columns: {event_id: id, occurred_at: at, anonymous_id: cookie, user_id: customer, event_name: event}
+funnels:
+  order:
+    steps: [{name: seen, when: {event: product_view}}, {name: paid, when: {event: purchase}}]
+    window: 2d
+"""
+FIRST = """id,at,cookie,customer,event
+1,2026-03-01 10:00:00,a,,product_view
+2,2026-03-01 11:00:00,b,,product_view
+3,2026-03-01 12:00:00,b,,purchase
+4,2026-03-10 10:00:00,c,,page_view
+"""
+QUIET = """id,at,cookie,customer,event
+5,2026-03-12 10:00:00,c,,product_view
+"""
+LATE = """id,at,cookie,customer,event
+6,2026-03-02 09:00:00,a,,purchase
+"""
+JOINED = """id,at,cookie,customer,event
+7,2026-03-12 10:00:00,a,ann,page_view
+8,2026-03-12 10:00:00,b,ann,page_view
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    return tmp_path
+
+
+def night(project, **files):
+    for name, rows in files.items():
+        (project / "web" / f"{name}.csv").write_text(rows, encoding="utf-8")
+    journeyflow.run(project)
+    with journeyflow.open(project / "published") as published:
+        rows = published.table("restatements").to_dicts()
+    return [
+        (json.loads(row["row_key"]), row["column_name"], row["old_value"], row["new_value"], row["cause"]) for row in rows
+    ]
+
+
+def told(rows, *, funnel="order", persona="all"):
+    return {
+        (key["entry_date"], key["step_index"], column, old, new, cause)
+        for key, column, old, new, cause in rows
+        if key["funnel"] == funnel and key["persona"] == persona
+    }
+
+
+def test_nothing_moves_when_nothing_new_comes_or_only_time_passes(project):
+    assert night(project, first=FIRST) == []
+    assert night(project) == []
+    assert night(project, quiet=QUIET) == []
+
+
+def test_a_late_purchase_moves_its_day(project):
+    night(project, first=FIRST)
+    rows = night(project, late=LATE)
+    day = "2026-03-01"
+    assert told(rows) == {
+        (day, 1, "converted_count", 1, 2, "late events"),
+        (day, 1, "drop_off_count", 1, 0, "late events"),
+        (day, 2, "person_count", 1, 2, "late events"),
+        (day, 2, "converted_count", 1, 2, "late events"),
+    }
+    # They stay told, once.
+    assert night(project) == rows
+
+
+def test_two_devices_that_turn_out_to_be_one_person(project):
+    night(project, first=FIRST)
+    assert told(night(project, joined=JOINED)) == {
+        ("2026-03-01", 1, "person_count", 2, 1, "merged identities"),
+        ("2026-03-01", 1, "drop_off_count", 1, 0, "merged identities"),
+    }
+
+
+def test_a_changed_rule_is_the_reason_whatever_else_came(project):
+    night(project, first=FIRST)
+    path = project / "journeyflow.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace("event: purchase", "event: page_view"), encoding="utf-8")
+    causes = {cause for *_, cause in night(project, late=LATE)}
+    assert causes == {"changed rules"}
+
+
+def test_an_earlier_as_of_restates_nothing(project):
+    night(project, first=FIRST)
+    journeyflow.run(project, as_of=datetime(2026, 3, 2))
+    with journeyflow.open(project / "published") as published:
+        assert published.table("restatements").is_empty()
+
+
+ROW = {"funnel": "f", "persona": "all", "entry_date": date(2026, 3, 1), "step_index": 1, "is_matured": False}
+COUNTS = {"person_count": 5, "converted_count": 2, "drop_off_count": 1, "pending_count": 2}
+
+
+def trend(**changes):
+    return pl.DataFrame([{**ROW, **COUNTS, **changes}])
+
+
+def test_a_day_whose_windows_run_is_final_only_in_who_entered():
+    now = trend(person_count=6, converted_count=4)
+    columns = compare(trend(), now, date(2026, 3, 2), frozenset({"f"}))["column_name"]
+    assert columns.to_list() == ["person_count"]
+    assert compare(trend(), now, date(2026, 3, 2), frozenset()).is_empty()
+
+
+def test_a_day_that_was_not_over_is_not_final():
+    assert compare(trend(is_matured=True), trend(person_count=6), date(2026, 3, 1), frozenset({"f"})).is_empty()
+
+
+def test_a_persona_that_moved_while_the_total_stayed():
+    before = trend(persona="student", is_matured=True)
+    moved = compare(before, trend(persona="student", person_count=4), date(2026, 3, 2), frozenset())
+    windows = pl.DataFrame({"funnel": ["f"], "window_seconds": [86_400]})
+    causes = with_causes(moved, windows, [date(2026, 4, 1)], is_ruled_otherwise=False)["cause"]
+    assert set(causes) == {"changed personas"}
