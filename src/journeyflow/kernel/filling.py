@@ -38,7 +38,8 @@ def fill(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS) -> Non
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.event_stream`, `journeys.event_kinds`, `staging.events` and `config.*`.
+        Holds `journeys.event_stream`, `journeys.event_kinds`, `journeys.touch_subjects`, `journeys.subject_kinds`,
+        `staging.events` and `config.*`.
     config : Config
     chunk_rows : int
         Events held at a time, at least; a chunk ends with a whole component. Changes no row.

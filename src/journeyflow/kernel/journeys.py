@@ -28,7 +28,7 @@ def rule_tables(plan: KernelPlan) -> RuleTables:
     after = _by_kind([rules[r].after for r in with_after], plan.kind_count)
     nth = _by_kind([rules[r].when for r in with_nth], plan.kind_count)
     return RuleTables(
-        *_packed(candidates),
+        *packed(candidates),
         stage_index=np.array([rule.stage_index for rule in rules], np.int16),
         rule_index=np.array([rule.rule_index for rule in rules], np.int16),
         after=_slots(with_after, len(rules)),
@@ -59,12 +59,13 @@ def _candidates(model: Model, offset: int, kind: int) -> list[int]:
 
 def _by_kind(masks: list[Bools | None], kinds: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Return for each kind the numbers of the masks that hold for it."""
-    return _packed(
+    return packed(
         [[slot for slot, mask in enumerate(masks) if mask is not None and mask[kind]] for kind in range(kinds)]
     )
 
 
-def _packed(rows: list[list[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+def packed(rows: list[list[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Return lists as one array of items and where each list starts in it, the end of the last included."""
     start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     return start, np.array([item for row in rows for item in row], np.int32)
 

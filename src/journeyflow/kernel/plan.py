@@ -111,6 +111,28 @@ class StageFunnel:
 
 
 @dataclass(frozen=True, eq=False)
+class Subject:
+    """A thing that journeys touch in their stages.
+
+    Parameters
+    ----------
+    subject_ix : int
+        From 1, as in `journeys.touch_subjects`.
+    when : array of bool
+        By `kind_ix`: does an event of the kind touch it.
+    is_loose : bool
+        Does an unclassified event touch it too, in the stage of the visit in progress.
+    return_stage : int
+        For returns, the stage that is returned to; else 0.
+    """
+
+    subject_ix: int
+    when: Bools
+    is_loose: bool = False
+    return_stage: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class KernelPlan:
     """Everything one pass of the kernel needs beside the events.
 
@@ -140,6 +162,7 @@ class KernelPlan:
     stage_funnels: tuple[StageFunnel, ...] = ()
     purchase: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     counted: dict[str, Bools] = field(default_factory=dict)
+    subjects: tuple[Subject, ...] = ()
 
     def model(self, model_index: int) -> Model:
         """Return the model with that 1-based index."""

@@ -19,9 +19,11 @@ from journeyflow.config.durations import microseconds
 from journeyflow.config.journey_models import JourneyModel, PlacedRule
 from journeyflow.config.predicates import exclusion_predicate, reads_stage, rule_predicate, step_predicate
 from journeyflow.engines import Engine
-from journeyflow.kernel.plan import Bools, Exclusion, Funnel, KernelPlan, Model, Rule, StageFunnel, Step
+from journeyflow.kernel.plan import Bools, Exclusion, Funnel, KernelPlan, Model, Rule, StageFunnel, Step, Subject
 
 PURCHASE = "purchase"
+LOOSE = ("friction", "signal")
+"""Kinds of subjects that an event touches although no rule finds its stage."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,7 +54,8 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.event_kinds`, `config.kind_truths`, `config.funnels`, `config.settings`, `config.days`.
+        Holds `journeys.event_kinds`, `journeys.touch_subjects`, `journeys.subject_kinds`, `config.kind_truths`,
+        `config.funnels`, `config.settings`, `config.days`.
     config : Config
     """
     kinds = _kinds(engine)
@@ -83,6 +86,7 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
         ),
         purchase=kinds.named(PURCHASE),
         counted={event: kinds.named(event) for event in dict.fromkeys(counted)},
+        subjects=tuple(_subjects(engine, kinds.count)),
     )
 
 
@@ -107,6 +111,18 @@ def _kinds(engine: Engine) -> _Kinds:
 def _pairs(engine: Engine, select: str) -> dict[str, int]:
     table = engine.rows(select)
     return dict(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
+
+
+def _subjects(engine: Engine, kind_count: int) -> Iterator[Subject]:
+    touched = engine.rows("select subject_ix, kind_ix from journeys.subject_kinds")
+    subject_ix, kind_ix = touched.column("subject_ix").to_numpy(), touched.column("kind_ix").to_numpy()
+    subjects = engine.rows("select subject_ix, subject_kind, subject from journeys.touch_subjects order by subject_ix")
+    when = np.zeros((subjects.num_rows + 1, kind_count), np.bool_)
+    when[subject_ix, kind_ix] = True
+    for row in subjects.to_pylist():
+        number, kind = row["subject_ix"], row["subject_kind"]
+        stage = int(row["subject"]) if kind == "return" else 0
+        yield Subject(number, when[number], kind in LOOSE, stage)
 
 
 def _model(model: JourneyModel, kinds: _Kinds) -> Model:

@@ -15,6 +15,7 @@ from journeyflow.kernel.loops.values import Int64s
 from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.reading import Chunk, by_session, read_chunk, session_keys
 from journeyflow.kernel.schemas import table
+from journeyflow.kernel.touches import map_tables
 from journeyflow.kernel.units import Units
 
 Tables = dict[str, list[pa.Table]]
@@ -49,7 +50,8 @@ def process(events: EventArrays, plan: KernelPlan, first_position: int = 0) -> T
         "kernel.person_event_counts": _event_counts(chunk.persons, plan),
         "kernel.stage_visits": [_visits(chunk, m) for m in range(len(plan.models))],
     }
-    for more in _funnels(chunk, plan):
+    of_models = [map_tables(chunk, funnel, plan) for funnel in plan.stage_funnels]
+    for more in of_models + _funnels(chunk, plan):
         for name, rows in more.items():
             tables.setdefault(name, []).append(rows)
     return tables

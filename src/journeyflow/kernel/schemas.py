@@ -42,6 +42,15 @@ SCHEMAS: dict[str, pa.Schema] = {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "visit_index": _INDEX,
             "stage_index": _INDEX, "entered_at": _AT, "left_at": _AT, "last_seen_at": _AT,
         },
+        "kernel.map_journeys": {
+            "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "entered_at": _AT, "month": pa.string(),
+            "depth": _INDEX, "is_pending": pa.bool_(), "is_matured": pa.bool_(), "is_furthest": pa.bool_(),
+            "is_furthest_in_month": pa.bool_(),
+        },
+        "kernel.stage_touches": {
+            "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "stage_index": _INDEX,
+            "subject_ix": _INDEX, "touch_count": _INDEX, "longest_wait_seconds": pa.float64(),
+        },
         "kernel.funnel_units": {
             "funnel_index": _INDEX, "attempt_ix": _IX, "unit_key": _KEY, "person_key": _KEY, "journey_index": _INDEX,
             "entered_at": _AT, "entry_day": pa.date32(), "depth": _INDEX, "closes_at": _AT, "is_pending": pa.bool_(),

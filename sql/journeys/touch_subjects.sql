@@ -1,0 +1,55 @@
+-- The things that a journey can touch in a stage: touchpoints, channels, friction, signals of trouble, and returns to a stage.
+-- Grain: subject_ix.
+with event_kinds as (
+    select event_name, channel, touchpoint
+    from journeys.event_kinds
+),
+
+kind_truths as (
+    select predicate
+    from config.kind_truths
+    where is_true and predicate like 'friction/%'
+),
+
+stages as (
+    select stage_index
+    from config.stages
+),
+
+subjects_listed as (
+    select 'touchpoint' as subject_kind, 1 as kind_order, touchpoint as subject
+    from event_kinds
+
+    union
+
+    select 'channel' as subject_kind, 2 as kind_order, channel as subject
+    from event_kinds
+
+    union
+
+    select 'friction' as subject_kind, 3 as kind_order, substr(predicate, 10) as subject
+    from kind_truths
+
+    union
+
+    select 'signal' as subject_kind, 4 as kind_order, event_name as subject
+    from event_kinds
+    where event_name in ('payment_error', 'error', 'refund', 'return_requested', 'order_cancelled', 'complaint')
+
+    union
+
+    -- A return is to a stage of the model in hand, so one subject a number serves all models.
+    select 'return' as subject_kind, 5 as kind_order, cast(stage_index as varchar) as subject
+    from stages
+)
+
+select
+    cast(
+        row_number() over (
+            order by kind_order, subject_kind, subject
+            rows between unbounded preceding and current row
+        ) as integer
+    ) as subject_ix,
+    subject_kind,
+    subject
+from subjects_listed
