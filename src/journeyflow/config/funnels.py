@@ -106,8 +106,8 @@ class Funnel(Section):
     """A unit's deepest attempt, or all its attempts one after another."""
     goal: Name | None = None
     """Goal whose value is at stake."""
-    exclusions: tuple[Exclusion, ...] = ()
-    """Events between steps that end an attempt."""
+    exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=62)] = ()
+    """Events between steps that end an attempt; 62 at most."""
     entered: Entered = Entered()
     """Days on which an attempt may begin; later steps are read whenever they come."""
     _is_default: bool = PrivateAttr(default=False)

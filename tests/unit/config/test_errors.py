@@ -563,6 +563,31 @@ def test_a_mistake_in_one_item_hides_no_mistake_of_another(write):
     ]
 
 
+def test_a_model_has_63_stages_at_most_inherited_ones_included(write):
+    stages = [f"{{name: s{number}, rules: [{{id: r{number}, when: {{event: e}}}}]}}" for number in range(60)]
+
+    def models(last):
+        own = {"a": ("four_stage", stages[:40]), "b": ("a", stages[40:last])}
+        listed = [f"{name}: {{extends: {below}, stages: [{', '.join(each)}]}}" for name, (below, each) in own.items()]
+        return f"models: {{{', '.join(listed)}}}\n"
+
+    assert check(write(GOOD + models(59))) == []
+    (problem,) = check(write(GOOD + models(60)))
+    assert (problem.code, problem.path) == ("too_many_stages", "models.b")
+    assert "63 at most" in str(problem)
+
+
+def test_a_funnel_has_62_exclusions_at_most(write):
+    def funnels(count):
+        exclusions = ", ".join(["{between: [a, b], when: {event: e}}"] * count)
+        return f"funnels: {{f: {{steps: [{{name: a}}, {{name: b}}], exclusions: [{exclusions}]}}}}\n"
+
+    assert check(write(GOOD + funnels(62))) == []
+    (problem,) = check(write(GOOD + funnels(63)))
+    assert (problem.code, problem.path) == ("too_long", "funnels.f.exclusions")
+    assert "at most 62 items" in str(problem)
+
+
 def test_names_of_a_broken_section_are_not_called_unknown(write):
     file = write(
         GOOD + "goals: {lead: {when: {evnt: lead}}}\nfunnels: {f: {goal: lead, steps: [{name: a}, {name: b}]}}\n"

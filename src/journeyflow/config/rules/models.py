@@ -10,6 +10,8 @@ from journeyflow.config.root import Config
 from journeyflow.config.rules.finding import Finding, Rule
 
 RESERVED_STAGES = ("unclassified", "exit", "open", "all")
+MOST_STAGES = 63
+"""Paths are kept as six bits a visit."""
 
 
 def _builtin_known(config: Config) -> Iterator[Finding]:
@@ -59,6 +61,13 @@ def _stages_distinct(config: Config) -> Iterator[Finding]:
             seen.add(stage.name)
 
 
+def _stages_fit(config: Config) -> Iterator[Finding]:
+    for model in config.journey_models:
+        if (count := len(model.stages)) > MOST_STAGES:
+            message = f"has {count} stages, inherited ones included"
+            yield Finding("too_many_stages", ("models", model.model), message, expected=f"{MOST_STAGES} at most")
+
+
 def _rule_ids_distinct(config: Config) -> Iterator[Finding]:
     for model in config.journey_models:
         repeated = {
@@ -88,6 +97,7 @@ RULES: tuple[Rule, ...] = (
     _extends_known,
     _extends_not_circular,
     _stages_distinct,
+    _stages_fit,
     _rule_ids_distinct,
     _stages_have_rules,
 )
