@@ -1,0 +1,103 @@
+-- Records that were kept aside, files that could not be read, and money without a rate.
+-- Grain: none; blind_spots adds up rows of one kind and subject.
+with arrivals as (
+    select currency, event_count
+    from journeys.arrivals
+),
+
+reasons as (
+    select source, reason, reason_count, landed_count
+    from ledger.reasons
+),
+
+loads as (
+    select run_id, source, status
+    from ledger.loads
+),
+
+sources as (
+    select source, source_ix
+    from config.sources
+),
+
+rates as (
+    select currency
+    from config.rates
+),
+
+settings as (
+    select run_id, report_currency
+    from config.settings
+),
+
+amounts_summed as (
+    select currency, cast(sum(event_count) as bigint) as amount_count
+    from arrivals
+    where currency is not null
+    group by currency
+),
+
+reasons_summed as (
+    select
+        reasons.source,
+        cast(sum(reasons.reason_count) as bigint) as quarantined_count,
+        max(reasons.landed_count) as landed_count,
+        string_agg(concat(reasons.reason, ' ', reasons.reason_count), ', ' order by reasons.reason_count desc, reasons.reason) as reasons_told
+    from reasons
+    inner join sources on sources.source = reasons.source
+    group by reasons.source
+),
+
+refused_counted as (
+    select loads.source, count(*) as refused_count
+    from loads
+    inner join settings on settings.run_id = loads.run_id
+    where loads.status = 'refused'
+    group by loads.source
+)
+
+select
+    'quarantined' as kind,
+    source as subject,
+    case
+        when quarantined_count >= 0.05 * landed_count then 'critical'
+        when quarantined_count >= 0.01 * landed_count then 'warning'
+        else 'note'
+    end as severity,
+    quarantined_count as item_count,
+    cast(quarantined_count as double) / landed_count as share_rate,
+    concat(
+        quarantined_count, ' of ', landed_count, ' records of source ', source, ' are in quarantine and in no figure: ', reasons_told,
+        '. The warehouse keeps them whole in `landed.quarantine`.'
+    ) as detail
+from reasons_summed
+
+union all
+
+select
+    'quarantined' as kind,
+    concat(source, ': refused files') as subject,
+    'critical' as severity,
+    refused_count as item_count,
+    cast(null as double) as share_rate,
+    concat(
+        refused_count, ' files of source ', source, ' could not be read, so that their events are in no figure. The table load_audit names them.'
+    ) as detail
+from refused_counted
+
+union all
+
+select
+    'missing_rate' as kind,
+    amounts_summed.currency as subject,
+    'critical' as severity,
+    amounts_summed.amount_count as item_count,
+    cast(amounts_summed.amount_count as double) / (select sum(amount_count) from amounts_summed) as share_rate,
+    concat(
+        amounts_summed.amount_count, ' events have an amount in ', amounts_summed.currency, ', for which `currency.rates` has no rate into ',
+        settings.report_currency, ': sums that they belong to are left empty.'
+    ) as detail
+from amounts_summed
+cross join settings
+left join rates on rates.currency = amounts_summed.currency
+where rates.currency is null

@@ -1,0 +1,108 @@
+-- What the tables cannot see: read this before any other figure.
+-- Grain: kind, subject.
+with event_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._event_spots
+),
+
+rule_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._rule_spots
+),
+
+stage_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._stage_spots
+),
+
+unstaged_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._unstaged_spots
+),
+
+identity_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._identity_spots
+),
+
+traffic_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._traffic_spots
+),
+
+record_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._record_spots
+),
+
+spots_gathered as (
+    select kind, subject, severity, item_count, share_rate, detail from event_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from rule_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from stage_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from unstaged_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from identity_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from traffic_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from record_spots
+),
+
+-- Names are strangers' texts of any length, and two may read alike once they are cut or put together.
+spots_merged as (
+    select
+        kind,
+        substr(subject, 1, 200) as subject,
+        min(case severity when 'critical' then 1 when 'warning' then 2 else 3 end) as severity_index,
+        cast(sum(item_count) as bigint) as item_count,
+        max(share_rate) as share_rate,
+        min(detail) as detail
+    from spots_gathered
+    group by kind, substr(subject, 1, 200)
+),
+
+spots_ranked as (
+    select
+        kind, subject, severity_index, item_count, share_rate, detail,
+        row_number() over (
+            partition by kind order by severity_index, item_count desc, subject
+            rows between unbounded preceding and current row
+        ) as spot_rank
+    from spots_merged
+),
+
+-- Anybody can send any name: beyond the worst of each kind there is one row for the rest.
+spots_capped as (
+    select kind, subject, severity_index, item_count, share_rate, detail
+    from spots_ranked
+    where spot_rank <= 30 and subject <> 'other'
+
+    union all
+
+    select
+        kind,
+        'other' as subject,
+        min(severity_index) as severity_index,
+        cast(sum(item_count) as bigint) as item_count,
+        cast(null as double) as share_rate,
+        case
+            when count(*) = 1 then min(detail)
+            else concat(count(*), ' more of this kind, none worse than those that are told by name.')
+        end as detail
+    from spots_ranked
+    where spot_rank > 30 or subject = 'other'
+    group by kind
+)
+
+select
+    kind,
+    subject,
+    case severity_index when 1 then 'critical' when 2 then 'warning' else 'note' end as severity,
+    item_count,
+    share_rate,
+    -- A sentence stays one that can be read, whatever name stands in it.
+    case when length(detail) > 1000 then concat(substr(detail, 1, 1000), '…') else detail end as detail
+from spots_capped

@@ -1,0 +1,16 @@
+-- How often each source sends each event, day by day: what silence, news and disappearance are told by.
+-- Grain: source_ix, event_name, day.
+with events as (
+    select source_ix, event_name, occurred_at, is_bot, is_internal
+    from staging.events
+)
+
+select
+    source_ix,
+    event_name,
+    cast(occurred_at as date) as day,
+    count(*) filter (where not is_bot and not is_internal) as event_count,
+    count(*) filter (where is_bot) as bot_count,
+    count(*) filter (where is_internal) as internal_count
+from events
+group by source_ix, event_name, cast(occurred_at as date)

@@ -1,0 +1,67 @@
+-- Events that no rule of a model put into a stage, beside all events of that name.
+-- Grain: model_index, event_name.
+with events as (
+    select person_key, label_key
+    from kernel.events
+),
+
+labels as (
+    select label_key, model_index, kind_ix, stage_index, event_count
+    from kernel.labels
+),
+
+kinds as (
+    select kind_ix, event_name, channel
+    from journeys.event_kinds
+),
+
+labels_named as (
+    select labels.label_key, labels.model_index, labels.stage_index, labels.event_count, kinds.event_name, kinds.channel
+    from labels
+    inner join kinds on kinds.kind_ix = labels.kind_ix
+),
+
+channels_found as (
+    select
+        model_index,
+        event_name,
+        channel,
+        sum(event_count) as named_count,
+        coalesce(sum(event_count) filter (where stage_index = 0), 0) as uncovered_count
+    from labels_named
+    group by model_index, event_name, channel
+),
+
+names_summed as (
+    select
+        model_index,
+        event_name,
+        cast(sum(named_count) as bigint) as named_count,
+        cast(sum(uncovered_count) as bigint) as event_count,
+        count(*) filter (where uncovered_count > 0) as channel_count,
+        string_agg(case when uncovered_count > 0 then channel end, ', ' order by channel) as channels
+    from channels_found
+    group by model_index, event_name
+),
+
+-- Counted from the events: people who recur in several kinds of one name are one person.
+persons_counted as (
+    select labels_named.model_index, labels_named.event_name, count(distinct events.person_key) as person_count
+    from events
+    inner join labels_named on labels_named.label_key = events.label_key
+    where labels_named.stage_index = 0
+    group by labels_named.model_index, labels_named.event_name
+)
+
+select
+    names_summed.model_index,
+    names_summed.event_name,
+    names_summed.channel_count,
+    names_summed.channels,
+    names_summed.event_count,
+    persons_counted.person_count,
+    names_summed.named_count
+from names_summed
+inner join persons_counted
+    on persons_counted.model_index = names_summed.model_index
+    and persons_counted.event_name = names_summed.event_name
