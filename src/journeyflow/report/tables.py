@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.report.atlas import Evidence, Figure, Unit
-from journeyflow.report.sources import Source
+from journeyflow.report.sources import Key, Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,12 +40,21 @@ INTERVAL = "95 % interval"
 PERCENTILES = "10th to 90th percentile"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """A row of a published table."""
+    """A row of a published table; its figures share one key."""
 
     table: str
     values: dict[str, Any]
+    _where: tuple[tuple[str, Key], ...] | None = None
+
+    @property
+    def where(self) -> tuple[tuple[str, Key], ...]:
+        """The columns and values of its key."""
+        if self._where is None:
+            values = self.values
+            self._where = tuple([(key, values[key]) for key in GRAINS[self.table]])
+        return self._where
 
     def word(self, column: str) -> str:
         """Return a raw text, empty for null and for a column that the table lacks."""
@@ -69,13 +78,12 @@ class Row:
         """Return the figure of `column`, with the columns of its range and of its base."""
         values = self.values
         columns = (column, *(ends or ()), *((n,) if n else ()))
-        where = tuple((key, values[key]) for key in GRAINS[self.table])
         low, high = (values.get(ends[0]), values.get(ends[1])) if ends else (None, None)
         return Figure(
             label=label,
             value=values.get(column),
             unit=unit,
-            source=Source(self.table, where, columns),
+            source=Source(self.table, self.where, columns),
             low=low,
             high=high,
             n=values.get(n) if n else None,
