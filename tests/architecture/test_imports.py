@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "journeyflow"
 PIPELINES = ROOT / "pipelines"
 
 LAYERS = (
-    {"errors", "progress", "text"},
+    {"errors", "progress", "strict_yaml", "text"},
     {"resources", "lock"},
     {"config", "engines", "models"},
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
@@ -32,6 +32,7 @@ DOORS = {
     "prefect": (),
     "sqlglot": ("models/", "lint.py", "compile/", "ingest/quoting.py"),
     "numba": ("kernel/",),
+    "ruamel": ("strict_yaml.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
 }

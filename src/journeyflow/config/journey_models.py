@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from journeyflow.config.condition_parser import ConditionField
 from journeyflow.config.durations import PositiveDuration
 from journeyflow.config.section import Name, Section, Text
-from journeyflow.config.strict_yaml import read_yaml
+from journeyflow.strict_yaml import read_yaml
 
 BUILTIN_MODELS = ("four_stage", "value_journey")
 Ordinal = Annotated[StrictInt, Field(ge=1)]

@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from journeyflow.config.problems import InvalidConfigError, Loc, Problem, nearest_name, path_text, value_text
 from journeyflow.config.root import FILE_NAME, Config
 from journeyflow.config.rules import Finding, findings
-from journeyflow.config.strict_yaml import Document, Mistake, read_yaml
 from journeyflow.errors import ConfigError
+from journeyflow.strict_yaml import Document, Mistake, read_yaml
 
 _MESSAGES = {
     "missing": "is missing",

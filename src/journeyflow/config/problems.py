@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from journeyflow.errors import ConfigError
-
-Loc = tuple[str | int, ...]
+from journeyflow.strict_yaml import Loc as Loc
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from journeyflow.config.conditions import leaves
 from journeyflow.config.journey_models import BUILTIN_MODELS, PlacedRule, builtin_model
-from journeyflow.config.strict_yaml import read_yaml
+from journeyflow.strict_yaml import read_yaml
 
 
 @dataclass(frozen=True)

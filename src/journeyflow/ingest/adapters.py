@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from ruamel.yaml import YAML
 
 from journeyflow.errors import ConfigError
 from journeyflow.ingest.mapping import Fields, check_header
 from journeyflow.ingest.quoting import identifier, literal
 from journeyflow.ingest.readers.raw import RawRecords
 from journeyflow.resources import sql_folder
+from journeyflow.strict_yaml import read_yaml
 
 _VERSION = re.compile(r"_\d+_\d+_\d+$")
 
@@ -153,5 +153,5 @@ def load_adapter(name: str, folder: Path | None = None) -> Adapter:
     if not (select.is_file() and paperwork.is_file()):
         known = ", ".join(sorted(path.stem for path in place.glob("*.sql")))
         raise ConfigError(f"The format {name} has no adapter in sql/sources; there are: {known}.")
-    described = AdapterPaperwork.model_validate(YAML(typ="safe", pure=True).load(paperwork.read_text(encoding="utf-8")))
+    described = AdapterPaperwork.model_validate(read_yaml(paperwork.read_bytes()).content)
     return Adapter(name, described, select.read_text(encoding="utf-8"))

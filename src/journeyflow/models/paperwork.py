@@ -7,10 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from journeyflow.errors import ModelError
+from journeyflow.strict_yaml import Mistake, read_yaml
 
 Scalar = str | int | float | bool
 
@@ -86,23 +85,26 @@ def read(path: Path) -> Paperwork:
     Raises
     ------
     ModelError
-        When the file is no YAML, repeats a key, or breaks the format; names the file and every wrong key.
+        When the file is no YAML, repeats a key, has an anchor, an alias or a tag, or breaks the format; names the file
+        and every wrong key.
     """
-    try:
-        content = YAML(typ="safe", pure=True).load(text_of(path))
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
+    document = read_yaml(text_of(path).encode())
+    if document.mistakes:
         raise ModelError(
-            f"{_short(path)}{line} is not readable YAML: {getattr(error, 'problem', None) or error}."
-        ) from error
+            "; ".join(f"{_short(path)}{_where(mistake)} {mistake.message}" for mistake in document.mistakes) + "."
+        )
     try:
-        return Paperwork.model_validate(content if content is not None else {})
+        return Paperwork.model_validate(document.content if document.content is not None else {})
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_said(item)}" for item in error.errors())
         is_cut = any(item["type"] == "extra_forbidden" and item["input"] is None for item in error.errors())
         hint = " A text with a comma or a colon needs quotes." if is_cut else ""
         raise ModelError(f"{_short(path)} breaks the format of docs/architecture.md: {faults}.{hint}") from error
+
+
+def _where(mistake: Mistake) -> str:
+    line = f":{mistake.line}" if mistake.line else ""
+    return f"{line}: {mistake.loc[-1]}" if mistake.loc else line
 
 
 def _said(item: ErrorDetails) -> str:

@@ -185,7 +185,11 @@ def test_sql_and_paperwork_list_the_same_columns(folder):
         ({"colour": "red"}, "colour: is not a key here"),
         ({"checks": "[{not_null: [a], unique: [a]}]"}, "a check is exactly one of"),
         ({"columns": "{a: {type: BIGINT, meaning: One, two.}}"}, "A text with a comma or a colon needs quotes"),
-        ({"columns": "{a: , a: }"}, "not readable YAML"),
+        ({"columns": "{a: , a: }"}, r"b\.yml:2: a appears twice"),
+        ({"columns": "{a: &x {type: BIGINT, meaning: A number.}}"}, r"b\.yml:2 uses an anchor"),
+        ({"columns": "{a: *x}"}, r"b\.yml:2 uses an alias"),
+        ({"columns": "{a: !!python/name:os.system }"}, r"b\.yml:2 uses a tag"),
+        ({"columns": "{a: ["}, r"b\.yml:\d: is not YAML|b\.yml:\d is not YAML"),
     ],
 )
 def test_bad_paperwork_is_told_with_its_file(folder, words, message):

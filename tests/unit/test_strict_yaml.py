@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.config.strict_yaml import read_yaml
+from journeyflow.strict_yaml import read_yaml
 
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 

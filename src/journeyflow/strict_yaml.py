@@ -19,7 +19,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from journeyflow.config.problems import Loc
+Loc = tuple[str | int, ...]
+"""A place in a text: the keys and indexes that lead to it."""
 
 MAX_BYTES = 1_048_576
 MAX_DEPTH = 40
