@@ -24,6 +24,8 @@ class RunReport(BaseModel):
         The published folder.
     table_rows : mapping of str to int
         Rows of each published table.
+    files : tuple of str
+        Names of the files beside the tables, such as ``map.html``.
     alarms : tuple of str
         Sentences about what somebody should look at.
     """
@@ -47,6 +49,7 @@ class RunReport(BaseModel):
     check_count: int
     generation: Path
     table_rows: dict[str, int]
+    files: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
 
 
@@ -73,5 +76,6 @@ def report_of(
         check_count=check_count,
         generation=generation,
         table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
+        files=tuple(manifest.files),
         alarms=alarms,
     )

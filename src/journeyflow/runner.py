@@ -23,6 +23,7 @@ from journeyflow.models import Graph, Phase
 from journeyflow.progress import Progress, silent
 from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
 from journeyflow.publish import RunFacts, publish
+from journeyflow.report.writing import draw_page
 from journeyflow.run_report import RunReport, report_of
 
 if TYPE_CHECKING:
@@ -161,12 +162,12 @@ class Night:
             )
 
     def publish(self) -> Path:
-        """Publish a generation and return its folder.
+        """Publish a generation, the page with the journey maps in it, and return its folder.
 
         Raises
         ------
         JourneyflowError
-            When the tables were not checked.
+            When the tables were not checked, or the page cannot be drawn from them.
         """
         if not self.check_count:
             raise JourneyflowError("The tables of this night were not checked; call `check` before `publish`.")
@@ -182,7 +183,9 @@ class Night:
                 high_water_at=self.loaded.high_water_at,
                 event_count=self.loaded.event_count,
             )
-            self.generation = publish(self.builder.engine, self.graph.published(), self.config.publish, facts)
+            self.generation = publish(
+                self.builder.engine, self.graph.published(), self.config.publish, facts, draw_page
+            )
         return self.generation
 
     def report(self) -> RunReport:

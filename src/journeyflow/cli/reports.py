@@ -36,6 +36,7 @@ def print_report(report: RunReport, out: Console) -> None:
         ("phases", ", ".join(f"{phase} {spent:.1f} s" for phase, spent in report.phase_seconds.items())),
         ("checks", f"{count(report.check_count)}, all held"),
         ("tables", f"{len(report.table_rows)} in {report.generation}"),
+        *(("page", str(report.generation / name)) for name in report.files),
     ):
         out.print(Text(f"  {label:<8}{line}"))
     for alarm in report.alarms:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,12 +14,14 @@ from journeyflow.engines.names import relation, text, word
 from journeyflow.errors import JourneyflowError
 from journeyflow.models import Model
 from journeyflow.publish.files import point, sha256, sync, sync_tree
-from journeyflow.publish.manifest import FILE_NAME, Manifest, TableEntry
+from journeyflow.publish.manifest import FILE_NAME, FileEntry, Manifest, TableEntry
 
 KEPT_GENERATIONS = 5
 DATABASE = "marts.duckdb"
 _OUTGOING = "outgoing"
 _UNFINISHED = ".unfinished-"
+Draw = Callable[[Path], Mapping[str, bytes]]
+"""Given the folder of a generation whose tables can be read, returns the files that belong beside them, by name."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class RunFacts:
     event_count: int
 
 
-def publish(engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: RunFacts) -> Path:
+def publish(
+    engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: RunFacts, draw: Draw | None = None
+) -> Path:
     """Publish the built tables of `models` as a new generation and swap `current` to it.
 
     Parameters
@@ -49,11 +53,15 @@ def publish(engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: 
         The configured `publish` folder; gains ``generations/<run_id>/`` and the link ``current``.
     facts : RunFacts
         For the manifest.
+    draw : Draw or None
+        Draws files from the tables before anyone sees them. Where it fails nothing is published, so that tables and
+        drawings of a generation always agree, and a drawing that fails is not found out weeks later.
 
     Returns
     -------
     Path
-        The folder of the generation: ``marts.duckdb``, a Parquet file for each table, ``manifest.json``.
+        The folder of the generation: ``marts.duckdb``, a Parquet file for each table, ``manifest.json``, and what
+        `draw` returned.
 
     Raises
     ------
@@ -61,7 +69,7 @@ def publish(engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: 
         When the folder cannot be written; the generation that was current stays so.
     """
     try:
-        return _publish(engine, tuple(models), folder, facts)
+        return _publish(engine, tuple(models), folder, facts, draw)
     except OSError as error:
         raise JourneyflowError(
             f"Cannot publish into {folder}: {error.strerror or type(error).__name__}. See that the folder can be "
@@ -69,7 +77,7 @@ def publish(engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: 
         ) from error
 
 
-def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts) -> Path:
+def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts, draw: Draw | None) -> Path:
     generations, current = folder / "generations", folder / "current"
     generations.mkdir(parents=True, exist_ok=True)
     if current.is_dir() and not current.is_symlink():
@@ -78,7 +86,10 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
     staged, final = generations / f"{_UNFINISHED}{facts.run_id}", generations / facts.run_id
     staged.mkdir()
     try:
-        _write(engine, models, staged, facts)
+        manifest = _write(engine, models, staged, facts)
+        if draw:
+            files = {name: _write_file(staged / name, content) for name, content in draw(staged).items()}
+            _write_manifest(manifest.model_copy(update={"files": files}), staged)
         sync_tree(staged)
         staged.rename(final)
         sync(generations)
@@ -97,11 +108,21 @@ def order_of(model: Model) -> str:
     return ", ".join(f"{word(name)} nulls first" for name in (model.grain or tuple(model.columns)))
 
 
-def _write(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts) -> None:
+def _write(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts) -> Manifest:
     tables = {model.table: _write_parquet(engine, model, folder) for model in models}
     _write_database(engine, models, folder / DATABASE)
     manifest = Manifest(**vars(facts), tables=tables)
+    _write_manifest(manifest, folder)
+    return manifest
+
+
+def _write_manifest(manifest: Manifest, folder: Path) -> None:
     (folder / FILE_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _write_file(path: Path, content: bytes) -> FileEntry:
+    path.write_bytes(content)
+    return FileEntry(byte_count=len(content), sha256=sha256(path))
 
 
 def _write_parquet(engine: DuckDBEngine, model: Model, folder: Path) -> TableEntry:

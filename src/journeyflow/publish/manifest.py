@@ -24,8 +24,15 @@ class TableEntry(_Frozen):
     sha256: str
 
 
+class FileEntry(_Frozen):
+    """A file beside the tables: its size and its SHA-256."""
+
+    byte_count: int
+    sha256: str
+
+
 class Manifest(_Frozen):
-    """A generation in numbers; times are UTC."""
+    """A generation in numbers; times are UTC. `files` are what was drawn from the tables, such as ``map.html``."""
 
     run_id: str
     project: str
@@ -36,6 +43,7 @@ class Manifest(_Frozen):
     high_water_at: datetime
     event_count: int
     tables: dict[str, TableEntry]
+    files: dict[str, FileEntry] = {}
 
 
 def read_manifest(generation: Path) -> Manifest:

@@ -134,6 +134,29 @@ def test_a_failed_publication_leaves_the_last_one_and_nothing_else(engine, tmp_p
     publish(engine, [MODEL], tmp_path, facts("r3"))
 
 
+def test_what_is_drawn_from_the_tables_is_published_with_them(engine, tmp_path):
+    def draw(folder):
+        with journeyflow.open(folder) as staged:
+            return {"map.html": f"{staged.table('things').height} things".encode()}
+
+    folder = publish(engine, [MODEL], tmp_path, facts(), draw)
+    assert (folder / "map.html").read_text() == "5000 things"
+    entry = read_manifest(folder).files["map.html"]
+    assert (entry.byte_count, entry.sha256) == (11, sha256(folder / "map.html"))
+    assert read_manifest(folder).tables["things"].row_count == 5000
+
+
+def test_a_drawing_that_fails_stops_the_publication(engine, tmp_path):
+    def fail(folder):
+        raise KeyError(folder)
+
+    publish(engine, [MODEL], tmp_path, facts("r1"))
+    with pytest.raises(KeyError):
+        publish(engine, [MODEL], tmp_path, facts("r2"), fail)
+    assert [path.name for path in (tmp_path / "generations").iterdir()] == ["r1"]
+    assert (tmp_path / "current").resolve().name == "r1"
+
+
 def test_a_crash_before_the_swap_leaves_the_last_one_current(engine, tmp_path, monkeypatch):
     publish(engine, [MODEL], tmp_path, facts("r1"))
 
