@@ -1,0 +1,94 @@
+-- How many journeys went beyond the promise's stage, where all promises were kept and where one was broken.
+-- Grain: promise_index, persona, period.
+with outcomes as (
+    select promise_index, event_ix, person_key, journey_index, due_at, outcome
+    from journeys.promise_outcomes
+),
+
+promises as (
+    select promise_index, model_index, stage_index
+    from config.promises
+    where not is_last_stage
+),
+
+journeys as (
+    select model_index, person_key, journey_index, depth, is_matured, is_furthest, is_furthest_in_month
+    from kernel.map_journeys
+),
+
+facts as (
+    select person_key, journey_index, persona
+    from journeys.journey_facts
+),
+
+days as (
+    select month, start_at, end_at
+    from config.days
+),
+
+months_bounded as (
+    select month, min(start_at) as start_at, max(end_at) as end_at
+    from days
+    group by month
+),
+
+outcomes_dated as (
+    select
+        outcomes.promise_index,
+        outcomes.person_key,
+        outcomes.journey_index,
+        months_bounded.month,
+        outcomes.outcome
+    from outcomes
+    inner join months_bounded
+        on outcomes.due_at >= months_bounded.start_at
+        and outcomes.due_at < months_bounded.end_at
+    -- Nothing is known yet of what is pending.
+    where outcomes.outcome <> 'pending'
+),
+
+journeys_judged as (
+    select
+        promise_index,
+        person_key,
+        journey_index,
+        coalesce(month, 'all') as period,
+        count(*) filter (where outcome = 'broken') > 0 as is_broken
+    from outcomes_dated
+    group by grouping sets (
+        (promise_index, person_key, journey_index, month),
+        (promise_index, person_key, journey_index)
+    )
+),
+
+-- The journeys of the map, whose window is over: what they did next is known.
+journeys_followed as (
+    select
+        journeys_judged.promise_index,
+        journeys_judged.period,
+        journeys_judged.is_broken,
+        coalesce(facts.persona, 'unassigned') as persona,
+        journeys.depth > promises.stage_index as has_gone_on
+    from journeys_judged
+    inner join promises on promises.promise_index = journeys_judged.promise_index
+    inner join journeys
+        on journeys.model_index = promises.model_index
+        and journeys.person_key = journeys_judged.person_key
+        and journeys.journey_index = journeys_judged.journey_index
+        and journeys.is_matured
+        and case when journeys_judged.period = 'all' then journeys.is_furthest else journeys.is_furthest_in_month end
+    left join facts
+        on facts.person_key = journeys_judged.person_key
+        and facts.journey_index = journeys_judged.journey_index
+)
+
+select
+    promise_index,
+    coalesce(persona, 'all') as persona,
+    period,
+    count(*) filter (where not is_broken) as kept_journey_count,
+    count(*) filter (where not is_broken and has_gone_on) as kept_next_count,
+    count(*) filter (where is_broken) as broken_journey_count,
+    count(*) filter (where is_broken and has_gone_on) as broken_next_count
+from journeys_followed
+group by grouping sets ((promise_index, persona, period), (promise_index, period))
