@@ -1,0 +1,111 @@
+"""The map itself: rows by stages, as much of each list as the page has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from journeyflow.report.atlas import Cell, FunnelStep, JourneyMap, MapRow, RowKey, Stage
+from journeyflow.report.drawing.canvas import Box, Canvas
+from journeyflow.report.drawing.contents import entries_of, number
+from journeyflow.report.drawing.curve import HEIGHT, draw_curve
+from journeyflow.report.drawing.entries import draw_entries, entries_height
+from journeyflow.report.drawing.frame import draw_row, draw_stages
+from journeyflow.report.drawing.people import draw_people, people_height
+from journeyflow.report.drawing.style import Style
+
+ORDER: Final[tuple[RowKey, ...]] = ("people", "touchpoints", "emotion", "pain_points", "promises", "owner")
+"""The rows that a slide has room for."""
+_LABELS: Final = 112.0
+_STAGES: Final = 42.0
+_PADDING: Final = 8.0
+_LOWEST_CURVE: Final = 110.0
+_TALLEST_CURVE: Final = 0.28
+"""Of the height of all rows."""
+_WIDEST_LIST: Final = 560.0
+_LISTS: Final[tuple[RowKey, ...]] = ("touchpoints", "pain_points", "promises", "owner")
+_GROWING: Final[tuple[RowKey, ...]] = ("touchpoints", "pain_points", "touchpoints", "promises")
+"""Which lists get one more item in turn, as long as there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Heights of the rows, and how many items the cells of a list show."""
+
+    heights: dict[RowKey, float]
+    limits: dict[RowKey, int]
+
+
+def draw_grid(canvas: Canvas, box: Box, journey_map: JourneyMap, stages: Sequence[Stage], style: Style) -> None:
+    """Draw stages and rows into the box."""
+    across = Box(box.x + _LABELS, box.y, box.width - _LABELS, _STAGES)
+    columns = [
+        across.part(index * across.width / len(stages), across.width / len(stages)) for index in range(len(stages))
+    ]
+    draw_stages(canvas, columns, stages, style)
+    steps = _steps(journey_map, stages)
+    plan = _planned(journey_map, steps, columns, box.height - _STAGES, style)
+    top = _STAGES
+    for key in ORDER:
+        height = plan.heights[key]
+        row = journey_map.row(key)
+        place = box.line(top, height)
+        draw_row(canvas, place, row.label, _LABELS, style)
+        cells = [Box(column.x, place.y, column.width - 3, height).inset(_PADDING, _PADDING) for column in columns]
+        _draw_cells(canvas, cells, row, steps, plan, style)
+        top += height
+
+
+def _draw_cells(
+    canvas: Canvas, boxes: Sequence[Box], row: MapRow, steps: Sequence[FunnelStep | None], plan: _Plan, style: Style
+) -> None:
+    if row.key == "emotion":
+        draw_curve(canvas, boxes, row.cells, style)
+        return
+    widest = max((number(step.reached) or 0 for step in steps if step), default=0)
+    for whole, cell, step in zip(boxes, row.cells, steps, strict=True):
+        with canvas.cell(whole.part(0, min(whole.width, _WIDEST_LIST))) as box:
+            if row.key == "people":
+                draw_people(canvas, box, step, widest, style)
+            else:
+                draw_entries(canvas, box, entries_of(cell, plan.limits[row.key]), style)
+
+
+def _planned(
+    journey_map: JourneyMap, steps: list[FunnelStep | None], columns: Sequence[Box], height: float, style: Style
+) -> _Plan:
+    """Return the plan that shows most; the room that is left goes to the emotion curve first."""
+    width = min(columns[0].width - 3 - 2 * _PADDING, _WIDEST_LIST)
+    fixed: dict[RowKey, float] = {"people": people_height(steps, width, style) + 2 * _PADDING, "emotion": HEIGHT}
+    limits = dict.fromkeys(_LISTS, 1)
+    lists = {key: _list_height(journey_map.row(key).cells, 1, width, style) for key in _LISTS}
+    growing = list(_GROWING)
+    while growing:
+        key = growing.pop(0)
+        most = max(len(cell.items) for cell in journey_map.row(key).cells)
+        taller = _list_height(journey_map.row(key).cells, limits[key] + 1, width, style)
+        if limits[key] < most and sum((fixed | lists | {key: taller}).values()) <= height:
+            limits[key] += 1
+            lists[key] = taller
+            growing.append(key)
+    return _Plan(_shared(fixed | lists, height), limits)
+
+
+def _shared(needed: dict[RowKey, float], height: float) -> dict[RowKey, float]:
+    """Return the heights, grown or shrunk to fill the page: first the curve, then all lists alike."""
+    spare = height - sum(needed.values())
+    curve = max(_LOWEST_CURVE, min(needed["emotion"] + spare, _TALLEST_CURVE * height))
+    each = (spare - (curve - needed["emotion"])) / len(_LISTS)
+    return needed | {"emotion": curve} | {key: needed[key] + each for key in _LISTS}
+
+
+def _list_height(cells: Sequence[Cell], limit: int, width: float, style: Style) -> float:
+    """Return what the fullest cell of a row needs."""
+    return max(entries_height(entries_of(cell, limit), width, style) for cell in cells) + 2 * _PADDING
+
+
+def _steps(journey_map: JourneyMap, stages: Sequence[Stage]) -> list[FunnelStep | None]:
+    """Return the steps of the stage funnel in the order of the stages."""
+    by_stage = {step.key: step for step in journey_map.funnel.steps}
+    return [by_stage.get(stage.key) for stage in stages]

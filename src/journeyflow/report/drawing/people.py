@@ -1,0 +1,112 @@
+"""The row of people reached: how many, against the most, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from journeyflow.report.atlas import FunnelStep
+from journeyflow.report.drawing.canvas import Box, Canvas
+from journeyflow.report.drawing.contents import number, outcomes, ranged
+from journeyflow.report.drawing.entries import Entry, draw_entries
+from journeyflow.report.drawing.lettering import text_width
+from journeyflow.report.drawing.style import DROPPED_PATTERN, PENDING_PATTERN, Style, Theme
+from journeyflow.report.words import UNKNOWN, written
+
+_BAR: Final = 16.0
+_THIN: Final = 4.0
+_LAST: Final = "the last stage"
+_SWATCH: Final = 10.0
+_INDENT: Final = 14.0
+_GAP: Final = 12.0
+
+
+def draw_people(canvas: Canvas, box: Box, step: FunnelStep | None, widest: float, style: Style) -> None:
+    """Draw one stage of the stage funnel.
+
+    Parameters
+    ----------
+    canvas, box, style : Canvas, Box, Style
+        Where and how.
+    step : FunnelStep or None
+        The stage; None is unknown.
+    widest : float
+        People that a thin bar over the whole box stands for.
+    """
+    if step is None or number(step.reached) is None:
+        draw_entries(canvas, box, [Entry("unknown", UNKNOWN)], style)
+        return
+    wide = canvas.text(box, written(step.reached), style.number)
+    _draw_rate(canvas, box.part(wide + 10, box.width - wide - 10), step, style)
+    against = box.line(style.number.height + 3, _THIN)
+    canvas.rect(against, style.theme.rule, 1)
+    canvas.rect(against.part(0, _share(number(step.reached), widest) * box.width), style.theme.ink, 1)
+    _draw_bar(canvas, against.below(_THIN + 3).line(0, _BAR), step, style.theme)
+    _draw_counts(canvas, box.below(_bars(style)), step, style)
+
+
+def people_height(steps: list[FunnelStep | None], width: float, style: Style) -> float:
+    """Return what the row needs."""
+    lines = max((len(_lines(step, width, style)) for step in steps if step), default=1)
+    return _bars(style) + max(lines, 1) * style.small.height
+
+
+def _bars(style: Style) -> float:
+    """Return what the number and the bars take."""
+    return style.number.height + _THIN + _BAR + 11
+
+
+def fills(theme: Theme) -> dict[str, str]:
+    """Return what the bar of each outcome is filled with."""
+    return {"went on": theme.went_on, "dropped": DROPPED_PATTERN, "pending": PENDING_PATTERN}
+
+
+def _draw_rate(canvas: Canvas, box: Box, step: FunnelStep, style: Style) -> None:
+    if number(step.drop_off) is None:
+        return
+    rate, _, rest = ranged(step.drop_off).partition(" [")
+    top = style.number.height - 2 * style.small.height - 1
+    canvas.text(box.below(top), f"{rate} drop off", style.small)
+    canvas.text(box.below(top + style.small.height), f"[{rest}" if rest else "", style.small)
+
+
+def _draw_bar(canvas: Canvas, box: Box, step: FunnelStep, theme: Theme) -> None:
+    """Draw what became of them, over the whole width; of the last stage, which nobody can leave, an empty bar."""
+    canvas.rect(box, theme.band, 1, theme.rule)
+    left = 0.0
+    for words, figure in outcomes(step):
+        length = _share(number(figure), number(step.reached)) * box.width
+        if length:
+            canvas.rect(box.part(left, length), fills(theme)[words], stroke=theme.ground)
+        left += length
+
+
+def _share(part: float | None, whole: float | None) -> float:
+    return min((part or 0) / whole, 1.0) if whole else 0.0
+
+
+def _draw_counts(canvas: Canvas, box: Box, step: FunnelStep, style: Style) -> None:
+    """Write the counts behind a square filled like their part of the bar."""
+    if not outcomes(step):
+        canvas.text(box, _LAST, style.small)
+    for row, words_of_line in enumerate(_lines(step, box.width, style)):
+        line, left = box.line(row * style.small.height, style.small.height), 0.0
+        for words, text in words_of_line:
+            swatch = Box(line.x + left, line.y + (line.height - _SWATCH) / 2, _SWATCH, _SWATCH)
+            canvas.rect(swatch, fills(style.theme)[words], 1, style.theme.soft)
+            wide = canvas.text(line.part(left + _INDENT, line.width - left - _INDENT), text, style.small)
+            left += _INDENT + wide + _GAP
+
+
+def _lines(step: FunnelStep, width: float, style: Style) -> list[list[tuple[str, str]]]:
+    """Return the counts in as few lines as they fit into."""
+    lines: list[list[tuple[str, str]]] = []
+    left = 0.0
+    for words, figure in outcomes(step):
+        text = f"{words} {written(figure)}"
+        wide = _INDENT + text_width(text, style.small.size)
+        if not lines or left + wide > width:
+            lines.append([])
+            left = 0.0
+        lines[-1].append((words, text))
+        left += wide + _GAP
+    return lines
