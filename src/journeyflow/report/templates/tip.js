@@ -2,21 +2,28 @@
 const tip = { node: null, owner: null, figure: null, pinned: false, leaving: 0 };
 
 function figureButton(figure, label, content) {
-  const shown = content || [figureText(figure)];
-  const button = el("button", { type: "button", class: "fig", "aria-expanded": "false" }, shown);
+  const button = el("button", { type: "button", class: "fig" }, content || figureText(figure));
   if (figure.small) button.append(el("span", { class: "few" }, " (few)"));
-  button.addEventListener("mouseenter", () => openTip(button, figure, label));
-  button.addEventListener("focus", () => openTip(button, figure, label));
-  button.addEventListener("mouseleave", leaveSoon);
-  button.addEventListener("blur", (event) => {
-    if (!tip.node.contains(event.relatedTarget)) closeTip();
-  });
-  button.addEventListener("click", () => {
-    openTip(button, figure, label);
+  return tellOf(button, figure, label);
+}
+
+function tellOf(node, figure, label) {
+  node.setAttribute("aria-expanded", "false");
+  const open = () => openTip(node, figure, label);
+  const pin = (event) => {
+    event.preventDefault();
+    open();
     tip.pinned = true;
-    byId("tip-copy").focus();
-  });
-  return button;
+    (figure.sql ? byId("tip-copy") : node).focus();
+  };
+  node.addEventListener("mouseenter", open);
+  node.addEventListener("focus", open);
+  node.addEventListener("mouseleave", leaveSoon);
+  node.addEventListener("blur", (event) => tip.node.contains(event.relatedTarget) || closeTip());
+  node.addEventListener("click", pin);
+  // A drawn figure has no click of its own on Enter.
+  if (node.namespaceURI === SVG) node.addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && pin(event));
+  return node;
 }
 
 function openTip(owner, figure, label) {
@@ -25,7 +32,7 @@ function openTip(owner, figure, label) {
   if (tip.owner && tip.owner !== owner) tip.owner.setAttribute("aria-expanded", "false");
   Object.assign(tip, { owner, figure, pinned: false });
   const facts = [
-    ["Interval", intervalText(figure)],
+    [figure.range, rangeText(figure)],
     ["Counted", figure.n === null ? null : `n = ${whole(figure.n)}`],
     ["Known", KNOWN[figure.evidence] ? `${KNOWN[figure.evidence].symbol} ${figure.evidence}: ${KNOWN[figure.evidence].meaning}` : figure.evidence],
     ["Note", figure.small ? "Too few people to rely on" : null],

@@ -1,0 +1,204 @@
+"""The atlas as the JSON that the page holds: every text once, every condition of the SQL once, figures as short rows.
+
+`templates/data.js` reads it back; the two files change together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from journeyflow.engines.names import word
+from journeyflow.report.atlas import (
+    Atlas,
+    BlindSpot,
+    Cell,
+    Facts,
+    Figure,
+    FlowLink,
+    Funnel,
+    FunnelStep,
+    Item,
+    JourneyMap,
+    Opportunity,
+    Persona,
+    Unit,
+    Value,
+)
+from journeyflow.report.sources import Source, conjunction
+from journeyflow.report.words import value_text
+
+DIGITS: dict[Unit, int] = {"sentiment": 2, "ratio": 2, "score": 2, "probability": 3}
+Row = list[Any]
+# JSON is not read as markup inside a script element, but these could end the element, open a comment or break a line.
+_ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+
+
+def page_json(atlas: Atlas) -> str:
+    """Return the atlas as JSON that is safe inside a script element.
+
+    Returns
+    -------
+    str
+        An object: `texts` and the other dictionaries, then what refers to them by position. ASCII only.
+    """
+    return json.dumps(_Packer(atlas.meanings).pack(atlas), separators=(",", ":")).translate(_ESCAPED)
+
+
+class _Packer:
+    """Packs dataclasses into rows; texts, kinds of figure and conditions become positions in a dictionary."""
+
+    def __init__(self, meanings: Mapping[str, str]) -> None:
+        self.meanings = meanings
+        self.texts: dict[str, int] = {}
+        self.shapes: dict[tuple[Any, ...], int] = {}
+        self.conditions: dict[tuple[int, int], int] = {}
+
+    def pack(self, atlas: Atlas) -> dict[str, Any]:
+        """Return the whole page's data."""
+        packed = {
+            "facts": self.facts(atlas.facts),
+            "models": [
+                [model.key, model.label, [[s.key, s.label, s.owner] for s in model.stages]] for model in atlas.models
+            ],
+            "personas": [self.persona(persona) for persona in atlas.personas],
+            "periods": [[period.key, period.label] for period in atlas.periods],
+            "rows": [[row.key, row.label, row.hint] for row in atlas.maps[0].rows] if atlas.maps else [],
+            "maps": [self.map(found) for found in atlas.maps],
+            "funnels": [self.funnel(funnel) for funnel in atlas.funnels],
+            "flows": [[self.text(f.model), self.text(f.persona), [self.link(x) for x in f.links]] for f in atlas.flows],
+            "spots": [self.spot(spot) for spot in atlas.blind_spots],
+        }
+        return packed | {
+            "texts": list(self.texts),
+            "shapes": [list(shape) for shape in self.shapes],
+            "conditions": [list(condition) for condition in self.conditions],
+        }
+
+    def text(self, text: str) -> int:
+        """Return the position of a text."""
+        return self.texts.setdefault(text, len(self.texts))
+
+    def figure(self, figure: Figure | None) -> Row | int:
+        """Return ``[shape, condition, value, n, low, high]`` without the nulls at its end; 0 for no figure."""
+        if figure is None:
+            return 0
+        start, condition = self.source(figure.source)
+        meaning = self.meanings.get(f"{figure.source.table}.{figure.key}", "")
+        told = (
+            figure.key,
+            figure.label,
+            meaning,
+            figure.unit,
+            figure.evidence,
+            figure.currency or "",
+            figure.range_label,
+        )
+        shape = (*(self.text(part) for part in (*told, start)), int(figure.is_small))
+        position = self.shapes.setdefault(shape, len(self.shapes))
+        value, low, high = (_number(value, figure.unit) for value in (figure.value, figure.low, figure.high))
+        return _trimmed([position, condition, value, figure.n, low, high])
+
+    def source(self, source: Source) -> tuple[str, int]:
+        """Return the beginning of a SELECT and the position of its condition: 0 for none, else counted from 1."""
+        if source.query or not source.where:
+            return source.sql, 0
+        condition = 0
+        for equality in source.where:
+            step = (condition, self.text(conjunction((equality,))))
+            condition = self.conditions.setdefault(step, len(self.conditions)) + 1
+        return f"select {', '.join(source.columns)} from {word(source.table)} where ", condition
+
+    def item(self, item: Item) -> Row:
+        """Return ``[text, evidence, figures, note]``."""
+        note = [self.text(item.note)] if item.note else []
+        return [self.text(item.text), self.text(item.evidence), self.figures(item.figures), *note]
+
+    def figures(self, figures: Iterable[Figure]) -> Row:
+        """Return several figures."""
+        return [self.figure(figure) for figure in figures]
+
+    def cell(self, cell: Cell) -> Row:
+        """Return ``[evidence, items, rest]``; of an unknown cell ``[note]``."""
+        if not cell.items:
+            return [self.text(cell.note)]
+        rest = [cell.rest_count] if cell.rest_count else []
+        return [self.text(cell.evidence), [self.item(item) for item in cell.items], *rest]
+
+    def map(self, found: JourneyMap) -> Row:
+        """Return ``[model, persona, period, cells by row, funnel, opportunities, rest]``."""
+        keys = [self.text(key) for key in (found.model, found.persona, found.period)]
+        cells = [[self.cell(cell) for cell in row.cells] for row in found.rows]
+        chances = [self.opportunity(opportunity) for opportunity in found.opportunities]
+        return [*keys, cells, self.funnel(found.funnel), chances, found.opportunity_rest_count]
+
+    def funnel(self, funnel: Funnel) -> Row:
+        """Return ``[key, label, persona, period, unit, is outcome based, steps]``."""
+        told = (funnel.key, funnel.label, funnel.persona, funnel.period, funnel.unit)
+        return [*map(self.text, told), int(funnel.is_outcome_based), [self.step(step) for step in funnel.steps]]
+
+    def step(self, step: FunnelStep) -> Row:
+        """Return ``[label, seven figures, last touchpoints, rest, next actions, rest]``."""
+        measured = (step.reached, step.went_on, step.dropped, step.pending, step.drop_off, step.median, step.at_stake)
+        last, following = ([self.item(item) for item in items] for items in (step.last_touchpoints, step.next_actions))
+        return [
+            self.text(step.label),
+            self.figures(measured),
+            last,
+            step.last_rest_count,
+            following,
+            step.next_rest_count,
+        ]
+
+    def link(self, link: FlowLink) -> Row:
+        """Return ``[start, end, their labels, is backward, count, rate, median]``."""
+        told = [self.text(text) for text in (link.start, link.end, link.start_label, link.end_label)]
+        return [*told, int(link.is_backward), *map(self.figure, (link.count, link.rate, link.median))]
+
+    def opportunity(self, found: Opportunity) -> Row:
+        """Return ``[rank, stage, origin, kind, subject, owner, people, lost, worth]``."""
+        told = (found.stage_label, found.origin, found.kind, found.subject, found.owner)
+        return [found.rank, *map(self.text, told), *self.figures((found.people, found.lost, found.worth))]
+
+    def spot(self, spot: BlindSpot) -> Row:
+        """Return ``[severity, kind, subject, detail, items, share]``."""
+        told = (spot.severity, spot.kind_label, spot.subject, spot.detail)
+        return [*map(self.text, told), *self.figures((spot.items, spot.share))]
+
+    def persona(self, persona: Persona) -> Row:
+        """Return ``[key, label, description, rule, warnings, people]``."""
+        told: Sequence[str] = (persona.key, persona.label, persona.description, persona.rule)
+        return [*told, int(persona.is_outcome_based), int(persona.is_trait_undated), self.figure(persona.person_count)]
+
+    def facts(self, facts: Facts) -> dict[str, Any]:
+        """Return the run's facts by name."""
+        named = ((field.name, getattr(facts, field.name)) for field in fields(facts))
+        return {name: self.figure(v) if isinstance(v, Figure) else _told(v) for name, v in named}
+
+
+def _told(value: str | datetime) -> str:
+    return value_text(value, "instant") if isinstance(value, datetime) else value
+
+
+def _trimmed(row: Row) -> Row:
+    while row and row[-1] is None:
+        row.pop()
+    return row
+
+
+def _number(value: Value, unit: Unit) -> float | int | str | None:
+    """Return a value as exactly as it is written, no more: what is read on the page is then what `words.written` says."""
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value_text(value, unit)
+    digits = DIGITS.get(unit, 0)
+    return _short(round(float(value) * 100, 1) / 100, 4) if unit == "rate" else _short(float(value), digits)
+
+
+def _short(value: float, digits: int) -> float | int:
+    rounded = round(value, digits)
+    return int(rounded) if rounded.is_integer() else rounded

@@ -1,0 +1,91 @@
+// What the page holds, read back from its dictionaries; see page_data.py, which writes it.
+const DATA = JSON.parse(byId("data").textContent);
+const textAt = (position) => DATA.texts[position];
+
+function figureOf(row) {
+  if (!row) return null;
+  const [shape, condition, value = null, n = null, low = null, high = null] = row;
+  const [key, label, meaning, unit, evidence, currency, range, start, small] = DATA.shapes[shape];
+  return {
+    key: textAt(key), label: textAt(label), meaning: textAt(meaning), unit: textAt(unit), evidence: textAt(evidence), currency: textAt(currency), range: textAt(range), small: Boolean(small),
+    value, n, low, high, sql: textAt(start) + conditionAt(condition),
+  };
+}
+
+function conditionAt(position) {
+  if (!position) return "";
+  const [before, equality] = DATA.conditions[position - 1];
+  return before ? `${conditionAt(before)} and ${textAt(equality)}` : textAt(equality);
+}
+
+const itemOf = ([text, evidence, figures, note]) => ({
+  text: textAt(text), evidence: textAt(evidence), figures: figures.map(figureOf), note: note === undefined ? "" : textAt(note),
+});
+
+function cellOf(row) {
+  if (row.length === 1) return { evidence: "unknown", items: [], rest: 0, note: textAt(row[0]) };
+  const [evidence, items, rest = 0] = row;
+  return { evidence: textAt(evidence), items: items.map(itemOf), rest, note: "" };
+}
+
+const STEP_FIGURES = ["reached", "wentOn", "dropped", "pending", "dropOff", "median", "atStake"];
+
+function stepOf([label, figures, last, lastRest, next, nextRest]) {
+  const step = { label: textAt(label), last: last.map(itemOf), lastRest, next: next.map(itemOf), nextRest };
+  STEP_FIGURES.forEach((name, place) => { step[name] = figureOf(figures[place]); });
+  return step;
+}
+
+function funnelOf([key, label, persona, period, unit, outcome, steps]) {
+  return {
+    key: textAt(key), label: textAt(label), persona: textAt(persona), period: textAt(period), unit: textAt(unit),
+    outcome: Boolean(outcome), steps: steps.map(stepOf),
+  };
+}
+
+function chanceOf([rank, stage, origin, kind, subject, owner, people, lost, worth]) {
+  return {
+    rank, stage: textAt(stage), origin: textAt(origin), kind: textAt(kind), subject: textAt(subject), owner: textAt(owner),
+    people: figureOf(people), lost: figureOf(lost), worth: figureOf(worth),
+  };
+}
+
+function linkOf([start, end, startLabel, endLabel, back, count, rate, median]) {
+  return {
+    start: textAt(start), end: textAt(end), startLabel: textAt(startLabel), endLabel: textAt(endLabel), back: Boolean(back),
+    count: figureOf(count), rate: figureOf(rate), median: figureOf(median),
+  };
+}
+
+const spotOf = ([severity, kind, subject, detail, items, part]) => ({
+  severity: textAt(severity), kind: textAt(kind), subject: textAt(subject), detail: textAt(detail),
+  items: figureOf(items), share: figureOf(part),
+});
+
+const MODELS = DATA.models.map(([key, label, stages]) => ({
+  key, label, stages: stages.map(([stage, name, owner]) => ({ key: stage, label: name, owner })),
+}));
+const PERSONAS = DATA.personas.map(([key, label, description, rule, outcome, undated, people]) => ({
+  key, label, description, rule, outcome: Boolean(outcome), undated: Boolean(undated), people: figureOf(people),
+}));
+const PERIODS = DATA.periods.map(([key, label]) => ({ key, label }));
+const ROWS = DATA.rows.map(([key, label, hint]) => ({ key, label, hint }));
+
+const hasKeys = (row, ...keys) => keys.every((key, place) => textAt(row[place]) === key);
+
+/** The map of a model, persona and period; null where nobody of the persona entered then. */
+function mapOf(model, persona, period) {
+  const found = DATA.maps.find((row) => hasKeys(row, model, persona, period));
+  if (!found) return null;
+  const [, , , cells, funnel, chances, rest] = found;
+  return {
+    rows: cells.map((row) => row.map(cellOf)), funnel: funnelOf(funnel), chances: chances.map(chanceOf), chanceRest: rest,
+  };
+}
+
+function flowOf(model, persona) {
+  const found = DATA.flows.find((row) => hasKeys(row, model, persona));
+  return found ? found[2].map(linkOf) : [];
+}
+
+const configuredFunnels = () => DATA.funnels.map(funnelOf);

@@ -1,0 +1,160 @@
+// What is chosen, kept in the address after the #, and drawn.
+const choice = { model: null, persona: null, other: "", period: null, funnel: "" };
+const NAMES = { model: "model", persona: "persona", other: "with", period: "period", funnel: "funnel" };
+const WIDE_ENOUGH = 132;
+
+function say(text) {
+  byId("live").textContent = "";
+  window.setTimeout(() => { byId("live").textContent = text; }, 30);
+}
+
+const known = (list, key, fallback) => (list.some((entry) => entry.key === key) ? key : fallback);
+
+/** Read the choice from the address; what it does not name, or names wrongly, is the first of its list. */
+function readAddress() {
+  const asked = new URLSearchParams(window.location.hash.slice(1));
+  choice.model = known(MODELS, asked.get(NAMES.model), MODELS[0] ? MODELS[0].key : "");
+  choice.persona = known(PERSONAS, asked.get(NAMES.persona), PERSONAS[0] ? PERSONAS[0].key : "");
+  choice.other = known(PERSONAS, asked.get(NAMES.other), "");
+  choice.period = known(PERIODS, asked.get(NAMES.period), PERIODS[0] ? PERIODS[0].key : "");
+  choice.funnel = known(configuredFunnels(), asked.get(NAMES.funnel), "");
+  if (choice.other === choice.persona) choice.other = "";
+}
+
+function writeAddress() {
+  const told = new URLSearchParams();
+  for (const [name, key] of Object.entries(NAMES)) if (choice[name]) told.set(key, choice[name]);
+  const hash = `#${told}`;
+  if (window.location.hash !== hash) window.location.hash = hash;
+}
+
+function offer(id, list, name, none) {
+  const select = byId(id);
+  const entries = none === undefined ? list : [{ key: "", label: none }, ...list];
+  select.replaceChildren(...entries.map((entry, place) => el("option", { value: place }, entry.label)));
+  select.value = String(Math.max(0, entries.findIndex((entry) => entry.key === choice[name])));
+  select.onchange = () => {
+    choice[name] = entries[Number(select.value)].key;
+    if (choice.other === choice.persona) choice.other = "";
+    writeAddress();
+    drawChoice();
+    say(chosenText());
+  };
+}
+
+const labelOf = (list, key) => (list.find((entry) => entry.key === key) || { label: "" }).label;
+
+function chosenText() {
+  const personas = [choice.persona, choice.other].filter(Boolean).map((key) => labelOf(PERSONAS, key)).join(" and ");
+  return `${personas}, ${labelOf(MODELS, choice.model)}, ${labelOf(PERIODS, choice.period)}`;
+}
+
+function views() {
+  const found = [choice.persona, choice.other].filter(Boolean).map((key, place) => ({
+    mark: place ? "b" : "a", persona: PERSONAS.find((persona) => persona.key === key), map: mapOf(choice.model, key, choice.period),
+  }));
+  // Bars compare stages within a persona: personas differ too much in size for one scale.
+  for (const view of found) view.most = view.map ? Math.max(1, ...view.map.funnel.steps.map((step) => step.reached.value || 0)) : 1;
+  return found;
+}
+
+function drawChoice() {
+  closeTip();
+  offer("choose-model", MODELS, "model");
+  offer("choose-persona", PERSONAS, "persona");
+  offer("choose-other", PERSONAS.filter((persona) => persona.key !== choice.persona), "other", "nobody");
+  offer("choose-period", PERIODS, "period");
+  offer("choose-funnel", configuredFunnels().filter((f, at, all) => all.findIndex((g) => g.key === f.key) === at), "funnel", "the stages of the map");
+  const found = views();
+  const { stages } = MODELS.find((model) => model.key === choice.model);
+  drawMap(stages, found);
+  drawFunnel(found);
+  drawFlow(stages, found);
+  const listed = found.filter((view) => view.map);
+  replaceIn("chances-body", listed.length ? listed.map(chanceTable) : nobody());
+}
+
+const nobody = () => el("p", { class: "nothing sheet" }, "Nobody of the persona entered in this period.");
+
+function drawMap(stages, found, width = byId("map-body").clientWidth) {
+  const paired = found.length > 1 && (width - WIDE_ENOUGH) / (2 * stages.length) >= WIDE_ENOUGH;
+  byId("map-gist").textContent = chosenText();
+  replaceIn("map-body", mapTable(stages, found, paired));
+  drawCurve(document.querySelector(".curve-holder"), stages, found);
+}
+
+function drawFunnel(found) {
+  const all = configuredFunnels();
+  const shown = found.map((view) => ({ view, found: choice.funnel
+    ? all.find((funnel) => funnel.key === choice.funnel && funnel.persona === view.persona.key)
+    : view.map && view.map.funnel })).filter((pair) => pair.found);
+  const over = choice.funnel ? "over the whole time" : labelOf(PERIODS, choice.period);
+  byId("funnel-gist").textContent = `Counts are of everybody, rates of those whose window is over; ${over}.`;
+  byId("drops-gist").textContent = `Of the funnel above: ${over}. Counts are of everybody who dropped.`;
+  replaceIn("funnel-body", shown.length ? shown.map((pair) => funnelTable(pair.found, pair.view)) : nobody());
+  replaceIn("drops-body", shown.length ? ["last", "next"].map((kind) => dropTable(shown[0].found, shown, kind)) : nobody());
+}
+
+function drawFlow(stages, found) {
+  const width = Math.max(480, byId("flow-body").clientWidth - 2);
+  replaceIn("flow-body", found.map((view) => flowSheet(stages, view, width)));
+}
+
+/** The section that is under the bar is marked in the list of sections. */
+function watchSections() {
+  const links = [...document.querySelectorAll("[data-to]")];
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const target = byId(link.dataset.to);
+      target.scrollIntoView();
+      target.focus({ preventScroll: true });
+    });
+  }
+  const mark = () => {
+    const reach = byId("bar").getBoundingClientRect().bottom + 60;
+    const past = links.filter((link) => link.closest("nav") && byId(link.dataset.to).getBoundingClientRect().top <= reach);
+    for (const link of links) link.removeAttribute("aria-current");
+    if (past.length) past[past.length - 1].setAttribute("aria-current", "true");
+  };
+  window.addEventListener("scroll", mark, { passive: true });
+  mark();
+}
+
+function watchTheme() {
+  const button = byId("theme");
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
+  const name = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+  button.addEventListener("click", () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; name(); });
+  dark.addEventListener("change", name);
+  name();
+}
+
+function watchSize() {
+  let width = window.innerWidth;
+  const measure = () => document.documentElement.style.setProperty("--bar-height", `${byId("bar").offsetHeight}px`);
+  window.addEventListener("resize", () => {
+    measure();
+    if (window.innerWidth !== width) { width = window.innerWidth; drawChoice(); }
+  });
+  // On paper there is no room for two personas side by side, and nothing to open.
+  window.addEventListener("beforeprint", () => {
+    document.querySelectorAll("details").forEach((details) => { details.open = true; });
+    closeTip();
+  });
+  measure();
+}
+
+watchTip();
+watchTheme();
+byId("print").addEventListener("click", () => window.print());
+byId("choice").addEventListener("submit", (event) => event.preventDefault());
+replaceIn("legend", Object.keys(KNOWN).map(evidenceMark));
+drawFacts();
+drawBlindSpots();
+readAddress();
+if (MODELS.length && PERSONAS.length) drawChoice();
+watchSections();
+watchSize();
+window.addEventListener("hashchange", () => { readAddress(); drawChoice(); });

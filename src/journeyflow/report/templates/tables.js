@@ -1,0 +1,142 @@
+// Tables that sort, and what is drawn beside the map: blind spots, funnel, drop-offs, opportunities, facts.
+const MORE = 12;
+
+/** A table whose columns are {name, value(row) to sort by, cell(row), number}; the first column names the row. */
+function sortTable(caption, columns, rows, options = {}) {
+  const state = { by: null, up: true, all: rows.length <= MORE };
+  const body = el("tbody");
+  const heads = columns.map((column, place) => el("th", { scope: "col", class: column.number ? "number" : null },
+    el("button", { type: "button", class: "sort", onclick: () => sortBy(place) }, column.name)));
+  const table = el("table", { class: "rows" }, el("caption", null, caption),
+    el("colgroup", null, columns.map((column) => el("col", { class: column.wide ? `wide-${column.wide}` : null }))),
+    el("thead", null, el("tr", null, heads)), body);
+  const more = el("button", { type: "button", class: "plain more", onclick: () => { state.all = true; draw(); } });
+  const draw = () => {
+    const sorted = state.by === null ? rows : [...rows].sort((a, b) => order(columns[state.by].value(a), columns[state.by].value(b), state.up));
+    const shown = sorted.map((row, place) => el("tr", { class: !state.all && place >= MORE ? "beyond" : null }, columns.map((column, at) => at
+      ? el("td", { class: column.number ? "number" : null }, column.cell(row))
+      : el("th", { scope: "row", class: column.number ? "number" : null }, column.cell(row)))));
+    body.replaceChildren(...shown);
+    more.hidden = state.all;
+    more.textContent = `Show all ${whole(rows.length)}`;
+  };
+  const sortBy = (place) => {
+    state.up = state.by === place ? !state.up : !columns[place].number;
+    state.by = place;
+    heads.forEach((head, at) => (at === place ? head.setAttribute("aria-sort", state.up ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
+    draw();
+    say(`Sorted by ${columns[place].name}, ${state.up ? "ascending" : "descending"}`);
+  };
+  draw();
+  return el("div", { class: options.bare ? "bare" : "sheet" }, table, more);
+}
+
+/** Nulls last, whichever way the rest goes. */
+function order(a, b, up) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  const first = typeof a === "string" ? a.localeCompare(b, "en") : a - b;
+  return up ? first : -first;
+}
+
+const valueOf = (figure) => (figure ? figure.value : null);
+const figureCell = (figure, label, range) => (figure && (figure.value !== null || figure.small)
+  ? [figureButton(figure, label), range && rangeText(figure) ? el("span", { class: "range" }, ` ${rangeText(figure)}`) : null]
+  : el("span", { class: "quiet" }, "–"));
+
+const LEVELS = {
+  critical: { symbol: "✕", many: "critical" },
+  warning: { symbol: "▲", many: "warnings" },
+  note: { symbol: "●", many: "notes" },
+};
+const levelMark = (severity, text) => el("span", { class: `level level-${severity}` },
+  el("span", { "aria-hidden": "true" }, LEVELS[severity].symbol), text);
+
+function drawBlindSpots() {
+  const spots = DATA.spots.map(spotOf);
+  if (!spots.length) return replaceIn("blind-body", el("p", { class: "nothing" }, "None was found: every check for them held."));
+  const ranks = Object.keys(LEVELS);
+  const tally = ranks.map((severity) => [severity, spots.filter((spot) => spot.severity === severity).length]).filter(([, count]) => count);
+  return replaceIn("blind-body",
+    el("p", { class: "tally" }, tally.map(([severity, count]) => levelMark(severity, `${count} ${count === 1 ? severity : LEVELS[severity].many}`))),
+    sortTable("What the figures cannot see, the gravest first", [
+      { name: "Severity", wide: "s", value: (spot) => ranks.indexOf(spot.severity), cell: (spot) => levelMark(spot.severity, spot.severity) },
+      { name: "Kind", wide: "m", value: (spot) => spot.kind, cell: (spot) => words(spot.kind) },
+      { name: "Where", wide: "l", value: (spot) => spot.subject, cell: (spot) => words(spot.subject || "–") },
+      { name: "What it means", wide: "xl", value: (spot) => spot.detail, cell: (spot) => words(spot.detail) },
+      { name: "Items", wide: "s", number: true, value: (spot) => spot.items.value, cell: (spot) => figureCell(spot.items, `${spot.kind}: ${spot.subject}`) },
+      { name: "Share", wide: "s", number: true, value: (spot) => spot.share.value, cell: (spot) => figureCell(spot.share, `${spot.kind}: ${spot.subject}`) },
+    ], spots, { bare: true }));
+}
+
+function funnelTable(funnel, view) {
+  const most = Math.max(1, ...funnel.steps.map((step) => step.reached.value || 0));
+  const label = (step, figure) => `${step.label}, ${view.persona.label}: ${figure.label}`;
+  const figure = (step, name, range) => el("td", { class: "number" }, figureCell(step[name], step[name] ? label(step, step[name]) : "", range));
+  const bar = (step) => {
+    const parts = [["wentOn", "converted"], ["dropped", "dropped"], ["pending", "pending"]].filter(([name]) => step[name].value);
+    const shown = parts.length ? parts : [["reached", "converted"]];
+    return share(el("div", { class: "stack", "aria-hidden": "true" }, shown.map(([name, style]) =>
+      share(el("i", { class: `seg seg-${style}` }), "--part", step[name].value / (step.reached.value || 1)))), "--whole", step.reached.value / most);
+  };
+  const heads = ["Step", null, "Reached", "Went on", "Dropped", "Pending", "Drop-off rate", "Median to next", "At stake, at most"];
+  return el("div", { class: "sheet" }, el("table", { class: "rows funnel" },
+    el("caption", null, personaChip(view), el("span", null, `${funnel.label}, by ${funnel.unit}${funnel.outcome ? "; the persona is defined by its outcome" : ""}`)),
+    el("colgroup", null, heads.map((head, place) => el("col", { class: place === 1 ? "funnel-bar" : place ? null : "wide-m" }))),
+    el("thead", null, el("tr", null, heads.map((head, place) => head === null
+      ? el("td", null, barLegend()) : el("th", { scope: "col", class: place ? "number" : null }, head)))),
+    el("tbody", null, funnel.steps.map((step) => el("tr", null, el("th", { scope: "row" }, words(step.label)), el("td", { class: "funnel-bar" }, bar(step)),
+      figure(step, "reached"), figure(step, "wentOn"), figure(step, "dropped"), figure(step, "pending"), figure(step, "dropOff", true),
+      figure(step, "median"), figure(step, "atStake"))))));
+}
+
+const barLegend = () => el("span", { class: "parts" }, OUTCOMES.map(([, name, style]) =>
+  el("span", { class: "part-key" }, el("i", { class: `swatch seg-${style}`, "aria-hidden": "true" }), ` ${name}`)));
+
+function dropTable(funnel, views, kind) {
+  const rows = views.flatMap(({ view, found }) => found.steps.flatMap((step) => step[kind].map((item) => ({ view, step, item }))));
+  const find = (row, key) => row.item.figures.find((figure) => figure.key === key) || null;
+  const label = (row) => `${row.item.text}, ${row.step.label}, ${row.view.persona.label}`;
+  const number = (name, key) => ({ name, number: true, value: (row) => valueOf(find(row, key)), cell: (row) => figureCell(find(row, key), `${label(row)}: ${name}`) });
+  const isLast = kind === "last";
+  const rest = views.flatMap(({ found }) => found.steps).reduce((sum, step) => sum + (isLast ? step.lastRest : step.nextRest), 0);
+  const columns = [
+    { name: isLast ? "Last touchpoint" : "What they did next", wide: "l", value: (row) => row.item.text, cell: (row) => words(row.item.text) },
+    { name: "Left at", wide: "m", value: (row) => funnel.steps.findIndex((step) => step.label === row.step.label), cell: (row) => words(row.step.label) },
+    views.length > 1 && { name: "Persona", wide: "m", value: (row) => row.view.mark, cell: (row) => personaChip(row.view) },
+    number("Dropped", "drop_off_count"), number("Of those who dropped", "share_rate"),
+    ...(isLast ? [number("Of those who went on", "expected_rate"), number("Lift", "lift"), number("Before leaving", "p50_seconds_before_leaving"),
+      number("At stake, at most", "value_at_stake_amount")] : []),
+  ].filter(Boolean);
+  const caption = `${isLast ? "Where people were last before they dropped" : "What people did after they dropped"}: ${funnel.label}`;
+  if (!rows.length) return el("p", { class: "nothing sheet" }, `${caption}: nobody dropped.`);
+  return sortTable(rest ? `${caption}; ${whole(rest)} rarer ones are in the table` : caption, columns, rows);
+}
+
+function chanceTable(view) {
+  const { chances, chanceRest } = view.map;
+  const label = (chance) => `${chance.subject}, ${chance.stage}`;
+  const caption = [personaChip(view), chanceRest ? `${whole(chanceRest)} further ones are in the table` : null];
+  if (!chances.length) return el("div", { class: "sheet" }, el("p", { class: "nothing" }, personaChip(view), "No pain point was found, and no promise was broken."));
+  return sortTable(caption, [
+    { name: "Rank", wide: "xs", number: true, value: (chance) => chance.rank, cell: (chance) => chance.rank },
+    { name: "What to mend", wide: "l", value: (chance) => chance.subject, cell: (chance) => words(chance.subject) },
+    { name: "Kind", wide: "m", value: (chance) => chance.kind, cell: (chance) => words([chance.origin, chance.kind].filter(Boolean).join(": ")) },
+    { name: "Stage", wide: "m", value: (chance) => chance.stage, cell: (chance) => words(chance.stage) },
+    { name: "Met by", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance)) },
+    { name: "Conversions lost", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true) },
+    { name: "Worth", wide: "m", number: true, value: (chance) => chance.worth.value, cell: (chance) => figureCell(chance.worth, label(chance), true) },
+    { name: "Owner", wide: "m", value: (chance) => chance.owner, cell: (chance) => words(chance.owner || "–") },
+  ], chances);
+}
+
+function drawFacts() {
+  const { facts } = DATA;
+  const fact = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
+  const figure = (row) => { const found = figureOf(row); return figureButton(found, found.label, fullText(found)); };
+  replaceIn("facts-body", fact("Project", words(facts.project)), fact("Period covered", [figure(facts.first_event_at), ` to ${facts.high_water_at}`]),
+    fact("High-water mark", facts.high_water_at), fact("Published", facts.published_at), fact("Events", figure(facts.events)),
+    fact("People", figure(facts.persons)), fact("Run", facts.run_id), fact("Version", facts.version), fact("Configuration", facts.config_hash));
+  const tell = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
+  replaceIn("gist", tell("up to", facts.high_water_at), tell("events", figureButton(figureOf(facts.events), "Events")),
+    tell("people", figureButton(figureOf(facts.persons), "People")));
+}

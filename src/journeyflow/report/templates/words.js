@@ -1,0 +1,58 @@
+// Numbers as a person reads them: as journeyflow.report.words writes them, with blanks that do not break.
+const KNOWN = {
+  observed: { symbol: "●", meaning: "counted in events or answers" },
+  inferred: { symbol: "◐", meaning: "concluded by a method" },
+  supplied: { symbol: "◆", meaning: "written by a person in the configuration" },
+  unknown: { symbol: "○", meaning: "nothing says" },
+};
+const groups = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
+const MINUS = "\u2212";
+const HARD = "\u00a0";
+
+const whole = (value) => groups.format(value).replace("-", MINUS);
+const decimal = (value, digits) => value.toFixed(digits).replace("-", MINUS);
+const percent = (value) => `${decimal(value * 100, 1)}${HARD}%`;
+
+/** Seconds in the two largest units that matter. */
+function duration(seconds) {
+  let rest = Math.abs(seconds);
+  const parts = [];
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+    const amount = Math.floor(rest / length);
+    rest %= length;
+    if (amount) parts.push(`${amount}${HARD}${unit}`);
+  }
+  return (seconds < 0 ? MINUS : "") + (parts.slice(0, 2).join(" ") || `0${HARD}s`);
+}
+
+function valueText(value, unit, currency) {
+  if (value === null) return "unknown";
+  if (typeof value === "string") return value;
+  if (unit === "rate") return percent(value);
+  if (unit === "seconds") return duration(value);
+  if (unit === "sentiment") return (value >= 0 ? "+" : "") + decimal(value, 2);
+  if (unit === "ratio" || unit === "score") return decimal(value, 2);
+  if (unit === "probability") return value < 0.001 ? "< 0.001" : decimal(value, 3);
+  if (unit === "amount" && currency) return `${whole(value)}${HARD}${currency}`;
+  return whole(value);
+}
+
+function figureText(figure) {
+  return figure.value === null && figure.small ? "too few" : valueText(figure.value, figure.unit, figure.currency);
+}
+
+const COUNTED = new Set(["people", "visits", "events", "answers", "cases", "items"]);
+
+function fullText(figure) {
+  if (figure.value === null) return figure.small ? "Withheld: too few people" : "Unknown";
+  return figureText(figure) + (COUNTED.has(figure.unit) ? ` ${figure.unit}` : "");
+}
+
+function rangeText(figure) {
+  if (figure.low === null && figure.high === null) return null;
+  return `${valueText(figure.low, figure.unit, figure.currency)} to ${valueText(figure.high, figure.unit, figure.currency)}`;
+}
+
+function evidenceMark(evidence) {
+  return el("span", { class: `known known-${evidence}` }, el("span", { "aria-hidden": "true" }, `${KNOWN[evidence].symbol} `), evidence);
+}
