@@ -26,7 +26,7 @@ def read_records(warehouse: DuckDBEngine, file: InputFile, source: Source) -> It
     """Show the records of a file as `raw_records` and `raw_rejects` while the context lasts.
 
     Formats of collectors are written in several ways; which one a file is, its first bytes say: Parquet by its mark,
-    JSON lines by an opening brace, else delimited text (by tabs when the header has any).
+    JSON by an opening brace or bracket, else delimited text (by tabs when the header has any).
 
     Raises
     ------
@@ -54,7 +54,7 @@ def _container(file: InputFile) -> str:
     head = _head(file)
     if head.startswith(b"PAR1"):
         return "parquet"
-    return "jsonl" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
+    return "jsonl" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
 
 
 def _dialect(source: Source, file: InputFile) -> Dialect:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from journeyflow.ingest.readers import lists, text
+
 SOURCE = {
     "format": "jsonl",
     "path": "data/*",
@@ -117,3 +119,68 @@ def test_a_list_of_records_may_lie_deep_and_long_without_its_cost_being_squared(
     lines.source["records"] = "events"
     lines.write("a", dump({"device": {"id": "d"}, "events": [event(n) for n in range(20_000)]}))
     assert lines.load().counts.accepted == 20_000
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_list_is_read_as_the_lines_it_would_be(lines, indent):
+    lines.source["properties"] = ["n"]
+    events = [event(number, n={"text": '}],[ \\"{', "list": [1, [2]]}) for number in range(500)]
+    lines.write("a", "\ufeff \n" + json.dumps([*events, "no object", event(500), 7], indent=indent) + "\n")
+    counts = lines.load().counts
+    assert (counts.record, counts.accepted, counts.quarantined) == (503, 501, 2)
+    assert lines.quarantine() == [(501, "bad_json"), (503, "bad_json")]
+    assert lines.events("count(distinct properties->>'$.n.text')") == [1]
+
+
+def test_an_empty_list_holds_no_record(lines):
+    lines.write("a", "[ ]\n")
+    lines.write("b", dump(event(1)))
+    assert lines.load().counts.record == 1
+
+
+def test_a_record_of_a_list_that_cannot_be_stored_costs_itself_only(lines):
+    good = json.dumps(event(1)).encode()
+    control = json.dumps(event(2)).replace('"x"', '"x\ty"').encode()
+    lines.write("a", b"[" + b",\n".join([good, b'{"id": "\xff"}', b'{"id": "\x00"}', control]) + b"]")
+    lines.load()
+    assert lines.events() == ["e1"]
+    assert lines.quarantine() == [(2, "bad_encoding"), (3, "nul_byte"), (4, "bad_json")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "[{}, {}",
+        "[{}, {}}]",
+        '[{}, {}, {"a": ',
+        "[{} {}]",
+        "[{},]",
+        "[{}, {}] x",
+        "[{}, {}]\n[{}]",
+        "[" * 100_000,
+        "[1",
+    ],
+)
+def test_a_list_that_is_not_whole_is_refused(lines, broken):
+    lines.write("a", broken)
+    lines.write("b", dump(event(1)))
+    (refused,) = lines.load().refused
+    assert refused.source_file == "data/a"
+    assert "list of records" in refused.detail
+    assert lines.events() == ["e1"]
+
+
+def test_records_longer_than_what_is_read_at_once(lines, monkeypatch):
+    monkeypatch.setattr(text, "BLOCK_CHARACTERS", 7)
+    lines.write("a", json.dumps([event(1, name="é" * 99), event(2)], ensure_ascii=False))
+    lines.load()
+    assert lines.events("event_id, length(event_name)") == [("e1", 99), ("e2", 1)]
+
+
+def test_no_more_is_held_than_a_record_may_be_long(lines, monkeypatch):
+    monkeypatch.setattr(lists, "MAX_RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(text, "BLOCK_CHARACTERS", 100)
+    lines.write("a", json.dumps([event(1), event(2, name="x" * 5000)]))
+    lines.write("b", dump(event(3)))
+    (refused,) = lines.load().refused
+    assert "beyond record 1" in refused.detail

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import IO
 
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.files import InputFile, opened
 from journeyflow.ingest.quoting import json_path, literal
+from journeyflow.ingest.readers.lists import is_list, list_elements
 from journeyflow.ingest.readers.raw import RawRecords, Rejects, materialise
-from journeyflow.ingest.readers.text import flaw_of, text_lines
+from journeyflow.ingest.readers.text import BLOCK_CHARACTERS, decoded, flaw_of, text_lines
 
 BATCH_LINES = 50_000
 MAX_LINE_CHARACTERS = 1 << 24
@@ -28,16 +29,16 @@ def read_lines(warehouse: DuckDBEngine, file: InputFile, encoding: str = "utf-8"
     RefusedFileError
         When the file is damaged or no text of its encoding.
     """
-    rejects = Rejects()
     with opened(file.path) as stream:
-        count = materialise(warehouse, _LINE_SCHEMA, _batches(_good_lines(stream, encoding, rejects)), rejects)
-    return RawRecords("lines", record_count=count + len(rejects.rows), reject_count=len(rejects.rows))
+        return _materialised(warehouse, enumerate(text_lines(stream, encoding), start=1))
 
 
 def read_json_lines(
     warehouse: DuckDBEngine, file: InputFile, encoding: str = "utf-8", records: str | None = None
 ) -> RawRecords:
     """Materialise JSON lines as `raw_records(record_ix, source_row, record, parent)`, a row per (nested) object.
+
+    A file that is one JSON list is read like the lines that its elements would be; `source_row` is then their number.
 
     Parameters
     ----------
@@ -53,9 +54,9 @@ def read_json_lines(
     Raises
     ------
     RefusedFileError
-        When the file is damaged or no text of its encoding.
+        When the file is damaged, no text of its encoding, or a list that is not whole.
     """
-    read_lines(warehouse, file, encoding)
+    _read_texts(warehouse, file, encoding)
     path = literal(json_path(records)) if records else None
     warehouse.execute(_PARSED.format(list_type=f"json_type(line, {path})" if path else "'ARRAY'"))
     warehouse.execute(_UNNESTED.format(path=path, emptied=literal(_emptied(records))) if records else _OBJECTS)
@@ -109,8 +110,23 @@ def _emptied(path: str | None) -> str:
     return json.dumps(patch)
 
 
-def _good_lines(stream: IO[bytes], encoding: str, rejects: Rejects) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text_lines(stream, encoding), start=1):
+def _read_texts(warehouse: DuckDBEngine, file: InputFile, encoding: str) -> None:
+    with opened(file.path) as stream:
+        # The blanks before a list may be many, but not this many.
+        is_one_list = is_list(next(decoded(io.BytesIO(stream.read(BLOCK_CHARACTERS)), encoding), ""))
+    with opened(file.path) as stream:
+        texts = list_elements(stream, encoding) if is_one_list else enumerate(text_lines(stream, encoding), start=1)
+        _materialised(warehouse, texts)
+
+
+def _materialised(warehouse: DuckDBEngine, texts: Iterable[tuple[int, str]]) -> RawRecords:
+    rejects = Rejects()
+    count = materialise(warehouse, _LINE_SCHEMA, _batches(_good_lines(texts, rejects)), rejects)
+    return RawRecords("lines", record_count=count + len(rejects.rows), reject_count=len(rejects.rows))
+
+
+def _good_lines(texts: Iterable[tuple[int, str]], rejects: Rejects) -> Iterator[tuple[int, str]]:
+    for number, line in texts:
         text = line.rstrip("\r\n")
         flaw = flaw_of(text)
         if flaw or len(text) > MAX_LINE_CHARACTERS:

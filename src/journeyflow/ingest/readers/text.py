@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from journeyflow.ingest.files import RefusedFileError
+
+BLOCK_CHARACTERS = 1 << 18
 
 
 def text_lines(stream: IO[bytes], encoding: str) -> Iterator[str]:
@@ -19,11 +22,34 @@ def text_lines(stream: IO[bytes], encoding: str) -> Iterator[str]:
     RefusedFileError
         When the stream is no text of another encoding.
     """
+    with _decoding(encoding):
+        yield from _text(stream, encoding)
+
+
+def decoded(stream: IO[bytes], encoding: str) -> Iterator[str]:
+    """Yield the text of a stream in blocks, decoded as `text_lines` does.
+
+    Raises
+    ------
+    RefusedFileError
+        When the stream is no text of another encoding.
+    """
+    with _decoding(encoding):
+        text = _text(stream, encoding)
+        while block := text.read(BLOCK_CHARACTERS):
+            yield block
+
+
+def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
     is_utf8 = encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
     codec, errors = ("utf-8-sig", "surrogateescape") if is_utf8 else (encoding, "strict")
+    return io.TextIOWrapper(stream, encoding=codec, errors=errors, newline="")
+
+
+@contextmanager
+def _decoding(encoding: str) -> Iterator[None]:
     try:
-        text = io.TextIOWrapper(stream, encoding=codec, errors=errors, newline="")
-        yield from text
+        yield
     except (UnicodeError, LookupError) as error:
         detail = f"the file is not {encoding} text; set `encoding` of the source"
         raise RefusedFileError("bad_encoding", detail) from error
