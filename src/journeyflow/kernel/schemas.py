@@ -44,8 +44,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         "kernel.map_journeys": {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "entered_at": _AT, "month": pa.string(),
-            "depth": _INDEX, "is_pending": pa.bool_(), "is_matured": pa.bool_(), "is_furthest": pa.bool_(),
-            "is_furthest_in_month": pa.bool_(),
+            "depth": _INDEX, "visited_stages": pa.string(), "is_pending": pa.bool_(), "is_matured": pa.bool_(),
+            "is_furthest": pa.bool_(), "is_furthest_in_month": pa.bool_(),
         },
         "kernel.stage_touches": {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "stage_index": _INDEX,

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from journeyflow.kernel.journeys import packed
 from journeyflow.kernel.loops.touches import SubjectTables, pick_journeys, touch_stages
+from journeyflow.kernel.loops.values import Int64s
 from journeyflow.kernel.plan import SECOND_US, KernelPlan, StageFunnel
 from journeyflow.kernel.reading import Chunk
 from journeyflow.kernel.schemas import table
@@ -45,10 +46,14 @@ def map_tables(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> dict[str,
     journey, depth, month, is_furthest = pick_journeys(
         journeys.start, journeys.person, persons.at, stage, funnel.window_us, plan.day_start_us, day_month
     )
+    stages = plan.model(funnel.model_index).stage_count
+    visited, row, its_stage, subject, count, wait = touch_stages(
+        journeys.start, journey, persons.at, persons.kind, stage, stages, funnel.window_us, subject_tables(plan),
+        max((each.subject_ix for each in plan.subjects), default=0) + 1,
+    )  # fmt: skip
     first = journeys.start[journey]
     entered = persons.at[first]
     is_matured = entered + funnel.window_us <= plan.high_water_us
-    stages = plan.model(funnel.model_index).stage_count
     picked = {
         "model_index": np.full(len(journey), funnel.model_index),
         "person_key": persons.person_key[first],
@@ -56,15 +61,12 @@ def map_tables(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> dict[str,
         "entered_at": entered,
         "month": months.take(pa.array(month)),
         "depth": depth,
+        "visited_stages": _digits(visited, stages),
         "is_pending": ~is_matured & (depth < stages),
         "is_matured": is_matured,
         "is_furthest": is_furthest,
         "is_furthest_in_month": np.ones(len(journey), np.bool_),
     }
-    row, its_stage, subject, count, wait = touch_stages(
-        journeys.start, journey, persons.at, persons.kind, stage, stages, funnel.window_us, subject_tables(plan),
-        max((each.subject_ix for each in plan.subjects), default=0) + 1,
-    )  # fmt: skip
     touches = {
         "model_index": np.full(len(row), funnel.model_index),
         "person_key": picked["person_key"][row],
@@ -80,9 +82,17 @@ def map_tables(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> dict[str,
     }
 
 
+@lru_cache(maxsize=4)
 def _months(plan: KernelPlan) -> tuple[pa.Array, npt.NDArray[np.int32]]:
     """Return the names of the months of the plan's days, and the number of its month by day."""
     names, number = np.unique(
         plan.day_date.astype("datetime64[D]").astype("datetime64[M]").astype(str), return_inverse=True
     )
     return pa.array(names.tolist(), pa.string()), number.astype(np.int32)
+
+
+def _digits(visited: Int64s, stages: int) -> pa.Array:
+    """Return bits as text, the lowest first."""
+    masks, number = np.unique(visited, return_inverse=True)
+    texts = [f"{mask:0{stages}b}"[::-1] for mask in masks.tolist()]
+    return pa.array(texts, pa.string()).take(pa.array(number))

@@ -80,10 +80,12 @@ def _depth_of(lo: int, hi: int, at: Int64s, stage: Int16s, window: int) -> int:
 def touch_stages(
     journey_start: Int64s, journey: Int32s, at: Int64s, kind: Int32s, stage: Int16s, stages: int, window: int,
     tables: SubjectTables, subjects: int,
-) -> tuple[Int32s, Int16s, Int32s, Int32s, Int64s]:  # fmt: skip
-    """Return (row of `journey`, stage, subject, number of touches, longest wait in microseconds or -1).
+) -> tuple[Int64s, Int32s, Int16s, Int32s, Int32s, Int64s]:  # fmt: skip
+    """Return the visited stages of each `journey`, and its touches.
 
-    A wait lasts from a touch to the journey's next event, unless that is the one that goes beyond the stage.
+    Visited stages are a bit each, the first stage the lowest. Touches are (row of `journey`, stage, subject, number,
+    longest wait in microseconds or -1). A wait lasts from a touch to the journey's next event, unless that is the one
+    that goes beyond the stage.
     """
     row = np.empty(_LEAST_ROWS, np.int32)
     cell = np.empty(_LEAST_ROWS, np.int32)
@@ -93,6 +95,7 @@ def touch_stages(
     slot = np.full(stages * subjects, -1, np.int64)
     is_visited = np.empty(stages, np.bool_)
     is_passed = np.empty(stages, np.bool_)
+    visited = np.zeros(len(journey), np.int64)
     rows = 0
     for picked in range(len(journey)):
         first = rows
@@ -112,6 +115,7 @@ def touch_stages(
                     rows = _touch(row, cell, count, wait, slot, first, rows, picked, here, -1)
                 current = its_stage
                 is_visited[current - 1] = True
+                visited[picked] |= np.int64(1) << (current - 1)
             if current == 0 or is_passed[current - 1]:
                 continue
             waited = -1
@@ -123,6 +127,7 @@ def touch_stages(
                 rows = _touch(row, cell, count, wait, slot, first, rows, picked, here, waited)
     found = cell[:rows]
     return (
+        visited,
         row[:rows].copy(),
         (found // subjects + 1).astype(np.int16),
         (found % subjects).astype(np.int32),
