@@ -6,10 +6,22 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from journeyflow.errors import InputError, LockedError
+
+FILE = "run.lock"
+HOLDER = "run.holder.json"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The run that holds the lock: its process and when it began, in words; None where it did not say yet."""
+
+    pid: int | None
+    started_at: str | None
 
 
 @contextmanager
@@ -30,14 +42,16 @@ def held(state: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    holder = state / "run.holder.json"
     # Not per thread: a flow may load in one thread and publish in another.
-    lock = FileLock(state / "run.lock", timeout=0, thread_local=False)
+    # It waits for a moment, or a `status` that looks just now would turn a run away.
+    lock = FileLock(state / FILE, timeout=0.2, thread_local=False)
     try:
         state.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise LockedError(f"Another run holds {lock.lock_file}{_described(holder)}. Wait for it to end.") from error
+        who = _read(state)
+        described = f" (process {who.pid}, since {who.started_at})" if who else ""
+        raise LockedError(f"Another run holds {lock.lock_file}{described}. Wait for it to end.") from error
     except OSError as error:
         raise InputError(
             f"Cannot write in the state folder {state}: {error.strerror or type(error).__name__}. It must be a folder "
@@ -45,16 +59,37 @@ def held(state: Path) -> Iterator[None]:
         ) from error
     try:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        holder.write_text(json.dumps({"pid": os.getpid(), "started_at": started}), encoding="utf-8")
+        (state / HOLDER).write_text(json.dumps({"pid": os.getpid(), "started_at": started}), encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        (state / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 
-def _described(holder: Path) -> str:
+def holder(state: Path) -> Holder | None:
+    """Return who holds the lock of a state folder; None when nobody does, whatever a killed run left behind.
+
+    Parameters
+    ----------
+    state : Path
+        The state folder; nothing is made in it.
+    """
+    from filelock import FileLock, Timeout
+
+    if not (state / FILE).exists():
+        return None
     try:
-        who = json.loads(holder.read_text(encoding="utf-8"))
-        return f" (process {who['pid']}, since {who['started_at']})"
-    except (OSError, ValueError, KeyError):
-        return ""
+        with FileLock(state / FILE, timeout=0):
+            return None
+    except Timeout:
+        return _read(state) or Holder(None, None)
+    except OSError:  # We may not open it for writing: what the run said of itself is all there is.
+        return _read(state)
+
+
+def _read(state: Path) -> Holder | None:
+    try:
+        said = json.loads((state / HOLDER).read_text(encoding="utf-8"))
+        return Holder(int(said["pid"]), str(said["started_at"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

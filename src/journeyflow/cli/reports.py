@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,10 +81,12 @@ def status_of(state: Path, publish: Path) -> dict[str, Any]:
         ``current`` (the manifest's figures or None), ``running`` (process and start, or None), ``runs`` (the latest
         first; from the warehouse, or from what is published while a run holds the warehouse).
     """
-    running = _running(state)
+    from journeyflow.lock import holder
+
+    running = holder(state)
     return {
         "current": _current(publish),
-        "running": running,
+        "running": asdict(running) if running else None,
         "runs": _runs(state, publish, is_busy=running is not None),
     }
 
@@ -102,15 +103,6 @@ def _current(publish: Path) -> dict[str, Any] | None:
         mode="json", include={"run_id", "published_at", "high_water_at", "event_count", "version"}
     )
     return facts | {"folder": str(publish / "current"), "table_count": len(manifest.tables)}
-
-
-def _running(state: Path) -> dict[str, Any] | None:
-    try:
-        holder: dict[str, Any] = json.loads((state / "run.holder.json").read_text(encoding="utf-8"))
-        os.kill(int(holder["pid"]), 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return holder
 
 
 def _runs(state: Path, publish: Path, *, is_busy: bool) -> list[dict[str, Any]]:
@@ -158,7 +150,8 @@ def print_status(status: dict[str, Any], out: Console) -> None:
         )
         out.print(Text(f"  tables  {current['table_count']} in {current['folder']}"))
     if running:
-        out.print(Text(f"A run is going on: process {running['pid']}, since {running['started_at']}"), style="yellow")
+        who = f": process {running['pid']}, since {running['started_at']}" if running["pid"] else ""
+        out.print(Text(f"A run is going on{who}"), style="yellow")
     _print_runs(status["runs"], out)
 
 

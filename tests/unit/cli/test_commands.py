@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -116,6 +117,11 @@ def test_status_tells_of_the_runs_and_of_one_going_on(call: Caller, project: Pat
     assert found["running"] is None
     with held(project / "state"):
         assert "A run is going on: process" in call("status")
+    # A killed run leaves its note behind; its process number may long be another's.
+    left = project / "state" / "run.holder.json"
+    left.write_text(json.dumps({"pid": os.getpid(), "started_at": "2026-03-01 00:00:00 UTC"}))
+    assert json.loads(call("status", "--json"))["running"] is None
+    left.unlink()
 
 
 def test_a_second_run_at_the_same_time_is_refused(call: Caller, project: Path) -> None:
