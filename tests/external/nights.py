@@ -17,7 +17,7 @@ from journeyflow.config import load_config
 
 EXTERNAL_DATA = "JOURNEYFLOW_EXTERNAL_DATA"
 PLACEHOLDER = "@external@"
-ARRIVALS = ("load_audit", "runs")
+ARRIVALS = ("load_audit", "restatements", "runs")
 """Tables that describe how the rows came in, and may differ between two histories that publish the same figures."""
 
 
