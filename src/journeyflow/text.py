@@ -65,6 +65,8 @@ def duration(seconds: float | None) -> str:
     """
     if seconds is None:
         return "-"
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
     rest, parts = round(seconds), []
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         amount, rest = divmod(rest, length)

@@ -45,7 +45,8 @@ def test_cell(value: object, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(None, "-"), (0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (86400 * 3 + 5, "3 d 5 s")]
+    ("seconds", "shown"),
+    [(None, "-"), (0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (86400 * 3 + 5, "3 d 5 s"), (-3600, "-1 h")],
 )
 def test_duration(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from journeyflow.cli import ask, night, setup
+from journeyflow.cli import ask, night, report, setup
 from journeyflow.cli.failures import DEBUG_VARIABLE
 
 app = typer.Typer(
@@ -43,4 +43,5 @@ def options(
 night.register_demo(app)
 setup.register(app)
 night.register(app)
+report.register(app)
 ask.register(app)

@@ -34,12 +34,12 @@ def touchpoint(row: Row) -> Item:
     """Return a row of `touchpoints`: whom it met, and the rate of going on with and without it."""
     figures = (
         row.figure("met by", "rate", "reach_rate", n="visited_count"),
+        row.figure("went on, with it", "rate", "next_stage_rate", n="matured_count"),
+        row.figure("lift", "ratio", "lift", ends=("lift_low", "lift_high"), n="matured_count"),
+        row.figure("went on, without it", "rate", "next_stage_rate_without"),
+        row.figure("q", "probability", "q_value"),
         row.figure("people", "people", "person_count"),
         row.figure("share of touches", "rate", "share_rate", n="touch_count"),
-        row.figure("went on, with it", "rate", "next_stage_rate", n="matured_count"),
-        row.figure("went on, without it", "rate", "next_stage_rate_without"),
-        row.figure("lift", "ratio", "lift", ends=("lift_low", "lift_high"), n="matured_count"),
-        row.figure("q", "probability", "q_value"),
     )
     return Item(shown(row.word("touchpoint")), known(figures), "small group" if row.values.get("is_small") else "")
 
@@ -125,13 +125,13 @@ def promise(row: Row, model: str) -> Item:
     unit: Unit = "rate" if is_timed else "score"
     figures = [
         row.figure("kept", "rate", "kept_rate", ends=("kept_low", "kept_high"), n="matured_count"),
-        row.figure("due", "cases", "due_count"),
-        row.figure("kept", "cases", "kept_count"),
-        row.figure("broken", "cases", "broken_count"),
-        row.figure("pending", "cases", "pending_count"),
         row.figure("target", unit, "target", evidence="supplied"),
         row.figure("measured", unit, "measured", n="matured_count"),
         row.figure("short of the promise", unit, "gap"),
+        row.figure("due", "cases", "due_count"),
+        row.figure("were kept", "cases", "kept_count"),
+        row.figure("were broken", "cases", "broken_count"),
+        row.figure("pending", "cases", "pending_count"),
         row.figure("first broken", "instant", "first_broken_at"),
     ]
     if row.word("model") == model:

@@ -71,6 +71,17 @@ def read_atlas(
     )
 
 
+def keys_of(published: Published) -> tuple[list[str], list[str], list[str]]:
+    """Return the models, personas and periods that there are maps of, in the order in which they are offered."""
+    tables = Tables(published)
+    steps = tables.by("funnel_steps", "kind").get("stages", [])
+    return (
+        [model.key for model in _models(tables, steps)],
+        [persona.key for persona in _personas(tables, steps)],
+        [period.key for period in _periods(steps)],
+    )
+
+
 def _models(tables: Tables, steps: list[Row]) -> list[Model]:
     stages: dict[str, dict[int, str]] = {}
     for row in steps:

@@ -1,0 +1,129 @@
+"""`report`: the journey map of what is published, as a page, a workbook, a message or a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, PublishedOption, examples
+
+if TYPE_CHECKING:
+    from journeyflow.published import Published
+    from journeyflow.report.atlas import Atlas
+
+ALL = "all"
+
+
+class ReportFormat(StrEnum):
+    """What the map is written as; also the end of the file's name."""
+
+    HTML = "html"
+    XLSX = "xlsx"
+    MD = "md"
+    SVG = "svg"
+    PNG = "png"
+
+
+PICTURES = (ReportFormat.SVG, ReportFormat.PNG)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to `app`."""
+    app.command(
+        epilog=examples(
+            "journeyflow report --open",
+            "journeyflow report --format xlsx --output maps.xlsx",
+            "journeyflow report --format md --model shop",
+            "journeyflow report --format png --persona student --period 2026-03",
+        )
+    )(report)
+
+
+def report(
+    form: Annotated[ReportFormat, typer.Option("--format", "-f", help="What to write.")] = ReportFormat.HTML,
+    persona: Annotated[
+        str | None, typer.Option("--persona", help="One persona; 'all' is the total. A picture shows one, else all.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="One journey model. A picture shows one, else the first.")
+    ] = None,
+    period: Annotated[
+        str | None,
+        typer.Option(
+            "--period", help="A month of entry such as 2026-03, or 'all', which is what all but the page show."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write, else journey-map with the format's ending; md is printed."),
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="Light letters on dark ground, for pictures.")] = False,
+    is_opened: Annotated[bool, typer.Option("--open", help="Open the written file.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Write the journey map: what people met, felt, suffered and were promised, stage by stage."""
+    from journeyflow.cli.frames import write_file
+    from journeyflow.cli.marts import open_marts
+
+    if is_opened and form is ReportFormat.MD and output is None:
+        raise typer.BadParameter("--open needs a file: add --output summary.md")
+    with open_marts(config, published) as marts:
+        content = _render(_atlas(marts, form, model, persona, period), form, is_dark=dark)
+    if form is ReportFormat.MD and output is None:
+        typer.echo(content.decode(), nl=False)
+        return
+    path = output or Path(f"journey-map.{form}")
+    write_file(path, content)
+    typer.echo(f"Written: {path}")
+    if is_opened:
+        typer.launch(str(path))
+
+
+def _atlas(marts: Published, form: ReportFormat, model: str | None, persona: str | None, period: str | None) -> Atlas:
+    from journeyflow.cli.marts import require_known
+    from journeyflow.errors import NotFoundError
+    from journeyflow.report.reading import keys_of, read_atlas
+
+    known = keys_of(marts)
+    for what, wanted, names in zip(("model", "persona", "period"), (model, persona, period), known, strict=True):
+        if wanted is not None:
+            require_known(what, wanted, names)
+    if form in PICTURES:
+        model, persona = model or next(iter(known[0]), None), persona or ALL
+    if form is not ReportFormat.HTML:
+        period = period or ALL
+    atlas = read_atlas(marts, models=_only(model), personas=_only(persona), periods=_only(period))
+    if not atlas.maps and (model or form in PICTURES):
+        raise NotFoundError(
+            "There is no journey map of these: nobody of the persona entered the model in the period. Choose another "
+            "--persona or --period; `journeyflow report` shows all there are."
+        )
+    return atlas
+
+
+def _only(name: str | None) -> Collection[str] | None:
+    return None if name is None else (name,)
+
+
+def _render(atlas: Atlas, form: ReportFormat, *, is_dark: bool) -> bytes:
+    if form is ReportFormat.HTML:
+        from journeyflow.report.page import render
+
+        return render(atlas).encode()
+    if form is ReportFormat.XLSX:
+        from journeyflow.report.workbook import render_workbook
+
+        return render_workbook(atlas)
+    if form is ReportFormat.MD:
+        from journeyflow.report.summary import render_summary
+
+        return render_summary(atlas).encode()
+    from journeyflow.report.picture import render_png, render_svg
+
+    picture = render_svg(atlas.maps[0], atlas, "dark" if is_dark else "light")
+    return render_png(picture) if form is ReportFormat.PNG else picture.encode()

@@ -1,0 +1,118 @@
+"""The journey maps in a message: a page of Markdown with what leads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from journeyflow.report.atlas import ALL, Atlas, FunnelStep, Item, JourneyMap, Opportunity
+from journeyflow.report.lines import figure_line, item_line
+from journeyflow.report.words import value_text, written
+
+MOST_SPOTS: Final = 5
+MOST_EACH: Final = 3
+MOST_PERSONAS: Final = 12
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ACTIVE: Final = re.compile(r"[&<>]|[\\`*_\[\]#|~@$]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
+"""What a reader of Markdown or HTML would act on: marks, links, mentions and bare addresses."""
+
+
+def render_summary(atlas: Atlas) -> str:
+    """Return a short message in Markdown.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        Of its models the first is told, of its periods the whole time or else the first.
+
+    Returns
+    -------
+    str
+        Blind spots, critical ones first; then for each persona the stage funnel, and the first pain points and
+        opportunities. Every name in it is text: no mark, link, mention or markup of its own.
+    """
+    return "\n".join(_lines(atlas)) + "\n"
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return text that Markdown shows as it is.
+
+    Examples
+    --------
+    >>> escape_markdown("[a](http://b) <i> *c*")
+    '\\[a\\](http\\://b) &lt;i&gt; \\*c\\*'
+    """
+    return _ACTIVE.sub(lambda found: _ENTITIES.get(found[0]) or f"\\{found[0]}", text)
+
+
+def _lines(atlas: Atlas) -> Iterator[str]:
+    facts = atlas.facts
+    first = value_text(facts.first_event_at.value, "instant")[:10]
+    yield f"# {escape_markdown(facts.project)}: journey maps"
+    yield ""
+    yield (
+        f"{written(facts.events)} events of {written(facts.persons)} people, {first} to "
+        f"{facts.high_water_at:%Y-%m-%d}. Run {escape_markdown(facts.run_id)}."
+    )
+    yield from _blind_spots(atlas)
+    if not atlas.models or not atlas.periods:
+        yield from ("", "No journey was seen in any stage, so there is no map.")
+        return
+    model, period = atlas.models[0], next((one for one in atlas.periods if one.key == ALL), atlas.periods[0])
+    yield from ("", f"## {escape_markdown(model.label)}, {escape_markdown(period.label)}")
+    for persona in atlas.personas[:MOST_PERSONAS]:
+        found = atlas.map_of(model.key, persona.key, period.key)
+        if found:
+            yield from ("", f"### {escape_markdown(persona.label)}", "", *_persona_lines(found))
+    yield from _left_out(atlas)
+
+
+def _blind_spots(atlas: Atlas) -> Iterator[str]:
+    yield from ("", "## What the figures cannot see", "")
+    for spot in atlas.blind_spots[:MOST_SPOTS]:
+        subject = f": {escape_markdown(spot.subject)}" if spot.subject else ""
+        yield f"- **{spot.severity}** {escape_markdown(spot.kind_label)}{subject}. {escape_markdown(spot.detail)}"
+    rest = len(atlas.blind_spots) - MOST_SPOTS
+    if rest > 0:
+        yield f"- and {rest} more"
+    if not atlas.blind_spots:
+        yield "No blind spot was found."
+
+
+def _persona_lines(found: JourneyMap) -> Iterator[str]:
+    yield f"Reached: {' → '.join(_step(step) for step in found.funnel.steps)}"
+    stages = {step.key: step.label for step in found.funnel.steps}
+    pains = [(item, stages[cell.stage]) for cell in found.row("pain_points").cells for item in cell.items]
+    lost = sorted(pains, key=lambda pain: -_lost(pain[0]))[:MOST_EACH]
+    if lost or found.opportunities:
+        yield ""
+    yield from (f"- Pain point in {escape_markdown(f'{stage}: {item_line(item, 1)}')}" for item, stage in lost)
+    yield from (f"- Opportunity: {_opportunity(told)}" for told in found.opportunities[:MOST_EACH])
+
+
+def _step(step: FunnelStep) -> str:
+    left = "" if step.drop_off.value is None else f" ({written(step.drop_off)} drop off)"
+    return f"{escape_markdown(step.label)} {written(step.reached)}{left}"
+
+
+def _lost(item: Item) -> float:
+    figure = item.figure("lost_count")
+    return float(figure.value) if figure and isinstance(figure.value, int | float) else -1.0
+
+
+def _opportunity(told: Opportunity) -> str:
+    figure = told.worth if told.worth.value is not None else told.lost
+    owner = f", owner {told.owner}" if told.owner else ""
+    return escape_markdown(f"{told.subject} in {told.stage_label}: {figure_line(figure)}{owner}")
+
+
+def _left_out(atlas: Atlas) -> Iterator[str]:
+    others: Sequence[str] = [model.label for model in atlas.models[1:]]
+    rest = len(atlas.personas) - MOST_PERSONAS
+    if others or rest > 0:
+        yield ""
+    if rest > 0:
+        yield f"{rest} more personas are on the page."
+    if others:
+        yield f"Other models on the page: {escape_markdown(', '.join(others))}."
