@@ -79,8 +79,8 @@ def _draw_scale(canvas: Canvas, columns: Sequence[Box], style: Style) -> None:
     for sentiment, dashes in ((1, "2 4"), (0, "none"), (-1, "2 4")):
         y = level(first, sentiment)
         canvas.line([(first.x, y), (columns[-1].right, y)], style.theme.rule, 1.2, dashes)
-        words = Box(first.x - _SCALE - 6, y - pen.height / 2, _SCALE, pen.height)
-        canvas.text(words, f"{sentiment:+d}" if sentiment else "0", pen, "end")
+        with canvas.cell(Box(first.x - _SCALE - 6, y - pen.height / 2, _SCALE, pen.height)) as words:
+            canvas.text(words, f"{sentiment:+d}" if sentiment else "0", pen, "end")
 
 
 def _join(canvas: Canvas, left: _Point, right: _Point, theme: Theme) -> None:

@@ -15,6 +15,7 @@ from journeyflow.report.words import written
 LEGEND: Final = 540.0
 _MARKS: Final[tuple[Evidence, ...]] = ("observed", "inferred", "supplied", "unknown")
 _POINT: Final = 14.0
+_ROW: Final = (4.0, 8.0)
 _SIGN: Final = 28.0
 _GAP: Final = 16.0
 _AGAINST: Final = "people, against the first stage"
@@ -44,9 +45,13 @@ def foot(journey_map: JourneyMap, atlas: Atlas) -> tuple[str, str, str]:
     )
     events = f"{written(facts.events)} events of {written(facts.persons)} people"
     critical = sum(spot.severity == "critical" for spot in atlas.blind_spots)
-    warning = f"{critical} critical blind spot{'s' if critical > 1 else ''}: see the page" if critical else ""
+    persona = next((found for found in atlas.personas if found.key == journey_map.persona), None)
+    warnings = (
+        f"{critical} critical blind spot{'s' if critical > 1 else ''}: see the page" if critical else "",
+        "the persona is chosen by its outcome" if persona and persona.is_outcome_based else "",
+    )
     parts = (reached, covered, events, facts.project, f"run {facts.run_id}")
-    return " · ".join(part for part in parts if part), _HOW, warning
+    return " · ".join(filter(None, parts)), _HOW, " · ".join(filter(None, warnings))
 
 
 def draw_heading(canvas: Canvas, box: Box, words: tuple[str, str], style: Style) -> None:
@@ -73,11 +78,19 @@ def draw_stages(canvas: Canvas, columns: Sequence[Box], stages: Sequence[Stage],
 
 
 def draw_row(canvas: Canvas, box: Box, label: str, width: float, style: Style) -> None:
-    """Draw the ground of a row, its name at the left and a line under it."""
+    """Draw the name of a row at the left, and a line under the row."""
     canvas.line([(box.x, box.bottom), (box.right, box.bottom)], style.theme.rule)
-    pen = Pen(14.5, style.theme.head if style.theme.ground == "#ffffff" else style.theme.ink, STRONG)
-    with canvas.cell(box.part(0, width).inset(4, 8)) as place:
-        canvas.lines(place, wrap(label, place.width, pen.size, pen.weight, 3), pen)
+    with canvas.cell(box.part(0, width).inset(*_ROW)) as place:
+        canvas.lines(place, _row_lines(label, width, style), style.label)
+
+
+def row_height(label: str, width: float, style: Style) -> float:
+    """Return what the name of a row needs."""
+    return len(_row_lines(label, width, style)) * style.label.height + 2 * _ROW[1]
+
+
+def _row_lines(label: str, width: float, style: Style) -> list[str]:
+    return wrap(label, width - 2 * _ROW[0], style.label.size, style.label.weight, 3)
 
 
 def draw_foot(canvas: Canvas, box: Box, words: tuple[str, str, str], style: Style) -> None:

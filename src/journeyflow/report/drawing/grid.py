@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from journeyflow.report.atlas import Cell, FunnelStep, JourneyMap, MapRow, RowKey, Stage
+from journeyflow.report.atlas import FunnelStep, JourneyMap, MapRow, RowKey, Stage
 from journeyflow.report.drawing.canvas import Box, Canvas
 from journeyflow.report.drawing.contents import entries_of, number
 from journeyflow.report.drawing.curve import HEIGHT, draw_curve
 from journeyflow.report.drawing.entries import draw_entries, entries_height
-from journeyflow.report.drawing.frame import draw_row, draw_stages
+from journeyflow.report.drawing.frame import draw_row, draw_stages, row_height
 from journeyflow.report.drawing.people import draw_people, people_height
 from journeyflow.report.drawing.style import Style
 
@@ -79,12 +79,13 @@ def _planned(
     width = min(columns[0].width - 3 - 2 * _PADDING, _WIDEST_LIST)
     fixed: dict[RowKey, float] = {"people": people_height(steps, width, style) + 2 * _PADDING, "emotion": HEIGHT}
     limits = dict.fromkeys(_LISTS, 1)
-    lists = {key: _list_height(journey_map.row(key).cells, 1, width, style) for key in _LISTS}
+    rows = {key: journey_map.row(key) for key in _LISTS}
+    lists = {key: _list_height(rows[key], 1, width, style) for key in _LISTS}
     growing = list(_GROWING)
     while growing:
         key = growing.pop(0)
-        most = max(len(cell.items) for cell in journey_map.row(key).cells)
-        taller = _list_height(journey_map.row(key).cells, limits[key] + 1, width, style)
+        most = max(len(cell.items) for cell in rows[key].cells)
+        taller = _list_height(rows[key], limits[key] + 1, width, style)
         if limits[key] < most and sum((fixed | lists | {key: taller}).values()) <= height:
             limits[key] += 1
             lists[key] = taller
@@ -100,9 +101,10 @@ def _shared(needed: dict[RowKey, float], height: float) -> dict[RowKey, float]:
     return needed | {"emotion": curve} | {key: needed[key] + each for key in _LISTS}
 
 
-def _list_height(cells: Sequence[Cell], limit: int, width: float, style: Style) -> float:
-    """Return what the fullest cell of a row needs."""
-    return max(entries_height(entries_of(cell, limit), width, style) for cell in cells) + 2 * _PADDING
+def _list_height(row: MapRow, limit: int, width: float, style: Style) -> float:
+    """Return what the fullest cell of a row and its name need."""
+    fullest = max(entries_height(entries_of(cell, limit), width, style) for cell in row.cells)
+    return max(fullest + 2 * _PADDING, row_height(row.label, _LABELS, style))
 
 
 def _steps(journey_map: JourneyMap, stages: Sequence[Stage]) -> list[FunnelStep | None]:

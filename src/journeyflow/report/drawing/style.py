@@ -32,6 +32,7 @@ class Theme:
     dropped: str
     pending: str
     curve: str
+    label: str
 
 
 LIGHT: Final = Theme(
@@ -46,6 +47,7 @@ LIGHT: Final = Theme(
     dropped="#d55e00",
     pending="#8895a3",
     curve="#1f3b5c",
+    label="#1f3b5c",
 )
 DARK: Final = Theme(
     ground="#111a26",
@@ -59,6 +61,7 @@ DARK: Final = Theme(
     dropped="#ef8a3c",
     pending="#8c9bac",
     curve="#9fd0f5",
+    label="#eef3f8",
 )
 THEMES: Final = {"light": LIGHT, "dark": DARK}
 
@@ -72,6 +75,7 @@ class Style:
     strong: Pen
     small: Pen
     number: Pen
+    label: Pen
 
 
 def style_of(theme: Theme, stage_count: int) -> Style:
@@ -83,6 +87,7 @@ def style_of(theme: Theme, stage_count: int) -> Style:
         Pen(body, theme.ink, STRONG),
         Pen(small, theme.soft),
         Pen(number, theme.ink, STRONG),
+        Pen(14.5, theme.label, STRONG),
     )
 
 
