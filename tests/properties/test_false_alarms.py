@@ -54,7 +54,9 @@ def made_up(draw, *, planted=0.0):
         "months_base_hits",
     )
     frame = pl.DataFrame(rows, schema=names, orient="row")
-    return frame.with_columns(model_index=1, stage_index=1, exposure=pl.lit("met"), subject_kind=pl.lit("touchpoint"))
+    return frame.with_columns(
+        model_index=1, stage_index=1, exposure=pl.lit("met"), subject_kind=pl.lit("touchpoint"), person_count="exposed"
+    )
 
 
 def listed(strata):

@@ -43,7 +43,7 @@ _STRATA = f"""
     with exposed as (
         select
             counts.model_index, counts.persona, counts.period, counts.stage_index, counts.subject_ix, counts.exposure,
-            subjects.subject_kind,
+            subjects.subject_kind, counts.person_count,
             counts.matured_count as exposed, counts.matured_count - counts.matured_went_on_count as hits
         from journeys.subject_counts as counts
         inner join journeys.touch_subjects as subjects
@@ -71,7 +71,7 @@ _STRATA = f"""
 
     select
         exposed.model_index, exposed.persona, exposed.period, exposed.stage_index, exposed.subject_ix, exposed.exposure,
-        exposed.subject_kind, exposed.exposed, exposed.hits,
+        exposed.subject_kind, exposed.person_count, exposed.exposed, exposed.hits,
         visitors.visited - exposed.exposed as visitors_base, visitors.hits - exposed.hits as visitors_base_hits,
         case when exposed.period = 'all' or exposed.subject_kind = 'friction' then 0
             else exposed_in_months.exposed - exposed.exposed end as months_base,
@@ -147,10 +147,10 @@ def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     Parameters
     ----------
     strata : polars.DataFrame
-        A row for each exposure of a persona: the columns of `TEST` (no persona is `all`), `subject_kind`, `exposed` and
-        `hits` (matured visitors, and those who left), and the same of two groups to compare with: `visitors_base`,
-        `visitors_base_hits` (visitors of the stage without the exposure) and `months_base`, `months_base_hits` (those
-        with the exposure in the other months).
+        A row for each exposure of a persona (none is `all`): the columns of `TEST`, `subject_kind`, `person_count`,
+        `exposed` (the matured of them) and `hits` (those who left), and the same of two groups to compare with:
+        `visitors_base`, `visitors_base_hits` (visitors of the stage without the exposure) and `months_base`,
+        `months_base_hits` (those with the exposure in the other months).
     min_count : int
         Fewer persons than these, exposed or to compare with, are not tested.
 
@@ -158,8 +158,8 @@ def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     -------
     polars.DataFrame
         A row a test, sorted by the columns of `TEST`, the maps of persona `all` included: `compared_with`,
-        `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`, `lost_high`, `p_value`,
-        `q_value`. Friction is told but not tested: its last two are null.
+        `person_count`, `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`,
+        `lost_high`, `p_value`, `q_value`. Friction is told but not tested: its last two are null.
     """
     tables = _compared(strata, min_count)
     tests = tables.unique("test", keep="first", maintain_order=True)
@@ -167,7 +167,9 @@ def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
         *(tables[name].to_numpy().astype(np.int64) for name in ("test", "exposed", "hits", "base", "base_hits"))
     )
     said = standardised_excess(arrays)
-    told = tests.select(*TEST, "compared_with", is_tested=pl.col("subject_kind") != "friction").with_columns(
+    told = tests.select(
+        *TEST, "compared_with", person_count="person_total", is_tested=pl.col("subject_kind") != "friction"
+    ).with_columns(
         matured_count=pl.Series(said.exposed, dtype=pl.Int64),
         drop_off_rate=pl.Series(said.rate, dtype=pl.Float64),
         baseline_rate=pl.Series(said.base_rate, dtype=pl.Float64),
@@ -186,6 +188,7 @@ def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     both = pl.concat([strata.with_columns(stratum=pl.lit("")), everybody])
     totals = both.group_by(TEST).agg(
         exposed_total=pl.col("exposed").sum(),
+        person_total=pl.col("person_count").sum(),
         is_own=pl.col("months_base").sum() >= min_count,
         months_total=pl.col("months_base").sum(),
         visitors_total=pl.col("visitors_base").sum(),
@@ -210,8 +213,8 @@ def _with_discoveries(told: pl.DataFrame) -> pl.DataFrame:
     rates = discovery_rates(tested["p_value"].to_numpy(), tested["family"].to_numpy())
     tested = tested.select(*TEST, q_value=pl.Series(rates, dtype=pl.Float64))
     joined = told.join(tested, on=TEST, how="left").sort(TEST)
-    known = joined.with_columns(pl.selectors.float().fill_nan(None), p_value=pl.when("is_tested").then("p_value"))
-    return known.drop("is_tested")
+    known = joined.with_columns(pl.when("is_tested").then("p_value").alias("p_value"))
+    return known.with_columns(pl.selectors.float().fill_nan(None)).drop("is_tested")
 
 
 def _table(keys: dict[str, pa.ChunkedArray], figures: dict[str, Floats]) -> pa.Table:

@@ -1,0 +1,149 @@
+-- Where people are lost, loop, wait or fail beyond what would be expected of them, the costliest first.
+-- Grain: model, persona, period, pain_rank.
+with tests as (
+    select
+        model_index, persona, period, stage_index, subject_ix, exposure, compared_with, person_count, matured_count,
+        drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
+    from statistics.pain_tests
+),
+
+counts as (
+    select model_index, persona, period, stage_index, subject_ix, exposure, person_count
+    from journeys.subject_counts
+),
+
+subjects as (
+    select subject_ix, subject_kind, subject
+    from journeys.touch_subjects
+),
+
+stages as (
+    select model, model_index, stage, stage_index
+    from config.stages
+),
+
+settings as (
+    select min_count
+    from config.settings
+),
+
+tests_passed as (
+    select
+        tests.model_index, tests.persona, tests.period, tests.stage_index, subjects.subject_kind, subjects.subject,
+        tests.exposure, tests.person_count, tests.compared_with, tests.matured_count, tests.drop_off_rate,
+        tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high, tests.q_value
+    from tests
+    inner join subjects on subjects.subject_ix = tests.subject_ix
+    where tests.q_value <= 0.05 and tests.excess_rate > 0
+),
+
+-- Friction is pain by itself and needs no test; where enough of it has matured, the same is estimated.
+friction_listed as (
+    select
+        counts.model_index, counts.persona, counts.period, counts.stage_index, subjects.subject_kind, subjects.subject,
+        counts.exposure, counts.person_count, tests.compared_with, tests.matured_count, tests.drop_off_rate,
+        tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high, tests.q_value
+    from counts
+    inner join subjects on subjects.subject_ix = counts.subject_ix and subjects.subject_kind = 'friction'
+    inner join settings on counts.person_count >= settings.min_count
+    left join tests
+        on tests.model_index = counts.model_index
+        and tests.persona = counts.persona
+        and tests.period = counts.period
+        and tests.stage_index = counts.stage_index
+        and tests.subject_ix = counts.subject_ix
+        and tests.exposure = counts.exposure
+),
+
+pains_listed as (
+    select
+        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, compared_with,
+        matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
+    from tests_passed
+
+    union all
+
+    select
+        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, compared_with,
+        matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
+    from friction_listed
+),
+
+pains_named as (
+    select
+        pains_listed.model_index,
+        stages.model,
+        pains_listed.persona,
+        pains_listed.period,
+        pains_listed.stage_index,
+        stages.stage,
+        case
+            when pains_listed.subject_kind = 'return' then 'back to ' || earlier_stages.stage
+            else pains_listed.subject
+        end as pain_point,
+        case
+            when pains_listed.subject_kind in ('return', 'friction') then pains_listed.subject_kind
+            when pains_listed.exposure = 'met' then 'drop_off'
+            else pains_listed.exposure
+        end as kind,
+        pains_listed.person_count,
+        pains_listed.matured_count,
+        pains_listed.compared_with,
+        pains_listed.drop_off_rate,
+        pains_listed.baseline_rate,
+        pains_listed.excess_rate,
+        -- Fewer than nobody cannot have been lost.
+        case when pains_listed.lost is not null then greatest(pains_listed.lost, 0) end as lost_floored,
+        case when pains_listed.lost is not null then greatest(pains_listed.lost_low, 0) end as lost_low_floored,
+        case when pains_listed.lost is not null then greatest(pains_listed.lost_high, 0) end as lost_high_floored,
+        pains_listed.q_value
+    from pains_listed
+    inner join stages
+        on stages.model_index = pains_listed.model_index
+        and stages.stage_index = pains_listed.stage_index
+    left join stages as earlier_stages
+        on earlier_stages.model_index = pains_listed.model_index
+        and pains_listed.subject_kind = 'return'
+        and cast(earlier_stages.stage_index as varchar) = pains_listed.subject
+),
+
+spread_counted as (
+    select
+        model_index,
+        stage_index,
+        kind,
+        pain_point,
+        count(distinct case when persona <> 'all' then persona end) as persona_count,
+        count(distinct case when period <> 'all' then period end) as month_count
+    from pains_named
+    group by model_index, stage_index, kind, pain_point
+)
+
+select
+    pains_named.model,
+    pains_named.persona,
+    pains_named.period,
+    row_number() over (
+        partition by pains_named.model_index, pains_named.persona, pains_named.period
+        order by pains_named.lost_floored desc nulls last, pains_named.stage_index, pains_named.pain_point, pains_named.kind
+    ) as pain_rank,
+    pains_named.stage,
+    pains_named.pain_point,
+    pains_named.kind,
+    case when spread_counted.persona_count > 1 or spread_counted.month_count > 1 then 'recurring' else 'specific' end as scope,
+    pains_named.person_count,
+    pains_named.matured_count,
+    pains_named.compared_with,
+    pains_named.drop_off_rate,
+    pains_named.baseline_rate,
+    pains_named.excess_rate,
+    cast(round(pains_named.lost_floored) as bigint) as lost_count,
+    cast(round(pains_named.lost_low_floored) as bigint) as lost_low,
+    cast(round(pains_named.lost_high_floored) as bigint) as lost_high,
+    pains_named.q_value
+from pains_named
+inner join spread_counted
+    on spread_counted.model_index = pains_named.model_index
+    and spread_counted.stage_index = pains_named.stage_index
+    and spread_counted.kind = pains_named.kind
+    and spread_counted.pain_point = pains_named.pain_point

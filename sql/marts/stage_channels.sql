@@ -1,0 +1,60 @@
+-- Through which channels people are at each stage, online and offline side by side.
+-- Grain: model, persona, period, stage, channel.
+with counts as (
+    select model_index, persona, period, stage_index, subject_ix, person_count, touch_count
+    from journeys.subject_counts
+    where exposure = 'met'
+),
+
+subjects as (
+    select subject_ix, subject as channel
+    from journeys.touch_subjects
+    where subject_kind = 'channel'
+),
+
+bases as (
+    select model_index, persona, period, stage_index, visited_count
+    from journeys.stage_bases
+),
+
+stages as (
+    select model, model_index, stage, stage_index
+    from config.stages
+),
+
+shares_taken as (
+    select
+        counts.model_index,
+        counts.persona,
+        counts.period,
+        counts.stage_index,
+        subjects.channel,
+        counts.person_count,
+        counts.touch_count,
+        cast(counts.touch_count as double) / sum(counts.touch_count) over (
+            partition by counts.model_index, counts.persona, counts.period, counts.stage_index
+        ) as share_rate
+    from counts
+    inner join subjects on subjects.subject_ix = counts.subject_ix
+)
+
+select
+    stages.model,
+    shares_taken.persona,
+    shares_taken.period,
+    stages.stage,
+    shares_taken.channel,
+    shares_taken.person_count,
+    bases.visited_count,
+    cast(shares_taken.person_count as double) / nullif(bases.visited_count, 0) as reach_rate,
+    shares_taken.touch_count,
+    shares_taken.share_rate
+from shares_taken
+inner join stages
+    on stages.model_index = shares_taken.model_index
+    and stages.stage_index = shares_taken.stage_index
+inner join bases
+    on bases.model_index = shares_taken.model_index
+    and bases.persona = shares_taken.persona
+    and bases.period = shares_taken.period
+    and bases.stage_index = shares_taken.stage_index

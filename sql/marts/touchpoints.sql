@@ -1,0 +1,124 @@
+-- What people meet at each stage, and whether those who met it went on more often.
+-- Grain: model, persona, period, stage, touchpoint.
+with counts as (
+    select model_index, persona, period, stage_index, subject_ix, person_count, touch_count, matured_count, matured_went_on_count
+    from journeys.subject_counts
+    where exposure = 'met'
+),
+
+subjects as (
+    select subject_ix, subject as touchpoint
+    from journeys.touch_subjects
+    where subject_kind = 'touchpoint'
+),
+
+bases as (
+    select model_index, persona, period, stage_index, visited_count, matured_visited_count, matured_went_on_count
+    from journeys.stage_bases
+),
+
+tests as (
+    select model_index, persona, period, stage_index, subject_ix, lift, lift_low, lift_high, q_value
+    from statistics.touchpoint_tests
+),
+
+stages as (
+    select model, model_index, stage, stage_index
+    from config.stages
+),
+
+settings as (
+    select min_count
+    from config.settings
+),
+
+lasts_found as (
+    select model_index, max(stage_index) as stage_index
+    from stages
+    group by model_index
+),
+
+-- Those without are the rest of the stage's visitors; nobody goes on from a last stage.
+counts_compared as (
+    select
+        counts.model_index,
+        counts.persona,
+        counts.period,
+        counts.stage_index,
+        counts.subject_ix,
+        subjects.touchpoint,
+        counts.person_count,
+        bases.visited_count,
+        counts.touch_count,
+        sum(counts.touch_count) over (
+            partition by counts.model_index, counts.persona, counts.period, counts.stage_index
+        ) as stage_touch_count,
+        counts.matured_count,
+        counts.matured_went_on_count,
+        counts.stage_index = lasts_found.stage_index as is_last,
+        bases.matured_visited_count - counts.matured_count as without_count,
+        bases.matured_went_on_count - counts.matured_went_on_count as without_went_on_count
+    from counts
+    inner join subjects on subjects.subject_ix = counts.subject_ix
+    inner join bases
+        on bases.model_index = counts.model_index
+        and bases.persona = counts.persona
+        and bases.period = counts.period
+        and bases.stage_index = counts.stage_index
+    inner join lasts_found on lasts_found.model_index = counts.model_index
+),
+
+rates_taken as (
+    select
+        counts_compared.model_index,
+        counts_compared.persona,
+        counts_compared.period,
+        counts_compared.stage_index,
+        counts_compared.subject_ix,
+        counts_compared.touchpoint,
+        counts_compared.person_count,
+        counts_compared.visited_count,
+        counts_compared.touch_count,
+        counts_compared.stage_touch_count,
+        counts_compared.matured_count,
+        case when not counts_compared.is_last then counts_compared.matured_went_on_count end as matured_next_count,
+        case when not counts_compared.is_last then counts_compared.without_count end as without_count,
+        case when not counts_compared.is_last then counts_compared.without_went_on_count end as without_went_on_count,
+        counts_compared.matured_count < settings.min_count
+        or (counts_compared.without_count < settings.min_count and not counts_compared.is_last) as is_small
+    from counts_compared
+    cross join settings
+)
+
+select
+    stages.model,
+    rates_taken.persona,
+    rates_taken.period,
+    stages.stage,
+    rates_taken.touchpoint,
+    rates_taken.person_count,
+    rates_taken.visited_count,
+    cast(rates_taken.person_count as double) / nullif(rates_taken.visited_count, 0) as reach_rate,
+    rates_taken.touch_count,
+    cast(rates_taken.touch_count as double) / nullif(rates_taken.stage_touch_count, 0) as share_rate,
+    rates_taken.matured_count,
+    rates_taken.matured_next_count,
+    cast(rates_taken.matured_next_count as double) / nullif(rates_taken.matured_count, 0) as next_stage_rate,
+    case when not rates_taken.is_small
+        then cast(rates_taken.without_went_on_count as double) / nullif(rates_taken.without_count, 0)
+    end as next_stage_rate_without,
+    tests.lift,
+    tests.lift_low,
+    tests.lift_high,
+    tests.q_value,
+    rates_taken.is_small
+from rates_taken
+inner join stages
+    on stages.model_index = rates_taken.model_index
+    and stages.stage_index = rates_taken.stage_index
+left join tests
+    on tests.model_index = rates_taken.model_index
+    and tests.persona = rates_taken.persona
+    and tests.period = rates_taken.period
+    and tests.stage_index = rates_taken.stage_index
+    and tests.subject_ix = rates_taken.subject_ix
