@@ -20,27 +20,33 @@ subjects_listed as (
     select 'touchpoint' as subject_kind, 1 as kind_order, touchpoint as subject
     from event_kinds
 
-    union
+    union all
 
     select 'channel' as subject_kind, 2 as kind_order, channel as subject
     from event_kinds
 
-    union
+    union all
 
     select 'friction' as subject_kind, 3 as kind_order, substr(predicate, 10) as subject
     from kind_truths
 
-    union
+    union all
 
     select 'signal' as subject_kind, 4 as kind_order, event_name as subject
     from event_kinds
     where event_name in ('payment_error', 'error', 'refund', 'return_requested', 'order_cancelled', 'complaint')
 
-    union
+    union all
 
     -- A return is to a stage of the model in hand, so one subject a number serves all models.
     select 'return' as subject_kind, 5 as kind_order, cast(stage_index as varchar) as subject
     from stages
+),
+
+subjects_found as (
+    select subject_kind, kind_order, subject
+    from subjects_listed
+    group by subject_kind, kind_order, subject
 )
 
 select
@@ -52,4 +58,4 @@ select
     ) as subject_ix,
     subject_kind,
     subject
-from subjects_listed
+from subjects_found
