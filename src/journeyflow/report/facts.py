@@ -9,6 +9,7 @@ from journeyflow.report.sources import Source
 from journeyflow.report.tables import Row, Tables
 from journeyflow.report.words import SEVERITIES, SPOT_KINDS, TEXT_LENGTH, shown
 
+DETAIL_LENGTH = 1_000
 MOST_SPOTS = 200
 """Blind spots that are read, the most severe first."""
 
@@ -28,9 +29,7 @@ def facts(tables: Tables) -> Facts:
         config_hash=shown(manifest.config_hash),
         published_at=manifest.published_at,
         high_water_at=manifest.high_water_at,
-        first_event_at=Figure(
-            "first event", first, "instant", Source("event_kinds", (), ("first_event_at",), first_query)
-        ),
+        first_event_at=Figure("first event", first, "instant", first_source),
         events=run.figure("events", "events", "event_count"),
         persons=everybody[0].figure("people", "people", "person_count"),
     )
@@ -50,7 +49,7 @@ def _blind_spot(row: Row) -> BlindSpot:
         kind_label=SPOT_KINDS.get(kind) or shown(kind.replace("_", " ")),
         subject=shown(row.word("subject")),
         severity=known.get(told, "note"),
-        detail=shown(row.word("detail"), TEXT_LENGTH),
+        detail=shown(row.word("detail"), DETAIL_LENGTH),
         items=row.figure("items", "items", "item_count"),
         share=row.figure("share", "rate", "share_rate"),
     )

@@ -39,7 +39,7 @@ def touchpoint(row: Row) -> Item:
         row.figure("went on, without it", "rate", "next_stage_rate_without"),
         row.figure("q", "probability", "q_value"),
         row.figure("people", "people", "person_count"),
-        row.figure("share of touches", "rate", "share_rate", n="touch_count"),
+        row.figure("share of touches", "rate", "share_rate"),
     )
     return Item(shown(row.word("touchpoint")), known(figures), "small group" if row.values.get("is_small") else "")
 
@@ -49,7 +49,7 @@ def channel(row: Row) -> Item:
     figures = (
         row.figure("met by", "rate", "reach_rate", n="visited_count"),
         row.figure("people", "people", "person_count"),
-        row.figure("share of touches", "rate", "share_rate", n="touch_count"),
+        row.figure("share of touches", "rate", "share_rate"),
     )
     return Item(shown(row.word("channel")), known(figures))
 
@@ -109,8 +109,8 @@ def pain_point(row: Row) -> Item:
             evidence="inferred",
         ),
         row.figure("people", "people", "person_count"),
-        row.figure("drop-off", "rate", "drop_off_rate", n="person_count"),
-        row.figure("drop-off of their peers", "rate", "baseline_rate"),
+        row.figure("drop-off", "rate", "drop_off_rate", n="matured_count"),
+        row.figure(f"drop-off of {shown(row.word('compared_with')) or 'their peers'}", "rate", "baseline_rate"),
         row.figure("excess", "rate", "excess_rate"),
         row.figure("q", "probability", "q_value"),
     )  # fmt: skip
@@ -121,8 +121,7 @@ def pain_point(row: Row) -> Item:
 
 def promise(row: Row, model: str) -> Item:
     """Return a row of `promises`; the rates of going on only in the promise's own model."""
-    is_timed = row.values["target"] == 1.0 and row.values["measured"] in (None, row.values["kept_rate"])
-    unit: Unit = "rate" if is_timed else "score"
+    unit: Unit = "rate" if row.word("kind") == "timed" else "score"
     figures = [
         row.figure("kept", "rate", "kept_rate", ends=("kept_low", "kept_high"), n="matured_count"),
         row.figure("target", unit, "target", evidence="supplied"),
@@ -136,10 +135,10 @@ def promise(row: Row, model: str) -> Item:
     ]
     if row.word("model") == model:
         figures += [
-            row.figure("went on, kept", "rate", "next_stage_rate_kept"),
-            row.figure("went on, broken", "rate", "next_stage_rate_broken"),
+            row.figure("went on, kept", "rate", "next_stage_rate_kept", n="kept_journey_count"),
+            row.figure("went on, broken", "rate", "next_stage_rate_broken", n="broken_journey_count"),
         ]
-    return Item(shown(row.word("promise")), known(figures))
+    return Item(shown(row.word("promise")), known(figures), "small group" if row.values.get("is_small") else "")
 
 
 def desired(row: Row) -> Item:
