@@ -16,6 +16,7 @@ import pyarrow as pa
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Column, Model, Paperwork
 from journeyflow.publish import RunFacts, publish
+from support.map_schemas import SCHEMAS, columns_of, typed
 
 Rows = list[dict[str, Any]]
 RUN = "20260301T020000000000"
@@ -35,103 +36,6 @@ HOSTILE = (MARKUP, FORMULA, SCRIPT, BIDI, CONTROLS, TEMPLATE, LINK, LONG, UNBROK
 PERSONAS = ("all", "student", MARKUP, "unassigned")
 PERIODS = ("all", "2026-01", "2026-02")
 MODELS = {"shop": ("awareness", "consideration", "decision", "loyal"), FORMULA: ("read", SCRIPT)}
-
-SCHEMAS: dict[str, tuple[str, str]] = {
-    "funnel_steps": (
-        "funnel persona period step_index",
-        "funnel persona period step_index:INTEGER step kind unit person_count converted_count drop_off_count "
-        "pending_count matured_count matured_next_count conversion_rate step_conversion_rate drop_off_rate "
-        "drop_off_rate_low:DOUBLE drop_off_rate_high:DOUBLE km_conversion_rate visited_count skipped_count "
-        "in_order_rate p10_seconds_to_next:DOUBLE p50_seconds_to_next:DOUBLE p90_seconds_to_next:DOUBLE "
-        "tie_decided_count value_at_stake_amount currency is_small is_outcome_based is_trait_undated",
-    ),
-    "funnel_trend": (
-        "funnel persona entry_date step_index",
-        "funnel persona entry_date:DATE step_index:INTEGER person_count converted_count drop_off_count pending_count "
-        "is_matured",
-    ),
-    "drop_offs": (
-        "funnel persona period step_index last_touchpoint",
-        "funnel persona period step_index:INTEGER last_touchpoint drop_off_count share_rate expected_rate lift:DOUBLE "
-        "p50_seconds_before_leaving:DOUBLE value_at_stake_amount currency",
-    ),
-    "drop_off_next": (
-        "funnel persona period step_index next_action",
-        "funnel persona period step_index:INTEGER next_action drop_off_count share_rate",
-    ),
-    "stage_transitions": (
-        "model persona from_stage to_stage",
-        "model persona from_stage to_stage transition_count transition_rate is_backward p50_seconds:DOUBLE",
-    ),
-    "personas": (
-        "persona",
-        "persona person_count share_rate rule is_outcome_based is_trait_undated description",
-    ),
-    "event_kinds": (
-        "model kind_id stage rule_id",
-        "model kind_id stage rule_id event_name channel touchpoint evidence event_count person_count "
-        "first_seen_at last_seen_at",
-    ),
-    "runs": (
-        "run_id",
-        "run_id started_at finished_at status high_water_at config_hash version event_count elapsed_seconds:DOUBLE",
-    ),
-    "dictionary": (
-        "table_name column_name",
-        "table_name column_name column_index:INTEGER type unit meaning",
-    ),
-    "touchpoints": (
-        "model persona period stage touchpoint",
-        "model persona period stage touchpoint person_count visited_count reach_rate touch_count share_rate "
-        "matured_count matured_next_count next_stage_rate next_stage_rate_without:DOUBLE lift:DOUBLE lift_low:DOUBLE "
-        "lift_high:DOUBLE q_value:DOUBLE is_small",
-    ),
-    "stage_channels": (
-        "model persona period stage channel",
-        "model persona period stage channel person_count visited_count reach_rate touch_count share_rate",
-    ),
-    "stage_sentiment": (
-        "model persona period stage",
-        "model persona period stage sentiment:DOUBLE sentiment_low:DOUBLE sentiment_high:DOUBLE answer_count evidence "
-        "method",
-    ),
-    "pain_points": (
-        "model persona period pain_rank",
-        "model persona period pain_rank:INTEGER stage pain_point kind scope person_count drop_off_rate baseline_rate "
-        "excess_rate lost_count lost_low:BIGINT lost_high:BIGINT q_value:DOUBLE",
-    ),
-    "promises": (
-        "promise persona period",
-        "promise persona period stage model due_count kept_count broken_count pending_count matured_count "
-        "matured_kept_count kept_rate kept_low:DOUBLE kept_high:DOUBLE target:DOUBLE measured:DOUBLE gap:DOUBLE "
-        "first_broken_at next_stage_rate_kept:DOUBLE next_stage_rate_broken:DOUBLE",
-    ),
-    "opportunities": (
-        "model persona period opportunity_rank",
-        "model persona period opportunity_rank:INTEGER stage origin kind subject person_count lost_count "
-        "lost_low:BIGINT lost_high:BIGINT worth_amount worth_low:DECIMAL(18,4) worth_high:DECIMAL(18,4) currency owner",
-    ),
-    "blind_spots": ("kind subject", "kind subject severity item_count share_rate detail"),
-    "supplied_cells": ("model persona stage aspect", "model persona stage aspect text"),
-    "desired_gaps": (
-        "model persona period stage measure",
-        "model persona period stage measure desired:DOUBLE measured:DOUBLE measured_low:DOUBLE measured_high:DOUBLE "
-        "gap:DOUBLE unit evidence",
-    ),
-}
-"""Table → its grain and its columns; the type follows from the suffix of the name, else it is told after a colon."""
-_SUFFIXES = {"_count": "BIGINT", "_rate": "DOUBLE", "_at": "TIMESTAMP", "_amount": "DECIMAL(18,4)"}
-
-
-def columns_of(table: str) -> dict[str, str]:
-    """Return the columns of a published table with their SQL types."""
-    return dict(_typed(column) for column in SCHEMAS[table][1].split())
-
-
-def _typed(column: str) -> tuple[str, str]:
-    name, _, told = column.partition(":")
-    guessed = next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), "VARCHAR")
-    return name, told or ("BOOLEAN" if name.startswith("is_") else guessed)
 
 
 def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
@@ -251,9 +155,10 @@ def _add_pains(tables: dict[str, Rows], of_map: dict[str, str], stage: str, inde
         is_tested = kind != "friction"
         people = max(reached // (at + 1), 1)
         counted = {"person_count": people, "lost_count": lost, "lost_low": lost // 2, "lost_high": lost * 2}
+        tested = {"matured_count": people * 9 // 10, "compared_with": "other visitors" if at % 2 else "other months"}
         rates = {"drop_off_rate": 0.55, "baseline_rate": 0.4, "excess_rate": 0.15, "q_value": 0.01}
         tables["pain_points"].append(
-            of_map | {"pain_rank": at, "stage": stage, "pain_point": name, "kind": kind} | counted
+            of_map | {"pain_rank": at, "stage": stage, "pain_point": name, "kind": kind} | counted | tested
             | {"scope": "recurring" if at % 2 else "specific"} | (rates if is_tested else {"drop_off_rate": 0.5})
         )  # fmt: skip
         worth = None if index == 2 else lost * 41.5
@@ -316,13 +221,15 @@ def _add_promises(tables: dict[str, Rows], persona: str, period: str) -> None:
     of_persona = {"persona": persona, "period": period, "model": "shop"}
     broken_at = HIGH_WATER - timedelta(days=30)
     tables["promises"].append(
-        of_persona | {"promise": f"Delivered within 3 days {BIDI}", "stage": "decision", "due_count": 200}
+        of_persona | {"promise": f"Delivered within 3 days {BIDI}", "stage": "decision", "kind": "timed"}
+        | {"due_count": 200}
         | {"kept_count": 120, "broken_count": 50, "pending_count": 30, "matured_count": 170, "matured_kept_count": 120}
         | {"kept_rate": 120 / 170, "kept_low": 0.633, "kept_high": 0.769, "target": 1.0, "measured": 120 / 170}
         | {"gap": 50 / 170, "first_broken_at": broken_at, "next_stage_rate_kept": 0.5, "next_stage_rate_broken": 0.3}
     )  # fmt: skip
     tables["promises"].append(
-        of_persona | {"promise": f"Support satisfies {MARKUP}", "stage": "loyal", "due_count": 90, "kept_count": 60}
+        of_persona | {"promise": f"Support satisfies {MARKUP}", "stage": "loyal", "kind": "measured"}
+        | {"due_count": 90, "kept_count": 60}
         | {"broken_count": 30, "pending_count": 0, "matured_count": 90, "matured_kept_count": 60}
         | {"kept_rate": 2 / 3, "kept_low": 0.56, "kept_high": 0.76, "target": 4.2, "measured": 3.9, "gap": 0.3}
     )  # fmt: skip
@@ -331,9 +238,10 @@ def _add_promises(tables: dict[str, Rows], persona: str, period: str) -> None:
 def _add_facts(tables: dict[str, Rows]) -> None:
     for at, (model, stages) in enumerate(MODELS.items()):
         for number, stage in enumerate((*stages, "unclassified"), start=1):
+            name = HOSTILE[number % len(HOSTILE)]
             tables["event_kinds"].append(
                 {"model": model, "kind_id": f"k{at}{number}", "stage": stage, "rule_id": f"rule_{number}"}
-                | {"event_name": HOSTILE[number], "channel": "web", "touchpoint": f"web: {HOSTILE[number]}"}
+                | {"event_name": name, "channel": "web", "touchpoint": f"web: {name}"}
                 | {"evidence": "rule", "event_count": 100, "person_count": 50}
                 | {"first_seen_at": HIGH_WATER - timedelta(days=58), "last_seen_at": HIGH_WATER}
             )
@@ -353,7 +261,7 @@ def _add_facts(tables: dict[str, Rows]) -> None:
     tables["blind_spots"] += [dict(zip(names, spot, strict=True)) for spot in spots]
     for table, (_, columns) in SCHEMAS.items():
         for index, column in enumerate(columns.split(), start=1):
-            name, kind = _typed(column)
+            name, kind = typed(column)
             tables["dictionary"].append(
                 {"table_name": table, "column_name": name, "column_index": index, "type": kind}
                 | {"meaning": f"The {name} of {table}."}
