@@ -1,4 +1,4 @@
--- How many journeys went beyond the promise's stage, where all promises were kept and where one was broken.
+-- How many journeys went beyond the promise's stage, where their first promise was kept and where it was broken.
 -- Grain: promise_index, persona, period.
 with outcomes as (
     select promise_index, event_ix, person_key, journey_index, due_at, outcome
@@ -38,6 +38,7 @@ outcomes_dated as (
         outcomes.person_key,
         outcomes.journey_index,
         months_bounded.month,
+        outcomes.due_at,
         outcomes.outcome
     from outcomes
     inner join months_bounded
@@ -47,18 +48,36 @@ outcomes_dated as (
     where outcomes.outcome <> 'pending'
 ),
 
-journeys_judged as (
+-- The first promise of a journey: a journey with more of them has more to break, and goes further for it.
+firsts_found as (
     select
         promise_index,
         person_key,
         journey_index,
         coalesce(month, 'all') as period,
-        count(*) filter (where outcome = 'broken') > 0 as is_broken
+        min(due_at) as due_at
     from outcomes_dated
     group by grouping sets (
         (promise_index, person_key, journey_index, month),
         (promise_index, person_key, journey_index)
     )
+),
+
+journeys_judged as (
+    select
+        firsts_found.promise_index,
+        firsts_found.person_key,
+        firsts_found.journey_index,
+        firsts_found.period,
+        count(*) filter (where outcomes_dated.outcome = 'broken') > 0 as is_broken
+    from firsts_found
+    inner join outcomes_dated
+        on outcomes_dated.promise_index = firsts_found.promise_index
+        and outcomes_dated.person_key = firsts_found.person_key
+        and outcomes_dated.journey_index = firsts_found.journey_index
+        and outcomes_dated.due_at = firsts_found.due_at
+    group by
+        firsts_found.promise_index, firsts_found.person_key, firsts_found.journey_index, firsts_found.period
 ),
 
 -- The journeys of the map, whose window is over: what they did next is known.
