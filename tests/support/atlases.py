@@ -1,0 +1,53 @@
+"""What tests ask of an atlas: all its figures, all its texts, and a figure's row once more from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+
+from journeyflow.published import Published
+from journeyflow.report.atlas import Atlas, Figure
+
+RAW = ("key", "model", "persona", "period", "start", "end", "stage", "row", "source")
+"""Fields that hold names as they are, to compare by, or are fixed words of ours."""
+
+
+def figures_of(found: object) -> Iterator[Figure]:
+    """Yield every figure in an atlas or a part of it."""
+    if isinstance(found, Figure):
+        yield found
+    elif isinstance(found, tuple):
+        for part in found:
+            yield from figures_of(part)
+    elif is_dataclass(found):
+        for field in fields(found):
+            yield from figures_of(getattr(found, field.name))
+
+
+def texts_of(found: object) -> Iterator[str]:
+    """Yield every text that is meant to be shown."""
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, Mapping):
+        yield from found.values()
+    elif isinstance(found, tuple):
+        for part in found:
+            yield from texts_of(part)
+    elif is_dataclass(found):
+        for field in fields(found):
+            if field.name not in RAW:
+                yield from texts_of(getattr(found, field.name))
+
+
+def told(figure: Figure) -> tuple[object, ...]:
+    """Return what the SQL of a figure must return: value, low, high and n, as far as it has columns for them."""
+    ends = (figure.low, figure.high) if len(figure.source.columns) > 2 else ()
+    base = (figure.n,) if len(figure.source.columns) in (2, 4) else ()
+    return (figure.value, *ends, *base)
+
+
+def wrong_figures(atlas: Atlas, published: Published, every: int = 1) -> list[str]:
+    """Return the SQL of the figures that the tables do not give back; `every` n-th of the different ones is asked."""
+    different = {figure.sql: figure for figure in figures_of(atlas)}
+    asked = list(different.values())[::every]
+    return [figure.sql for figure in asked if published.sql(figure.sql).rows() != [told(figure)]]

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from journeyflow.published import open_published
+from journeyflow.report.reading import read_atlas
+from support.map_tables import publish_tables, rich_tables
+
+
+@pytest.fixture(scope="session")
+def rich(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rich")
+    publish_tables(folder, rich_tables())
+    with open_published(folder) as published:
+        yield published
+
+
+@pytest.fixture(scope="session")
+def atlas(rich):
+    return read_atlas(rich)

@@ -1,0 +1,141 @@
+"""What is read is what is published: every figure, every row, nothing made up, nothing that can act."""
+
+from __future__ import annotations
+
+import pytest
+
+from journeyflow.published import open_published
+from journeyflow.report import cells
+from journeyflow.report.reading import keys_of, read_atlas
+from journeyflow.report.words import ROWS
+from support.atlases import figures_of, texts_of, wrong_figures
+from support.map_schemas import SCHEMAS
+from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS, publish_tables, rich_tables
+
+
+def read(folder, tables):
+    publish_tables(folder, tables)
+    with open_published(folder) as published:
+        return read_atlas(published)
+
+
+def test_the_sql_of_every_figure_returns_it(atlas, rich):
+    assert wrong_figures(atlas, rich, every=5) == []
+
+
+def test_the_sql_of_a_figure_shows_all_its_characters(atlas):
+    sqls = {figure.sql for figure in figures_of(atlas)}
+    assert all(sql.isprintable() and len(sql) < 1_500 for sql in sqls)
+    assert any("chr(8238)" in sql for sql in sqls)
+
+
+def test_texts_are_short_and_every_character_of_them_can_be_seen(atlas):
+    texts = set(texts_of(atlas))
+    assert [text for text in texts if not text.isprintable()] == []
+    assert max(map(len, texts)) <= 1_200
+    assert any("\\u202e" in text for text in texts)
+    assert any(text.endswith("…") for text in texts)
+
+
+def test_a_map_has_every_row_and_a_cell_for_every_stage(atlas):
+    assert len(atlas.maps) == len(MODELS) * len(PERSONAS) * len(PERIODS)
+    for found in atlas.maps:
+        assert [row.key for row in found.rows] == [key for key, *_ in ROWS]
+        assert all([cell.stage for cell in row.cells] == list(MODELS[found.model]) for row in found.rows)
+
+
+def test_a_cell_is_unknown_exactly_when_it_is_empty(atlas):
+    found = [cell for one in atlas.maps for row in one.rows for cell in row.cells]
+    assert all((cell.evidence == "unknown") == (not cell.items) for cell in found)
+    assert all(cell.note for cell in found if not cell.items)
+    assert {cell.evidence for cell in found} == {"observed", "inferred", "supplied", "unknown"}
+
+
+def test_personas_come_with_everybody_first_and_the_unassigned_last(atlas, rich):
+    assert [persona.key for persona in atlas.personas] == ["all", "student", MARKUP, "unassigned"]
+    assert [period.key for period in atlas.periods] == list(PERIODS)
+    assert keys_of(rich)[1] == [persona.key for persona in atlas.personas]
+
+
+def test_only_what_is_asked_for_is_read(rich):
+    few = read_atlas(rich, models=["shop"], personas=[MARKUP], periods=["2026-01"])
+    assert [(found.model, found.persona, found.period) for found in few.maps] == [("shop", MARKUP, "2026-01")]
+    assert few.map_of("shop", MARKUP) is None
+
+
+def test_entries_beyond_the_most_are_counted(atlas):
+    cell = atlas.map_of("shop").row("touchpoints").cells[0]
+    assert len(cell.items) == cells.MOST["touchpoints"]
+    assert len(cell.items) + cell.rest_count == 11
+    reach = [item.figure("reach_rate").value for item in cell.items]
+    assert reach == sorted(reach, reverse=True)
+
+
+def test_people_add_up(atlas):
+    for found in atlas.maps:
+        for cell in found.row("people").cells[:-1]:
+            parts = [cell.items[0].figure(key).value for key in ("converted_count", "drop_off_count", "pending_count")]
+            assert sum(parts) == cell.items[0].figure("person_count").value
+
+
+def test_the_visits_of_a_stage_add_up_in_the_flow(atlas):
+    for flow in atlas.flows:
+        for stage in MODELS[flow.model]:
+            came = sum(link.count.value for link in flow.links if link.end == stage)
+            left = sum(link.count.value for link in flow.links if link.start == stage)
+            assert came >= left
+    ends = {link.end for link in atlas.flow_of("shop").links}
+    assert {"exit", "open"} < ends
+    assert any(link.is_backward for link in atlas.flow_of("shop").links)
+
+
+def test_what_was_measured_and_what_was_told_stay_apart(atlas):
+    cell = atlas.map_of("shop").row("desired").cells[0]
+    assert cell.evidence == "supplied"
+    assert {item.figure("desired").evidence for item in cell.items} == {"supplied"}
+    assert {item.figure("measured").evidence for item in cell.items} == {"observed"}
+    emotion = [cell.evidence for cell in atlas.map_of("shop").row("emotion").cells]
+    assert emotion == ["observed", "inferred", "inferred", "unknown"]
+
+
+def test_a_promise_tells_of_going_on_in_its_own_model_only(tmp_path):
+    tables = rich_tables()
+    tables["promises"][0] |= {"model": FORMULA}
+    cell = read(tmp_path, tables).map_of("shop").row("promises").cells[2]
+    assert cell.items[0].figure("kept_rate").n == 170
+    assert cell.items[0].figure("next_stage_rate_kept") is None
+
+
+def test_blind_spots_lead_with_the_critical_ones(atlas):
+    severities = [spot.severity for spot in atlas.blind_spots]
+    assert severities == ["critical", "critical", "warning", "note", "note"]
+
+
+@pytest.mark.parametrize("emptied", sorted(set(SCHEMAS) - {"funnel_steps"}))
+def test_a_table_may_be_empty(tmp_path, emptied):
+    tables = {name: rows[:40] for name, rows in rich_tables().items()} | {emptied: []}
+    assert read(tmp_path, tables).map_of("shop")
+
+
+def test_nothing_published_makes_no_map(tmp_path):
+    found = read(tmp_path, {})
+    assert (found.models, found.maps, found.blind_spots) == ((), (), ())
+    assert found.facts.persons.value is None
+
+
+def test_a_stage_that_nobody_reached_is_told_as_nobody(tmp_path):
+    """A blog without a purchase: a stage of the model stays, its cells say unknown, and nothing is made up."""
+    stages = (
+        {"step_index": 1, "step": "read", "person_count": 50},
+        {"step_index": 2, "step": "buy", "person_count": 0},
+    )
+    of_map = {"funnel": "blog", "persona": "all", "period": "all", "kind": "stages", "unit": "person"}
+    found = read(tmp_path, {"funnel_steps": [of_map | stage for stage in stages]}).map_of("blog")
+    empty = [row.cells[1] for row in found.rows]
+    assert [cell.row for cell in empty if cell.evidence != "unknown"] == ["people"]
+    assert empty[0].items[0].figure("person_count").value == 0
+
+
+def test_hostile_keys_find_their_maps(atlas):
+    assert atlas.map_of(FORMULA, MARKUP, "2026-02").funnel.persona == MARKUP
+    assert BIDI in {item for table in rich_tables()["stage_channels"] for item in table.values()}
