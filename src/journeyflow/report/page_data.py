@@ -55,6 +55,8 @@ class _Packer:
         self.meanings = meanings
         self.texts: dict[str, int] = {}
         self.shapes: dict[tuple[Any, ...], int] = {}
+        self.kinds: dict[tuple[int, ...], int] = {}
+        self.manners: dict[tuple[int, int], int] = {}
         self.conditions: dict[tuple[int, int], int] = {}
 
     def pack(self, atlas: Atlas) -> dict[str, Any]:
@@ -74,18 +76,29 @@ class _Packer:
         }
         return packed | {
             "texts": list(self.texts),
-            "shapes": [list(shape) for shape in self.shapes],
-            "conditions": [list(condition) for condition in self.conditions],
+            "shapes": list(self.shapes),
+            "kinds": list(self.kinds),
+            "manners": list(self.manners),
+            "conditions": list(self.conditions),
         }
 
     def text(self, text: str) -> int:
         """Return the position of a text."""
         return self.texts.setdefault(text, len(self.texts))
 
-    def figure(self, figure: Figure | None) -> Row | int:
-        """Return ``[shape, condition, value, n, low, high]`` without the nulls at its end; 0 for no figure."""
-        if figure is None:
-            return 0
+    def figures(self, figures: Iterable[Figure | None]) -> Row:
+        """Return ``[kind, condition, value or [value, n, low, high], …]``; most are of one row."""
+        found = tuple(figures)
+        sources = [(0, 0) if figure is None else self.shape(figure) for figure in found]
+        conditions = [condition for figure, (_, condition) in zip(found, sources, strict=True) if figure]
+        is_one = len(set(conditions)) <= 1
+        kind = tuple(shape for shape, _ in sources)
+        position = self.kinds.setdefault(kind, len(self.kinds))
+        values = [_figure_values(figure) for figure in found]
+        return [position, (conditions or [0])[0] if is_one else [condition for _, condition in sources], *values]
+
+    def shape(self, figure: Figure) -> tuple[int, int]:
+        """Return what figures of one sort share, as a position from 1, and the position of the condition."""
         start, condition = self.source(figure.source)
         meaning = self.meanings.get(f"{figure.source.table}.{figure.key}", "")
         told = (
@@ -98,9 +111,7 @@ class _Packer:
             figure.range_label,
         )
         shape = (*(self.text(part) for part in (*told, start)), int(figure.is_small))
-        position = self.shapes.setdefault(shape, len(self.shapes))
-        value, low, high = (_number(value, figure.unit) for value in (figure.value, figure.low, figure.high))
-        return _trimmed([position, condition, value, figure.n, low, high])
+        return self.shapes.setdefault(shape, len(self.shapes)) + 1, condition
 
     def source(self, source: Source) -> tuple[str, int]:
         """Return the beginning of a SELECT and the position of its condition: 0 for none, else counted from 1."""
@@ -113,13 +124,10 @@ class _Packer:
         return f"select {', '.join(source.columns)} from {word(source.table)} where ", condition
 
     def item(self, item: Item) -> Row:
-        """Return ``[text, evidence, figures, note]``."""
-        note = [self.text(item.note)] if item.note else []
-        return [self.text(item.text), self.text(item.evidence), self.figures(item.figures), *note]
-
-    def figures(self, figures: Iterable[Figure]) -> Row:
-        """Return several figures."""
-        return [self.figure(figure) for figure in figures]
+        """Return ``[text, manner, figures]``; the manner is evidence and note."""
+        manner = (self.text(item.evidence), self.text(item.note))
+        position = self.manners.setdefault(manner, len(self.manners))
+        return [self.text(item.text), position, *self.figures(item.figures)]
 
     def cell(self, cell: Cell) -> Row:
         """Return ``[evidence, items, rest]``; of an unknown cell ``[note]``."""
@@ -156,31 +164,45 @@ class _Packer:
     def link(self, link: FlowLink) -> Row:
         """Return ``[start, end, their labels, is backward, count, rate, median]``."""
         told = [self.text(text) for text in (link.start, link.end, link.start_label, link.end_label)]
-        return [*told, int(link.is_backward), *map(self.figure, (link.count, link.rate, link.median))]
+        return [*told, int(link.is_backward), self.figures((link.count, link.rate, link.median))]
 
     def opportunity(self, found: Opportunity) -> Row:
         """Return ``[rank, stage, origin, kind, subject, owner, people, lost, worth]``."""
         told = (found.stage_label, found.origin, found.kind, found.subject, found.owner)
-        return [found.rank, *map(self.text, told), *self.figures((found.people, found.lost, found.worth))]
+        return [found.rank, *map(self.text, told), self.figures((found.people, found.lost, found.worth))]
 
     def spot(self, spot: BlindSpot) -> Row:
         """Return ``[severity, kind, subject, detail, items, share]``."""
         told = (spot.severity, spot.kind_label, spot.subject, spot.detail)
-        return [*map(self.text, told), *self.figures((spot.items, spot.share))]
+        return [*map(self.text, told), self.figures((spot.items, spot.share))]
 
     def persona(self, persona: Persona) -> Row:
         """Return ``[key, label, description, rule, warnings, people]``."""
         told: Sequence[str] = (persona.key, persona.label, persona.description, persona.rule)
-        return [*told, int(persona.is_outcome_based), int(persona.is_trait_undated), self.figure(persona.person_count)]
+        return [
+            *told,
+            int(persona.is_outcome_based),
+            int(persona.is_trait_undated),
+            self.figures((persona.person_count,)),
+        ]
 
     def facts(self, facts: Facts) -> dict[str, Any]:
         """Return the run's facts by name."""
         named = ((field.name, getattr(facts, field.name)) for field in fields(facts))
-        return {name: self.figure(v) if isinstance(v, Figure) else _told(v) for name, v in named}
+        return {name: self.figures((v,)) if isinstance(v, Figure) else _told(v) for name, v in named}
 
 
 def _told(value: str | datetime) -> str:
     return value_text(value, "instant") if isinstance(value, datetime) else value
+
+
+def _figure_values(figure: Figure | None) -> Row | float | int | str | None:
+    """Return ``[value, n, low, high]`` without the nulls at its end; the value alone where there is no more."""
+    if figure is None:
+        return None
+    value, low, high = (_number(value, figure.unit) for value in (figure.value, figure.low, figure.high))
+    row = _trimmed([value, figure.n, low, high])
+    return row if len(row) > 1 else value
 
 
 def _trimmed(row: Row) -> Row:
@@ -190,7 +212,7 @@ def _trimmed(row: Row) -> Row:
 
 
 def _number(value: Value, unit: Unit) -> float | int | str | None:
-    """Return a value as exactly as it is written, no more: what is read on the page is then what `words.written` says."""
+    """Return a value as exactly as it is written and no more: the page then shows what `words.written` says."""
     if value is None:
         return None
     if isinstance(value, datetime):

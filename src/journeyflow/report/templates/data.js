@@ -2,14 +2,18 @@
 const DATA = JSON.parse(byId("data").textContent);
 const textAt = (position) => DATA.texts[position];
 
-function figureOf(row) {
-  if (!row) return null;
-  const [shape, condition, value = null, n = null, low = null, high = null] = row;
-  const [key, label, meaning, unit, evidence, currency, range, start, small] = DATA.shapes[shape];
-  return {
-    key: textAt(key), label: textAt(label), meaning: textAt(meaning), unit: textAt(unit), evidence: textAt(evidence), currency: textAt(currency), range: textAt(range), small: Boolean(small),
-    value, n, low, high, sql: textAt(start) + conditionAt(condition),
-  };
+/** Figures of one entry: `[kind, condition or conditions, value or [value, n, low, high], …]`. */
+function figuresOf([kind, condition, ...values]) {
+  return DATA.kinds[kind].map((shape, place) => {
+    if (!shape) return null;
+    const [value = null, n = null, low = null, high = null] = [values[place]].flat();
+    const [key, label, meaning, unit, evidence, currency, range, start, small] = DATA.shapes[shape - 1];
+    return {
+      key: textAt(key), label: textAt(label), meaning: textAt(meaning), unit: textAt(unit), evidence: textAt(evidence),
+      currency: textAt(currency), range: textAt(range), small: Boolean(small), value, n, low, high,
+      sql: textAt(start) + conditionAt(Array.isArray(condition) ? condition[place] : condition),
+    };
+  });
 }
 
 function conditionAt(position) {
@@ -18,8 +22,8 @@ function conditionAt(position) {
   return before ? `${conditionAt(before)} and ${textAt(equality)}` : textAt(equality);
 }
 
-const itemOf = ([text, evidence, figures, note]) => ({
-  text: textAt(text), evidence: textAt(evidence), figures: figures.map(figureOf), note: note === undefined ? "" : textAt(note),
+const itemOf = ([text, manner, ...figures]) => ({
+  text: textAt(text), evidence: textAt(DATA.manners[manner][0]), note: textAt(DATA.manners[manner][1]), figures: figuresOf(figures),
 });
 
 function cellOf(row) {
@@ -32,7 +36,7 @@ const STEP_FIGURES = ["reached", "wentOn", "dropped", "pending", "dropOff", "med
 
 function stepOf([label, figures, last, lastRest, next, nextRest]) {
   const step = { label: textAt(label), last: last.map(itemOf), lastRest, next: next.map(itemOf), nextRest };
-  STEP_FIGURES.forEach((name, place) => { step[name] = figureOf(figures[place]); });
+  figuresOf(figures).forEach((figure, place) => { step[STEP_FIGURES[place]] = figure; });
   return step;
 }
 
@@ -43,30 +47,32 @@ function funnelOf([key, label, persona, period, unit, outcome, steps]) {
   };
 }
 
-function chanceOf([rank, stage, origin, kind, subject, owner, people, lost, worth]) {
+function chanceOf([rank, stage, origin, kind, subject, owner, figures]) {
+  const [people, lost, worth] = figuresOf(figures);
   return {
     rank, stage: textAt(stage), origin: textAt(origin), kind: textAt(kind), subject: textAt(subject), owner: textAt(owner),
-    people: figureOf(people), lost: figureOf(lost), worth: figureOf(worth),
+    people, lost, worth,
   };
 }
 
-function linkOf([start, end, startLabel, endLabel, back, count, rate, median]) {
+function linkOf([start, end, startLabel, endLabel, back, figures]) {
+  const [count, rate, median] = figuresOf(figures);
   return {
     start: textAt(start), end: textAt(end), startLabel: textAt(startLabel), endLabel: textAt(endLabel), back: Boolean(back),
-    count: figureOf(count), rate: figureOf(rate), median: figureOf(median),
+    count, rate, median,
   };
 }
 
-const spotOf = ([severity, kind, subject, detail, items, part]) => ({
-  severity: textAt(severity), kind: textAt(kind), subject: textAt(subject), detail: textAt(detail),
-  items: figureOf(items), share: figureOf(part),
-});
+function spotOf([severity, kind, subject, detail, figures]) {
+  const [items, part] = figuresOf(figures);
+  return { severity: textAt(severity), kind: textAt(kind), subject: textAt(subject), detail: textAt(detail), items, share: part };
+}
 
 const MODELS = DATA.models.map(([key, label, stages]) => ({
   key, label, stages: stages.map(([stage, name, owner]) => ({ key: stage, label: name, owner })),
 }));
 const PERSONAS = DATA.personas.map(([key, label, description, rule, outcome, undated, people]) => ({
-  key, label, description, rule, outcome: Boolean(outcome), undated: Boolean(undated), people: figureOf(people),
+  key, label, description, rule, outcome: Boolean(outcome), undated: Boolean(undated), people: figuresOf(people)[0],
 }));
 const PERIODS = DATA.periods.map(([key, label]) => ({ key, label }));
 const ROWS = DATA.rows.map(([key, label, hint]) => ({ key, label, hint }));

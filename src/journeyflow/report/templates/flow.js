@@ -22,7 +22,7 @@ const flowKey = () => el("p", { class: "parts" }, [["on", "on to a later stage"]
 
 function flowTable(links, view) {
   const label = (link) => `${link.startLabel} → ${link.endLabel}, ${view.persona.label}`;
-  const number = (name, key) => ({ name, number: true, value: (link) => valueOf(link[key]), cell: (link) => figureCell(link[key], label(link)) });
+  const number = (name, key) => ({ name, number: true, value: (link) => valueOf(link[key]), cell: (link) => figureCell(link[key], label(link), false, [link.count, link.rate, link.median].filter(Boolean)) });
   return sortTable("Moves from visit to visit", [
     { name: "From", value: (link) => link.fromIndex ?? -1, cell: (link) => words(link.startLabel) },
     { name: "To", value: (link) => link.toIndex ?? 99, cell: (link) => words(link.endLabel) },
@@ -41,13 +41,15 @@ function flowPicture(stages, links, width) {
   const moves = links.filter((link) => link.fromIndex !== null && link.toIndex !== null);
   const total = moves.reduce((sum, link) => sum + (link.count.value || 0), 0);
   const ranked = [...moves].sort((a, b) => b.count.value - a.count.value);
-  const drawn = ranked.filter((link, place) => place < FLOW.most && link.count.value >= FLOW.shown * total);
+  // Each stage keeps the way that most came by, or it would hang in the air.
+  const isMain = (link) => ranked.find((other) => other.toIndex === link.toIndex) === link;
+  const drawn = ranked.filter((link, place) => isMain(link) || (place < FLOW.most && link.count.value >= FLOW.shown * total));
   const rest = ranked.filter((link) => !drawn.includes(link));
   const high = Math.max(0, ...drawn.map((link) => (link.toIndex - link.fromIndex > 1 ? link.toIndex - link.fromIndex : 0)));
   const deep = Math.max(0, ...drawn.map((link) => Math.max(0, link.fromIndex - link.toIndex)));
   const frame = {
     width, column: width / stages.length, top: 16 + high * FLOW.level, widest: Math.max(1, ...moves.concat(links.filter((link) => link.end === "exit")).map((link) => link.count.value || 0)),
-    half: Math.min(70, (width / stages.length) * 0.3), count: stages.length,
+    half: Math.min(84, (width / stages.length) * 0.34), count: stages.length,
   };
   const height = frame.top + FLOW.box + FLOW.stub + 26 + (deep ? 14 + deep * FLOW.level : 0);
   const picture = svg("svg", {
@@ -81,7 +83,7 @@ function drawStage(stage, index, frame, links) {
 function course(link, frame) {
   const distance = Math.abs(link.toIndex - link.fromIndex);
   const forward = link.toIndex > link.fromIndex;
-  const inset = (frame.half - 8) * (distance / Math.max(1, frame.count)) ;
+  const inset = Math.max(0, frame.half - 44) * ((distance - 1) / Math.max(1, frame.count - 1));
   const side = forward ? 1 : -1;
   const from = centre(link.fromIndex, frame) + side * (frame.half - 8 - inset);
   const to = centre(link.toIndex, frame) - side * (frame.half - 8 - inset);
@@ -137,5 +139,6 @@ function labelMove(link, frame) {
 
 function labelExit(link, frame) {
   const y = frame.top + FLOW.box + FLOW.stub + 10;
-  return drawnFigure(telling(link), centre(link.fromIndex, frame), y, `${figureText(telling(link))} leave`, `${link.startLabel} → ${link.endLabel}`);
+  const text = figureText(telling(link)) + (frame.half > 64 ? " leave" : "");
+  return drawnFigure(telling(link), centre(link.fromIndex, frame), y, text, `${link.startLabel} → ${link.endLabel}`);
 }

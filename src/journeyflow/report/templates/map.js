@@ -17,10 +17,12 @@ function mapTable(stages, views, paired) {
   table.append(stageHeader(stages, views, paired, split));
   const body = el("tbody");
   ROWS.forEach((row, place) => {
+    const isEmpty = views.every((view) => !view.map || view.map.rows[place].every((cell) => !cell.items.length));
+    const style = `row-${row.key}${isEmpty ? " row-empty" : ""}`;
     if (row.key === "emotion") body.append(curveRow(row, place, stages, views, paired, split));
-    if (paired) body.append(el("tr", { class: `row-${row.key}` }, row.key === "emotion" ? null : rowHeader(row, 1),
+    if (paired) body.append(el("tr", { class: style }, row.key === "emotion" ? null : rowHeader(row, 1),
       columns.map(({ at, view }) => mapCell(row, place, at, view, stages))));
-    else views.forEach((view, number) => body.append(el("tr", { class: `row-${row.key}${number ? " second" : ""}` },
+    else views.forEach((view, number) => body.append(el("tr", { class: `${style}${number ? " second" : ""}` },
       number || row.key === "emotion" ? null : rowHeader(row, views.length),
       split ? el("th", { scope: "row", class: "persona" }, personaChip(view)) : null,
       stages.map((stage, at) => mapCell(row, place, at, view, stages)))));
@@ -48,7 +50,7 @@ function mapCell(row, place, at, view, stages) {
   const where = `${row.label}, ${stages[at].label}, ${view.persona.label}`;
   const node = el("td", { class: `cell cell-${cell.evidence} of-${view.mark}` });
   if (cell.items.length) {
-    node.append(row.key === "people" ? peopleBars(cell.items[0], where, view) : itemList(row, cell, where));
+    node.append(...[row.key === "people" ? peopleBars(cell.items[0], where, view) : itemList(row, cell, where)].flat(Infinity).filter(Boolean));
   }
   if (cell.rest) node.append(el("p", { class: "rest" }, `and ${whole(cell.rest)} more in the table`));
   const mixed = new Set(cell.items.map((item) => item.evidence)).size > 1;
@@ -62,47 +64,82 @@ const figureIn = (item, key) => item.figures.find((figure) => figure.key === key
 /** How many reached the stage, as a bar against the first stage, in parts that differ by pattern as well as colour. */
 function peopleBars(item, where, view) {
   const reached = figureIn(item, "person_count");
-  const parts = OUTCOMES.map(([key, name, style]) => ({ name, style, figure: figureIn(item, key) })).filter((part) => part.figure);
+  // From the last stage nobody goes on, whatever the table counts as converted.
+  const isLast = !figureIn(item, "drop_off_count");
+  const parts = isLast ? [] : OUTCOMES.map(([key, name, style]) => ({ name, style, figure: figureIn(item, key) })).filter((part) => part.figure);
   const drop = figureIn(item, "drop_off_rate");
   const node = el("div", { class: "people" });
   if (reached) {
-    node.append(el("p", { class: "people-count" }, figureButton(reached, `${where}: ${reached.label}`),
-      drop ? el("span", { class: "aside" }, figureButton(drop, `${where}: ${drop.label}`), " drop off") : null));
+    node.append(el("p", { class: "people-count" }, figureButton(reached, where, null, item.figures),
+      drop ? el("span", { class: "aside" }, figureButton(drop, where, null, item.figures), " drop off") : null));
     const shown = parts.length ? parts : [{ style: "converted", figure: reached }];
     node.append(share(el("div", { class: "stack", "aria-hidden": "true" },
       shown.map((part) => share(el("i", { class: `seg seg-${part.style}` }), "--part", part.figure.value / (reached.value || 1)))),
     "--whole", reached.value / (view.most || 1)));
   }
   node.append(el("ul", { class: "parts" }, parts.map((part) => el("li", null, el("i", { class: `swatch seg-${part.style}`, "aria-hidden": "true" }),
-    el("span", null, figureButton(part.figure, `${where}: ${part.name}`), ` ${part.name}`)))));
+    el("span", null, figureButton(part.figure, where, null, item.figures), ` ${part.name}`)))));
   return node;
 }
 
-const SAID = new Set(["goals", "needs", "quotes", "owner"]);
+/** Which figures of an entry stand in its cell: at its head, then below it. The others are told in the panel of each. */
+const SHOWN = {
+  touchpoints: { head: ["reach_rate"], tail: ["lift"] },
+  channels: { head: ["reach_rate"], tail: [] },
+  next: { head: ["transition_rate", "share_rate", "transition_count"], tail: [] },
+  time: { head: ["p50_seconds_to_next"], tail: [], range: true },
+  emotion: { head: ["sentiment"], tail: [], range: true },
+  pain_points: { head: [], tail: ["lost_count", "excess_rate", "person_count"], range: true },
+  promises: { head: ["kept_rate"], tail: ["due_count", "broken_count", "pending_count", "gap"] },
+  desired: { head: [], tail: ["desired", "measured", "gap"] },
+  opportunities: { head: [], tail: ["worth_amount", "lost_count"], range: true },
+};
+const QUOTED = { quotes: (text) => `“${text}”` };
+/** Entries of one cell that answer different questions, by their note. */
+const GROUPS = { next: (item) => (item.note === "after dropping" ? "Those who dropped then did" : "Visits led to") };
+const DULL = new Set(["next", "after dropping"]);
 
 function itemList(row, cell, where) {
   const mixed = new Set(cell.items.map((item) => item.evidence)).size > 1;
-  return el("ul", { class: `items items-${row.key}` }, cell.items.map((item) => itemNode(row, item, where, mixed)));
+  const grouped = GROUPS[row.key];
+  const groups = new Map();
+  for (const item of cell.items) {
+    const name = grouped ? grouped(item) : "";
+    groups.set(name, [...(groups.get(name) || []), item]);
+  }
+  return [...groups].map(([name, items]) => [name ? el("p", { class: "group" }, name) : null,
+    el("ul", { class: `items items-${row.key}` }, items.map((item) => itemNode(row, item, where, mixed)))]);
 }
 
 function itemNode(row, item, where, mixed) {
   const label = item.text ? `${where}: ${item.text}` : where;
-  const known = item.figures.filter((figure) => figure.value !== null || figure.small);
-  const [first, ...others] = known;
-  const node = el("li");
-  const head = el("div", { class: "item-head" });
-  if (item.text) head.append(el("span", { class: "item-text" }, SAID.has(row.key) ? words(item.text, 6) : words(item.text, 3)));
-  if (first) head.append(el("span", { class: "item-first" }, figureButton(first, `${label}: ${first.label}`)));
-  node.append(head);
-  if (first && first.unit === "rate" && first.value !== null && item.text) {
-    node.append(share(el("div", { class: "mini", "aria-hidden": "true" }, el("i")), "--part", first.value));
-  }
-  const tail = others.map((figure) => el("span", { class: "pair" }, `${figure.label} `, figureButton(figure, `${label}: ${figure.label}`, [figureText(figure), direction(figure)])));
-  if (first && !item.text) tail.unshift(el("span", { class: "pair" }, first.label));
-  if (item.note) tail.push(el("span", { class: "pair" }, words(item.note, 3)));
+  const shown = SHOWN[row.key] || { head: [], tail: [] };
+  const button = (figure) => figureButton(figure, label, [figureText(figure), direction(figure)], item.figures);
+  const head = shown.head.map((key) => figureIn(item, key)).find(Boolean) || null;
+  const text = item.text && (QUOTED[row.key] ? QUOTED[row.key](item.text) : item.text);
+  const range = (figure) => (shown.range && rangeText(figure) ? el("span", { class: "range" }, ` ${shortRange(figure)}`) : null);
+  const bar = itemBar(item, head);
+  const first = head && el("span", { class: "item-first" }, button(head), text ? null : range(head));
+  const node = el("li", null, el("div", { class: "item-head" },
+    text ? el("span", { class: "item-text" }, words(text, row.key in SHOWN ? 3 : 6)) : null, bar ? null : first),
+  bar && el("div", { class: "item-bar" }, bar, first));
+  const tail = shown.tail.map((key) => figureIn(item, key)).filter((figure) => figure && figure !== head).map((figure) =>
+    el("span", { class: "pair" }, COUNTED.has(figure.unit) ? [button(figure), ` ${figure.label}`] : [`${figure.label} `, button(figure)], range(figure)));
+  if (item.note && !DULL.has(item.note)) tail.push(el("span", { class: "pair" }, words(item.note, 3)));
   if (mixed) tail.push(evidenceMark(item.evidence));
   if (tail.length) node.append(el("p", { class: "item-tail" }, tail));
   return node;
+}
+
+/** A rate as a bar; where a rate is desired, the measured one with a mark at the desired one. */
+function itemBar(item, head) {
+  const [desired, measured] = ["desired", "measured"].map((key) => figureIn(item, key));
+  const isGap = !head && desired && desired.unit === "rate";
+  const rate = isGap ? measured : head && head.unit === "rate" ? head : null;
+  if (!isGap && !rate) return null;
+  const bar = el("div", { class: "mini", "aria-hidden": "true" }, rate ? share(el("i"), "--part", rate.value) : null);
+  if (isGap) bar.append(share(el("b"), "--part", desired.value));
+  return bar;
 }
 
 /** Whether a ratio's interval lies above or below one. */

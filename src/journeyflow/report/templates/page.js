@@ -79,8 +79,18 @@ const nobody = () => el("p", { class: "nothing sheet" }, "Nobody of the persona 
 function drawMap(stages, found, width = byId("map-body").clientWidth) {
   const paired = found.length > 1 && (width - WIDE_ENOUGH) / (2 * stages.length) >= WIDE_ENOUGH;
   byId("map-gist").textContent = chosenText();
+  replaceIn("who", found.map(whoIs));
   replaceIn("map-body", mapTable(stages, found, paired));
   drawCurve(document.querySelector(".curve-holder"), stages, found);
+}
+
+/** Who a persona is: description, rule, and what to be careful of. */
+function whoIs(view) {
+  const { people, description, rule, outcome, undated } = view.persona;
+  const cares = [outcome && "defined by its outcome, which flatters its rates", undated && "traits have no date: they may be later than the journey"];
+  return el("p", null, personaChip(view), people ? el("span", null, figureButton(people, view.persona.label), " people") : null,
+    description ? words(description, 2) : null, rule ? el("span", { class: "quiet" }, words(`Rule: ${rule}`, 2)) : null,
+    cares.filter(Boolean).map((care) => el("span", { class: "care" }, el("span", { "aria-hidden": "true" }, "▲ "), care)));
 }
 
 function drawFunnel(found) {

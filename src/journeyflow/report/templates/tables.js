@@ -1,9 +1,10 @@
 // Tables that sort, and what is drawn beside the map: blind spots, funnel, drop-offs, opportunities, facts.
 const MORE = 12;
+const MORE_SPOTS = 6;
 
 /** A table whose columns are {name, value(row) to sort by, cell(row), number}; the first column names the row. */
 function sortTable(caption, columns, rows, options = {}) {
-  const state = { by: null, up: true, all: rows.length <= MORE };
+  const state = { by: null, up: true, all: rows.length <= (options.most || MORE) };
   const body = el("tbody");
   const heads = columns.map((column, place) => el("th", { scope: "col", class: column.number ? "number" : null },
     el("button", { type: "button", class: "sort", onclick: () => sortBy(place) }, column.name)));
@@ -13,7 +14,7 @@ function sortTable(caption, columns, rows, options = {}) {
   const more = el("button", { type: "button", class: "plain more", onclick: () => { state.all = true; draw(); } });
   const draw = () => {
     const sorted = state.by === null ? rows : [...rows].sort((a, b) => order(columns[state.by].value(a), columns[state.by].value(b), state.up));
-    const shown = sorted.map((row, place) => el("tr", { class: !state.all && place >= MORE ? "beyond" : null }, columns.map((column, at) => at
+    const shown = sorted.map((row, place) => el("tr", { class: !state.all && place >= (options.most || MORE) ? "beyond" : null }, columns.map((column, at) => at
       ? el("td", { class: column.number ? "number" : null }, column.cell(row))
       : el("th", { scope: "row", class: column.number ? "number" : null }, column.cell(row)))));
     body.replaceChildren(...shown);
@@ -39,8 +40,8 @@ function order(a, b, up) {
 }
 
 const valueOf = (figure) => (figure ? figure.value : null);
-const figureCell = (figure, label, range) => (figure && (figure.value !== null || figure.small)
-  ? [figureButton(figure, label), range && rangeText(figure) ? el("span", { class: "range" }, ` ${rangeText(figure)}`) : null]
+const figureCell = (figure, label, range, others) => (figure && (figure.value !== null || figure.small)
+  ? [figureButton(figure, label, null, others), range && rangeText(figure) ? el("span", { class: "range" }, ` ${shortRange(figure)}`) : null]
   : el("span", { class: "quiet" }, "–"));
 
 const LEVELS = {
@@ -56,28 +57,29 @@ function drawBlindSpots() {
   if (!spots.length) return replaceIn("blind-body", el("p", { class: "nothing" }, "None was found: every check for them held."));
   const ranks = Object.keys(LEVELS);
   const tally = ranks.map((severity) => [severity, spots.filter((spot) => spot.severity === severity).length]).filter(([, count]) => count);
+  const caption = el("span", { class: "tally" }, tally.map(([severity, count]) => levelMark(severity, `${count} ${count === 1 ? severity : LEVELS[severity].many}`)));
   return replaceIn("blind-body",
-    el("p", { class: "tally" }, tally.map(([severity, count]) => levelMark(severity, `${count} ${count === 1 ? severity : LEVELS[severity].many}`))),
-    sortTable("What the figures cannot see, the gravest first", [
+    sortTable(caption, [
       { name: "Severity", wide: "s", value: (spot) => ranks.indexOf(spot.severity), cell: (spot) => levelMark(spot.severity, spot.severity) },
-      { name: "Kind", wide: "m", value: (spot) => spot.kind, cell: (spot) => words(spot.kind) },
-      { name: "Where", wide: "l", value: (spot) => spot.subject, cell: (spot) => words(spot.subject || "–") },
+      { name: "Kind", wide: "spot", value: (spot) => spot.kind, cell: (spot) => words(spot.kind) },
+      { name: "Where", wide: "where", value: (spot) => spot.subject, cell: (spot) => words(spot.subject || "–") },
       { name: "What it means", wide: "xl", value: (spot) => spot.detail, cell: (spot) => words(spot.detail) },
       { name: "Items", wide: "s", number: true, value: (spot) => spot.items.value, cell: (spot) => figureCell(spot.items, `${spot.kind}: ${spot.subject}`) },
       { name: "Share", wide: "s", number: true, value: (spot) => spot.share.value, cell: (spot) => figureCell(spot.share, `${spot.kind}: ${spot.subject}`) },
-    ], spots, { bare: true }));
+    ], spots, { bare: true, most: MORE_SPOTS }));
 }
 
 function funnelTable(funnel, view) {
   const most = Math.max(1, ...funnel.steps.map((step) => step.reached.value || 0));
-  const label = (step, figure) => `${step.label}, ${view.persona.label}: ${figure.label}`;
-  const figure = (step, name, range) => el("td", { class: "number" }, figureCell(step[name], step[name] ? label(step, step[name]) : "", range));
+  const label = (step) => `${step.label}, ${view.persona.label}`;
+  const figure = (step, name, range) => el("td", { class: "number" }, figureCell(step[name], label(step), range, STEP_FIGURES.map((key) => step[key]).filter(Boolean)));
   const bar = (step) => {
-    const parts = [["wentOn", "converted"], ["dropped", "dropped"], ["pending", "pending"]].filter(([name]) => step[name].value);
+    const parts = [["wentOn", "converted"], ["dropped", "dropped"], ["pending", "pending"]].filter(([name]) => step.dropped.value !== null && step[name].value);
     const shown = parts.length ? parts : [["reached", "converted"]];
     return share(el("div", { class: "stack", "aria-hidden": "true" }, shown.map(([name, style]) =>
       share(el("i", { class: `seg seg-${style}` }), "--part", step[name].value / (step.reached.value || 1)))), "--whole", step.reached.value / most);
   };
+  const none = () => el("td", { class: "number quiet" }, "–");
   const heads = ["Step", null, "Reached", "Went on", "Dropped", "Pending", "Drop-off rate", "Median to next", "At stake, at most"];
   return el("div", { class: "sheet" }, el("table", { class: "rows funnel" },
     el("caption", null, personaChip(view), el("span", null, `${funnel.label}, by ${funnel.unit}${funnel.outcome ? "; the persona is defined by its outcome" : ""}`)),
@@ -85,7 +87,7 @@ function funnelTable(funnel, view) {
     el("thead", null, el("tr", null, heads.map((head, place) => head === null
       ? el("td", null, barLegend()) : el("th", { scope: "col", class: place ? "number" : null }, head)))),
     el("tbody", null, funnel.steps.map((step) => el("tr", null, el("th", { scope: "row" }, words(step.label)), el("td", { class: "funnel-bar" }, bar(step)),
-      figure(step, "reached"), figure(step, "wentOn"), figure(step, "dropped"), figure(step, "pending"), figure(step, "dropOff", true),
+      figure(step, "reached"), step.dropped.value === null ? none() : figure(step, "wentOn"), figure(step, "dropped"), figure(step, "pending"), figure(step, "dropOff", true),
       figure(step, "median"), figure(step, "atStake"))))));
 }
 
@@ -96,7 +98,7 @@ function dropTable(funnel, views, kind) {
   const rows = views.flatMap(({ view, found }) => found.steps.flatMap((step) => step[kind].map((item) => ({ view, step, item }))));
   const find = (row, key) => row.item.figures.find((figure) => figure.key === key) || null;
   const label = (row) => `${row.item.text}, ${row.step.label}, ${row.view.persona.label}`;
-  const number = (name, key) => ({ name, number: true, value: (row) => valueOf(find(row, key)), cell: (row) => figureCell(find(row, key), `${label(row)}: ${name}`) });
+  const number = (name, key) => ({ name, number: true, value: (row) => valueOf(find(row, key)), cell: (row) => figureCell(find(row, key), label(row), false, row.item.figures) });
   const isLast = kind === "last";
   const rest = views.flatMap(({ found }) => found.steps).reduce((sum, step) => sum + (isLast ? step.lastRest : step.nextRest), 0);
   const columns = [
@@ -122,9 +124,9 @@ function chanceTable(view) {
     { name: "What to mend", wide: "l", value: (chance) => chance.subject, cell: (chance) => words(chance.subject) },
     { name: "Kind", wide: "m", value: (chance) => chance.kind, cell: (chance) => words([chance.origin, chance.kind].filter(Boolean).join(": ")) },
     { name: "Stage", wide: "m", value: (chance) => chance.stage, cell: (chance) => words(chance.stage) },
-    { name: "Met by", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance)) },
-    { name: "Conversions lost", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true) },
-    { name: "Worth", wide: "m", number: true, value: (chance) => chance.worth.value, cell: (chance) => figureCell(chance.worth, label(chance), true) },
+    { name: "Met by", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance), false, [chance.people, chance.lost, chance.worth]) },
+    { name: "Conversions lost", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true, [chance.people, chance.lost, chance.worth]) },
+    { name: "Worth", wide: "m", number: true, value: (chance) => chance.worth.value, cell: (chance) => figureCell(chance.worth, label(chance), true, [chance.people, chance.lost, chance.worth]) },
     { name: "Owner", wide: "m", value: (chance) => chance.owner, cell: (chance) => words(chance.owner || "–") },
   ], chances);
 }
@@ -132,11 +134,11 @@ function chanceTable(view) {
 function drawFacts() {
   const { facts } = DATA;
   const fact = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
-  const figure = (row) => { const found = figureOf(row); return figureButton(found, found.label, fullText(found)); };
+  const figure = (row) => { const [found] = figuresOf(row); return figureButton(found, found.label, fullText(found)); };
   replaceIn("facts-body", fact("Project", words(facts.project)), fact("Period covered", [figure(facts.first_event_at), ` to ${facts.high_water_at}`]),
     fact("High-water mark", facts.high_water_at), fact("Published", facts.published_at), fact("Events", figure(facts.events)),
     fact("People", figure(facts.persons)), fact("Run", facts.run_id), fact("Version", facts.version), fact("Configuration", facts.config_hash));
   const tell = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
-  replaceIn("gist", tell("up to", facts.high_water_at), tell("events", figureButton(figureOf(facts.events), "Events")),
-    tell("people", figureButton(figureOf(facts.persons), "People")));
+  replaceIn("gist", tell("up to", facts.high_water_at), tell("events", figureButton(figuresOf(facts.events)[0], "Events")),
+    tell("people", figureButton(figuresOf(facts.persons)[0], "People")));
 }

@@ -1,15 +1,16 @@
 // One panel tells what is known of the figure under the pointer or the focus: value, interval, n, how it is known, and the SQL.
 const tip = { node: null, owner: null, figure: null, pinned: false, leaving: 0 };
 
-function figureButton(figure, label, content) {
+/** `others` are the figures of the same entry: told in the panel, where each can be turned to. */
+function figureButton(figure, label, content, others) {
   const button = el("button", { type: "button", class: "fig" }, content || figureText(figure));
   if (figure.small) button.append(el("span", { class: "few" }, " (few)"));
-  return tellOf(button, figure, label);
+  return tellOf(button, figure, label, others);
 }
 
-function tellOf(node, figure, label) {
+function tellOf(node, figure, label, others = []) {
   node.setAttribute("aria-expanded", "false");
-  const open = () => openTip(node, figure, label);
+  const open = () => openTip(node, figure, label, others);
   const pin = (event) => {
     event.preventDefault();
     open();
@@ -26,7 +27,7 @@ function tellOf(node, figure, label) {
   return node;
 }
 
-function openTip(owner, figure, label) {
+function openTip(owner, figure, label, others) {
   if (tip.pinned && tip.owner !== owner && tip.node.contains(document.activeElement)) return;
   window.clearTimeout(tip.leaving);
   if (tip.owner && tip.owner !== owner) tip.owner.setAttribute("aria-expanded", "false");
@@ -35,17 +36,29 @@ function openTip(owner, figure, label) {
     [figure.range, rangeText(figure)],
     ["Counted", figure.n === null ? null : `n = ${whole(figure.n)}`],
     ["Known", KNOWN[figure.evidence] ? `${KNOWN[figure.evidence].symbol} ${figure.evidence}: ${KNOWN[figure.evidence].meaning}` : figure.evidence],
-    ["Note", figure.small ? "Too few people to rely on" : null],
+    ["Care", figure.small ? "the group is small" : null],
+    ["Column", figure.meaning],
   ];
   byId("tip-what").textContent = label || "";
+  byId("tip-name").textContent = figure.label;
   byId("tip-value").textContent = fullText(figure);
   replaceIn("tip-facts", facts.filter(([, text]) => text).map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
   byId("tip-copy").hidden = !figure.sql;
   byId("tip-sql").hidden = true;
   byId("tip-said").textContent = "";
+  const rest = others.filter((other) => other !== figure && other.value !== null);
+  byId("tip-others").hidden = !rest.length;
+  replaceIn("tip-others", rest.map((other) => el("li", null, el("button", { type: "button", class: "turn", onclick: () => turnTip(other, label, others) },
+    el("span", null, other.label), el("b", null, figureText(other))))));
   tip.node.hidden = false;
   owner.setAttribute("aria-expanded", "true");
   placeTip(owner.getBoundingClientRect());
+}
+
+function turnTip(figure, label, others) {
+  openTip(tip.owner, figure, label, others);
+  tip.pinned = true;
+  byId("tip-copy").focus();
 }
 
 function placeTip(at) {

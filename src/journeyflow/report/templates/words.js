@@ -53,6 +53,13 @@ function rangeText(figure) {
   return `${valueText(figure.low, figure.unit, figure.currency)} to ${valueText(figure.high, figure.unit, figure.currency)}`;
 }
 
+/** The range with its unit said once. */
+function shortRange(figure) {
+  const [low, high] = [figure.low, figure.high].map((value) => valueText(value, figure.unit, figure.currency));
+  const unit = figure.unit === "rate" ? `${HARD}%` : figure.unit === "amount" && figure.currency ? `${HARD}${figure.currency}` : "";
+  return `${unit && low.endsWith(unit) ? low.slice(0, -unit.length) : low} to ${high}`;
+}
+
 function evidenceMark(evidence) {
   return el("span", { class: `known known-${evidence}` }, el("span", { "aria-hidden": "true" }, `${KNOWN[evidence].symbol} `), evidence);
 }
