@@ -181,7 +181,7 @@ def _harmless(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 2):g}"
+    return f"{round(value, 2):.9g}"
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:

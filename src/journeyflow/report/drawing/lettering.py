@@ -56,11 +56,12 @@ def cut(text: str, width: float, size: float, weight: int = REGULAR) -> str:
     >>> cut("a name too long for its place", 60, 12)
     'a name t…'
     """
-    text = text[: LONGEST + 1]
     if len(text) <= LONGEST and text_width(text, size, weight) <= width:
         return text
     room = width - text_width(ELLIPSIS, size, weight)
-    kept = bisect_right(range(1, len(text) + 1), room, key=lambda end: text_width(text[:end], size, weight))
+    kept = bisect_right(
+        range(1, min(len(text), LONGEST) + 1), room, key=lambda end: text_width(text[:end], size, weight)
+    )
     return text[:kept].rstrip() + ELLIPSIS if room > 0 else ""
 
 

@@ -35,9 +35,9 @@ def draw_people(canvas: Canvas, box: Box, step: FunnelStep | None, widest: float
     if step is None or number(step.reached) is None:
         draw_entries(canvas, box, [Entry("unknown", UNKNOWN)], style)
         return
-    wide = canvas.text(box, written(step.reached), style.number)
+    wide = canvas.text(box.below(_head(style) - style.number.height), written(step.reached), style.number)
     _draw_rate(canvas, box.part(wide + 10, box.width - wide - 10), step, style)
-    against = box.line(style.number.height + 3, _THIN)
+    against = box.line(_head(style) + 3, _THIN)
     canvas.rect(against, style.theme.rule, 1)
     canvas.rect(against.part(0, _share(number(step.reached), widest) * box.width), style.theme.ink, 1)
     _draw_bar(canvas, against.below(_THIN + 3).line(0, _BAR), step, style.theme)
@@ -50,9 +50,14 @@ def people_height(steps: list[FunnelStep | None], width: float, style: Style) ->
     return _bars(style) + max(lines, 1) * style.small.height
 
 
+def _head(style: Style) -> float:
+    """Return what the number, and the two lines beside it, take."""
+    return max(style.number.height, 2 * style.small.height)
+
+
 def _bars(style: Style) -> float:
     """Return what the number and the bars take."""
-    return style.number.height + _THIN + _BAR + 11
+    return _head(style) + _THIN + _BAR + 11
 
 
 def fills(theme: Theme) -> dict[str, str]:
@@ -64,7 +69,7 @@ def _draw_rate(canvas: Canvas, box: Box, step: FunnelStep, style: Style) -> None
     if number(step.drop_off) is None:
         return
     rate, _, rest = ranged(step.drop_off).partition(" [")
-    top = style.number.height - 2 * style.small.height - 1
+    top = _head(style) - 2 * style.small.height
     canvas.text(box.below(top), f"{rate} drop off", style.small)
     canvas.text(box.below(top + style.small.height), f"[{rest}" if rest else "", style.small)
 

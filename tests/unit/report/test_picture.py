@@ -1,0 +1,273 @@
+"""The picture shows the numbers of the atlas, as text only, inside its cells."""
+
+import io
+import re
+from dataclasses import replace
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+import journeyflow
+from journeyflow.report.atlas import Cell
+from journeyflow.report.drawing.lettering import text_width
+from journeyflow.report.picture import render_png, render_svg
+from journeyflow.report.reading import read_atlas
+from journeyflow.report.words import written, written_range
+from support import map_tables
+from support.map_tables import FORMULA, HOSTILE, MARKUP, SCRIPT, publish_tables, rich_tables
+
+SVG = "{http://www.w3.org/2000/svg}"
+TAGS = {
+    "svg", "title", "desc", "g", "pattern", "rect", "path", "polygon", "polyline", "circle", "text",
+}  # fmt: skip
+ATTRIBUTES = {
+    "viewBox", "width", "height", "role", "font-family", "data-box", "id", "patternUnits", "x", "y", "rx", "fill",
+    "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "points", "fill-opacity", "cx", "cy", "r", "d",
+    "textLength", "lengthAdjust", "font-size", "font-weight", "paint-order",
+}  # fmt: skip
+EIGHT = ("aware", "engage", "subscribe", "convert", "excite", "ascend", "advocate", "promote")
+MANY = tuple(f"stage with a long name {index}" for index in range(1, 21))
+
+
+@cache
+def atlas_of(*stages):
+    """Return the atlas of the hand-written tables; with stages, of one model that has them."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        if stages:
+            patch.setattr(map_tables, "MODELS", {"shop": stages})
+        publish_tables(Path(folder), rich_tables())
+        with journeyflow.open(folder) as published:
+            return read_atlas(published)
+
+
+def tree_of(journey_map, atlas, theme="light"):
+    return ElementTree.fromstring(render_svg(journey_map, atlas, theme))
+
+
+def cells_of(tree):
+    """Return every group as its box (left, top, right, bottom) and its texts."""
+    groups = tree.iter(f"{SVG}g")
+    return [
+        ([float(side) for side in g.get("data-box").split()], [t.text for t in g.iter(f"{SVG}text")]) for g in groups
+    ]
+
+
+def row_of(tree, label, following):
+    """Return the texts of the cells of a row, between its name and the name of the next."""
+    texts = [told for _, told in cells_of(tree)]
+    start = next(at for at, told in enumerate(texts) if " ".join(told) == label)
+    end = next((at for at, told in enumerate(texts) if " ".join(told) == following), len(texts))
+    return texts[start + 1 : end]
+
+
+def plain(text):
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def every_map(*stages):
+    atlas = atlas_of(*stages)
+    return [(journey_map, atlas) for journey_map in atlas.maps]
+
+
+def shop(**keys):
+    atlas = atlas_of()
+    return atlas.map_of("shop", **({"persona": "student", "period": "all"} | keys)), atlas
+
+
+def test_people_are_those_of_the_funnel():
+    journey_map, atlas = shop()
+    cells = row_of(tree_of(journey_map, atlas), "People reached", "Touchpoints")
+    assert len(cells) == 4
+    for told, step in zip(cells, journey_map.funnel.steps, strict=True):
+        assert told[0] == written(step.reached)
+        if step.dropped.value is None:
+            assert told[1:] == ["the last stage"]
+            continue
+        assert told[1] == f"{written(step.drop_off)} drop off"
+        assert told[2] == f"[{written_range(step.drop_off)}]"
+        outcomes = {"went on": step.went_on, "dropped": step.dropped, "pending": step.pending}
+        assert told[3:] == [f"{words} {figure.value:,}" for words, figure in outcomes.items()]
+    assert [told[0] for told in cells] == ["2,000", "1,000", "666", "500"]
+
+
+def test_bars_are_as_long_as_their_counts():
+    journey_map, atlas = shop()
+    groups = [
+        g
+        for g in tree_of(journey_map, atlas).iter(f"{SVG}g")
+        if g.find(f"{SVG}rect[@fill='url(#dropped)']") is not None
+    ]
+    groups = [g for g in groups if "drop off" in " ".join(g.itertext())]
+    for group, step in zip(groups, journey_map.funnel.steps, strict=False):
+        lengths = {fill: max(float(r.get("width")) for r in group.findall(f"{SVG}rect[@fill='{fill}']"))
+                   for fill in ("#0072b2", "url(#dropped)", "url(#pending)")}  # fmt: skip
+        counts = [step.went_on.value, step.dropped.value, step.pending.value]
+        whole = sum(lengths.values())
+        assert [length / whole for length in lengths.values()] == pytest.approx(
+            [count / step.reached.value for count in counts], abs=0.001
+        )
+    assert len(groups) == 3
+
+
+@pytest.mark.parametrize(
+    "journey_map", [found for found, _ in every_map()], ids=lambda m: f"{m.persona[:9]} {m.period}"
+)
+def test_touchpoints_are_those_of_the_map(journey_map):
+    tree = tree_of(journey_map, atlas_of())
+    cells = row_of(tree, "Touchpoints", "Emotion")
+    for told, cell in zip(cells, journey_map.row("touchpoints").cells, strict=True):
+        words = plain(" ".join(told))
+        rates = re.findall(r"(?<![\[\d.])\d+\.\d %", words)
+        shown = [item for item in cell.items if written(item.figure("reach_rate")) in rates][: len(rates)]
+        assert rates == [written(item.figure("reach_rate")) for item in shown]
+        more = int(re.search(r"and (\d+) more", words)[1])
+        assert len(rates) + more == len(cell.items) + cell.rest_count
+        for item in shown:
+            lift = item.figure("lift")
+            assert lift is None or f"lift {written(lift)} [{written_range(lift)}]" in words
+
+
+def test_the_curve_is_drawn_at_the_sentiments():
+    journey_map, atlas = shop()
+    tree = tree_of(journey_map, atlas)
+    scale = [line.get("points") for line in tree.iter(f"{SVG}polyline") if line.get("stroke-width") == "1.2"]
+    good, _, bad = (float(points.split(",")[-1]) for points in scale)
+    heights = [float(c.get("cy")) for c in tree.iter(f"{SVG}circle") if c.get("r") == "6.5"]
+    assert [1 - 2 * (y - good) / (bad - good) for y in heights] == pytest.approx([0.42, -0.2, -0.65], abs=0.001)
+    cells = row_of(tree, "Emotion", "Pain points")[3:]
+    assert [told[:2] for told in cells[:3]] == [
+        ["+0.42", "n 80 · surveys: nps, csat"],
+        ["-0.20", "n 55 · text: VADER, English"],
+        ["-0.65", "n 200 · behaviour"],
+    ]
+    assert cells[3][0].startswith("unknown")
+
+
+def test_pains_promises_and_owners_are_those_of_the_map():
+    journey_map, atlas = shop()
+    tree = tree_of(journey_map, atlas)
+    pains = row_of(tree, "Pain points", "Promise against delivery")
+    for told, cell in zip(pains, journey_map.row("pain_points").cells, strict=True):
+        words, lost = plain(" ".join(told)), cell.items[0].figure("lost_count")
+        assert told[0] == cell.items[0].text
+        assert f"≈ {written(lost)} [{written_range(lost)}] lost" in words
+        assert int(re.search(r"and (\d+) more", words)[1]) + words.count("lost ·") == len(cell.items) + cell.rest_count
+    promises = row_of(tree, "Promise against delivery", "Owner")
+    assert plain(" ".join(promises[3])).endswith("kept 66.7 % [56.0 % to 76.0 %] · due 90 · broken 30 pending 0")
+    assert "kept 70.6 % [63.3 % to 76.9 %] · due 200 · broken 50" in plain(" ".join(promises[2]))
+    assert [told[0] for told in row_of(tree, "Owner", "")[:4]] == [f"Team {index} <b>" for index in range(1, 5)]
+
+
+def test_the_foot_tells_period_high_water_mark_and_base():
+    tree = tree_of(*shop())
+    words = " ".join(tree.itertext())
+    for told in ("n = 2,000 people", "2026-02-28 22:15 UTC (high-water mark)", "How to read", "2 critical blind spots"):
+        assert told in words
+    assert tree.find(f"{SVG}title").text == "Journey map: student"
+    assert "chosen by its outcome" in " ".join(tree_of(*shop(persona=MARKUP)).itertext())
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_strangers_wrote_is_only_text(theme):
+    told = set()
+    for journey_map, atlas in every_map():
+        svg = render_svg(journey_map, atlas, theme)
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", svg)
+        assert "<!" not in svg
+        assert "<?" not in svg
+        for element in ElementTree.fromstring(svg).iter():
+            assert element.tag.removeprefix(SVG) in TAGS
+            assert set(element.attrib) <= ATTRIBUTES
+            values = set(element.attrib.values()) - {element.get("font-family")}
+            assert all(re.fullmatch(r"[-\w.,# ]+|url\(#\w+\)", value) for value in values), values
+            told.add(element.text or "")
+    assert any(MARKUP in text for text in told)
+    assert any(SCRIPT in text for text in told)
+    assert any("\\u202e" in text for text in told)
+    assert any(FORMULA in text for text in told)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "\ud800 \ufffe \uffff \x00", "]]>", "&#0;", "日本語 ﷽ عربي"])
+def test_any_name_can_be_drawn(text):
+    journey_map, atlas = shop()
+    persona = [replace(found, label=text) if found.key == "student" else found for found in atlas.personas]
+    tree = tree_of(journey_map, replace(atlas, personas=tuple(persona)))
+    assert tree.find(f"{SVG}title").text.startswith("Journey map: ")
+    assert_inside(tree)
+
+
+def boxes_of(group):
+    """Return what each text of a group covers: left, top, right, bottom."""
+    for text in group.iter(f"{SVG}text"):
+        x, y, size = (float(text.get(name)) for name in ("x", "y", "font-size"))
+        width = text_width(text.text, size, int(text.get("font-weight")))
+        assert float(text.get("textLength")) == pytest.approx(width, abs=0.01)
+        yield x, y - 0.72 * size, x + width, y + 0.21 * size
+
+
+def assert_inside(tree):
+    covered = []
+    for group in tree.iter(f"{SVG}g"):
+        left, top, right, bottom = (float(side) for side in group.get("data-box").split())
+        for box in boxes_of(group):
+            assert left - 0.1 <= box[0]
+            assert box[2] <= right + 0.1, "".join(group.itertext())
+            assert top - 0.1 <= box[1]
+            assert box[3] <= bottom + 0.1, "".join(group.itertext())
+            covered.append(box)
+    assert len(covered) == len(list(tree.iter(f"{SVG}text"))), "a text is in no cell"
+    for one, other in combinations(covered, 2):
+        across = min(one[2], other[2]) - max(one[0], other[0])
+        down = min(one[3], other[3]) - max(one[1], other[1])
+        assert across < 0.1 or down < 0.1, (one, other)
+    width, height = (float(side) for side in tree.get("viewBox").split()[2:])
+    assert width / height == pytest.approx(16 / 9)
+    assert all(min(box) >= 0 and box[2] <= width and box[3] <= height for box in covered)
+
+
+@pytest.mark.parametrize(
+    "stages", [(), EIGHT, ("read",), MANY, tuple(HOSTILE)], ids=["rich", "8", "1", "20", "hostile"]
+)
+def test_no_text_leaves_its_cell_or_covers_another(stages):
+    drawn = every_map(*stages)
+    assert drawn
+    for journey_map, atlas in drawn:
+        assert_inside(tree_of(journey_map, atlas))
+
+
+def test_nothing_known_is_said_so_in_every_cell():
+    journey_map, atlas = shop()
+    rows = tuple(replace(row, cells=tuple(Cell(row.key, cell.stage) for cell in row.cells)) for row in journey_map.rows)
+    empty = replace(journey_map, rows=rows, funnel=replace(journey_map.funnel, steps=()))
+    tree = tree_of(empty, atlas)
+    assert_inside(tree)
+    assert [text.text for text in tree.iter(f"{SVG}text")].count("unknown") == 6 * 4 + 1
+
+
+def test_the_picture_is_a_png_of_the_wanted_width():
+    svg = render_svg(*shop())
+    for width in (960, 1920):
+        png = render_png(svg, width)
+        assert png.startswith(b"\x89PNG\r\n\x1a\n")
+        with Image.open(io.BytesIO(png)) as image:
+            assert image.size == (width, width * 9 // 16)
+            title = image.convert("L").crop((0, 0, width // 3, width // 30))
+            dark = sum(title.histogram()[:100])
+    assert dark > 1_000, "the title was drawn with the packaged font"
+
+
+def test_letters_of_any_script_are_drawn_or_boxed():
+    journey_map, atlas = shop()
+    persona = [replace(found, label="日本語") if found.key == "student" else found for found in atlas.personas]
+    png = render_png(render_svg(journey_map, replace(atlas, personas=tuple(persona))), 960)
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.size == (960, 540)
+
+
+def test_a_picture_is_the_same_whenever_it_is_drawn():
+    assert render_svg(*shop()) == render_svg(*shop())
