@@ -132,6 +132,29 @@ def test_story_2_families_wait_for_their_orders(sample, truths):
     assert family["drop_off_rate_low"][0] > others["drop_off_rate_high"].max()
 
 
+def test_story_2_the_promise_to_families_was_broken(sample, truths):
+    promises = sample.table("promises").filter(
+        pl.col("promise") == "Delivered within 3 days", pl.col("period") == "all"
+    )
+    ends = {"order": "due_count", "kept": "kept_count", "broken": "broken_count", "pending": "pending_count"}
+    told = promises.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
+    assert told == truths["delivery_promise"]
+    family = promises.filter(pl.col("persona") == "family")
+    others = promises.filter(~pl.col("persona").is_in(["family", "all"]))
+    assert family["kept_high"][0] < others["kept_low"].min()
+    assert set(promises["model"]) == {"shop"}, "people can go on from the stage in this model only"
+
+
+def test_story_2_families_feel_it(sample):
+    feelings = sample.table("stage_sentiment").filter(
+        pl.col("model") == "shop", pl.col("period") == "all", pl.col("stage") == "post_purchase"
+    )
+    assert set(feelings["evidence"]) == {"observed"}
+    family = feelings.filter(pl.col("persona") == "family")
+    others = feelings.filter(~pl.col("persona").is_in(["family", "all"]))
+    assert family["sentiment_high"][0] < 0 < others["sentiment_low"].min()
+
+
 def test_story_3_the_chat_falls_silent(sample, truths):
     kinds = sample.table("event_kinds").filter(pl.col("model") == "four_stage")
     chat = kinds.filter(pl.col("channel") == "chat")
