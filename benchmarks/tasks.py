@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import kernel
+from benchmarks import false_alarms, kernel
 from benchmarks.measure import own_peak_bytes
 
 STEPS = ("product_view", "add_to_cart", "checkout_started", "purchase")
@@ -70,6 +70,7 @@ TASKS: dict[str, Callable[[Path], dict[str, object]]] = {
     "whole_job": whole_job,
     "retentioneering": retentioneering,
     **kernel.TASKS,
+    **false_alarms.TASKS,
 }
 
 

@@ -37,7 +37,7 @@ tests_passed as (
     where tests.q_value <= 0.05 and tests.excess_rate > 0
 ),
 
--- Friction is pain by itself and needs no test; where enough of it has matured, the same is estimated.
+-- Friction is pain by itself and needs no test. What enough people met in the whole time is told in every month.
 friction_listed as (
     select
         counts.model_index, counts.persona, counts.period, counts.stage_index, subjects.subject_kind, subjects.subject,
@@ -45,7 +45,14 @@ friction_listed as (
         tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high, tests.q_value
     from counts
     inner join subjects on subjects.subject_ix = counts.subject_ix and subjects.subject_kind = 'friction'
-    inner join settings on counts.person_count >= settings.min_count
+    cross join settings
+    left join counts as whole_time
+        on whole_time.model_index = counts.model_index
+        and whole_time.persona = counts.persona
+        and whole_time.period = 'all'
+        and whole_time.stage_index = counts.stage_index
+        and whole_time.subject_ix = counts.subject_ix
+        and whole_time.exposure = counts.exposure
     left join tests
         on tests.model_index = counts.model_index
         and tests.persona = counts.persona
@@ -53,6 +60,7 @@ friction_listed as (
         and tests.stage_index = counts.stage_index
         and tests.subject_ix = counts.subject_ix
         and tests.exposure = counts.exposure
+    where counts.person_count >= settings.min_count or whole_time.person_count >= settings.min_count
 ),
 
 pains_listed as (
