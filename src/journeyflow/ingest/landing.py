@@ -208,4 +208,5 @@ def judged_select(kept_parameters: tuple[str, ...], where: str | None) -> str:
 
 def _from_query(name: str) -> str:
     found = f"nullif(url_decode(replace(regexp_extract(query, '(?:^|&){name}=([^&]*)', 1), '+', ' ')), '')"
+    found = f"without_emails({found})"
     return f"case when {name} is null and contains(query, '{name}=') then {found} else {name} end"

@@ -13,7 +13,7 @@ from journeyflow.ingest.files import InputFile, RefusedFileError, describe_file,
 from journeyflow.ingest.hashing import set_hash_keys
 from journeyflow.ingest.landing import Counts, land, next_event_ix, settle_duplicates
 from journeyflow.ingest.ledger import Ledger, settings_hash
-from journeyflow.ingest.preparing import FLOOR, prepare
+from journeyflow.ingest.preparing import CLEANING, FLOOR, prepare
 from journeyflow.ingest.reading import damage_noticed, read_records
 from journeyflow.ingest.transactions import transaction
 from journeyflow.progress import Progress, silent
@@ -224,7 +224,9 @@ class _Source:
 
     def _settings_hash(self) -> str:
         config = self.config
-        return settings_hash(config.sources[self.name], config.clock_skew, config.privacy.keep_query_params, FLOOR)
+        return settings_hash(
+            config.sources[self.name], config.clock_skew, config.privacy.keep_query_params, FLOOR, CLEANING
+        )
 
 
 def _check_unchanged(file: InputFile) -> None:

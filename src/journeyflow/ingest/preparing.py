@@ -21,6 +21,8 @@ from journeyflow.ingest.warehouse import packaged_sql
 FLOOR = datetime(2000, 1, 1)
 """Events before this day are taken for clock errors."""
 DEFAULT_CHANNEL = "web"
+CLEANING = 2
+"""Counts up when `cleaned.sql` keeps less or other than before: all files are then read again."""
 
 
 def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:

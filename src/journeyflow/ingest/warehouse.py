@@ -68,6 +68,7 @@ def clear_landed(warehouse: DuckDBEngine) -> None:
 
 def _upgrade(warehouse: DuckDBEngine) -> None:
     warehouse.execute(packaged_sql("warehouse"))
+    warehouse.execute(packaged_sql("privacy"))
     version = warehouse.rows("select max(version) as version from ledger.schema_version")["version"][0].as_py()
     if version is None:
         warehouse.execute("insert into ledger.schema_version values (?)", [SCHEMA_VERSION])

@@ -39,6 +39,8 @@ cut as (
         case
             when contains(referrer_host, '/')
                 then nullif(lower(regexp_extract(referrer_host, '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^/?#@]*@)?([^/?#:]*)', 1)), '')
+            when contains(referrer_host, '@') or contains(referrer_host, '?') or contains(referrer_host, '#')
+                then nullif(lower(regexp_extract(referrer_host, '^(?:[^?#@]*@)?([^?#:]*)', 1)), '')
             else lower(referrer_host)
         end as referrer_host,
         case
@@ -67,20 +69,26 @@ cut as (
     from renamed
 ),
 
--- A person's address inside a path would be published with the touchpoint.
+-- What strangers write may hold addresses of people and of machines, and tokens: names of events and channels are published,
+-- the others are kept for conditions.
 cleaned as (
     select
         record_ix, source_row, event_id, source, occurred_at, received_at,
-        case when anonymous_id is not null then md5_number_lower('d:' || anonymous_id) end as device_key,
+        case when anonymous_id is not null then md5_number_lower('d:' || without_address(anonymous_id)) end as device_key,
         case when user_id is not null then md5_number_lower('u:' || user_id) end as user_key,
-        anonymous_id, user_id, session_id, sequence, event_name, channel,
-        utm_source, utm_medium, utm_campaign, utm_term, utm_content, query, referrer_host,
-        case
-            when contains(page_path, '@') or contains(page_path, '%40')
-                then regexp_replace(page_path, '[^/?&=;]*(?:@|%40)[^/?&=;]*', 'e-mail', 'g')
-            else page_path
-        end as page_path,
-        target, user_agent, revenue_amount, currency, properties, content, quarantine_raw, reason
+        without_address(anonymous_id) as anonymous_id, user_id, session_id, sequence,
+        without_secrets(without_emails(event_name)) as event_name,
+        without_secrets(without_emails(channel)) as channel,
+        without_emails(utm_source) as utm_source,
+        without_emails(utm_medium) as utm_medium,
+        without_emails(utm_campaign) as utm_campaign,
+        without_emails(utm_term) as utm_term,
+        without_emails(utm_content) as utm_content,
+        query,
+        case when referrer_host between '0' and ':' then without_address(referrer_host) else referrer_host end as referrer_host,
+        without_secrets(without_emails(page_path)) as page_path,
+        without_secrets(without_emails(target)) as target,
+        user_agent, revenue_amount, currency, properties_cut(properties) as properties, content, quarantine_raw, reason
     from cut
 )
 

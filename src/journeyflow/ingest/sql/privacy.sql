@@ -1,0 +1,77 @@
+-- What strangers can write into an event and nobody may keep. Each asks something cheap first: most texts hold none of it.
+
+create or replace temp macro without_emails(words) as
+    case
+        when contains(words, '@') or contains(words, '%40')
+            then regexp_replace(words, '[^/?&=;\s]*(?:@|%40)[^/?&=;\s]*', 'e-mail', 'g')
+        else words
+    end;
+
+-- Keys, hashes and UUIDs; what has as many digits as a card (15 to 19, or in groups); ids of sessions.
+create or replace temp macro without_numbers(words) as regexp_replace(
+    words,
+    '(?i);jsessionid=[^/;?#]*'
+    || '|[0-9a-f]{32,}'
+    || '|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'
+    || '|\b[0-9]{15,19}\b'
+    || '|\b[0-9]{4}(?:[-+ ]|%20)[0-9]{4}(?:[-+ ]|%20)[0-9]{4}(?:[-+ ]|%20)[0-9]{1,7}\b'
+    || '|\b[0-9]{4}(?:[-+ ]|%20)[0-9]{6}(?:[-+ ]|%20)[0-9]{5}\b',
+    'secret',
+    'g'
+);
+
+-- Twenty or more characters of small and capital letters and digits in a row are no word: such a part is a token.
+create or replace temp macro is_token(part) as len(
+    list_filter(
+        regexp_extract_all(part, '[0-9A-Za-z_]{20,}'),
+        lambda run: regexp_matches(run, '[0-9]') and regexp_matches(run, '[a-z]') and regexp_matches(run, '[A-Z]')
+    )
+) > 0;
+
+create or replace temp macro without_secrets(words) as
+    case
+        when length(words) >= 15 and regexp_matches(words, '[0-9A-Za-z_]{20}|[0-9]{15}|[0-9]{4}[-+ %][-+ %0-9]{9}|[0-9A-Fa-f]{8}-|(?i);jsessionid')
+            then array_to_string(
+                list_transform(
+                    string_split(without_numbers(words), '/'),
+                    lambda part: case when is_token(part) then 'secret' else part end
+                ),
+                '/'
+            )
+        else words
+    end;
+
+-- Devices stay told apart, by a hash that nobody without the key can undo by trying every address.
+create or replace temp macro without_address(id) as
+    case
+        when (id like '%.%.%.%' and regexp_full_match(id, '(?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?'))
+            or (id like '%:%:%' and regexp_full_match(id, '(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*'))
+            then left(sha256(getvariable('outer_key') || sha256(getvariable('inner_key') || id)), 32)
+        else id
+    end;
+
+-- Texts inside JSON that are an address, and the queries and log-ins of addresses of pages.
+create or replace temp macro properties_cut(properties) as
+    case
+        when properties is null then null
+        when properties like '%.%.%.%' or contains(properties, '::') or contains(properties, 'http')
+            or properties like '%:%:%:%:%:%:%:%'
+            then cast(regexp_replace(
+                regexp_replace(
+                    regexp_replace(
+                        cast(properties as varchar),
+                        '"\s*(?:(?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?:[:,\s][^"]*)?'
+                        || '|\[?(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?:[0-9A-Fa-f]{1,4}:)*:[0-9A-Fa-f:.]*[0-9A-Fa-f])\]?(?:[:%,\s][^"]*)?)"',
+                        '"address"',
+                        'g'
+                    ),
+                    '("https?:(?:\\?/){2})[^"/?#@\\]*@',
+                    '\1',
+                    'g'
+                ),
+                '("https?:(?:\\?/){2}[^"?#]*)[?#](?:[^"\\]|\\.)*"',
+                '\1"',
+                'g'
+            ) as json)
+        else properties
+    end;

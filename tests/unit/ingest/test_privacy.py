@@ -1,0 +1,157 @@
+"""What strangers can write into an event and nobody may keep: addresses of people and machines, tokens, queries."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+JSONL = {
+    "format": "jsonl",
+    "path": "data/*",
+    "columns": {
+        "event_id": "id",
+        "occurred_at": "ts",
+        "anonymous_id": "device",
+        "event_name": "name",
+        "channel": "channel",
+        "page_path": "url",
+        "referrer_host": "referrer",
+        "target": "target",
+        "utm_term": "term",
+    },
+    "properties": "*",
+}
+
+
+@pytest.fixture
+def landed(project):
+    project.source = dict(JSONL)
+
+    def load(column: str, **fields) -> str | None:
+        event = {"id": "e", "ts": "2026-03-01T10:00:00Z", "device": "d", "name": "x", **fields}
+        project.write(f"f{project.run}", json.dumps(event))
+        project.load()
+        return project.events(column)[0]
+
+    load.project = project
+    return load
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("/p/shoes-42", "/p/shoes-42"),
+        ("/p/4006381333931/how-to-build-a-customer-journey-map-in-2024", None),
+        ("/blog/How_We_Grew_Without_Advertising", None),
+        ("/report/20260301101010", None),
+        ("https://user:word@shop.example/a/b?token=1#x", "/a/b"),
+        ("/account/ann@example.com/orders", "/account/e-mail/orders"),
+        ("/account/ann%40example.com", "/account/e-mail"),
+        ("/reset/550e8400-e29b-41d4-a716-446655440000/new", "/reset/secret/new"),
+        ("/reset/d41d8cd98f00b204e9800998ecf8427e", "/reset/secret"),
+        ("/login/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N", "/login/secret"),
+        ("/s/Ab3dEf6hIj9lMn2pQr5t/x", "/s/secret/x"),
+        ("/pay/4111111111111111", "/pay/secret"),
+        ("/pay/4111-1111-1111-1111/ok", "/pay/secret/ok"),
+        ("/pay/4111%201111%201111%201111", "/pay/secret"),
+        ("/pay/3782-822463-10005", "/pay/secret"),
+        ("/cart;jsessionid=1A530637289A03B07199A44E8D531427", "/cartsecret"),
+    ],
+)
+def test_paths_keep_the_page_and_no_secret(landed, url, kept):
+    assert landed("page_path", url=url) == (url if kept is None else kept)
+
+
+@pytest.mark.parametrize(
+    ("referrer", "kept"),
+    [
+        ("https://ann:word@News.example/a?b", "news.example"),
+        ("ann@news.example", "news.example"),
+        ("news.example?token=1", "news.example"),
+        ("5th-avenue.example", "5th-avenue.example"),
+    ],
+)
+def test_of_a_referrer_the_host_is_kept(landed, referrer, kept):
+    assert landed("referrer_host", referrer=referrer) == kept
+
+
+@pytest.mark.parametrize("column", ["event_name", "channel", "target"])
+def test_names_that_are_published_hold_no_address_and_no_token(landed, column):
+    field = "name" if column == "event_name" else column
+    assert landed(column, **{field: "mail to ann@example.com"}) == "mail to e-mail"
+    landed.project.warehouse.execute("delete from landed.events")
+    assert landed(column, **{field: "key 550e8400-e29b-41d4-a716-446655440000"}) == "key secret"
+
+
+def test_campaign_parameters_hold_no_address(landed):
+    assert landed("utm_term", term="ann@example.com") == "e-mail"
+    landed.project.warehouse.execute("delete from landed.events")
+    assert landed("utm_content", url="/?utm_content=ann%40example.com&x=1") == "e-mail"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.77", "192.0.2.77:443", "::ffff:192.0.2.77", "2001:db8::77"])
+def test_a_device_that_is_an_address_is_kept_as_a_keyed_hash(landed, address):
+    device = landed("anonymous_id", device=address)
+    assert len(device) == 32
+    assert int(device, 16)
+    assert landed.project.events("device_key = md5_number_lower('d:' || anonymous_id)") == [True]
+
+
+@pytest.mark.parametrize("device", ["1.2.3", "a1.b2.c3.d4", "00:1b:44:11:3a:b7", "10:05:03"])
+def test_other_devices_are_kept_as_they_are(landed, device):
+    assert landed("anonymous_id", device=device) == device
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "192.0.2.77",
+        "192.0.2.77, 198.51.100.1",
+        "192.0.2.77:443",
+        "::ffff:192.0.2.77",
+        "2001:db8::77",
+        "2001:db8:0:0:0:0:0:77",
+        "[2001:db8::77]:443",
+        "fe80::1%eth0",
+    ],
+)
+def test_properties_hold_no_machine_address(landed, value):
+    found = json.loads(landed("properties::varchar", nested={"list": [value, "kept"]}, b=value))
+    assert (found["b"], found["nested"]) == ("address", {"list": ["address", "kept"]})
+
+
+@pytest.mark.parametrize("value", ["1.2.3", "10:05:03", "a.b.c.d", "::before", "2026-03-01T10:00:00.000Z", 1.5, "::"])
+def test_other_properties_are_kept_as_they_are(landed, value):
+    assert json.loads(landed("properties::varchar", v=value))["v"] == value
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("https://shop.example/a?token=1", "https://shop.example/a"),
+        ('http://shop.example/a#x\\"y"', "http://shop.example/a"),
+        ("https://ann:word@shop.example/a", "https://shop.example/a"),
+        ("see https://shop.example/a?b", "see https://shop.example/a?b"),
+    ],
+)
+def test_addresses_of_pages_in_properties_are_cut(landed, value, kept):
+    found = json.loads(landed("properties::varchar", link=value, after="kept?"))
+    assert (found["link"], found["after"]) == (kept, "kept?")
+
+
+def test_escaped_slashes_hide_no_query(project):
+    project.source = dict(JSONL)
+    project.write(
+        "a",
+        '{"id": "e", "ts": "2026-03-01T10:00:00Z", "device": "d", "name": "x",'
+        ' "l": "https:\\/\\/a.example\\/b?canary"}',
+    )
+    project.load()
+    assert "canary" not in str(project.events("properties::varchar"))
+
+
+def test_what_is_masked_makes_no_new_device_or_event(landed):
+    first = landed("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e")
+    assert landed("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e") == first
+    assert len(landed.project.events()) == 1
