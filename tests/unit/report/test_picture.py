@@ -226,7 +226,7 @@ def assert_inside(tree):
         down = min(one[3], other[3]) - max(one[1], other[1])
         assert across < 0.1 or down < 0.1, (one, other)
     width, height = (float(side) for side in tree.get("viewBox").split()[2:])
-    assert width / height == pytest.approx(16 / 9)
+    assert width / height == pytest.approx(16 / 9, abs=1e-4)
     assert all(min(box) >= 0 and box[2] <= width and box[3] <= height for box in covered)
 
 
