@@ -76,7 +76,7 @@ SCHEMAS: dict[str, tuple[str, str]] = {
     ),
     "opportunities": (
         "model persona period opportunity_rank",
-        "model persona period opportunity_rank:INTEGER stage origin kind subject person_count lost_count "
+        "model persona period opportunity_rank:BIGINT stage origin kind subject person_count lost_count "
         "lost_low:BIGINT lost_high:BIGINT worth_amount worth_low:DECIMAL(18,4) worth_high:DECIMAL(18,4) currency owner",
     ),
     "blind_spots": ("kind subject", "kind subject severity item_count share_rate detail"),
@@ -84,7 +84,7 @@ SCHEMAS: dict[str, tuple[str, str]] = {
     "desired_gaps": (
         "model persona period stage measure",
         "model persona period stage measure desired:DOUBLE measured:DOUBLE measured_low:DOUBLE measured_high:DOUBLE "
-        "gap:DOUBLE unit evidence",
+        "gap:DOUBLE base_count unit evidence",
     ),
 }
 """Table → its grain and its columns; the type follows from the suffix of the name, else it is told after a colon."""

@@ -106,6 +106,7 @@ def _add_map(tables: dict[str, Rows], model: str, stages: tuple[str, ...], perso
             measured = None if index == 4 else desired * (0.5 + index / 4)
             gap = None if measured is None else measured - desired
             ends = {"measured_low": measured and measured * 0.9, "measured_high": measured and measured * 1.1}
+            ends["base_count"] = reached
             tables["desired_gaps"].append(
                 cell | {"measure": measure, "desired": desired, "measured": measured, "gap": gap, "unit": unit}
                 | ends | {"evidence": "unknown" if measured is None else "observed"}

@@ -105,7 +105,7 @@ def pain_point(row: Row) -> Item:
     """Return a row of `pain_points`; what is lost is an estimate."""
     figures = (
         row.figure(
-            "conversions lost", "people", "lost_count", ends=("lost_low", "lost_high"), n="person_count",
+            "conversions lost", "people", "lost_count", ends=("lost_low", "lost_high"), n="matured_count",
             evidence="inferred",
         ),
         row.figure("people", "people", "person_count"),
@@ -148,7 +148,7 @@ def desired(row: Row) -> Item:
     told = known_as.get(row.word("evidence"), "unknown")
     figures = (
         row.figure("desired", unit, "desired", evidence="supplied"),
-        row.figure("measured", unit, "measured", ends=("measured_low", "measured_high"), evidence=told),
+        row.figure("measured", unit, "measured", ends=("measured_low", "measured_high"), n="base_count", evidence=told),
         row.figure("measured minus desired", unit, "gap", evidence=told),
     )
     return Item(name, figures, evidence="supplied")
@@ -156,10 +156,11 @@ def desired(row: Row) -> Item:
 
 def gain(row: Row) -> Item:
     """Return a row of `opportunities`."""
+    kind = row.word("kind")
     return Item(
         shown(row.word("subject")),
         known(gain_figures(row)[1:]),
-        f"number {row.values['opportunity_rank']}",
+        f"number {row.values['opportunity_rank']}, {PAIN_KINDS.get(kind) or shown(kind)}",
         evidence="inferred",
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from journeyflow.report.atlas import ALL, Atlas, JourneyMap, MapRow, Model, Opportunity, Period, Persona, Stage, Text
@@ -43,6 +45,28 @@ def read_atlas(
     Atlas
     """
     tables = Tables(published)
+    with _no_collection():
+        return _atlas(tables, models, personas, periods)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let the collector of cycles rest: an atlas is very many small values without any, built in half the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _atlas(
+    tables: Tables,
+    models: Collection[str] | None,
+    personas: Collection[str] | None,
+    periods: Collection[str] | None,
+) -> Atlas:
     stage_steps = tables.by("funnel_steps", "kind").get("stages", [])
     known_models = tuple(model for model in _models(tables, stage_steps) if models is None or model.key in models)
     known_personas = tuple(

@@ -102,7 +102,7 @@ def _lost(item: Item) -> float:
 
 
 def _opportunity(told: Opportunity) -> str:
-    figure = told.worth if told.worth.value is not None else told.lost
+    figure = next((known for known in (told.worth, told.lost) if known.value is not None), told.people)
     owner = f", owner {told.owner}" if told.owner else ""
     return escape_markdown(f"{told.subject} in {told.stage_label}: {figure_line(figure)}{owner}")
 

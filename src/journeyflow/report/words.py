@@ -28,7 +28,7 @@ ROWS: tuple[tuple[RowKey, str, str], ...] = (
     ("channels", "Channels", "Where they met it."),
     ("next", "What they do next", "Where a visit of the stage led, and what those who dropped did afterwards."),
     ("time", "Time to the next stage", "Median of those who went on, with the 10th and the 90th percentile."),
-    ("emotion", "Emotion", "From -1 to 1: answers to surveys observed, text and behaviour inferred."),
+    ("emotion", "Emotion", "From -1 (bad) to 1 (good): answers to surveys observed, text and behaviour inferred."),
     ("pain_points", "Pain points", "Where more people are lost than their persona and stage would predict."),
     ("promises", "Promise against delivery", "What was promised here, and how often it was kept."),
     ("desired", "Desired against measured", "The journey wished for, beside the measured one."),
@@ -43,6 +43,7 @@ PAIN_KINDS = {
     "return": "sent back",
     "wait": "long wait",
     "friction": "friction",
+    "promise": "broken promise",
 }
 MEASURES: dict[str, tuple[str, Unit]] = {
     "reach_rate": ("reach the stage", "rate"),

@@ -1,0 +1,72 @@
+"""The journey maps of the sample: every figure is the tables', and they are read and published in time."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+
+import journeyflow
+from journeyflow import models, resources
+from journeyflow.report.reading import read_atlas
+from support.atlases import figures_of, wrong_figures
+from support.map_schemas import SCHEMAS, columns_of
+
+EVERY = 20
+"""The maps hold some fifty thousand different figures; every so many are asked for once more."""
+
+
+@pytest.fixture(scope="module")
+def published(sample):
+    with journeyflow.open(sample.folder / "published") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def atlas(published):
+    return read_atlas(published)
+
+
+def test_the_tables_return_the_figures_of_the_maps(atlas, published):
+    assert wrong_figures(atlas, published, EVERY) == []
+
+
+def test_every_table_of_the_map_has_figures_in_it(atlas):
+    tables = Counter(figure.source.table for figure in figures_of(atlas))
+    drawn = set(SCHEMAS) - {"funnel_trend", "supplied_cells", "dictionary"}
+    assert drawn <= set(tables)
+    assert sum(tables.values()) > 10_000
+
+
+def test_a_map_reaches_as_many_as_the_stage_funnel(atlas, published):
+    steps = published.table("funnel_steps").filter(kind="stages")
+    reached = {(row["funnel"], row["persona"], row["period"], row["step"]): row for row in steps.to_dicts()}
+    cells = [(found, cell) for found in atlas.maps for cell in found.row("people").cells]
+    assert len(cells) == len(reached)
+    for found, cell in cells:
+        row = reached[found.model, found.persona, found.period, cell.stage]
+        shown = {figure.key: figure.value for figure in cell.items[0].figures}
+        assert shown == {key: row[key] for key in shown}
+
+
+def test_reading_the_maps_takes_less_than_a_second(published):
+    started = time.process_time()
+    read_atlas(published)
+    assert time.process_time() - started < 1.0
+
+
+def test_the_night_publishes_the_page_of_its_tables(sample, published):
+    page = published.folder / "map.html"
+    assert published.manifest.files["map.html"].byte_count == page.stat().st_size < 2_000_000
+    assert published.manifest.run_id in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("table", sorted(SCHEMAS))
+def test_the_hand_written_map_has_the_columns_of_the_published_one(table):
+    """What tests of the report are given is what they will meet."""
+    model = next(model for model in models.load(resources.sql_folder()).published() if model.table == table)
+    types = {name: column.type for name, column in model.columns.items()}
+    given = columns_of(table)
+    assert {name: types.get(name) for name in given} == given
+    assert tuple(SCHEMAS[table][0].split()) == model.grain
