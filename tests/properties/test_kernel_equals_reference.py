@@ -19,6 +19,8 @@ KEYS = {
     "kernel.persons": ("person_key",),
     "kernel.person_event_counts": ("person_key", "event_name"),
     "kernel.stage_visits": ("model_index", "person_key", "journey_index", "visit_index"),
+    "kernel.map_journeys": ("model_index", "person_key", "journey_index"),
+    "kernel.stage_touches": ("model_index", "person_key", "journey_index", "stage_index", "subject_ix"),
     "kernel.funnel_units": ("funnel_index", "attempt_ix"),
     "kernel.funnel_reaches": ("funnel_index", "attempt_ix", "step_index"),
     "kernel.funnel_days": ("funnel_index", "unit_key", "entry_day"),

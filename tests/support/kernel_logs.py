@@ -9,12 +9,14 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from journeyflow.kernel.events import COLUMNS, NO_SEQUENCE, EventArrays
-from journeyflow.kernel.plan import Exclusion, Funnel, KernelPlan, Model, Rule, StageFunnel, Step
+from journeyflow.kernel.plan import Exclusion, Funnel, KernelPlan, Model, Rule, StageFunnel, Step, Subject
 
 U = 1_000_000
 KINDS = 5
 STAGES = 3
 ROW = dict[str, Any]
+_ONE_MONTH = range(20_000, 20_005)  # 2024-10-04 and the days after
+_TWO_MONTHS = range(20_026, 20_031)  # 2024-10-30 and the days after
 
 
 def arrays_of(log: list[ROW]) -> EventArrays:
@@ -189,6 +191,14 @@ def plan_with(funnels: tuple[Funnel, ...] = (), models: tuple[Model, ...] = (), 
 
 
 @st.composite
+def subjects(draw: st.DrawFn) -> tuple[Subject, ...]:
+    """Two subjects that only events of the stage touch, two that unclassified ones touch too, and returns."""
+    touched = [Subject(ix, draw(masks())[0], is_loose=ix > 2) for ix in range(1, 5)]
+    returns = [Subject(4 + stage, np.zeros(KINDS, np.bool_), return_stage=stage) for stage in range(1, STAGES + 1)]
+    return (*touched, *returns[: draw(st.integers(0, STAGES))])
+
+
+@st.composite
 def plans(draw: st.DrawFn) -> KernelPlan:
     """Two models, their stage funnels, and two funnels."""
     return plan_with(
@@ -196,4 +206,6 @@ def plans(draw: st.DrawFn) -> KernelPlan:
         models=(draw(models(1)), draw(models(2))),
         stage_funnels=(StageFunnel(1, 1, U * draw(st.integers(0, 8))), StageFunnel(2, 2, 3 * U)),
         high_water_us=U * draw(st.integers(12, 16)),
+        day_date=np.array(draw(st.sampled_from([_ONE_MONTH, _TWO_MONTHS])), np.int32),
+        subjects=draw(subjects()),
     )

@@ -22,6 +22,7 @@ from journeyflow.kernel.planning import plan_of
 from journeyflow.kernel.reference.log import events_of
 from journeyflow.kernel.reference.tables import reference_rows
 from journeyflow.kernel.schemas import SCHEMAS
+from journeyflow.resources import sql_folder
 from support.kernel_logs import rows_of
 
 START_US = 1_767_225_600_000_000
@@ -39,6 +40,7 @@ CONFIG = {
         }
     },
     "models": {"four_stage": "builtin", "value_journey": "builtin"},
+    "friction": [{"name": "Failed", "when": {"event": "support_call"}}],
     "personas": [{"name": "buyer", "as_of": "now", "when": {"count.purchase": {"at_least": 1}}}],
     "funnels": {
         "plain": {"steps": STEPS, "window": "2d"},
@@ -91,6 +93,8 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
     for name, table in config_tables.tables(config, run_id="run", **settings).items():
         engine.register(name, table)
     engine.run("config.kind_truths", kind_truths(config))
+    for name in ("touch_subjects", "subject_kinds"):
+        engine.run(f"journeys.{name}", (sql_folder() / "journeys" / f"{name}.sql").read_text())
     return engine
 
 

@@ -17,6 +17,7 @@ from journeyflow.kernel.reference.funnels import (
 )
 from journeyflow.kernel.reference.leaving import Read, after_session, inside, leaving
 from journeyflow.kernel.reference.log import Event, ranks_of
+from journeyflow.kernel.reference.map_rows import add_map
 from journeyflow.kernel.reference.sessions import Session, cut_journeys, cut_sessions
 from journeyflow.kernel.reference.stages import is_in_order, label_events, read_journey, visits_of
 
@@ -51,6 +52,8 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
         "kernel.persons": [_person_row(reads, plan) for reads in people.values()],
         "kernel.person_event_counts": [row for reads in people.values() for row in _count_rows(reads, plan)],
         "kernel.stage_visits": [row for m in plan.models for reads in people.values() for row in _visit_rows(reads, m)],
+        "kernel.map_journeys": [],
+        "kernel.stage_touches": [],
         "kernel.funnel_units": [],
         "kernel.funnel_reaches": [],
         "kernel.funnel_days": [],
@@ -58,6 +61,7 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
     for stage_funnel in plan.stage_funnels:
         for reads in people.values():
             _add_stage_funnel(rows, reads, stage_funnel, plan)
+            add_map(rows, reads, stage_funnel, plan)
     for funnel in plan.funnels:
         for unit_key, reads in _units(funnel, people, everything, unit_keys or {}).items():
             _add_funnel(rows, unit_key, reads, people, funnel, plan)
