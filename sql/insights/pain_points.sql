@@ -115,6 +115,7 @@ pains_named as (
         and cast(earlier_stages.stage_index as varchar) = pains_listed.subject
 ),
 
+-- A handful says nothing of whether it comes back.
 spread_counted as (
     select
         model_index,
@@ -124,6 +125,8 @@ spread_counted as (
         count(distinct case when persona <> 'all' then persona end) as persona_count,
         count(distinct case when period <> 'all' then period end) as month_count
     from pains_named
+    cross join settings
+    where pains_named.person_count >= settings.min_count
     group by model_index, stage_index, kind, pain_point
 )
 
@@ -150,7 +153,7 @@ select
     cast(round(pains_named.lost_high_floored) as bigint) as lost_high,
     pains_named.q_value
 from pains_named
-inner join spread_counted
+left join spread_counted
     on spread_counted.model_index = pains_named.model_index
     and spread_counted.stage_index = pains_named.stage_index
     and spread_counted.kind = pains_named.kind

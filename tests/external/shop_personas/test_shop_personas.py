@@ -1,5 +1,7 @@
 """A synthetic shop with two planted incidents, read without order."""
 
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
 
@@ -75,3 +77,49 @@ def test_personas_hold_every_person(night, sessions):
     assert published["searchers"] == by_channel["organic"] + by_channel["paid_search"]
     assert published["followers"] == by_channel["email"] + by_channel["social"]
     assert published["unassigned"] == by_channel["direct"]
+
+
+def leading(night, period):
+    """Return (stage, pain point, kind) of what leads a month's map of everybody, and how many are listed."""
+    keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == period)
+    rows = night.table("pain_points").filter(keys).sort("pain_rank")
+    return rows.select("stage", "pain_point", "kind").row(0), rows.height
+
+
+def test_the_checkout_incident_is_the_one_pain_of_april(night):
+    """It lasted from 9 April to 9 May; nothing else stands out in April."""
+    assert leading(night, "2024-04") == (("checkout", "web: mobile shipping", "drop_off"), 1)
+
+
+def test_the_payment_incident_leads_the_pains_of_may(night):
+    """It lasted from 19 May to 7 June, on every device; those who could not pay went back and left."""
+    first, _ = leading(night, "2024-05")
+    assert first == ("payment", "web: desktop payment", "drop_off")
+    keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == "2024-05")
+    assert set(night.table("pain_points").filter(keys)["stage"]) == {"payment"}
+
+
+def test_pains_of_a_month_are_worked_out_again(night, sessions):
+    """Mobile shipping in April, of the furthest session of each user in each month, the earliest among equals."""
+    steps = {"cart": 2, "add_to_cart": 2, "shipping_details": 3, "payment_details": 4, "purchase": 5}
+    last = max(event.at for group in sessions.values() for event in group)
+    best = {}
+    for group in sorted(sessions.values(), key=lambda group: min(event.order for event in group)):
+        begun = min(event.at for event in group)
+        key = (group[0].user, datetime.fromtimestamp(begun / oracle.SECOND, UTC).strftime("%Y-%m"))
+        depth = max(steps.get(event.name, 1) for event in group)
+        if key not in best or depth > best[key][0]:
+            best[key] = (depth, begun + oracle.DAY <= last, group)
+    met = {True: [0, 0], False: [0, 0]}
+    for (_, month), (depth, is_matured, group) in best.items():
+        is_met = group[0].detail["platform"] == "mobile" and any(event.name == "shipping_details" for event in group)
+        if is_met and is_matured:
+            met[month == "2024-04"][0] += 1
+            met[month == "2024-04"][1] += depth == 3
+    keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == "2024-04")
+    row = night.table("pain_points").filter(keys, pl.col("pain_point") == "web: mobile shipping").row(0, named=True)
+    assert row["matured_count"] == met[True][0]
+    assert row["drop_off_rate"] == pytest.approx(met[True][1] / met[True][0])
+    assert row["compared_with"] == "other months"
+    # Persona by persona, so not to the last digit that of everybody together.
+    assert row["baseline_rate"] == pytest.approx(met[False][1] / met[False][0], abs=0.02)
