@@ -17,21 +17,45 @@ clicks_found as (
     where target is not null
 ),
 
-clicks_counted as (
+-- Most targets are met once or twice by a device: to leave them out first is cheaper than to sort them.
+targets_repeated as (
+    select device_key, target
+    from clicks_found
+    where device_key is not null
+    group by device_key, target
+    having count(*) >= 3
+),
+
+clicks_kept as (
     select
         clicks_found.event_ix,
         clicks_found.event_id,
         clicks_found.occurred_at,
         clicks_found.sequence,
-        clicks_found.target,
+        clicks_found.device_key,
+        clicks_found.target
+    from clicks_found
+    left join targets_repeated
+        on targets_repeated.device_key = clicks_found.device_key
+        and targets_repeated.target = clicks_found.target
+    where targets_repeated.device_key is not null or clicks_found.device_key is null
+),
+
+clicks_counted as (
+    select
+        clicks_kept.event_ix,
+        clicks_kept.event_id,
+        clicks_kept.occurred_at,
+        clicks_kept.sequence,
+        clicks_kept.target,
         kernel_events.person_key,
         kernel_events.journey_index,
         kernel_events.label_key,
         -- The device; the person where an event has none.
-        clicks_found.device_key is null as is_of_person,
-        coalesce(clicks_found.device_key, kernel_events.person_key) as clicker_key
-    from clicks_found
-    inner join kernel_events on kernel_events.event_ix = clicks_found.event_ix
+        clicks_kept.device_key is null as is_of_person,
+        coalesce(clicks_kept.device_key, kernel_events.person_key) as clicker_key
+    from clicks_kept
+    inner join kernel_events on kernel_events.event_ix = clicks_kept.event_ix
 ),
 
 clicks_followed as (
