@@ -1,0 +1,165 @@
+"""What journeys touch in a stage: which journey counts, until when, and how long was waited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from journeyflow.kernel.plan import Subject
+from support.kernel_specs import START_US, Log, found_in, stage_plan, us
+
+RULES = [{"stage": 1, "when": "ad"}, {"stage": 2, "when": "view|fail"}, {"stage": 3, "when": "buy"}]
+SUBJECTS = {"ads": "ad", "pages": "view|fail|help", "shop": "buy", "failed": "fail|error"}
+LOOSE = ("failed",)
+
+
+def found(text: str, **settings: Any) -> tuple[Log, dict[str, list[dict[str, Any]]], dict[int, str]]:
+    log = Log(text)
+    subjects = [Subject(ix, log.kinds(kinds), name in LOOSE) for ix, (name, kinds) in enumerate(SUBJECTS.items(), 1)]
+    nothing = np.zeros(max(len(log.names), 1), np.bool_)
+    subjects += [Subject(len(subjects) + stage, nothing, return_stage=stage) for stage in (1, 2, 3)]
+    names = dict(enumerate([*SUBJECTS, "to 1", "to 2", "to 3"], 1))
+    return log, found_in(log, stage_plan(log, RULES, 3, subjects=tuple(subjects), **settings)), names
+
+
+def touches(text: str, **settings: Any) -> list[str]:
+    """Return the touches as ``who stage subject count wait``; a wait of ``-`` is none."""
+    log, tables, names = found(text, **settings)
+    return sorted(
+        f"{log.person(row['person_key'])} {row['stage_index']} {names[row['subject_ix']]} {row['touch_count']} "
+        + ("-" if row["longest_wait_seconds"] is None else f"{row['longest_wait_seconds']:.0f}s")
+        for row in tables["kernel.stage_touches"]
+    )
+
+
+def assert_touches(text: str, expected: str, **settings: Any) -> None:
+    assert touches(text, **settings) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
+
+
+def assert_journeys(text: str, expected: str, **settings: Any) -> None:
+    """Check the journeys of the map: ``who journey month depth visited outcome furthest``."""
+    log, tables, _ = found(text, **settings)
+    lines = [
+        f"{log.person(row['person_key'])} {row['journey_index']} {row['month']} {row['depth']} {row['visited_stages']} "
+        + ("pending" if row["is_pending"] else "open" if not row["is_matured"] else "over")
+        + (" furthest" if row["is_furthest"] else "")
+        for row in tables["kernel.map_journeys"]
+    ]
+    assert sorted(lines) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
+
+
+def test_an_event_touches_its_subjects_in_its_own_stage():
+    assert_touches(
+        "ann: ad@0s view@10s view@30s fail@40s buy@50s",
+        """
+        ann 1 ads    1 -
+        ann 2 pages  3 20s
+        ann 2 failed 1 -
+        ann 3 shop   1 -
+        """,
+    )
+
+
+def test_what_comes_after_going_beyond_does_not_count():
+    assert_touches(
+        "ann: ad@0s ad@5s view@9s ad@20s view@30s buy@40s view@50s",
+        """
+        ann 1 ads    2 5s
+        ann 2 pages  2 11s
+        ann 2 to 1   1 -
+        ann 3 shop   1 10s
+        ann 3 to 2   1 -
+        """,
+    )
+
+
+def test_a_stage_first_seen_on_the_way_back_counts_to_the_end():
+    assert_touches(
+        "ann: buy@0s view@7s view@9s",
+        """
+        ann 3 shop   1 7s
+        ann 3 to 2   1 -
+        ann 2 pages  2 2s
+        """,
+    )
+
+
+def test_unclassified_friction_belongs_to_the_visit_in_progress():
+    assert_touches(
+        "ann: error@0s ad@1s error@2s help@3s view@4s error@8s buy@9s error@10s",
+        """
+        ann 1 ads    1 1s
+        ann 1 failed 1 1s
+        ann 2 pages  1 4s
+        ann 2 failed 1 -
+        ann 3 shop   1 1s
+        ann 3 failed 1 -
+        """,
+    )
+
+
+def test_only_the_window_is_read():
+    assert_touches(
+        "ann: ad@0s view@10d view@30d view@31d",
+        """
+        ann 1 ads    1 -
+        ann 2 pages  2 1728000s
+        """,
+        window="30d",
+    )
+
+
+def test_returns_are_counted_by_the_stage_returned_to():
+    assert_touches(
+        "ann: view@0s ad@1s help@2s view@3s ad@4s",
+        """
+        ann 2 pages  2 1s
+        ann 2 to 1   2 -
+        ann 1 ads    1 1s
+        """,
+    )
+
+
+def test_the_furthest_journey_of_each_month_counts_and_the_earliest_among_equals():
+    from_2026 = {"day_date": np.arange(400, dtype=np.int32) + 20_454}  # 2026-01-01 and the days after
+    assert_journeys(
+        "ann: ad@0s view@50d ad@85d ad@120d view@155d\nbob: help@0s",
+        """
+        ann 1 2026-01 1 100 over
+        ann 2 2026-02 2 010 over furthest
+        ann 3 2026-03 1 100 over
+        ann 4 2026-05 1 100 over
+        ann 5 2026-06 2 010 over
+        """,
+        high_water_us=START_US + us("300d"),
+        **from_2026,
+    )
+
+
+def test_two_journeys_of_one_month():
+    assert_journeys(
+        "ann: ad@0s ad@5d view@10d\nbob: view@0s ad@3d\ncat: ad@0s ad@3d",
+        """
+        ann 3 1970-01 2 010 over furthest
+        bob 1 1970-01 2 010 over furthest
+        cat 1 1970-01 1 100 over furthest
+        """,
+        journey_timeout_us=us("1d"),
+    )
+
+
+def test_who_may_still_go_on_is_pending_and_who_arrived_is_not():
+    assert_journeys(
+        "ann: ad@0s\nbob: ad@40d\ncat: ad@40d buy@41d\ndee: ad@30d",
+        """
+        ann 1 1970-01 1 100 over    furthest
+        bob 1 1970-02 1 100 pending furthest
+        cat 1 1970-02 3 101 open    furthest
+        dee 1 1970-01 1 100 over    furthest
+        """,
+    )
+
+
+def test_nobody():
+    assert_touches("", "")
