@@ -8,12 +8,11 @@ from sqlglot import exp
 
 from journeyflow.compile.bots import BOT_PATTERN
 from journeyflow.compile.conditions import call, column, compile_condition, leaf_truth, sql, text
+from journeyflow.compile.names import capped_channel, capped_name, rare_channels, rare_names
 from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.predicates import deep_leaves
 from journeyflow.config.root import Config
 
-UNKNOWN_CHANNEL = "unknown"
-"""Channel of events whose source states none."""
 ALIAS_EVENT = "alias"
 PREVIOUS_ID = "previous_id"
 """Property of an alias event that holds the user_id that was used before."""
@@ -122,7 +121,11 @@ class _Staging:
         }
         units = [exp.alias_(self._property(key), f"unit_{n}") for n, key in enumerate(self.units, 1)]
         named = [exp.alias_(expression, name) for name, expression in computed.items()]
-        query = exp.select(*taken, *named, *units).from_("events_read").with_("events_read", as_=self._events_read())
+        query = exp.select(*taken, *named, *units).from_("events_read")
+        query = query.with_("rare_names", as_=rare_names(self.config)).with_(
+            "rare_channels", as_=rare_channels(self.config)
+        )
+        query = query.with_("events_read", as_=self._events_read())
         return query.with_("bot_agents", as_=_bot_agents()) if self.config.exclude_traffic.bots.builtin else query
 
     def _events_read(self) -> exp.Select:
@@ -136,11 +139,11 @@ class _Staging:
             "device_key",
             "user_key",
             "session_id",
-            "event_name",
         )
         used = dict.fromkeys([*fixed, *(_PLAIN_COLUMNS.get(leaf.field, leaf.field) for leaf in self._plain_leaves())])
-        channel = exp.alias_(exp.Coalesce(this=column("channel"), expressions=[text(UNKNOWN_CHANNEL)]), "channel")
-        columns = [*(column(name) for name in used if name != "channel"), channel, self._previous_id()]
+        capped = {"event_name": capped_name(), "channel": capped_channel()}
+        columns = [column(name) for name in used if name not in capped]
+        columns += [exp.alias_(value, name) for name, value in capped.items()] + [self._previous_id()]
         if self.config.exclude_traffic.bots.builtin and "user_agent" not in used:
             columns.append(column("user_agent"))
         if self.paths:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from journeyflow.compile import goal_value, kind_truths, source_filter, staging_events, unit_properties
+from journeyflow.compile import goal_value, kind_truths, names, source_filter, staging_events, unit_properties
 from journeyflow.compile.bots import BOT_PATTERN
 from journeyflow.config import Config
 
@@ -204,3 +204,26 @@ def test_the_value_of_a_goal(engine, land, configured):
         {"a": None, "b": None},
     ]
     assert goal_value(config, "call") is None
+
+
+def test_names_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
+    monkeypatch.setattr(names, "MOST_NAMES", 3)
+    events = [{"event_name": name} for name in ("b", "b", "a", "c", "purchase", "my_step", "my_step")]
+    funnel = {"steps": [{"name": "s", "when": {"event": {"prefix": "my_"}}}, {"name": "t", "when": {"event": "d"}}]}
+    found = staged(*events, funnels={"f": funnel})
+    assert [(row["event_name"], row["touchpoint"]) for row in found] == [
+        ("b", "unknown: b"),
+        ("b", "unknown: b"),
+        ("other", "unknown: other"),
+        ("other", "unknown: other"),
+        ("purchase", "unknown: purchase"),
+        ("my_step", "unknown: my_step"),
+        ("my_step", "unknown: my_step"),
+    ]
+
+
+def test_channels_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
+    monkeypatch.setattr(names, "MOST_CHANNELS", 3)
+    channels = ("store", "b", "b", "a", "c", "a", "a", None)
+    found = staged(*({"channel": channel} for channel in channels))
+    assert [row["channel"] for row in found] == ["store", "other", "other", "a", "other", "a", "a", "unknown"]
