@@ -28,6 +28,11 @@ def atlas(published):
     return read_atlas(published)
 
 
+@pytest.fixture(scope="module")
+def models_by_table():
+    return {model.table: model for model in models.load(resources.sql_folder()).published()}
+
+
 def test_the_tables_return_the_figures_of_the_maps(atlas, published):
     assert wrong_figures(atlas, published, EVERY) == []
 
@@ -63,9 +68,9 @@ def test_the_night_publishes_the_page_of_its_tables(sample, published):
 
 
 @pytest.mark.parametrize("table", sorted(SCHEMAS))
-def test_the_hand_written_map_has_the_columns_of_the_published_one(table):
+def test_the_hand_written_map_has_the_columns_of_the_published_one(models_by_table, table):
     """What tests of the report are given is what they will meet."""
-    model = next(model for model in models.load(resources.sql_folder()).published() if model.table == table)
+    model = models_by_table[table]
     types = {name: column.type for name, column in model.columns.items()}
     given = columns_of(table)
     assert {name: types.get(name) for name in given} == given

@@ -1,0 +1,97 @@
+"""`journeyflow report` on a hand-written generation."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from journeyflow.cli import main
+from journeyflow.errors import ExitCode
+from support.map_tables import MARKUP, publish_tables, rich_tables
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    publish_tables(folder, rich_tables())
+    return folder
+
+
+@pytest.fixture
+def call(published, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def ask(*arguments, code=ExitCode.OK):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", *arguments, "--published", str(published)])
+        captured = capfd.readouterr()
+        assert (ended.value.code or 0) == code, captured.err
+        return captured.out if code == ExitCode.OK else captured.err
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [("html", b"<!doctype html>"), ("svg", b"<svg"), ("png", b"\x89PNG"), ("xlsx", b"PK")]
+)
+def test_a_file_of_every_form_is_written(call, form, start):
+    assert call("--format", form) == f"Written: journey-map.{form}\n"
+    assert start in Path(f"journey-map.{form}").read_bytes()[:400].lower().replace(start.lower(), start)
+
+
+def test_a_message_is_printed_or_written(call):
+    told = call("--format", "md", "--model", "shop")
+    assert told.startswith("# acme-shop: journey maps")
+    assert "## shop, the whole time" in told
+    call("--format", "md", "--model", "shop", "--output", "told.md")
+    assert Path("told.md").read_text(encoding="utf-8") == told
+
+
+def test_one_persona_and_month_can_be_chosen(call):
+    call("--format", "xlsx", "--persona", MARKUP, "--period", "2026-01", "--output", "one.xlsx")
+    with zipfile.ZipFile(io.BytesIO(Path("one.xlsx").read_bytes())) as packed:
+        assert len([name for name in packed.namelist() if name.startswith("xl/worksheets/sheet")]) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--persona", "studnt"], "Did you mean 'student'?"),
+        (["--model", "shopp"], "Did you mean 'shop'?"),
+        (["--period", "2026-07"], "2026-01, 2026-02"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_ones(call, arguments, hint):
+    told = call(*arguments, code=ExitCode.NOT_FOUND)
+    assert hint in told
+    assert told.isprintable() or told.rstrip("\n").isprintable()
+
+
+def test_a_month_without_the_persona_is_told(call, tmp_path):
+    tables = rich_tables()
+    tables["funnel_steps"] = [
+        row for row in tables["funnel_steps"] if (row["persona"], row["period"]) != ("student", "2026-02")
+    ]
+    folder = tmp_path / "few"
+    publish_tables(folder, tables)
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "-f", "svg", "--persona", "student", "--period", "2026-02", "--published", str(folder)])
+    assert ended.value.code == ExitCode.NOT_FOUND
+
+
+def test_a_folder_that_is_not_there_is_told(call):
+    assert "Cannot write nowhere/map.html" in call("--output", "nowhere/map.html", code=ExitCode.FAILED)
+
+
+def test_a_message_that_is_only_printed_cannot_be_opened(call):
+    assert "--output" in call("--format", "md", "--open", code=ExitCode.CONFIGURATION)
+
+
+def test_the_written_file_is_opened(call, monkeypatch):
+    opened = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    call("--format", "svg", "--open")
+    assert opened == ["journey-map.svg"]

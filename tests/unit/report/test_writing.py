@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from journeyflow.errors import JourneyflowError
+from journeyflow.publish import read_manifest
+from journeyflow.report import page
+from journeyflow.report.writing import PAGE, draw_page
+from support.map_tables import MARKUP, RUN, publish_tables, rich_tables
+
+
+def test_the_page_is_drawn_from_a_folder_of_tables(tmp_path):
+    drawn = draw_page(publish_tables(tmp_path, rich_tables()))
+    assert list(drawn) == [PAGE]
+    html = drawn[PAGE].decode()
+    assert RUN in html
+    assert MARKUP not in html
+
+
+def test_the_page_of_no_map_can_be_drawn(tmp_path):
+    assert draw_page(publish_tables(tmp_path, {}))[PAGE]
+
+
+def test_a_page_that_fails_is_told_without_a_value_of_the_data(tmp_path, monkeypatch):
+    def fail(_):
+        raise ValueError("4711")
+
+    monkeypatch.setattr(page, "render", fail)
+    generation = publish_tables(tmp_path, {})
+    with pytest.raises(JourneyflowError, match=r"could not be drawn .*ValueError.* nothing was published") as failed:
+        draw_page(generation)
+    assert "4711" not in failed.value.message
+    assert read_manifest(generation).files == {}
