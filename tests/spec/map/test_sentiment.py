@@ -115,7 +115,11 @@ def test_where_nobody_was_nothing_is_known(told):
 
 
 def test_without_any_sign_behaviour_says_nothing():
-    calm = GIVEN | {"journeys.frustrations": "", "journeys.survey_answers": ""}
+    nobody = """
+        model_index | persona | period | stage_index | frustrated_count
+        1           | all     | all    | 2           | 0
+    """
+    calm = GIVEN | {"journeys.frustrations": nobody, "journeys.survey_answers": ""}
     with built(("marts.stage_sentiment",), calm) as engine:
         rows = engine.rows("select distinct evidence, sentiment from marts.stage_sentiment").to_pylist()
     assert rows == [{"evidence": "unknown", "sentiment": None}]
