@@ -24,8 +24,7 @@ are relative to the file. Only `sources` is needed. What the settings do to the 
 [semantics.md](semantics.md); `data/sample/journeyflow.yml` uses every section once.
 
 A **duration** is one or more whole numbers, each with a unit of `us ms s m h d w`: `30m`, `1h30m`; a bare number is
-refused. A **name** has 1 to 100 characters and no slash. Keys of the [journey map](#map) and of what it reads
-(`promises`, `surveys`, `friction`, `spend`) are checked and not used yet.
+refused. A **name** has 1 to 100 characters and no slash. `spend` is checked and not used yet.
 """
 _PLAIN = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
 
