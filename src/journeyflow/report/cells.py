@@ -12,7 +12,8 @@ from journeyflow.report.tables import STAGE, STEP, Row, Tables
 MOST = {"touchpoints": 6, "channels": 6, "next": 4, "pain_points": 5, "promises": 5, "opportunities": 3}
 """Entries that a cell shows, of next stages and next actions each; the rest is counted."""
 MOST_ELSE = 5
-NOBODY = "nobody came here"
+NOBODY = "nobody was seen here"
+NOBODY_LEFT = "nobody is known to have gone from here"
 LAST_STAGE = "the last stage: nothing comes after it"
 NOTHING_SUPPLIED = "nothing is supplied"
 NO_ANSWERS = "no answers, text or behaviour to read"
@@ -84,7 +85,7 @@ def following(tables: Tables, place: Place) -> Cell:
     moves, actions = _moves(tables, place), next_actions(tables, place.step)
     rest = max(len(moves) - most, 0) + max(len(actions) - most, 0)
     entries = [items.move(row) for row in moves[:most]] + [items.next_action(row) for row in actions[:most]]
-    return _cell("next", place, entries, NOBODY, rest)
+    return _cell("next", place, entries, LAST_STAGE if place.is_last else NOBODY_LEFT, rest)
 
 
 def _moves(tables: Tables, place: Place) -> list[Row]:

@@ -155,7 +155,8 @@ def _number_text(value: float, unit: Unit) -> str:
     if unit == "seconds":
         return duration(value)
     if unit == "sentiment":
-        return f"{value:+.2f}"
+        told = f"{value:+.2f}"
+        return "+0.00" if told == "-0.00" else told
     if unit in ("ratio", "score"):
         return f"{value:.2f}"
     if unit == "probability":
