@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from journeyflow.ingest.quoting import literal
+from journeyflow.ingest.warehouse import open_warehouse
 
 JSONL = {
     "format": "jsonl",
@@ -155,3 +160,39 @@ def test_what_is_masked_makes_no_new_device_or_event(landed):
     first = landed("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e")
     assert landed("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e") == first
     assert len(landed.project.events()) == 1
+
+
+HOSTILE = st.one_of(
+    st.text(alphabet='"\\/:,?#@[]{} ab1.%\n', max_size=12),
+    st.sampled_from(
+        ["192.0.2.77", "2001:db8::77", "https://a.example/b?c", 'https://a/b"c\\?d', "http://u:p@h/?x", "::"]
+    ),
+    st.tuples(st.sampled_from(["1.2.3.4", "::1", "https://u@h/a?"]), st.text('"\\ ,:?x', max_size=6)).map("".join),
+)
+VALUES = st.recursive(
+    HOSTILE | st.none() | st.booleans() | st.integers(-9, 9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HOSTILE, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_cut_stays_json_of_the_same_shape(engine, value, is_nested):
+    nested = json.dumps(value) if is_nested else value
+    written = json.dumps({"v": nested, "w": [nested]})
+    cut = engine.rows(f"select properties_cut({literal(written)}::json)::varchar as j")["j"][0].as_py()
+    assert shape_of(json.loads(cut)["w"]) == shape_of([nested])
+
+
+def shape_of(value):
+    """Return the value with every text taken out; keys that are cut may fall together."""
+    if isinstance(value, dict):
+        return {"": [shape_of(each) for each in value.values()]} if len(value) == 1 else dict
+    return [shape_of(each) for each in value] if isinstance(value, list) else type(value)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with open_warehouse(threads=1) as warehouse:
+        yield warehouse

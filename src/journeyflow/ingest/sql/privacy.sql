@@ -50,28 +50,31 @@ create or replace temp macro without_address(id) as
         else id
     end;
 
--- Texts inside JSON that are an address, and the queries and log-ins of addresses of pages.
+-- Texts inside JSON that are an address, and the queries and log-ins of addresses of pages. A text begins at a quote that
+-- no backslash stands before, and ends at the next such quote.
+create or replace temp macro json_cut(words) as regexp_replace(
+    regexp_replace(
+        regexp_replace(
+            words,
+            '([^\\])"\s*(?:(?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?:[:,\s](?:[^"\\]|\\.)*)?'
+            || '|\[?(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?:[0-9A-Fa-f]{1,4}:)*:[0-9A-Fa-f:.]*[0-9A-Fa-f])'
+            || '\]?(?:[:%,\s](?:[^"\\]|\\.)*)?)"',
+            '\1"address"',
+            'g'
+        ),
+        '([^\\]"https?:(?:\\?/){2})[^"/?#@\\]*@',
+        '\1',
+        'g'
+    ),
+    '([^\\]"https?:(?:\\?/){2}[^"?#]*)[?#](?:[^"\\]|\\.)*"',
+    '\1"',
+    'g'
+);
+
 create or replace temp macro properties_cut(properties) as
     case
-        when properties is null then null
         when properties like '%.%.%.%' or contains(properties, '::') or contains(properties, 'http')
             or properties like '%:%:%:%:%:%:%:%'
-            then cast(regexp_replace(
-                regexp_replace(
-                    regexp_replace(
-                        cast(properties as varchar),
-                        '"\s*(?:(?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?:[:,\s][^"]*)?'
-                        || '|\[?(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?:[0-9A-Fa-f]{1,4}:)*:[0-9A-Fa-f:.]*[0-9A-Fa-f])\]?(?:[:%,\s][^"]*)?)"',
-                        '"address"',
-                        'g'
-                    ),
-                    '("https?:(?:\\?/){2})[^"/?#@\\]*@',
-                    '\1',
-                    'g'
-                ),
-                '("https?:(?:\\?/){2}[^"?#]*)[?#](?:[^"\\]|\\.)*"',
-                '\1"',
-                'g'
-            ) as json)
+            then cast(json_cut(cast(properties as varchar)) as json)
         else properties
     end;
