@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 
+import polars as pl
 import pytest
 
+from journeyflow.statistics import touches
+from journeyflow.statistics.touches import pain_tests
 from support.marts import GRAPH, built
 from support.rows import assert_same_rows
 from support.text_tables import rows_of
@@ -46,6 +49,8 @@ GIVEN = {
         1           | family  | all     | 2           | 90           | 90            | 90                    | 63                    | 27            | 0
         1           | all     | 2026-02 | 2           | 150          | 150           | 150                   | 105                   | 45            | 0
         1           | all     | 2026-03 | 2           | 170          | 170           | 160                   | 95                    | 70            | 5
+        1           | student | all     | 3           | 130          | 130           | 130                   | 0                     | 0             | 0
+        1           | all     | all     | 3           | 130          | 130           | 130                   | 0                     | 0             | 0
         1           | all     | all     | 2           | 290          | 290           | 290                   | 193                   | 97            | 0
     """,
     "journeys.subject_counts": """
@@ -56,7 +61,10 @@ GIVEN = {
         1           | student | 2026-03 | 2           | 2          | met      | 65           | 65          | 60            | 20
         1           | student | all     | 2           | 2          | met      | 60           | 60          | 60            | 20
         1           | student | 2026-03 | 2           | 5          | met      | 40           | 55          | 40            | 10
+        1           | student | 2026-02 | 2           | 5          | met      | 35           | 55          | 35            | 10
         1           | student | 2026-03 | 2           | 6          | met      | 40           | 55          | 40            | 10
+        1           | student | all     | 3           | 1          | met      | 90           | 90          | 90            | 0
+        1           | student | all     | 3           | 2          | met      | 40           | 40          | 40            | 0
         1           | family  | 2026-02 | 2           | 1          | met      | 30           | 30          | 30            | 21
         1           | family  | 2026-03 | 2           | 1          | met      | 30           | 30          | 30            | 21
         1           | family  | all     | 2           | 1          | met      | 50           | 50          | 50            | 35
@@ -66,6 +74,9 @@ GIVEN = {
         1           | all     | 2026-03 | 2           | 2          | met      | 65           | 65          | 60            | 20
         1           | all     | all     | 2           | 2          | met      | 60           | 60          | 60            | 20
         1           | all     | 2026-03 | 2           | 5          | met      | 40           | 55          | 40            | 10
+        1           | all     | 2026-02 | 2           | 5          | met      | 35           | 55          | 35            | 10
+        1           | all     | all     | 3           | 1          | met      | 90           | 90          | 90            | 0
+        1           | all     | all     | 3           | 2          | met      | 40           | 40          | 40            | 0
         1           | all     | 2026-03 | 2           | 6          | met      | 40           | 55          | 40            | 10
         1           | student | 2026-03 | 2           | 3          | met      | 120          | 155         | 110           | 60
         1           | all     | 2026-03 | 2           | 3          | met      | 170          | 185         | 160           | 95
@@ -107,7 +118,7 @@ def test_the_pains_of_march_of_students(shop):
     expected = """
         pain_rank | stage | pain_point     | kind     | scope     | person_count | matured_count | compared_with  | drop_off_rate      | baseline_rate      | lost_count
         1         | buy   | web: new page  | drop_off | specific  | 65           | 60            | other visitors | 0.6666666666666666 | 0.26666666666666666 | 24
-        2         | buy   | Payment failed | friction | specific  | 40           | 40            | other visitors | 0.75               | 0.29411764705882354 | 18
+        2         | buy   | Payment failed | friction | recurring | 40           | 40            | other visitors | 0.75               | 0.29411764705882354 | 18
         3         | buy   | app: pay       | drop_off | specific  | 55           | 50            | other months   | 0.5                | 0.2                | 15
     """
     assert_same_rows(shop.rows(listed), rows_of(shop, types, expected), ["pain_rank"])
@@ -149,6 +160,20 @@ def test_all_periods_compare_with_the_stage_s_other_visitors(shop):
 
 def test_what_is_the_same_every_month_is_no_pain_of_a_month(shop):
     assert said(shop, "select 1 as wrong from insights.pain_points where persona = 'family'") == []
+
+
+def test_as_many_as_min_count_are_tested_and_one_fewer_are_not(shop):
+    (row,) = said(shop, "select * from statistics.pain_tests where persona = 'family' and period = '2026-02'")
+    assert (row["matured_count"], row["compared_with"]) == (30, "other months")
+    strata = pl.DataFrame(shop.rows(touches._STRATA))
+    assert not pain_tests(strata, 31).filter(pl.col("persona") == "family", pl.col("period") == "2026-02").height
+
+
+def test_nobody_goes_on_from_the_last_stage(shop):
+    assert said(shop, "select 1 as wrong from statistics.pain_tests where stage_index = 3") == []
+    rows = said(shop, "select * from marts.touchpoints where stage = 'enjoy' and persona = 'student' order by touchpoint")
+    assert [row["reach_rate"] for row in rows] == [pytest.approx(90 / 130), pytest.approx(40 / 130)]
+    assert {row["lift"] for row in rows} | {row["next_stage_rate"] for row in rows} == {None}
 
 
 def test_signals_and_channels_are_no_pains(shop):
