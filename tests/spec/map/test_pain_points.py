@@ -171,9 +171,11 @@ def test_as_many_as_min_count_are_tested_and_one_fewer_are_not(shop):
 
 def test_nobody_goes_on_from_the_last_stage(shop):
     assert said(shop, "select 1 as wrong from statistics.pain_tests where stage_index = 3") == []
-    rows = said(shop, "select * from marts.touchpoints where stage = 'enjoy' and persona = 'student' order by touchpoint")
+    rows = said(
+        shop, "select * from marts.touchpoints where stage = 'enjoy' and persona = 'student' order by touchpoint"
+    )
     assert [row["reach_rate"] for row in rows] == [pytest.approx(90 / 130), pytest.approx(40 / 130)]
-    assert {row["lift"] for row in rows} | {row["next_stage_rate"] for row in rows} == {None}
+    assert {row[name] for row in rows for name in ("lift", "next_stage_rate", "q_value")} == {None}
 
 
 def test_signals_and_channels_are_no_pains(shop):
