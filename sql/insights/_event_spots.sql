@@ -17,7 +17,7 @@ unstaged_events as (
 
 rhythms as (
     select
-        source, event_name, is_source, is_goal, active_days, event_count, share_rate, first_day, last_day,
+        source, event_name, is_source, is_goal, is_pain, active_days, event_count, share_rate, first_day, last_day,
         source_first_day, longest_gap_days, silent_days, is_silent, is_source_silent
     from insights._rhythms
 ),
@@ -43,12 +43,14 @@ shares_taken as (
         uncovered.event_count,
         uncovered.person_count,
         uncovered.named_count,
+        uncovered.event_count < settings.min_count as is_small,
         cast(uncovered.event_count as double) / people_counted.event_count as share_rate,
         cast(uncovered.person_count as double) / people_counted.person_count as person_rate,
         unstaged_events.event_name is not null as is_unstaged
     from uncovered
     inner join models on models.model_index = uncovered.model_index
     cross join people_counted
+    cross join settings
     left join unstaged_events on unstaged_events.event_name = uncovered.event_name
 )
 
@@ -56,7 +58,7 @@ select
     'unclassified' as kind,
     concat(model, ': ', event_name) as subject,
     case
-        when is_unstaged then 'note'
+        when is_unstaged or is_small then 'note'
         when share_rate >= 0.05 then 'critical'
         when share_rate >= 0.001 or person_rate >= 0.01 then 'warning'
         else 'note'
@@ -70,7 +72,7 @@ select
             else concat('The rules of model ', model, ' cover only some of `', event_name, '` on ', channels)
         end,
         ': ', event_count, case when event_count < named_count then concat(' of ', named_count) else '' end,
-        ' events of ', person_count, ' persons are in no stage. ',
+        ' events of ', person_count, case when person_count = 1 then ' person' else ' persons' end, ' are in no stage. ',
         case
             when is_unstaged then 'It may happen anywhere in a journey, so this is as it should be.'
             else 'Give it a rule, or let `rename` of its source turn it into a name that a rule knows.'
@@ -102,14 +104,14 @@ union all
 select
     'vanished_event' as kind,
     concat(source, ': ', event_name) as subject,
-    case when is_goal then 'critical' else 'warning' end as severity,
+    case when is_goal then 'critical' when is_pain then 'note' else 'warning' end as severity,
     event_count as item_count,
     share_rate,
     concat(
         'Source ', source, ' has sent no `', event_name, '` for ', silent_days, ' days, since ', last_day,
         '; before, it was never away for more than ', longest_gap_days,
         case when longest_gap_days = 1 then ' day (' else ' days (' end, event_count, ' events on ', active_days,
-        ' days). See whether it was renamed or its tracking was lost.'
+        ' days). See whether it was renamed, its tracking was lost, or what it tells of is over.'
     ) as detail
 from rhythms
 cross join settings

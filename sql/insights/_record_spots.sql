@@ -1,4 +1,4 @@
--- Records that were kept aside, files that could not be read, and money without a rate.
+-- Records that were kept aside, files and texts that could not be read, and money without a rate.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with arrivals as (
     select currency, event_count
@@ -18,6 +18,11 @@ loads as (
 sources as (
     select source, source_ix
     from config.sources
+),
+
+survey_texts as (
+    select survey, text_count, read_count
+    from statistics.survey_texts
 ),
 
 rates as (
@@ -101,3 +106,18 @@ from amounts_summed
 cross join settings
 left join rates on rates.currency = amounts_summed.currency
 where rates.currency is null
+
+union all
+
+select
+    'unreadable_text' as kind,
+    survey as subject,
+    case when read_count <= 0.5 * text_count then 'warning' else 'note' end as severity,
+    text_count - read_count as item_count,
+    cast(text_count - read_count as double) / text_count as share_rate,
+    concat(
+        text_count - read_count, ' of ', text_count, ' texts of survey ', survey,
+        ' are not in English or too short to tell, and were not read: what they say is in no sentiment.'
+    ) as detail
+from survey_texts
+where read_count < text_count

@@ -33,6 +33,26 @@ goal_names as (
     group by kinds.event_name
 ),
 
+subjects as (
+    select subject_ix, subject_kind
+    from journeys.touch_subjects
+),
+
+subject_kinds as (
+    select subject_ix, kind_ix
+    from journeys.subject_kinds
+),
+
+-- Failures and what the configuration calls friction: that they end is not bad news.
+pain_names as (
+    select kinds.event_name
+    from kinds
+    inner join subject_kinds on subject_kinds.kind_ix = kinds.kind_ix
+    inner join subjects on subjects.subject_ix = subject_kinds.subject_ix
+    where subjects.subject_kind in ('friction', 'signal')
+    group by kinds.event_name
+),
+
 -- Null is the source as a whole: no event goes without a name.
 days_counted as (
     select source_ix, event_name, day, cast(sum(event_count) as bigint) as event_count
@@ -96,6 +116,7 @@ select
     silences.event_name,
     silences.is_source,
     goal_names.event_name is not null as is_goal,
+    pain_names.event_name is not null as is_pain,
     silences.active_days,
     silences.event_count,
     cast(silences.event_count as double) / nullif(
@@ -112,3 +133,4 @@ from silences_measured as silences
 inner join wholes on wholes.source = silences.source
 cross join (select cast(sum(event_count) as bigint) as event_count from wholes) as totals
 left join goal_names on goal_names.event_name = silences.event_name
+left join pain_names on pain_names.event_name = silences.event_name

@@ -24,7 +24,13 @@ SHOP = {
         shop  | 1           | buy   | 2
     """,
 }
-OTHERS = ("marts.identity_audit", "journeys.touch_subjects", "journeys.subject_kinds")
+OTHERS = (
+    "marts.identity_audit",
+    "journeys.touch_subjects",
+    "journeys.subject_kinds",
+    "journeys.survey_answers",
+    "statistics.survey_texts",
+)
 """Empty where a test does not write them."""
 LAST = date(2026, 3, 31)
 EVENTS = "event_ix | source_ix | event_name | occurred_at | channel | touchpoint | truths | is_bot | is_internal"
@@ -131,6 +137,16 @@ def test_a_goal_that_vanished_is_critical():
     assert told(spots(given), "vanished_event") == {"web: click": "critical"}  # kind 1 is click: kinds go by name
 
 
+def test_the_end_of_a_failure_is_a_note():
+    given = {
+        "config.sources": sources("web"),
+        "staging.events": events(("view", days_before(*range(40))), ("error", DAILY)),
+        "journeys.touch_subjects": "subject_ix | subject_kind | subject\n1 | signal | error",
+        "journeys.subject_kinds": "subject_ix | kind_ix\n1 | 1",
+    }
+    assert told(spots(given), "vanished_event") == {"web: error": "note"}
+
+
 def test_a_new_name_in_an_old_source():
     old = ("view", days_before(*range(29)))
     found = rhythm(old, ("fresh", days_before(0, 1, 6)), ("older", days_before(0, 7)), ("one", days_before(2)))
@@ -161,11 +177,11 @@ KINDS = (
 
 
 def test_events_in_no_stage_name_the_model_and_the_channels():
-    world = classified((1, 0, 30), (2, 0, 20), (3, 0, 1), (3, 1, 2), (4, 0, 200), (5, 1, 3))
+    world = classified((1, 0, 30), (2, 0, 20), (3, 0, 3), (3, 1, 2), (4, 0, 200), (5, 1, 3))
     found = spots({**SHOP, **world, "journeys.event_kinds": KINDS, "config.unstaged_events": "event_name\nlogin"})
     assert told(found, "unclassified") == {
         "shop: ping": "critical",  # 50 of 1,000 events
-        "shop: pong": "warning",  # 1 of 1,000
+        "shop: pong": "warning",  # 3 of 1,000
         "shop: login": "note",  # happens anywhere
     }
     ping, pong = found["unclassified", "shop: ping"], found["unclassified", "shop: pong"]
@@ -174,14 +190,22 @@ def test_events_in_no_stage_name_the_model_and_the_channels():
         "No rule of model shop covers `ping` on app, web: 50 events of 50 persons are in no stage."
     )
     assert pong["detail"].startswith(
-        "The rules of model shop cover only some of `pong` on web: 1 of 3 events of 1 persons are in no stage."
+        "The rules of model shop cover only some of `pong` on web: 3 of 5 events of 3 persons are in no stage."
     )
 
 
-def test_few_events_of_few_people_are_a_note():
-    world = classified((3, 0, 1), persons=200, event_count=2000)
-    found = spots({**SHOP, **world, "journeys.event_kinds": KINDS})
-    assert told(found, "unclassified") == {"shop: pong": "note"}  # 1 of 2,000 events, 1 of 200 people
+@pytest.mark.parametrize(
+    ("count", "persons", "events", "severity"),
+    [
+        pytest.param(3, 1000, 3000, "warning", id="a thousandth of the events"),
+        pytest.param(3, 1000, 4000, "note", id="fewer, of few people"),
+        pytest.param(3, 300, 4000 * 3, "warning", id="a hundredth of the people"),
+        pytest.param(2, 20, 20, "note", id="too few to say"),
+    ],
+)
+def test_how_bad_events_in_no_stage_are(count, persons, events, severity):
+    world = classified((3, 0, count), persons=persons, event_count=events)
+    assert told(spots({**SHOP, **world, "journeys.event_kinds": KINDS}), "unclassified") == {"shop: pong": severity}
 
 
 def test_rules_that_put_nothing_into_their_stage():
@@ -378,6 +402,12 @@ def test_what_came_late_in_which_money_and_what_was_kept_aside():
             r2     | shop   | b.csv       | refused
             r2     | shop   | c.csv       | loaded
         """,
+        "statistics.survey_texts": """
+            survey | text_count | read_count
+            nps    | 10         | 5
+            csat   | 10         | 6
+            stars  | 10         | 10
+        """,
     }
     found = spots(given)
     late = found["late", "web"]
@@ -390,6 +420,8 @@ def test_what_came_late_in_which_money_and_what_was_kept_aside():
     assert found["quarantined", "web"]["detail"].startswith(
         "5 of 100 records of source web are in quarantine and in no figure: no_name 3, bad_time 2."
     )
+    assert told(found, "unreadable_text") == {"nps": "warning", "csat": "note"}
+    assert (found["unreadable_text", "csat"]["item_count"], found["unreadable_text", "csat"]["share_rate"]) == (4, 0.4)
 
 
 def test_strangers_names_cannot_flood_the_table_or_break_its_key():

@@ -1,0 +1,109 @@
+-- What stages of the map measure, in the measures that people can wish for.
+-- Grain: model_index, persona, period, stage_index, measure.
+with stages as (
+    select model, model_index, stage, stage_index
+    from config.stages
+),
+
+settings as (
+    select min_count
+    from config.settings
+),
+
+bases as (
+    select model_index, persona, period, stage_index, person_count
+    from journeys.stage_bases
+),
+
+steps as (
+    select funnel, persona, period, step, kind, p50_seconds_to_next, is_small
+    from marts.funnel_steps
+),
+
+sentiments as (
+    select model, persona, period, stage, sentiment, sentiment_low, sentiment_high, answer_count, evidence
+    from marts.stage_sentiment
+),
+
+-- Everybody on the map has reached the first stage.
+entries as (
+    select model_index, persona, period, person_count
+    from bases
+    where stage_index = 1
+),
+
+reaches_measured as (
+    select
+        entries.model_index,
+        entries.persona,
+        entries.period,
+        bases.stage_index,
+        entries.person_count as base_count,
+        cast(bases.person_count as double) / entries.person_count as measured,
+        cast(entries.person_count as double) as n,
+        -- Squared, the 97.5 % quantile of the normal distribution.
+        3.841458820694124 as z2
+    from entries
+    cross join settings
+    inner join bases
+        on bases.model_index = entries.model_index
+        and bases.persona = entries.persona
+        and bases.period = entries.period
+    where entries.person_count >= settings.min_count
+)
+
+select
+    model_index,
+    persona,
+    period,
+    stage_index,
+    'reach_rate' as measure,
+    base_count,
+    measured,
+    -- Rounding must not leave the range of a rate.
+    greatest(
+        0.0, (measured + z2 / (2 * n) - sqrt(z2 * (measured * (1 - measured) / n + z2 / (4 * n * n)))) / (1 + z2 / n)
+    ) as measured_low,
+    least(
+        1.0, (measured + z2 / (2 * n) + sqrt(z2 * (measured * (1 - measured) / n + z2 / (4 * n * n)))) / (1 + z2 / n)
+    ) as measured_high,
+    'observed' as evidence
+from reaches_measured
+
+union all
+
+select
+    stages.model_index,
+    steps.persona,
+    steps.period,
+    stages.stage_index,
+    'p50_time' as measure,
+    cast(null as bigint) as base_count,
+    steps.p50_seconds_to_next as measured,
+    cast(null as double) as measured_low,
+    cast(null as double) as measured_high,
+    'observed' as evidence
+from steps
+inner join stages
+    on stages.model = steps.funnel
+    and stages.stage = steps.step
+where steps.kind = 'stages' and not steps.is_small and steps.p50_seconds_to_next is not null
+
+union all
+
+select
+    stages.model_index,
+    sentiments.persona,
+    sentiments.period,
+    stages.stage_index,
+    'sentiment' as measure,
+    sentiments.answer_count as base_count,
+    sentiments.sentiment as measured,
+    sentiments.sentiment_low as measured_low,
+    sentiments.sentiment_high as measured_high,
+    sentiments.evidence
+from sentiments
+inner join stages
+    on stages.model = sentiments.model
+    and stages.stage = sentiments.stage
+where sentiments.sentiment is not null
