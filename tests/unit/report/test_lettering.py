@@ -18,6 +18,7 @@ from journeyflow.report.drawing.lettering import (
 )
 
 WIDTHS = st.floats(40, 400)
+TEXTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=60)
 SIZES = st.sampled_from([12.0, 13.5, 28.0])
 
 
@@ -31,14 +32,14 @@ def test_the_width_is_that_of_the_drawn_letters(text, weight):
     assert drawn >= text_width(text, 100, weight) * 0.93
 
 
-@given(st.text(max_size=60), WIDTHS, SIZES)
+@given(TEXTS, WIDTHS, SIZES)
 def test_what_is_cut_fits_and_is_a_beginning(text, width, size):
     shown = cut(text, width, size)
     assert text_width(shown, size) <= width
     assert shown == text or (shown.endswith(ELLIPSIS) and text.startswith(shown[:-1]))
 
 
-@given(st.text(max_size=60), WIDTHS, SIZES, st.integers(1, 4))
+@given(TEXTS, WIDTHS, SIZES, st.integers(1, 4))
 def test_wrapped_lines_fit_and_keep_the_words_in_order(text, width, size, line_count):
     lines = wrap(text, width, size, line_count=line_count)
     assert len(lines) <= line_count
@@ -46,6 +47,10 @@ def test_wrapped_lines_fit_and_keep_the_words_in_order(text, width, size, line_c
     letters = "".join(lines).replace(" ", "").removesuffix(ELLIPSIS)
     assert text.replace(" ", "").startswith(letters)
     assert "".join(lines).endswith(ELLIPSIS) or letters == text.replace(" ", "").removesuffix(ELLIPSIS)
+
+
+def test_what_is_wrapped_shows_its_control_characters():
+    assert wrap("a\nb \u202ec \uffff", 200, 10) == ["a\\nb \\u202ec \\uffff"]
 
 
 def test_a_very_long_text_is_cut_wherever_it_would_fit():

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from xml.etree import ElementTree
 
-from journeyflow.report.drawing.lettering import FAMILY, REGULAR, cut, text_width
-from journeyflow.text import escaped
+from journeyflow.report.drawing.lettering import FAMILY, REGULAR, cut, harmless, text_width
 
 LINE_HEIGHT: Final = 1.25
 ASCENT: Final = 0.95
 DESCENT: Final = 0.25
 _FAMILIES: Final = f"'{FAMILY}', 'Source Sans 3', 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
-_NO_XML: Final = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
 _NAMESPACE: Final = "http://www.w3.org/2000/svg"
 
 
@@ -99,8 +97,8 @@ class Canvas:
         }
         self._root = ElementTree.Element("svg", attributes)
         self._parents = [self._root]
-        self._add("title").text = _harmless(title)
-        self._add("desc").text = _harmless(description)
+        self._add("title").text = harmless(title)
+        self._add("desc").text = harmless(description)
 
     def svg(self) -> str:
         """Return the picture as text."""
@@ -154,7 +152,7 @@ class Canvas:
 
         The width is written down too, so that a viewer with another font keeps to it. A halo keeps lines behind off.
         """
-        fitting = cut(_harmless(text), box.width, pen.size, pen.weight)
+        fitting = cut(harmless(text), box.width, pen.size, pen.weight)
         width = text_width(fitting, pen.size, pen.weight)
         left = box.x if align == "start" else box.right - width
         place = {"x": left, "y": box.y + pen.size * ASCENT, "textLength": width, "font-size": pen.size}
@@ -173,11 +171,6 @@ class Canvas:
 
     def _add(self, tag: str, attributes: dict[str, str] | None = None) -> ElementTree.Element:
         return ElementTree.SubElement(self._parents[-1], tag, attributes or {})
-
-
-def _harmless(text: str) -> str:
-    """Return text with codes for what acts on its surroundings and for what no XML may hold."""
-    return escaped(text).translate(_NO_XML)
 
 
 def _number(value: float) -> str:

@@ -83,9 +83,8 @@ def _shortened(parts: _Set) -> _Set:
 
 
 def _cut_short(lines: list[str]) -> list[str]:
-    """Return the lines without the last, of which an ellipsis is left."""
-    *kept, last = lines[:-1] or [""]
-    return [*kept, last.rstrip(ELLIPSIS) + ELLIPSIS]
+    """Return the lines without the last, with an ellipsis where it was."""
+    return [*lines[:-2], *(f"{line.rstrip(ELLIPSIS)}{ELLIPSIS}" for line in lines[-2:-1])]
 
 
 def joined(parts: Sequence[str], width: float, pen: Pen) -> list[str]:

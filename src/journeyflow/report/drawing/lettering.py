@@ -11,6 +11,8 @@ from unicodedata import east_asian_width
 
 from PIL import ImageFont
 
+from journeyflow.text import escaped
+
 FAMILY: Final = "Source Sans Pro"
 REGULAR: Final = 400
 STRONG: Final = 600
@@ -19,6 +21,7 @@ LONGEST: Final = 400
 _FILES: Final = {REGULAR: "SourceSansPro-Regular.ttf", STRONG: "SourceSansPro-Semibold.ttf"}
 _EM: Final = 1000
 _NO_CHARACTER: Final = "\uffff"
+_NO_XML: Final = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
 _NARROW: Final = 0.6
 
 
@@ -65,6 +68,11 @@ def cut(text: str, width: float, size: float, weight: int = REGULAR) -> str:
     return text[:kept].rstrip() + ELLIPSIS if room > 0 else ""
 
 
+def harmless(text: str) -> str:
+    """Return text with codes for what acts on its surroundings and for what no XML may hold."""
+    return escaped(text).translate(_NO_XML)
+
+
 def wrap(text: str, width: float, size: float, weight: int = REGULAR, line_count: int = 2) -> list[str]:
     """Return the text in at most so many lines, broken at blanks or, where a word is too long, inside it.
 
@@ -72,7 +80,7 @@ def wrap(text: str, width: float, size: float, weight: int = REGULAR, line_count
     ['a name too', 'long for it…']
     """
     lines: list[str] = []
-    rest = " ".join(word for word in text[: LONGEST + 1].split(" ") if word)
+    rest = " ".join(word for word in harmless(text[: LONGEST + 1]).split(" ") if word)
     while rest and len(lines) < line_count - 1:
         line = _first_line(rest, width, size, weight)
         lines.append(line)
