@@ -79,12 +79,8 @@ pains_listed as (
 
 pains_named as (
     select
-        pains_listed.model_index,
-        stages.model,
-        pains_listed.persona,
-        pains_listed.period,
-        pains_listed.stage_index,
-        stages.stage,
+        pains_listed.model_index, stages.model, pains_listed.persona, pains_listed.period,
+        pains_listed.stage_index, stages.stage,
         case
             when pains_listed.subject_kind = 'return' then 'back to ' || earlier_stages.stage
             else pains_listed.subject
@@ -94,12 +90,8 @@ pains_named as (
             when pains_listed.exposure = 'met' then 'drop_off'
             else pains_listed.exposure
         end as kind,
-        pains_listed.person_count,
-        pains_listed.matured_count,
-        pains_listed.compared_with,
-        pains_listed.drop_off_rate,
-        pains_listed.baseline_rate,
-        pains_listed.excess_rate,
+        pains_listed.person_count, pains_listed.matured_count, pains_listed.compared_with,
+        pains_listed.drop_off_rate, pains_listed.baseline_rate, pains_listed.excess_rate,
         -- Fewer than nobody cannot have been lost.
         case when pains_listed.lost is not null then greatest(pains_listed.lost, 0) end as lost_floored,
         case when pains_listed.lost is not null then greatest(pains_listed.lost_low, 0) end as lost_low_floored,
