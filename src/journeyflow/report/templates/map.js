@@ -70,7 +70,7 @@ function peopleBars(item, where, view) {
   const drop = figureIn(item, "drop_off_rate");
   const node = el("div", { class: "people" });
   if (reached) {
-    node.append(el("p", { class: "people-count" }, figureButton(reached, where, null, item.figures),
+    node.append(el("p", { class: "people-count" }, figureButton(reached, where, null, item.figures), " ",
       drop ? el("span", { class: "aside" }, figureButton(drop, where, null, item.figures), " drop off") : null));
     const shown = parts.length ? parts : [{ style: "converted", figure: reached }];
     node.append(share(el("div", { class: "stack", "aria-hidden": "true" },
@@ -121,7 +121,7 @@ function itemNode(row, item, where, mixed) {
   const bar = itemBar(item, head);
   const first = head && el("span", { class: "item-first" }, button(head), text ? null : range(head));
   const node = el("li", null, el("div", { class: "item-head" },
-    text ? el("span", { class: "item-text" }, words(text, row.key in SHOWN ? 3 : 6)) : null, bar ? null : first),
+    text ? el("span", { class: "item-text" }, words(text, row.key in SHOWN ? 3 : 6)) : null, " ", bar ? null : first),
   bar && el("div", { class: "item-bar" }, bar, first));
   const tail = shown.tail.map((key) => figureIn(item, key)).filter((figure) => figure && figure !== head).map((figure) =>
     el("span", { class: "pair" }, COUNTED.has(figure.unit) ? [button(figure), ` ${figure.label}`] : [`${figure.label} `, button(figure)], range(figure)));

@@ -1,0 +1,170 @@
+"""Switching model, persona and period, and reading numbers that equal the published tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page
+
+from journeyflow.published import Published
+from journeyflow.report.words import shown
+from journeyflow.text import count, percent
+from support.browser_reading import body_rows, choose, map_row, plain
+from support.map_tables import FORMULA, MARKUP
+
+Opener = Callable[..., Page]
+CHOICES = (
+    ("shop", "all", "all"),
+    ("shop", "student", "2026-01"),
+    ("shop", MARKUP, "2026-02"),
+    (FORMULA, "unassigned", "all"),
+)
+
+
+def chosen(page: Page, model: str, persona: str, period: str) -> None:
+    choose(page, "model", shown(model))
+    choose(page, "persona", "everybody" if persona == "all" else shown(persona))
+    choose(page, "period", "the whole time" if period == "all" else period)
+
+
+def rows(published: Published, table: str, model: str, persona: str, period: str, order: str) -> list[dict]:
+    key = "funnel" if table == "funnel_steps" else "model"
+    name, person = model.replace("'", "''"), persona.replace("'", "''")
+    where = f"{key} = '{name}' and persona = '{person}' and period = '{period}'"
+    return published.sql(f"select * from {table} where {where} order by {order}").to_dicts()
+
+
+@pytest.mark.parametrize(("model", "persona", "period"), CHOICES)
+def test_the_map_shows_the_numbers_of_the_tables(
+    opened: Opener, published: Published, model: str, persona: str, period: str
+) -> None:
+    page = opened()
+    chosen(page, model, persona, period)
+    steps = rows(published, "funnel_steps", model, persona, period, "step_index")
+    [people] = map_row(page, "people")
+    for text, step in zip(people, steps, strict=True):
+        assert text.startswith(count(step["person_count"]))
+        if step["drop_off_rate"] is not None:
+            assert re.search(rf"(^|\s){percent(step['drop_off_rate'])}( \(few\))? drop off", text)
+            for column, words in (("converted", "went on"), ("drop_off", "dropped"), ("pending", "pending")):
+                assert re.search(rf"(^|\s){count(step[f'{column}_count'])} {words}", text)
+    [feelings] = map_row(page, "emotion")
+    told = {row["stage"]: row for row in rows(published, "stage_sentiment", model, persona, period, "stage")}
+    for text, step in zip(feelings, steps, strict=True):
+        row = told[step["step"]]
+        assert row["evidence"] in text
+        assert row["sentiment"] is None or text.startswith(f"{row['sentiment']:+.2f}")
+
+
+@pytest.mark.parametrize(("model", "persona", "period"), CHOICES)
+def test_every_entry_shows_the_number_of_its_row(
+    opened: Opener, published: Published, model: str, persona: str, period: str
+) -> None:
+    page = opened()
+    chosen(page, model, persona, period)
+    stages = [row["step"] for row in rows(published, "funnel_steps", model, persona, period, "step_index")]
+    [touched], [pains] = map_row(page, "touchpoints"), map_row(page, "pain_points")
+    touchpoints = rows(published, "touchpoints", model, persona, period, "person_count desc, touchpoint")
+    pain_points = rows(published, "pain_points", model, persona, period, "pain_rank")
+    for at, stage in enumerate(stages):
+        of_stage = [row for row in touchpoints if row["stage"] == stage][:6]
+        rates = re.findall(r"^\d+\.\d %", touched[at], re.MULTILINE)
+        assert rates == [percent(row["reach_rate"]) for row in of_stage]
+        lost = [row["lost_count"] for row in pain_points if row["stage"] == stage][:5]
+        assert re.findall(r"([\d,]+) conversions lost", pains[at]) == [count(number) for number in lost]
+
+
+def test_the_ranked_opportunities_are_those_of_the_table(opened: Opener, published: Published) -> None:
+    page = opened()
+    chosen(page, "shop", "student", "2026-02")
+    expected = rows(published, "opportunities", "shop", "student", "2026-02", "opportunity_rank")
+    found = body_rows(page, "#chances-body table")
+    assert len(found) == len(expected)
+    for cells, row in zip(found, expected, strict=True):
+        assert cells[0] == str(row["opportunity_rank"])
+        assert cells[1] == shown(row["subject"])
+        assert cells[5].startswith(count(row["lost_count"]))
+        assert cells[6].startswith("\u2013" if row["worth_amount"] is None else f"{row['worth_amount']:,.0f} EUR")
+        assert cells[7] == row["owner"]
+
+
+def test_two_personas_stand_side_by_side_where_there_is_room(opened: Opener) -> None:
+    page = opened(width=1920)
+    choose(page, "other", "student")
+    choose(page, "model", "shop")
+    [people] = map_row(page, "people")
+    assert [text.split()[0] for text in people] == ["4,000", "2,000", "2,000", "1,000", "1,333", "666", "1,000", "500"]
+    heads = page.locator("#map thead tr").nth(1).locator("th").all_inner_texts()
+    assert [plain(head).splitlines()[-1] for head in heads] == ["everybody", "student"] * 4
+    assert page.locator(".curve-a .line").count() == page.locator(".curve-b .line").count() == 2
+
+
+def test_two_personas_stand_under_one_another_where_there_is_none(opened: Opener) -> None:
+    page = opened("#model=shop&persona=all&with=student", width=900)
+    first, second = map_row(page, "people")
+    assert [text.split()[0] for text in first] == ["4,000", "2,000", "1,333", "1,000"]
+    assert [text.split()[0] for text in second] == ["2,000", "1,000", "666", "500"]
+
+
+def test_the_address_remembers_the_choice(opened: Opener) -> None:
+    page = opened()
+    chosen(page, FORMULA, MARKUP, "2026-02")
+    choose(page, "other", "student")
+    before = map_row(page, "people")
+    page.reload()
+    assert map_row(page, "people") == before
+    assert page.locator("#choose-other option:checked").inner_text() == "student"
+    page.go_back()
+    page.wait_for_function("document.querySelector('#choose-other').selectedOptions[0].textContent === 'nobody'")
+
+
+def test_names_in_the_address_that_are_not_there_are_passed_over(opened: Opener) -> None:
+    page = opened("#model=nothing&persona=%3Cscript%3E&period=2030-01&with=all&funnel=x")
+    assert (
+        page.locator("#choose-model option:checked").inner_text()
+        == page.locator("#choose-model option").first.inner_text()
+    )
+    assert page.locator("#choose-persona option:checked").inner_text() == "everybody"
+    assert map_row(page, "people")[0]
+
+
+def test_a_configured_funnel_replaces_the_stages(opened: Opener, published: Published) -> None:
+    page = opened()
+    choose(page, "funnel", "checkout")
+    expected = rows(published, "funnel_steps", "checkout", "all", "all", "step_index")
+    found = body_rows(page, "#funnel-body table")
+    assert [row[0] for row in found] == [row["step"] for row in expected]
+    assert [row[2] for row in found] == [count(row["person_count"]) for row in expected]
+
+
+def test_the_table_of_drop_offs_sorts_both_ways(opened: Opener) -> None:
+    page = opened("#model=shop")
+    head = page.locator("#drops-body table").first.locator("th", has_text="Dropped").first
+    head.locator("button").click()
+    found = [int(row[2].replace(",", "")) for row in body_rows(page, "#drops-body > div:first-child table")]
+    assert found == sorted(found, reverse=True)
+    assert head.get_attribute("aria-sort") == "descending"
+    head.locator("button").click()
+    found = [int(row[2].replace(",", "")) for row in body_rows(page, "#drops-body > div:first-child table")]
+    assert found == sorted(found)
+    assert head.get_attribute("aria-sort") == "ascending"
+
+
+def test_the_flow_tells_every_way_in_its_table_and_what_it_leaves_out(opened: Opener, published: Published) -> None:
+    page = opened("#model=shop")
+    ways = published.sql("select * from stage_transitions where model = 'shop' and persona = 'all'").to_dicts()
+    found = {(row[0], row[1].split(":")[0]): row[3] for row in body_rows(page, "#flow-body details table")}
+    for way in ways:
+        assert found[way["from_stage"], way["to_stage"]] == count(way["transition_count"])
+    assert page.locator(".flow-rest").inner_text()
+    assert page.locator(".flow-move.leave").count() >= 4
+    assert page.locator(".flow-sheet .flow-move.back").count() >= 1
+
+
+def test_blind_spots_come_first_and_the_gravest_of_them(opened: Opener) -> None:
+    page = opened()
+    assert page.locator("main section").first.get_attribute("id") == "blind"
+    found = [row[0][1:].strip() for row in body_rows(page, "#blind-body table")]
+    assert found == ["critical", "critical", "warning", "note", "note"]

@@ -1,0 +1,128 @@
+"""What is told of a figure, and the SQL that gives it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+
+import pytest
+from playwright.sync_api import Page
+
+from journeyflow.published import Published
+from journeyflow.report.atlas import Atlas, Figure
+from journeyflow.report.words import written, written_range
+from support.browser_reading import plain
+
+Opener = Callable[..., Page]
+NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+CLIPBOARD = """Object.defineProperty(navigator, 'clipboard', { value: {
+    writeText: async (text) => { window.copied = text; } } });"""
+# The figures as the page has them, by SQL: it decodes them with its own functions.
+ON_PAGE = """() => {
+    const found = [];
+    const visit = (value) => {
+        if (Array.isArray(value)) value.forEach(visit);
+        else if (value && typeof value === "object") {
+            if ("sql" in value) found.push([
+                value.sql, value.label, valueText(value.value, value.unit, value.currency), rangeText(value) || "",
+                value.n, value.evidence, value.small, value.meaning]);
+            else Object.values(value).forEach(visit);
+        }
+    };
+    for (const model of MODELS) for (const persona of PERSONAS) {
+        visit(flowOf(model.key, persona.key));
+        for (const period of PERIODS) visit(mapOf(model.key, persona.key, period.key));
+    }
+    visit([configuredFunnels(), PERSONAS, DATA.spots.map(spotOf)]);
+    return found;
+}"""
+
+
+def figures(value: object) -> Iterator[Figure]:
+    if isinstance(value, Figure):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from figures(part)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from figures(getattr(value, field.name))
+
+
+def test_the_page_has_every_figure_of_the_atlas_as_it_is_written(opened: Opener, atlas: Atlas) -> None:
+    page = opened()
+    shown = {(sql, label): tuple(map(told, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
+    expected = {
+        (figure.sql, figure.label): (
+            written(figure), written_range(figure), figure.n, figure.evidence, figure.is_small,
+            atlas.meanings.get(f"{figure.source.table}.{figure.key}", ""),
+        )
+        for part in (atlas.maps, atlas.funnels, atlas.flows, atlas.personas, atlas.blind_spots)
+        for figure in figures(part)
+    }  # fmt: skip
+    assert len(expected) > 5_000
+    assert shown == expected
+
+
+def told(value: object) -> object:
+    return plain(value) if isinstance(value, str) else value
+
+
+def test_the_panel_tells_value_interval_base_and_how_it_is_known(opened: Opener) -> None:
+    page = opened("#model=shop")
+    page.locator("tr.row-touchpoints td.cell").first.locator(".fig", has_text="1.25").first.hover()
+    text = plain(page.locator("#tip").inner_text())
+    assert "1.25 lift" in text
+    assert re.search(r"95 % interval\s+1\.10 to 1\.42", text)
+    assert re.search(r"n = 3,591", text)
+    assert "● observed" in text
+
+
+def test_the_panel_turns_to_the_other_figures_of_the_entry(opened: Opener) -> None:
+    page = opened("#model=shop")
+    page.locator("tr.row-touchpoints td.cell .fig").first.click()
+    page.locator("#tip-others button", has_text="went on, without it").click()
+    assert plain(page.locator("#tip-value").inner_text()) == "40.0 %"
+
+
+@pytest.mark.parametrize("row", ["people", "touchpoints", "next", "emotion", "pain_points", "promises", "desired"])
+def test_the_copied_sql_gives_the_figure(opened: Opener, published: Published, row: str) -> None:
+    page = opened("#model=shop&persona=student", script=CLIPBOARD)
+    figure = page.locator(f"tr.row-{row} td.cell .fig").last
+    figure.click()
+    page.locator("#tip-copy").click()
+    page.wait_for_function("window.copied")
+    assert page.locator("#tip-said").inner_text() == "Copied"
+    [found] = published.sql(page.evaluate("window.copied")).rows()
+    assert number(figure.inner_text()) == pytest.approx(in_unit(found[0], figure.inner_text()), abs=0.051)
+
+
+def test_without_a_clipboard_the_sql_is_selected_to_be_copied(opened: Opener) -> None:
+    page = opened("#model=shop", script=NO_CLIPBOARD)
+    page.locator("tr.row-people td.cell .fig").first.click()
+    page.keyboard.press("Enter")
+    area = page.locator("#tip-sql")
+    assert area.is_visible()
+    assert area.input_value().startswith("select person_count from \"funnel_steps\" where funnel = 'shop'")
+    assert page.evaluate("document.getSelection().toString()") == area.input_value()
+    assert page.locator("#tip-said").inner_text() == "Press Ctrl+C to copy"
+
+
+def test_the_panel_stays_while_the_pointer_goes_into_it(opened: Opener) -> None:
+    page = opened("#model=shop")
+    page.locator("tr.row-people td.cell .fig").first.hover()
+    page.locator("#tip-copy").hover()
+    page.wait_for_timeout(300)
+    assert page.locator("#tip").is_visible()
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(300)
+    assert not page.locator("#tip").is_visible()
+
+
+def number(text: str) -> float:
+    return float(re.sub(r"[^\d.-]", "", plain(text)))
+
+
+def in_unit(value: float, text: str) -> float:
+    return value * 100 if text.rstrip().endswith("%") else value

@@ -1,0 +1,87 @@
+"""Nothing overflows, on screens and on paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from support.browser_reading import show_all
+
+Opener = Callable[..., Page]
+LONGEST = "#model=shop&persona=unassigned&with=student&period=2026-01"
+OVERFLOWING = """() => {
+    const wrong = [];
+    const unseen = ".sr, .skip, script, [hidden], option, select, noscript";
+    const tell = (node, why) => wrong.push(`${why}: ${node.tagName} ${node.getAttribute("class")} ${node.textContent.slice(0, 60)}`);
+    const leaves = (node, holder, slack) => {
+        const [inner, outer] = [node.getBoundingClientRect(), holder.getBoundingClientRect()];
+        return inner.right > outer.right + 1 || inner.left < outer.left - 1 || inner.bottom > outer.bottom + slack;
+    };
+    for (const node of document.body.querySelectorAll("*")) {
+        if (node.closest(unseen) || !node.getClientRects().length) continue;
+        if (node.clientWidth && node.scrollWidth > node.clientWidth + 1) tell(node, "wider than its box");
+        const holder = node.closest("td, th, .flow-names > div");
+        if (holder && node !== holder && !node.closest("svg") && leaves(node, holder, 1000)) tell(node, "out of its cell");
+        if (node.tagName === "text" && leaves(node, node.ownerSVGElement, 2)) tell(node, "out of its picture");
+    }
+    if (document.documentElement.scrollWidth > window.innerWidth) wrong.push("the page scrolls sideways");
+    return wrong;
+}"""  # noqa: E501
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+@pytest.mark.parametrize("address", ["", "#model=shop", "#model=shop&with=student", LONGEST])
+def test_no_text_leaves_its_cell(opened: Opener, width: int, address: str) -> None:
+    page = opened(address, width=width)
+    show_all(page)
+    assert page.evaluate(OVERFLOWING) == []
+
+
+def test_names_that_are_cut_show_whole_when_they_have_the_focus(opened: Opener) -> None:
+    page = opened("#persona=student")
+    rule = page.locator("#who .clamp", has_text="Rule:")
+    cut = rule.bounding_box()["height"]
+    rule.focus()
+    assert rule.evaluate("(node) => node.scrollHeight <= node.clientHeight")
+    assert rule.bounding_box()["height"] >= cut
+
+
+@pytest.mark.parametrize(("paper", "width"), [("A4", 842), ("A3", 1191)])
+def test_it_prints(opened: Opener, paper: str, width: int) -> None:
+    page = opened("#model=shop&with=student")
+    document = page.pdf(format=paper, landscape=True, print_background=True)
+    assert document.startswith(b"%PDF")
+    sizes = re.findall(rb"/MediaBox\s*\[\s*0 0 ([\d.]+)", document)
+    assert {round(float(size)) for size in sizes} <= {width, width + 1, width - 1}
+    assert len(re.findall(rb"/Type\s*/Page\b", document)) >= 3
+
+
+def test_on_paper_there_is_everything_but_the_controls(opened: Opener) -> None:
+    page = opened("#model=shop", theme="dark")
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    for section in page.locator("main section").all():
+        assert section.is_visible()
+    for control in ("#theme", "#print", ".sections", "#tip", ".more", "#choose-funnel"):
+        assert not page.locator(control).first.is_visible()
+    assert page.locator("#chances-body tbody tr").last.is_visible()
+    assert page.locator("#flow-body details table").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(OVERFLOWING) == []
+
+
+def test_outcomes_differ_by_pattern_as_well_as_by_colour(opened: Opener) -> None:
+    page = opened("#model=shop")
+    script = "(name) => getComputedStyle(document.querySelector(`.seg-${name}`)).backgroundImage"
+    drawn: list[Any] = [page.evaluate(script, name) for name in ("converted", "dropped", "pending")]
+    assert drawn[0] == "none"
+    assert len(set(drawn)) == 3
+
+
+def test_a_page_about_nothing_says_so(opened: Opener) -> None:
+    page = opened("#model=shop&persona=unassigned&period=2026-02")
+    assert page.locator("#map td.cell-unknown .known").first.inner_text() == "○ unknown"
