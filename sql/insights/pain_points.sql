@@ -123,23 +123,15 @@ spread_counted as (
 )
 
 select
-    pains_named.model,
-    pains_named.persona,
-    pains_named.period,
+    pains_named.model, pains_named.persona, pains_named.period,
     row_number() over (
         partition by pains_named.model_index, pains_named.persona, pains_named.period
         order by pains_named.lost_floored desc nulls last, pains_named.stage_index, pains_named.pain_point, pains_named.kind
     ) as pain_rank,
-    pains_named.stage,
-    pains_named.pain_point,
-    pains_named.kind,
+    pains_named.stage, pains_named.pain_point, pains_named.kind,
     case when spread_counted.persona_count > 1 or spread_counted.month_count > 1 then 'recurring' else 'specific' end as scope,
-    pains_named.person_count,
-    pains_named.matured_count,
-    pains_named.compared_with,
-    pains_named.drop_off_rate,
-    pains_named.baseline_rate,
-    pains_named.excess_rate,
+    pains_named.person_count, pains_named.matured_count, pains_named.compared_with,
+    pains_named.drop_off_rate, pains_named.baseline_rate, pains_named.excess_rate,
     cast(round(pains_named.lost_floored) as bigint) as lost_count,
     cast(round(pains_named.lost_low_floored) as bigint) as lost_low,
     cast(round(pains_named.lost_high_floored) as bigint) as lost_high,
