@@ -138,7 +138,9 @@ def fill_pain_tests(engine: Engine, config: Config) -> None:
     """
     del config
     min_count = engine.rows("select min_count from config.settings").column("min_count")[0].as_py()
-    engine.register("statistics.pain_tests", pain_tests(pl.DataFrame(engine.rows(_STRATA)), min_count).to_arrow())
+    # Sums of counts come as decimals.
+    strata = pl.DataFrame(engine.rows(_STRATA)).with_columns(pl.selectors.decimal().cast(pl.Int64))
+    engine.register("statistics.pain_tests", pain_tests(strata, min_count).to_arrow())
 
 
 def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
