@@ -11,6 +11,7 @@ from journeyflow.kernel.loops.search import first_above
 from journeyflow.kernel.loops.values import Bools, Int16s, Int32s, Int64s
 
 _LEAST_ROWS = 1024
+_ROW, _CELL, _COUNT, _WAIT = range(4)
 
 
 class SubjectTables(NamedTuple):
@@ -48,7 +49,9 @@ def pick_journeys(
         its_depth = _depth_of(journey_start[j], journey_start[j + 1], at, stage, window)
         if its_depth == 0:
             continue
-        its_month = day_month[first_above(day_start, 0, len(day_start), at[journey_start[j]]) - 1]
+        its_month = day_month[
+            first_above(day_start, 0, len(day_start), at[journey_start[j]]) - 1
+        ]
         # The rows of a person are in the order of time, so a month's journeys follow one another.
         if best >= 0 and month[count - 1] == its_month:
             if its_depth <= depth[count - 1]:
@@ -63,7 +66,12 @@ def pick_journeys(
                 is_furthest[best] = False
             best = count - 1
             is_furthest[best] = True
-    return journey[:count].copy(), depth[:count].copy(), month[:count].copy(), is_furthest[:count].copy()
+    return (
+        journey[:count].copy(),
+        depth[:count].copy(),
+        month[:count].copy(),
+        is_furthest[:count].copy(),
+    )
 
 
 @compiled
@@ -87,11 +95,8 @@ def touch_stages(
     longest wait in microseconds or -1). A wait lasts from a touch to the journey's next event, unless that is the one
     that goes beyond the stage.
     """
-    row = np.empty(_LEAST_ROWS, np.int32)
-    cell = np.empty(_LEAST_ROWS, np.int32)
-    count = np.empty(_LEAST_ROWS, np.int32)
-    wait = np.empty(_LEAST_ROWS, np.int64)
-    # By stage and subject: the row of this journey's touches, when it is one of those since `first`.
+    found = np.empty((_LEAST_ROWS, 4), np.int64)
+    # By stage and subject: where the touches of a journey are, when it is one of those from `first` on.
     slot = np.full(stages * subjects, -1, np.int64)
     is_visited = np.empty(stages, np.bool_)
     is_passed = np.empty(stages, np.bool_)
@@ -105,14 +110,19 @@ def touch_stages(
         current = 0
         for place in range(lo, stop):
             its_stage = stage[place]
-            if rows + tables.start[kind[place] + 1] - tables.start[kind[place]] + 1 > len(row):
-                row, cell, count, wait = _longer(row), _longer(cell), _longer(count), _longer_wait(wait)
+            item, items_stop = tables.loose[kind[place]], tables.start[kind[place] + 1]
             if its_stage > 0:
+                item = tables.start[kind[place]]
                 for s in range(its_stage - 1):
                     is_passed[s] |= is_visited[s]
-                if its_stage < current and not is_passed[current - 1] and tables.returns[its_stage - 1] > 0:
+                if (
+                    its_stage < current
+                    and not is_passed[current - 1]
+                    and tables.returns[its_stage - 1] > 0
+                ):
+                    found = _with_room(found, rows + 1)
                     here = (current - 1) * subjects + tables.returns[its_stage - 1]
-                    rows = _touch(row, cell, count, wait, slot, first, rows, picked, here, -1)
+                    rows = _touch(found, slot, first, rows, picked, here, -1)
                 current = its_stage
                 is_visited[current - 1] = True
                 visited[picked] |= np.int64(1) << (current - 1)
@@ -121,23 +131,25 @@ def touch_stages(
             waited = -1
             if place + 1 < stop and stage[place + 1] <= current:
                 waited = at[place + 1] - at[place]
-            from_item = tables.start[kind[place]] if its_stage > 0 else tables.loose[kind[place]]
-            for i in range(from_item, tables.start[kind[place] + 1]):
+            found = _with_room(found, rows + items_stop - item)
+            for i in range(item, items_stop):
                 here = (current - 1) * subjects + tables.items[i]
-                rows = _touch(row, cell, count, wait, slot, first, rows, picked, here, waited)
-    found = cell[:rows]
+                rows = _touch(found, slot, first, rows, picked, here, waited)
+    cell = found[:rows, _CELL]
     return (
         visited,
-        row[:rows].copy(),
-        (found // subjects + 1).astype(np.int16),
-        (found % subjects).astype(np.int32),
-        count[:rows].copy(),
-        wait[:rows].copy(),
+        found[:rows, _ROW].astype(np.int32),
+        (cell // subjects + 1).astype(np.int16),
+        (cell % subjects).astype(np.int32),
+        found[:rows, _COUNT].astype(np.int32),
+        found[:rows, _WAIT].copy(),
     )
 
 
 @compiled
-def _inside(journey_start: Int64s, journey: int, at: Int64s, window: int) -> tuple[int, int]:
+def _inside(
+    journey_start: Int64s, journey: int, at: Int64s, window: int
+) -> tuple[int, int]:
     """Return the places of a journey within `window` of its first event."""
     lo, hi = journey_start[journey], journey_start[journey + 1]
     stop = lo
@@ -148,33 +160,33 @@ def _inside(journey_start: Int64s, journey: int, at: Int64s, window: int) -> tup
 
 @compiled
 def _touch(
-    row: Int32s, cell: Int32s, count: Int32s, wait: Int64s, slot: Int64s, first: int, rows: int, picked: int,
-    here: int, waited: int,
-) -> int:  # fmt: skip
-    """Add a touch to the rows of the journey in hand, those from `first` on; return how many rows there are now."""
+    found: Int64s,
+    slot: Int64s,
+    first: int,
+    rows: int,
+    picked: int,
+    here: int,
+    waited: int,
+) -> int:
+    """Add a touch to those of the journey in hand, which begin at `first`; return how many rows there are now."""
     its_row = slot[here]
-    if its_row < first:
-        its_row = rows
-        slot[here] = rows
-        row[rows] = picked
-        cell[rows] = here
-        count[rows] = 0
-        wait[rows] = -1
-        rows += 1
-    count[its_row] += 1
-    wait[its_row] = max(wait[its_row], waited)
-    return rows
+    if its_row >= first:
+        found[its_row, _COUNT] += 1
+        found[its_row, _WAIT] = max(found[its_row, _WAIT], waited)
+        return rows
+    slot[here] = rows
+    found[rows, _ROW] = picked
+    found[rows, _CELL] = here
+    found[rows, _COUNT] = 1
+    found[rows, _WAIT] = waited
+    return rows + 1
 
 
 @compiled
-def _longer(values: Int32s) -> Int32s:
-    longer = np.empty(2 * len(values), np.int32)
-    longer[: len(values)] = values
-    return longer
-
-
-@compiled
-def _longer_wait(values: Int64s) -> Int64s:
-    longer = np.empty(2 * len(values), np.int64)
-    longer[: len(values)] = values
+def _with_room(found: Int64s, rows: int) -> Int64s:
+    """Return the rows in an array that has room for so many."""
+    if rows <= len(found):
+        return found
+    longer = np.empty((2 * max(rows, len(found)), found.shape[1]), np.int64)
+    longer[: len(found)] = found
     return longer
