@@ -54,8 +54,7 @@ class Night:
 
     Notes
     -----
-    Entering takes the lock. Leaving by an error marks the run as failed, removes what it built and leaves the last
-    generation served.
+    Entering takes the lock. An error marks the run as failed and removes what it built; the last generation stays.
     """
 
     def __init__(
@@ -183,9 +182,8 @@ class Night:
                 high_water_at=self.loaded.high_water_at,
                 event_count=self.loaded.event_count,
             )
-            self.generation = publish(
-                self.builder.engine, self.graph.published(), self.config.publish, facts, draw_page
-            )
+            engine, models = self.builder.engine, self.graph.published()
+            self.generation = publish(engine, models, self.config.publish, facts, draw_page)
         return self.generation
 
     def report(self) -> RunReport:

@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Literal
 
-from journeyflow.report.sources import Source
+from journeyflow.report.figures import Evidence, Figure, Item, Unit, Value
+from journeyflow.report.flows import Flow, FlowLink, Funnel, FunnelStep
 
-Evidence = Literal["observed", "inferred", "supplied", "unknown"]
-"""How a cell is known: counted, concluded by a method, told by a person in the configuration, or not at all."""
-Unit = Literal[
-    "people", "visits", "events", "answers", "cases", "items", "rate", "ratio", "seconds", "sentiment", "score",
-    "amount", "probability", "instant",
+__all__ = [
+    "ALL", "Atlas", "BlindSpot", "Cell", "Evidence", "Facts", "Figure", "Flow", "FlowLink", "Funnel", "FunnelStep",
+    "Item", "JourneyMap", "MapRow", "Model", "Opportunity", "Period", "Persona", "RowKey", "Stage", "Text", "Unit",
+    "Value",
 ]  # fmt: skip
-"""What a value counts or measures. `rate` is a fraction to be shown as a percentage; `instant` is naive UTC."""
-Value = int | float | Decimal | datetime | None
+
 RowKey = Literal[
     "people", "goals", "needs", "quotes", "touchpoints", "channels", "next", "time", "emotion", "pain_points",
     "promises", "desired", "opportunities", "owner",
@@ -30,81 +28,6 @@ RowKey = Literal[
 """The rows of a map, in the order in which they are shown."""
 ALL = "all"
 """The key of the total persona and of the whole time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One number with what is needed to trust it.
-
-    Attributes
-    ----------
-    label : str
-        What it is, in two or three words: ``reached``, ``lift``.
-    value, low, high : int, float, Decimal, datetime or None
-        The number and its range; a value of None is unknown or suppressed (see `is_small`).
-    n : int or None
-        What the number is based on: people, answers.
-    unit : Unit
-        How to read the value.
-    evidence : Evidence
-        How it is known.
-    source : Source
-        The row and columns of a published table it was read from; `sql` is the SELECT that returns it.
-    currency : str or None
-        ISO 4217 code, of amounts.
-    is_small : bool
-        The base is under `min_count`: read with care, or suppressed.
-    range_label : str
-        What lies from low to high: mostly the 95 % interval, of a median time the 10th to the 90th percentile.
-    """
-
-    label: str
-    value: Value
-    unit: Unit
-    source: Source
-    low: Value = None
-    high: Value = None
-    n: int | None = None
-    evidence: Evidence = "observed"
-    currency: str | None = None
-    is_small: bool = False
-    range_label: str = "95 % interval"
-
-    @property
-    def key(self) -> str:
-        """The column of the value: a name for programs."""
-        return self.source.columns[0]
-
-    @property
-    def sql(self) -> str:
-        """The SELECT over the published tables that returns value, low, high and n; those it has, in that order."""
-        return self.source.sql
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One entry of a cell: a touchpoint, a quote, a pain point.
-
-    Attributes
-    ----------
-    text : str
-        What it is; empty where the figures say all.
-    figures : tuple of Figure
-        The most telling first.
-    note : str
-        A few words beside it: kind and scope of a pain point, the method of a sentiment.
-    evidence : Evidence
-        How the entry is known.
-    """
-
-    text: str
-    figures: tuple[Figure, ...] = ()
-    note: str = ""
-    evidence: Evidence = "observed"
-
-    def figure(self, key: str) -> Figure | None:
-        """Return the figure whose value is the column `key`."""
-        return next((figure for figure in self.figures if figure.key == key), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,99 +107,6 @@ class Period:
 
     key: str
     label: str
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelStep:
-    """One step of a funnel with where people left it from and what they did next.
-
-    Attributes
-    ----------
-    key, label, index : str, str, int
-        The step (in a stage funnel the stage), from 1.
-    reached, went_on, dropped, pending : Figure
-        Counts; the latter three have the value None on the last step.
-    drop_off : Figure
-        The matured drop-off rate with its interval.
-    median : Figure
-        Seconds to the next step, with the 10th and 90th percentile as `low` and `high`.
-    at_stake : Figure
-        Value at stake: an upper bound, never to be added up over steps.
-    last_touchpoints, next_actions : tuple of Item
-        Of those who dropped, the most frequent first.
-    last_rest_count, next_rest_count : int
-        Further rows of the two tables.
-    """
-
-    key: str
-    label: str
-    index: int
-    reached: Figure
-    went_on: Figure
-    dropped: Figure
-    pending: Figure
-    drop_off: Figure
-    median: Figure
-    at_stake: Figure
-    last_touchpoints: tuple[Item, ...] = ()
-    next_actions: tuple[Item, ...] = ()
-    last_rest_count: int = 0
-    next_rest_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Funnel:
-    """A funnel of one persona and period; `kind` is ``stages`` or ``steps`` (a configured funnel)."""
-
-    key: str
-    label: str
-    kind: Literal["stages", "steps"]
-    persona: str
-    period: str
-    unit: str
-    steps: tuple[FunnelStep, ...]
-    is_outcome_based: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FlowLink:
-    """Stage visits that were followed by another stage, or by the end of the journey.
-
-    Attributes
-    ----------
-    start, end : str
-        Keys of stages; `end` may also be ``exit`` or ``open``, and `start` may be ``entry`` (the journey began there).
-    start_label, end_label : str
-    count : Figure
-        Visits.
-    rate : Figure or None
-        Share of the from-stage's ended visits.
-    median : Figure or None
-        Seconds from the visit's begin to the next one's.
-    is_backward : bool
-        A return to an earlier stage.
-    """
-
-    start: str
-    end: str
-    start_label: str
-    end_label: str
-    count: Figure
-    rate: Figure | None = None
-    median: Figure | None = None
-    is_backward: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """How journeys of one persona went between the stages of a model, over the whole time.
-
-    `links` are every transition that was seen: none is left out, so that the visits of a stage add up.
-    """
-
-    model: str
-    persona: str
-    links: tuple[FlowLink, ...]
 
 
 @dataclass(frozen=True, slots=True)
