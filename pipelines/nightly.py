@@ -146,6 +146,7 @@ def summary(report: RunReport) -> str:
         *(f"| {phase} | {seconds:,.1f} |" for phase, seconds in report.phase_seconds.items()),
         "",
         *(f"- **Look at:** {alarm}" for alarm in report.alarms),
+        *(f"- **Blind spot:** {spot}" for spot in report.critical_spots),
     ]
     return "\n".join(lines)
 

@@ -93,6 +93,16 @@ class Published:
         assert isinstance(found, pl.DataFrame)
         return found
 
+    @cached_property
+    def critical_spots(self) -> tuple[str, ...]:
+        """Sentences of the critical rows of `blind_spots`, most items first; none where there is no such table."""
+        if "blind_spots" not in self.tables:
+            return ()
+        rows = self._engine.rows(
+            "select detail from blind_spots where severity = 'critical' order by item_count desc, kind, subject"
+        )
+        return tuple(rows.column("detail").to_pylist())
+
     def close(self) -> None:
         """Close the database file."""
         self._engine.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from journeyflow.publish import read_manifest
+from journeyflow.published import open_published
 
 
 class RunReport(BaseModel):
@@ -28,6 +28,8 @@ class RunReport(BaseModel):
         Names of the files beside the tables, such as ``map.html``.
     alarms : tuple of str
         Sentences about what somebody should look at.
+    critical_spots : tuple of str
+        Sentences of the critical rows of `blind_spots`, most items first; no alarms, for they stay from night to night.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +53,7 @@ class RunReport(BaseModel):
     table_rows: dict[str, int]
     files: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
+    critical_spots: tuple[str, ...] = ()
 
 
 def report_of(
@@ -62,7 +65,8 @@ def report_of(
     alarms: tuple[str, ...],
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
-    manifest = read_manifest(generation)
+    with open_published(generation) as published:
+        manifest, critical_spots = published.manifest, published.critical_spots
     return RunReport(
         run_id=manifest.run_id,
         status="published",
@@ -78,4 +82,5 @@ def report_of(
         table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
         files=tuple(manifest.files),
         alarms=alarms,
+        critical_spots=critical_spots,
     )

@@ -40,6 +40,17 @@ def print_report(report: RunReport, out: Console) -> None:
         out.print(Text(f"  {label:<8}{line}"))
     for alarm in report.alarms:
         out.print(Text(f"  look at  {escaped(alarm)}"), style="yellow")
+    _print_critical_spots(report.critical_spots, out)
+
+
+def _print_critical_spots(spots: Sequence[str], out: Console, most: int = 3) -> None:
+    """Print how many critical blind spots there are, and the first of them."""
+    from rich.text import Text
+
+    if spots:
+        out.print(Text(f"  blind   {len(spots)} critical in the table blind_spots"), style="yellow")
+    for spot in spots[:most]:
+        out.print(Text(f"          {escaped(spot)}"), style="yellow")
 
 
 def _records(report: RunReport) -> str:
@@ -102,7 +113,22 @@ def _current(publish: Path) -> dict[str, Any] | None:
     facts = manifest.model_dump(
         mode="json", include={"run_id", "published_at", "high_water_at", "event_count", "version"}
     )
-    return facts | {"folder": str(publish / "current"), "table_count": len(manifest.tables)}
+    return facts | {
+        "folder": str(publish / "current"),
+        "table_count": len(manifest.tables),
+        "critical_spots": _critical_spots(publish),
+    }
+
+
+def _critical_spots(publish: Path) -> list[str]:
+    from journeyflow.errors import JourneyflowError
+    from journeyflow.published import open_published
+
+    try:
+        with open_published(publish) as published:
+            return list(published.critical_spots)
+    except JourneyflowError:  # A damaged database must not hide what is known of it.
+        return []
 
 
 def _runs(state: Path, publish: Path, *, is_busy: bool) -> list[dict[str, Any]]:
@@ -149,6 +175,7 @@ def print_status(status: dict[str, Any], out: Console) -> None:
             Text(f"  events  {count(current['event_count'])} up to {current['high_water_at'].replace('T', ' ')} UTC")
         )
         out.print(Text(f"  tables  {current['table_count']} in {current['folder']}"))
+        _print_critical_spots(current["critical_spots"], out)
     if running:
         who = f": process {running['pid']}, since {running['started_at']}" if running["pid"] else ""
         out.print(Text(f"A run is going on{who}"), style="yellow")
