@@ -179,16 +179,14 @@ VALUES = st.recursive(
 @given(VALUES, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_whatever_is_cut_stays_json_of_the_same_shape(engine, value, is_nested):
-    nested = json.dumps(value) if is_nested else value
-    written = json.dumps({"v": nested, "w": [nested]})
+    nested = json.dumps(value, separators=(",", ":")) if is_nested else value
+    written = json.dumps({"v": nested, "w": [nested]}, separators=(",", ":"))
     cut = engine.rows(f"select properties_cut({literal(written)}::json)::varchar as j")["j"][0].as_py()
     assert shape_of(json.loads(cut)["w"]) == shape_of([nested])
 
 
 def shape_of(value):
-    """Return the value with every text taken out; keys that are cut may fall together."""
-    if isinstance(value, dict):
-        return {"": [shape_of(each) for each in value.values()]} if len(value) == 1 else dict
+    """Return lists with kinds of values in the place of values; keys of an object may fall together when cut."""
     return [shape_of(each) for each in value] if isinstance(value, list) else type(value)
 
 

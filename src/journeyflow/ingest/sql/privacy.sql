@@ -57,7 +57,7 @@ create or replace temp macro json_cut(words) as regexp_replace(
         regexp_replace(
             words,
             '([^\\])"\s*(?:(?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?:[:,\s](?:[^"\\]|\\.)*)?'
-            || '|\[?(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?:[0-9A-Fa-f]{1,4}:)*:[0-9A-Fa-f:.]*[0-9A-Fa-f])'
+            || '|\[?(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*[0-9A-Fa-f])'
             || '\]?(?:[:%,\s](?:[^"\\]|\\.)*)?)"',
             '\1"address"',
             'g'
