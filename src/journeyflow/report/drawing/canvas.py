@@ -163,10 +163,10 @@ class Canvas:
             self._add("text", {name: _number(value) for name, value in place.items()} | style).text = fitting
         return width
 
-    def lines(self, box: Box, texts: Sequence[str], pen: Pen) -> float:
+    def lines(self, box: Box, texts: Sequence[str], pen: Pen, halo: str = "none") -> float:
         """Write lines under one another; return how high they are."""
         for index, text in enumerate(texts):
-            self.text(box.below(index * pen.height), text, pen)
+            self.text(box.below(index * pen.height), text, pen, halo=halo)
         return len(texts) * pen.height
 
     def _add(self, tag: str, attributes: dict[str, str] | None = None) -> ElementTree.Element:

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Final
 
 from journeyflow.report.atlas import Cell, Figure, Item
-from journeyflow.report.drawing.canvas import Box, Canvas, Pen
+from journeyflow.report.drawing.canvas import Box, Canvas
 from journeyflow.report.drawing.contents import number, unknown
-from journeyflow.report.drawing.lettering import cut, text_width
+from journeyflow.report.drawing.entries import INDENT, Entry, cut_short, draw_entries, entries_height, joined
+from journeyflow.report.drawing.lettering import text_width
 from journeyflow.report.drawing.style import Style, Theme, draw_mark
 from journeyflow.report.words import written
 
@@ -18,6 +19,7 @@ HEIGHT: Final = 158.0
 _EDGE: Final = 22.0
 _POINT: Final = 6.5
 _BESIDE: Final = 12.0
+_LINES: Final = 2
 _SCALE: Final = 30.0
 
 
@@ -101,23 +103,24 @@ def _draw_point(canvas: Canvas, point: _Point, theme: Theme) -> None:
 
 def _draw_label(canvas: Canvas, box: Box, point: _Point, following: _Point | None, style: Style) -> None:
     """Write the value to the right of the point, on the side that the curve turns away from."""
-    height = style.strong.height + style.small.height
+    width = box.right - point.x - _BESIDE
+    based = [f"n {point.figure.n:,}"] if point.figure.n is not None else []
+    words = joined([*based, *filter(None, [point.item.note])], width, style.small)
+    while len(words) > _LINES:
+        words = cut_short(words)
+    height = style.strong.height + len(words) * style.small.height
     is_rising = following is not None and following.y < point.y
     top = point.y + 3 if is_rising else point.y - height - 3
-    place = Box(point.x + _BESIDE, max(box.y, min(top, box.bottom - height)), box.right - point.x - _BESIDE, height)
-    item = point.item
-    based = f"n {point.figure.n:,}" if point.figure.n is not None else ""
+    place = Box(point.x + _BESIDE, max(box.y, min(top, box.bottom - height)), width, height)
     canvas.text(place, written(point.figure), style.strong, halo=style.theme.ground)
-    words = " · ".join(part for part in (based, item.note) if part)
-    canvas.text(place.below(style.strong.height), words, style.small, halo=style.theme.ground)
+    canvas.lines(place.below(style.strong.height), words, style.small, halo=style.theme.ground)
 
 
 def _draw_unknown(canvas: Canvas, box: Box, cell: Cell, style: Style) -> None:
-    """Say that nothing is known, or why a value is not shown."""
-    pen = Pen(style.body.size, style.theme.soft)
-    text = cut(unknown(cell), box.width - 4 * _POINT, pen.size)
-    wide = text_width(text, pen.size)
-    y = level(box, 0)
-    canvas.rect(Box(box.middle - wide / 2 - 12, y - 9, wide + 30, 18), style.theme.ground)
-    draw_mark(canvas, box.middle - wide / 2 - 2, y, "unknown", style.theme)
-    canvas.text(Box(box.middle - wide / 2 + 7, y - pen.height / 2, wide + 1, pen.height), text, pen)
+    """Say at the middle, in place of the line, that nothing is known, and why."""
+    entry = Entry("unknown", unknown(cell), line_count=3)
+    wide = min(text_width(entry.text, style.body.size) + INDENT + 1, box.width - 8)
+    high = entries_height([entry], wide, style)
+    place = Box(box.middle - wide / 2, level(box, 0) - high / 2, wide, high)
+    canvas.rect(Box(place.x - 6, place.y, wide + 12, high), style.theme.ground)
+    draw_entries(canvas, place, [entry], style)

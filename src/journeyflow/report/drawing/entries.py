@@ -78,11 +78,11 @@ def draw_entries(canvas: Canvas, box: Box, entries: Sequence[Entry], style: Styl
 def _shortened(parts: _Set) -> _Set:
     """Return a line less, the detail first."""
     if parts.detail:
-        return replace(parts, detail=_cut_short(parts.detail))
-    return replace(parts, heading=_cut_short(parts.heading))
+        return replace(parts, detail=cut_short(parts.detail))
+    return replace(parts, heading=cut_short(parts.heading))
 
 
-def _cut_short(lines: list[str]) -> list[str]:
+def cut_short(lines: list[str]) -> list[str]:
     """Return the lines without the last, with an ellipsis where it was."""
     return [*lines[:-2], *(f"{line.rstrip(ELLIPSIS)}{ELLIPSIS}" for line in lines[-2:-1])]
 
