@@ -1,4 +1,4 @@
-"""Figures of days already published that this run moves, and why: `insights.restatements`."""
+"""Figures of days already published that this run moves, and why: `insights._moved_figures`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _LATE = """
 
 
 def fill(engine: Engine, config: Config) -> None:
-    """Fill `insights.restatements`: what earlier runs moved, and what this one moves.
+    """Fill `insights._moved_figures`: what earlier runs moved, and what this one moves.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def fill(engine: Engine, config: Config) -> None:
         # A run as of an earlier day has published nothing later to compare with.
         if earlier.high_water_at.replace(tzinfo=None) <= settings["high_water_at"]:
             told = pl.concat([told, _moved(engine, config, generation, earlier, settings)])
-    engine.register("insights.restatements", told.tail(KEPT_ROWS).to_arrow())
+    engine.register("insights._moved_figures", told.tail(KEPT_ROWS).to_arrow())
 
 
 def _moved(
