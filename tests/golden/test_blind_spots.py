@@ -1,13 +1,16 @@
 """The stories of the sample that are blind spots stand there with their numbers, and nothing shouts that need not."""
 
 import io
+import re
 import shutil
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
 from rich.console import Console
 
+import journeyflow
 from external.nights import Night, run_night
 from golden.test_sample import truths  # noqa: F401 - a fixture
 from journeyflow.cli.reports import print_report, print_status, status_of
@@ -28,6 +31,21 @@ def sample(tmp_path_factory) -> Night:
     folder = tmp_path_factory.mktemp("spots") / "shop"
     shutil.copytree(sample_folder(), folder)
     return run_night(folder / "journeyflow.yml")
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "read-the-map.md"
+QUERIES = [
+    statement
+    for block in re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for statement in block.split(";")
+    if statement.strip()
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_queries_of_the_page_find_something(sample, query):
+    with journeyflow.open(sample.folder / "published") as published:
+        assert published.sql(query).height
 
 
 def test_what_is_critical_is_told_where_the_run_and_its_state_are(sample):
