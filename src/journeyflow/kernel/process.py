@@ -181,7 +181,7 @@ def _event_counts(persons: Units, plan: KernelPlan) -> list[pa.Table]:
 def _visits(chunk: Chunk, m: int) -> pa.Table:
     persons, journeys = chunk.persons, chunk.journeys
     journey, index, first, last = visit_stages(journeys.start, persons.stage[m])
-    entered = persons.at[first]
+    stage, entered = persons.stage[m][first], persons.at[first]
     is_last = np.append(journey[1:] != journey[:-1], True)[: len(journey)]
     return table(
         "kernel.stage_visits",
@@ -190,7 +190,8 @@ def _visits(chunk: Chunk, m: int) -> pa.Table:
             "person_key": persons.person_key[first],
             "journey_index": persons.journey_index[first],
             "visit_index": index,
-            "stage_index": persons.stage[m][first],
+            "stage_index": stage,
+            "next_stage_index": (np.append(stage[1:], 0)[: len(stage)], is_last),
             "entered_at": entered,
             "left_at": (np.append(entered[1:], 0)[: len(entered)], is_last),
             "last_seen_at": persons.at[last],

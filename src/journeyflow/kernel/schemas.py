@@ -40,7 +40,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         "kernel.person_event_counts": {"person_key": _KEY, "event_name": pa.string(), "event_count": _COUNT},
         "kernel.stage_visits": {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "visit_index": _INDEX,
-            "stage_index": _INDEX, "entered_at": _AT, "left_at": _AT, "last_seen_at": _AT,
+            "stage_index": _INDEX, "next_stage_index": _INDEX, "entered_at": _AT, "left_at": _AT, "last_seen_at": _AT,
         },
         "kernel.map_journeys": {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "entered_at": _AT, "month": pa.string(),

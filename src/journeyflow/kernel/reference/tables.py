@@ -158,7 +158,8 @@ def _visit_rows(reads: list[Read], model: Model) -> list[Row]:
             following = visits[number + 1] if number + 1 < len(visits) else None
             rows.append({
                 "model_index": model.model_index, "person_key": its[0].person, "journey_index": journey,
-                "visit_index": number + 1, "stage_index": visit.stage, "entered_at": its[visit.first].event.at,
+                "visit_index": number + 1, "stage_index": visit.stage,
+                "next_stage_index": following.stage if following else None, "entered_at": its[visit.first].event.at,
                 "left_at": its[following.first].event.at if following else None,
                 "last_seen_at": its[visit.last].event.at,
             })  # fmt: skip
