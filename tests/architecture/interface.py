@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SPINE: dict[str, tuple[str, str]] = {
+PUBLIC: dict[str, tuple[str, str]] = {
     "funnel_steps": (
         "funnel persona period step_index",
         "step kind unit person_count converted_count drop_off_count pending_count matured_count "
@@ -63,6 +63,35 @@ SPINE: dict[str, tuple[str, str]] = {
     "dictionary": (
         "table_name column_name",
         "type unit meaning",
+    ),
+    "touchpoints": (
+        "model persona period stage touchpoint",
+        "person_count reach_rate next_stage_rate next_stage_rate_without lift lift_low lift_high q_value",
+    ),
+    "stage_sentiment": (
+        "model persona period stage",
+        "sentiment sentiment_low sentiment_high answer_count evidence",
+    ),
+    "pain_points": (
+        "model persona period pain_rank",
+        "stage pain_point kind scope person_count excess_rate lost_count lost_low lost_high q_value",
+    ),
+    "promises": (
+        "promise persona period",
+        "stage due_count kept_count pending_count kept_rate kept_low kept_high target gap first_broken_at "
+        "next_stage_rate_kept next_stage_rate_broken",
+    ),
+    "opportunities": (
+        "model persona period opportunity_rank",
+        "stage origin subject worth_amount worth_low worth_high currency owner",
+    ),
+    "blind_spots": (
+        "kind subject",
+        "severity item_count share_rate detail",
+    ),
+    "restatements": (
+        "run_id table_name row_key column_name",
+        "old_value new_value cause",
     ),
 }
 """Table → its grain, and the key columns beside the grain."""
