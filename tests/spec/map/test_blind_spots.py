@@ -128,6 +128,16 @@ def test_an_event_vanished_while_its_source_speaks():
     assert "has sent no `click` for 10 days, since 2026-03-21" in row["detail"]
 
 
+@pytest.mark.parametrize(("min_count", "is_told"), [(30, True), (31, False)])
+def test_a_rare_event_may_stay_away(min_count, is_told):
+    given = {
+        "config.settings": SETTINGS.replace("| 3 ", f"| {min_count} "),
+        "config.sources": sources("web"),
+        "staging.events": events(("view", days_before(*range(40))), ("click", DAILY)),
+    }
+    assert bool(told(spots(given), "vanished_event")) == is_told
+
+
 def test_a_goal_that_vanished_is_critical():
     given = {
         "config.sources": sources("web"),
