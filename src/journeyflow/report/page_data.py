@@ -54,7 +54,9 @@ class _Packer:
     def __init__(self, meanings: Mapping[str, str]) -> None:
         self.meanings = meanings
         self.texts: dict[str, int] = {}
-        self.shapes: dict[tuple[Any, ...], int] = {}
+        self.shapes: list[Row] = []
+        self.known: dict[tuple[Any, ...], int] = {}
+        self.rows: dict[tuple[tuple[str, str | int | None], ...], int] = {}
         self.kinds: dict[tuple[int, ...], int] = {}
         self.manners: dict[tuple[int, int], int] = {}
         self.conditions: dict[tuple[int, int], int] = {}
@@ -76,7 +78,7 @@ class _Packer:
         }
         return packed | {
             "texts": list(self.texts),
-            "shapes": list(self.shapes),
+            "shapes": self.shapes,
             "kinds": list(self.kinds),
             "manners": list(self.manners),
             "conditions": list(self.conditions),
@@ -99,29 +101,29 @@ class _Packer:
 
     def shape(self, figure: Figure) -> tuple[int, int]:
         """Return what figures of one sort share, as a position from 1, and the position of the condition."""
-        start, condition = self.source(figure.source)
-        meaning = self.meanings.get(f"{figure.source.table}.{figure.key}", "")
-        told = (
-            figure.key,
-            figure.label,
-            meaning,
-            figure.unit,
-            figure.evidence,
-            figure.currency or "",
-            figure.range_label,
-        )
-        shape = (*(self.text(part) for part in (*told, start)), int(figure.is_small))
-        return self.shapes.setdefault(shape, len(self.shapes)) + 1, condition
+        source = figure.source
+        is_row = bool(source.where) and not source.query
+        start = (source.table, source.columns) if is_row else source.sql
+        told = (figure.label, figure.unit, figure.evidence, figure.currency or "", figure.range_label)
+        shape = (start, *told, figure.is_small)
+        if shape not in self.known:
+            # Looked up as it is first: most figures are of a sort that was seen before.
+            sql = f"select {', '.join(source.columns)} from {word(source.table)} where " if is_row else source.sql
+            meaning = self.meanings.get(f"{source.table}.{figure.key}", "")
+            texts = (figure.key, *told, meaning, sql)
+            self.shapes.append([*(self.text(part) for part in texts), int(figure.is_small)])
+            self.known[shape] = len(self.shapes)
+        return self.known[shape], self.condition(source) if is_row else 0
 
-    def source(self, source: Source) -> tuple[str, int]:
-        """Return the beginning of a SELECT and the position of its condition: 0 for none, else counted from 1."""
-        if source.query or not source.where:
-            return source.sql, 0
-        condition = 0
-        for equality in source.where:
-            step = (condition, self.text(conjunction((equality,))))
-            condition = self.conditions.setdefault(step, len(self.conditions)) + 1
-        return f"select {', '.join(source.columns)} from {word(source.table)} where ", condition
+    def condition(self, source: Source) -> int:
+        """Return the position of the condition of a row, from 1."""
+        if source.where not in self.rows:
+            condition = 0
+            for equality in source.where:
+                step = (condition, self.text(conjunction((equality,))))
+                condition = self.conditions.setdefault(step, len(self.conditions)) + 1
+            self.rows[source.where] = condition
+        return self.rows[source.where]
 
     def item(self, item: Item) -> Row:
         """Return ``[text, manner, figures]``; the manner is evidence and note."""

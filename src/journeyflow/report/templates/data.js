@@ -7,7 +7,7 @@ function figuresOf([kind, condition, ...values]) {
   return DATA.kinds[kind].map((shape, place) => {
     if (!shape) return null;
     const [value = null, n = null, low = null, high = null] = [values[place]].flat();
-    const [key, label, meaning, unit, evidence, currency, range, start, small] = DATA.shapes[shape - 1];
+    const [key, label, unit, evidence, currency, range, meaning, start, small] = DATA.shapes[shape - 1];
     return {
       key: textAt(key), label: textAt(label), meaning: textAt(meaning), unit: textAt(unit), evidence: textAt(evidence),
       currency: textAt(currency), range: textAt(range), small: Boolean(small), value, n, low, high,

@@ -23,7 +23,7 @@ const byId = (id) => document.getElementById(id);
 function words(text, lines) {
   const node = el("bdi", { class: lines === 0 ? null : "clamp" });
   // Names such as add_to_cart may break where a person would break them.
-  text.split(/(?<=[_:/.,?&=-])(?=\S)/u).forEach((part, place) => node.append(...(place ? [el("wbr"), part] : [part])));
+  text.split(/(?<=[_:/.,?&=-])(?=[\p{L}\p{N}])/u).forEach((part, place) => node.append(...(place ? [el("wbr"), part] : [part])));
   if (lines && lines !== 3) node.style.setProperty("-webkit-line-clamp", String(lines));
   // What is cut off can be read by keyboard too; only long texts are worth a stop.
   if (lines !== 0 && text.length > 90) node.tabIndex = 0;

@@ -97,6 +97,7 @@ const SHOWN = {
 const QUOTED = { quotes: (text) => `“${text}”` };
 /** Entries of one cell that answer different questions, by their note. */
 const GROUPS = { next: (item) => (item.note === "after dropping" ? "Those who dropped then did" : "Visits led to") };
+/** Notes that the heading of the group says already; that of a small group stands beside its head. */
 const DULL = new Set(["next", "after dropping"]);
 
 function itemList(row, cell, where) {
@@ -120,15 +121,16 @@ function itemNode(row, item, where, mixed) {
   const range = (figure) => (shown.range && rangeText(figure) ? el("span", { class: "range" }, ` ${shortRange(figure)}`) : null);
   const bar = itemBar(item, head);
   const first = head && el("span", { class: "item-first" }, button(head), text ? null : range(head));
-  const node = el("li", null, el("div", { class: "item-head" },
-    text ? el("span", { class: "item-text" }, words(text, row.key in SHOWN ? 3 : 6)) : null, " ", bar ? null : first),
-  bar && el("div", { class: "item-bar" }, bar, first));
   const tail = shown.tail.map((key) => figureIn(item, key)).filter((figure) => figure && figure !== head).map((figure) =>
     el("span", { class: "pair" }, COUNTED.has(figure.unit) ? [button(figure), ` ${figure.label}`] : [`${figure.label} `, button(figure)], range(figure)));
-  if (item.note && !DULL.has(item.note)) tail.push(el("span", { class: "pair" }, words(item.note, 3)));
+  if (item.note && !DULL.has(item.note) && !(head && head.small)) tail.push(el("span", { class: "pair" }, words(item.note, 3)));
   if (mixed) tail.push(evidenceMark(item.evidence));
-  if (tail.length) node.append(el("p", { class: "item-tail" }, tail));
-  return node;
+  // One short thing more has room beside the name, where the column is wide enough.
+  const beside = bar && head && tail.length === 1;
+  return el("li", null, el("div", { class: "item-head" },
+    text ? el("span", { class: "item-text" }, words(text, row.key in SHOWN ? 3 : 6)) : null, " ",
+    beside ? el("span", { class: "item-tail" }, tail) : null, bar ? null : first),
+  bar && el("div", { class: "item-bar" }, bar, first), tail.length && !beside ? el("p", { class: "item-tail" }, tail) : null);
 }
 
 /** A rate as a bar; where a rate is desired, the measured one with a mark at the desired one. */
