@@ -46,7 +46,7 @@ def held(state: Path) -> Iterator[None]:
     # It waits for a moment, or a `status` that looks just now would turn a run away.
     lock = FileLock(state / FILE, timeout=0.2, thread_local=False)
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)  # It holds personal data.
         lock.acquire()
     except Timeout as error:
         who = _read(state)

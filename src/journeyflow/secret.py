@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 from journeyflow.errors import InputError
@@ -18,7 +19,7 @@ def person_secret(config: Config) -> str:
     Raises
     ------
     InputError
-        When the file is there and empty, or cannot be read or written.
+        When the file is there and empty, everybody may write to it, or it cannot be read or written.
     """
     path = config.privacy.key_file
     try:
@@ -26,6 +27,8 @@ def person_secret(config: Config) -> str:
             path.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_hex(32) + "\n")
+        if path.stat().st_mode & stat.S_IWOTH:
+            raise InputError(f"Everybody may write to the key file {path}, and so change who is who: chmod o-w {path}")
         key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The key file {path} of privacy.key_file cannot be read or made.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from importlib import resources
 from pathlib import Path
 
@@ -39,12 +40,16 @@ def open_warehouse(
     Raises
     ------
     InputError
-        When the file was written by a newer version of journeyflow.
+        When the file was written by a newer version of journeyflow, or everybody may write to it.
     EngineError
         When the file cannot be opened.
     """
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_mode & stat.S_IWOTH:
+            raise InputError(
+                f"Everybody may write to the warehouse {path}, and so change every figure: chmod o-w {path}"
+            )
     try:
         warehouse = DuckDBEngine(path, memory_limit=memory_limit, threads=threads, temp_folder=temp_folder)
     except EngineError as error:

@@ -9,6 +9,7 @@ import pytest
 from journeyflow import ingest
 from journeyflow.errors import EngineError, InputError, JourneyflowError
 from journeyflow.ingest import landing, loading
+from journeyflow.secret import person_secret
 
 HEADER = "id,ts,cookie,event\n"
 NOW_US = 1_800_000_000_000_000
@@ -252,3 +253,19 @@ def test_no_message_holds_a_value(project):
     with pytest.raises(InputError) as caught:
         project.load()
     assert "secret" not in str(caught.value)
+
+
+def test_a_warehouse_that_everybody_may_write_is_refused(tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    ingest.open_warehouse(path).close()
+    path.chmod(0o666)
+    with pytest.raises(InputError, match=f"chmod o-w {path}"):
+        ingest.open_warehouse(path)
+
+
+def test_a_key_that_everybody_may_write_is_refused(project):
+    config = project.config()
+    person_secret(config)
+    config.privacy.key_file.chmod(0o606)
+    with pytest.raises(InputError, match="chmod o-w"):
+        person_secret(config)
