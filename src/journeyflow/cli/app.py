@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from journeyflow.cli import ask, night, report, setup
+from journeyflow.cli import ask, care, night, report, setup
 from journeyflow.cli.failures import DEBUG_VARIABLE
 
 app = typer.Typer(
@@ -45,3 +45,4 @@ setup.register(app)
 night.register(app)
 report.register(app)
 ask.register(app)
+care.register(app)

@@ -124,6 +124,21 @@ def test_status_tells_of_the_runs_and_of_one_going_on(call: Caller, project: Pat
     left.unlink()
 
 
+def test_doctor_tells_what_it_looked_at(call: Caller, project: Path) -> None:
+    assert "all records accounted for" in call("doctor")
+    key = project / "state" / "pseudonym.key"
+    key.chmod(0o666)
+    found = {each["subject"]: each["severity"] for each in json.loads(call("doctor", "--json", code=ExitCode.FAILED))}
+    key.chmod(0o600)
+    assert (found["permissions"], found["warehouse"]) == ("error", "ok")
+
+
+def test_quarantine_is_listed_and_tried_again_on_request_only(call: Caller) -> None:
+    assert json.loads(call("quarantine", "list", "--reason", "no_such", "--format", "json")) == []
+    call("quarantine", "replay", "--reason", "no_such", code=ExitCode.NOT_FOUND)
+    assert "journeyflow quarantine list" in call.errors
+
+
 def test_a_second_run_at_the_same_time_is_refused(call: Caller, project: Path) -> None:
     with held(project / "state"):
         call("run", code=ExitCode.LOCKED)

@@ -1,0 +1,126 @@
+"""The records kept aside: which there are, and another try at them after a fix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from journeyflow import lock
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError, LockedError, NotFoundError
+from journeyflow.ingest.transactions import transaction
+from journeyflow.ingest.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from journeyflow.config import Config
+
+WAREHOUSE = "warehouse.duckdb"
+PEOPLE = "people"
+"""What files of traits are listed under; every run reads them anew."""
+
+_FOUND = """
+    select coalesce(files.source, 'people') as source, quarantine.source_file, quarantine.source_row,
+        quarantine.reason, quarantine.detail, quarantine.raw
+    from landed.quarantine as quarantine
+    left join ledger.files as files on files.file_ix = quarantine.file_ix
+    where ($1 is null or coalesce(files.source, 'people') = $1) and ($2 is null or quarantine.reason = $2)
+"""
+_COUNTED = f"""
+    select source, source_file, reason, count(*) as row_count, min(source_row) as first_row, max(source_row) as last_row
+    from ({_FOUND}) group by source, source_file, reason order by source, source_file, reason
+"""
+_LISTED = f"""
+    select source, source_file, source_row, reason, detail, raw from ({_FOUND})
+    order by source, source_file, source_row, reason, raw
+"""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A source whose files the next run reads again, and the quarantined rows that made it so."""
+
+    source: str
+    file_count: int
+    row_count: int
+
+
+def quarantined(
+    config: Config, source: str | None = None, reason: str | None = None, *, with_rows: bool = False
+) -> pa.Table:
+    """Return what is in quarantine.
+
+    Parameters
+    ----------
+    config : Config
+    source, reason : str or None
+        Only of this source (`people` for traits), only for this reason.
+    with_rows : bool
+        The records themselves. They hold personal data.
+
+    Returns
+    -------
+    pyarrow.Table
+        Grain source, source_file, reason, with row_count, first_row and last_row; else one row a record, with
+        source_row, reason, detail and raw. In this order.
+
+    Raises
+    ------
+    LockedError
+        While a run holds the warehouse.
+    InputError
+        When nothing was ever loaded.
+    """
+    path = config.state / WAREHOUSE
+    if lock.holder(config.state):
+        raise LockedError("A run is going on and holds the warehouse. Ask again when it has ended.")
+    if not path.exists():
+        raise InputError(f"There is no {path}: run `journeyflow run` first.")
+    with DuckDBEngine(path, read_only=True) as warehouse:
+        return warehouse.rows(_LISTED if with_rows else _COUNTED, [source, reason])
+
+
+def replay(config: Config, source: str | None = None, reason: str | None = None) -> tuple[Replay, ...]:
+    """Let the next run read again all files of the sources that have such rows in quarantine.
+
+    Whole sources are read, because what one row becomes may change which version of an event counts. What was accepted
+    before is known by its id and stays one.
+
+    Raises
+    ------
+    NotFoundError
+        When no quarantined row of a source fits.
+    InputError
+        When a file of such a source is no longer there: its events would be lost.
+    """
+    with lock.held(config.state), open_warehouse(config.state / WAREHOUSE) as warehouse:
+        found = warehouse.rows(_COUNTED, [source, reason]).to_pylist()
+        names = [name for name in dict.fromkeys(row["source"] for row in found) if name in config.sources]
+        if not names:
+            raise NotFoundError("No row in quarantine fits. See what there is with `journeyflow quarantine list`.")
+        told = []
+        for name in names:
+            files = _files(warehouse, name)
+            _see_all_there(config, name, files)
+            told.append(Replay(name, len(files), sum(row["row_count"] for row in found if row["source"] == name)))
+        with transaction(warehouse):
+            for name in names:
+                # No settings have an empty hash: the next run takes the source's files for changed.
+                warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_landed", [name])
+        return tuple(told)
+
+
+def _files(warehouse: DuckDBEngine, source: str) -> list[str]:
+    found = warehouse.rows("select source_file from ledger.files where source = ? and is_landed", [source])
+    return [str(name) for name in found["source_file"].to_pylist()]
+
+
+def _see_all_there(config: Config, source: str, files: Sequence[str]) -> None:
+    if gone := sorted(name for name in files if not (config.folder / name).is_file()):
+        raise InputError(
+            f"Source {source}: to try its rows again all its files must be read, but {', '.join(gone[:5])} is no "
+            "longer there. Put it back first."
+        )

@@ -1,0 +1,132 @@
+"""Each thing that can be ill is found and named, and nothing is touched."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from journeyflow.config import load_config
+from journeyflow.doctor import examine
+from journeyflow.engines import DuckDBEngine
+from journeyflow.lock import held
+from journeyflow.runner import BUILD, WAREHOUSE, run
+from pipelines.shop import write_project
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("doctor") / "shop"
+    write_project(folder)
+    run(load_config(folder))
+    return folder
+
+
+@pytest.fixture
+def ran(night, tmp_path):
+    shutil.copytree(night, tmp_path / "shop", symlinks=True)
+    return load_config(tmp_path / "shop")
+
+
+def ill(config):
+    found = [finding for finding in examine(config) if finding.severity != "ok"]
+    return [(finding.subject, finding.severity, finding.detail) for finding in found]
+
+
+def only(config, subject, severity):
+    ((found, said, detail),) = [each for each in ill(config) if each[0] != "free space"]
+    assert (found, said) == (subject, severity), detail
+    return detail
+
+
+def test_a_project_that_ran_is_well(ran):
+    before = sorted(ran.folder.rglob("*"))
+    assert [each for each in ill(ran) if each[0] != "free space"] == []
+    assert sorted(ran.folder.rglob("*")) == before
+    subjects = ["installation", "models", "permissions", "warehouse", "last build", "published", *["free space"] * 2]
+    assert [finding.subject for finding in examine(ran)] == subjects
+
+
+def test_a_project_that_never_ran_is_well(tmp_path):
+    write_project(tmp_path / "new")
+    config = load_config(tmp_path / "new")
+    assert [each for each in ill(config) if each[0] != "free space"] == []
+
+
+def test_a_run_that_is_going_on_is_left_alone(ran):
+    with held(ran.state):
+        assert any("a run is going on" in finding.detail for finding in examine(ran))
+
+
+@pytest.mark.parametrize("name", ["marts.duckdb", "paths.parquet"])
+def test_a_published_file_that_is_gone_is_found(ran, name):
+    (ran.publish / "current" / name).unlink()
+    assert name in only(ran, "published", "error")
+
+
+def test_a_published_table_that_was_changed_is_found(ran):
+    with (ran.publish / "current" / "paths.parquet").open("ab") as file:
+        file.write(b"x")
+    assert "paths.parquet was changed" in only(ran, "published", "error")
+
+
+def test_a_published_database_of_other_rows_is_found(ran):
+    with DuckDBEngine(ran.publish / "current" / "marts.duckdb") as marts:
+        marts.execute("delete from paths")
+    assert "marts.duckdb has 0 rows of paths, the manifest" in only(ran, "published", "error")
+
+
+def test_a_link_that_leads_elsewhere_is_found(ran):
+    current = ran.publish / "current"
+    current.unlink()
+    current.symlink_to(ran.state)
+    assert "leads to no generation" in only(ran, "published", "error")
+    current.unlink()
+    current.mkdir()
+    assert "is no link" in only(ran, "published", "error")
+
+
+def test_what_a_killed_run_left_is_told(ran):
+    (ran.publish / "generations" / ".unfinished-1").mkdir()
+    assert "1 unfinished" in only(ran, "generations", "warning")
+
+
+def test_a_damaged_warehouse_is_found(ran):
+    (ran.state / WAREHOUSE).write_bytes(b"no database" * 999)
+    assert "Cannot open the database" in only(ran, "warehouse", "error")
+
+
+def test_a_damaged_build_is_found(ran):
+    (ran.state / BUILD).write_bytes(b"no database" * 999)
+    assert "Cannot open the database" in only(ran, "last build", "error")
+
+
+def test_records_that_do_not_add_up_are_found(ran):
+    with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
+        warehouse.execute("insert into ledger.loads values ('r', 's', 'f', 3, 1, 1, 0, 0, 0, 0, null, 'loaded', null)")
+    assert "1 files whose records do not add up" in only(ran, "warehouse", "error")
+
+
+def test_a_state_that_others_may_read_is_told(ran):
+    ran.state.chmod(0o755)
+    assert "other users may read" in only(ran, "permissions", "warning")
+
+
+@pytest.mark.parametrize("which", ["warehouse", "key", "folder"])
+def test_a_warehouse_or_key_that_everybody_may_write_is_found(ran, which):
+    path = {"warehouse": ran.state / WAREHOUSE, "key": ran.privacy.key_file, "folder": ran.state}[which]
+    path.chmod(0o777 if path.is_dir() else 0o666)
+    assert f"everybody may write to {path}" in only(ran, "permissions", "error")
+
+
+def test_too_little_room_is_told(ran, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5))
+    assert [each[:2] for each in ill(ran)] == [("free space", "warning")] * 2
+
+
+def test_a_model_of_ones_own_that_is_wrong_is_told(ran):
+    folder = ran.folder / "sql" / "marts"
+    folder.mkdir(parents=True)
+    (folder / "mine.sql").write_text("select 1 as a")
+    assert "mine" in only(ran, "models", "error")
