@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from journeyflow.published import Published
+from journeyflow.report.page import render
+from journeyflow.report.reading import read_atlas
 from support.browser_reading import show_all
+from support.map_tables import publish_tables, rich_tables
 
 Opener = Callable[..., Page]
 LONGEST = "#model=shop&persona=unassigned&with=student&period=2026-01"
@@ -82,6 +87,20 @@ def test_outcomes_differ_by_pattern_as_well_as_by_colour(opened: Opener) -> None
     assert len(set(drawn)) == 3
 
 
-def test_a_page_about_nothing_says_so(opened: Opener) -> None:
+def test_what_nothing_tells_says_so(opened: Opener) -> None:
     page = opened("#model=shop&persona=unassigned&period=2026-02")
     assert page.locator("#map td.cell-unknown .known").first.inner_text() == "○ unknown"
+
+
+def test_a_page_without_a_journey_says_so(browser: Browser, tmp_path: Path) -> None:
+    runs = {"runs": rich_tables()["runs"]}
+    with Published(publish_tables(tmp_path, runs)) as published:
+        (tmp_path / "map.html").write_text(render(read_atlas(published)), encoding="utf-8")
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto((tmp_path / "map.html").as_uri() + "#model=shop")
+    assert page.locator("#map-body").inner_text() == "No journey reached a stage yet."
+    assert page.locator("#blind-body").inner_text() == "None was found."
+    page.close()
+    assert faults == []

@@ -19,11 +19,12 @@ function mapTable(stages, views, paired) {
   ROWS.forEach((row, place) => {
     const isEmpty = views.every((view) => !view.map || view.map.rows[place].every((cell) => !cell.items.length));
     const style = `row-${row.key}${isEmpty ? " row-empty" : ""}`;
-    if (row.key === "emotion") body.append(curveRow(row, place, stages, views, paired, split));
-    if (paired) body.append(el("tr", { class: style }, row.key === "emotion" ? null : rowHeader(row, 1),
+    const isCurve = row.key === "emotion" && !isEmpty;
+    if (isCurve) body.append(curveRow(row, place, stages, views, paired, split));
+    if (paired) body.append(el("tr", { class: style }, isCurve ? null : rowHeader(row, 1),
       columns.map(({ at, view }) => mapCell(row, place, at, view, stages))));
     else views.forEach((view, number) => body.append(el("tr", { class: `${style}${number ? " second" : ""}` },
-      number || row.key === "emotion" ? null : rowHeader(row, views.length),
+      number || isCurve ? null : rowHeader(row, views.length),
       split ? el("th", { scope: "row", class: "persona" }, personaChip(view)) : null,
       stages.map((stage, at) => mapCell(row, place, at, view, stages)))));
   });

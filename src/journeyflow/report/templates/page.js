@@ -81,7 +81,8 @@ function drawMap(stages, found, width = byId("map-body").clientWidth) {
   byId("map-gist").textContent = chosenText();
   replaceIn("who", found.map(whoIs));
   replaceIn("map-body", mapTable(stages, found, paired));
-  drawCurve(document.querySelector(".curve-holder"), stages, found);
+  const holder = document.querySelector(".curve-holder");
+  if (holder) drawCurve(holder, stages, found);
 }
 
 /** Who a persona is: description, rule, and what to be careful of. */
@@ -165,6 +166,7 @@ drawFacts();
 drawBlindSpots();
 readAddress();
 if (MODELS.length && PERSONAS.length) drawChoice();
+else for (const part of ["map", "funnel", "flow", "drops", "chances"]) replaceIn(`${part}-body`, el("p", { class: "nothing" }, "No journey reached a stage yet."));
 watchSections();
 watchSize();
-window.addEventListener("hashchange", () => { readAddress(); drawChoice(); });
+window.addEventListener("hashchange", () => { readAddress(); if (MODELS.length && PERSONAS.length) drawChoice(); });

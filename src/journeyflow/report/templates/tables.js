@@ -54,7 +54,7 @@ const levelMark = (severity, text) => el("span", { class: `level level-${severit
 
 function drawBlindSpots() {
   const spots = DATA.spots.map(spotOf);
-  if (!spots.length) return replaceIn("blind-body", el("p", { class: "nothing" }, "None was found: every check for them held."));
+  if (!spots.length) return replaceIn("blind-body", el("p", { class: "nothing" }, "None was found."));
   const ranks = Object.keys(LEVELS);
   const tally = ranks.map((severity) => [severity, spots.filter((spot) => spot.severity === severity).length]).filter(([, count]) => count);
   const caption = el("span", { class: "tally" }, tally.map(([severity, count]) => levelMark(severity, `${count} ${count === 1 ? severity : LEVELS[severity].many}`)));
@@ -110,7 +110,7 @@ function dropTable(funnel, views, kind) {
       number("At stake, at most", "value_at_stake_amount")] : []),
   ].filter(Boolean);
   const caption = `${isLast ? "Where people were last before they dropped" : "What people did after they dropped"}: ${funnel.label}`;
-  if (!rows.length) return el("p", { class: "nothing sheet" }, `${caption}: nobody dropped.`);
+  if (!rows.length) return el("p", { class: "nothing sheet" }, `${caption}: nobody was seen to drop.`);
   return sortTable(rest ? `${caption}; ${whole(rest)} rarer ones are in the table` : caption, columns, rows);
 }
 
