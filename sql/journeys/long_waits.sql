@@ -5,12 +5,6 @@ with stage_touches as (
     from kernel.stage_touches
 ),
 
-touch_subjects as (
-    select subject_ix
-    from journeys.touch_subjects
-    where subject_kind = 'touchpoint'
-),
-
 map_journeys as (
     select model_index, person_key, journey_index
     from kernel.map_journeys
@@ -36,7 +30,6 @@ waits_measured as (
         count(*) as waited_count,
         quantile_cont(stage_touches.longest_wait_seconds, 0.9) as long_wait_seconds
     from stage_touches
-    inner join touch_subjects on touch_subjects.subject_ix = stage_touches.subject_ix
     inner join map_journeys
         on map_journeys.model_index = stage_touches.model_index
         and map_journeys.person_key = stage_touches.person_key

@@ -122,6 +122,8 @@ class Subject:
         By `kind_ix`: does an event of the kind touch it.
     is_loose : bool
         Does an unclassified event touch it too, in the stage of the visit in progress.
+    has_waits : bool
+        Are the waits after it told.
     return_stage : int
         For returns, the stage that is returned to; else 0.
     """
@@ -129,6 +131,7 @@ class Subject:
     subject_ix: int
     when: Bools
     is_loose: bool = False
+    has_waits: bool = False
     return_stage: int = 0
 
 

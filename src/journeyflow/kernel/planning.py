@@ -22,6 +22,7 @@ from journeyflow.engines import Engine
 from journeyflow.kernel.plan import Bools, Exclusion, Funnel, KernelPlan, Model, Rule, StageFunnel, Step, Subject
 
 PURCHASE = "purchase"
+TOUCHPOINT = "touchpoint"
 LOOSE = ("friction", "signal")
 """Kinds of subjects that an event touches although no rule finds its stage."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -122,7 +123,7 @@ def _subjects(engine: Engine, kind_count: int) -> Iterator[Subject]:
     for row in subjects.to_pylist():
         number, kind = row["subject_ix"], row["subject_kind"]
         stage = int(row["subject"]) if kind == "return" else 0
-        yield Subject(number, when[number], kind in LOOSE, stage)
+        yield Subject(number, when[number], kind in LOOSE, kind == TOUCHPOINT, stage)
 
 
 def _model(model: JourneyModel, kinds: _Kinds) -> Model:

@@ -47,9 +47,11 @@ def map_tables(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> dict[str,
         journeys.start, journeys.person, persons.at, stage, funnel.window_us, plan.day_start_us, day_month
     )
     stages = plan.model(funnel.model_index).stage_count
+    has_waits = np.zeros(max((each.subject_ix for each in plan.subjects), default=0) + 1, np.bool_)
+    has_waits[[each.subject_ix for each in plan.subjects if each.has_waits]] = True
     visited, row, its_stage, subject, count, wait = touch_stages(
         journeys.start, journey, persons.at, persons.kind, stage, stages, funnel.window_us, subject_tables(plan),
-        max((each.subject_ix for each in plan.subjects), default=0) + 1,
+        len(has_waits),
     )  # fmt: skip
     first = journeys.start[journey]
     entered = persons.at[first]
@@ -74,7 +76,7 @@ def map_tables(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> dict[str,
         "stage_index": its_stage,
         "subject_ix": subject,
         "touch_count": count,
-        "longest_wait_seconds": (wait / SECOND_US, wait < 0),
+        "longest_wait_seconds": (wait / SECOND_US, (wait < 0) | ~has_waits[subject]),
     }
     return {
         "kernel.map_journeys": table("kernel.map_journeys", picked),

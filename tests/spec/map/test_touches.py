@@ -16,7 +16,10 @@ LOOSE = ("failed",)
 
 def found(text: str, **settings: Any) -> tuple[Log, dict[str, list[dict[str, Any]]], dict[int, str]]:
     log = Log(text)
-    subjects = [Subject(ix, log.kinds(kinds), name in LOOSE) for ix, (name, kinds) in enumerate(SUBJECTS.items(), 1)]
+    subjects = [
+        Subject(ix, log.kinds(kinds), name in LOOSE, name not in LOOSE)
+        for ix, (name, kinds) in enumerate(SUBJECTS.items(), 1)
+    ]
     nothing = np.zeros(max(len(log.names), 1), np.bool_)
     subjects += [Subject(len(subjects) + stage, nothing, return_stage=stage) for stage in (1, 2, 3)]
     names = dict(enumerate([*SUBJECTS, "to 1", "to 2", "to 3"], 1))
@@ -90,7 +93,7 @@ def test_unclassified_friction_belongs_to_the_visit_in_progress():
         "ann: error@0s ad@1s error@2s help@3s view@4s error@8s buy@9s error@10s",
         """
         ann 1 ads    1 1s
-        ann 1 failed 1 1s
+        ann 1 failed 1 -
         ann 2 pages  1 4s
         ann 2 failed 1 -
         ann 3 shop   1 1s

@@ -49,9 +49,7 @@ def pick_journeys(
         its_depth = _depth_of(journey_start[j], journey_start[j + 1], at, stage, window)
         if its_depth == 0:
             continue
-        its_month = day_month[
-            first_above(day_start, 0, len(day_start), at[journey_start[j]]) - 1
-        ]
+        its_month = day_month[first_above(day_start, 0, len(day_start), at[journey_start[j]]) - 1]
         # The rows of a person are in the order of time, so a month's journeys follow one another.
         if best >= 0 and month[count - 1] == its_month:
             if its_depth <= depth[count - 1]:
@@ -115,11 +113,7 @@ def touch_stages(
                 item = tables.start[kind[place]]
                 for s in range(its_stage - 1):
                     is_passed[s] |= is_visited[s]
-                if (
-                    its_stage < current
-                    and not is_passed[current - 1]
-                    and tables.returns[its_stage - 1] > 0
-                ):
+                if its_stage < current and not is_passed[current - 1] and tables.returns[its_stage - 1] > 0:
                     found = _with_room(found, rows + 1)
                     here = (current - 1) * subjects + tables.returns[its_stage - 1]
                     rows = _touch(found, slot, first, rows, picked, here, -1)
@@ -147,9 +141,7 @@ def touch_stages(
 
 
 @compiled
-def _inside(
-    journey_start: Int64s, journey: int, at: Int64s, window: int
-) -> tuple[int, int]:
+def _inside(journey_start: Int64s, journey: int, at: Int64s, window: int) -> tuple[int, int]:
     """Return the places of a journey within `window` of its first event."""
     lo, hi = journey_start[journey], journey_start[journey + 1]
     stop = lo

@@ -35,7 +35,9 @@ def touches_of(
             waits = [(times[i + 1] - times[i]) / SECOND_US for i in touched if i + 1 < stop]
             count = len(touched)
             if subject.return_stage:
-                count, waits = _returns(stages[:stop], stage, subject.return_stage), []
+                count = _returns(stages[:stop], stage, subject.return_stage)
+            if not subject.has_waits:
+                waits = []
             if count:
                 yield Touch(stage, subject.subject_ix, count, max(waits, default=None))
 
