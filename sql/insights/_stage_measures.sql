@@ -10,9 +10,9 @@ settings as (
     from config.settings
 ),
 
-bases as (
-    select model_index, persona, period, stage_index, person_count
-    from journeys.stage_bases
+map_stages as (
+    select model, persona, period, stage_index, person_count
+    from marts.map_stages
 ),
 
 steps as (
@@ -27,28 +27,31 @@ sentiments as (
 
 -- Everybody on the map has reached the first stage.
 entries as (
-    select model_index, persona, period, person_count
-    from bases
+    select model, persona, period, person_count
+    from map_stages
     where stage_index = 1
 ),
 
 reaches_measured as (
     select
-        entries.model_index,
-        entries.persona,
-        entries.period,
-        bases.stage_index,
+        stages.model_index,
+        map_stages.persona,
+        map_stages.period,
+        map_stages.stage_index,
         entries.person_count as base_count,
-        cast(bases.person_count as double) / entries.person_count as measured,
+        cast(map_stages.person_count as double) / entries.person_count as measured,
         cast(entries.person_count as double) as n,
         -- Squared, the 97.5 % quantile of the normal distribution.
         3.841458820694124 as z2
     from entries
     cross join settings
-    inner join bases
-        on bases.model_index = entries.model_index
-        and bases.persona = entries.persona
-        and bases.period = entries.period
+    inner join map_stages
+        on map_stages.model = entries.model
+        and map_stages.persona = entries.persona
+        and map_stages.period = entries.period
+    inner join stages
+        on stages.model = map_stages.model
+        and stages.stage_index = map_stages.stage_index
     where entries.person_count >= settings.min_count
 )
 

@@ -1,4 +1,4 @@
--- Journeys of the map at every stage by outcome: everybody who reached it, and of those who were seen in it who went on.
+-- Journeys of the map at every stage by outcome: of everybody who reached it, and of those who were seen in it.
 -- Grain: model_index, persona, period, stage_index.
 with map_journeys as (
     select
@@ -82,6 +82,12 @@ personas_listed as (
     select 'all' as persona
 ),
 
+last_stages as (
+    select model_index, max(stage_index) as stage_index
+    from stages
+    group by model_index
+),
+
 -- The whole time has a row for every persona, a month only for those who began a journey in it.
 rows_wanted as (
     select stages.model_index, stages.stage_index, personas_listed.persona, 'all' as period
@@ -105,19 +111,15 @@ visits_marked as (
         personas_totalled.is_matured,
         personas_totalled.depth >= rows_wanted.stage_index as is_reached,
         personas_totalled.depth > rows_wanted.stage_index as is_gone_on,
+        rows_wanted.stage_index = last_stages.stage_index as is_last,
         personas_totalled.is_pending,
         substr(personas_totalled.visited_stages, rows_wanted.stage_index, 1) = '1' as is_visited
     from rows_wanted
+    inner join last_stages on last_stages.model_index = rows_wanted.model_index
     left join personas_totalled
         on personas_totalled.model_index = rows_wanted.model_index
         and personas_totalled.persona = rows_wanted.persona
         and personas_totalled.period = rows_wanted.period
-),
-
-last_stages as (
-    select model_index, max(stage_index) as stage_index
-    from stages
-    group by model_index
 )
 
 select
@@ -126,23 +128,19 @@ select
     visits_marked.period,
     visits_marked.stage_index,
     cast(coalesce(sum(person_count) filter (where is_reached), 0) as bigint) as person_count,
+    -- Nobody can go on from the last stage: who came there has arrived.
+    cast(
+        coalesce(sum(person_count) filter (where is_reached and (is_gone_on or is_last)), 0) as bigint
+    ) as converted_count,
+    cast(coalesce(sum(person_count) filter (where is_reached and not is_gone_on and is_pending), 0) as bigint)
+        as pending_count,
+    cast(coalesce(sum(person_count) filter (where is_reached and is_matured), 0) as bigint) as matured_count,
+    cast(
+        coalesce(sum(person_count) filter (where is_reached and is_matured and (is_gone_on or is_last)), 0) as bigint
+    ) as matured_next_count,
     cast(coalesce(sum(person_count) filter (where is_visited), 0) as bigint) as visited_count,
     cast(coalesce(sum(person_count) filter (where is_visited and is_matured), 0) as bigint) as matured_visited_count,
     cast(coalesce(sum(person_count) filter (where is_visited and is_matured and is_gone_on), 0) as bigint)
-        as matured_went_on_count,
-    cast(
-        coalesce(
-            sum(person_count) filter (
-                where is_visited
-                and not is_gone_on
-                and not is_pending
-                and visits_marked.stage_index < last_stages.stage_index
-            ),
-            0
-        ) as bigint
-    ) as dropped_count,
-    cast(coalesce(sum(person_count) filter (where is_visited and not is_gone_on and is_pending), 0) as bigint)
-        as pending_count
+        as matured_went_on_count
 from visits_marked
-inner join last_stages on last_stages.model_index = visits_marked.model_index
 group by visits_marked.model_index, visits_marked.persona, visits_marked.period, visits_marked.stage_index

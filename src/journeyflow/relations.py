@@ -22,6 +22,7 @@ FILLERS: dict[str, str] = {
     "statistics.pain_tests": "journeyflow.statistics.touches:fill_pain_tests",
     "statistics.promise_intervals": "journeyflow.statistics.promises:fill_promise_intervals",
     "statistics.stage_feelings": "journeyflow.statistics.sentiment:fill_stage_feelings",
+    "statistics.stage_intervals": "journeyflow.statistics:fill_stage_intervals",
     "statistics.step_intervals": "journeyflow.statistics:fill_step_intervals",
     "statistics.step_survival": "journeyflow.statistics:fill_step_survival",
     "statistics.touchpoint_tests": "journeyflow.statistics.touches:fill_touchpoint_tests",

@@ -64,6 +64,11 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "table_name column_name",
         "type unit meaning",
     ),
+    "map_stages": (
+        "model persona period stage",
+        "person_count visited_count skipped_count converted_count drop_off_count pending_count matured_count "
+        "matured_next_count drop_off_rate drop_off_rate_low drop_off_rate_high is_small",
+    ),
     "touchpoints": (
         "model persona period stage touchpoint",
         "person_count reach_rate next_stage_rate next_stage_rate_without lift lift_low lift_high q_value",

@@ -18,11 +18,8 @@ Rates = npt.NDArray[np.float64]
 ALPHA = 0.05
 """Intervals hold 95 in 100 times."""
 
-_COUNTS = """
-    select funnel_index, persona, period, step_index, matured_count, matured_count - matured_next_count as left_count
-    from journeys.funnel_step_counts
-"""
-_KEYS = ("funnel_index", "persona", "period", "step_index")
+_STEPS = ("funnel_index", "persona", "period", "step_index")
+_STAGES = ("model_index", "persona", "period", "stage_index")
 
 
 def wilson_interval(counts: Counts, totals: Counts) -> tuple[Rates, Rates]:
@@ -74,12 +71,32 @@ def fill_step_intervals(engine: Engine, config: Config) -> None:
         Not read.
     """
     del config
-    counts = engine.rows(_COUNTS)
+    _fill(engine, "statistics.step_intervals", "journeys.funnel_step_counts", _STEPS)
+
+
+def fill_stage_intervals(engine: Engine, config: Config) -> None:
+    """Fill `statistics.stage_intervals`: the interval of the drop-off rate of every stage of the map.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.stage_bases`.
+    config : Config
+        Not read.
+    """
+    del config
+    _fill(engine, "statistics.stage_intervals", "journeys.stage_bases", _STAGES)
+
+
+def _fill(engine: Engine, relation: str, source: str, keys: tuple[str, ...]) -> None:
+    """Register the interval of the drop-off rate of every row of `source`."""
+    left = "matured_count - matured_next_count as left_count"
+    counts = engine.rows(f"select {', '.join(keys)}, matured_count, {left} from {source}")
     low, high = wilson_interval(_column(counts, "left_count"), _column(counts, "matured_count"))
-    table = {key: counts.column(key) for key in _KEYS}
+    table = {key: counts.column(key) for key in keys}
     table["drop_off_rate_low"] = pa.array(low, from_pandas=True)
     table["drop_off_rate_high"] = pa.array(high, from_pandas=True)
-    engine.register("statistics.step_intervals", pa.table(table))
+    engine.register(relation, pa.table(table))
 
 
 def _column(table: pa.Table, name: str) -> Counts:

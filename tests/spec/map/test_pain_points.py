@@ -40,18 +40,18 @@ GIVEN = {
         7          | return       | 1
     """,
     "journeys.stage_bases": """
-        model_index | persona | period  | stage_index | person_count | visited_count | matured_visited_count | matured_went_on_count | dropped_count | pending_count
-        1           | student | 2026-02 | 2           | 100          | 100           | 100                   | 70                    | 30            | 0
-        1           | student | 2026-03 | 2           | 120          | 120           | 110                   | 60                    | 55            | 5
-        1           | student | all     | 2           | 200          | 200           | 200                   | 130                   | 70            | 0
-        1           | family  | 2026-02 | 2           | 50           | 50            | 50                    | 35                    | 15            | 0
-        1           | family  | 2026-03 | 2           | 50           | 50            | 50                    | 35                    | 15            | 0
-        1           | family  | all     | 2           | 90           | 90            | 90                    | 63                    | 27            | 0
-        1           | all     | 2026-02 | 2           | 150          | 150           | 150                   | 105                   | 45            | 0
-        1           | all     | 2026-03 | 2           | 170          | 170           | 160                   | 95                    | 70            | 5
-        1           | student | all     | 3           | 130          | 130           | 130                   | 0                     | 0             | 0
-        1           | all     | all     | 3           | 130          | 130           | 130                   | 0                     | 0             | 0
-        1           | all     | all     | 2           | 290          | 290           | 290                   | 193                   | 97            | 0
+        model_index | persona | period  | stage_index | person_count | visited_count | matured_visited_count | matured_went_on_count
+        1           | student | 2026-02 | 2           | 100          | 100           | 100                   | 70
+        1           | student | 2026-03 | 2           | 120          | 120           | 110                   | 60
+        1           | student | all     | 2           | 200          | 200           | 200                   | 130
+        1           | family  | 2026-02 | 2           | 50           | 50            | 50                    | 35
+        1           | family  | 2026-03 | 2           | 50           | 50            | 50                    | 35
+        1           | family  | all     | 2           | 90           | 90            | 90                    | 63
+        1           | all     | 2026-02 | 2           | 150          | 150           | 150                   | 105
+        1           | all     | 2026-03 | 2           | 170          | 170           | 160                   | 95
+        1           | student | all     | 3           | 130          | 130           | 130                   | 0
+        1           | all     | all     | 3           | 130          | 130           | 130                   | 0
+        1           | all     | all     | 2           | 290          | 290           | 290                   | 193
     """,
     "journeys.subject_counts": """
         model_index | persona | period  | stage_index | subject_ix | exposure | person_count | touch_count | matured_count | matured_went_on_count

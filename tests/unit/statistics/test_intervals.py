@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.statistics import fill_step_intervals, wilson_interval
+from journeyflow.statistics import fill_stage_intervals, fill_step_intervals, wilson_interval
 
 Z = 1.959963984540054
 
@@ -48,3 +48,23 @@ def test_nobody_has_no_interval_and_it_is_null_not_nan():
     assert rows[0]["drop_off_rate_high"] == 1.0
     assert 0.6 < rows[0]["drop_off_rate_low"] < 0.8
     assert (rows[1]["drop_off_rate_low"], rows[1]["drop_off_rate_high"]) == (None, None)
+
+
+def test_a_stage_of_the_map_has_the_interval_of_those_who_left_it():
+    with DuckDBEngine(threads=1) as engine:
+        bases = {
+            "model_index": pa.array([1], pa.int32()),
+            "persona": ["all"],
+            "period": ["2026-03"],
+            "stage_index": pa.array([1], pa.int32()),
+            "matured_count": [20],
+            "matured_next_count": [13],
+        }
+        engine.register("journeys.stage_bases", pa.table(bases))
+        fill_stage_intervals(engine, None)
+        [row] = engine.rows("select * from statistics.stage_intervals").to_pylist()
+    low, high = wilson_interval(np.array([7]), np.array([20]))
+    assert row == {"model_index": 1, "persona": "all", "period": "2026-03", "stage_index": 1} | {
+        "drop_off_rate_low": low[0],
+        "drop_off_rate_high": high[0],
+    }
