@@ -1,0 +1,139 @@
+"""Nights in processes of their own, which can be killed at any moment and whose calls to the disk can fail."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["journeyflow.runner", "journeyflow.ingest", "journeyflow.kernel.filling"])
+
+DISK = ("sync", "rename", "link", "statement", "register")
+"""Calls that can be counted and hit, besides the begins and ends of the phases."""
+PHASES = ("load", "stitch", "classify", "build", "check", "publish")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The `nth` call (from 1) of `point` kills the process, or fails with `error` (an errno)."""
+
+    point: str
+    nth: int = 1
+    error: int | None = None
+
+    def __str__(self) -> str:
+        how = errno.errorcode[self.error] if self.error else "SIGKILL"
+        return f"{how} at {self.point} {self.nth}"
+
+
+def start(config: Path, fault: Fault | None = None, counted: Any = None) -> Any:
+    """Start a night on a configuration and return its process; it exits as the command line does."""
+    process = CONTEXT.Process(target=_night, args=(str(config), fault, counted))
+    process.start()
+    return process
+
+
+def finish(config: Path, fault: Fault | None = None) -> int:
+    """Run a night to its end and return the exit code; a killed one gives minus the signal."""
+    process = start(config, fault)
+    process.join(120)
+    assert process.exitcode is not None, "the night hangs"
+    return int(process.exitcode)
+
+
+def killed_after(config: Path, seconds: float) -> int:
+    """Start a night, kill it after a while, and return its exit code: 0 when it was faster."""
+    process = start(config)
+    process.join(seconds)
+    if process.exitcode is None:
+        os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    return int(process.exitcode)
+
+
+def calls(config: Path) -> dict[str, int]:
+    """Run a whole night and return how often each point was passed."""
+    counted = CONTEXT.SimpleQueue()
+    process = start(config, None, counted)
+    found: dict[str, int] = counted.get()
+    process.join(120)
+    assert process.exitcode == 0
+    return found
+
+
+def seconds_of(config: Path) -> float:
+    """Return how long a whole night takes, the process included."""
+    started = time.monotonic()
+    assert finish(config) == 0
+    return time.monotonic() - started
+
+
+def _night(config: str, fault: Fault | None, counted: Any) -> None:
+    from journeyflow import runner
+    from journeyflow.config import load_config
+    from journeyflow.errors import JourneyflowError
+
+    seen: dict[str, int] = {}
+    _arm(lambda point: _pass(point, seen, fault))
+    try:
+        runner.run(load_config(Path(config)))
+    except JourneyflowError as error:
+        os._exit(int(error.exit_code))
+    except OSError:
+        os._exit(1)
+    if counted is not None:
+        counted.put(seen)
+
+
+def _pass(point: str, seen: dict[str, int], fault: Fault | None) -> None:
+    seen[point] = seen.get(point, 0) + 1
+    if fault is None or fault.point != point or fault.nth != seen[point]:
+        return
+    if fault.error is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise OSError(fault.error, os.strerror(fault.error or 0))
+
+
+def _arm(note: Callable[[str], None]) -> None:
+    """Let every call that touches the disk pass by `note` first, and every phase begin and end with it."""
+    from journeyflow import runner
+    from journeyflow.engines import DuckDBEngine
+
+    def before(owner: Any, name: str, point: str) -> None:
+        original = getattr(owner, name)
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            note(point)
+            return original(*args, **kwargs)
+
+        setattr(owner, name, noted)
+
+    before(os, "fsync", "sync")
+    for name in ("rename", "replace"):
+        before(os, name, "rename")
+    before(Path, "rename", "rename")
+    before(Path, "replace", "rename")
+    before(Path, "symlink_to", "link")
+    before(DuckDBEngine, "execute", "statement")
+    before(DuckDBEngine, "register", "register")
+    for phase in PHASES:
+        _around(runner.Night, phase, note)
+
+
+def _around(owner: Any, phase: str, note: Callable[[str], None]) -> None:
+    original = getattr(owner, phase)
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        note(f"before {phase}")
+        found = original(*args, **kwargs)
+        note(f"after {phase}")
+        return found
+
+    setattr(owner, phase, noted)
