@@ -49,7 +49,11 @@ def commands(page: Path) -> list[str]:
 
 def stories() -> list[Path]:
     """Return the pages that are read with the hands on the keyboard."""
-    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "how-to").glob("*.md"))]
+    return [
+        REPOSITORY / "README.md",
+        REPOSITORY / "docs" / "operations.md",
+        *sorted((REPOSITORY / "docs" / "how-to").glob("*.md")),
+    ]
 
 
 def all_pages() -> list[Path]:
