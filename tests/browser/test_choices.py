@@ -42,9 +42,9 @@ def test_the_map_shows_the_numbers_of_the_tables(
 ) -> None:
     page = opened()
     chosen(page, model, persona, period)
-    steps = rows(published, "funnel_steps", model, persona, period, "step_index")
+    stages = rows(published, "map_stages", model, persona, period, "stage_index")
     [people] = map_row(page, "people")
-    for text, step in zip(people, steps, strict=True):
+    for text, step in zip(people, stages, strict=True):
         assert text.startswith(count(step["person_count"]))
         if step["drop_off_rate"] is not None:
             assert re.search(rf"(^|\s){percent(step['drop_off_rate'])}( \(few\))? drop off", text)
@@ -52,8 +52,8 @@ def test_the_map_shows_the_numbers_of_the_tables(
                 assert re.search(rf"(^|\s){count(step[f'{column}_count'])} {words}", text)
     [feelings] = map_row(page, "emotion")
     told = {row["stage"]: row for row in rows(published, "stage_sentiment", model, persona, period, "stage")}
-    for text, step in zip(feelings, steps, strict=True):
-        row = told[step["step"]]
+    for text, stage in zip(feelings, stages, strict=True):
+        row = told[stage["stage"]]
         assert row["evidence"] in text
         assert row["sentiment"] is None or text.startswith(f"{row['sentiment']:+.2f}")
 
@@ -64,7 +64,7 @@ def test_every_entry_shows_the_number_of_its_row(
 ) -> None:
     page = opened()
     chosen(page, model, persona, period)
-    stages = [row["step"] for row in rows(published, "funnel_steps", model, persona, period, "step_index")]
+    stages = [row["stage"] for row in rows(published, "map_stages", model, persona, period, "stage_index")]
     [touched], [pains] = map_row(page, "touchpoints"), map_row(page, "pain_points")
     touchpoints = rows(published, "touchpoints", model, persona, period, "person_count desc, touchpoint")
     pain_points = rows(published, "pain_points", model, persona, period, "pain_rank")

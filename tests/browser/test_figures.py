@@ -104,7 +104,7 @@ def test_without_a_clipboard_the_sql_is_selected_to_be_copied(opened: Opener) ->
     page.keyboard.press("Enter")
     area = page.locator("#tip-sql")
     assert area.is_visible()
-    assert area.input_value().startswith("select person_count from \"funnel_steps\" where funnel = 'shop'")
+    assert area.input_value().startswith("select person_count from \"map_stages\" where model = 'shop'")
     assert page.evaluate("document.getSelection().toString()") == area.input_value()
     assert page.locator("#tip-said").inner_text() == "Press Ctrl+C to copy"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import polars as pl
 import pytest
 
 import journeyflow
@@ -44,15 +45,45 @@ def test_every_table_of_the_map_has_figures_in_it(atlas):
     assert sum(tables.values()) > 10_000
 
 
-def test_a_map_reaches_as_many_as_the_stage_funnel(atlas, published):
-    steps = published.table("funnel_steps").filter(kind="stages")
-    reached = {(row["funnel"], row["persona"], row["period"], row["step"]): row for row in steps.to_dicts()}
+def test_a_map_reaches_as_many_as_its_table(atlas, published):
+    stages = published.table("map_stages").to_dicts()
+    reached = {(row["model"], row["persona"], row["period"], row["stage"]): row for row in stages}
     cells = [(found, cell) for found in atlas.maps for cell in found.row("people").cells]
     assert len(cells) == len(reached)
     for found, cell in cells:
         row = reached[found.model, found.persona, found.period, cell.stage]
         shown = {figure.key: figure.value for figure in cell.items[0].figures}
         assert shown == {key: row[key] for key in shown}
+
+
+def test_the_whole_time_reaches_as_many_as_the_stage_funnel(published):
+    keys = ["model", "persona", "period", "stage"]
+    counts = [f"{what}_count" for what in ("person", "visited", "skipped", "converted", "drop_off", "pending")]
+    counts += ["matured_count", "matured_next_count", "drop_off_rate", "drop_off_rate_low", "drop_off_rate_high"]
+    steps = (
+        published.table("funnel_steps").filter(kind="stages", period="all").rename({"funnel": "model", "step": "stage"})
+    )
+    stages = published.table("map_stages").filter(period="all")
+    assert stages.height
+    assert stages.select(keys + counts).sort(keys).equals(steps.select(keys + counts).sort(keys))
+
+
+def test_every_row_of_a_month_is_of_the_people_that_reached_the_stage(published):
+    keys = ["model", "persona", "period", "stage"]
+    stages = published.table("map_stages").select(*keys, "stage_index", "person_count", seen="visited_count")
+    for table in ("touchpoints", "stage_channels"):
+        met = published.table(table).join(stages, on=keys, how="left", suffix="_reached")
+        assert met.height
+        assert (met["visited_count"] == met["seen"]).all()
+    behaved = published.table("stage_sentiment").filter(method="behaviour").join(stages, on=keys, how="left")
+    assert (behaved["answer_count"] == behaved["seen"]).all()
+    pains = published.table("pain_points").join(stages, on=keys, how="left", suffix="_reached")
+    assert (pains["person_count"] <= pains["seen"]).all()
+    wishes = published.table("desired_gaps").filter(pl.col("measure") == "reach_rate", pl.col("measured").is_not_null())
+    entered = stages.filter(stage_index=1).select(*keys[:3], entered="person_count")
+    wishes = wishes.join(stages, on=keys, how="left").join(entered, on=keys[:3], how="left")
+    assert (wishes["base_count"] == wishes["entered"]).all()
+    assert (wishes["measured"] == wishes["person_count"] / wishes["entered"]).all()
 
 
 def test_reading_the_maps_takes_less_than_a_second(published):

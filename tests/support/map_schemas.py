@@ -11,6 +11,12 @@ SCHEMAS: dict[str, tuple[str, str]] = {
         "in_order_rate p10_seconds_to_next:DOUBLE p50_seconds_to_next:DOUBLE p90_seconds_to_next:DOUBLE "
         "tie_decided_count value_at_stake_amount currency is_small is_outcome_based is_trait_undated",
     ),
+    "map_stages": (
+        "model persona period stage",
+        "model persona period stage stage_index:INTEGER person_count visited_count skipped_count converted_count "
+        "drop_off_count pending_count matured_count matured_next_count drop_off_rate drop_off_rate_low:DOUBLE "
+        "drop_off_rate_high:DOUBLE is_small pain_test_count",
+    ),
     "funnel_trend": (
         "funnel persona entry_date step_index",
         "funnel persona entry_date:DATE step_index:INTEGER person_count converted_count drop_off_count pending_count "

@@ -94,6 +94,9 @@ def _add_map(tables: dict[str, Rows], model: str, stages: tuple[str, ...], perso
     for index, stage in enumerate(stages, start=1):
         cell = of_map | {"stage": stage}
         reached, is_last = n // index, index == len(stages)
+        # A month's map has people in it that the funnel counts in another month.
+        entered = n if period == "all" else n + 12
+        tables["map_stages"].append(cell | {"stage_index": index} | _reached(entered, index, is_last))
         for at, name in enumerate(("web: Product page", "store: visit", *(f"web: {name}" for name in HOSTILE))):
             tables["touchpoints"].append(cell | {"touchpoint": name} | _touches(reached, at, is_last))
         for at, name in enumerate(("web", "store", SCRIPT, BIDI)):
@@ -121,6 +124,20 @@ def _add_map(tables: dict[str, Rows], model: str, stages: tuple[str, ...], perso
                 tables["supplied_cells"].append(
                     {"model": model, "persona": "all", "stage": stage, "aspect": "owner", "text": f"Team {index} <b>"}
                 )
+
+
+def _reached(entered: int, index: int, is_last: bool) -> dict[str, Any]:
+    reached, following = entered // index, entered // (index + 1)
+    pending = (reached - following) // 5
+    outcomes = {
+        "converted_count": following, "drop_off_count": reached - following - pending, "pending_count": pending,
+        "drop_off_rate": 0.5, "drop_off_rate_low": 0.45, "drop_off_rate_high": 0.55, "pain_test_count": 10,
+    }  # fmt: skip
+    return {
+        "person_count": reached, "visited_count": reached - 5, "skipped_count": 5, "converted_count": reached,
+        "matured_count": reached - pending, "matured_next_count": following, "is_small": reached < 300,
+        "pain_test_count": 0,
+    } | ({} if is_last else outcomes)  # fmt: skip
 
 
 def _touches(reached: int, at: int, is_last: bool) -> dict[str, Any]:

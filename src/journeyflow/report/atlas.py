@@ -17,8 +17,8 @@ from journeyflow.report.flows import Flow, FlowLink, Funnel, FunnelStep
 
 __all__ = [
     "ALL", "Atlas", "BlindSpot", "Cell", "Evidence", "Facts", "Figure", "Flow", "FlowLink", "Funnel", "FunnelStep",
-    "Item", "JourneyMap", "MapRow", "Model", "Opportunity", "Period", "Persona", "RowKey", "Stage", "Text", "Unit",
-    "Value",
+    "Item", "JourneyMap", "MapRow", "Model", "Opportunity", "Period", "Persona", "Reach", "RowKey", "Stage", "Text",
+    "Unit", "Value",
 ]  # fmt: skip
 
 RowKey = Literal[
@@ -32,7 +32,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a map says of one stage in one row; without items it is unknown.
+    """What a map says of one stage in one row.
 
     Attributes
     ----------
@@ -40,12 +40,12 @@ class Cell:
     stage : str
         Key of the stage.
     evidence : Evidence
-        `unknown` exactly when there are no items.
+        Without items `observed` where one was looked for and none was found, else `unknown`.
     items : tuple of Item
     rest_count : int
         Further entries that are in the table and not shown.
     note : str
-        Why there is nothing, where that can be said.
+        Why there is nothing, where that can be said; else what to mind, empty mostly.
     """
 
     row: RowKey
@@ -141,6 +141,19 @@ class Opportunity:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Who reached a stage in a period, and what became of them; the figures are those of a `FunnelStep`."""
+
+    key: str
+    label: str
+    reached: Figure
+    went_on: Figure
+    dropped: Figure
+    pending: Figure
+    drop_off: Figure
+
+
+@dataclass(frozen=True, slots=True)
 class JourneyMap:
     """The map of one model, persona and period.
 
@@ -150,8 +163,11 @@ class JourneyMap:
         Keys, as in `Atlas.models`, `Atlas.personas` and `Atlas.periods`.
     rows : tuple of MapRow
         Always all rows, in the order of `RowKey`.
+    reached : tuple of Reach
+        Who reached each stage, in order: the people of all rows.
     funnel : Funnel
-        The stage funnel of the same model, persona and period.
+        The stage funnel of the same model, persona and period; without steps where it counts nobody. It counts a
+        person in one month only, the map in each month of a journey.
     opportunities : tuple of Opportunity
         Ranked.
     opportunity_rest_count : int
@@ -162,6 +178,7 @@ class JourneyMap:
     persona: str
     period: str
     rows: tuple[MapRow, ...]
+    reached: tuple[Reach, ...]
     funnel: Funnel
     opportunities: tuple[Opportunity, ...] = ()
     opportunity_rest_count: int = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from journeyflow.report import items
 from journeyflow.report.atlas import ALL, Cell, Item, RowKey, Stage
 from journeyflow.report.tables import STAGE, STEP, Row, Tables
+from journeyflow.report.words import COUNTED_ONCE
 
 MOST = {"touchpoints": 6, "channels": 6, "next": 4, "pain_points": 5, "promises": 5, "opportunities": 3}
 """Entries that a cell shows, of next stages and next actions each; the rest is counted."""
@@ -19,6 +20,7 @@ NOTHING_SUPPLIED = "nothing is supplied"
 NO_ANSWERS = "no answers, text or behaviour to read"
 FEW_ANSWERS = "too few answers to tell"
 NONE_FOUND = "none was found"
+FEW_PEOPLE = "too few people to tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,13 @@ Reader = Callable[[Tables, Place], Cell]
 
 
 def people(tables: Tables, place: Place) -> Cell:
-    """Who reached the stage, and what became of them: the row of the stage funnel."""
-    rows = tables.by("funnel_steps", *STEP).get(place.step, [])
-    return _listed("people", place, rows, lambda row: Item("", items.known(items.step_figures(row))), NOBODY)
+    """Who reached the stage, and what became of them."""
+    rows = tables.by("map_stages", *STAGE).get(place.at, [])
+    return _listed("people", place, rows, _reach, NOBODY)
+
+
+def _reach(row: Row) -> Item:
+    return Item("", items.known((*items.outcome_figures(row), items.seen(row))))
 
 
 def supplied(key: RowKey, aspect: str) -> Reader:
@@ -85,7 +91,7 @@ def following(tables: Tables, place: Place) -> Cell:
     moves, actions = _moves(tables, place), next_actions(tables, place.step)
     rest = max(len(moves) - most, 0) + max(len(actions) - most, 0)
     entries = [items.move(row) for row in moves[:most]] + [items.next_action(row) for row in actions[:most]]
-    return _cell("next", place, entries, LAST_STAGE if place.is_last else NOBODY_LEFT, rest)
+    return _of_funnel(place, _cell("next", place, entries, LAST_STAGE if place.is_last else NOBODY_LEFT, rest))
 
 
 def _moves(tables: Tables, place: Place) -> list[Row]:
@@ -108,7 +114,15 @@ def time(tables: Tables, place: Place) -> Cell:
     rows = tables.by("funnel_steps", *STEP).get(place.step, [])
     timed = [row for row in rows if row.has("p50_seconds_to_next")]
     otherwise = LAST_STAGE if place.is_last else "nobody seen here went on"
-    return _listed("time", place, timed, lambda row: Item("", (items.median_time(row),)), otherwise)
+    found = _listed("time", place, timed, lambda row: Item("", (items.median_time(row),)), otherwise)
+    return _of_funnel(place, found)
+
+
+def _of_funnel(place: Place, cell: Cell) -> Cell:
+    """Say of a month's cell that its figures are of the people of the funnel, who are fewer than those of the map."""
+    if place.period == ALL or place.is_last:
+        return cell
+    return replace(cell, note="; ".join(part for part in (cell.note, COUNTED_ONCE) if part))
 
 
 def emotion(tables: Tables, place: Place) -> Cell:
@@ -122,7 +136,7 @@ def pain_points(tables: Tables, place: Place) -> Cell:
     """Where people are lost, loop, wait or fail, by conversions lost."""
     rows = tables.by("pain_points", *STAGE).get(place.at, [])
     ranked = sorted(rows, key=lambda row: row.values["pain_rank"])
-    return _listed("pain_points", place, ranked, items.pain_point, NONE_FOUND)
+    return _searched("pain_points", tables, place, ranked, items.pain_point)
 
 
 def promises(tables: Tables, place: Place) -> Cell:
@@ -143,7 +157,7 @@ def opportunities(tables: Tables, place: Place) -> Cell:
     """What mending the stage's pain points and promises is worth."""
     rows = tables.by("opportunities", *STAGE).get(place.at, [])
     ranked = sorted(rows, key=lambda row: row.values["opportunity_rank"])
-    return _listed("opportunities", place, ranked, items.gain, NONE_FOUND)
+    return _searched("opportunities", tables, place, ranked, items.gain)
 
 
 READERS: dict[RowKey, Reader] = {
@@ -168,6 +182,16 @@ READERS: dict[RowKey, Reader] = {
 def _listed(key: RowKey, place: Place, rows: Sequence[Row], make: Callable[[Row], Item], otherwise: str) -> Cell:
     most = MOST.get(key, MOST_ELSE)
     return _cell(key, place, [make(row) for row in rows[:most]], otherwise, max(len(rows) - most, 0))
+
+
+def _searched(key: RowKey, tables: Tables, place: Place, rows: Sequence[Row], make: Callable[[Row], Item]) -> Cell:
+    """Return what was found; nothing is known to be there only where something was tested."""
+    stages = tables.by("map_stages", *STAGE).get(place.at, [])
+    if not rows and any(row.values["pain_test_count"] for row in stages):
+        return Cell(key, place.stage.key, "observed", note=NONE_FOUND)
+    is_seen = any(row.values["visited_count"] for row in stages)
+    otherwise = LAST_STAGE if place.is_last else FEW_PEOPLE if is_seen else NOBODY
+    return _listed(key, place, rows, make, otherwise)
 
 
 def _cell(key: RowKey, place: Place, entries: Sequence[Item], otherwise: str, rest: int) -> Cell:

@@ -13,6 +13,12 @@ MOST_LAST = 6
 MOST_NEXT = 5
 
 
+def stage_funnel(tables: Tables, model: Model, persona: str, period: str) -> Funnel:
+    """Return the stage funnel of a model; without steps where it counts nobody of the persona in the period."""
+    nobody = Funnel(model.key, model.label, "stages", persona, period, "person", ())
+    return funnel_of(tables, model.key, persona, period) or nobody
+
+
 def funnel_of(tables: Tables, funnel: str, persona: str, period: str) -> Funnel | None:
     """Return one funnel of one persona and period, None where nobody entered it."""
     rows = tables.by("funnel_steps", *STEP[:3]).get((funnel, persona, period))
@@ -39,7 +45,7 @@ def configured_funnels(tables: Tables, personas: tuple[str, ...]) -> tuple[Funne
 
 
 def _step(tables: Tables, row: Row) -> FunnelStep:
-    reached, went_on, dropped, pending, drop_off, at_stake, _ = items.step_figures(row)
+    reached, went_on, dropped, pending, drop_off = items.outcome_figures(row)
     key: tuple[str, str, str, int] = tuple(row.values[column] for column in STEP)
     lasts, nexts = _last_touchpoints(tables, key), next_actions(tables, key)
     return FunnelStep(
@@ -52,7 +58,7 @@ def _step(tables: Tables, row: Row) -> FunnelStep:
         pending=pending,
         drop_off=drop_off,
         median=items.median_time(row),
-        at_stake=at_stake,
+        at_stake=items.at_stake(row),
         last_touchpoints=tuple(items.last_touchpoint(last) for last in lasts[:MOST_LAST]),
         next_actions=tuple(items.next_action(action) for action in nexts[:MOST_NEXT]),
         last_rest_count=max(len(lasts) - MOST_LAST, 0),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from journeyflow.report.atlas import Evidence, Figure, Item, Unit
+from journeyflow.report.atlas import ALL, Evidence, Figure, Item, Unit
 from journeyflow.report.tables import PERCENTILES, Row
-from journeyflow.report.words import ENDS, MEASURES, NEXT_ACTIONS, PAIN_KINDS, TEXT_LENGTH, shown
+from journeyflow.report.words import COUNTED_ONCE, ENDS, MEASURES, NEXT_ACTIONS, PAIN_KINDS, TEXT_LENGTH, shown
 
 
-def step_figures(row: Row) -> tuple[Figure, ...]:
-    """Return the figures of a row of `funnel_steps`: counts, the drop-off rate, visitors, the value at stake."""
+def outcome_figures(row: Row) -> tuple[Figure, Figure, Figure, Figure, Figure]:
+    """Return reached, went on, dropped, pending and the drop-off rate of a row of `funnel_steps` or `map_stages`."""
     return (
         row.figure("reached", "people", "person_count"),
         row.figure("went on", "people", "converted_count"),
@@ -19,9 +19,17 @@ def step_figures(row: Row) -> tuple[Figure, ...]:
         row.figure(
             "drop-off", "rate", "drop_off_rate", ends=("drop_off_rate_low", "drop_off_rate_high"), n="matured_count"
         ),
-        row.figure("value at stake, at most", "amount", "value_at_stake_amount", n="drop_off_count"),
-        row.figure("seen in the stage", "people", "visited_count"),
     )
+
+
+def seen(row: Row) -> Figure:
+    """Return how many were seen in the stage of a row of `map_stages`."""
+    return row.figure("seen in the stage", "people", "visited_count")
+
+
+def at_stake(row: Row) -> Figure:
+    """Return the value at stake of a row of `funnel_steps` or `drop_offs`."""
+    return row.figure("value at stake, at most", "amount", "value_at_stake_amount", n="drop_off_count")
 
 
 def median_time(row: Row) -> Figure:
@@ -88,7 +96,7 @@ def last_touchpoint(row: Row) -> Item:
         row.figure("of those who went on", "rate", "expected_rate"),
         row.figure("lift", "ratio", "lift"),
         row.figure("median before leaving", "seconds", "p50_seconds_before_leaving"),
-        row.figure("value at stake, at most", "amount", "value_at_stake_amount", n="drop_off_count"),
+        at_stake(row),
     )
     return Item(shown(row.word("last_touchpoint")), known(figures))
 
@@ -151,7 +159,8 @@ def desired(row: Row) -> Item:
         row.figure("measured", unit, "measured", ends=("measured_low", "measured_high"), n="base_count", evidence=told),
         row.figure("measured minus desired", unit, "gap", evidence=told),
     )
-    return Item(name, figures, evidence="supplied")
+    is_funnel_s = row.word("measure") == "p50_time" and row.word("period") != ALL
+    return Item(name, figures, COUNTED_ONCE if is_funnel_s else "", evidence="supplied")
 
 
 def gain(row: Row) -> Item:

@@ -31,7 +31,8 @@ def item_line(item: Item, most: int | None = None) -> str:
 
 def cell_lines(cell: Cell) -> list[str]:
     """Return a cell as lines; an unknown one says so, and why where that can be said."""
-    if not cell.items:
+    if cell.evidence == "unknown":
         return [f"{UNKNOWN}: {cell.note}" if cell.note else UNKNOWN]
     rest = [f"and {cell.rest_count:,} more"] if cell.rest_count else []
-    return [*(item_line(item, _MOST.get(cell.row, 3)) for item in cell.items), *rest, f"({cell.evidence})"]
+    note = [cell.note] if cell.note else []
+    return [*(item_line(item, _MOST.get(cell.row, 3)) for item in cell.items), *rest, *note, f"({cell.evidence})"]

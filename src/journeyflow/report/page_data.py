@@ -132,11 +132,12 @@ class _Packer:
         return [self.text(item.text), position, *self.figures(item.figures)]
 
     def cell(self, cell: Cell) -> Row:
-        """Return ``[evidence, items, rest]``; of an unknown cell ``[note]``."""
-        if not cell.items:
+        """Return ``[evidence, items, rest, note]`` without what is empty at its end; of an unknown cell ``[note]``."""
+        if cell.evidence == "unknown":
             return [self.text(cell.note)]
-        rest = [cell.rest_count] if cell.rest_count else []
-        return [self.text(cell.evidence), [self.item(item) for item in cell.items], *rest]
+        rest = [cell.rest_count] if cell.rest_count or cell.note else []
+        note = [self.text(cell.note)] if cell.note else []
+        return [self.text(cell.evidence), [self.item(item) for item in cell.items], *rest, *note]
 
     def map(self, found: JourneyMap) -> Row:
         """Return ``[model, persona, period, cells by row, funnel, opportunities, rest]``."""

@@ -7,11 +7,23 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from journeyflow.report.atlas import ALL, Atlas, JourneyMap, MapRow, Model, Opportunity, Period, Persona, Stage, Text
+from journeyflow.report.atlas import (
+    ALL,
+    Atlas,
+    JourneyMap,
+    MapRow,
+    Model,
+    Opportunity,
+    Period,
+    Persona,
+    Reach,
+    Stage,
+    Text,
+)  # fmt: skip
 from journeyflow.report.cells import READERS, Place
 from journeyflow.report.facts import blind_spots, definitions, facts
-from journeyflow.report.funnels import configured_funnels, flow_of, funnel_of
-from journeyflow.report.items import gain_figures
+from journeyflow.report.funnels import configured_funnels, flow_of, stage_funnel
+from journeyflow.report.items import gain_figures, outcome_figures
 from journeyflow.report.tables import MAP, Row, Tables
 from journeyflow.report.words import PAIN_KINDS, READING, ROWS, TEXT_LENGTH, shown
 
@@ -67,12 +79,10 @@ def _atlas(
     personas: Collection[str] | None,
     periods: Collection[str] | None,
 ) -> Atlas:
-    stage_steps = tables.by("funnel_steps", "kind").get("stages", [])
-    known_models = tuple(model for model in _models(tables, stage_steps) if models is None or model.key in models)
-    known_personas = tuple(
-        found for found in _personas(tables, stage_steps) if personas is None or found.key in personas
-    )
-    known_periods = tuple(found for found in _periods(stage_steps) if periods is None or found.key in periods)
+    reached = list(tables.rows("map_stages"))
+    known_models = tuple(model for model in _models(tables, reached) if models is None or model.key in models)
+    known_personas = tuple(found for found in _personas(tables, reached) if personas is None or found.key in personas)
+    known_periods = tuple(found for found in _periods(reached) if periods is None or found.key in periods)
     names = tuple(persona.key for persona in known_personas)
     maps = (
         _map(tables, model, persona, period.key)
@@ -98,18 +108,18 @@ def _atlas(
 def keys_of(published: Published) -> tuple[list[str], list[str], list[str]]:
     """Return the models, personas and periods that there are maps of, in the order in which they are offered."""
     tables = Tables(published)
-    steps = tables.by("funnel_steps", "kind").get("stages", [])
+    reached = list(tables.rows("map_stages"))
     return (
-        [model.key for model in _models(tables, steps)],
-        [persona.key for persona in _personas(tables, steps)],
-        [period.key for period in _periods(steps)],
+        [model.key for model in _models(tables, reached)],
+        [persona.key for persona in _personas(tables, reached)],
+        [period.key for period in _periods(reached)],
     )
 
 
-def _models(tables: Tables, steps: list[Row]) -> list[Model]:
+def _models(tables: Tables, reached: list[Row]) -> list[Model]:
     stages: dict[str, dict[int, str]] = {}
-    for row in steps:
-        stages.setdefault(row.word("funnel"), {})[row.values["step_index"]] = row.word("step")
+    for row in reached:
+        stages.setdefault(row.word("model"), {})[row.values["stage_index"]] = row.word("stage")
     owners = tables.by("supplied_cells", "model", "stage", "aspect")
 
     def stage(model: str, name: str, index: int) -> Stage:
@@ -117,14 +127,14 @@ def _models(tables: Tables, steps: list[Row]) -> list[Model]:
         return Stage(name, shown(name), index, shown(told[0].word("text")) if told else "")
 
     return [
-        Model(name, shown(name), tuple(stage(name, step, index) for index, step in sorted(stages[name].items())))
+        Model(name, shown(name), tuple(stage(name, told, index) for index, told in sorted(stages[name].items())))
         for name in sorted(stages, key=lambda name: (name in BUILT_IN, name))
     ]
 
 
-def _personas(tables: Tables, steps: list[Row]) -> list[Persona]:
+def _personas(tables: Tables, reached: list[Row]) -> list[Persona]:
     described = {row.word("persona"): row for row in tables.rows("personas")}
-    names = {row.word("persona") for row in steps}
+    names = {row.word("persona") for row in reached}
 
     def order(name: str) -> tuple[bool, bool, int, str]:
         people = described[name].values["person_count"] if name in described else 0
@@ -148,8 +158,8 @@ def _persona(name: str, row: Row | None) -> Persona:
     )
 
 
-def _periods(steps: list[Row]) -> list[Period]:
-    names = {row.word("period") for row in steps}
+def _periods(reached: list[Row]) -> list[Period]:
+    names = {row.word("period") for row in reached}
     return [
         Period(name, "the whole time" if name == ALL else shown(name))
         for name in sorted(names, key=lambda name: (name != ALL, name))
@@ -157,8 +167,8 @@ def _periods(steps: list[Row]) -> list[Period]:
 
 
 def _map(tables: Tables, model: Model, persona: str, period: str) -> JourneyMap | None:
-    funnel = funnel_of(tables, model.key, persona, period)
-    if funnel is None:
+    stages = tables.by("map_stages", *MAP).get((model.key, persona, period))
+    if not stages:
         return None
     last = len(model.stages)
     places = [Place(model.key, persona, period, stage, stage.index == last) for stage in model.stages]
@@ -173,10 +183,15 @@ def _map(tables: Tables, model: Model, persona: str, period: str) -> JourneyMap 
         persona=persona,
         period=period,
         rows=rows,
-        funnel=funnel,
+        reached=tuple(_reach(row, labels) for row in sorted(stages, key=lambda row: row.values["stage_index"])),
+        funnel=stage_funnel(tables, model, persona, period),
         opportunities=tuple(_opportunity(row, labels) for row in ranked[:MOST_OPPORTUNITIES]),
         opportunity_rest_count=max(len(ranked) - MOST_OPPORTUNITIES, 0),
     )
+
+
+def _reach(row: Row, labels: dict[str, str]) -> Reach:
+    return Reach(row.word("stage"), labels[row.word("stage")], *outcome_figures(row))
 
 
 def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from journeyflow.report.atlas import ALL, Atlas, FunnelStep, Item, JourneyMap, Opportunity
+from journeyflow.report.atlas import ALL, Atlas, Item, JourneyMap, Opportunity, Reach
 from journeyflow.report.lines import figure_line, item_line
 from journeyflow.report.words import value_text, written
 
@@ -81,8 +81,8 @@ def _blind_spots(atlas: Atlas) -> Iterator[str]:
 
 
 def _persona_lines(found: JourneyMap) -> Iterator[str]:
-    yield f"Reached: {' → '.join(_step(step) for step in found.funnel.steps)}"
-    stages = {step.key: step.label for step in found.funnel.steps}
+    yield f"Reached: {' → '.join(_reach(stage) for stage in found.reached)}"
+    stages = {stage.key: stage.label for stage in found.reached}
     pains = [(item, stages[cell.stage]) for cell in found.row("pain_points").cells for item in cell.items]
     lost = sorted(pains, key=lambda pain: -_lost(pain[0]))[:MOST_EACH]
     if lost or found.opportunities:
@@ -91,9 +91,9 @@ def _persona_lines(found: JourneyMap) -> Iterator[str]:
     yield from (f"- Opportunity: {_opportunity(told)}" for told in found.opportunities[:MOST_EACH])
 
 
-def _step(step: FunnelStep) -> str:
-    left = "" if step.drop_off.value is None else f" ({written(step.drop_off)} drop off)"
-    return f"{escape_markdown(step.label)} {written(step.reached)}{left}"
+def _reach(stage: Reach) -> str:
+    left = "" if stage.drop_off.value is None else f" ({written(stage.drop_off)} drop off)"
+    return f"{escape_markdown(stage.label)} {written(stage.reached)}{left}"
 
 
 def _lost(item: Item) -> float:

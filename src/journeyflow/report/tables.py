@@ -19,6 +19,7 @@ MAP = ("model", "persona", "period")
 STAGE = (*MAP, "stage")
 STEP = ("funnel", "persona", "period", "step_index")
 GRAINS: dict[str, tuple[str, ...]] = {
+    "map_stages": STAGE,
     "funnel_steps": STEP,
     "drop_offs": (*STEP, "last_touchpoint"),
     "drop_off_next": (*STEP, "next_action"),

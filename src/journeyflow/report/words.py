@@ -68,6 +68,8 @@ SPOT_KINDS = {
     "missing_rate": "missing exchange rate",
     "unreadable_text": "text in another language",
 }
+COUNTED_ONCE = "as in the funnel: each person once, in the month of the furthest journey"
+"""What to mind of the few figures of a month that are not of the people of the map."""
 ENDS = {"exit": "exit: the journey ended", "open": "open: may still go on", "entry": "the journey began"}
 NEXT_ACTIONS = {"none": "nothing more", "other": "something rarer"}
 
@@ -86,6 +88,12 @@ READING = (
         "Counts and rates",
         "Counts are of everybody. Rates, intervals and times are of those whose window is over (matured), so that "
         "the young ones, who may still go on (pending), do not look lost.",
+    ),
+    (
+        "Months",
+        "The map of a month is of the journeys begun in it, so it counts a person in each month in which they began "
+        "one; the funnel counts a person only once, in the month of the furthest journey of all, so its months add up. "
+        "Answers and promises count in the month in which they were given.",
     ),
     ("Intervals", "The 95 % interval beside a rate is the range of true rates that the count would not surprise."),
     (

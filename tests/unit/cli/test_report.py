@@ -72,8 +72,8 @@ def test_a_wrong_name_is_answered_with_the_right_ones(call, arguments, hint):
 
 def test_a_month_without_the_persona_is_told(call, tmp_path):
     tables = rich_tables()
-    tables["funnel_steps"] = [
-        row for row in tables["funnel_steps"] if (row["persona"], row["period"]) != ("student", "2026-02")
+    tables["map_stages"] = [
+        row for row in tables["map_stages"] if (row["persona"], row["period"]) != ("student", "2026-02")
     ]
     folder = tmp_path / "few"
     publish_tables(folder, tables)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from journeyflow.published import open_published
+from journeyflow.report.atlas import Cell
+from journeyflow.report.cells import NONE_FOUND
+from journeyflow.report.drawing.contents import entries_of
+from journeyflow.report.lines import cell_lines
 from journeyflow.report.reading import read_atlas
 from journeyflow.report.sheets import LONGEST_NAME, sheet_namer
 from journeyflow.report.summary import escape_markdown, render_summary
@@ -90,12 +95,24 @@ def test_sheet_names_are_such_as_excel_takes(name):
         assert one.lower() != "history"
 
 
+def test_what_was_looked_for_and_not_found_is_no_unknown():
+    cell = Cell("pain_points", "decision", "observed", note=NONE_FOUND)
+    assert cell_lines(cell) == [NONE_FOUND, "(observed)"]
+    [entry] = entries_of(cell, 3)
+    assert (entry.evidence, entry.text) == ("observed", NONE_FOUND)
+
+
+def test_a_note_stands_below_the_entries(whole_time):
+    cell = replace(whole_time.maps[0].row("time").cells[0], note="to mind")
+    assert cell_lines(cell)[-2:] == ["to mind", "(observed)"]
+
+
 def test_a_message_leads_with_blind_spots_and_tells_every_persona(whole_time):
     message = render_summary(whole_time)
     assert message.index("**critical**") < message.index("**warning**") < message.index("### everybody")
     assert message.count("\n### ") == 4
-    for step in whole_time.maps[0].funnel.steps:
-        assert written(step.reached) in message
+    for stage in whole_time.maps[0].reached:
+        assert written(stage.reached) in message
     assert len(message) < 8_000
 
 
@@ -116,7 +133,7 @@ def test_markdown_shows_a_text_as_it_is(text):
     assert not re.search(r"(?<!\\):\S", escaped)
 
 
-@pytest.mark.parametrize("tables", [{}, {"funnel_steps": []}])
+@pytest.mark.parametrize("tables", [{}, {"map_stages": []}])
 def test_every_form_can_be_written_of_nothing(tmp_path, tables):
     publish_tables(tmp_path, tables)
     with open_published(tmp_path) as published:
@@ -126,8 +143,8 @@ def test_every_form_can_be_written_of_nothing(tmp_path, tables):
 
 
 def test_one_persona_without_extras_is_enough(tmp_path):
-    rows = [row for row in rich_tables()["funnel_steps"] if row["persona"] == "all" and row["period"] == "all"]
-    publish_tables(tmp_path, {"funnel_steps": rows})
+    rows = [row for row in rich_tables()["map_stages"] if row["persona"] == "all" and row["period"] == "all"]
+    publish_tables(tmp_path, {"map_stages": rows})
     with open_published(tmp_path) as published:
         atlas = read_atlas(published)
     assert render_summary(atlas).count("\n### ") == 1

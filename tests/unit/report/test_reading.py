@@ -7,7 +7,7 @@ import pytest
 from journeyflow.published import open_published
 from journeyflow.report import cells
 from journeyflow.report.reading import keys_of, read_atlas
-from journeyflow.report.words import ROWS
+from journeyflow.report.words import COUNTED_ONCE, ROWS
 from support.atlases import figures_of, texts_of, wrong_figures
 from support.map_schemas import SCHEMAS
 from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS, publish_tables, rich_tables
@@ -78,6 +78,56 @@ def test_people_add_up(atlas):
             assert sum(parts) == cell.items[0].figure("person_count").value
 
 
+def test_people_are_those_of_the_map_in_every_period_and_the_funnel_stays_itself(atlas, rich):
+    for period, table, count in (("all", "funnel_steps", 2_000), ("2026-01", "map_stages", 1_012)):
+        found = atlas.map_of("shop", "student", period)
+        cells = [cell.items[0] for cell in found.row("people").cells]
+        assert {figure.source.table for item in cells for figure in item.figures} == {"map_stages"}
+        assert [item.figure("person_count").value for item in cells] == [stage.reached.value for stage in found.reached]
+        [[told]] = rich.sql(
+            f"select max(person_count) from {table} where period = '{period}' and persona = 'student'"
+        ).rows()
+        assert cells[0].figure("person_count").value == found.reached[0].reached.value == told == count
+    assert atlas.map_of("shop", "student", "2026-01").funnel.steps[0].reached.value == 1_000
+
+
+def test_a_month_in_which_the_funnel_counts_nobody_has_a_map(tmp_path):
+    tables = rich_tables()
+    tables["funnel_steps"] = [row for row in tables["funnel_steps"] if row["period"] == "all"]
+    found = read(tmp_path, tables).map_of("shop", "student", "2026-01")
+    assert found.reached[0].reached.value == 1_012
+    assert found.funnel.steps == ()
+    assert found.row("time").cells[0].evidence == "unknown"
+
+
+def test_what_is_of_the_people_of_the_funnel_says_so_in_a_month(atlas):
+    month, whole = (atlas.map_of("shop", "student", period) for period in ("2026-01", "all"))
+    told = {key: [cell.note for cell in month.row(key).cells] for key in ("next", "time")}
+    assert all(COUNTED_ONCE in note for notes in told.values() for note in notes[:-1])
+    assert not any(COUNTED_ONCE in cell.note for row in whole.rows for cell in row.cells)
+    noted = {row.key for row in month.rows for cell in row.cells if COUNTED_ONCE in cell.note}
+    assert noted == {"next", "time"}
+    wishes = {item.text: item.note for item in month.row("desired").cells[0].items}
+    assert wishes == {"reach the stage": "", "median time to the next stage": COUNTED_ONCE}
+    assert {item.note for item in whole.row("desired").cells[0].items} == {""}
+
+
+@pytest.mark.parametrize("row", ["pain_points", "opportunities"])
+def test_nothing_found_is_known_only_where_something_was_tested(tmp_path, row):
+    tables = rich_tables() | {"pain_points": [], "opportunities": []}
+    for stage in tables["map_stages"]:
+        stage |= {"consideration": {"pain_test_count": 0}, "decision": {"pain_test_count": 0, "visited_count": 0}}.get(
+            stage["stage"], {}
+        )
+    found = read(tmp_path, tables).map_of("shop").row(row).cells
+    assert [(cell.evidence, cell.note) for cell in found] == [
+        ("observed", cells.NONE_FOUND),
+        ("unknown", cells.FEW_PEOPLE),
+        ("unknown", cells.NOBODY),
+        ("unknown", cells.LAST_STAGE),
+    ]
+
+
 def test_the_visits_of_a_stage_add_up_in_the_flow(atlas):
     for flow in atlas.flows:
         for stage in MODELS[flow.model]:
@@ -111,7 +161,7 @@ def test_blind_spots_lead_with_the_critical_ones(atlas):
     assert severities == ["critical", "critical", "warning", "note", "note"]
 
 
-@pytest.mark.parametrize("emptied", sorted(set(SCHEMAS) - {"funnel_steps"}))
+@pytest.mark.parametrize("emptied", sorted(set(SCHEMAS) - {"map_stages"}))
 def test_a_table_may_be_empty(tmp_path, emptied):
     tables = {name: rows[:40] for name, rows in rich_tables().items()} | {emptied: []}
     assert read(tmp_path, tables).map_of("shop")
@@ -126,11 +176,11 @@ def test_nothing_published_makes_no_map(tmp_path):
 def test_a_stage_that_nobody_reached_is_told_as_nobody(tmp_path):
     """A blog without a purchase: a stage of the model stays, its cells say unknown, and nothing is made up."""
     stages = (
-        {"step_index": 1, "step": "read", "person_count": 50},
-        {"step_index": 2, "step": "buy", "person_count": 0},
+        {"stage_index": 1, "stage": "read", "person_count": 50},
+        {"stage_index": 2, "stage": "buy", "person_count": 0},
     )
-    of_map = {"funnel": "blog", "persona": "all", "period": "all", "kind": "stages", "unit": "person"}
-    found = read(tmp_path, {"funnel_steps": [of_map | stage for stage in stages]}).map_of("blog")
+    of_map = {"model": "blog", "persona": "all", "period": "all"}
+    found = read(tmp_path, {"map_stages": [of_map | stage for stage in stages]}).map_of("blog")
     empty = [row.cells[1] for row in found.rows]
     assert [cell.row for cell in empty if cell.evidence != "unknown"] == ["people"]
     assert empty[0].items[0].figure("person_count").value == 0

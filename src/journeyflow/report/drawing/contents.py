@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from journeyflow.report.atlas import Cell, Figure, FunnelStep, Item, RowKey
+from journeyflow.report.atlas import Cell, Figure, Item, Reach, RowKey
 from journeyflow.report.drawing.entries import Entry
 from journeyflow.report.words import UNKNOWN, written, written_range
 from journeyflow.text import count
@@ -18,7 +18,7 @@ FEW: Final = "(few)"
 def entries_of(cell: Cell, limit: int) -> list[Entry]:
     """Return what to say of a cell: at most `limit` of its items, and how many more there are."""
     if not cell.items:
-        return [Entry("unknown", unknown(cell), line_count=3)]
+        return [Entry(cell.evidence, unknown(cell) if cell.evidence == "unknown" else cell.note, line_count=3)]
     told = [_WORDING.get(cell.row, _plain)(item) for item in cell.items[:limit]]
     more = len(cell.items) - len(told) + cell.rest_count
     return [*told, Entry(None, "", detail=(f"and {count(more)} more",))] if more else told
@@ -42,10 +42,10 @@ def ranged(figure: Figure) -> str:
     return " ".join(part for part in parts if part)
 
 
-def outcomes(step: FunnelStep) -> list[tuple[str, Figure]]:
+def outcomes(reach: Reach) -> list[tuple[str, Figure]]:
     """Return what became of those who reached a stage, in words and figures; nothing of the last stage."""
-    told = [("went on", step.went_on), ("dropped", step.dropped), ("pending", step.pending)]
-    return [] if step.dropped.value is None else told
+    told = [("went on", reach.went_on), ("dropped", reach.dropped), ("pending", reach.pending)]
+    return [] if reach.dropped.value is None else told
 
 
 def _touchpoint(item: Item) -> Entry:

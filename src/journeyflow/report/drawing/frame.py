@@ -38,8 +38,8 @@ def heading(journey_map: JourneyMap, atlas: Atlas) -> tuple[str, str]:
 
 def foot(journey_map: JourneyMap, atlas: Atlas) -> tuple[str, str, str]:
     """Return the facts of the run, how to read the picture, and a warning where something cannot be seen."""
-    facts, steps = atlas.facts, journey_map.funnel.steps
-    reached = f"n = {written(steps[0].reached)} people" if steps else ""
+    facts, stages = atlas.facts, journey_map.reached
+    reached = f"n = {written(stages[0].reached)} people" if stages else ""
     covered = (
         f"Events from {written(facts.first_event_at)} to {facts.high_water_at:%Y-%m-%d %H:%M} UTC (high-water mark)"
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from journeyflow.report.atlas import FunnelStep, JourneyMap, MapRow, RowKey, Stage
+from journeyflow.report.atlas import JourneyMap, MapRow, Reach, RowKey, Stage
 from journeyflow.report.drawing.canvas import Box, Canvas
 from journeyflow.report.drawing.contents import entries_of, number
 from journeyflow.report.drawing.curve import HEIGHT, draw_curve
@@ -44,8 +44,8 @@ def draw_grid(canvas: Canvas, box: Box, journey_map: JourneyMap, stages: Sequenc
         across.part(index * across.width / len(stages), across.width / len(stages)) for index in range(len(stages))
     ]
     draw_stages(canvas, columns, stages, style)
-    steps = _steps(journey_map, stages)
-    plan = _planned(journey_map, steps, columns, box.height - _STAGES, style)
+    reaches = _reaches(journey_map, stages)
+    plan = _planned(journey_map, reaches, columns, box.height - _STAGES, style)
     top = _STAGES
     for key in ORDER:
         height = plan.heights[key]
@@ -53,31 +53,31 @@ def draw_grid(canvas: Canvas, box: Box, journey_map: JourneyMap, stages: Sequenc
         place = box.line(top, height)
         draw_row(canvas, place, row.label, _LABELS, style)
         cells = [Box(column.x, place.y, column.width - 3, height).inset(_PADDING, _PADDING) for column in columns]
-        _draw_cells(canvas, cells, row, steps, plan, style)
+        _draw_cells(canvas, cells, row, reaches, plan, style)
         top += height
 
 
 def _draw_cells(
-    canvas: Canvas, boxes: Sequence[Box], row: MapRow, steps: Sequence[FunnelStep | None], plan: _Plan, style: Style
+    canvas: Canvas, boxes: Sequence[Box], row: MapRow, reaches: Sequence[Reach | None], plan: _Plan, style: Style
 ) -> None:
     if row.key == "emotion":
         draw_curve(canvas, boxes, row.cells, style)
         return
-    widest = max((number(step.reached) or 0 for step in steps if step), default=0)
-    for whole, cell, step in zip(boxes, row.cells, steps, strict=True):
+    widest = max((number(reach.reached) or 0 for reach in reaches if reach), default=0)
+    for whole, cell, reach in zip(boxes, row.cells, reaches, strict=True):
         with canvas.cell(whole.part(0, min(whole.width, _WIDEST_LIST))) as box:
             if row.key == "people":
-                draw_people(canvas, box, step, widest, style)
+                draw_people(canvas, box, reach, widest, style)
             else:
                 draw_entries(canvas, box, entries_of(cell, plan.limits[row.key]), style)
 
 
 def _planned(
-    journey_map: JourneyMap, steps: list[FunnelStep | None], columns: Sequence[Box], height: float, style: Style
+    journey_map: JourneyMap, reaches: list[Reach | None], columns: Sequence[Box], height: float, style: Style
 ) -> _Plan:
     """Return the plan that shows most; the room that is left goes to the emotion curve first."""
     width = min(columns[0].width - 3 - 2 * _PADDING, _WIDEST_LIST)
-    fixed: dict[RowKey, float] = {"people": people_height(steps, width, style) + 2 * _PADDING, "emotion": HEIGHT}
+    fixed: dict[RowKey, float] = {"people": people_height(reaches, width, style) + 2 * _PADDING, "emotion": HEIGHT}
     limits = dict.fromkeys(_LISTS, 1)
     rows = {key: journey_map.row(key) for key in _LISTS}
     lists = {key: _list_height(rows[key], 1, width, style) for key in _LISTS}
@@ -107,7 +107,7 @@ def _list_height(row: MapRow, limit: int, width: float, style: Style) -> float:
     return max(fullest + 2 * _PADDING, row_height(row.label, _LABELS, style))
 
 
-def _steps(journey_map: JourneyMap, stages: Sequence[Stage]) -> list[FunnelStep | None]:
-    """Return the steps of the stage funnel in the order of the stages."""
-    by_stage = {step.key: step for step in journey_map.funnel.steps}
+def _reaches(journey_map: JourneyMap, stages: Sequence[Stage]) -> list[Reach | None]:
+    """Return who reached each of the stages."""
+    by_stage = {reach.key: reach for reach in journey_map.reached}
     return [by_stage.get(stage.key) for stage in stages]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from journeyflow.report.atlas import FunnelStep
+from journeyflow.report.atlas import Reach
 from journeyflow.report.drawing.canvas import Box, Canvas
 from journeyflow.report.drawing.contents import number, outcomes, ranged
 from journeyflow.report.drawing.entries import Entry, draw_entries
@@ -20,33 +20,33 @@ _INDENT: Final = 14.0
 _GAP: Final = 12.0
 
 
-def draw_people(canvas: Canvas, box: Box, step: FunnelStep | None, widest: float, style: Style) -> None:
-    """Draw one stage of the stage funnel.
+def draw_people(canvas: Canvas, box: Box, reach: Reach | None, widest: float, style: Style) -> None:
+    """Draw who reached one stage.
 
     Parameters
     ----------
     canvas, box, style : Canvas, Box, Style
         Where and how.
-    step : FunnelStep or None
+    reach : Reach or None
         The stage; None is unknown.
     widest : float
         People that a thin bar over the whole box stands for.
     """
-    if step is None or number(step.reached) is None:
+    if reach is None or number(reach.reached) is None:
         draw_entries(canvas, box, [Entry("unknown", UNKNOWN)], style)
         return
-    wide = canvas.text(box.below(_head(style) - style.number.height), written(step.reached), style.number)
-    _draw_rate(canvas, box.part(wide + 10, box.width - wide - 10), step, style)
+    wide = canvas.text(box.below(_head(style) - style.number.height), written(reach.reached), style.number)
+    _draw_rate(canvas, box.part(wide + 10, box.width - wide - 10), reach, style)
     against = box.line(_head(style) + 3, _THIN)
     canvas.rect(against, style.theme.rule, 1)
-    canvas.rect(against.part(0, _share(number(step.reached), widest) * box.width), style.theme.ink, 1)
-    _draw_bar(canvas, against.below(_THIN + 3).line(0, _BAR), step, style.theme)
-    _draw_counts(canvas, box.below(_bars(style)), step, style)
+    canvas.rect(against.part(0, _share(number(reach.reached), widest) * box.width), style.theme.ink, 1)
+    _draw_bar(canvas, against.below(_THIN + 3).line(0, _BAR), reach, style.theme)
+    _draw_counts(canvas, box.below(_bars(style)), reach, style)
 
 
-def people_height(steps: list[FunnelStep | None], width: float, style: Style) -> float:
+def people_height(reaches: list[Reach | None], width: float, style: Style) -> float:
     """Return what the row needs."""
-    lines = max((len(_lines(step, width, style)) for step in steps if step), default=1)
+    lines = max((len(_lines(reach, width, style)) for reach in reaches if reach), default=1)
     return _bars(style) + max(lines, 1) * style.small.height
 
 
@@ -65,21 +65,21 @@ def fills(theme: Theme) -> dict[str, str]:
     return {"went on": theme.went_on, "dropped": DROPPED_PATTERN, "pending": PENDING_PATTERN}
 
 
-def _draw_rate(canvas: Canvas, box: Box, step: FunnelStep, style: Style) -> None:
-    if number(step.drop_off) is None:
+def _draw_rate(canvas: Canvas, box: Box, reach: Reach, style: Style) -> None:
+    if number(reach.drop_off) is None:
         return
-    rate, _, rest = ranged(step.drop_off).partition(" [")
+    rate, _, rest = ranged(reach.drop_off).partition(" [")
     top = _head(style) - 2 * style.small.height
     canvas.text(box.below(top), f"{rate} drop off", style.small)
     canvas.text(box.below(top + style.small.height), f"[{rest}" if rest else "", style.small)
 
 
-def _draw_bar(canvas: Canvas, box: Box, step: FunnelStep, theme: Theme) -> None:
+def _draw_bar(canvas: Canvas, box: Box, reach: Reach, theme: Theme) -> None:
     """Draw what became of them, over the whole width; of the last stage, which nobody can leave, an empty bar."""
     canvas.rect(box, theme.band, 1, theme.rule)
     left = 0.0
-    for words, figure in outcomes(step):
-        length = _share(number(figure), number(step.reached)) * box.width
+    for words, figure in outcomes(reach):
+        length = _share(number(figure), number(reach.reached)) * box.width
         if length:
             canvas.rect(box.part(left, length), fills(theme)[words], stroke=theme.ground)
         left += length
@@ -89,11 +89,11 @@ def _share(part: float | None, whole: float | None) -> float:
     return min((part or 0) / whole, 1.0) if whole else 0.0
 
 
-def _draw_counts(canvas: Canvas, box: Box, step: FunnelStep, style: Style) -> None:
+def _draw_counts(canvas: Canvas, box: Box, reach: Reach, style: Style) -> None:
     """Write the counts behind a square filled like their part of the bar."""
-    if not outcomes(step):
+    if not outcomes(reach):
         canvas.text(box, _LAST, style.small)
-    for row, words_of_line in enumerate(_lines(step, box.width, style)):
+    for row, words_of_line in enumerate(_lines(reach, box.width, style)):
         line, left = box.line(row * style.small.height, style.small.height), 0.0
         for words, text in words_of_line:
             swatch = Box(line.x + left, line.y + (line.height - _SWATCH) / 2, _SWATCH, _SWATCH)
@@ -102,11 +102,11 @@ def _draw_counts(canvas: Canvas, box: Box, step: FunnelStep, style: Style) -> No
             left += _INDENT + wide + _GAP
 
 
-def _lines(step: FunnelStep, width: float, style: Style) -> list[list[tuple[str, str]]]:
+def _lines(reach: Reach, width: float, style: Style) -> list[list[tuple[str, str]]]:
     """Return the counts in as few lines as they fit into."""
     lines: list[list[tuple[str, str]]] = []
     left = 0.0
-    for words, figure in outcomes(step):
+    for words, figure in outcomes(reach):
         text = f"{words} {written(figure)}"
         wide = _INDENT + text_width(text, style.small.size)
         if not lines or left + wide > width:

@@ -28,8 +28,8 @@ const itemOf = ([text, manner, ...figures]) => ({
 
 function cellOf(row) {
   if (row.length === 1) return { evidence: "unknown", items: [], rest: 0, note: textAt(row[0]) };
-  const [evidence, items, rest = 0] = row;
-  return { evidence: textAt(evidence), items: items.map(itemOf), rest, note: "" };
+  const [evidence, items, rest = 0, note = null] = row;
+  return { evidence: textAt(evidence), items: items.map(itemOf), rest, note: note === null ? "" : textAt(note) };
 }
 
 const STEP_FIGURES = ["reached", "wentOn", "dropped", "pending", "dropOff", "median", "atStake"];

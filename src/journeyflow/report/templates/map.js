@@ -17,7 +17,7 @@ function mapTable(stages, views, paired) {
   table.append(stageHeader(stages, views, paired, split));
   const body = el("tbody");
   ROWS.forEach((row, place) => {
-    const isEmpty = views.every((view) => !view.map || view.map.rows[place].every((cell) => !cell.items.length));
+    const isEmpty = views.every((view) => !view.map || view.map.rows[place].every((cell) => cell.evidence === "unknown"));
     const style = `row-${row.key}${isEmpty ? " row-empty" : ""}`;
     const isCurve = row.key === "emotion" && !isEmpty;
     if (isCurve) body.append(curveRow(row, place, stages, views, paired, split));

@@ -49,12 +49,16 @@ function chosenText() {
   return `${personas}, ${labelOf(MODELS, choice.model)}, ${labelOf(PERIODS, choice.period)}`;
 }
 
+/** How many people of a map reached each of its stages. */
+const reachedOf = ({ map }) => (map ? map.rows[DATA.rows.findIndex((row) => row.key === "people")] : [])
+  .map((cell) => cell.items.length && figureIn(cell.items[0], "person_count")).filter(Boolean);
+
 function views() {
   const found = [choice.persona, choice.other].filter(Boolean).map((key, place) => ({
     mark: place ? "b" : "a", persona: PERSONAS.find((persona) => persona.key === key), map: mapOf(choice.model, key, choice.period),
   }));
   // Bars compare stages within a persona: personas differ too much in size for one scale.
-  for (const view of found) view.most = view.map ? Math.max(1, ...view.map.funnel.steps.map((step) => step.reached.value || 0)) : 1;
+  for (const view of found) view.most = Math.max(1, ...reachedOf(view).map((figure) => figure.value));
   return found;
 }
 
@@ -98,7 +102,7 @@ function drawFunnel(found) {
   const all = configuredFunnels();
   const shown = found.map((view) => ({ view, found: choice.funnel
     ? all.find((funnel) => funnel.key === choice.funnel && funnel.persona === view.persona.key)
-    : view.map && view.map.funnel })).filter((pair) => pair.found);
+    : view.map && view.map.funnel })).filter((pair) => pair.found && pair.found.steps.length);
   const over = choice.funnel ? "over the whole time" : labelOf(PERIODS, choice.period);
   byId("funnel-gist").textContent = `Counts are of everybody, rates of those whose window is over; ${over}.`;
   byId("drops-gist").textContent = `Of the funnel above: ${over}. Counts are of everybody who dropped.`;
