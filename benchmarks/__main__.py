@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.measure import Summary, alternate
 
 GROUPS = {
-    "floor and whole job": ["scan", "whole_job"],
+    "floor and whole job": ["scan", "whole_job", "map_share"],
     "kernel beside ClickHouse": ["kernel", "clickhouse"],
     "other modes of the kernel": ["kernel_strict", "kernel_any_order", "kernel_strictly_later", "kernel_exclusion"],
     "beside retentioneering": ["kernel", "retentioneering"],
@@ -86,6 +86,9 @@ def _show(tasks: list[str], summaries: dict[str, Summary]) -> None:
 def _phases(found: dict[str, Summary]) -> None:
     if "whole_job" in found:
         print(f"\nphases of the last whole job, seconds: {found['whole_job'].runs[-1].answer['phases']}")
+    if "map_share" in found:
+        shares = sorted(run.answer["added"] for run in found["map_share"].runs)
+        print(f"the journey map adds, processor time: {', '.join(f'{share:.1%}' for share in shares)}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import false_alarms, kernel
+from benchmarks import false_alarms, kernel, map_share
 from benchmarks.measure import own_peak_bytes
 
 STEPS = ("product_view", "add_to_cart", "checkout_started", "purchase")
@@ -71,6 +71,7 @@ TASKS: dict[str, Callable[[Path], dict[str, object]]] = {
     "retentioneering": retentioneering,
     **kernel.TASKS,
     **false_alarms.TASKS,
+    **map_share.TASKS,
 }
 
 

@@ -112,4 +112,12 @@ funnels:
 goals:
   order: {when: {event: purchase}, value: revenue_amount}
 currency: {report: EUR, rates: {USD: 0.92}}
+
+promises:
+  - {name: Delivered within 3 days, stage: post_purchase, from: {event: purchase}, to: {event: delivered}, within: 3d}
+  - {name: Support satisfies, stage: post_purchase, measure: csat, target: {at_least: 4}}
+surveys:
+  csat: {event: csat_answer, score: properties.props.score, scale: [1, 5]}
+friction:
+  - {name: Payment failed, when: {event: payment_error}}
 """
