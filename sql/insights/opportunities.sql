@@ -7,7 +7,8 @@ with pain_points as (
 
 promises as (
     select
-        promise, persona, period, model, stage, broken_person_count, next_stage_rate_kept, next_stage_rate_broken
+        promise, persona, period, model, stage, broken_person_count, broken_journey_count,
+        next_stage_rate_kept, next_stage_rate_broken
     from marts.promises
 ),
 
@@ -45,6 +46,8 @@ promises_broken as (
         promises.stage,
         promises.promise,
         promises.broken_person_count,
+        -- Only who could still go on, and no longer can, is lost.
+        promises.broken_journey_count,
         -- Nobody was lost where those whose promise was broken went on more often; below `min_count` nothing is known.
         case
             when promises.next_stage_rate_kept is not null and promises.next_stage_rate_broken is not null then 1
@@ -71,9 +74,9 @@ items_gathered as (
     select
         model, persona, period, stage, 'promise' as origin, 'promise' as kind, promise as subject,
         cast(null as bigint) as pain_rank, broken_person_count as person_count,
-        cast(round(is_known * broken_person_count * lost_rate) as bigint) as lost_count,
-        cast(round(is_known * broken_person_count * lost_rate_low) as bigint) as lost_low,
-        cast(round(is_known * broken_person_count * lost_rate_high) as bigint) as lost_high
+        cast(round(is_known * broken_journey_count * lost_rate) as bigint) as lost_count,
+        cast(round(is_known * broken_journey_count * lost_rate_low) as bigint) as lost_low,
+        cast(round(is_known * broken_journey_count * lost_rate_high) as bigint) as lost_high
     from promises_broken
 ),
 

@@ -1,7 +1,7 @@
--- How many journeys went beyond the promise's stage, where their first promise was kept and where it was broken.
+-- How many journeys went on beyond the promise's stage, where their first promise was kept and where it was broken.
 -- Grain: promise_index, persona, period.
 with outcomes as (
-    select promise_index, event_ix, person_key, journey_index, due_at, outcome
+    select promise_index, event_ix, person_key, journey_index, due_at, outcome, is_matured
     from journeys.promise_outcomes
 ),
 
@@ -12,8 +12,18 @@ promises as (
 ),
 
 journeys as (
-    select model_index, person_key, journey_index, depth, is_matured, is_furthest, is_furthest_in_month
+    select model_index, person_key, journey_index, entered_at, depth, is_matured, is_furthest, is_furthest_in_month
     from kernel.map_journeys
+),
+
+visits as (
+    select model_index, person_key, journey_index, stage_index, entered_at
+    from kernel.stage_visits
+),
+
+settings as (
+    select journeys_window_seconds
+    from config.settings
 ),
 
 facts as (
@@ -44,8 +54,8 @@ outcomes_dated as (
     inner join months_bounded
         on outcomes.due_at >= months_bounded.start_at
         and outcomes.due_at < months_bounded.end_at
-    -- Nothing is known yet of what is pending.
-    where outcomes.outcome <> 'pending'
+    -- What is kept before its time is up counts no sooner than what is broken.
+    where outcomes.is_matured
 ),
 
 -- The first promise of a journey: a journey with more of them has more to break, and goes further for it.
@@ -69,6 +79,7 @@ journeys_judged as (
         firsts_found.person_key,
         firsts_found.journey_index,
         firsts_found.period,
+        firsts_found.due_at,
         count(*) filter (where outcomes_dated.outcome = 'broken') > 0 as is_broken
     from firsts_found
     inner join outcomes_dated
@@ -77,7 +88,22 @@ journeys_judged as (
         and outcomes_dated.journey_index = firsts_found.journey_index
         and outcomes_dated.due_at = firsts_found.due_at
     group by
-        firsts_found.promise_index, firsts_found.person_key, firsts_found.journey_index, firsts_found.period
+        firsts_found.promise_index, firsts_found.person_key, firsts_found.journey_index, firsts_found.period,
+        firsts_found.due_at
+),
+
+-- When journeys with a promise first came beyond its stage.
+journeys_passed as (
+    select
+        promises.promise_index,
+        visits.person_key,
+        visits.journey_index,
+        min(visits.entered_at) as passed_at
+    from promises
+    inner join visits
+        on visits.model_index = promises.model_index
+        and visits.stage_index > promises.stage_index
+    group by promises.promise_index, visits.person_key, visits.journey_index
 ),
 
 -- The journeys of the map, whose window is over: what they did next is known.
@@ -96,9 +122,18 @@ journeys_followed as (
         and journeys.journey_index = journeys_judged.journey_index
         and journeys.is_matured
         and case when journeys_judged.period = 'all' then journeys.is_furthest else journeys.is_furthest_in_month end
+    cross join settings
+    left join journeys_passed
+        on journeys_passed.promise_index = journeys_judged.promise_index
+        and journeys_passed.person_key = journeys_judged.person_key
+        and journeys_passed.journey_index = journeys_judged.journey_index
     left join facts
         on facts.person_key = journeys_judged.person_key
         and facts.journey_index = journeys_judged.journey_index
+    -- What was done before the promise is no answer to it, and after the window nobody looks.
+    where (journeys_passed.passed_at is null or journeys_passed.passed_at > journeys_judged.due_at)
+        and date_diff('microsecond', journeys.entered_at, journeys_judged.due_at)
+        <= settings.journeys_window_seconds * 1000000
 )
 
 select

@@ -56,8 +56,8 @@ def given_relations(min_count):
     )
     return {
         "config.settings": f"""
-            high_water_at       | min_count   | journeys_timeout_seconds
-            2026-03-11 00:00:00 | {min_count} | 2592000
+            high_water_at       | min_count   | journeys_timeout_seconds | journeys_window_seconds
+            2026-03-11 00:00:00 | {min_count} | 2592000                  | 2592000
         """,
         "config.days": """
             month   | start_at            | end_at
@@ -84,6 +84,7 @@ def given_relations(min_count):
         f" | is_furthest | is_furthest_in_month\n{counted}",
         "kernel.events": f"event_ix | person_key | journey_index | label_key\n{kernel}",
         "sources.events": f"event_ix | event_id | occurred_at | properties\n{landed}",
+        "kernel.stage_visits": "",
         "journeys.survey_answers": "",
     }
 
