@@ -142,15 +142,15 @@ class Opportunity:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Who reached a stage in a period, and what became of them; the figures are those of a `FunnelStep`."""
+    """Who reached a stage in a period and what became of them; nobody leaves the last stage, so there three are None."""
 
     key: str
     label: str
     reached: Figure
     went_on: Figure
-    dropped: Figure
-    pending: Figure
-    drop_off: Figure
+    dropped: Figure | None
+    pending: Figure | None
+    drop_off: Figure | None
 
 
 @dataclass(frozen=True, slots=True)

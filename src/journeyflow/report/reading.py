@@ -191,7 +191,9 @@ def _map(tables: Tables, model: Model, persona: str, period: str) -> JourneyMap 
 
 
 def _reach(row: Row, labels: dict[str, str]) -> Reach:
-    return Reach(row.word("stage"), labels[row.word("stage")], *outcome_figures(row))
+    reached, went_on, *rest = outcome_figures(row)
+    dropped, pending, drop_off = (figure if figure.value is not None else None for figure in rest)
+    return Reach(row.word("stage"), labels[row.word("stage")], reached, went_on, dropped, pending, drop_off)
 
 
 def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:

@@ -92,7 +92,7 @@ def _persona_lines(found: JourneyMap) -> Iterator[str]:
 
 
 def _reach(stage: Reach) -> str:
-    left = "" if stage.drop_off.value is None else f" ({written(stage.drop_off)} drop off)"
+    left = f" ({written(stage.drop_off)} drop off)" if stage.drop_off else ""
     return f"{escape_markdown(stage.label)} {written(stage.reached)}{left}"
 
 

@@ -45,7 +45,7 @@ def ranged(figure: Figure) -> str:
 def outcomes(reach: Reach) -> list[tuple[str, Figure]]:
     """Return what became of those who reached a stage, in words and figures; nothing of the last stage."""
     told = [("went on", reach.went_on), ("dropped", reach.dropped), ("pending", reach.pending)]
-    return [] if reach.dropped.value is None else told
+    return [(words, figure) for words, figure in told if figure] if reach.dropped else []
 
 
 def _touchpoint(item: Item) -> Entry:

@@ -66,7 +66,7 @@ def fills(theme: Theme) -> dict[str, str]:
 
 
 def _draw_rate(canvas: Canvas, box: Box, reach: Reach, style: Style) -> None:
-    if number(reach.drop_off) is None:
+    if reach.drop_off is None:
         return
     rate, _, rest = ranged(reach.drop_off).partition(" [")
     top = _head(style) - 2 * style.small.height

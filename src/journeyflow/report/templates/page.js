@@ -50,7 +50,7 @@ function chosenText() {
 }
 
 /** How many people of a map reached each of its stages. */
-const reachedOf = ({ map }) => (map ? map.rows[DATA.rows.findIndex((row) => row.key === "people")] : [])
+const reachedOf = ({ map }) => (map ? map.rows[ROWS.findIndex((row) => row.key === "people")] : [])
   .map((cell) => cell.items.length && figureIn(cell.items[0], "person_count")).filter(Boolean);
 
 function views() {

@@ -4,7 +4,8 @@ const tip = { node: null, owner: null, figure: null, pinned: false, leaving: 0 }
 /** `others` are the figures of the same entry: told in the panel, where each can be turned to. */
 function figureButton(figure, label, content, others) {
   const button = el("button", { type: "button", class: "fig" }, content || figureText(figure));
-  if (figure.small) button.append(el("span", { class: "few" }, " (few)"));
+  // "Too few" says it already.
+  if (figure.small && figure.value !== null) button.append(el("span", { class: "few" }, " (few)"));
   return tellOf(button, figure, label, others);
 }
 

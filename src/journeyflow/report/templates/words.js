@@ -13,6 +13,12 @@ const whole = (value) => groups.format(value).replace("-", MINUS);
 const decimal = (value, digits) => value.toFixed(digits).replace("-", MINUS);
 const percent = (value) => `${decimal(value * 100, 1)}${HARD}%`;
 
+/** What rounds to nothing has no minus. */
+function signed(value) {
+  const told = decimal(value, 2);
+  return told === `${MINUS}0.00` ? "+0.00" : (value >= 0 ? "+" : "") + told;
+}
+
 /** Seconds in the two largest units that matter. */
 function duration(seconds) {
   let rest = Math.abs(seconds);
@@ -30,7 +36,7 @@ function valueText(value, unit, currency) {
   if (typeof value === "string") return value;
   if (unit === "rate") return percent(value);
   if (unit === "seconds") return duration(value);
-  if (unit === "sentiment") return (value >= 0 ? "+" : "") + decimal(value, 2);
+  if (unit === "sentiment") return signed(value);
   if (unit === "ratio" || unit === "score") return decimal(value, 2);
   if (unit === "probability") return value < 0.001 ? "< 0.001" : decimal(value, 3);
   if (unit === "amount" && currency) return `${whole(value)}${HARD}${currency}`;
