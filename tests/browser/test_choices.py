@@ -58,6 +58,16 @@ def test_the_map_shows_the_numbers_of_the_tables(
         assert row["sentiment"] is None or text.startswith(f"{row['sentiment']:+.2f}")
 
 
+def test_a_month_says_which_of_its_figures_are_of_the_people_of_the_funnel(opened: Opener) -> None:
+    page = opened()
+    chosen(page, "shop", "student", "2026-01")
+    [times] = map_row(page, "time")
+    assert all("as in the funnel: each person once" in text for text in times[:-1])
+    chosen(page, "shop", "student", "all")
+    [times] = map_row(page, "time")
+    assert not any("as in the funnel" in text for text in times)
+
+
 @pytest.mark.parametrize(("model", "persona", "period"), CHOICES)
 def test_every_entry_shows_the_number_of_its_row(
     opened: Opener, published: Published, model: str, persona: str, period: str
