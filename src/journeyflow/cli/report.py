@@ -72,6 +72,7 @@ def report(
 
     if is_opened and form is ReportFormat.MD and output is None:
         raise typer.BadParameter("--open needs a file: add --output summary.md")
+    _require_ending(output, form)
     with open_marts(config, published) as marts:
         content = _render(_atlas(marts, form, model, persona, period), form, is_dark=dark)
     if form is ReportFormat.MD and output is None:
@@ -82,6 +83,13 @@ def report(
     typer.echo(f"Written: {path}")
     if is_opened:
         typer.launch(str(path))
+
+
+def _require_ending(output: Path | None, form: ReportFormat) -> None:
+    """Let no name promise another form than the file has: the program that opens it would find it broken."""
+    ending = output.suffix.lower().lstrip(".") if output else ""
+    if ending != form and ending in set(ReportFormat):
+        raise typer.BadParameter(f"{output} ends as {ending}, and {form} is to be written: add --format {ending}")
 
 
 def _atlas(marts: Published, form: ReportFormat, model: str | None, persona: str | None, period: str | None) -> Atlas:

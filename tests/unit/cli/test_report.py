@@ -86,6 +86,14 @@ def test_a_folder_that_is_not_there_is_told(call):
     assert "Cannot write nowhere/map.html" in call("--output", "nowhere/map.html", code=ExitCode.FAILED)
 
 
+@pytest.mark.parametrize(("arguments", "form"), [(["-o", "map.PNG"], "png"), (["-f", "png", "-o", "map.html"], "html")])
+def test_no_name_promises_another_form(call, arguments, form):
+    told = call(*arguments, code=ExitCode.CONFIGURATION).replace("│", " ")
+    assert f"add --format {form}" in " ".join(told.split())
+    assert not Path(arguments[-1]).exists()
+    call("-o", "map.htm")
+
+
 def test_a_message_that_is_only_printed_cannot_be_opened(call):
     assert "--output" in call("--format", "md", "--open", code=ExitCode.CONFIGURATION)
 
