@@ -46,6 +46,13 @@ def test_no_text_leaves_its_cell(opened: Opener, width: int, address: str) -> No
     assert page.evaluate(OVERFLOWING) == []
 
 
+@pytest.mark.parametrize("address", ["#model=shop", LONGEST])
+def test_on_a_narrow_screen_tables_scroll_and_not_the_page(opened: Opener, address: str) -> None:
+    page = opened(address, width=768)
+    show_all(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 768
+
+
 def test_names_that_are_cut_show_whole_when_they_have_the_focus(opened: Opener) -> None:
     page = opened("#persona=student")
     rule = page.locator("#who .clamp", has_text="Rule:")

@@ -73,7 +73,8 @@ function peopleBars(item, where, view) {
   if (reached) {
     node.append(el("p", { class: "people-count" }, figureButton(reached, where, null, item.figures), " ",
       drop ? el("span", { class: "aside" }, figureButton(drop, where, null, item.figures), " drop off") : null));
-    const shown = parts.length ? parts : [{ style: "converted", figure: reached }];
+    // None is no sliver of a bar either.
+    const shown = (parts.length ? parts : [{ style: "converted", figure: reached }]).filter((part) => part.figure.value);
     node.append(share(el("div", { class: "stack", "aria-hidden": "true" },
       shown.map((part) => share(el("i", { class: `seg seg-${part.style}` }), "--part", part.figure.value / (reached.value || 1)))),
     "--whole", reached.value / (view.most || 1)));

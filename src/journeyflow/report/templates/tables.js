@@ -75,7 +75,7 @@ function funnelTable(funnel, view) {
   const figure = (step, name, range) => el("td", { class: "number" }, figureCell(step[name], label(step), range, STEP_FIGURES.map((key) => step[key]).filter(Boolean)));
   const bar = (step) => {
     const parts = [["wentOn", "converted"], ["dropped", "dropped"], ["pending", "pending"]].filter(([name]) => step.dropped.value !== null && step[name].value);
-    const shown = parts.length ? parts : [["reached", "converted"]];
+    const shown = parts.length || !step.reached.value ? parts : [["reached", "converted"]];
     return share(el("div", { class: "stack", "aria-hidden": "true" }, shown.map(([name, style]) =>
       share(el("i", { class: `seg seg-${style}` }), "--part", step[name].value / (step.reached.value || 1)))), "--whole", step.reached.value / most);
   };
