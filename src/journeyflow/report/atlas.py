@@ -142,7 +142,7 @@ class Opportunity:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Who reached a stage in a period and what became of them; of the last stage, which nobody leaves, only how many."""
+    """Who reached a stage and what became of them; of the last stage, which nobody leaves, only how many."""
 
     key: str
     label: str
