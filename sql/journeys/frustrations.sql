@@ -20,19 +20,9 @@ facts as (
     from journeys.journey_facts
 ),
 
-clicks as (
-    select person_key, journey_index, label_key, clicked_at
-    from journeys.rage_clicks
-),
-
-labels as (
-    select label_key, model_index, stage_index
-    from kernel.labels
-),
-
-visits as (
-    select model_index, person_key, journey_index, stage_index, entered_at, left_at
-    from kernel.stage_visits
+rage_touches as (
+    select model_index, person_key, journey_index, stage_index
+    from journeys.rage_touches
 ),
 
 failures_met as (
@@ -43,30 +33,12 @@ failures_met as (
         and subjects.subject_kind in ('signal', 'friction')
 ),
 
--- A click that no rule puts into a stage belongs to the stage of the visit in progress.
-clicks_placed as (
-    select
-        labels.model_index,
-        clicks.person_key,
-        clicks.journey_index,
-        coalesce(nullif(labels.stage_index, 0), visits.stage_index) as stage_index
-    from clicks
-    inner join labels on labels.label_key = clicks.label_key
-    left join visits
-        on labels.stage_index = 0
-        and visits.model_index = labels.model_index
-        and visits.person_key = clicks.person_key
-        and visits.journey_index = clicks.journey_index
-        and visits.entered_at <= clicks.clicked_at
-        and (visits.left_at is null or clicks.clicked_at < visits.left_at)
-),
-
 signs_gathered as (
     select model_index, person_key, journey_index, stage_index
     from failures_met
     union
     select model_index, person_key, journey_index, stage_index
-    from clicks_placed
+    from rage_touches
 ),
 
 -- Only who visited the stage is counted: a visited stage always has a touch of a channel.

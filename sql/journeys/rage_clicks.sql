@@ -1,7 +1,7 @@
 -- Clicks that complete a burst: the same target three times in two seconds, on one device.
 -- Grain: event_ix.
 with events as (
-    select event_ix, event_id, occurred_at, sequence, device_key, target
+    select event_ix, event_id, source, occurred_at, sequence, device_key, target
     from sources.events
 ),
 
@@ -11,10 +11,30 @@ kernel_events as (
 ),
 
 -- An event without a target is no click and costs nothing from here on.
-clicks_found as (
-    select event_ix, event_id, occurred_at, sequence, device_key, target
+targets_told as (
+    select event_ix, event_id, source, occurred_at, sequence, device_key, target
     from events
     where target is not null
+),
+
+-- A source that tells days or minutes only knows nothing of seconds: all its clicks of a minute seem to be at once.
+sources_timed as (
+    select source
+    from targets_told
+    where occurred_at <> date_trunc('minute', occurred_at)
+    group by source
+),
+
+clicks_found as (
+    select
+        targets_told.event_ix,
+        targets_told.event_id,
+        targets_told.occurred_at,
+        targets_told.sequence,
+        targets_told.device_key,
+        targets_told.target
+    from targets_told
+    inner join sources_timed on sources_timed.source = targets_told.source
 ),
 
 -- Most targets are met once or twice by a device: to leave them out first is cheaper than to sort them.
