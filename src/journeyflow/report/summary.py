@@ -29,8 +29,9 @@ def render_summary(atlas: Atlas) -> str:
     Returns
     -------
     str
-        Blind spots, critical ones first; then for each persona the stage funnel, and the first pain points and
-        opportunities. Every name in it is text: no mark, link, mention or markup of its own.
+        Blind spots, critical ones first; then for each persona the stage funnel, the first pain points, the promises
+        that were broken most often, and the first opportunities. Every name in it is text: no mark, link, mention or
+        markup of its own.
     """
     return "\n".join(_lines(atlas)) + "\n"
 
@@ -85,9 +86,14 @@ def _persona_lines(found: JourneyMap) -> Iterator[str]:
     stages = {stage.key: stage.label for stage in found.reached}
     pains = [(item, stages[cell.stage]) for cell in found.row("pain_points").cells for item in cell.items]
     lost = sorted(pains, key=lambda pain: -_lost(pain[0]))[:MOST_EACH]
-    if lost or found.opportunities:
+    broken = [
+        (item, stages[cell.stage]) for cell in found.row("promises").cells for item in cell.items if _broken(item)
+    ]
+    worst = sorted(broken, key=lambda promise: -_broken(promise[0]))[:MOST_EACH]
+    if lost or worst or found.opportunities:
         yield ""
     yield from (f"- Pain point in {escape_markdown(f'{stage}: {item_line(item, 1)}')}" for item, stage in lost)
+    yield from (f"- Promise in {escape_markdown(f'{stage}: {_promise(item)}')}" for item, stage in worst)
     yield from (f"- Opportunity: {_opportunity(told)}" for told in found.opportunities[:MOST_EACH])
 
 
@@ -99,6 +105,18 @@ def _reach(stage: Reach) -> str:
 def _lost(item: Item) -> float:
     figure = item.figure("lost_count")
     return float(figure.value) if figure and isinstance(figure.value, int | float) else -1.0
+
+
+def _broken(item: Item) -> int:
+    """Return how many were broken; none for a promise to few, whose rate is withheld."""
+    rate, figure = item.figure("kept_rate"), item.figure("broken_count")
+    is_told = rate is not None and rate.value is not None
+    return figure.value if is_told and figure and isinstance(figure.value, int) else 0
+
+
+def _promise(item: Item) -> str:
+    told = (item.figure(key) for key in ("kept_rate", "broken_count", "due_count"))
+    return f"{item.text}: {'; '.join(figure_line(figure) for figure in told if figure)}"
 
 
 def _opportunity(told: Opportunity) -> str:

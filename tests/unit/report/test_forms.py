@@ -116,6 +116,22 @@ def test_a_message_leads_with_blind_spots_and_tells_every_persona(whole_time):
     assert len(message) < 8_000
 
 
+def test_a_message_tells_every_persona_the_promises_broken(tmp_path):
+    tables = rich_tables()
+    for row in tables["promises"]:
+        if row["persona"] == "student":
+            row |= {"kept_rate": None, "kept_low": None, "kept_high": None, "is_small": True}
+    publish_tables(tmp_path, tables)
+    with open_published(tmp_path) as published:
+        message = render_summary(read_atlas(published, models=["shop"], periods=["all"]))
+    everybody, student = (message.split(f"### {name}")[1].split("###")[0] for name in ("everybody", "student"))
+    [first, second] = [line for line in everybody.splitlines() if line.startswith("- Promise in ")]
+    assert first.startswith("- Promise in decision")
+    assert "kept 70.6 % (63.3 % to 76.9 %, n 170); were broken 50; due 200" in first
+    assert "were broken 30" in second
+    assert "Promise in" not in student
+
+
 def test_a_message_holds_no_mark_link_or_markup_of_strangers(whole_time):
     message = render_summary(whole_time)
     assert "<" not in message
