@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from external import oracle
+from external.maps import atlas_of, cells_of
 from external.nights import run_night, write_config
 from external.reconcile import assert_reconciles
 
@@ -64,6 +65,21 @@ def test_no_purchase_is_invented(night):
     assert not names & {"purchase", "add_to_cart", "checkout_started", "refund"}
     assert night.steps("buyers") == [0, 0]
     assert night.steps("buyers", "conversion_rate") == [None, None]
+
+
+def test_the_map_leaves_open_what_a_log_cannot_know(night):
+    atlas = atlas_of(night)
+    assert [model.key for model in atlas.models] == ["four_stage"]
+    found = atlas.map_of("four_stage")
+    assert [stage.reached.value for stage in found.reached] == [1_861, 0, 0, 0]
+    later = [cell for row in found.rows if row.key != "people" for cell in row.cells if cell.stage != "awareness"]
+    assert {cell.evidence for cell in later} == {"unknown"}
+    assert {cell.note for cell in later} - {""}
+    assert [item.text for item in cells_of(atlas, "four_stage", "touchpoints")["awareness"].items] == ["web: page_view"]
+    assert found.opportunities == ()
+    assert {spot.subject for spot in atlas.blind_spots if spot.kind_label == "stage never seen"} == {
+        f"four_stage: {stage}" for stage in ("consideration", "decision", "post_purchase")
+    }
 
 
 def test_no_address_is_stored(night):

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from external import oracle
+from external.maps import atlas_of, cells_of
 from external.reconcile import assert_reconciles
 
 
@@ -97,6 +98,24 @@ def test_the_payment_incident_leads_the_pains_of_may(night):
     assert first == ("payment", "web: desktop payment", "drop_off")
     keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == "2024-05")
     assert set(night.table("pain_points").filter(keys)["stage"]) == {"payment"}
+
+
+def test_the_page_leads_with_both_incidents(night):
+    """What heads the cell of its stage is what heads the ranked list."""
+    atlas = atlas_of(night)
+    for month, stage, subject in (
+        ("2024-04", "checkout", "web: mobile shipping"),
+        ("2024-05", "payment", "web: desktop payment"),
+    ):
+        found = atlas.map_of("steps", period=month)
+        cells = cells_of(atlas, "steps", "pain_points", month)
+        assert cells[stage].items[0].text == subject
+        assert not any(cell.items for key, cell in cells.items() if key != stage)
+        assert (found.opportunities[0].stage_label, found.opportunities[0].subject) == (stage, subject)
+    assert [stage.key for model in atlas.models if model.key == "steps" for stage in model.stages] == [
+        *("browsing", "cart", "checkout", "payment", "bought")
+    ]
+    assert {cell.evidence for cell in cells_of(atlas, "steps", "owner").values()} == {"unknown"}
 
 
 def test_pains_of_a_month_are_worked_out_again(night, sessions):
