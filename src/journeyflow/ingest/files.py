@@ -7,9 +7,10 @@ import gzip
 import hashlib
 import io
 import os
+import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,15 @@ from typing import IO, cast
 
 import pyarrow as pa
 
+from journeyflow.text import escaped
+
 BLOCK_BYTES = 1 << 20
+MAX_RATIO = 200
+"""Times its size that an archive may unpack to; logs pack to a tenth or a thirtieth."""
+ALWAYS_UNPACKED_BYTES = 1 << 28
+"""What any archive may unpack to, however small it is."""
 _MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PAR1": "parquet"}
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 _UNPACKING_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException, RuntimeError)
 
 
@@ -72,10 +80,8 @@ def describe_file(path: Path, base: Path) -> InputFile:
     RefusedFileError
         When the file cannot be read.
     """
-    if path.exists() and not path.is_file():  # Opening a named pipe would wait for ever.
-        raise RefusedFileError("unreadable", "it is no regular file")
     try:
-        with path.open("rb") as stream:
+        with regular(path) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         size = path.stat().st_size
     except OSError as error:
@@ -83,18 +89,41 @@ def describe_file(path: Path, base: Path) -> InputFile:
     return InputFile(shown_name(path, base), path, digest, size)
 
 
+def regular(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading; without waiting where somebody put a named pipe in its place.
+
+    Raises
+    ------
+    RefusedFileError
+        When it is anything else, such as a device that never ends.
+    """
+    stream = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NOT_WAITING))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise RefusedFileError("unreadable", "it is no regular file")
+    return stream
+
+
 def shown_name(path: Path, base: Path) -> str:
-    """Name a file in tables and messages: relative to the configuration."""
-    return Path(os.path.relpath(path, base)).as_posix()
+    """Name a file in tables and messages: relative to the configuration, with what could act on a screen as codes."""
+    return escaped(Path(os.path.relpath(path, base)).as_posix())
 
 
 def wrapping_of(path: Path) -> str:
     """Say by its first bytes how a file is wrapped: ``gz``, ``zst``, ``zip``, ``parquet`` or ``plain``.
 
     The extension is not asked: exports named `.parquet.zst` are often plain Parquet.
+
+    Raises
+    ------
+    RefusedFileError
+        When the file cannot be read, for it was there a moment ago.
     """
-    with path.open("rb") as stream:
-        return kind_of(stream.read(4))
+    try:
+        with regular(path) as stream:
+            return kind_of(stream.read(4))
+    except OSError as error:
+        raise RefusedFileError("unreadable", f"the file cannot be read ({type(error).__name__})") from error
 
 
 def kind_of(head: bytes) -> str:
@@ -115,16 +144,16 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     """
     try:
         kind = wrapping_of(path)
-        with path.open("rb") as stream:
+        with regular(path) as stream:
             if kind == "gz":
                 with gzip.open(stream) as unpacked:
-                    yield cast("IO[bytes]", unpacked)
+                    yield _metered(unpacked.readinto, path)
             elif kind == "zst":
-                with _zstandard(stream) as unpacked_zst:
-                    yield unpacked_zst
+                with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd") as unpacked_zst:
+                    yield _metered(unpacked_zst.readinto, path)
             elif kind == "zip":
                 with zipfile.ZipFile(stream) as archive, archive.open(_only_member(archive)) as member:
-                    yield member
+                    yield _metered(cast("zipfile.ZipExtFile", member).readinto, path)
             else:
                 yield stream
     except _UNPACKING_ERRORS as error:
@@ -138,20 +167,24 @@ def _only_member(archive: zipfile.ZipFile) -> str:
     return names[0]
 
 
-@contextmanager
-def _zstandard(stream: IO[bytes]) -> Iterator[IO[bytes]]:
-    with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd") as unpacked:
-        yield cast("IO[bytes]", io.BufferedReader(_ArrowRaw(unpacked), BLOCK_BYTES))
+def _metered(read: Callable[[memoryview], int | None], path: Path) -> IO[bytes]:
+    allowed = max(ALWAYS_UNPACKED_BYTES, MAX_RATIO * path.stat().st_size)
+    return cast("IO[bytes]", io.BufferedReader(_Metered(read, allowed), BLOCK_BYTES))
 
 
-class _ArrowRaw(io.RawIOBase):
-    def __init__(self, source: pa.NativeFile) -> None:
-        self._source = source
+class _Metered(io.RawIOBase):
+    """What is unpacked, until it is more than an honest archive holds."""
+
+    def __init__(self, read: Callable[[memoryview], int | None], allowed: int) -> None:
+        self._read = read
+        self._left = allowed
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        block = self._source.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = self._read(buffer) or 0
+        self._left -= count
+        if self._left < 0:
+            raise RefusedFileError("bomb", f"the archive unpacks to more than {MAX_RATIO} times its size; unpack it")
+        return count

@@ -14,7 +14,7 @@ from journeyflow.ingest.hashing import set_hash_keys
 from journeyflow.ingest.landing import Counts, land, next_event_ix, settle_duplicates
 from journeyflow.ingest.ledger import Ledger, settings_hash
 from journeyflow.ingest.preparing import CLEANING, FLOOR, prepare
-from journeyflow.ingest.reading import damage_noticed, read_records
+from journeyflow.ingest.reading import read_records
 from journeyflow.ingest.transactions import transaction
 from journeyflow.progress import Progress, silent
 from journeyflow.secret import person_secret
@@ -212,8 +212,7 @@ class _Source:
         entry = self.ledger.new_entry(self._settings_hash(), self.ledger.entry(self.name, file.sha256))
         with read_records(self.warehouse, file, source) as raw:
             prepare(self.warehouse, self.config, self.name, raw, entry.first_loaded_at)
-            with damage_noticed(file.path):
-                counts = land(self.warehouse, file, entry.file_ix, raw)
+            counts = land(self.warehouse, file, entry.file_ix, raw)
         _check_unchanged(file)
         self.ledger.record_unsettled(self.name, file, entry, counts.record)
         return entry.file_ix, counts

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from journeyflow.config.inputs import Source
 from journeyflow.engines import DuckDBEngine
-from journeyflow.errors import EngineError
-from journeyflow.ingest.files import InputFile, RefusedFileError, opened, wrapping_of
+from journeyflow.ingest.files import InputFile, opened, wrapping_of
 from journeyflow.ingest.readers.csv import Dialect, read_csv
 from journeyflow.ingest.readers.lines import read_json_lines, read_lines
 from journeyflow.ingest.readers.parquet import parquet_file
@@ -67,29 +62,3 @@ def _dialect(source: Source, file: InputFile) -> Dialect:
 def _head(file: InputFile) -> bytes:
     with opened(file.path) as stream:
         return stream.read(HEAD_BYTES)
-
-
-@contextmanager
-def damage_noticed(path: Path) -> Iterator[None]:
-    """Tell a damaged Parquet file, which fails only while its rows are decoded, from a failure of the database.
-
-    Raises
-    ------
-    RefusedFileError
-        When the block failed and the file cannot be read by another reader either.
-    """
-    try:
-        yield
-    except EngineError as error:
-        if wrapping_of(path) == "parquet" and not _is_readable(path):
-            raise RefusedFileError("bad_parquet", "the file is damaged: its rows cannot be decoded") from error
-        raise
-
-
-def _is_readable(path: Path) -> bool:
-    try:
-        for _ in pq.ParquetFile(path, page_checksum_verification=True).iter_batches():
-            pass
-    except (OSError, pa.ArrowException):
-        return False
-    return True

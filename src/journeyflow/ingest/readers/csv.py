@@ -13,12 +13,12 @@ import pyarrow as pa
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.files import InputFile, RefusedFileError, opened
 from journeyflow.ingest.readers.raw import RawRecords, Rejects, materialise
-from journeyflow.ingest.readers.text import flaw_of, text_lines
+from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS, flaw_of, text_lines
 
 BATCH_ROWS = 50_000
 MAX_RECORD_LINES = 1_000
 """A quoted record longer than this many lines is taken for an unclosed quote."""
-MAX_FIELD_CHARACTERS = 1 << 24
+MAX_COLUMNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class _Feed:
         self._lines = lines
         self._again: deque[str] = deque()
         self.taken: list[str] = []
+        self.length = 0
         self.start_line = 1
         self.flaw: str | None = None
 
@@ -86,6 +87,7 @@ class _Feed:
         """Forget the record before."""
         self.start_line += len(self.taken)
         self.taken = []
+        self.length = 0
         self.flaw = None
 
     def __iter__(self) -> Iterator[str]:
@@ -93,10 +95,11 @@ class _Feed:
 
     def __next__(self) -> str:
         # The parser takes the end of its input inside quotes for an error, which is what an endless record is.
-        if len(self.taken) >= MAX_RECORD_LINES:
+        if len(self.taken) >= MAX_RECORD_LINES or self.length > MAX_LINE_CHARACTERS:
             raise StopIteration
         line = self._again.popleft() if self._again else next(self._lines)
         self.taken.append(line)
+        self.length += len(line)
         self.flaw = flaw_of(line) or self.flaw
         return line
 
@@ -116,7 +119,7 @@ class _Records:
     """The records of a file; one that breaks the dialect costs its first line, the lines after it are read again."""
 
     def __init__(self, lines: Iterator[str], dialect: Dialect, rejects: Rejects) -> None:
-        csv.field_size_limit(MAX_FIELD_CHARACTERS)
+        csv.field_size_limit(MAX_LINE_CHARACTERS)
         self._feed = _Feed(lines)
         self._rejects = rejects
         self._reader = csv.reader(
@@ -131,9 +134,13 @@ class _Records:
     def first(self) -> list[str]:
         """Return the fields of the first record that is not blank."""
         try:
-            return next(record for record in iter(self._next, None) if record)
+            found = next(record for record in iter(self._next, None) if record)
         except (StopIteration, csv.Error) as error:
             raise RefusedFileError("bad_header", "the file has no header line that can be read") from error
+        if self._feed.flaw or len(found) > MAX_COLUMNS:
+            detail = f"the header line cannot be read or has more than {MAX_COLUMNS:,} columns; see `encoding`"
+            raise RefusedFileError("bad_header", detail)
+        return found
 
     def again(self) -> None:
         """Read the first record again, as data."""
@@ -149,7 +156,9 @@ class _Records:
                 continue
             if fields is None:
                 return
-            if self._feed.flaw:
+            if self._feed.flaw == "too_long":
+                self._reject("bad_record", "a line of it is too long")
+            elif self._feed.flaw:
                 self._rejects.add(self._feed.start_line, self._feed.flaw, "", "".join(self._feed.taken))
             elif len(fields) == width:
                 yield self._feed.start_line, fields
@@ -161,7 +170,9 @@ class _Records:
         return next(self._reader, None)
 
     def _reject(self, reason: str, detail: str) -> None:
-        self._rejects.add(self._feed.start_line, reason, detail, self._feed.read_rest_again())
+        first = self._feed.read_rest_again()
+        is_long = flaw_of(first) == "too_long"
+        self._rejects.add(self._feed.start_line, "too_long" if is_long else reason, detail, first)
 
 
 def _header(records: _Records, dialect: Dialect) -> tuple[str, ...]:

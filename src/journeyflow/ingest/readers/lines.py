@@ -17,7 +17,6 @@ from journeyflow.ingest.readers.raw import RawRecords, Rejects, materialise
 from journeyflow.ingest.readers.text import BLOCK_CHARACTERS, decoded, flaw_of, text_lines
 
 BATCH_LINES = 50_000
-MAX_LINE_CHARACTERS = 1 << 24
 _LINE_SCHEMA = pa.schema([("record_ix", pa.int64()), ("source_row", pa.int64()), ("line", pa.string())])
 
 
@@ -127,10 +126,9 @@ def _materialised(warehouse: DuckDBEngine, texts: Iterable[tuple[int, str]]) -> 
 
 def _good_lines(texts: Iterable[tuple[int, str]], rejects: Rejects) -> Iterator[tuple[int, str]]:
     for number, line in texts:
-        text = line.rstrip("\r\n")
-        flaw = flaw_of(text)
-        if flaw or len(text) > MAX_LINE_CHARACTERS:
-            rejects.add(number, flaw or "too_long", "", text)
+        flaw, text = flaw_of(line), line.rstrip("\r\n")
+        if flaw:
+            rejects.add(number, flaw, "", text)
         elif text and not text.isspace():
             yield number, text
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, opened, wrapping_of
 from journeyflow.ingest.quoting import identifier, literal
 from journeyflow.ingest.readers.raw import RawRecords, Rejects
+
+_PATTERN = re.compile("[*?\\[\\]{}\ud800-\udfff]")
 
 
 @contextmanager
@@ -26,7 +32,9 @@ def parquet_file(warehouse: DuckDBEngine, file: InputFile) -> Iterator[RawRecord
     RefusedFileError
         When the file is no Parquet, damaged or cut short.
     """
-    with _unpacked(file.path) as path:
+    with _unpacked(file.path) as path, _damage_noticed(path):
+        if wrapping_of(path) != "parquet":  # The database goes by the other end, and fails on the rows.
+            raise RefusedFileError("bad_parquet", "the file is no Parquet that can be read")
         source = f"read_parquet({literal(str(path))}, file_row_number => true)"
         try:
             described = warehouse.rows(f"select column_name, column_type from (describe select * from {source})")
@@ -46,10 +54,43 @@ def parquet_file(warehouse: DuckDBEngine, file: InputFile) -> Iterator[RawRecord
 @contextmanager
 def _unpacked(path: Path) -> Iterator[Path]:
     if wrapping_of(path) in {"parquet", "plain"}:
-        yield path
+        with _plainly_named(path) as plain:
+            yield plain
         return
     with NamedTemporaryFile(prefix="journeyflow-", suffix=".parquet") as scratch:
         with opened(path) as stream:
             shutil.copyfileobj(stream, scratch, BLOCK_BYTES)
         scratch.flush()
         yield Path(scratch.name)
+
+
+@contextmanager
+def _plainly_named(path: Path) -> Iterator[Path]:
+    """Give the database a name that is no pattern of other files, and is text."""
+    if not _PATTERN.search(str(path)):
+        yield path
+        return
+    with TemporaryDirectory(prefix="journeyflow-") as folder:
+        link = Path(folder) / "input.parquet"
+        link.symlink_to(path.absolute())
+        yield link
+
+
+@contextmanager
+def _damage_noticed(path: Path) -> Iterator[None]:
+    """Tell a damaged file, which fails only while its rows are decoded, from a failure of the database."""
+    try:
+        yield
+    except EngineError as error:
+        if not _is_readable(path):
+            raise RefusedFileError("bad_parquet", "the file is damaged: its rows cannot be decoded") from error
+        raise
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        for _ in pq.ParquetFile(path, page_checksum_verification=True).iter_batches():
+            pass
+    except (OSError, pa.ArrowException):
+        return False
+    return True

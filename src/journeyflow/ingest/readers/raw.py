@@ -10,11 +10,17 @@ import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
+from journeyflow.ingest.files import RefusedFileError
 
 REJECT_SCHEMA = pa.schema(
     [("source_row", pa.int64()), ("reason", pa.string()), ("detail", pa.string()), ("raw", pa.string())]
 )
 """Columns of the temporary relation `raw_rejects`."""
+
+MAX_REJECTED_BYTES = 1 << 28
+"""Unreadable records are held in memory until the file is read; one with more of them than this is refused."""
+_ROW_BYTES = 250
+KEPT_OF_LONG_LINES = 1_000
 
 Shape = Literal["columns", "json", "lines"]
 
@@ -51,9 +57,15 @@ class Rejects:
     """Collects unreadable records while a file is read."""
 
     rows: list[tuple[int, str, str, str]] = field(default_factory=list)
+    byte_count: int = 0
 
     def add(self, source_row: int, reason: str, detail: str, raw: str) -> None:
-        """Keep one unreadable record whole, with the reason."""
+        """Keep one unreadable record whole, with the reason; of a line that is too long its beginning."""
+        if reason == "too_long":
+            detail, raw = f"its first {KEPT_OF_LONG_LINES:,} characters are kept", raw[:KEPT_OF_LONG_LINES]
+        self.byte_count += len(raw) + _ROW_BYTES
+        if self.byte_count > MAX_REJECTED_BYTES:
+            raise RefusedFileError("too_broken", "too many of its records cannot be read; see `format` and `encoding`")
         self.rows.append((source_row, reason, detail, printable(raw)))
 
     def table(self) -> pa.Table:

@@ -10,12 +10,14 @@ from typing import IO
 from journeyflow.ingest.files import RefusedFileError
 
 BLOCK_CHARACTERS = 1 << 18
+MAX_LINE_CHARACTERS = 1 << 24
 
 
 def text_lines(stream: IO[bytes], encoding: str) -> Iterator[str]:
     """Yield the lines of a stream with their line ends, a byte order mark left out.
 
-    Bytes that are no UTF-8 are carried as lone surrogates, so that a bad line costs one record and not the file.
+    Bytes that are no UTF-8 are carried as lone surrogates, so that a bad line costs one record and not the file. Of a
+    line longer than `MAX_LINE_CHARACTERS` one character more than that is handed out, so that `flaw_of` knows it.
 
     Raises
     ------
@@ -23,7 +25,12 @@ def text_lines(stream: IO[bytes], encoding: str) -> Iterator[str]:
         When the stream is no text of another encoding.
     """
     with _decoding(encoding):
-        yield from _text(stream, encoding)
+        read = _text(stream, encoding).readline
+        while line := read(MAX_LINE_CHARACTERS + 1):
+            rest = line
+            while len(rest) > MAX_LINE_CHARACTERS and rest[-1] not in "\r\n":
+                rest = read(MAX_LINE_CHARACTERS + 1)
+            yield line
 
 
 def decoded(stream: IO[bytes], encoding: str) -> Iterator[str]:
@@ -56,7 +63,9 @@ def _decoding(encoding: str) -> Iterator[None]:
 
 
 def flaw_of(line: str) -> str | None:
-    """Say why a line cannot be stored: ``bad_encoding``, ``nul_byte`` or None."""
+    """Say why a line cannot be stored: ``too_long``, ``nul_byte``, ``bad_encoding`` or None."""
+    if len(line) > MAX_LINE_CHARACTERS:
+        return "too_long"
     if "\x00" in line:
         return "nul_byte"
     if line.isascii():

@@ -1,0 +1,72 @@
+"""What became of files, against what must."""
+
+from __future__ import annotations
+
+import collections
+import resource
+
+from faults import corpus
+from journeyflow import ingest
+from journeyflow.config import Config
+
+COLUMNS = {"event_id": "id", "occurred_at": "ts", "anonymous_id": "cookie", "event_name": "event"}
+MAPPED = {"columns": COLUMNS, "where": {"event": {"not": "skip_me"}}}
+SOURCES = {
+    "csv": ({"format": "csv"} | MAPPED, corpus.csv_cases),
+    "json": ({"format": "jsonl"} | MAPPED, corpus.json_cases),
+    "archive": ({"format": "csv"} | MAPPED, corpus.archive_cases),
+    "parquet": ({"format": "parquet"} | MAPPED, corpus.parquet_cases),
+    "log": ({"format": "access_log"}, corpus.log_cases),
+}
+NOW_US = 1_800_000_000_000_000
+COUNTS = "record_count, accepted_count, quarantined_count, duplicate_count, filtered_count, erased_count"
+
+
+def config_of(folder, source):
+    return Config.from_mapping({"sources": {"web": source | {"path": "data/*"}}}, folder=folder)
+
+
+def load(warehouse, folder, source):
+    return ingest.load(config_of(folder, source), warehouse, run_id="r", now_us=NOW_US)
+
+
+def found(warehouse, name):
+    """Return what the ledger and the landed tables say of a file, each counted by itself."""
+    counts = warehouse.rows(
+        f"select {COUNTS}, status, detail from ledger.loads where source_file = ?", [name]
+    ).to_pylist()
+    (row,) = counts
+    landed = warehouse.rows(
+        "select count(*) as n from landed.events where file_ix in "
+        "(select file_ix from ledger.files where source_file = ?)",
+        [name],
+    )["n"][0].as_py()
+    reasons = warehouse.rows("select reason from landed.quarantine where source_file = ?", [name])["reason"].to_pylist()
+    return row, landed, dict(collections.Counter(reasons))
+
+
+def differing(warehouse, cases):
+    """Say where the fates of files are not those of their cases."""
+    return [text for case in cases for text in differences(warehouse, case, f"data/{case.name}")]
+
+
+def differences(warehouse, case, name):
+    """Say where the fate of a file is not that of its case."""
+    row, landed, reasons = found(warehouse, name)
+    fate = case.fate
+    if fate.refused:
+        is_as_told = row["status"] == "refused" and fate.refused in row["detail"] and not landed and not reasons
+        return [] if is_as_told else [f"{name}: {row}, {landed} landed, {reasons}; expected refusal: {fate.refused}"]
+    said = tuple(row[column] for column in COUNTS.split(", "))
+    expected = (fate.records, fate.accepted, fate.quarantined, fate.duplicate, fate.filtered, 0)
+    is_as_told = row["status"] == "loaded" and said == expected and landed == fate.accepted and reasons == fate.reasons
+    return [] if is_as_told else [f"{name}: {row}, {landed} landed, {reasons}; expected {expected}, {fate.reasons}"]
+
+
+def load_bombs(folder, told):
+    """Load the bombs in a process of their own; tell differences and megabytes of memory gained."""
+    with ingest.open_warehouse(threads=1, memory_limit="200MB") as warehouse:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        load(warehouse, folder, SOURCES["csv"][0])
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+        told.send((differing(warehouse, corpus.bomb_cases()), grown))

@@ -1,0 +1,167 @@
+"""Whatever a file holds: it is accepted, kept aside or refused as its case says, and the rest of the night goes on."""
+
+from __future__ import annotations
+
+import collections
+import os
+
+import pytest
+
+from faults import corpus, nights
+from faults.fates import SOURCES, differing, load, load_bombs
+from journeyflow import ingest
+from journeyflow.ingest import loading
+
+BOMB_MEGABYTES = 1000
+"""What bombs may add to the memory of a night: two longest lines, and the rows kept aside before a file is given up."""
+
+
+@pytest.fixture
+def warehouse():
+    with ingest.open_warehouse(threads=1) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_file_ends_as_its_case_says(warehouse, tmp_path, kind):
+    source, make = SOURCES[kind]
+    (tmp_path / "data").mkdir()
+    cases = make()
+    for case in cases:
+        (tmp_path / "data" / case.name).write_bytes(case.make())
+    report = load(warehouse, tmp_path, source)
+    if other := differing(warehouse, cases):
+        pytest.fail("\n".join(other))
+    assert len(report.files) == len(cases)
+    rows = sum(case.fate.records for case in cases)
+    print(f"{kind}: {len(cases)} files, {rows} rows, none lost")  # noqa: T201 - for `make faults`
+
+
+def test_bombs_cost_a_bounded_memory(tmp_path):
+    (tmp_path / "data").mkdir()
+    cases = corpus.bomb_cases()
+    for case in cases:
+        (tmp_path / "data" / case.name).write_bytes(case.make())
+    heard, told = nights.CONTEXT.Pipe(duplex=False)
+    process = nights.CONTEXT.Process(target=load_bombs, args=(tmp_path, told))
+    process.start()
+    assert heard.poll(60)
+    other, megabytes = heard.recv()
+    process.join(60)
+    assert not other
+    assert megabytes < BOMB_MEGABYTES
+    print(f"bombs: {len(cases)} files of up to 2 GB, {megabytes} MB more memory")  # noqa: T201 - for `make faults`
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder with one good file and one elsewhere, outside the project."""
+    (tmp_path / "project" / "data").mkdir(parents=True)
+    (tmp_path / "elsewhere.csv").write_bytes(corpus.text(corpus.HEADER, *corpus.good("else")))
+    (tmp_path / "project" / "data" / "good").write_bytes(corpus.text(corpus.HEADER, *corpus.good("good")))
+    return tmp_path / "project" / "data"
+
+
+def statuses(warehouse, data):
+    return {file.source_file: file.status for file in load(warehouse, data.parent, SOURCES["csv"][0]).files}
+
+
+def test_what_is_no_file_of_ours_never_stops_the_night(warehouse, data):
+    (data / "folder").mkdir()
+    os.mkfifo(data / "pipe")
+    (data / "to_pipe").symlink_to("pipe")
+    (data / "to_zero").symlink_to("/dev/zero")
+    (data / "to_nothing").symlink_to("nothing")
+    (data / "to_itself").symlink_to("to_itself")
+    (data / "to_folder").symlink_to("folder")
+    found = statuses(warehouse, data)
+    refused = ("pipe", "to_pipe", "to_zero", "to_nothing", "to_itself")
+    assert found == {"data/good": "loaded"} | {f"data/{name}": "refused" for name in refused}
+
+
+def test_links_are_read_as_what_they_lead_to(warehouse, data):
+    """An operator may link files in; one content is loaded once under whatever names."""
+    (data / "hard").hardlink_to(data / "good")
+    (data / "inside").symlink_to("good")
+    (data / "outside").symlink_to(data.parent.parent / "elsewhere.csv")
+    found = statuses(warehouse, data)
+    assert collections.Counter(found.values()) == {"known": 2, "loaded": 2}
+    assert found["data/outside"] == "loaded"
+    assert warehouse.count("landed.events") == 4
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_file_that_may_not_be_read_is_refused(warehouse, data):
+    (data / "locked").write_bytes(b"x")
+    (data / "locked").chmod(0)
+    assert statuses(warehouse, data) == {"data/good": "loaded", "data/locked": "refused"}
+
+
+NAMES = {
+    b"-rf": "-rf",
+    b"a\nFAKE LOG LINE": "a\\nFAKE LOG LINE",
+    b"a\x1b[31m": "a\\x1b[31m",
+    "a\u202eb".encode(): "a\\u202eb",
+    b"it's": "it's",
+    b'a"; drop table x; --': 'a"; drop table x; --',
+    b"*": "*",
+    b"[x]{y}$(touch z)": "[x]{y}$(touch z)",
+    b"\xff\xfe": "\\udcff\\udcfe",
+    b"n" * 255: "n" * 255,
+    "naïve 名前".encode(): "naïve 名前",
+    b"=1+1": "=1+1",
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_names_of_files_do_nothing(warehouse, tmp_path, kind):
+    (tmp_path / "data").mkdir()
+    for number, name in enumerate(NAMES):
+        rows = {
+            "csv": lambda key: corpus.text(corpus.HEADER, *corpus.good(key)),
+            "json": lambda key: corpus.text(corpus.record(key), corpus.record(key + "b")),
+            "parquet": lambda key: corpus.parquet(corpus.table(key, 2)),
+        }[kind](f"{kind}{number}")
+        (tmp_path / "data" / os.fsdecode(name)).write_bytes(rows)
+    report = load(warehouse, tmp_path, SOURCES[kind][0])
+    assert {file.source_file: file.status for file in report.files} == {f"data/{n}": "loaded" for n in NAMES.values()}
+    assert warehouse.count("landed.events") == 2 * len(NAMES)
+    assert warehouse.count("ledger.files") == len(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet", "log"])
+@pytest.mark.parametrize("swap", ["vanished", "changed", "piped"])
+def test_a_file_that_moves_under_the_reader_costs_itself(warehouse, tmp_path, monkeypatch, kind, swap):
+    source, make = SOURCES[kind]
+    content = next(case for case in make() if case.name == "good").make()
+    (tmp_path / "data").mkdir()
+    moving, still = tmp_path / "data" / "moving", tmp_path / "data" / "still"
+    moving.write_bytes(content)
+    still.write_bytes({"log": corpus.text(corpus.log_line(50), corpus.log_line(51))}.get(kind) or _others(kind))
+    original = loading.read_records
+
+    def read_records(engine, file, *rest):
+        if file.path.name == "moving":
+            moving.unlink(missing_ok=True)
+            if swap == "changed":
+                moving.write_bytes(_others(kind, "changed") if kind != "log" else corpus.text(corpus.log_line(52)))
+            elif swap == "piped":
+                os.mkfifo(moving)
+        return original(engine, file, *rest)
+
+    monkeypatch.setattr(loading, "read_records", read_records)
+    report = load(warehouse, tmp_path, source)
+    assert {file.source_file: file.status for file in report.files} == {
+        "data/moving": "refused",
+        "data/still": "loaded",
+    }
+    assert warehouse.count("landed.events") == 2
+    assert warehouse.count("ledger.files") == 1
+
+
+def _others(kind, key="still"):
+    if kind == "parquet":
+        return corpus.parquet(corpus.table(key, 2))
+    if kind == "json":
+        return corpus.text(corpus.record(key), corpus.record(key + "2"))
+    return corpus.text(corpus.HEADER, *corpus.good(key))
