@@ -11,7 +11,7 @@ settings as (
 ),
 
 map_stages as (
-    select model, persona, period, stage_index, person_count
+    select model, persona, period, stage_index, matured_count
     from marts.map_stages
 ),
 
@@ -25,9 +25,9 @@ sentiments as (
     from marts.stage_sentiment
 ),
 
--- Everybody on the map has reached the first stage.
+-- Everybody on the map has reached the first stage. Who may still go on has not yet stayed away: rates are of the matured.
 entries as (
-    select model, persona, period, person_count
+    select model, persona, period, matured_count
     from map_stages
     where stage_index = 1
 ),
@@ -38,9 +38,9 @@ reaches_measured as (
         map_stages.persona,
         map_stages.period,
         map_stages.stage_index,
-        entries.person_count as base_count,
-        cast(map_stages.person_count as double) / entries.person_count as measured,
-        cast(entries.person_count as double) as n,
+        entries.matured_count as base_count,
+        cast(map_stages.matured_count as double) / entries.matured_count as measured,
+        cast(entries.matured_count as double) as n,
         -- Squared, the 97.5 % quantile of the normal distribution.
         3.841458820694124 as z2
     from entries
@@ -52,7 +52,8 @@ reaches_measured as (
     inner join stages
         on stages.model = map_stages.model
         and stages.stage_index = map_stages.stage_index
-    where entries.person_count >= settings.min_count
+    where entries.matured_count >= settings.min_count
+        and entries.matured_count > 0
 )
 
 select

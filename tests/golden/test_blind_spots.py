@@ -121,7 +121,7 @@ def test_what_is_supplied_and_desired_stands_beside_what_is_measured(sample):
     steps = sample.table("funnel_steps").filter(
         pl.col("funnel") == "shop", pl.col("persona") == "student", pl.col("period") == "all"
     )
-    reached = dict(steps.select("step", "person_count").rows())
+    reached = dict(steps.select("step", "matured_count").rows())
     row = gaps.filter(pl.col("measure") == "reach_rate").row(0, named=True)
     assert row["measured"] == pytest.approx(reached["decision"] / reached["awareness"])
     assert row["base_count"] == reached["awareness"]

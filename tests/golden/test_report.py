@@ -70,7 +70,7 @@ def test_the_whole_time_reaches_as_many_as_the_stage_funnel(published):
 
 def test_every_row_of_a_month_is_of_the_people_that_reached_the_stage(published):
     keys = ["model", "persona", "period", "stage"]
-    stages = published.table("map_stages").select(*keys, "stage_index", "person_count", seen="visited_count")
+    stages = published.table("map_stages").select(*keys, "stage_index", "matured_count", seen="visited_count")
     for table in ("touchpoints", "stage_channels"):
         met = published.table(table).join(stages, on=keys, how="left", suffix="_reached")
         assert met.height
@@ -80,10 +80,10 @@ def test_every_row_of_a_month_is_of_the_people_that_reached_the_stage(published)
     pains = published.table("pain_points").join(stages, on=keys, how="left", suffix="_reached")
     assert (pains["person_count"] <= pains["seen"]).all()
     wishes = published.table("desired_gaps").filter(pl.col("measure") == "reach_rate", pl.col("measured").is_not_null())
-    entered = stages.filter(stage_index=1).select(*keys[:3], entered="person_count")
+    entered = stages.filter(stage_index=1).select(*keys[:3], entered="matured_count")
     wishes = wishes.join(stages, on=keys, how="left").join(entered, on=keys[:3], how="left")
     assert (wishes["base_count"] == wishes["entered"]).all()
-    assert (wishes["measured"] == wishes["person_count"] / wishes["entered"]).all()
+    assert (wishes["measured"] == wishes["matured_count"] / wishes["entered"]).all()
 
 
 def test_reading_the_maps_takes_less_than_a_second(published):
