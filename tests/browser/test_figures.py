@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 
 from journeyflow.published import Published
 from journeyflow.report.atlas import Atlas, Figure
-from journeyflow.report.words import written, written_range
+from journeyflow.report.words import value_text, written, written_range
 from support.browser_reading import plain
 
 Opener = Callable[..., Page]
@@ -126,3 +126,26 @@ def number(text: str) -> float:
 
 def in_unit(value: float, text: str) -> float:
     return value * 100 if text.rstrip().endswith("%") else value
+
+
+def test_the_page_writes_every_number_as_the_other_forms_do(opened: Opener) -> None:
+    page = opened("#model=shop")
+    sixteenths = [number / 16 for number in range(33)]
+    values = {
+        "rate": sixteenths,
+        "sentiment": [-0.001, 0.0, 0.125, -0.375, 1.0, -1.0],
+        "ratio": [*sixteenths, 0.15, 2.675],
+        "seconds": [0.4, 0.5, 59.5, 59.6, 74.5, 86_399.7, 93_784.0, -129_600.0],
+        "amount": [0.5, 92.5, 93.5, 1_234.5, -2.5],
+        "people": [0, 999, 1_000, 1_234_567],
+    }
+    asked = [(value, unit) for unit, numbers in values.items() for value in numbers]
+    told = page.evaluate("(asked) => asked.map(([value, unit]) => valueText(value, unit, null))", asked)
+    assert [plain(text) for text in told] == [value_text(value, unit) for value, unit in asked]
+
+
+def test_what_is_withheld_says_so_once(opened: Opener) -> None:
+    page = opened("#model=shop")
+    say = "(value) => figureButton({ value, small: 1, unit: 'rate', sql: '' }, '', null, []).textContent"
+    assert page.evaluate(say, None) == "too few"
+    assert plain(page.evaluate(say, 0.5)) == "50.0 % (few)"

@@ -9,8 +9,16 @@ const groups = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 const MINUS = "\u2212";
 const HARD = "\u00a0";
 
-const whole = (value) => groups.format(value).replace("-", MINUS);
-const decimal = (value, digits) => value.toFixed(digits).replace("-", MINUS);
+/** Halves go to the even neighbour, as they do in every other form: 1 of 16 is 6.2 % there too. */
+function rounded(value, digits) {
+  const size = Math.abs(value);
+  if ((size * 2 ** (digits + 1)) % 2 !== 1) return value.toFixed(digits);
+  const below = Math.floor(size * 10 ** digits);
+  return ((Math.sign(value) * (below + (below % 2))) / 10 ** digits).toFixed(digits);
+}
+
+const whole = (value) => groups.format(Number(rounded(value, 0))).replace("-", MINUS);
+const decimal = (value, digits) => rounded(value, digits).replace("-", MINUS);
 const percent = (value) => `${decimal(value * 100, 1)}${HARD}%`;
 
 /** What rounds to nothing has no minus. */
@@ -21,7 +29,7 @@ function signed(value) {
 
 /** Seconds in the two largest units that matter. */
 function duration(seconds) {
-  let rest = Math.abs(seconds);
+  let rest = Number(rounded(Math.abs(seconds), 0));
   const parts = [];
   for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
     const amount = Math.floor(rest / length);
