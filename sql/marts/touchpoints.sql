@@ -104,6 +104,8 @@ select
     rates_taken.matured_count,
     rates_taken.matured_next_count,
     cast(rates_taken.matured_next_count as double) / nullif(rates_taken.matured_count, 0) as next_stage_rate,
+    rates_taken.without_count as matured_without_count,
+    rates_taken.without_went_on_count as matured_without_next_count,
     case when not rates_taken.is_small
         then cast(rates_taken.without_went_on_count as double) / nullif(rates_taken.without_count, 0)
     end as next_stage_rate_without,

@@ -55,8 +55,8 @@ SCHEMAS: dict[str, tuple[str, str]] = {
     "touchpoints": (
         "model persona period stage touchpoint",
         "model persona period stage touchpoint person_count visited_count reach_rate touch_count share_rate "
-        "matured_count matured_next_count next_stage_rate next_stage_rate_without:DOUBLE lift:DOUBLE lift_low:DOUBLE "
-        "lift_high:DOUBLE q_value:DOUBLE is_small",
+        "matured_count matured_next_count next_stage_rate matured_without_count matured_without_next_count "
+        "next_stage_rate_without:DOUBLE lift:DOUBLE lift_low:DOUBLE lift_high:DOUBLE q_value:DOUBLE is_small",
     ),
     "stage_channels": (
         "model persona period stage channel",

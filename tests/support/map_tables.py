@@ -149,6 +149,7 @@ def _touches(reached: int, at: int, is_last: bool) -> dict[str, Any]:
         "person_count": people, "visited_count": visited, "reach_rate": people / visited,
         "touch_count": people * 2, "share_rate": 1 / (at + 2), "matured_count": matured,
         "matured_next_count": None if is_last else matured // 2, "next_stage_rate": None if is_last else 0.5,
+        "matured_without_count": None if is_last else 50, "matured_without_next_count": None if is_last else 20,
         "next_stage_rate_without": 0.4 if known else None, "lift": 1.25 if known else None,
         "lift_low": 1.1 if known else None, "lift_high": 1.42 if known else None,
         "q_value": 0.003 * (at + 1) if known else None, "is_small": is_small,
