@@ -22,7 +22,7 @@ install = $(1)/bin/python -m pip install --quiet --require-hashes -r $(2) && \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check golden docs picture bench requirements clean
+.PHONY: help demo test faults lint types check golden docs picture bench requirements clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ lint: $(VENV)/.installed-dev ## Check style and formatting
 
 types: $(VENV)/.installed-dev ## Check types
 	$(BIN)/mypy
+
+faults: $(VENV)/.installed-dev ## Kill, starve, mislead and crowd the nightly job, at length; says how often it held
+	JOURNEYFLOW_FAULTS=300 $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
 
 check: lint types test ## Everything that CI runs
 
