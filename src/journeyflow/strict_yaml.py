@@ -18,6 +18,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 Loc = tuple[str | int, ...]
 """A place in a text: the keys and indexes that lead to it."""
@@ -97,6 +98,9 @@ def read_yaml(data: bytes) -> Document:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         builder.wrong("yaml_syntax", f"is not YAML: {error.problem}", line)
+    except ReaderError as error:
+        line = data.decode("utf-8-sig").count("\n", 0, error.position) + 1
+        builder.wrong("yaml_syntax", "holds a character that YAML does not allow", line)
     except YAMLError:
         builder.wrong("yaml_syntax", "is not YAML", None)
     return builder.document

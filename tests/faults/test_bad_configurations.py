@@ -12,9 +12,7 @@ from journeyflow.errors import ExitCode
 GOOD = """sources:
   web: {format: csv, path: web.csv, columns: {occurred_at: ts, anonymous_id: cookie, event_name: event}}
 """
-LAUGHS = "a: &a [x, x]\n" + "".join(
-    f"{new}: &{new} [*{old}, *{old}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-)
+LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
 CASES = {
     # name: (text behind the good sources, line, YAML path)
     "alias_bomb": (LAUGHS, 3, ""),
@@ -26,8 +24,8 @@ CASES = {
     "unknown_key": ("secret: 1\n", 3, "secret"),
     "unclosed": ("project: [a\n", None, ""),
     "tab": ("\tproject: a\n", 3, ""),
-    "nul": ("project: a\x00b\n", None, ""),
-    "escape_codes": ("project: a\x1b[2J\n", None, ""),
+    "nul": ("project: a\x00b\n", 3, ""),
+    "escape_codes": ("project: a\x1b[2J\n", 3, ""),
     "two_documents": ("---\nproject: a\n", 3, ""),
     "deep": ("models: " + "[" * 3000 + "\n", 3, ""),
     "list_for_mapping": ("sessions: [1h]\n", 3, "sessions"),
