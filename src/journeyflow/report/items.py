@@ -49,7 +49,7 @@ def touchpoint(row: Row) -> Item:
         row.figure("people", "people", "person_count"),
         row.figure("share of touches", "rate", "share_rate"),
     )
-    return Item(shown(row.word("touchpoint")), known(figures), "small group" if row.values.get("is_small") else "")
+    return Item(shown(row.word("touchpoint")), known(figures), _too_few(row))
 
 
 def channel(row: Row) -> Item:
@@ -146,7 +146,7 @@ def promise(row: Row, model: str) -> Item:
             row.figure("went on, kept", "rate", "next_stage_rate_kept", n="kept_journey_count"),
             row.figure("went on, broken", "rate", "next_stage_rate_broken", n="broken_journey_count"),
         ]
-    return Item(shown(row.word("promise")), known(figures), "small group" if row.values.get("is_small") else "")
+    return Item(shown(row.word("promise")), known(figures), _too_few(row))
 
 
 def desired(row: Row) -> Item:
@@ -192,3 +192,7 @@ def told(row: Row) -> Item:
 def known(figures: Iterable[Figure]) -> tuple[Figure, ...]:
     """Return the figures that have a value."""
     return tuple(figure for figure in figures if figure.value is not None)
+
+
+def _too_few(row: Row) -> str:
+    return "too few to compare" if row.values.get("is_small") else ""

@@ -40,6 +40,10 @@ GRAINS: dict[str, tuple[str, ...]] = {
 INTERVAL = "95 % interval"
 PERCENTILES = "10th to 90th percentile"
 
+_JUDGED = ("rate", "ratio", "probability")
+_OF_EVERYBODY = ("reach_rate", "share_rate")
+"""Shares whose base is everybody in the stage; `is_small` speaks of the matured groups that rates compare."""
+
 
 @dataclass(slots=True)
 class Row:
@@ -90,7 +94,7 @@ class Row:
             n=values.get(n) if n else None,
             evidence=evidence,
             currency=values.get("currency") if unit == "amount" else None,
-            is_small=bool(values.get("is_small")) and unit in ("rate", "ratio", "probability"),
+            is_small=bool(values.get("is_small")) and unit in _JUDGED and column not in _OF_EVERYBODY,
             range_label=range_label,
         )
 
