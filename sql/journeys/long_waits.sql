@@ -1,14 +1,9 @@
--- How long the longest tenth of the waits at a touchpoint were, where enough journeys waited.
+-- How long the longest tenth of the waits at a touchpoint were, where enough passes waited.
 -- Grain: model_index, persona, stage_index, subject_ix.
-with stage_touches as (
+with stage_passes as (
     select model_index, person_key, journey_index, stage_index, subject_ix, longest_wait_seconds
-    from kernel.stage_touches
-),
-
-map_journeys as (
-    select model_index, person_key, journey_index
-    from kernel.map_journeys
-    where is_furthest
+    from kernel.stage_passes
+    where longest_wait_seconds is not null
 ),
 
 journey_facts as (
@@ -23,24 +18,19 @@ settings as (
 
 waits_measured as (
     select
-        stage_touches.model_index,
+        stage_passes.model_index,
         coalesce(journey_facts.persona, 'all') as persona,
-        stage_touches.stage_index,
-        stage_touches.subject_ix,
+        stage_passes.stage_index,
+        stage_passes.subject_ix,
         count(*) as waited_count,
-        quantile_cont(stage_touches.longest_wait_seconds, 0.9) as long_wait_seconds
-    from stage_touches
-    inner join map_journeys
-        on map_journeys.model_index = stage_touches.model_index
-        and map_journeys.person_key = stage_touches.person_key
-        and map_journeys.journey_index = stage_touches.journey_index
+        quantile_cont(stage_passes.longest_wait_seconds, 0.9) as long_wait_seconds
+    from stage_passes
     inner join journey_facts
-        on journey_facts.person_key = stage_touches.person_key
-        and journey_facts.journey_index = stage_touches.journey_index
-    where stage_touches.longest_wait_seconds is not null
+        on journey_facts.person_key = stage_passes.person_key
+        and journey_facts.journey_index = stage_passes.journey_index
     group by grouping sets (
-        (stage_touches.model_index, stage_touches.stage_index, stage_touches.subject_ix, journey_facts.persona),
-        (stage_touches.model_index, stage_touches.stage_index, stage_touches.subject_ix)
+        (stage_passes.model_index, stage_passes.stage_index, stage_passes.subject_ix, journey_facts.persona),
+        (stage_passes.model_index, stage_passes.stage_index, stage_passes.subject_ix)
     )
 )
 

@@ -193,7 +193,11 @@ def plan_with(funnels: tuple[Funnel, ...] = (), models: tuple[Model, ...] = (), 
 @st.composite
 def subjects(draw: st.DrawFn) -> tuple[Subject, ...]:
     """Two subjects that only events of the stage touch, two that unclassified ones touch too, and returns."""
-    touched = [Subject(ix, draw(masks())[0], is_loose=ix > 2, has_waits=ix % 2 == 0) for ix in range(1, 5)]
+    of_passes = draw(st.lists(st.booleans(), min_size=4, max_size=4))
+    touched = [
+        Subject(ix, draw(masks())[0], is_loose=ix > 2, has_waits=ix % 2 == 0, is_of_passes=of_passes[ix - 1])
+        for ix in range(1, 5)
+    ]
     returns = [Subject(4 + stage, np.zeros(KINDS, np.bool_), return_stage=stage) for stage in range(1, STAGES + 1)]
     return (*touched, *returns[: draw(st.integers(0, STAGES))])
 

@@ -126,6 +126,8 @@ class Subject:
         Are the waits after it told.
     return_stage : int
         For returns, the stage that is returned to; else 0.
+    is_of_people, is_of_passes : bool
+        Is it told of the journeys of the map, of the passes through stages.
     """
 
     subject_ix: int
@@ -133,6 +135,8 @@ class Subject:
     is_loose: bool = False
     has_waits: bool = False
     return_stage: int = 0
+    is_of_people: bool = True
+    is_of_passes: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,8 @@ PURCHASE = "purchase"
 TOUCHPOINT = "touchpoint"
 LOOSE = ("friction", "signal")
 """Kinds of subjects that an event touches although no rule finds its stage."""
+PAINS = ("friction", "return")
+"""Kinds of subjects that are told of passes only; touchpoints are told of both, the others of the map."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -123,7 +125,15 @@ def _subjects(engine: Engine, kind_count: int) -> Iterator[Subject]:
     for row in subjects.to_pylist():
         number, kind = row["subject_ix"], row["subject_kind"]
         stage = int(row["subject"]) if kind == "return" else 0
-        yield Subject(number, when[number], kind in LOOSE, kind == TOUCHPOINT, stage)
+        yield Subject(
+            number,
+            when[number],
+            kind in LOOSE,
+            kind == TOUCHPOINT,
+            stage,
+            kind not in PAINS,
+            kind in (TOUCHPOINT, *PAINS),
+        )
 
 
 def _model(model: JourneyModel, kinds: _Kinds) -> Model:

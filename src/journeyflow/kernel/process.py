@@ -12,6 +12,7 @@ from journeyflow.kernel.journeys import pack_labels
 from journeyflow.kernel.loops.labels import count_labels, count_persons, number_labels
 from journeyflow.kernel.loops.stages import visit_stages
 from journeyflow.kernel.loops.values import Int64s
+from journeyflow.kernel.passes import pass_table
 from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.reading import Chunk, by_session, read_chunk, session_keys
 from journeyflow.kernel.schemas import table
@@ -48,6 +49,7 @@ def process(events: EventArrays, plan: KernelPlan, first_position: int = 0) -> T
         "kernel.journeys": [_journeys(chunk)],
         "kernel.persons": [_persons(chunk, plan)],
         "kernel.person_event_counts": _event_counts(chunk.persons, plan),
+        "kernel.stage_passes": [pass_table(chunk, funnel, plan) for funnel in plan.stage_funnels],
         "kernel.stage_visits": [_visits(chunk, m) for m in range(len(plan.models))],
     }
     of_models = [map_tables(chunk, funnel, plan) for funnel in plan.stage_funnels]

@@ -51,6 +51,11 @@ SCHEMAS: dict[str, pa.Schema] = {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "stage_index": _INDEX,
             "subject_ix": _INDEX, "touch_count": _INDEX, "longest_wait_seconds": pa.float64(),
         },
+        "kernel.stage_passes": {
+            "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "stage_index": _INDEX,
+            "pass_index": _INDEX, "subject_ix": _INDEX, "month_number": _INDEX, "is_went_on": pa.bool_(),
+            "is_matured": pa.bool_(), "touch_count": _INDEX, "longest_wait_seconds": pa.float64(),
+        },
         "kernel.funnel_units": {
             "funnel_index": _INDEX, "attempt_ix": _IX, "unit_key": _KEY, "person_key": _KEY, "journey_index": _INDEX,
             "entered_at": _AT, "entry_day": pa.date32(), "depth": _INDEX, "closes_at": _AT, "is_pending": pa.bool_(),

@@ -17,17 +17,18 @@ from journeyflow.kernel.schemas import table
 
 
 @lru_cache(maxsize=4)
-def subject_tables(plan: KernelPlan) -> SubjectTables:
-    """Return the subjects of a plan as flat arrays; those that an unclassified event touches come last of a kind's."""
-    classified = [subject for subject in plan.subjects if not subject.is_loose]
-    loose = [subject for subject in plan.subjects if subject.is_loose]
+def subject_tables(plan: KernelPlan, *, of_passes: bool) -> SubjectTables:
+    """Return the subjects of passes, or of the map, as flat arrays; of a kind's, those of unclassified events last."""
+    subjects = [each for each in plan.subjects if (each.is_of_passes if of_passes else each.is_of_people)]
+    classified = [subject for subject in subjects if not subject.is_loose]
+    loose = [subject for subject in subjects if subject.is_loose]
     by_kind = [
         [[each.subject_ix for each in some if each.when[kind]] for some in (classified, loose)]
         for kind in range(plan.kind_count)
     ]
     start, items = packed([[*few, *more] for few, more in by_kind])
     returns = np.zeros(max((model.stage_count for model in plan.models), default=0), np.int32)
-    for subject in plan.subjects:
+    for subject in subjects:
         if 0 < subject.return_stage <= len(returns):
             returns[subject.return_stage - 1] = subject.subject_ix
     return SubjectTables(start, start[1:] - np.array([len(more) for _, more in by_kind], np.int64), items, returns)
@@ -50,8 +51,8 @@ def map_tables(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> dict[str,
     has_waits = np.zeros(max((each.subject_ix for each in plan.subjects), default=0) + 1, np.bool_)
     has_waits[[each.subject_ix for each in plan.subjects if each.has_waits]] = True
     visited, row, its_stage, subject, count, wait = touch_stages(
-        journeys.start, journey, persons.at, persons.kind, stage, stages, funnel.window_us, subject_tables(plan),
-        len(has_waits),
+        journeys.start, journey, persons.at, persons.kind, stage, stages, funnel.window_us,
+        subject_tables(plan, of_passes=False), len(has_waits),
     )  # fmt: skip
     first = journeys.start[journey]
     entered = persons.at[first]

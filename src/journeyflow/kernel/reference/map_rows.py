@@ -1,11 +1,13 @@
-"""The rows of `kernel.map_journeys` and `kernel.stage_touches` as the reference finds them."""
+"""The rows of `kernel.map_journeys`, `kernel.stage_touches` and `kernel.stage_passes` as the reference finds them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from journeyflow.kernel.plan import KernelPlan, StageFunnel
 from journeyflow.kernel.reference.leaving import Read
+from journeyflow.kernel.reference.passes import pass_touches, passes_of
 from journeyflow.kernel.reference.touches import month_of, touches_of
 
 Row = dict[str, Any]
@@ -18,6 +20,7 @@ def add_map(rows: dict[str, list[Row]], reads: list[Read], funnel: StageFunnel, 
     found: list[tuple[Row, list[Read]]] = []
     for number in sorted({read.journey for read in reads}):
         its = [read for read in reads if read.journey == number]
+        rows["kernel.stage_passes"].extend(_pass_rows(its, funnel, plan))
         start = its[0].event.at
         seen = {read.labels[m][0] for read in its if read.event.at - start <= funnel.window_us}
         depth = max(seen)
@@ -43,6 +46,22 @@ def add_map(rows: dict[str, list[Row]], reads: list[Read], funnel: StageFunnel, 
                 "stage_index": touch.stage_index, "subject_ix": touch.subject_ix, "touch_count": touch.count,
                 "longest_wait_seconds": touch.longest_wait,
             })  # fmt: skip
+
+
+def _pass_rows(its: list[Read], funnel: StageFunnel, plan: KernelPlan) -> Iterator[Row]:
+    times, kinds = [read.event.at for read in its], [read.event.kind for read in its]
+    stages = [read.labels[funnel.model_index - 1][0] for read in its]
+    for one in passes_of(times, stages, plan.model(funnel.model_index).stage_count, funnel.window_us):
+        of_pass = {
+            "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": its[0].journey,
+            "stage_index": one.stage, "pass_index": one.number,
+            "month_number": int(month_of(times[one.first], plan).replace("-", "")), "is_went_on": one.is_went_on,
+            "is_matured": times[one.first] + funnel.window_us <= plan.high_water_us,
+        }  # fmt: skip
+        for touch in pass_touches(one, times, kinds, stages, plan.model(funnel.model_index).stage_count, plan.subjects):
+            yield of_pass | {
+                "subject_ix": touch.subject_ix, "touch_count": touch.count, "longest_wait_seconds": touch.longest_wait
+            }  # fmt: skip
 
 
 def _furthest(rows: list[Row]) -> Row:

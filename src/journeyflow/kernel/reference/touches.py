@@ -31,7 +31,9 @@ def touches_of(
     for stage, reach in enumerate(read_journey(times, stages, window_us), 1):
         stop = inside if reach.next_at is None else reach.next_at
         for subject in subjects:
-            touched = [i for i in range(stop) if _is_touched(i, kinds, stages, stage, subject)]
+            if not subject.is_of_people:
+                continue
+            touched = [i for i in range(stop) if is_touched(i, kinds, stages, stage, subject)]
             waits = [(times[i + 1] - times[i]) / SECOND_US for i in touched if i + 1 < stop]
             count = len(touched)
             if subject.return_stage:
@@ -42,7 +44,8 @@ def touches_of(
                 yield Touch(stage, subject.subject_ix, count, max(waits, default=None))
 
 
-def _is_touched(i: int, kinds: list[int], stages: list[int], stage: int, subject: Subject) -> bool:
+def is_touched(i: int, kinds: list[int], stages: list[int], stage: int, subject: Subject) -> bool:
+    """Does event `i` touch the subject in the stage."""
     if not subject.when[kinds[i]]:
         return False
     if stages[i] or not subject.is_loose:
