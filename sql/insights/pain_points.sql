@@ -2,14 +2,19 @@
 -- Grain: model, persona, period, pain_rank.
 with tests as (
     select
-        model_index, persona, period, stage_index, subject_ix, exposure, compared_with, person_count, matured_count,
+        model_index, persona, period, stage_index, subject_ix, exposure, compared_with, pass_count, matured_count,
         drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
     from statistics.pain_tests
 ),
 
 counts as (
+    select model_index, persona, period, stage_index, subject_ix, exposure, pass_count
+    from journeys.pass_counts
+),
+
+persons as (
     select model_index, persona, period, stage_index, subject_ix, exposure, person_count
-    from journeys.subject_counts
+    from insights._pain_persons
 ),
 
 subjects as (
@@ -30,23 +35,40 @@ settings as (
 tests_passed as (
     select
         tests.model_index, tests.persona, tests.period, tests.stage_index, subjects.subject_kind, subjects.subject,
-        tests.exposure, tests.person_count, tests.compared_with, tests.matured_count, tests.drop_off_rate,
+        tests.exposure, persons.person_count, tests.pass_count, tests.compared_with, tests.matured_count, tests.drop_off_rate,
         tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high, tests.q_value
     from tests
     inner join subjects on subjects.subject_ix = tests.subject_ix
-    where tests.q_value <= 0.05 and tests.excess_rate > 0
+    inner join persons
+        on persons.model_index = tests.model_index
+        and persons.persona = tests.persona
+        and persons.period = tests.period
+        and persons.stage_index = tests.stage_index
+        and persons.subject_ix = tests.subject_ix
+        and persons.exposure = tests.exposure
+    cross join settings
+    -- A few persons who come again and again are no crowd, however many their passes.
+    where tests.q_value <= 0.05 and tests.excess_rate > 0 and persons.person_count >= settings.min_count
 ),
 
 -- Friction is pain by itself and needs no test. What enough people met in the whole time is told in every month.
 friction_listed as (
     select
         counts.model_index, counts.persona, counts.period, counts.stage_index, subjects.subject_kind, subjects.subject,
-        counts.exposure, counts.person_count, tests.compared_with, tests.matured_count, tests.drop_off_rate,
-        tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high, tests.q_value
+        counts.exposure, persons.person_count, counts.pass_count, tests.compared_with, tests.matured_count,
+        tests.drop_off_rate, tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high,
+        tests.q_value
     from counts
+    inner join persons
+        on persons.model_index = counts.model_index
+        and persons.persona = counts.persona
+        and persons.period = counts.period
+        and persons.stage_index = counts.stage_index
+        and persons.subject_ix = counts.subject_ix
+        and persons.exposure = counts.exposure
     inner join subjects on subjects.subject_ix = counts.subject_ix and subjects.subject_kind = 'friction'
     cross join settings
-    left join counts as whole_time
+    left join persons as whole_time
         on whole_time.model_index = counts.model_index
         and whole_time.persona = counts.persona
         and whole_time.period = 'all'
@@ -60,20 +82,21 @@ friction_listed as (
         and tests.stage_index = counts.stage_index
         and tests.subject_ix = counts.subject_ix
         and tests.exposure = counts.exposure
-    where counts.person_count >= settings.min_count or whole_time.person_count >= settings.min_count
+        and persons.person_count >= settings.min_count
+    where persons.person_count >= settings.min_count or whole_time.person_count >= settings.min_count
 ),
 
 pains_listed as (
     select
-        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, compared_with,
-        matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
+        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, pass_count,
+        compared_with, matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
     from tests_passed
 
     union all
 
     select
-        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, compared_with,
-        matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
+        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, pass_count,
+        compared_with, matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
     from friction_listed
 ),
 
@@ -90,7 +113,7 @@ pains_named as (
             when pains_listed.exposure = 'met' then 'drop_off'
             else pains_listed.exposure
         end as kind,
-        pains_listed.person_count, pains_listed.matured_count, pains_listed.compared_with,
+        pains_listed.person_count, pains_listed.pass_count, pains_listed.matured_count, pains_listed.compared_with,
         pains_listed.drop_off_rate, pains_listed.baseline_rate, pains_listed.excess_rate,
         -- Fewer than nobody cannot have been lost.
         case when pains_listed.lost is not null then greatest(pains_listed.lost, 0) end as lost_floored,
@@ -130,7 +153,7 @@ select
     ) as pain_rank,
     pains_named.stage, pains_named.pain_point, pains_named.kind,
     case when spread_counted.persona_count > 1 or spread_counted.month_count > 1 then 'recurring' else 'specific' end as scope,
-    pains_named.person_count, pains_named.matured_count, pains_named.compared_with,
+    pains_named.person_count, pains_named.pass_count, pains_named.matured_count, pains_named.compared_with,
     pains_named.drop_off_rate, pains_named.baseline_rate, pains_named.excess_rate,
     cast(round(pains_named.lost_floored) as bigint) as lost_count,
     cast(round(pains_named.lost_low_floored) as bigint) as lost_low,

@@ -19,7 +19,7 @@ settings as (
 waits_measured as (
     select
         stage_passes.model_index,
-        coalesce(journey_facts.persona, 'all') as persona,
+        journey_facts.persona,
         stage_passes.stage_index,
         stage_passes.subject_ix,
         count(*) as waited_count,
@@ -28,10 +28,8 @@ waits_measured as (
     inner join journey_facts
         on journey_facts.person_key = stage_passes.person_key
         and journey_facts.journey_index = stage_passes.journey_index
-    group by grouping sets (
-        (stage_passes.model_index, stage_passes.stage_index, stage_passes.subject_ix, journey_facts.persona),
-        (stage_passes.model_index, stage_passes.stage_index, stage_passes.subject_ix)
-    )
+    group by
+        stage_passes.model_index, journey_facts.persona, stage_passes.stage_index, stage_passes.subject_ix
 )
 
 select

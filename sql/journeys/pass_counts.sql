@@ -34,7 +34,6 @@ passes_grouped as (
         stage_passes.is_went_on,
         stage_passes.touch_count >= 3 as is_repeated,
         coalesce(stage_passes.longest_wait_seconds > long_waits.long_wait_seconds, false) as is_long,
-        coalesce(stage_passes.longest_wait_seconds > long_waits_of_all.long_wait_seconds, false) as is_long_of_all,
         count(*) as pass_count
     from stage_passes
     inner join journey_facts
@@ -45,59 +44,39 @@ passes_grouped as (
         and long_waits.persona = journey_facts.persona
         and long_waits.stage_index = stage_passes.stage_index
         and long_waits.subject_ix = stage_passes.subject_ix
-    left join long_waits as long_waits_of_all
-        on long_waits_of_all.model_index = stage_passes.model_index
-        and long_waits_of_all.persona = 'all'
-        and long_waits_of_all.stage_index = stage_passes.stage_index
-        and long_waits_of_all.subject_ix = stage_passes.subject_ix
     group by
         stage_passes.model_index, journey_facts.persona, stage_passes.month_number, stage_passes.stage_index,
-        stage_passes.subject_ix, stage_passes.is_matured, stage_passes.is_went_on, is_repeated, is_long, is_long_of_all
-),
-
--- What is long for a persona may not be for everybody.
-personas_listed as (
-    select
-        model_index, persona, month_number, stage_index, subject_ix, is_matured, is_went_on, is_repeated, is_long,
-        pass_count
-    from passes_grouped
-
-    union all
-
-    select
-        model_index, 'all' as persona, month_number, stage_index, subject_ix, is_matured, is_went_on, is_repeated,
-        is_long_of_all as is_long, pass_count
-    from passes_grouped
+        stage_passes.subject_ix, stage_passes.is_matured, stage_passes.is_went_on, is_repeated, is_long
 ),
 
 exposures_listed as (
     select
         model_index, persona, month_number, stage_index, subject_ix, 'met' as exposure, is_matured, is_went_on,
         pass_count
-    from personas_listed
+    from passes_grouped
 
     union all
 
     select
-        personas_listed.model_index, personas_listed.persona, personas_listed.month_number,
-        personas_listed.stage_index, personas_listed.subject_ix, 'repeat' as exposure, personas_listed.is_matured,
-        personas_listed.is_went_on, personas_listed.pass_count
-    from personas_listed
-    inner join touch_subjects on touch_subjects.subject_ix = personas_listed.subject_ix
-    where personas_listed.is_repeated and touch_subjects.is_touchpoint
+        passes_grouped.model_index, passes_grouped.persona, passes_grouped.month_number,
+        passes_grouped.stage_index, passes_grouped.subject_ix, 'repeat' as exposure, passes_grouped.is_matured,
+        passes_grouped.is_went_on, passes_grouped.pass_count
+    from passes_grouped
+    inner join touch_subjects on touch_subjects.subject_ix = passes_grouped.subject_ix
+    where passes_grouped.is_repeated and touch_subjects.is_touchpoint
 
     union all
 
     select
         model_index, persona, month_number, stage_index, subject_ix, 'wait' as exposure, is_matured, is_went_on,
         pass_count
-    from personas_listed
+    from passes_grouped
     where is_long
 )
 
 select
     model_index,
-    persona,
+    coalesce(persona, 'all') as persona,
     case
         when month_number is null then 'all'
         else substr(cast(month_number as varchar), 1, 4) || '-' || substr(cast(month_number as varchar), 5, 2)
@@ -110,6 +89,8 @@ select
     cast(coalesce(sum(pass_count) filter (where is_matured and is_went_on), 0) as bigint) as matured_went_on_count
 from exposures_listed
 group by grouping sets (
-    (model_index, persona, stage_index, subject_ix, exposure, month_number),
-    (model_index, persona, stage_index, subject_ix, exposure)
+    (model_index, stage_index, subject_ix, exposure, persona, month_number),
+    (model_index, stage_index, subject_ix, exposure, persona),
+    (model_index, stage_index, subject_ix, exposure, month_number),
+    (model_index, stage_index, subject_ix, exposure)
 )

@@ -1,8 +1,8 @@
--- What came of the journeys that touched a subject in a stage, touched it again and again, or waited long after it.
--- Grain: model_index, persona, period, stage_index, subject_ix, exposure.
+-- What came of the journeys that touched a subject in a stage.
+-- Grain: model_index, persona, period, stage_index, subject_ix.
 with stage_touches as (
     select
-        model_index, person_key, journey_index, stage_index, subject_ix, touch_count, longest_wait_seconds
+        model_index, person_key, journey_index, stage_index, subject_ix, touch_count
     from kernel.stage_touches
 ),
 
@@ -16,16 +16,6 @@ journey_facts as (
     from journeys.journey_facts
 ),
 
-touch_subjects as (
-    select subject_ix, subject_kind = 'touchpoint' as is_touchpoint
-    from journeys.touch_subjects
-),
-
-long_waits as (
-    select model_index, persona, stage_index, subject_ix, long_wait_seconds
-    from journeys.long_waits
-),
-
 -- A few thousand rows; everything below is cheap however many journeys there are.
 touches_grouped as (
     select
@@ -37,9 +27,6 @@ touches_grouped as (
         stage_touches.subject_ix,
         map_journeys.is_matured,
         map_journeys.depth > stage_touches.stage_index as is_gone_on,
-        touch_subjects.is_touchpoint and stage_touches.touch_count >= 3 as is_repeated,
-        coalesce(stage_touches.longest_wait_seconds > long_waits.long_wait_seconds, false) as is_long,
-        coalesce(stage_touches.longest_wait_seconds > long_waits_of_all.long_wait_seconds, false) as is_long_of_all,
         count(*) as person_count,
         sum(stage_touches.touch_count) as touch_count
     from stage_touches
@@ -50,35 +37,22 @@ touches_grouped as (
     inner join journey_facts
         on journey_facts.person_key = map_journeys.person_key
         and journey_facts.journey_index = map_journeys.journey_index
-    inner join touch_subjects on touch_subjects.subject_ix = stage_touches.subject_ix
-    left join long_waits
-        on long_waits.model_index = stage_touches.model_index
-        and long_waits.persona = journey_facts.persona
-        and long_waits.stage_index = stage_touches.stage_index
-        and long_waits.subject_ix = stage_touches.subject_ix
-    left join long_waits as long_waits_of_all
-        on long_waits_of_all.model_index = stage_touches.model_index
-        and long_waits_of_all.persona = 'all'
-        and long_waits_of_all.stage_index = stage_touches.stage_index
-        and long_waits_of_all.subject_ix = stage_touches.subject_ix
     group by
         stage_touches.model_index, journey_facts.persona, map_journeys.month, map_journeys.is_furthest,
-        stage_touches.stage_index, stage_touches.subject_ix, map_journeys.is_matured, is_gone_on, is_repeated, is_long,
-        is_long_of_all
+        stage_touches.stage_index, stage_touches.subject_ix, map_journeys.is_matured, is_gone_on
 ),
 
--- What is long for a persona may not be for everybody.
 personas_listed as (
     select
-        model_index, persona, month, is_furthest, stage_index, subject_ix,
-        is_matured, is_gone_on, is_repeated, is_long, person_count, touch_count
+        model_index, persona, month, is_furthest, stage_index, subject_ix, is_matured, is_gone_on, person_count,
+        touch_count
     from touches_grouped
 
     union all
 
     select
-        model_index, 'all' as persona, month, is_furthest, stage_index, subject_ix,
-        is_matured, is_gone_on, is_repeated, is_long_of_all as is_long, person_count, touch_count
+        model_index, 'all' as persona, month, is_furthest, stage_index, subject_ix, is_matured, is_gone_on,
+        person_count, touch_count
     from touches_grouped
 ),
 
@@ -86,7 +60,7 @@ personas_listed as (
 periods_listed as (
     select
         model_index, persona, 'all' as period, stage_index, subject_ix,
-        is_matured, is_gone_on, is_repeated, is_long, person_count, touch_count
+        is_matured, is_gone_on, person_count, touch_count
     from personas_listed
     where is_furthest
 
@@ -94,31 +68,8 @@ periods_listed as (
 
     select
         model_index, persona, month as period, stage_index, subject_ix,
-        is_matured, is_gone_on, is_repeated, is_long, person_count, touch_count
+        is_matured, is_gone_on, person_count, touch_count
     from personas_listed
-),
-
-exposures_listed as (
-    select
-        model_index, persona, period, stage_index, subject_ix, 'met' as exposure,
-        is_matured, is_gone_on, person_count, touch_count
-    from periods_listed
-
-    union all
-
-    select
-        model_index, persona, period, stage_index, subject_ix, 'repeat' as exposure,
-        is_matured, is_gone_on, person_count, touch_count
-    from periods_listed
-    where is_repeated
-
-    union all
-
-    select
-        model_index, persona, period, stage_index, subject_ix, 'wait' as exposure,
-        is_matured, is_gone_on, person_count, touch_count
-    from periods_listed
-    where is_long
 )
 
 select
@@ -127,10 +78,9 @@ select
     period,
     stage_index,
     subject_ix,
-    exposure,
     cast(sum(person_count) as bigint) as person_count,
     cast(sum(touch_count) as bigint) as touch_count,
     cast(coalesce(sum(person_count) filter (where is_matured), 0) as bigint) as matured_count,
     cast(coalesce(sum(person_count) filter (where is_matured and is_gone_on), 0) as bigint) as matured_went_on_count
-from exposures_listed
-group by model_index, persona, period, stage_index, subject_ix, exposure
+from periods_listed
+group by model_index, persona, period, stage_index, subject_ix

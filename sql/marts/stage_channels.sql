@@ -3,7 +3,6 @@
 with counts as (
     select model_index, persona, period, stage_index, subject_ix, person_count, touch_count
     from journeys.subject_counts
-    where exposure = 'met'
 ),
 
 subjects as (

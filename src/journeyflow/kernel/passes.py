@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ def pass_table(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> pa.Table:
     opened = passes[:, walked.OPENED]
     first = journeys.start[passes[:, walked.JOURNEY]]
     day = np.searchsorted(plan.day_start_us, opened, side="right") - 1
-    of_pass = {
+    of_pass: dict[str, npt.NDArray[Any]] = {
         "person_key": persons.person_key[first],
         "journey_index": persons.journey_index[first],
         "stage_index": passes[:, walked.STAGE].astype(np.int32),

@@ -35,56 +35,38 @@ _TOUCHPOINTS = f"""
     inner join ({_LAST_STAGES}) as lasts
         on lasts.model_index = met.model_index and met.stage_index < lasts.stage_index
     cross join config.settings
-    where met.exposure = 'met' and met.matured_count >= settings.min_count
+    where met.matured_count >= settings.min_count
         and stages.matured_visited_count - met.matured_count >= settings.min_count
     order by met.model_index, met.persona, met.period, met.stage_index, met.subject_ix
 """
 _STRATA = f"""
-    with exposed as (
+    with counted as (
         select
             counts.model_index, counts.persona, counts.period, counts.stage_index, counts.subject_ix, counts.exposure,
-            subjects.subject_kind, counts.person_count,
-            counts.matured_count as exposed, counts.matured_count - counts.matured_went_on_count as hits
-        from journeys.subject_counts as counts
-        inner join journeys.touch_subjects as subjects
-            on subjects.subject_ix = counts.subject_ix and subjects.subject_kind in ('touchpoint', 'friction', 'return')
+            counts.pass_count, counts.matured_count as exposed,
+            counts.matured_count - counts.matured_went_on_count as hits
+        from journeys.pass_counts as counts
         inner join ({_LAST_STAGES}) as lasts
             on lasts.model_index = counts.model_index and counts.stage_index < lasts.stage_index
         where counts.persona <> 'all'
-    ),
-
-    exposed_in_months as (
-        select model_index, persona, stage_index, subject_ix, exposure, sum(exposed) as exposed, sum(hits) as hits
-        from exposed
-        where period <> 'all'
-        group by model_index, persona, stage_index, subject_ix, exposure
-    ),
-
-    visitors as (
-        select
-            model_index, persona, stage_index, period = 'all' as is_all,
-            sum(matured_visited_count) as visited, sum(matured_visited_count - matured_went_on_count) as hits
-        from journeys.stage_bases
-        where persona <> 'all'
-        group by model_index, persona, stage_index, period = 'all'
     )
 
     select
-        exposed.model_index, exposed.persona, exposed.period, exposed.stage_index, exposed.subject_ix, exposed.exposure,
-        exposed.subject_kind, exposed.person_count, exposed.exposed, exposed.hits,
-        visitors.visited - exposed.exposed as visitors_base, visitors.hits - exposed.hits as visitors_base_hits,
-        case when exposed.period = 'all' or exposed.subject_kind = 'friction' then 0
-            else exposed_in_months.exposed - exposed.exposed end as months_base,
-        case when exposed.period = 'all' or exposed.subject_kind = 'friction' then 0
-            else exposed_in_months.hits - exposed.hits end as months_base_hits
-    from exposed
-    inner join visitors
-        on visitors.model_index = exposed.model_index and visitors.persona = exposed.persona
-        and visitors.stage_index = exposed.stage_index and visitors.is_all = (exposed.period = 'all')
-    left join exposed_in_months
-        on exposed_in_months.model_index = exposed.model_index and exposed_in_months.persona = exposed.persona
-        and exposed_in_months.stage_index = exposed.stage_index and exposed_in_months.subject_ix = exposed.subject_ix
-        and exposed_in_months.exposure = exposed.exposure
+        met.model_index, met.persona, met.period, met.stage_index, met.subject_ix, met.exposure,
+        subjects.subject_kind, met.pass_count, met.exposed, met.hits,
+        every.exposed - met.exposed as others_base, every.hits - met.hits as others_base_hits,
+        case when met.period = 'all' or subjects.subject_kind = 'friction' then 0
+            else same.exposed - met.exposed end as months_base,
+        case when met.period = 'all' or subjects.subject_kind = 'friction' then 0
+            else same.hits - met.hits end as months_base_hits
+    from counted as met
+    inner join journeys.touch_subjects as subjects on subjects.subject_ix = met.subject_ix
+    inner join counted as every
+        on every.model_index = met.model_index and every.persona = met.persona and every.period = 'all'
+        and every.stage_index = met.stage_index and every.subject_ix = 0
+    inner join counted as same
+        on same.model_index = met.model_index and same.persona = met.persona and same.period = 'all'
+        and same.stage_index = met.stage_index and same.subject_ix = met.subject_ix and same.exposure = met.exposure
 """
 
 
@@ -123,12 +105,12 @@ def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
 
 
 def fill_pain_tests(engine: Engine, config: Config) -> None:
-    """Fill `statistics.pain_tests`: by how much those who met a pain left more often than others would have.
+    """Fill `statistics.pain_tests`: by how much more often passes ended that met a pain.
 
     Parameters
     ----------
     engine : Engine
-        Holds what `fill_touchpoint_tests` reads.
+        Holds `journeys.pass_counts`, `journeys.touch_subjects`, `config.stages` and `config.settings`.
     config : Config
         Not read.
 
@@ -149,18 +131,18 @@ def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     Parameters
     ----------
     strata : polars.DataFrame
-        A row for each exposure of a persona (none is `all`): the columns of `TEST`, `subject_kind`, `person_count`,
-        `exposed` (the matured of them) and `hits` (those who left), and the same of two groups to compare with:
-        `visitors_base`, `visitors_base_hits` (visitors of the stage without the exposure) and `months_base`,
-        `months_base_hits` (those with the exposure in the other months).
+        A row for each exposure of a persona (none is `all`): the columns of `TEST`, `subject_kind`, `pass_count`,
+        `exposed` (the matured of them) and `hits` (those that did not go on), and the same of two groups to compare
+        with: `others_base`, `others_base_hits` (passes of the stage, of all months, without the exposure of the row)
+        and `months_base`, `months_base_hits` (those with the exposure in the other months).
     min_count : int
-        Fewer persons than these, exposed or to compare with, are not tested.
+        Fewer passes than these, exposed or to compare with, are not tested.
 
     Returns
     -------
     polars.DataFrame
         A row a test, sorted by the columns of `TEST`, the maps of persona `all` included: `compared_with`,
-        `person_count`, `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`,
+        `pass_count`, `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`,
         `lost_high`, `p_value`, `q_value`. Friction is told but not tested: its last two are null.
     """
     tables = _compared(strata, min_count)
@@ -170,7 +152,7 @@ def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     )
     said = standardised_excess(arrays)
     told = tests.select(
-        *TEST, "compared_with", person_count="person_total", is_tested=pl.col("subject_kind") != "friction"
+        *TEST, "compared_with", pass_count="pass_total", is_tested=pl.col("subject_kind") != "friction"
     ).with_columns(
         matured_count=pl.Series(said.exposed, dtype=pl.Int64),
         drop_off_rate=pl.Series(said.rate, dtype=pl.Float64),
@@ -190,17 +172,17 @@ def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     both = pl.concat([strata.with_columns(stratum=pl.lit("")), everybody])
     totals = both.group_by(TEST).agg(
         exposed_total=pl.col("exposed").sum(),
-        person_total=pl.col("person_count").sum(),
+        pass_total=pl.col("pass_count").sum(),
         is_own=pl.col("months_base").sum() >= min_count,
         months_total=pl.col("months_base").sum(),
-        visitors_total=pl.col("visitors_base").sum(),
+        others_total=pl.col("others_base").sum(),
     )
     # The same pain in other months says most; one that is new this month is held against the rest of the stage.
     chosen = both.join(totals, on=TEST).with_columns(
-        compared_with=pl.when("is_own").then(pl.lit("other months")).otherwise(pl.lit("other visitors")),
-        base=pl.when("is_own").then("months_base").otherwise("visitors_base"),
-        base_hits=pl.when("is_own").then("months_base_hits").otherwise("visitors_base_hits"),
-        base_total=pl.when("is_own").then("months_total").otherwise("visitors_total"),
+        compared_with=pl.when("is_own").then(pl.lit("other months")).otherwise(pl.lit("other passes")),
+        base=pl.when("is_own").then("months_base").otherwise("others_base"),
+        base_hits=pl.when("is_own").then("months_base_hits").otherwise("others_base_hits"),
+        base_total=pl.when("is_own").then("months_total").otherwise("others_total"),
     )
     is_enough = (pl.col("exposed_total") >= min_count) & (pl.col("base_total") >= min_count)
     return (
