@@ -26,8 +26,8 @@ def pass_table(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> pa.Table:
     persons, journeys = chunk.persons, chunk.journeys
     stages, has_waits = plan.model(funnel.model_index).stage_count, _has_waits(plan)
     passes, touches = walked.walk_passes(
-        journeys.start, persons.at, persons.kind, persons.stage[funnel.model_index - 1], stages, funnel.window_us,
-        subject_tables(plan, of_passes=True), len(has_waits),
+        journeys.start, persons.at, persons.kind, persons.session, persons.stage[funnel.model_index - 1], stages,
+        funnel.window_us, subject_tables(plan, of_passes=True), len(has_waits),
     )  # fmt: skip
     opened = passes[:, walked.OPENED]
     first = journeys.start[passes[:, walked.JOURNEY]]

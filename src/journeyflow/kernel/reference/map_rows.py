@@ -51,7 +51,8 @@ def add_map(rows: dict[str, list[Row]], reads: list[Read], funnel: StageFunnel, 
 def _pass_rows(its: list[Read], funnel: StageFunnel, plan: KernelPlan) -> Iterator[Row]:
     times, kinds = [read.event.at for read in its], [read.event.kind for read in its]
     stages = [read.labels[funnel.model_index - 1][0] for read in its]
-    for one in passes_of(times, stages, plan.model(funnel.model_index).stage_count, funnel.window_us):
+    sessions = [read.session for read in its]
+    for one in passes_of(times, stages, sessions, plan.model(funnel.model_index).stage_count, funnel.window_us):
         of_pass = {
             "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": its[0].journey,
             "stage_index": one.stage, "pass_index": one.number,

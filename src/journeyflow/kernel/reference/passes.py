@@ -20,17 +20,24 @@ class Pass:
     is_went_on: bool
 
 
-def passes_of(times: list[int], stages: list[int], stage_count: int, window_us: int) -> Iterator[Pass]:
-    """Yield the passes of one journey, given the times and stages of its events."""
+def passes_of(
+    times: list[int], stages: list[int], sessions: list[int | None], stage_count: int, window_us: int
+) -> Iterator[Pass]:
+    """Yield the passes of one journey, given the times, stages and sessions of its events."""
     for stage in range(1, stage_count + 1):
-        stop, number = 0, 0
+        stop, number, went_on_in = 0, 0, None
         for first in [i for i, each in enumerate(stages) if each == stage]:
             if first < stop:
                 continue
+            before = [i for i in range(first) if stages[i] > stage]
+            is_same = bool(before) and sessions[first] is not None and sessions[before[-1]] == sessions[first]
+            if is_same and went_on_in == sessions[first]:
+                continue
             inside = [i for i in range(first, len(times)) if times[i] - times[first] <= window_us]
-            beyond = [i for i in inside if stages[i] > stage]
+            beyond = [first] if is_same else [i for i in inside if stages[i] > stage]
             number += 1
-            stop = min(beyond, default=inside[-1] + 1)
+            stop = first + 1 if is_same else min(beyond, default=inside[-1] + 1)
+            went_on_in = sessions[beyond[0]] if beyond else went_on_in
             yield Pass(stage, number, first, stop, bool(beyond))
 
 
