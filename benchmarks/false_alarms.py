@@ -1,7 +1,7 @@
 """How often the map lists a pain point where there is none: outcomes permuted within persona and stage.
 
 Takes the sample and, where `JOURNEYFLOW_EXTERNAL_DATA` is set, the personas shop of the real inputs too; runs a night;
-and keeps who met what while it deals the outcomes (went on or left) out anew among the visitors of each stage and
+and keeps which passes met what while it deals the outcomes (went on or not) out anew among the passes of each stage and
 persona. Whatever is listed then is a false alarm. At 5 % a map has 10 of them in 200 on average and, 99 times in 100,
 no more than 18.
 """
@@ -27,77 +27,86 @@ SHOWN = 12
 LISTED = (pl.col("q_value") <= 0.05) & (pl.col("excess_rate") > 0)
 MAP = ["model_index", "persona", "period"]
 TEST = [*MAP, "stage_index", "subject_ix", "exposure"]
-POOL = ["model_index", "persona", "span", "stage_index"]
-"""Whose outcomes are dealt out among them; the whole time and the months have populations of their own."""
-KEYS = ["model_index", "stage_index", "person_key", "journey_index"]
+POOL = ["model_index", "persona", "stage_index"]
+"""Whose outcomes are dealt out among them: passes of all months; the whole time has the same passes."""
+KEYS = ["model_index", "stage_index", "person_key", "journey_index", "pass_index"]
 ROOT = Path(__file__).resolve().parents[1]
 
-_MATURED = """
+_PASSES = """
     select
-        journeys.model_index, journeys.person_key, journeys.journey_index, journeys.month, journeys.is_furthest,
-        stages.stage_index, facts.persona, journeys.depth = stages.stage_index as is_left
-    from kernel.map_journeys as journeys
+        passes.model_index, passes.stage_index, passes.person_key, passes.journey_index, passes.pass_index,
+        passes.subject_ix, facts.persona, passes.touch_count, passes.longest_wait_seconds,
+        substr(cast(passes.month_number as varchar), 1, 4) || '-' || substr(cast(passes.month_number as varchar), 5, 2)
+            as month,
+        not passes.is_went_on as is_left
+    from kernel.stage_passes as passes
     inner join journeys.journey_facts as facts
-        on facts.person_key = journeys.person_key and facts.journey_index = journeys.journey_index
-    inner join config.stages as stages on stages.model_index = journeys.model_index
+        on facts.person_key = passes.person_key and facts.journey_index = passes.journey_index
     inner join (select model_index, max(stage_index) as last from config.stages group by model_index) as lasts
-        on lasts.model_index = stages.model_index and stages.stage_index < lasts.last
-    where journeys.is_matured and substr(journeys.visited_stages, stages.stage_index, 1) = '1'
+        on lasts.model_index = passes.model_index and passes.stage_index < lasts.last
+    where passes.is_matured
 """
 _VISITS = f"""
-    select model_index, persona, 'all' as span, 'all' as period, stage_index, person_key, journey_index, is_left
-    from ({_MATURED}) where is_furthest
-    union all
-    select model_index, persona, 'month' as span, month as period, stage_index, person_key, journey_index, is_left
-    from ({_MATURED})
+    select model_index, persona, stage_index, person_key, journey_index, pass_index, is_left
+    from ({_PASSES}) where subject_ix = 0
 """
 _EXPOSURES = f"""
     with touches as (
         select
-            touches.model_index, touches.stage_index, touches.person_key, touches.journey_index, touches.subject_ix,
-            subjects.subject_kind, touches.touch_count,
-            touches.longest_wait_seconds > waits.long_wait_seconds as is_long
-        from kernel.stage_touches as touches
-        inner join ({_MATURED}) as matured using (model_index, stage_index, person_key, journey_index)
-        inner join journeys.touch_subjects as subjects
-            on subjects.subject_ix = touches.subject_ix and subject_kind in ('touchpoint', 'friction', 'return')
+            passes.model_index, passes.stage_index, passes.person_key, passes.journey_index, passes.pass_index,
+            passes.month, passes.subject_ix, subjects.subject_kind, passes.touch_count,
+            passes.longest_wait_seconds > waits.long_wait_seconds as is_long
+        from ({_PASSES}) as passes
+        inner join journeys.touch_subjects as subjects on subjects.subject_ix = passes.subject_ix
         left join journeys.long_waits as waits
-            on waits.model_index = touches.model_index and waits.stage_index = touches.stage_index
-            and waits.subject_ix = touches.subject_ix and waits.persona = matured.persona
+            on waits.model_index = passes.model_index and waits.stage_index = passes.stage_index
+            and waits.subject_ix = passes.subject_ix and waits.persona = passes.persona
+    ),
+
+    exposed as (
+        select * exclude (touch_count, is_long), 'met' as exposure from touches
+        union all
+        select * exclude (touch_count, is_long), 'repeat' as exposure from touches
+        where subject_kind = 'touchpoint' and touch_count >= 3
+        union all
+        select * exclude (touch_count, is_long), 'wait' as exposure from touches where is_long
     )
-    select * exclude (touch_count, is_long), 'met' as exposure from touches
+
+    select * exclude (month), month as period from exposed
     union all
-    select * exclude (touch_count, is_long), 'repeat' as exposure from touches
-    where subject_kind = 'touchpoint' and touch_count >= 3
-    union all
-    select * exclude (touch_count, is_long), 'wait' as exposure from touches where is_long
+    select * exclude (month), 'all' as period from exposed
 """
 
 
 @dataclass(frozen=True)
-class People:
-    """Matured visitors of stages, a row each, and what they met, a row each exposure of each."""
+class Passes:
+    """Matured passes through stages, a row each, and what they met, a row each exposure of each and period."""
 
     visits: pl.DataFrame
-    """`POOL`, `period`, `is_left`; sorted pool by pool."""
+    """`POOL`, `is_left`; sorted pool by pool."""
     exposures: pl.DataFrame
-    """`TEST`, `subject_kind`, `span`, and `visit`, the row of `visits`."""
+    """`TEST`, `subject_kind`, and `visit`, the row of `visits`."""
     min_count: int
 
     def strata(self, left: npt.NDArray[np.bool_]) -> pl.DataFrame:
-        """Return what `pain_tests` reads when those marked in `left` are the visitors who left."""
+        """Return what `pain_tests` reads when those marked in `left` did not go on."""
         visits = self.visits.with_columns(is_left=pl.Series(left))
-        visitors = visits.group_by(POOL).agg(visited=_count(), visited_left=_sum("is_left"))
+        every = visits.group_by(POOL).agg(visited=_count(), visited_left=_sum("is_left"))
         met = self.exposures.with_columns(is_left=pl.Series(left[self.exposures["visit"].to_numpy()]))
-        counted = met.group_by(*TEST, "subject_kind", "span").agg(exposed=_count(), hits=_sum("is_left"))
+        counted = met.group_by(*TEST, "subject_kind").agg(exposed=_count(), hits=_sum("is_left"))
         same = [*POOL, "subject_ix", "exposure"]
-        is_in_months = (pl.col("span") == "month") & (pl.col("subject_kind") != "friction")
-        return counted.join(visitors, on=POOL).with_columns(
-            person_count="exposed",
-            visitors_base=pl.col("visited") - pl.col("exposed"),
-            visitors_base_hits=pl.col("visited_left") - pl.col("hits"),
-            months_base=pl.when(is_in_months).then(pl.col("exposed").sum().over(same) - pl.col("exposed")).otherwise(0),
-            months_base_hits=pl.when(is_in_months).then(pl.col("hits").sum().over(same) - pl.col("hits")).otherwise(0),
+        whole = counted.filter(pl.col("period") == "all").select(*same, all_exposed="exposed", all_hits="hits")
+        is_in_months = (pl.col("period") != "all") & (pl.col("subject_kind") != "friction")
+        return (
+            counted.join(every, on=POOL)
+            .join(whole, on=same)
+            .with_columns(
+                pass_count="exposed",
+                others_base=pl.col("visited") - pl.col("exposed"),
+                others_base_hits=pl.col("visited_left") - pl.col("hits"),
+                months_base=pl.when(is_in_months).then(pl.col("all_exposed") - pl.col("exposed")).otherwise(0),
+                months_base_hits=pl.when(is_in_months).then(pl.col("all_hits") - pl.col("hits")).otherwise(0),
+            )
         )
 
     def dealt_out(self, draw: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -113,22 +122,22 @@ def false_alarms(folder: Path) -> dict[str, object]:
     alarms = []
     for config in _configurations():
         with tempfile.TemporaryDirectory() as scratch:
-            people, models = _night(config, Path(scratch))
-        found = count_alarms(people)
+            passes, models = _night(config, Path(scratch))
+        found = count_alarms(passes)
         _show(config.parent.name, found, models)
         alarms.extend(found["alarm_count"].to_list())
     spent = time.perf_counter() - begun
     return {"seconds": spent, "maps": len(alarms), "most_alarms": max(alarms), "allowed": MOST}
 
 
-def count_alarms(people: People, *, permutations: int = PERMUTATIONS, seed: int = 1) -> pl.DataFrame:
+def count_alarms(passes: Passes, *, permutations: int = PERMUTATIONS, seed: int = 1) -> pl.DataFrame:
     """Return (`MAP`, `test_count`, `alarm_count`): the tests of each map and the permutations that listed any."""
     from journeyflow.statistics.touches import pain_tests
 
     draw = np.random.default_rng(seed)
     seen, tested = [], []
     for _ in range(permutations):
-        told = pain_tests(people.strata(people.dealt_out(draw)), people.min_count).filter(
+        told = pain_tests(passes.strata(passes.dealt_out(draw)), passes.min_count).filter(
             pl.col("q_value").is_not_null()
         )
         tested.append(told.group_by(MAP).agg(test_count=pl.len()))
@@ -143,8 +152,8 @@ def _configurations() -> Iterator[Path]:
         yield ROOT / "tests" / "external" / "shop_personas" / "journeyflow.yml"
 
 
-def _night(template: Path, scratch: Path) -> tuple[People, dict[int, str]]:
-    """Run a night on a copy and read who met what; stop where the figures are not those of the night."""
+def _night(template: Path, scratch: Path) -> tuple[Passes, dict[int, str]]:
+    """Run a night on a copy and read which passes met what; stop where the figures are not those of the night."""
     import journeyflow
     from journeyflow.engines import DuckDBEngine
 
@@ -156,26 +165,24 @@ def _night(template: Path, scratch: Path) -> tuple[People, dict[int, str]]:
     journeyflow.run(journeyflow.load_config(config))
     with DuckDBEngine(folder / "state" / "build.duckdb") as engine:
         min_count = engine.rows("select min_count from config.settings").column(0)[0].as_py()
-        people = _people(pl.DataFrame(engine.rows(_VISITS)), pl.DataFrame(engine.rows(_EXPOSURES)), min_count)
+        passes = _passes(pl.DataFrame(engine.rows(_VISITS)), pl.DataFrame(engine.rows(_EXPOSURES)), min_count)
         told = pl.DataFrame(engine.rows("select * from statistics.pain_tests"))
         models = dict(pl.DataFrame(engine.rows("select model_index, model from config.models")).rows())
-    _require_same(people, told)
-    return people, models
+    _require_same(passes, told)
+    return passes, models
 
 
-def _people(visits: pl.DataFrame, exposures: pl.DataFrame, min_count: int) -> People:
-    ordered = visits.sort(*POOL, "period", "person_key", "journey_index").with_row_index("visit")
-    met = exposures.join(ordered.select("visit", "persona", "period", "span", *KEYS), on=KEYS)
-    return People(
-        ordered.select(*POOL, "period", "is_left"), met.select(*TEST, "subject_kind", "span", "visit"), min_count
-    )
+def _passes(visits: pl.DataFrame, exposures: pl.DataFrame, min_count: int) -> Passes:
+    ordered = visits.sort(*POOL, "person_key", "journey_index", "pass_index").with_row_index("visit")
+    met = exposures.join(ordered.select("visit", "persona", *KEYS), on=KEYS)
+    return Passes(ordered.select(*POOL, "is_left"), met.select(*TEST, "subject_kind", "visit"), min_count)
 
 
-def _require_same(people: People, told: pl.DataFrame) -> None:
+def _require_same(passes: Passes, told: pl.DataFrame) -> None:
     """Stop unless the outcomes as they were give the tests that the night published."""
     from journeyflow.statistics.touches import pain_tests
 
-    again = pain_tests(people.strata(people.visits["is_left"].to_numpy()), people.min_count)
+    again = pain_tests(passes.strata(passes.visits["is_left"].to_numpy()), passes.min_count)
     both = told.join(again, on=TEST, how="full", suffix="_again", nulls_equal=True)
     differ = both.filter((pl.col("p_value") - pl.col("p_value_again")).abs() > 1e-9)
     if both.height != told.height or told.height != again.height or differ.height:

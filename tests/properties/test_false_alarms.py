@@ -48,14 +48,14 @@ def made_up(draw, *, planted=0.0):
         "subject_ix",
         "exposed",
         "hits",
-        "visitors_base",
-        "visitors_base_hits",
+        "others_base",
+        "others_base_hits",
         "months_base",
         "months_base_hits",
     )
     frame = pl.DataFrame(rows, schema=names, orient="row")
     return frame.with_columns(
-        model_index=1, stage_index=1, exposure=pl.lit("met"), subject_kind=pl.lit("touchpoint"), person_count="exposed"
+        model_index=1, stage_index=1, exposure=pl.lit("met"), subject_kind=pl.lit("touchpoint"), pass_count="exposed"
     )
 
 

@@ -21,8 +21,9 @@ def walk_passes(
 
     Passes are (journey, stage, number from 1 within journey and stage, opened at, went on, events of the stage).
     Touches are (row of the pass, subject, number, longest wait in microseconds or -1), one row for each subject of a
-    pass. Within a session order does not matter: who comes to a stage and was beyond it has gone on, and no stage is
-    gone on from twice. At the last stage, from which nobody goes on, only what unclassified events touch too is told.
+    pass. Within a session order does not matter: who was beyond a stage before has gone on from it, and what follows
+    in the session in which a pass went on belongs to it still. At the last stage, from which nobody goes on, only what
+    unclassified events touch too is told.
     """
     passes = np.empty((len(at), 6), np.int64)
     touches = np.empty((_most_touches(kind, tables), 4), np.int64)
@@ -30,16 +31,17 @@ def walk_passes(
     slot = np.full(stages * subjects, -1, np.int64)
     opened = np.empty(stages, np.int64)
     number = np.empty(stages, np.int64)
-    # By stage: the session of the latest event beyond it, and the one in which a pass last went on.
+    # By stage: the session of the latest event beyond it, the pass that went on last, and the session in which it did.
     beyond = np.empty(stages, np.int64)
-    went_on = np.empty(stages, np.int64)
+    gone = np.empty(stages, np.int64)
+    gone_in = np.empty(stages, np.int64)
     count = 0
     rows = 0
     for j in range(len(journey_start) - 1):
         opened[:] = -1
         number[:] = 0
         beyond[:] = -1
-        went_on[:] = -1
+        gone_in[:] = -1
         current = 0
         stop = journey_start[j + 1]
         for place in range(journey_start[j], stop):
@@ -50,45 +52,54 @@ def walk_passes(
                     if opened[s] >= 0:
                         if now - passes[opened[s], OPENED] <= window:
                             passes[opened[s], WENT_ON] = 1
-                            went_on[s] = session[place]
+                            gone[s], gone_in[s] = opened[s], session[place]
                         opened[s] = -1
                 if its_stage < current < stages and tables.returns[its_stage - 1] > 0:
-                    p = opened[current - 1]
-                    if p >= 0 and now - passes[p, OPENED] <= window:
+                    p = _pass_at(current - 1, place, at, session, window, passes, opened, gone, gone_in)
+                    if p >= 0:
                         subject = tables.returns[its_stage - 1]
                         rows = _touch(touches, slot, rows, (current - 1) * subjects + subject, p, subject, -1)
                 current = its_stage
-                p = opened[current - 1]
-                if p < 0 or now - passes[p, OPENED] > window:
-                    opened[current - 1] = -1
-                    is_same = session[place] >= 0 and beyond[current - 1] == session[place]
-                    if is_same and went_on[current - 1] == session[place]:
-                        continue
-                    number[current - 1] += 1
-                    p = count
-                    if is_same:
-                        went_on[current - 1] = session[place]
-                    else:
-                        opened[current - 1] = p
-                    count += 1
-                    passes[p, JOURNEY], passes[p, STAGE], passes[p, NUMBER] = j, current, number[current - 1]
-                    passes[p, OPENED], passes[p, WENT_ON], passes[p, EVENTS] = now, is_same, 0
-                passes[p, EVENTS] += 1
-            elif current > 0:
-                p = opened[current - 1]
-                if p < 0 or now - passes[p, OPENED] > window:
-                    continue
-            else:
+            elif current == 0:
                 continue
+            k = current - 1
+            p = _pass_at(k, place, at, session, window, passes, opened, gone, gone_in)
+            if p < 0 and its_stage == 0:
+                continue
+            if p < 0:
+                p = count
+                count += 1
+                number[k] += 1
+                has_gone = session[place] >= 0 and beyond[k] == session[place]
+                passes[p, JOURNEY], passes[p, STAGE], passes[p, NUMBER] = j, current, number[k]
+                passes[p, OPENED], passes[p, WENT_ON], passes[p, EVENTS] = now, has_gone, 0
+                if has_gone:
+                    gone[k], gone_in[k], opened[k] = p, session[place], -1
+                else:
+                    opened[k] = p
+            passes[p, EVENTS] += its_stage > 0
             waited = -1
-            is_followed = opened[current - 1] == p and place + 1 < stop and stage[place + 1] <= current
-            if is_followed and at[place + 1] - passes[p, OPENED] <= window:
+            if place + 1 < stop and stage[place + 1] <= current and at[place + 1] - passes[p, OPENED] <= window:
                 waited = at[place + 1] - now
             first = tables.start[kind[place]] if 0 < its_stage < stages else tables.loose[kind[place]]
             for i in range(first, tables.start[kind[place] + 1]):
                 subject = tables.items[i]
-                rows = _touch(touches, slot, rows, (current - 1) * subjects + subject, p, subject, waited)
+                rows = _touch(touches, slot, rows, k * subjects + subject, p, subject, waited)
     return passes[:count].copy(), touches[:rows].copy()
+
+
+@compiled
+def _pass_at(
+    k: int, place: int, at: Int64s, session: Int32s, window: int, passes: Int64s, opened: Int64s, gone: Int64s,
+    gone_in: Int64s,
+) -> int:  # fmt: skip
+    """Return the pass of stage `k` that an event is part of, -1 for none."""
+    p = opened[k]
+    if p >= 0 and at[place] - passes[p, OPENED] <= window:
+        return int(p)
+    if session[place] >= 0 and gone_in[k] == session[place]:
+        return int(gone[k])
+    return -1
 
 
 @compiled

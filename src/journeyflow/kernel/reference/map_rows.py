@@ -52,17 +52,21 @@ def _pass_rows(its: list[Read], funnel: StageFunnel, plan: KernelPlan) -> Iterat
     times, kinds = [read.event.at for read in its], [read.event.kind for read in its]
     stages = [read.labels[funnel.model_index - 1][0] for read in its]
     sessions = [read.session for read in its]
-    for one in passes_of(times, stages, sessions, plan.model(funnel.model_index).stage_count, funnel.window_us):
-        of_pass = {
-            "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": its[0].journey,
-            "stage_index": one.stage, "pass_index": one.number,
-            "month_number": int(month_of(times[one.first], plan).replace("-", "")), "is_went_on": one.is_went_on,
-            "is_matured": times[one.first] + funnel.window_us <= plan.high_water_us,
-        }  # fmt: skip
-        for touch in pass_touches(one, times, kinds, stages, plan.model(funnel.model_index).stage_count, plan.subjects):
-            yield of_pass | {
-                "subject_ix": touch.subject_ix, "touch_count": touch.count, "longest_wait_seconds": touch.longest_wait
+    stage_count = plan.model(funnel.model_index).stage_count
+    for stage in range(1, stage_count + 1):
+        subjects = [each for each in plan.subjects if each.is_of_passes and (each.is_loose or stage < stage_count)]
+        for one in passes_of(times, stages, sessions, stage, funnel.window_us):
+            of_pass = {
+                "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": its[0].journey,
+                "stage_index": stage, "pass_index": one.number,
+                "month_number": int(month_of(one.opened_at, plan).replace("-", "")), "is_went_on": one.is_went_on,
+                "is_matured": one.opened_at + funnel.window_us <= plan.high_water_us,
             }  # fmt: skip
+            for touch in pass_touches(one, times, kinds, stages, funnel.window_us, subjects):
+                yield of_pass | {
+                    "subject_ix": touch.subject_ix, "touch_count": touch.count,
+                    "longest_wait_seconds": touch.longest_wait,
+                }  # fmt: skip
 
 
 def _furthest(rows: list[Row]) -> Row:

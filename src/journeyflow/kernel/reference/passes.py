@@ -3,64 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from journeyflow.kernel.plan import SECOND_US, Subject
 from journeyflow.kernel.reference.touches import Touch, is_touched
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pass:
-    """One stay at a stage: the number of its first event, and the events from there on until it is over."""
+    """One stay at a stage: its opening, the events that are part of it, and the session in which it went on."""
 
     stage: int
     number: int
-    first: int
-    stop: int
-    is_went_on: bool
+    opened_at: int
+    is_went_on: bool = False
+    went_on_in: int | None = None
+    events: list[int] = field(default_factory=list)
 
 
 def passes_of(
-    times: list[int], stages: list[int], sessions: list[int | None], stage_count: int, window_us: int
-) -> Iterator[Pass]:
-    """Yield the passes of one journey, given the times, stages and sessions of its events."""
-    for stage in range(1, stage_count + 1):
-        stop, number, went_on_in = 0, 0, None
-        for first in [i for i, each in enumerate(stages) if each == stage]:
-            if first < stop:
-                continue
-            before = [i for i in range(first) if stages[i] > stage]
-            is_same = bool(before) and sessions[first] is not None and sessions[before[-1]] == sessions[first]
-            if is_same and went_on_in == sessions[first]:
-                continue
-            inside = [i for i in range(first, len(times)) if times[i] - times[first] <= window_us]
-            beyond = [first] if is_same else [i for i in inside if stages[i] > stage]
-            number += 1
-            stop = first + 1 if is_same else min(beyond, default=inside[-1] + 1)
-            went_on_in = sessions[beyond[0]] if beyond else went_on_in
-            yield Pass(stage, number, first, stop, bool(beyond))
+    times: list[int], stages: list[int], sessions: list[int | None], stage: int, window_us: int
+) -> list[Pass]:
+    """Return the passes of one journey through a stage, given the times, stages and sessions of its events."""
+    passes: list[Pass] = []
+    is_open = False
+    beyond: int | None = None
+    for i, session in enumerate(sessions):
+        is_open = is_open and times[i] - passes[-1].opened_at <= window_us
+        if stages[i] > stage:
+            beyond = session
+            if is_open:
+                passes[-1].is_went_on, passes[-1].went_on_in, is_open = True, session, False
+            continue
+        if stages[i] != stage and _before(i, stages) != stage:
+            continue
+        gone = [each for each in passes if each.is_went_on]
+        if is_open:
+            passes[-1].events.append(i)
+        elif session is not None and gone and gone[-1].went_on_in == session:
+            gone[-1].events.append(i)
+        elif stages[i] == stage:
+            has_gone = session is not None and session == beyond
+            passes.append(Pass(stage, len(passes) + 1, times[i], has_gone, session if has_gone else None, [i]))
+            is_open = not has_gone
+    return passes
 
 
 def pass_touches(
-    one: Pass, times: list[int], kinds: list[int], stages: list[int], stage_count: int, subjects: tuple[Subject, ...]
+    one: Pass, times: list[int], kinds: list[int], stages: list[int], window_us: int, subjects: list[Subject]
 ) -> Iterator[Touch]:
     """Yield what a pass touched; subject 0 are the events of its stage."""
-    inside = range(one.first, one.stop)
-    yield Touch(one.stage, 0, sum(stages[i] == one.stage for i in inside), None)
-    is_last = one.stage == stage_count
+    yield Touch(one.stage, 0, sum(stages[i] == one.stage for i in one.events), None)
+    waited = [
+        i
+        for i in one.events
+        if i + 1 < len(times) and stages[i + 1] <= one.stage and times[i + 1] - one.opened_at <= window_us
+    ]
     for subject in subjects:
-        if not subject.is_of_passes or (is_last and not subject.is_loose):
-            continue
-        touched = [i for i in inside if is_touched(i, kinds, stages, one.stage, subject)]
-        waits = [(times[i + 1] - times[i]) / SECOND_US for i in touched if i + 1 < one.stop and subject.has_waits]
+        touched = [i for i in one.events if is_touched(i, kinds, stages, one.stage, subject)]
+        waits = [(times[i + 1] - times[i]) / SECOND_US for i in touched if i in waited and subject.has_waits]
         count = len(touched)
         if subject.return_stage and subject.return_stage < one.stage:
-            count = sum(_is_return(i, stages, one.stage, subject.return_stage) for i in inside)
+            count = sum(_is_return(i, stages, one.stage, subject.return_stage) for i in one.events)
         if count:
             yield Touch(one.stage, subject.subject_ix, count, max(waits, default=None))
 
 
+def _before(i: int, stages: list[int]) -> int:
+    """Return the stage of the visit in progress before event `i`, 0 for none."""
+    return next((each for each in reversed(stages[:i]) if each), 0)
+
+
 def _is_return(i: int, stages: list[int], stage: int, to_stage: int) -> bool:
     """Does event `i` go straight from the stage to the earlier one, unclassified events left aside."""
-    before = [each for each in stages[:i] if each]
-    return stages[i] == to_stage and bool(before) and before[-1] == stage
+    return stages[i] == to_stage and _before(i, stages) == stage
