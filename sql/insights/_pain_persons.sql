@@ -79,7 +79,8 @@ select
     pains_wanted.stage_index,
     pains_wanted.subject_ix,
     pains_wanted.exposure,
-    count(distinct passes_placed.person_key) as person_count
+    count(distinct passes_placed.person_key) as person_count,
+    count(*) as pass_count
 from pains_wanted
 inner join passes_placed
     on passes_placed.model_index = pains_wanted.model_index

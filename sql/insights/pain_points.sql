@@ -7,13 +7,8 @@ with tests as (
     from statistics.pain_tests
 ),
 
-counts as (
-    select model_index, persona, period, stage_index, subject_ix, exposure, pass_count
-    from journeys.pass_counts
-),
-
 persons as (
-    select model_index, persona, period, stage_index, subject_ix, exposure, person_count
+    select model_index, persona, period, stage_index, subject_ix, exposure, person_count, pass_count
     from insights._pain_persons
 ),
 
@@ -40,12 +35,8 @@ tests_passed as (
     from tests
     inner join subjects on subjects.subject_ix = tests.subject_ix
     inner join persons
-        on persons.model_index = tests.model_index
-        and persons.persona = tests.persona
-        and persons.period = tests.period
-        and persons.stage_index = tests.stage_index
-        and persons.subject_ix = tests.subject_ix
-        and persons.exposure = tests.exposure
+        on persons.model_index = tests.model_index and persons.persona = tests.persona and persons.period = tests.period
+        and persons.stage_index = tests.stage_index and persons.subject_ix = tests.subject_ix and persons.exposure = tests.exposure
     cross join settings
     -- A few persons who come again and again are no crowd, however many their passes.
     where tests.q_value <= 0.05 and tests.excess_rate > 0 and persons.person_count >= settings.min_count
@@ -54,34 +45,19 @@ tests_passed as (
 -- Friction is pain by itself and needs no test. What enough people met in the whole time is told in every month.
 friction_listed as (
     select
-        counts.model_index, counts.persona, counts.period, counts.stage_index, subjects.subject_kind, subjects.subject,
-        counts.exposure, persons.person_count, counts.pass_count, tests.compared_with, tests.matured_count,
+        persons.model_index, persons.persona, persons.period, persons.stage_index, subjects.subject_kind, subjects.subject,
+        persons.exposure, persons.person_count, persons.pass_count, tests.compared_with, tests.matured_count,
         tests.drop_off_rate, tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high,
         tests.q_value
-    from counts
-    inner join persons
-        on persons.model_index = counts.model_index
-        and persons.persona = counts.persona
-        and persons.period = counts.period
-        and persons.stage_index = counts.stage_index
-        and persons.subject_ix = counts.subject_ix
-        and persons.exposure = counts.exposure
-    inner join subjects on subjects.subject_ix = counts.subject_ix and subjects.subject_kind = 'friction'
+    from persons
+    inner join subjects on subjects.subject_ix = persons.subject_ix and subjects.subject_kind = 'friction'
     cross join settings
     left join persons as whole_time
-        on whole_time.model_index = counts.model_index
-        and whole_time.persona = counts.persona
-        and whole_time.period = 'all'
-        and whole_time.stage_index = counts.stage_index
-        and whole_time.subject_ix = counts.subject_ix
-        and whole_time.exposure = counts.exposure
+        on whole_time.model_index = persons.model_index and whole_time.persona = persons.persona and whole_time.period = 'all'
+        and whole_time.stage_index = persons.stage_index and whole_time.subject_ix = persons.subject_ix and whole_time.exposure = persons.exposure
     left join tests
-        on tests.model_index = counts.model_index
-        and tests.persona = counts.persona
-        and tests.period = counts.period
-        and tests.stage_index = counts.stage_index
-        and tests.subject_ix = counts.subject_ix
-        and tests.exposure = counts.exposure
+        on tests.model_index = persons.model_index and tests.persona = persons.persona and tests.period = persons.period
+        and tests.stage_index = persons.stage_index and tests.subject_ix = persons.subject_ix and tests.exposure = persons.exposure
         and persons.person_count >= settings.min_count
     where persons.person_count >= settings.min_count or whole_time.person_count >= settings.min_count
 ),

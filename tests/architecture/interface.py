@@ -79,7 +79,7 @@ PUBLIC: dict[str, tuple[str, str]] = {
     ),
     "pain_points": (
         "model persona period pain_rank",
-        "stage pain_point kind scope person_count excess_rate lost_count lost_low lost_high q_value",
+        "stage pain_point kind scope person_count pass_count excess_rate lost_count lost_low lost_high q_value",
     ),
     "promises": (
         "promise persona period",

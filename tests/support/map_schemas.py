@@ -69,7 +69,7 @@ SCHEMAS: dict[str, tuple[str, str]] = {
     ),
     "pain_points": (
         "model persona period pain_rank",
-        "model persona period pain_rank:BIGINT stage pain_point kind scope person_count "
+        "model persona period pain_rank:BIGINT stage pain_point kind scope person_count pass_count "
         "matured_count compared_with drop_off_rate baseline_rate "
         "excess_rate lost_count lost_low:BIGINT lost_high:BIGINT q_value:DOUBLE",
     ),

@@ -174,7 +174,11 @@ def _add_pains(tables: dict[str, Rows], of_map: dict[str, str], stage: str, inde
         is_tested = kind != "friction"
         people = max(reached // (at + 1), 1)
         counted = {"person_count": people, "lost_count": lost, "lost_low": lost // 2, "lost_high": lost * 2}
-        tested = {"matured_count": people * 9 // 10, "compared_with": "other visitors" if at % 2 else "other months"}
+        tested = {
+            "pass_count": people,
+            "matured_count": people * 9 // 10,
+            "compared_with": "other passes" if at % 2 else "other months",
+        }
         rates = {"drop_off_rate": 0.55, "baseline_rate": 0.4, "excess_rate": 0.15, "q_value": 0.01}
         tables["pain_points"].append(
             of_map | {"pain_rank": at, "stage": stage, "pain_point": name, "kind": kind} | counted | tested

@@ -97,7 +97,9 @@ def test_the_payment_incident_leads_the_pains_of_may(night):
     first, _ = leading(night, "2024-05")
     assert first == ("payment", "web: desktop payment", "drop_off")
     keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == "2024-05")
-    assert set(night.table("pain_points").filter(keys)["stage"]) == {"payment"}
+    tested = night.table("pain_points").filter(keys, pl.col("kind") != "friction")
+    assert set(tested["stage"]) == {"payment"}
+    assert {"web: desktop payment", "web: mobile payment"} <= set(tested["pain_point"])
 
 
 def test_the_page_leads_with_both_incidents(night):
@@ -118,23 +120,24 @@ def test_the_page_leads_with_both_incidents(night):
     assert {cell.evidence for cell in cells_of(atlas, "steps", "owner").values()} == {"unknown"}
 
 
+def test_june_has_too_little_of_the_incident(night):
+    """It ended on 7 June; nothing of June, with three weeks that went as usual, stands out."""
+    keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == "2024-06")
+    assert set(night.table("pain_points").filter(keys)["kind"]) <= {"friction"}
+
+
 def test_pains_of_a_month_are_worked_out_again(night, sessions):
-    """Mobile shipping in April, of the furthest session of each user in each month, the earliest among equals."""
+    """Mobile shipping in April, of all sessions: each is one pass, in which order does not matter."""
     steps = {"cart": 2, "add_to_cart": 2, "shipping_details": 3, "payment_details": 4, "purchase": 5}
     last = max(event.at for group in sessions.values() for event in group)
-    best = {}
-    for group in sorted(sessions.values(), key=lambda group: min(event.order for event in group)):
-        begun = min(event.at for event in group)
-        key = (group[0].user, datetime.fromtimestamp(begun / oracle.SECOND, UTC).strftime("%Y-%m"))
-        depth = max(steps.get(event.name, 1) for event in group)
-        if key not in best or depth > best[key][0]:
-            best[key] = (depth, begun + oracle.DAY <= last, group)
     met = {True: [0, 0], False: [0, 0]}
-    for (_, month), (depth, is_matured, group) in best.items():
-        is_met = group[0].detail["platform"] == "mobile" and any(event.name == "shipping_details" for event in group)
-        if is_met and is_matured:
-            met[month == "2024-04"][0] += 1
-            met[month == "2024-04"][1] += depth == 3
+    for group in sessions.values():
+        opened = [event.at for event in group if event.name == "shipping_details"]
+        if group[0].detail["platform"] != "mobile" or not opened or min(opened) + oracle.DAY > last:
+            continue
+        month = datetime.fromtimestamp(min(opened) / oracle.SECOND, UTC).strftime("%Y-%m")
+        met[month == "2024-04"][0] += 1
+        met[month == "2024-04"][1] += max(steps.get(event.name, 1) for event in group) == 3
     keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == "2024-04")
     row = night.table("pain_points").filter(keys, pl.col("pain_point") == "web: mobile shipping").row(0, named=True)
     assert row["matured_count"] == met[True][0]

@@ -47,13 +47,7 @@ def walk_passes(
         for place in range(journey_start[j], stop):
             its_stage, now = stage[place], at[place]
             if its_stage > 0:
-                for s in range(its_stage - 1):
-                    beyond[s] = session[place]
-                    if opened[s] >= 0:
-                        if now - passes[opened[s], OPENED] <= window:
-                            passes[opened[s], WENT_ON] = 1
-                            gone[s], gone_in[s] = opened[s], session[place]
-                        opened[s] = -1
+                _go_beyond(its_stage, now, session[place], window, passes, opened, beyond, gone, gone_in)
                 if its_stage < current < stages and tables.returns[its_stage - 1] > 0:
                     p = _pass_at(current - 1, place, at, session, window, passes, opened, gone, gone_in)
                     if p >= 0:
@@ -86,6 +80,21 @@ def walk_passes(
                 subject = tables.items[i]
                 rows = _touch(touches, slot, rows, k * subjects + subject, p, subject, waited)
     return passes[:count].copy(), touches[:rows].copy()
+
+
+@compiled
+def _go_beyond(
+    stage: int, now: int, session: int, window: int, passes: Int64s, opened: Int64s, beyond: Int64s, gone: Int64s,
+    gone_in: Int64s,
+) -> None:  # fmt: skip
+    """End the open passes of the stages before `stage`; those whose window is not over have gone on."""
+    for s in range(stage - 1):
+        beyond[s] = session
+        if opened[s] >= 0:
+            if now - passes[opened[s], OPENED] <= window:
+                passes[opened[s], WENT_ON] = 1
+                gone[s], gone_in[s] = opened[s], session
+            opened[s] = -1
 
 
 @compiled
