@@ -120,30 +120,30 @@ GIVEN = {
         1           | all     | all     | 2           | 5          | met      | 75         | 75            | 20
     """,
     "insights._pain_persons": """
-        model_index | persona | period  | stage_index | subject_ix | exposure | person_count
-        1           | student | 2026-02 | 2           | 1          | met      | 60
-        1           | student | 2026-03 | 2           | 1          | met      | 55
-        1           | student | 2026-03 | 2           | 2          | met      | 65
-        1           | student | 2026-03 | 2           | 5          | met      | 40
-        1           | student | 2026-02 | 2           | 5          | met      | 35
-        1           | student | all     | 3           | 1          | met      | 90
-        1           | student | all     | 3           | 2          | met      | 40
-        1           | family  | 2026-02 | 2           | 1          | met      | 30
-        1           | family  | 2026-03 | 2           | 1          | met      | 30
-        1           | student | all     | 2           | 1          | met      | 115
-        1           | student | all     | 2           | 2          | met      | 65
-        1           | student | all     | 2           | 5          | met      | 75
-        1           | family  | all     | 2           | 1          | met      | 60
-        1           | all     | 2026-02 | 2           | 1          | met      | 90
-        1           | all     | 2026-03 | 2           | 1          | met      | 85
-        1           | all     | 2026-03 | 2           | 2          | met      | 65
-        1           | all     | 2026-03 | 2           | 5          | met      | 40
-        1           | all     | 2026-02 | 2           | 5          | met      | 35
-        1           | all     | all     | 3           | 1          | met      | 90
-        1           | all     | all     | 3           | 2          | met      | 40
-        1           | all     | all     | 2           | 1          | met      | 175
-        1           | all     | all     | 2           | 2          | met      | 65
-        1           | all     | all     | 2           | 5          | met      | 75
+        model_index | persona | period  | stage_index | subject_ix | exposure | person_count | pass_count
+        1           | student | 2026-02 | 2           | 1          | met      | 60 | 60
+        1           | student | 2026-03 | 2           | 1          | met      | 55 | 55
+        1           | student | 2026-03 | 2           | 2          | met      | 65 | 65
+        1           | student | 2026-03 | 2           | 5          | met      | 40 | 40
+        1           | student | 2026-02 | 2           | 5          | met      | 35 | 35
+        1           | student | all     | 3           | 1          | met      | 90 | 90
+        1           | student | all     | 3           | 2          | met      | 40 | 40
+        1           | family  | 2026-02 | 2           | 1          | met      | 30 | 30
+        1           | family  | 2026-03 | 2           | 1          | met      | 30 | 30
+        1           | student | all     | 2           | 1          | met      | 115 | 115
+        1           | student | all     | 2           | 2          | met      | 65 | 65
+        1           | student | all     | 2           | 5          | met      | 75 | 75
+        1           | family  | all     | 2           | 1          | met      | 60 | 60
+        1           | all     | 2026-02 | 2           | 1          | met      | 90 | 90
+        1           | all     | 2026-03 | 2           | 1          | met      | 85 | 85
+        1           | all     | 2026-03 | 2           | 2          | met      | 65 | 65
+        1           | all     | 2026-03 | 2           | 5          | met      | 40 | 40
+        1           | all     | 2026-02 | 2           | 5          | met      | 35 | 35
+        1           | all     | all     | 3           | 1          | met      | 90 | 90
+        1           | all     | all     | 3           | 2          | met      | 40 | 40
+        1           | all     | all     | 2           | 1          | met      | 175 | 175
+        1           | all     | all     | 2           | 2          | met      | 65 | 65
+        1           | all     | all     | 2           | 5          | met      | 75 | 75
     """,
 }
 TABLES = ("insights.pain_points", "marts.touchpoints")

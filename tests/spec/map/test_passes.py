@@ -9,7 +9,7 @@ from support.kernel_specs import START_US, us
 
 
 def passes(text: str, **settings: Any) -> list[str]:
-    """Return passes as ``who stage.number month outcome events``, touches as ``who stage.number subject count wait``."""
+    """Return passes as ``who stage.number month outcome events``, touches as ``who stage.number subject count``."""
     log, tables, names = found(text, **settings)
     lines = []
     for row in tables["kernel.stage_passes"]:
