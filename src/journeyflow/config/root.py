@@ -19,12 +19,13 @@ from journeyflow.config.funnels import Funnel, default_funnels
 from journeyflow.config.inputs import People, Source, Spend
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
 from journeyflow.config.personas import Persona
+from journeyflow.config.retention import Retention
 from journeyflow.config.section import FilePath, Name, Section, Text
 from journeyflow.config.traffic import ExcludeTraffic, Journeys, Sessions, Touchpoint
 from journeyflow.config.value import Currency, Goal, default_goals
 
 FILE_NAME = "journeyflow.yml"
-NOT_FIGURES = {"project", "state", "publish", "spend"}
+NOT_FIGURES = {"project", "state", "publish", "spend", "retention"}
 """Keys that change no published figure of a run, and so not the hash."""
 
 
@@ -88,6 +89,8 @@ class Config(Section):
     """What people supply to the journey map."""
     privacy: Privacy = Field(default={}, validate_default=True)
     """How personal data is kept."""
+    retention: Retention = Retention()
+    """How long copies of the files that were read are kept."""
     _folder: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 

@@ -49,12 +49,16 @@ class RefusedFileError(Exception):
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file as it was when the run met it: its name in the tables, where it lies, and its content's hash."""
+    """One file as it was when the run met it: its name in the tables, where it lies, and its content's hash.
+
+    `is_kept` tells a copy of our own, which may be compressed otherwise than the file that its hash and size are of.
+    """
 
     name: str
     path: Path
     sha256: str
     byte_count: int
+    is_kept: bool = False
 
 
 def matching_paths(pattern: str, base: Path) -> list[Path]:

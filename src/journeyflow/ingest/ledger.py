@@ -26,6 +26,18 @@ class Entry:
     is_landed: bool
 
 
+@dataclass(frozen=True)
+class KnownFile:
+    """A file that a source has met, by its content; `first_loaded_at` is naive UTC."""
+
+    source: str
+    source_file: str
+    sha256: str
+    byte_count: int
+    first_loaded_at: datetime
+    is_landed: bool
+
+
 class Ledger:
     """The tables `ledger.files` and `ledger.loads` of a warehouse, for one run.
 
@@ -42,7 +54,7 @@ class Ledger:
     def __init__(self, warehouse: DuckDBEngine, run_id: str, now_us: int) -> None:
         self._warehouse = warehouse
         self._run_id = run_id
-        self._now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
+        self.now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
 
     def entry(self, source: str, sha256: str) -> Entry | None:
         """Return what is known of a content; None when the source never loaded it."""
@@ -52,6 +64,22 @@ class Ledger:
             [source, sha256],
         ).to_pylist()
         return Entry(**found[0]) if found else None
+
+    def unlanded(self, source: str) -> list[KnownFile]:
+        """Return the files of a source that were met before and are not landed now, first loads first."""
+        return self._known("source = ? and not is_landed", [source])
+
+    def files(self) -> list[KnownFile]:
+        """Return every file that was ever met, in the order of their first load."""
+        return self._known("true", [])
+
+    def _known(self, condition: str, values: list[str]) -> list[KnownFile]:
+        found = self._warehouse.rows(
+            "select source, source_file, sha256, byte_count, first_loaded_at, is_landed from ledger.files "
+            f"where {condition} order by file_ix",
+            values or None,
+        )
+        return [KnownFile(**row) for row in found.to_pylist()]
 
     def landed_otherwise(self, source: str, settings: str) -> list[tuple[str, str]]:
         """Return name and SHA-256 of the landed files of a source that were read under other settings."""
@@ -76,7 +104,7 @@ class Ledger:
         if known:
             return replace(known, settings_hash=settings)
         last = self._warehouse.rows("select coalesce(max(file_ix), 0) as ix from ledger.files")["ix"][0].as_py()
-        return Entry(last + 1, self._now, settings, is_landed=False)
+        return Entry(last + 1, self.now, settings, is_landed=False)
 
     def has_loaded(self, source: str) -> bool:
         """Tell whether a source has loaded any file in its life."""

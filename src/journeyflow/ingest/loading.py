@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from journeyflow.config import Config
@@ -11,6 +12,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import InputFile, RefusedFileError, describe_file, matching_paths, shown_name
 from journeyflow.ingest.hashing import set_hash_keys
+from journeyflow.ingest.keeping import Kept, content_hash
 from journeyflow.ingest.landing import Counts, land, next_event_ix, settle_duplicates
 from journeyflow.ingest.ledger import Ledger, settings_hash
 from journeyflow.ingest.preparing import CLEANING, FLOOR, prepare
@@ -104,8 +106,10 @@ def load(
     with transaction(warehouse):
         ledger.drop_unsettled()
     loads: list[FileLoad] = []
+    kept = Kept(config.state)
     for name in config.sources:
-        loads += _Source(config, warehouse, ledger, name, progress or silent).load()
+        loads += _Source(config, warehouse, ledger, name, progress or silent, kept).load()
+    _tidy(config, ledger, kept)
     return LoadReport(tuple(loads))
 
 
@@ -116,6 +120,7 @@ class _Source:
     ledger: Ledger
     name: str
     progress: Progress
+    kept: Kept
 
     def load(self) -> list[FileLoad]:
         pattern = str(self.config.sources[self.name].path)
@@ -127,6 +132,7 @@ class _Source:
             )
         described = [self._described(path) for path in paths]
         self._forget_if_changed([file for file in described if isinstance(file, InputFile)])
+        described += self._gone([file for file in described if isinstance(file, InputFile)])
         landed: dict[Path, FileLoad] = {}
         for batch in self._batches([file for file in described if isinstance(file, InputFile)]):
             landed |= {file.path: load for file, load in zip(batch, self._batch(batch), strict=True)}
@@ -152,13 +158,21 @@ class _Source:
         gone = self.ledger.landed_otherwise(self.name, self._settings_hash())
         if not gone:
             return
-        if missing := sorted({name for name, sha256 in gone if sha256 not in {file.sha256 for file in files}}):
+        there = {file.sha256 for file in files}
+        if missing := sorted({name for name, sha in gone if sha not in there and not self.kept.path(sha)}):
             raise InputError(
                 f"Source {self.name}: its settings changed, so all its files must be read again, but "
                 f"{', '.join(missing[:5])} is no longer there. Put it back, or give the new settings a new source name."
             )
         with transaction(self.warehouse):
             self.ledger.forget(self.name)
+
+    def _gone(self, files: list[InputFile]) -> list[InputFile]:
+        """Return kept copies of what must be read again and is no longer in the input."""
+        there = {file.sha256 for file in files}
+        unlanded = [known for known in self.ledger.unlanded(self.name) if known.sha256 not in there]
+        copies = [self.kept.file(known.source_file, known.sha256, known.byte_count) for known in unlanded]
+        return [copy for copy in copies if copy]
 
     def _batches(self, files: list[InputFile]) -> Iterator[list[InputFile]]:
         """Yield the files whose content is new, each content once, a few at a time."""
@@ -170,6 +184,7 @@ class _Source:
                 continue
             met.add(file.sha256)
             if (entry := self.ledger.entry(self.name, file.sha256)) and entry.is_landed:
+                self._keep(file, entry.first_loaded_at)  # It may have been loaded before copies were kept.
                 continue
             if batch and sum(held.byte_count for held in batch) + file.byte_count > limit:
                 yield batch
@@ -214,8 +229,14 @@ class _Source:
             prepare(self.warehouse, self.config, self.name, raw, entry.first_loaded_at)
             counts = land(self.warehouse, file, entry.file_ix, raw)
         _check_unchanged(file)
+        self._keep(file, entry.first_loaded_at)
         self.ledger.record_unsettled(self.name, file, entry, counts.record)
         return entry.file_ix, counts
+
+    def _keep(self, file: InputFile, first_loaded_at: datetime) -> None:
+        """Keep a copy before the ledger says that the file is landed: what is landed can always be made again."""
+        if not file.is_kept and not is_over(self.config, self.name, first_loaded_at, self.ledger.now):
+            self.kept.keep(file)
 
     def _refused(self, name: str, file: InputFile | None, detail: str) -> FileLoad:
         self.ledger.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)
@@ -228,6 +249,24 @@ class _Source:
         )
 
 
+def is_over(config: Config, source: str, first_loaded_at: datetime, now: datetime) -> bool:
+    """Tell whether a file of a source, first met at a time, is no longer to be kept; times are naive UTC."""
+    span = config.retention.span(source)
+    return span is not None and first_loaded_at + span <= now
+
+
+def _tidy(config: Config, ledger: Ledger, kept: Kept) -> None:
+    """Remove copies whose time is over in every source that read them, and copies of what never landed."""
+    wanted = {
+        file.sha256 for file in ledger.files() if not is_over(config, file.source, file.first_loaded_at, ledger.now)
+    }
+    kept.remove(set(kept.contents()) - wanted)
+
+
 def _check_unchanged(file: InputFile) -> None:
+    if file.is_kept:
+        if content_hash(file.path) != file.sha256:
+            raise RefusedFileError("changed", "its kept copy is damaged; put the file back, or the copy from a backup")
+        return
     if describe_file(file.path, file.path.parent).sha256 != file.sha256:
         raise RefusedFileError("changed", "the file changed while it was read; the next run reads it again")

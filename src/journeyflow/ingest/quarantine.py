@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from journeyflow import lock
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, LockedError, NotFoundError
+from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.transactions import transaction
 from journeyflow.ingest.warehouse import open_warehouse
 
@@ -113,13 +114,14 @@ def replay(config: Config, source: str | None = None, reason: str | None = None)
         return tuple(told)
 
 
-def _files(warehouse: DuckDBEngine, source: str) -> list[str]:
-    found = warehouse.rows("select source_file from ledger.files where source = ? and is_landed", [source])
-    return [str(name) for name in found["source_file"].to_pylist()]
+def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:
+    found = warehouse.rows("select source_file, sha256 from ledger.files where source = ? and is_landed", [source])
+    return [(row["source_file"], row["sha256"]) for row in found.to_pylist()]
 
 
-def _see_all_there(config: Config, source: str, files: Sequence[str]) -> None:
-    if gone := sorted(name for name in files if not (config.folder / name).is_file()):
+def _see_all_there(config: Config, source: str, files: Sequence[tuple[str, str]]) -> None:
+    kept = Kept(config.state)
+    if gone := sorted(name for name, sha in files if not (config.folder / name).is_file() and not kept.path(sha)):
         raise InputError(
             f"Source {source}: to try its rows again all its files must be read, but {', '.join(gone[:5])} is no "
             "longer there. Put it back first."

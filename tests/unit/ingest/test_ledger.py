@@ -72,11 +72,11 @@ def test_changed_settings_read_the_source_again(project):
 def test_changed_settings_need_all_the_files(project):
     path = project.write("a.csv", rows(1))
     project.write("b.csv", rows(2))
-    project.load()
+    project.load(retention={"raw": "none"})
     path.unlink()
     project.source["rename"] = {"x": "page_view"}
     with pytest.raises(InputError, match=r"settings changed.*data/a\.csv is no longer there"):
-        project.load()
+        project.load(retention={"raw": "none"})
     assert len(project.events()) == 2
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from journeyflow import ingest
@@ -60,7 +62,14 @@ def test_a_replay_of_nothing_is_refused(project, kept):
     assert kept()[0][1] == "known"
 
 
+def test_a_replay_reads_a_file_that_is_gone_from_its_kept_copy(project, kept):
+    (project.folder / "data" / "a.csv").unlink()
+    assert replay(project.config()) == (Replay("web", 2, 3),)
+    assert sorted(kept()) == [("data/a.csv", "loaded", 1), ("data/b.csv", "loaded", 0)]
+
+
 def test_a_replay_without_a_file_loses_no_event(project, kept):
+    shutil.rmtree(project.config().state / "raw")
     (project.folder / "data" / "a.csv").unlink()
     with pytest.raises(InputError, match=r"data/a\.csv is no longer there"):
         replay(project.config())

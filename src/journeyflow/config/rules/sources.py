@@ -175,7 +175,15 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names)
 
 
+def _retention_names_sources(config: Config) -> Iterator[Finding]:
+    for name in config.retention.sources:
+        if name not in config.sources:
+            loc = ("retention", "sources", name)
+            yield Finding("unknown_source", loc, "is not a source", name, tuple(config.sources), looked_in=("sources",))
+
+
 RULES: tuple[Rule, ...] = (
+    _retention_names_sources,
     _format_known,
     _columns_complete,
     _columns_only_for_tables,
