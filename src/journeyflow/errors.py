@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     CHECK_FAILED = 5
     NOT_FOUND = 6
     ALARM = 7
+    DIFFERENT = 8
     INTERRUPTED = 130
 
 
@@ -63,6 +64,13 @@ class CheckFailedError(JourneyflowError):
 
     code = "check_failed"
     exit_code = ExitCode.CHECK_FAILED
+
+
+class DifferenceError(JourneyflowError):
+    """What is published is not what a rebuild gives."""
+
+    code = "different"
+    exit_code = ExitCode.DIFFERENT
 
 
 class NotFoundError(JourneyflowError):

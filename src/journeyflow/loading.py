@@ -13,6 +13,8 @@ from journeyflow.progress import Progress
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.config.funnels import Step
+    from journeyflow.ingest.keeping import Kept
+    from journeyflow.ingest.remaking import Past
 
 _EPOCH = datetime(1970, 1, 1)
 _COUNTS = ("record_count", "accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
@@ -52,9 +54,16 @@ class Loaded:
 
 
 def load_sources(
-    config: Config, warehouse: DuckDBEngine, run_id: str, as_of: datetime | None, progress: Progress
+    config: Config,
+    warehouse: DuckDBEngine,
+    run_id: str,
+    as_of: datetime | None,
+    progress: Progress,
+    anew: tuple[Past, Kept] | None = None,
 ) -> Loaded:
     """Load events and traits into `warehouse` and say what is there now.
+
+    `anew` is the past of another warehouse and its kept files: these and no others are landed then.
 
     Raises
     ------
@@ -66,7 +75,10 @@ def load_sources(
     if as_of and as_of.year > LAST_YEAR:
         raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
     now_us = us(datetime.now(UTC).replace(tzinfo=None))
-    ingest.load(config, warehouse, run_id=run_id, now_us=now_us, progress=progress)
+    if anew:
+        ingest.load_again(config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress)
+    else:
+        ingest.load(config, warehouse, run_id=run_id, now_us=now_us, progress=progress)
     ingest.load_traits(config, warehouse, run_id=run_id)
     # What `sources.events` reads: events of a source that was taken out of the configuration are stored and wait.
     found = warehouse.rows(

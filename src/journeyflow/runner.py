@@ -126,12 +126,11 @@ class Night:
             When no accepted event lies at or before the high-water mark.
         """
         with self._timed(Phase.LOAD):
-            with self._warehouse() as warehouse:
-                self._loaded = load_sources(self.config, warehouse, self.run_id, self.as_of, self.progress)
-            if not self.loaded.event_count:
-                raise InputError(self.loaded.why_nothing)
-            self.config = self.loaded.config
-            self.row = replace(self.row, high_water_at=self.loaded.high_water_at, event_count=self.loaded.event_count)
+            self._loaded = loaded = self._land()
+            if not loaded.event_count:
+                raise InputError(loaded.why_nothing)
+            self.config = loaded.config
+            self.row = replace(self.row, high_water_at=loaded.high_water_at, event_count=loaded.event_count)
             self._builder = self._new_builder()
 
     def stitch(self) -> None:
@@ -156,9 +155,8 @@ class Night:
         """
         with self._timed("check"):
             self.builder.tell_run(self._finished("published"))
-            self.check_count = checks.require(
-                self.builder.engine, [model for model in self.graph if model.layer not in ("landed", "ledger")]
-            )
+            models = [model for model in self.graph if model.layer not in ("landed", "ledger")]
+            self.check_count = checks.require(self.builder.engine, models)
 
     def publish(self) -> Path:
         """Publish a generation, the page with the journey maps in it, and return its folder.
@@ -182,9 +180,15 @@ class Night:
                 high_water_at=self.loaded.high_water_at,
                 event_count=self.loaded.event_count,
             )
-            engine, models = self.builder.engine, self.graph.published()
-            self.generation = publish(engine, models, self.config.publish, facts, draw_page)
+            models = self.graph.published()
+            self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page)
         return self.generation
+
+    def whole(self) -> RunReport:
+        """Go through all phases and return what this night did."""
+        for phase in (self.load, self.stitch, self.classify, self.build, self.check, self.publish):
+            phase()
+        return self.report()
 
     def report(self) -> RunReport:
         """Return what this night did; call it when it has published."""
@@ -197,6 +201,10 @@ class Night:
             check_count=self.check_count,
             alarms=self.loaded.alarms,
         )
+
+    def _land(self) -> Loaded:
+        with self._warehouse() as warehouse:
+            return load_sources(self.config, warehouse, self.run_id, self.as_of, self.progress)
 
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
@@ -230,13 +238,11 @@ class Night:
         elapsed = (finished - self.row.started_at).total_seconds()
         return replace(self.row, status=status, finished_at=finished, elapsed_seconds=elapsed)
 
-    @contextmanager
-    def _warehouse(self) -> Iterator[DuckDBEngine]:
+    def _warehouse(self) -> DuckDBEngine:
         from journeyflow.ingest import open_warehouse
 
         spill = self.config.state / "work" / "spill"
-        with open_warehouse(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits) as warehouse:
-            yield warehouse
+        return open_warehouse(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits)
 
     def _new_builder(self) -> Builder:
         engine = DuckDBEngine(self.work / BUILD, temp_folder=self.work / "spill", **self._limits)
@@ -291,10 +297,4 @@ def run(
 
         config = load_config(config)
     with Night(config, as_of=as_of, memory_limit=memory_limit, threads=threads, progress=progress) as night:
-        night.load()
-        night.stitch()
-        night.classify()
-        night.build()
-        night.check()
-        night.publish()
-        return night.report()
+        return night.whole()

@@ -22,7 +22,8 @@ LAYERS = (
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
     {"loading", "building", "report", "run_report"},
     {"runner", "ad_hoc"},
-    {"doctor", "explain"},
+    {"rebuilding"},
+    {"doctor", "explain", "verifying"},
     {"cli", "__init__"},
     {"__main__"},
 )

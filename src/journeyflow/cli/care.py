@@ -1,4 +1,4 @@
-"""`doctor` and `quarantine`: is all well, and what was kept aside."""
+"""`doctor`, `rebuild`, `verify` and `quarantine`: is all well, everything anew, and what was kept aside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, examples
+from journeyflow.cli.night import AsOfOption, MemoryOption, QuietOption
+from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, examples, parse_instant
 from journeyflow.errors import ExitCode
 
 keepers = typer.Typer(no_args_is_help=True, help="See the records that were kept aside, and try them again.")
@@ -20,6 +21,8 @@ ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only for thi
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command(epilog=examples("journeyflow doctor", "journeyflow doctor --json"))(doctor)
+    app.command(epilog=examples("journeyflow rebuild", "journeyflow rebuild --as-of 2026-03-31"))(rebuild)
+    app.command(epilog=examples("journeyflow verify", "journeyflow verify --json"))(verify)
     keepers.command(
         "list",
         epilog=examples(
@@ -54,6 +57,46 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
             out.print(line.append(escaped(f"{finding.subject}: {finding.detail}"), style="default"), soft_wrap=True)
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def rebuild(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_of: AsOfOption = None,
+    memory: MemoryOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the warehouse and every table anew from the kept files, and publish; new files wait for the next run."""
+    from journeyflow.cli.frames import console
+    from journeyflow.cli.progress import shown_progress
+    from journeyflow.cli.reports import print_report
+    from journeyflow.config import load_config
+    from journeyflow.rebuilding import rebuild as rebuild_all
+
+    settings = load_config(config)
+    with shown_progress(is_quiet=quiet or as_json) as progress:
+        report = rebuild_all(settings, as_of=parse_instant(as_of), memory_limit=memory, progress=progress)
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    elif not quiet:
+        print_report(report, console())
+
+
+def verify(config: ConfigOption = DEFAULT_CONFIG, memory: MemoryOption = None, as_json: JsonOption = False) -> None:
+    """Rebuild what is published in a scratch folder and compare every table; exit with 8 at the first difference."""
+    from dataclasses import asdict
+
+    from journeyflow.cli.progress import shown_progress
+    from journeyflow.config import load_config
+    from journeyflow.verifying import verify as verify_all
+
+    settings = load_config(config)
+    with shown_progress(is_quiet=as_json) as progress:
+        found = verify_all(settings, memory_limit=memory, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+    else:
+        typer.echo(f"{len(found.tables)} tables of {found.run_id}, {found.row_count:,} rows: a rebuild gives the same.")
 
 
 def list_rows(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from journeyflow.ingest.landing import Counts
-from journeyflow.ingest.loading import FileLoad, LoadReport, load
+from journeyflow.ingest.loading import LoadReport, load, load_again
+from journeyflow.ingest.source_files import FileLoad
 from journeyflow.ingest.traits import load_traits
 from journeyflow.ingest.warehouse import clear_landed, open_warehouse
 
-__all__ = ["Counts", "FileLoad", "LoadReport", "clear_landed", "load", "load_traits", "open_warehouse"]
+__all__ = ["Counts", "FileLoad", "LoadReport", "clear_landed", "load", "load_again", "load_traits", "open_warehouse"]

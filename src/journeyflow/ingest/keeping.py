@@ -12,7 +12,16 @@ from typing import IO
 import pyarrow as pa
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, opened, wrapping_of
+from journeyflow.ingest.files import (
+    ALWAYS_UNPACKED_BYTES,
+    BLOCK_BYTES,
+    MAX_RATIO,
+    InputFile,
+    RefusedFileError,
+    opened,
+    regular,
+    wrapping_of,
+)
 from journeyflow.publish.files import sync
 
 FOLDER = "raw"
@@ -64,6 +73,9 @@ class Kept:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(file, final)
+            if kind == "plain" and _reads_as_bomb(file, final):
+                _write(file, final.with_name(f"{file.sha256}.{kind}"))
+                final.unlink()
         except OSError as error:
             raise JourneyflowError(
                 f"Cannot keep a copy of {file.name} in {self.folder}: {error.strerror or type(error).__name__}. See "
@@ -100,6 +112,10 @@ def _is_finished(path: Path) -> bool:
     return not path.name.endswith(_UNFINISHED)
 
 
+def _reads_as_bomb(file: InputFile, packed: Path) -> bool:
+    return file.byte_count > max(ALWAYS_UNPACKED_BYTES, MAX_RATIO * packed.stat().st_size)
+
+
 def _is_hash(path: Path) -> bool:
     stem = path.name.split(".", 1)[0]
     return len(stem) == hashlib.sha256().digest_size * 2
@@ -110,7 +126,7 @@ def _write(file: InputFile, final: Path) -> None:
     digest = hashlib.sha256()
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as target, file.path.open("rb") as origin:
+        with os.fdopen(handle, "wb") as target, regular(file.path) as origin:
             if final.name.endswith(f".{OURS}"):
                 with pa.CompressedOutputStream(pa.PythonFile(target, mode="w"), "zstd") as packed:
                     _pass_on(origin, digest.update, packed.write)

@@ -11,6 +11,7 @@ import pytest
 
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.ingest.keeping import Kept, content_hash
+from journeyflow.ingest.remaking import LIST
 
 DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000
@@ -23,7 +24,7 @@ def rows(*ids):
 
 def kept_names(project):
     folder = project.config().state / "raw"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    return sorted(path.name for path in folder.iterdir() if path.name != LIST) if folder.exists() else []
 
 
 def sha(content):
@@ -47,6 +48,20 @@ def test_what_is_compressed_is_kept_as_it_is(project):
     project.load()
     assert kept_names(project) == [f"{sha(packed)}.gz"]
     assert Kept(project.config().state).path(sha(packed)).read_bytes() == packed
+
+
+def test_what_would_unpack_like_a_bomb_is_kept_as_it_is_and_can_be_read_again(project, monkeypatch):
+    for module in ("keeping", "files"):
+        monkeypatch.setattr(f"journeyflow.ingest.{module}.ALWAYS_UNPACKED_BYTES", 1_000)
+    content = HEAD + "e1,2026-03-01T10:00:01Z,c,x\n" * 100_000
+    path = project.write("a.csv", content)
+    project.write("b.csv", rows(2))
+    project.load()
+    assert f"{sha(content)}.plain" in kept_names(project)
+    path.unlink()
+    project.source["rename"] = {"x": "page_view"}
+    assert project.load().refused == ()
+    assert project.events() == ["e1", "e2"]
 
 
 def test_a_file_that_is_refused_is_not_kept(project):

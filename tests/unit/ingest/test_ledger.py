@@ -8,7 +8,7 @@ import pytest
 
 from journeyflow import ingest
 from journeyflow.errors import EngineError, InputError, JourneyflowError
-from journeyflow.ingest import landing, loading
+from journeyflow.ingest import landing, source_files
 from journeyflow.secret import person_secret
 
 HEADER = "id,ts,cookie,event\n"
@@ -156,7 +156,7 @@ def test_what_a_killed_run_had_not_settled_is_read_again(project, monkeypatch):
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loading, "settle_duplicates", killed)
+    monkeypatch.setattr(source_files, "settle_duplicates", killed)
     with pytest.raises(KeyboardInterrupt):
         project.load()
     monkeypatch.undo()
@@ -179,10 +179,10 @@ def test_a_file_that_is_refused_takes_no_other_with_it(project):
 def test_files_beyond_the_size_of_a_batch_are_landed_apart(project, monkeypatch):
     for name in "abc":
         project.write(f"{name}.csv", rows(1, 2))
-    monkeypatch.setattr(loading, "BATCH_BYTES", 1)
+    monkeypatch.setattr(source_files, "BATCH_BYTES", 1)
     batches = []
-    original = loading.settle_duplicates
-    monkeypatch.setattr(loading, "settle_duplicates", lambda *a: batches.append(a) or original(*a))
+    original = source_files.settle_duplicates
+    monkeypatch.setattr(source_files, "settle_duplicates", lambda *a: batches.append(a) or original(*a))
     project.write("c.csv", rows(2, 3))
     report = project.load()
     assert len(batches) == 2  # The second file is the first one under another name.
@@ -201,14 +201,14 @@ def test_records_that_do_not_add_up_are_never_kept(project, monkeypatch):
 def test_a_file_that_changes_while_it_is_read_is_refused(project, monkeypatch):
     project.write("a.csv", rows(1))
     path = project.write("b.csv", rows(2))
-    original = loading.land
+    original = source_files.land
 
     def slow(*arguments: object) -> object:
         if arguments[1].path == path:
             path.write_text(rows(2, 3))
         return original(*arguments)
 
-    monkeypatch.setattr(loading, "land", slow)
+    monkeypatch.setattr(source_files, "land", slow)
     assert "changed while it was read" in project.load().refused[0].detail
     assert project.events() == ["e1"]
 
@@ -219,7 +219,7 @@ def test_a_failing_database_is_not_taken_for_a_bad_file(project, monkeypatch):
     def failing(*_: object) -> None:
         raise EngineError("no space left")
 
-    monkeypatch.setattr(loading, "land", failing)
+    monkeypatch.setattr(source_files, "land", failing)
     with pytest.raises(EngineError, match="no space left"):
         project.load()
 

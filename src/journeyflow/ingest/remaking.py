@@ -1,0 +1,102 @@
+"""A warehouse made anew: the ledger of the old one, and the copies of the files that it says are landed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from journeyflow.errors import InputError
+from journeyflow.ingest.keeping import Kept
+from journeyflow.publish.files import sync
+
+if TYPE_CHECKING:
+    from journeyflow.engines import DuckDBEngine
+
+LIST = "files.parquet"
+"""Beside the kept files: what the ledger says of them, for a warehouse that is gone."""
+_FILES = (
+    "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_landed "
+    "from ledger.files order by file_ix"
+)
+_TABLES = ("loads", "runs")
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a warehouse remembers of its files and runs: rows of `ledger.files`, `ledger.loads` and `ledger.runs`."""
+
+    files: pa.Table
+    loads: pa.Table | None = None
+    runs: pa.Table | None = None
+
+    def known_to(self, run_id: str) -> Past:
+        """Leave out the files that came after a run."""
+        if self.loads is None:
+            return self
+        firsts: dict[tuple[str, str], str] = {}
+        for row in self.loads.select(["run_id", "source", "sha256", "status"]).to_pylist():
+            if row["status"] == "loaded":
+                key = (row["source"], row["sha256"])
+                firsts[key] = min(row["run_id"], firsts.get(key, row["run_id"]))
+        rows = self.files.select(["source", "sha256"]).to_pylist()
+        is_known = [firsts.get((row["source"], row["sha256"]), "") <= run_id for row in rows]
+        return Past(self.files.filter(pa.array(is_known, pa.bool_())), self.loads, self.runs)
+
+
+def remembered(warehouse: DuckDBEngine, kept: Kept) -> Past:
+    """Return the past of a warehouse; of an empty one, what lies beside the kept files.
+
+    Raises
+    ------
+    InputError
+        When neither knows of a file.
+    """
+    files = warehouse.rows(_FILES)
+    if files.num_rows:
+        return Past(files, *(warehouse.rows(f"select * from ledger.{table}") for table in _TABLES))
+    path = kept.folder / LIST
+    try:
+        return Past(pq.read_table(path).cast(files.schema))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"Nothing is known of any file: the warehouse is empty and there is no {path}. Run `journeyflow run`."
+        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}, the list of the kept files, cannot be read; put a copy of it back.") from error
+
+
+def recall(warehouse: DuckDBEngine, past: Past) -> None:
+    """Write a past into an empty warehouse; no file is landed yet."""
+    warehouse.append("ledger.files", past.files)
+    warehouse.execute("update ledger.files set is_landed = false")
+    if past.loads is not None:
+        warehouse.append("ledger.loads", past.loads)
+    if past.runs is not None:
+        warehouse.append("ledger.runs", past.runs)
+
+
+def write_list(warehouse: DuckDBEngine, kept: Kept) -> None:
+    """Write down beside the kept files what the ledger says of them; wholly or not at all."""
+    if not kept.folder.is_dir():
+        return
+    final = kept.folder / LIST
+    fresh = final.with_name(f"{LIST}.unfinished")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        pq.write_table(warehouse.rows(_FILES), file)
+    sync(fresh)
+    fresh.replace(final)
+    sync(kept.folder)
+
+
+def settle(fresh: Path, place: Path) -> None:
+    """Let the database `fresh` take the place of another one; both are closed, and so without a log of their own."""
+    sync(fresh)
+    # A log of the older file beside the new one would make it unopenable.
+    place.with_name(f"{place.name}.wal").unlink(missing_ok=True)
+    fresh.replace(place)
+    sync(place.parent)

@@ -1,0 +1,164 @@
+"""Everything can be made anew from the kept files, and what is published is what they give."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+
+import polars as pl
+import pytest
+
+import journeyflow
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import DifferenceError, ExitCode, InputError, LockedError
+from journeyflow.lock import held
+from journeyflow.rebuilding import rebuild
+from journeyflow.verifying import ARRIVALS, verify
+
+CONFIG = """
+project: anew
+sources:
+  web:
+    format: csv
+    path: web/*.csv
+    channel: web
+    columns: {event_id: id, occurred_at: at, anonymous_id: cookie, user_id: customer, event_name: event}
+funnels:
+  order:
+    steps: [{name: seen, when: {event: product_view}}, {name: paid, when: {event: purchase}}]
+    window: 2d
+"""
+HEAD = "id,at,cookie,customer,event\n"
+FIRST = """1,2026-03-01 10:00:00,a,,product_view
+2,2026-03-01 11:00:00,b,ann,product_view
+3,2026-03-01 12:00:00,b,ann,purchase
+bad,gestern,b,ann,purchase
+"""
+SECOND = """3,2026-03-01 12:00:00,b,ann,purchase
+4,2026-03-05 12:00:00,a,ben,purchase
+5,2026-02-28 09:00:00,c,,product_view
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    for name, rows in (("one", FIRST), ("two", SECOND)):
+        (tmp_path / "web" / f"{name}.csv").write_text(HEAD + rows, encoding="utf-8")
+        journeyflow.run(tmp_path)
+    return tmp_path
+
+
+def config(project):
+    from journeyflow.config import load_config
+
+    return load_config(project)
+
+
+def tables(project):
+    with journeyflow.open(project / "published") as published:
+        return {name: published.table(name) for name in published.tables if name not in ARRIVALS}
+
+
+def firsts(project):
+    with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as warehouse:
+        return warehouse.rows(
+            "select source_file, first_loaded_at, is_landed from ledger.files order by file_ix"
+        ).to_pylist()
+
+
+def test_a_rebuild_without_the_input_publishes_the_same(project):
+    before, known = tables(project), firsts(project)
+    shutil.rmtree(project / "web")
+    report = rebuild(config(project))
+    assert report.record_count == 7
+    assert firsts(project) == known
+    after = tables(project)
+    assert {name for name in before if not before[name].equals(after[name])} == set()
+
+
+def test_a_rebuild_makes_a_warehouse_that_is_gone_or_damaged(project):
+    before, known = tables(project), firsts(project)
+    warehouse = project / "state" / "warehouse.duckdb"
+    for damage in (warehouse.unlink, lambda: warehouse.write_bytes(b"no database" * 1000)):
+        damage()
+        rebuild(config(project))
+        assert firsts(project) == known
+        assert tables(project)["funnel_steps"].equals(before["funnel_steps"])
+    assert not (project / "state" / "damaged-warehouse.duckdb").exists()
+    journeyflow.run(project)
+    assert tables(project)["funnel_steps"].equals(before["funnel_steps"])
+
+
+def test_a_rebuild_reads_no_new_file(project):
+    (project / "web" / "three.csv").write_text(HEAD + "9,2026-03-06 12:00:00,z,,product_view\n", encoding="utf-8")
+    assert rebuild(config(project)).event_count == 5
+    assert journeyflow.run(project).event_count == 6
+
+
+def test_what_is_not_kept_is_read_from_the_input_and_else_refused(project):
+    shutil.rmtree(project / "state" / "raw")
+    assert rebuild(config(project)).event_count == 5
+    shutil.rmtree(project / "state" / "raw")
+    (project / "web" / "one.csv").unlink()
+    before = hashlib.sha256((project / "state" / "warehouse.duckdb").read_bytes()).digest()
+    with pytest.raises(InputError, match=r"web/one\.csv .1 of 2 files. is neither kept nor in the input"):
+        rebuild(config(project))
+    assert len(firsts(project)) == 2
+    assert before
+    assert journeyflow.run(project).event_count == 5
+
+
+def test_verify_finds_what_is_published_to_be_what_a_rebuild_gives(project):
+    shutil.rmtree(project / "web")
+    found = verify(config(project))
+    assert "funnel_steps" in found.tables
+    assert not set(ARRIVALS) & set(found.tables)
+    assert found.row_count > 20
+    assert not (project / "state" / "work" / "scratch").exists()
+
+
+def test_verify_reads_as_far_as_the_generation_did(project, monkeypatch):
+    current = (project / "published" / "current").readlink()
+    (project / "web" / "three.csv").write_text(HEAD + "9,2026-03-01 12:30:00,z,,product_view\n", encoding="utf-8")
+    from journeyflow.runner import Night
+
+    with Night(config(project)) as night:
+        night.load()
+    assert (project / "published" / "current").readlink() == current
+    verify(config(project))
+
+
+def test_verify_names_the_first_difference_and_no_value(project):
+    path = project / "published" / "current" / "funnel_steps.parquet"
+    rows = pl.read_parquet(path)
+    changed = rows.with_columns(
+        pl.when(pl.arange(0, rows.height) == 2).then(987_654).otherwise(pl.col("person_count")).alias("person_count")
+    )
+    changed.cast(rows.schema).write_parquet(path)
+    with pytest.raises(DifferenceError, match=r"funnel_steps at \{.*\"funnel\".*\}: column person_count") as told:
+        verify(config(project))
+    assert "987" not in told.value.message
+    assert told.value.exit_code is ExitCode.DIFFERENT
+
+
+def test_verify_notices_rows_that_are_gone(project):
+    path = project / "published" / "current" / "person_stages.parquet"
+    pl.read_parquet(path)[1:].write_parquet(path)
+    with pytest.raises(DifferenceError, match=r"person_stages at .*: the row is not published"):
+        verify(config(project))
+
+
+def test_verify_needs_the_rules_of_the_generation(project):
+    (project / "journeyflow.yml").write_text(CONFIG.replace("2d", "3d"), encoding="utf-8")
+    with pytest.raises(InputError, match="Run `journeyflow run`, then verify"):
+        verify(config(project))
+
+
+def test_neither_works_beside_a_run(project):
+    settings = config(project)
+    with held(settings.state):
+        for work in (rebuild, verify):
+            with pytest.raises(LockedError):
+                work(settings)
