@@ -196,3 +196,10 @@ def test_status_shows_what_is_published_beside_a_damaged_warehouse(call: Caller,
         assert "move it away" in call.errors
     finally:
         warehouse.write_bytes(whole)
+
+
+def test_a_rebuild_gives_what_is_published(call: Caller) -> None:
+    told = json.loads(call("verify", "--json"))
+    assert "funnel_steps" in told["tables"]
+    assert json.loads(call("rebuild", "--json"))["status"] == "published"
+    assert "a rebuild gives the same" in call("verify")
