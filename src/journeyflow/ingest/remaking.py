@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from journeyflow.errors import InputError
+from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.ingest.keeping import Kept
 from journeyflow.publish.files import sync
 
@@ -81,16 +81,30 @@ def recall(warehouse: DuckDBEngine, past: Past) -> None:
 
 
 def write_list(warehouse: DuckDBEngine, kept: Kept) -> None:
-    """Write down beside the kept files what the ledger says of them; wholly or not at all."""
+    """Write down beside the kept files what the ledger says of them; wholly or not at all.
+
+    Raises
+    ------
+    JourneyflowError
+        When it cannot be written.
+    """
     if not kept.folder.is_dir():
         return
-    final = kept.folder / LIST
+    try:
+        _write_list(warehouse.rows(_FILES), kept.folder / LIST)
+    except OSError as error:
+        raise JourneyflowError(
+            f"Cannot write {LIST} in {kept.folder}: {error.strerror or type(error).__name__}. Make room."
+        ) from error
+
+
+def _write_list(rows: pa.Table, final: Path) -> None:
     fresh = final.with_name(f"{LIST}.unfinished")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        pq.write_table(warehouse.rows(_FILES), file)
+        pq.write_table(rows, file)
     sync(fresh)
     fresh.replace(final)
-    sync(kept.folder)
+    sync(final.parent)
 
 
 def settle(fresh: Path, place: Path) -> None:
