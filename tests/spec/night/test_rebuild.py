@@ -97,6 +97,21 @@ def test_a_rebuild_reads_no_new_file(project):
     assert journeyflow.run(project).event_count == 6
 
 
+def test_a_rebuild_that_dies_before_the_swap_changes_nothing(project, monkeypatch):
+    from journeyflow import rebuilding
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    before, known = (project / "published" / "current").readlink(), firsts(project)
+    monkeypatch.setattr(rebuilding, "settle", dies)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(config(project))
+    assert firsts(project) == known
+    assert (project / "published" / "current").readlink() == before
+    assert not (project / "state" / "work").exists()
+
+
 def test_what_is_not_kept_is_read_from_the_input_and_else_refused(project):
     shutil.rmtree(project / "state" / "raw")
     assert rebuild(config(project)).event_count == 5
