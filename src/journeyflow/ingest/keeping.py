@@ -27,6 +27,7 @@ from journeyflow.publish.files import sync
 FOLDER = "raw"
 OURS = "plain.zst"
 """What is not compressed yet is kept as Zstandard under this ending; everything else as it came."""
+_ENDINGS = (OURS, "gz", "zst", "zip", "parquet", "plain")
 _UNFINISHED = ".unfinished"
 
 
@@ -49,7 +50,8 @@ class Kept:
 
     def path(self, sha256: str) -> Path | None:
         """Return the copy of a content; None when there is none."""
-        return next((path for path in sorted(self.folder.glob(f"{sha256}.*")) if _is_finished(path)), None)
+        # Asked by name: a list of the folder for each of thousands of files would take long.
+        return next((path for path in self._places(sha256) if path.is_file()), None)
 
     def file(self, name: str, sha256: str, byte_count: int) -> InputFile | None:
         """Return the copy of a content as a file to read, under the name that it came with; None without a copy."""
@@ -85,10 +87,13 @@ class Kept:
     def remove(self, contents: Iterable[str]) -> None:
         """Remove the copies of these contents, and what killed runs left half written."""
         for sha256 in contents:
-            for path in self.folder.glob(f"{sha256}.*"):
+            for path in self._places(sha256):
                 path.unlink(missing_ok=True)
         for path in self.folder.glob(f"*{_UNFINISHED}"):
             path.unlink(missing_ok=True)
+
+    def _places(self, sha256: str) -> list[Path]:
+        return [self.folder / f"{sha256}.{ending}" for ending in _ENDINGS]
 
     def contents(self) -> Collection[str]:
         """Return the hashes of all contents that are kept."""
