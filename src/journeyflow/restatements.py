@@ -129,9 +129,7 @@ def compare(before: pl.DataFrame, now: pl.DataFrame, told_until: date, entered_o
     was_final = pl.coalesce("is_final", "is_final_right")
     # A row that is not there counts nobody.
     has_moved = pl.col("old_value").fill_null(0) != pl.col("new_value").fill_null(0)
-    return joined.filter(was_final & has_moved).select(
-        *_KEYS, "column_name", "old_value", "new_value"
-    )
+    return joined.filter(was_final & has_moved).select(*_KEYS, "column_name", "old_value", "new_value")
 
 
 def with_causes(

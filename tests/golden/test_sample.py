@@ -17,6 +17,8 @@ COUNTS = ["person_count", "converted_count", "drop_off_count", "pending_count"]
 TOTALS = (pl.col("persona") == "all") & (pl.col("period") == "all")
 EVERYBODY = pl.col("persona") == "all"
 GOLDEN = {
+    "blind_spots": pl.lit(True),
+    "desired_gaps": pl.col("period") == "all",
     "drop_off_next": TOTALS,
     "drop_offs": TOTALS,
     "event_kinds": pl.lit(True),
@@ -25,10 +27,18 @@ GOLDEN = {
     "funnel_trend": EVERYBODY & (pl.col("funnel") == "app_payment") & (pl.col("step_index") == 1),
     "identity_audit": pl.lit(True),
     "load_audit": pl.lit(True),
+    "map_stages": TOTALS,
+    "opportunities": pl.col("period") == "all",
+    "pain_points": pl.col("period") == "all",
     "paths": EVERYBODY & (pl.col("path_rank") <= 20),
     "personas": pl.lit(True),
+    "promises": pl.col("period") == "all",
+    "stage_channels": TOTALS,
     "stage_crosswalk": pl.lit(True),
+    "stage_sentiment": pl.col("period") == "all",
     "stage_transitions": EVERYBODY,
+    "supplied_cells": pl.lit(True),
+    "touchpoints": TOTALS,
 }
 """The rows of each table that are kept; the whole tables would be too long to read."""
 OF_THE_RUN = {"load_audit": ["run_id"]}

@@ -57,7 +57,8 @@ def night(project, **files):
     with journeyflow.open(project / "published") as published:
         rows = published.table("restatements").to_dicts()
     return [
-        (json.loads(row["row_key"]), row["column_name"], row["old_value"], row["new_value"], row["cause"]) for row in rows
+        (json.loads(row["row_key"]), row["column_name"], row["old_value"], row["new_value"], row["cause"])
+        for row in rows
     ]
 
 
