@@ -7,10 +7,11 @@ import os
 
 import pytest
 
+import journeyflow
 from faults import corpus, nights
 from faults.fates import SOURCES, differing, load, load_bombs
 from journeyflow import ingest
-from journeyflow.ingest import loading
+from journeyflow.ingest import source_files
 
 BOMB_MEGABYTES = 1000
 """What bombs may add to the memory of a night: two longest lines, and the rows kept aside before a file is given up."""
@@ -138,7 +139,7 @@ def test_a_file_that_moves_under_the_reader_costs_itself(warehouse, tmp_path, mo
     moving, still = tmp_path / "data" / "moving", tmp_path / "data" / "still"
     moving.write_bytes(content)
     still.write_bytes({"log": corpus.text(corpus.log_line(50), corpus.log_line(51))}.get(kind) or _others(kind))
-    original = loading.read_records
+    original = source_files.read_records
 
     def read_records(engine, file, *rest):
         if file.path.name == "moving":
@@ -149,7 +150,7 @@ def test_a_file_that_moves_under_the_reader_costs_itself(warehouse, tmp_path, mo
                 os.mkfifo(moving)
         return original(engine, file, *rest)
 
-    monkeypatch.setattr(loading, "read_records", read_records)
+    monkeypatch.setattr(source_files, "read_records", read_records)
     report = load(warehouse, tmp_path, source)
     assert {file.source_file: file.status for file in report.files} == {
         "data/moving": "refused",
@@ -165,3 +166,20 @@ def _others(kind, key="still"):
     if kind == "json":
         return corpus.text(corpus.record(key), corpus.record(key + "2"))
     return corpus.text(corpus.HEADER, *corpus.good(key))
+
+
+def test_a_source_that_loaded_before_may_bring_nothing_but_bad_files(tmp_path):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "journeyflow.yml").write_text(
+        "sources:\n  web: {format: csv, path: web/*.csv, channel: web,"
+        " columns: {occurred_at: at, anonymous_id: who, event_name: event}}\n",
+        encoding="utf-8",
+    )
+    good = tmp_path / "web" / "good.csv"
+    good.write_text("at,who,event\n2026-03-01 10:00:00,a,page_view\n", encoding="utf-8")
+    journeyflow.run(tmp_path)
+    good.unlink()
+    (tmp_path / "web" / "bad.csv").write_text("nothing,that,is,expected\n1,2,3,4\n", encoding="utf-8")
+    report = journeyflow.run(tmp_path)
+    assert report.event_count == 1
+    assert any("bad.csv was refused" in alarm for alarm in report.alarms)

@@ -80,7 +80,8 @@ class SourceFiles:
             landed.get(file.path, FileLoad(self.name, file.name, "known")) if isinstance(file, InputFile) else file
             for file in described
         ]
-        if loads and all(load.status == "refused" for load in loads):
+        # One bad file that somebody sends must not end the night of a source that has loaded before.
+        if loads and all(load.status == "refused" for load in loads) and not self.ledger.has_loaded(self.name):
             raise InputError(
                 f"Source {self.name}: none of its {len(loads)} files can be read. The first, {loads[0].source_file}: "
                 f"{loads[0].detail}."
