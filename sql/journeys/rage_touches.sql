@@ -15,7 +15,7 @@ journeys as (
     from kernel.map_journeys
 ),
 
-visits as (
+stage_visits as (
     select model_index, person_key, journey_index, visit_index, stage_index, entered_at, left_at
     from kernel.stage_visits
 ),
@@ -23,6 +23,20 @@ visits as (
 settings as (
     select journeys_window_seconds
     from config.settings
+),
+
+clickers_listed as (
+    select distinct person_key
+    from clicks
+),
+
+-- Few people rage: nobody else's visits are looked at.
+visits as (
+    select
+        stage_visits.model_index, stage_visits.person_key, stage_visits.journey_index, stage_visits.visit_index,
+        stage_visits.stage_index, stage_visits.entered_at, stage_visits.left_at
+    from stage_visits
+    inner join clickers_listed on clickers_listed.person_key = stage_visits.person_key
 ),
 
 -- A click that no rule puts into a stage belongs to the stage of the visit in progress.
