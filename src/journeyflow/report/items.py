@@ -113,7 +113,7 @@ def pain_point(row: Row) -> Item:
     """Return a row of `pain_points`; what is lost is an estimate."""
     figures = (
         row.figure(
-            "conversions lost", "people", "lost_count", ends=("lost_low", "lost_high"), n="matured_count",
+            "conversions lost", "cases", "lost_count", ends=("lost_low", "lost_high"), n="matured_count",
             evidence="inferred",
         ),
         row.figure("people", "people", "person_count"),
@@ -179,7 +179,7 @@ def gain_figures(row: Row) -> tuple[Figure, Figure, Figure]:
     lost, worth = ("lost_low", "lost_high"), ("worth_low", "worth_high")
     return (
         row.figure("people", "people", "person_count"),
-        row.figure("conversions lost", "people", "lost_count", ends=lost, n="person_count", evidence="inferred"),
+        row.figure("conversions lost", "cases", "lost_count", ends=lost, n="person_count", evidence="inferred"),
         row.figure("worth", "amount", "worth_amount", ends=worth, n="person_count", evidence="inferred"),
     )
 
