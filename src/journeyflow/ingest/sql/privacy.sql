@@ -3,7 +3,7 @@
 create or replace temp macro without_emails(words) as
     case
         when contains(words, '@') or contains(words, '%40')
-            then regexp_replace(words, '[^/?&=;\s]*(?:@|%40)[^/?&=;\s]*', 'e-mail', 'g')
+            then regexp_replace(words, '[^/?&=;\s]+(?:@|%40)[^/?&=;\s]+', 'e-mail', 'g')
         else words
     end;
 
