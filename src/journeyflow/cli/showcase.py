@@ -66,8 +66,11 @@ def _command() -> str:
 
 
 _NEXT = """
+The journey map, for a browser: {folder}/published/current/map.html
+
 Next:
   cd {folder}
+  {command} report --format md            # the same as a message
   {command} funnel                        # every funnel there is
   {command} funnel {funnel} --persona student
   {command} drop-offs {funnel}
