@@ -194,3 +194,8 @@ def shape_of(value):
 def engine():
     with open_warehouse(threads=1) as warehouse:
         yield warehouse
+
+
+@pytest.mark.parametrize("name", ["@", "@home", "sale@", "%40"])
+def test_a_sign_with_nothing_on_one_side_is_no_address(landed, name):
+    assert landed("event_name", name=name) == name
