@@ -5,11 +5,6 @@ with reaches as (
     from kernel.funnel_reaches
 ),
 
-attempts as (
-    select funnel_index, attempt_ix, persona, period
-    from journeys.funnel_attempts
-),
-
 funnels as (
     select funnel_index, step_count, goal
     from config.funnels
@@ -58,8 +53,6 @@ last_steps_found as (
     select
         reaches.funnel_index,
         reaches.attempt_ix,
-        attempts.persona,
-        attempts.period,
         reaches.event_ix,
         goals.value,
         goals.pointer,
@@ -69,9 +62,6 @@ last_steps_found as (
         on funnels.funnel_index = reaches.funnel_index
         and funnels.step_count = reaches.step_index
     inner join goals on goals.goal = funnels.goal
-    inner join attempts
-        on attempts.funnel_index = reaches.funnel_index
-        and attempts.attempt_ix = reaches.attempt_ix
 ),
 
 -- Only an event that is the goal has the goal's value.
@@ -79,8 +69,6 @@ goal_events_found as (
     select
         last_steps_found.funnel_index,
         last_steps_found.attempt_ix,
-        last_steps_found.persona,
-        last_steps_found.period,
         last_steps_found.event_ix,
         last_steps_found.value,
         last_steps_found.pointer
@@ -99,8 +87,6 @@ amounts_read as (
     select
         goal_events_found.funnel_index,
         goal_events_found.attempt_ix,
-        goal_events_found.persona,
-        goal_events_found.period,
         -- An amount without a currency is in the project's own money.
         coalesce(events.currency, settings.report_currency) as currency,
         case
@@ -115,8 +101,6 @@ amounts_read as (
 select
     amounts_read.funnel_index,
     amounts_read.attempt_ix,
-    amounts_read.persona,
-    amounts_read.period,
     -- Rounded once an event, so that the sum over events does not depend on their order.
     cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount,
     rates.rate is null as is_rate_missing
