@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from journeyflow import checks, runs
+from journeyflow import runs
 from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
@@ -23,6 +22,7 @@ from journeyflow.models import Graph, Phase
 from journeyflow.progress import Progress, silent
 from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
 from journeyflow.publish import RunFacts, publish
+from journeyflow.renewing import Renewer, choose, settle
 from journeyflow.report.writing import draw_page
 from journeyflow.run_report import RunReport, report_of
 
@@ -47,6 +47,8 @@ class Night:
         Threads of the database; None is one for each core.
     progress : Progress or None
         Told how far long work is.
+    is_whole : bool
+        Build every table anew, though the last build could be renewed.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class Night:
         memory_limit: str | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        is_whole: bool = False,
     ) -> None:
         self.config = config
         self.as_of = as_of
@@ -72,6 +75,8 @@ class Night:
         self.phase_seconds: dict[str, float] = {}
         self.generation: Path | None = None
         self.check_count = 0
+        self.is_whole = is_whole
+        self.built = ""
         self.row: runs.RunRow
         self.graph: Graph
         self.work: Path
@@ -155,8 +160,8 @@ class Night:
         """
         with self._timed("check"):
             self.builder.tell_run(self._finished("published"))
-            models = [model for model in self.graph if model.layer not in ("landed", "ledger")]
-            self.check_count = checks.require(self.builder.engine, models)
+            self.check_count = self.builder.check()
+            settle(self.builder, self.config, self.row, self.loaded.high_water_at)
 
     def publish(self) -> Path:
         """Publish a generation, the page with the journey maps in it, and return its folder.
@@ -199,6 +204,7 @@ class Night:
             counts=self.loaded.counts,
             phase_seconds=self.phase_seconds,
             check_count=self.check_count,
+            built=self.built,
             alarms=self.loaded.alarms,
         )
 
@@ -208,13 +214,7 @@ class Night:
 
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
-        started = runs.now()
-        self.row = runs.RunRow(
-            run_id=started.strftime("%Y%m%dT%H%M%S%f"),
-            started_at=started,
-            config_hash=rules_hash(self.config, self.graph),
-            version=version("journeyflow"),
-        )
+        self.row = runs.begun(rules_hash(self.config, self.graph))
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
         self.work = self.config.state / "work" / self.run_id
         self.work.mkdir(parents=True)
@@ -224,7 +224,7 @@ class Night:
 
     def _end(self, *, is_good: bool) -> None:
         self._databases.close()  # First, also when building never began: it holds the warehouse open.
-        if is_good:
+        if is_good and not isinstance(self._builder, Renewer):
             kept = self.config.state / BUILD
             # A log of an older file beside the new one would make it unopenable.
             kept.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
@@ -234,9 +234,7 @@ class Night:
             runs.write(warehouse, self._finished("published" if is_good else "failed"))
 
     def _finished(self, status: str) -> runs.RunRow:
-        finished = runs.now()
-        elapsed = (finished - self.row.started_at).total_seconds()
-        return replace(self.row, status=status, finished_at=finished, elapsed_seconds=elapsed)
+        return self.row.ended(status)
 
     def _warehouse(self) -> DuckDBEngine:
         from journeyflow.ingest import open_warehouse
@@ -245,13 +243,13 @@ class Night:
         return open_warehouse(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits)
 
     def _new_builder(self) -> Builder:
-        engine = DuckDBEngine(self.work / BUILD, temp_folder=self.work / "spill", **self._limits)
-        self._databases.callback(engine.close)
-        engine.attach(self.config.state / WAREHOUSE, "warehouse")
-        builder = Builder(engine, self.graph, self.config)
-        builder.mirror_warehouse()
-        register_configuration(engine, self.config, self.loaded, self.run_id)
-        engine.register("config.columns", dictionary(self.graph))
+        limits = {"temp_folder": self.work / "spill", **self._limits}
+        builder, self.built = choose(
+            self.config, self.loaded, self.graph, self.row, self.work / BUILD, limits, is_whole=self.is_whole
+        )
+        self._databases.callback(builder.engine.close)
+        register_configuration(builder.engine, self.config, self.loaded, self.run_id)
+        builder.engine.register("config.columns", dictionary(self.graph))
         builder.tell_run(self._finished("published"))
         return builder
 
@@ -275,12 +273,13 @@ def run(
     memory_limit: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    is_whole: bool = False,
 ) -> RunReport:
     """Run one whole night and publish its tables.
 
     Parameters
     ----------
-    config, as_of, memory_limit, threads, progress
+    config, as_of, memory_limit, threads, progress, is_whole
         See `Night`; `config` may also be the path of a `journeyflow.yml` or of its folder.
 
     Returns
@@ -296,5 +295,6 @@ def run(
         from journeyflow.config import load_config
 
         config = load_config(config)
-    with Night(config, as_of=as_of, memory_limit=memory_limit, threads=threads, progress=progress) as night:
+    limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "progress": progress}
+    with Night(config, as_of=as_of, is_whole=is_whole, **limits) as night:
         return night.whole()

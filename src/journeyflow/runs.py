@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +43,18 @@ class RunRow:
     def table(self) -> pa.Table:
         """Return the row as a table of `SCHEMA`."""
         return pa.Table.from_pylist([vars(self)], schema=SCHEMA)
+
+    def ended(self, status: str) -> RunRow:
+        """Return the row of the run as it ends now."""
+        finished = now()
+        elapsed = (finished - self.started_at).total_seconds()
+        return replace(self, status=status, finished_at=finished, elapsed_seconds=elapsed)
+
+
+def begun(config_hash: str) -> RunRow:
+    """Return the row of a run that begins now; ids sort by time."""
+    started = now()
+    return RunRow(started.strftime("%Y%m%dT%H%M%S%f"), started, config_hash, version("journeyflow"))
 
 
 def now() -> datetime:

@@ -21,6 +21,7 @@ LAYERS = (
     | {"reference", "publish", "checks", "project"},
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
     {"loading", "building", "report", "run_report"},
+    {"renewing"},
     {"runner", "ad_hoc"},
     {"rebuilding"},
     {"doctor", "explain", "verifying"},

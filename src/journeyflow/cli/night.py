@@ -21,6 +21,9 @@ MemoryOption = Annotated[
     str | None,
     typer.Option("--memory", help="What the database may use before it spills to disk, e.g. 4GB.", metavar="SIZE"),
 ]
+WholeOption = Annotated[
+    bool, typer.Option("--whole", help="Build every table anew, also what the last build could lend.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -66,25 +69,30 @@ def run(
     fail_on_alarm: Annotated[
         bool, typer.Option("--fail-on-alarm", help="Exit with 7 when the run published but somebody should look at it.")
     ] = False,
+    whole: WholeOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Load what is new, build every table, check it and publish it."""
+    """Load what is new, build the tables, check and publish them; of people whom nothing new touches, as last time."""
     from journeyflow.config import load_config
 
-    has_alarm = _run(load_config(config), as_of, memory, quiet=quiet, as_json=as_json)
+    has_alarm = _run(load_config(config), as_of, memory, is_whole=whole, quiet=quiet, as_json=as_json)
     if has_alarm and fail_on_alarm:
         raise typer.Exit(ExitCode.ALARM)
 
 
-def _run(settings: Config, as_of: str | None, memory: str | None, *, quiet: bool, as_json: bool) -> bool:
+def _run(
+    settings: Config, as_of: str | None, memory: str | None, *, quiet: bool, as_json: bool, is_whole: bool = False
+) -> bool:
     from journeyflow.cli.frames import console
     from journeyflow.cli.progress import shown_progress
     from journeyflow.cli.reports import print_report
     from journeyflow.runner import run as run_night
 
     with shown_progress(is_quiet=quiet or as_json) as progress:
-        report = run_night(settings, as_of=parse_instant(as_of), memory_limit=memory, progress=progress)
+        report = run_night(
+            settings, as_of=parse_instant(as_of), memory_limit=memory, progress=progress, is_whole=is_whole
+        )
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:
