@@ -103,3 +103,36 @@ def test_the_page_of_tables_names_every_published_column():
         assert f"### {model.table}" in page
         for column in model.columns:
             assert f"| `{column}` |" in page
+
+
+def test_what_is_renewed_reads_nothing_that_is_of_everybody():
+    """Beside the last build there are only people touched: a count over them would be taken for one over all."""
+    of_everybody = [
+        f"{model.name} reads {name}"
+        for model in GRAPH
+        if model.paperwork.renewed_by
+        for name in sorted(GRAPH.ancestors(model.inputs))
+        if not _is_of_people_touched(name)
+    ]
+    assert not of_everybody, "\n".join(of_everybody)
+
+
+def _is_of_people_touched(name):
+    words = GRAPH[name].paperwork
+    if words.renewed_by or words.keeps_numbers or words.kind == "view":
+        return True
+    # The kernel is asked of people touched; what it counts is added up. Conditions are true of kinds, of whomever.
+    if words.filled_by == "kernel" or GRAPH.phase(name) == "load":
+        return True
+    known = [each for each in GRAPH.ancestors(GRAPH[name].inputs) if GRAPH[each].layer not in ("config", "landed")]
+    return all(_is_of_people_touched(each) for each in known) and name in (
+        "config.kind_truths",
+        "journeys.subject_kinds",
+    )
+
+
+def test_rows_are_renewed_by_keys_that_a_night_knows():
+    from journeyflow.renewing.touching import KEYS
+
+    assert {key for model in GRAPH for key in model.paperwork.renewed_by} <= set(KEYS)
+    assert all(len(model.paperwork.keeps_numbers) <= 1 for model in GRAPH)

@@ -76,13 +76,18 @@ class Paperwork(_Strict):
 
     @model_validator(mode="after")
     def _names_are_columns(self) -> Self:
-        named = {*(self.grain or ()), *self.renewed_by}
-        for number, names in self.keeps_numbers.items():
-            named |= {number, *names}
+        named = set(self.grain or ())
         for check in self.checks:
             named |= {*(check.not_null or ()), *(check.unique or ()), *(check.accepted or ()), *(check.range or ())}
         if unknown := sorted(named - set(self.columns)):
-            raise ValueError(f"grain, checks or renewal name {', '.join(unknown)}, which is not among the columns")
+            raise ValueError(f"grain or checks name {', '.join(unknown)}, which is not among the columns")
+        renewed = {
+            *self.renewed_by,
+            *self.keeps_numbers,
+            *(name for names in self.keeps_numbers.values() for name in names),
+        }
+        if unknown := sorted(renewed - set(self.columns)):
+            raise ValueError(f"renewed_by or keeps_numbers name {', '.join(unknown)}, which is not among the columns")
         return self
 
 

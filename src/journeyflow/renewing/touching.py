@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from journeyflow.compile.events import alias_of
@@ -16,6 +15,61 @@ if TYPE_CHECKING:
 
 KEYS = ("person_key", "device_key", "user_key", "attempt_ix", "event_ix")
 """What rows may be renewed by; `touched.<key>` in the database `delta` holds the keys touched."""
+
+_STEPS: dict[str, str] = {
+    "new_devices": "select distinct device_key from delta.touched.new_events where device_key is not null",
+    "new_users": """
+        select user_key from delta.touched.new_events where user_key is not null
+        union
+        select alias_key from delta.touched.new_events where alias_key is not null
+    """,
+    # A user_id that only alias events name belongs to the person whom they gave it.
+    "components": """
+        select component_key from journeys.identities
+        where device_key in (select device_key from delta.touched.new_devices)
+        union
+        select component_key from journeys.users where user_key in (select user_key from delta.touched.new_users)
+        union
+        select users.component_key
+        from journeys.users as users
+        inner join journeys.user_aliases as aliases on aliases.person_key = users.person_key
+        where aliases.user_key in (select user_key from delta.touched.new_users)
+    """,
+    "person_key": """
+        select person_key from journeys.persons
+        where component_key in (select component_key from delta.touched.components)
+        union
+        select person_key from journeys.person_components
+        where component_key in (select component_key from delta.touched.components)
+    """,
+    "device_key": """
+        select device_key from journeys.identities
+        where component_key in (select component_key from delta.touched.components)
+        union
+        select device_key from delta.touched.new_devices
+    """,
+    "user_key": """
+        select user_key from journeys.users
+        where component_key in (select component_key from delta.touched.components)
+        union
+        select user_key from journeys.user_aliases
+        where person_key in (select person_key from delta.touched.person_key)
+        union
+        select user_key from delta.touched.new_users
+    """,
+    "attempt_ix": """
+        select funnel_index, attempt_ix from kernel.funnel_units
+        where person_key in (select person_key from delta.touched.person_key)
+    """,
+    "event_ix": """
+        select event_ix from staging.events
+        where device_key in (select device_key from delta.touched.device_key)
+            or user_key in (select user_key from delta.touched.user_key)
+        union all
+        select event_ix from delta.touched.new_events
+    """,
+}
+"""Relation of `delta.touched` → its SELECT, in the order in which they are made."""
 
 
 def find_touched(base: DuckDBEngine, config: Config, mark: Mark, high_water_at: datetime) -> None:
@@ -44,80 +98,5 @@ def find_touched(base: DuckDBEngine, config: Config, mark: Mark, high_water_at: 
         """,
         [list(config.sources), high_water_at, mark.last_event_ix, mark.high_water_at],
     )
-    for name, select in _steps():
+    for name, select in _STEPS.items():
         base.execute(f"create table delta.touched.{name} as {select}")
-
-
-def _steps() -> Iterator[tuple[str, str]]:
-    yield "new_devices", "select distinct device_key from delta.touched.new_events where device_key is not null"
-    yield (
-        "new_users",
-        """
-        select user_key from delta.touched.new_events where user_key is not null
-        union
-        select alias_key from delta.touched.new_events where alias_key is not null
-    """,
-    )
-    # A user_id that only alias events name belongs to the person whom they gave it.
-    yield (
-        "components",
-        """
-        select component_key from journeys.identities
-        where device_key in (select device_key from delta.touched.new_devices)
-        union
-        select component_key from journeys.users where user_key in (select user_key from delta.touched.new_users)
-        union
-        select users.component_key
-        from journeys.users as users
-        inner join journeys.user_aliases as aliases on aliases.person_key = users.person_key
-        where aliases.user_key in (select user_key from delta.touched.new_users)
-    """,
-    )
-    yield (
-        "person_key",
-        """
-        select person_key from journeys.persons
-        where component_key in (select component_key from delta.touched.components)
-        union
-        select person_key from journeys.person_components
-        where component_key in (select component_key from delta.touched.components)
-    """,
-    )
-    yield (
-        "device_key",
-        """
-        select device_key from journeys.identities
-        where component_key in (select component_key from delta.touched.components)
-        union
-        select device_key from delta.touched.new_devices
-    """,
-    )
-    yield (
-        "user_key",
-        """
-        select user_key from journeys.users
-        where component_key in (select component_key from delta.touched.components)
-        union
-        select user_key from journeys.user_aliases
-        where person_key in (select person_key from delta.touched.person_key)
-        union
-        select user_key from delta.touched.new_users
-    """,
-    )
-    yield (
-        "attempt_ix",
-        """
-        select funnel_index, attempt_ix from kernel.funnel_units
-        where person_key in (select person_key from delta.touched.person_key)
-    """,
-    )
-    yield (
-        "event_ix",
-        """
-        select event_ix from staging.events
-        where device_key in (select device_key from delta.touched.device_key)
-            or user_key in (select user_key from delta.touched.user_key)
-        union all
-        select event_ix from delta.touched.new_events
-    """,
-    )
