@@ -19,6 +19,7 @@ from benchmarks.measure import Summary, alternate
 
 GROUPS = {
     "floor and whole job": ["scan", "whole_job", "map_share"],
+    "a night that brings a hundredth more": ["renewal"],
     "kernel beside ClickHouse": ["kernel", "clickhouse"],
     "other modes of the kernel": ["kernel_strict", "kernel_any_order", "kernel_strictly_later", "kernel_exclusion"],
     "beside retentioneering": ["kernel", "retentioneering"],
@@ -86,6 +87,12 @@ def _show(tasks: list[str], summaries: dict[str, Summary]) -> None:
 def _phases(found: dict[str, Summary]) -> None:
     if "whole_job" in found:
         print(f"\nphases of the last whole job, seconds: {found['whole_job'].runs[-1].answer['phases']}")
+    for run in found["renewal"].runs if "renewal" in found else []:
+        print(
+            f"a renewed night is {run.answer['share']:.1%} of building everything anew, "
+            f"{run.answer['share_with_publication']:.1%} with publication and the tables of a row a person; "
+            f"the last: {run.answer['nights'][-1]}"
+        )
     if "map_share" in found:
         shares = sorted(run.answer["added"] for run in found["map_share"].runs)
         print(f"the journey map adds, processor time: {', '.join(f'{share:.1%}' for share in shares)}")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import false_alarms, kernel, map_share
+from benchmarks import false_alarms, kernel, map_share, renewal
 from benchmarks.measure import own_peak_bytes
 
 STEPS = ("product_view", "add_to_cart", "checkout_started", "purchase")
@@ -72,6 +72,7 @@ TASKS: dict[str, Callable[[Path], dict[str, object]]] = {
     **kernel.TASKS,
     **false_alarms.TASKS,
     **map_share.TASKS,
+    **renewal.TASKS,
 }
 
 
