@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from journeyflow import checks, runs
+from journeyflow import alarms, checks, runs
 from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
@@ -22,9 +22,9 @@ from journeyflow.lock import held
 from journeyflow.models import Graph, Phase
 from journeyflow.progress import Progress, silent
 from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
-from journeyflow.publish import RunFacts, publish
+from journeyflow.publish import publish
 from journeyflow.report.writing import draw_page
-from journeyflow.run_report import RunReport, report_of
+from journeyflow.run_report import RunReport, facts_of, report_of
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -72,6 +72,7 @@ class Night:
         self.phase_seconds: dict[str, float] = {}
         self.generation: Path | None = None
         self.check_count = 0
+        self.alarms = alarms.Alarms()
         self.row: runs.RunRow
         self.graph: Graph
         self.work: Path
@@ -154,6 +155,8 @@ class Night:
             Lists all failing checks with their counts.
         """
         with self._timed("check"):
+            self.alarms = alarms.found(self.builder.engine, self.loaded.alarms)
+            self.row = replace(self.row, alarm_count=len(self.alarms.told))
             self.builder.tell_run(self._finished("published"))
             models = [model for model in self.graph if model.layer not in ("landed", "ledger")]
             self.check_count = checks.require(self.builder.engine, models)
@@ -170,16 +173,7 @@ class Night:
             raise JourneyflowError("The tables of this night were not checked; call `check` before `publish`.")
         with self._timed("publish"):
             self.builder.tell_run(self._finished("published"))
-            facts = RunFacts(
-                run_id=self.run_id,
-                project=self.config.project,
-                version=self.row.version,
-                config_hash=self.row.config_hash,
-                started_at=self.row.started_at,
-                published_at=runs.now(),
-                high_water_at=self.loaded.high_water_at,
-                event_count=self.loaded.event_count,
-            )
+            facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
             models = self.graph.published()
             self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page)
         return self.generation
@@ -199,7 +193,7 @@ class Night:
             counts=self.loaded.counts,
             phase_seconds=self.phase_seconds,
             check_count=self.check_count,
-            alarms=self.loaded.alarms,
+            alarms=self.alarms.sentences,
         )
 
     def _land(self) -> Loaded:
@@ -231,6 +225,8 @@ class Night:
             (self.work / BUILD).replace(kept)
         shutil.rmtree(self.config.state / "work", ignore_errors=True)
         with self._warehouse() as warehouse:
+            if is_good:
+                self.alarms.write(warehouse, self.run_id)
             runs.write(warehouse, self._finished("published" if is_good else "failed"))
 
     def _finished(self, status: str) -> runs.RunRow:

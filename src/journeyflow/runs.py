@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
         ("version", pa.string()),
         ("event_count", pa.int64()),
         ("elapsed_seconds", pa.float64()),
+        ("alarm_count", pa.int64()),
     ]
 )
 
@@ -38,6 +39,7 @@ class RunRow:
     high_water_at: datetime | None = None
     event_count: int | None = None
     elapsed_seconds: float | None = None
+    alarm_count: int | None = None
 
     def table(self) -> pa.Table:
         """Return the row as a table of `SCHEMA`."""

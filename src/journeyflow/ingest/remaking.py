@@ -24,7 +24,7 @@ _FILES = (
     "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_landed "
     "from ledger.files order by file_ix"
 )
-REMEMBERED = ("loads", "runs")
+REMEMBERED = ("loads", "runs", "alarms", "shares")
 """Tables of the ledger besides `files` that landing does not make again: a rebuild takes them over."""
 
 

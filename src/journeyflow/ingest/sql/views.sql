@@ -22,3 +22,21 @@ from landed.quarantine as quarantine
 left join landed_files on landed_files.file_ix = quarantine.file_ix
 left join sources_summed on sources_summed.source = landed_files.source
 group by coalesce(landed_files.source, 'people'), quarantine.reason;
+
+-- Where the events begin that came since the last run that wrote down its shares: of a run that died they count too.
+create or replace view ledger.news as
+with last_told as (
+    select coalesce(max(run_id), '') as run_id
+    from ledger.shares
+),
+
+files_since as (
+    select distinct files.file_ix
+    from ledger.files as files
+    inner join ledger.loads as loads on loads.source = files.source and loads.sha256 = files.sha256
+    where files.is_landed and loads.status = 'loaded' and loads.run_id > (select run_id from last_told)
+)
+
+select min(event_ix) as first_event_ix
+from landed.events
+where file_ix in (select file_ix from files_since);
