@@ -15,12 +15,13 @@ PIPELINES = ROOT / "pipelines"
 
 LAYERS = (
     {"errors", "progress", "strict_yaml", "text"},
-    {"resources", "lock"},
+    {"resources", "private"},
+    {"lock"},
     {"config", "engines", "models"},
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
     | {"reference", "publish", "checks", "project"},
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
-    {"loading", "building", "report", "run_report"},
+    {"loading", "building", "report", "run_report", "alarms"},
     {"runner", "ad_hoc"},
     {"rebuilding"},
     {"doctor", "explain", "verifying"},

@@ -13,6 +13,7 @@ from journeyflow.engines.duckdb import STORAGE_VERSION
 from journeyflow.engines.names import relation, text, word
 from journeyflow.errors import JourneyflowError
 from journeyflow.models import Model
+from journeyflow.private import make_shared, share
 from journeyflow.publish.files import point, sha256, sync, sync_tree
 from journeyflow.publish.manifest import FILE_NAME, FileEntry, Manifest, TableEntry
 
@@ -79,7 +80,7 @@ def publish(
 
 def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts, draw: Draw | None) -> Path:
     generations, current = folder / "generations", folder / "current"
-    generations.mkdir(parents=True, exist_ok=True)
+    make_shared(generations)
     if current.is_dir() and not current.is_symlink():
         raise JourneyflowError(f"{current} is a folder, where the link to the newest tables belongs: move it away.")
     _clear_unfinished(generations)
@@ -90,6 +91,8 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
         if draw:
             files = {name: _write_file(staged / name, content) for name, content in draw(staged).items()}
             _write_manifest(manifest.model_copy(update={"files": files}), staged)
+        for path in (*staged.iterdir(), staged):
+            share(path)
         sync_tree(staged)
         staged.rename(final)
         sync(generations)
