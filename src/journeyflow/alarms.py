@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.progress import Progress, silent, tell
 
 KINDS = ("silent_source", "empty_input", "jumped_share")
 """Kinds of `blind_spots` whose critical rows are alarms. The others stay from night to night and are told there."""
@@ -46,8 +47,8 @@ class Alarms:
             _put(warehouse, "ledger.shares", run_id, self.shares.add_column(0, "run_id", named))
 
 
-def found(engine: DuckDBEngine, of_loading: tuple[str, ...]) -> Alarms:
-    """Return the alarms of a run from what it built.
+def found(engine: DuckDBEngine, of_loading: tuple[str, ...], progress: Progress = silent) -> Alarms:
+    """Return the alarms of a run from what it built, and tell those who watch it.
 
     Parameters
     ----------
@@ -55,12 +56,16 @@ def found(engine: DuckDBEngine, of_loading: tuple[str, ...]) -> Alarms:
         Where the models are built.
     of_loading : tuple of str
         What loading found.
+    progress : Progress
+        Told of each.
     """
     told = [(INPUT, sentence) for sentence in of_loading]
     if engine.columns(_SPOTS):
         query = f"select kind, detail from {_SPOTS} where severity = 'critical' order by kind, item_count desc, subject"
         spots = engine.rows(query).to_pylist()
         told += [(kind, spot["detail"]) for kind in KINDS for spot in spots if spot["kind"] == kind]
+    for kind, sentence in told:
+        tell(progress, "alarm", kind=kind, detail=sentence)
     has_shares = bool(engine.columns(_SHARES))
     shares = engine.rows(f"select kind, subject, item_count, whole_count from {_SHARES}") if has_shares else None
     return Alarms(tuple(told), shares)

@@ -20,7 +20,7 @@ from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.loading import Loaded, load_sources, register_configuration
 from journeyflow.lock import held
 from journeyflow.models import Graph, Phase
-from journeyflow.progress import Progress, silent
+from journeyflow.progress import Progress, silent, tell
 from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
 from journeyflow.publish import publish
 from journeyflow.report.writing import draw_page
@@ -48,13 +48,10 @@ class Night:
     progress : Progress or None
         Told how far long work is.
 
-    Examples
-    --------
-    Inside ``with Night(config) as night:`` call ``load``, ``stitch``, ``classify``, ``build``, ``check``, ``publish``.
-
     Notes
     -----
-    Entering takes the lock. An error marks the run as failed and removes what it built; the last generation stays.
+    Entering takes the lock; then call ``load``, ``stitch``, ``classify``, ``build``, ``check``, ``publish``.
+    An error marks the run as failed and removes what it built; the last generation stays.
     """
 
     def __init__(
@@ -132,6 +129,7 @@ class Night:
                 raise InputError(loaded.why_nothing)
             self.config = loaded.config
             self.row = replace(self.row, high_water_at=loaded.high_water_at, event_count=loaded.event_count)
+            tell(self.progress, "loaded", event_count=loaded.event_count, **loaded.counts)
             self._builder = self._new_builder()
 
     def stitch(self) -> None:
@@ -155,7 +153,7 @@ class Night:
             Lists all failing checks with their counts.
         """
         with self._timed("check"):
-            self.alarms = alarms.found(self.builder.engine, self.loaded.alarms)
+            self.alarms = alarms.found(self.builder.engine, self.loaded.alarms, self.progress)
             self.row = replace(self.row, alarm_count=len(self.alarms.told))
             self.builder.tell_run(self._finished("published"))
             models = [model for model in self.graph if model.layer not in ("landed", "ledger")]
@@ -176,6 +174,7 @@ class Night:
             facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
             models = self.graph.published()
             self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page)
+            tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
         return self.generation
 
     def whole(self) -> RunReport:
@@ -209,6 +208,7 @@ class Night:
             config_hash=rules_hash(self.config, self.graph),
             version=version("journeyflow"),
         )
+        tell(self.progress, "run_started", run_id=self.run_id)
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
         self.work = self.config.state / "work" / self.run_id
         self.work.mkdir(parents=True)
@@ -224,10 +224,12 @@ class Night:
             kept.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
             (self.work / BUILD).replace(kept)
         shutil.rmtree(self.config.state / "work", ignore_errors=True)
+        row = self._finished("published" if is_good else "failed")
         with self._warehouse() as warehouse:
             if is_good:
                 self.alarms.write(warehouse, self.run_id)
-            runs.write(warehouse, self._finished("published" if is_good else "failed"))
+            runs.write(warehouse, row)
+        tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
 
     def _finished(self, status: str) -> runs.RunRow:
         finished = runs.now()
@@ -258,10 +260,12 @@ class Night:
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
         started = time.perf_counter()
+        tell(self.progress, "phase_started", phase=str(phase))
         try:
             yield
         finally:
-            self.phase_seconds[str(phase)] = round(time.perf_counter() - started, 3)
+            self.phase_seconds[str(phase)] = seconds = round(time.perf_counter() - started, 3)
+        tell(self.progress, "phase_finished", phase=str(phase), seconds=seconds)
 
 
 def run(

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "journeyflow"
 PIPELINES = ROOT / "pipelines"
 
 LAYERS = (
-    {"errors", "progress", "strict_yaml", "text"},
+    {"errors", "logs", "progress", "strict_yaml", "text"},
     {"resources", "private"},
     {"lock"},
     {"config", "engines", "models"},

@@ -10,6 +10,7 @@ import typer
 
 from journeyflow.cli.night import AsOfOption, MemoryOption, QuietOption
 from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, examples, parse_instant
+from journeyflow.cli.watching import LogFormat, LogOption, watched
 from journeyflow.errors import ExitCode
 
 keepers = typer.Typer(no_args_is_help=True, help="See the records that were kept aside, and try them again.")
@@ -65,34 +66,37 @@ def rebuild(
     memory: MemoryOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    log_format: LogOption = LogFormat.TEXT,
 ) -> None:
     """Make the warehouse and every table anew from the kept files, and publish; new files wait for the next run."""
     from journeyflow.cli.frames import console
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.cli.reports import print_report
     from journeyflow.config import load_config
     from journeyflow.rebuilding import rebuild as rebuild_all
 
-    settings = load_config(config)
-    with shown_progress(is_quiet=quiet or as_json) as progress:
-        report = rebuild_all(settings, as_of=parse_instant(as_of), memory_limit=memory, progress=progress)
+    instant = parse_instant(as_of)
+    with watched("rebuild", log_format, is_quiet=quiet or as_json) as progress:
+        report = rebuild_all(load_config(config), as_of=instant, memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:
         print_report(report, console())
 
 
-def verify(config: ConfigOption = DEFAULT_CONFIG, memory: MemoryOption = None, as_json: JsonOption = False) -> None:
+def verify(
+    config: ConfigOption = DEFAULT_CONFIG,
+    memory: MemoryOption = None,
+    as_json: JsonOption = False,
+    log_format: LogOption = LogFormat.TEXT,
+) -> None:
     """Rebuild what is published in a scratch folder and compare every table; exit with 8 at the first difference."""
     from dataclasses import asdict
 
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.config import load_config
     from journeyflow.verifying import verify as verify_all
 
-    settings = load_config(config)
-    with shown_progress(is_quiet=as_json) as progress:
-        found = verify_all(settings, memory_limit=memory, progress=progress)
+    with watched("verify", log_format, is_quiet=as_json) as progress:
+        found = verify_all(load_config(config), memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(found)))
     else:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, examples, parse_instant
+from journeyflow.cli.watching import LogFormat, LogOption, watched
 from journeyflow.errors import ExitCode
-
-if TYPE_CHECKING:
-    from journeyflow.config import Config
 
 AsOfOption = Annotated[
     str | None,
@@ -53,10 +51,9 @@ def demo(
     if not quiet:
         typer.echo(f"A made-up shop in {folder}/: about 5,000 people over 180 days. Running the nightly job on it;")
         typer.echo("the first run on a machine also compiles the kernel, which takes up to a minute ...")
-    settings = load_config(config)
-    _run(settings, None, None, quiet=quiet, as_json=False)
+    _run(config, None, None, LogFormat.TEXT, quiet=quiet, as_json=False)
     if not quiet:
-        print_showcase(settings, folder)
+        print_showcase(load_config(config), folder)
 
 
 def run(
@@ -68,23 +65,24 @@ def run(
     ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    log_format: LogOption = LogFormat.TEXT,
 ) -> None:
     """Load what is new, build every table, check it and publish it."""
-    from journeyflow.config import load_config
-
-    has_alarm = _run(load_config(config), as_of, memory, quiet=quiet, as_json=as_json)
+    has_alarm = _run(config, as_of, memory, log_format, quiet=quiet, as_json=as_json)
     if has_alarm and fail_on_alarm:
         raise typer.Exit(ExitCode.ALARM)
 
 
-def _run(settings: Config, as_of: str | None, memory: str | None, *, quiet: bool, as_json: bool) -> bool:
+def _run(
+    config: Path, as_of: str | None, memory: str | None, log_format: LogFormat, *, quiet: bool, as_json: bool
+) -> bool:
     from journeyflow.cli.frames import console
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.cli.reports import print_report
     from journeyflow.runner import run as run_night
 
-    with shown_progress(is_quiet=quiet or as_json) as progress:
-        report = run_night(settings, as_of=parse_instant(as_of), memory_limit=memory, progress=progress)
+    instant = parse_instant(as_of)
+    with watched("run", log_format, is_quiet=quiet or as_json) as progress:
+        report = run_night(config, as_of=instant, memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:
