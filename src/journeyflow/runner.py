@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from journeyflow import alarms, checks, runs
+from journeyflow import alarms, checks, compacting, runs
 from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
@@ -172,8 +172,8 @@ class Night:
         with self._timed("publish"):
             self.builder.tell_run(self._finished("published"))
             facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
-            models = self.graph.published()
-            self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page)
+            models, kept = self.graph.published(), self.config.retention.generations
+            self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page, kept)
             tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
         return self.generation
 
@@ -226,9 +226,9 @@ class Night:
         shutil.rmtree(self.config.state / "work", ignore_errors=True)
         row = self._finished("published" if is_good else "failed")
         with self._warehouse() as warehouse:
-            if is_good:
-                self.alarms.write(warehouse, self.run_id)
+            (self.alarms if is_good else alarms.Alarms()).write(warehouse, self.run_id)
             runs.write(warehouse, row)
+        compacting.if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
 
     def _finished(self, status: str) -> runs.RunRow:

@@ -21,7 +21,7 @@ LAYERS = (
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
     | {"reference", "publish", "checks", "project"},
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
-    {"loading", "building", "report", "run_report", "alarms"},
+    {"loading", "building", "report", "run_report", "alarms", "compacting"},
     {"runner", "ad_hoc"},
     {"rebuilding"},
     {"doctor", "explain", "verifying"},

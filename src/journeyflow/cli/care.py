@@ -1,4 +1,4 @@
-"""`doctor`, `rebuild`, `verify` and `quarantine`: is all well, everything anew, and what was kept aside."""
+"""`doctor`, `rebuild`, `verify`, `compact` and `quarantine`: is all well, everything anew, what was kept aside."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=examples("journeyflow doctor", "journeyflow doctor --json"))(doctor)
     app.command(epilog=examples("journeyflow rebuild", "journeyflow rebuild --as-of 2026-03-31"))(rebuild)
     app.command(epilog=examples("journeyflow verify", "journeyflow verify --json"))(verify)
+    app.command(epilog=examples("journeyflow compact"))(compact)
     keepers.command(
         "list",
         epilog=examples(
@@ -101,6 +102,24 @@ def verify(
         typer.echo(json.dumps(asdict(found)))
     else:
         typer.echo(f"{len(found.tables)} tables of {found.run_id}, {found.row_count:,} rows: a rebuild gives the same.")
+
+
+def compact(
+    config: ConfigOption = DEFAULT_CONFIG,
+    memory: MemoryOption = None,
+    quiet: QuietOption = False,
+    log_format: LogOption = LogFormat.TEXT,
+) -> None:
+    """Write the warehouse anew without the room of what was deleted; a night does so when half of it is free."""
+    from journeyflow.compacting import compact as compact_warehouse
+    from journeyflow.config import load_config
+
+    with watched("compact", log_format, is_quiet=quiet) as progress:
+        done = compact_warehouse(load_config(config), memory_limit=memory, progress=progress)
+    if not quiet:
+        typer.echo(
+            f"The warehouse takes {done.bytes_after / 2**20:,.1f} MiB; it took {done.bytes_before / 2**20:,.1f}."
+        )
 
 
 def list_rows(
