@@ -21,10 +21,10 @@ LAYERS = (
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
     | {"reference", "publish", "checks", "project"},
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
-    {"loading", "building", "report", "run_report", "alarms", "compacting"},
+    {"loading", "building", "report", "run_report", "alarms", "compacting", "state"},
     {"runner", "ad_hoc"},
     {"rebuilding"},
-    {"doctor", "explain", "verifying"},
+    {"doctor", "explain", "status", "verifying"},
     {"cli", "__init__"},
     {"__main__"},
 )

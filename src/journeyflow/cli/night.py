@@ -101,15 +101,15 @@ def plan(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Show what is published, whether a run is going on, and how the last ones ended."""
+    """Show what is published, who holds the lock, alarms, sizes on the disk, and how the last runs ended."""
     import json
 
     from journeyflow.cli.frames import console
-    from journeyflow.cli.reports import print_status, status_of
+    from journeyflow.cli.standing import print_status
     from journeyflow.config import load_config
+    from journeyflow.status import status_of
 
-    settings = load_config(config)
-    found = status_of(settings.state, settings.publish)
+    found = status_of(load_config(config))
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     else:
