@@ -27,8 +27,8 @@ class Holder:
     host: str | None = None
 
     def __str__(self) -> str:
-        where = f" on {self.host}" if self.host else ""
-        return f"process {self.pid}{where}, since {self.started_at}" if self.pid else "a process that did not say"
+        where = f", on {self.host}" if self.host else ""
+        return f"process {self.pid}, since {self.started_at}{where}" if self.pid else "a process that did not say"
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def facts_of(row: RunRow, project: str, high_water_at: datetime, event_count: in
         version=row.version,
         config_hash=row.config_hash,
         started_at=row.started_at,
-        published_at=now(),
+        published_at=max(now(), row.started_at),
         high_water_at=high_water_at,
         event_count=event_count,
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,7 @@ class Night:
         self.check_count = 0
         self.alarms = alarms.Alarms()
         self.row: runs.RunRow
+        self._began: float
         self.graph: Graph
         self.work: Path
         self._limits: dict[str, Any] = {"memory_limit": memory_limit or default_memory_limit(), "threads": threads}
@@ -201,20 +202,14 @@ class Night:
 
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
-        started = runs.now()
-        self.row = runs.RunRow(
-            run_id=started.strftime("%Y%m%dT%H%M%S%f"),
-            started_at=started,
-            config_hash=rules_hash(self.config, self.graph),
-            version=version("journeyflow"),
-        )
-        tell(self.progress, "run_started", run_id=self.run_id)
+        self._began = time.perf_counter()
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
+        rules = rules_hash(self.config, self.graph)
+        with self._warehouse() as warehouse:
+            self.row = runs.begin(warehouse, self.config.publish / "generations", rules, version("journeyflow"))
+        tell(self.progress, "run_started", run_id=self.run_id)
         self.work = self.config.state / "work" / self.run_id
         self.work.mkdir(parents=True)
-        with self._warehouse() as warehouse:
-            runs.close_interrupted(warehouse, self.config.publish / "generations")
-            runs.write(warehouse, self.row)
 
     def _end(self, *, is_good: bool) -> None:
         self._databases.close()  # First, also when building never began: it holds the warehouse open.
@@ -232,9 +227,10 @@ class Night:
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
 
     def _finished(self, status: str) -> runs.RunRow:
-        finished = runs.now()
-        elapsed = (finished - self.row.started_at).total_seconds()
-        return replace(self.row, status=status, finished_at=finished, elapsed_seconds=elapsed)
+        # The clock of the day may be set back meanwhile; this one never is.
+        elapsed = time.perf_counter() - self._began
+        finished = self.row.started_at + timedelta(seconds=elapsed)
+        return replace(self.row, status=status, finished_at=finished, elapsed_seconds=round(elapsed, 6))
 
     def _warehouse(self) -> DuckDBEngine:
         from journeyflow.ingest import open_warehouse

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +26,9 @@ SCHEMA = pa.schema(
         ("alarm_count", pa.int64()),
     ]
 )
+
+_ID_FORM = "%Y%m%dT%H%M%S%f"
+_ID = re.compile(r"\d{8}T\d{12}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,30 @@ class RunRow:
 def now() -> datetime:
     """Return the present instant as naive UTC."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def begin(warehouse: DuckDBEngine, generations: Path, config_hash: str, version: str) -> RunRow:
+    """Settle what killed runs left, and write down that a run begins; call it only while holding the lock.
+
+    Its id is the present time, or just after the latest id where the clock was set back: ids sort by order of the runs,
+    and none comes twice, whatever the clock does.
+    """
+    close_interrupted(warehouse, generations)
+    known = warehouse.rows("select run_id from ledger.runs").column(0).to_pylist()
+    if generations.is_dir():  # A warehouse that was lost does not know of them.
+        known += [path.name for path in generations.iterdir()]
+    started = now()
+    row = RunRow(_next_id(known, started), started, config_hash, version)
+    write(warehouse, row)
+    return row
+
+
+def _next_id(known: Iterable[str], started: datetime) -> str:
+    latest = max((each for each in known if _ID.fullmatch(each)), default="")
+    own = started.strftime(_ID_FORM)
+    if own > latest:
+        return own
+    return (datetime.strptime(latest, _ID_FORM) + timedelta(microseconds=1)).strftime(_ID_FORM)
 
 
 def write(warehouse: DuckDBEngine, row: RunRow) -> None:

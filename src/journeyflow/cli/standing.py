@@ -37,8 +37,8 @@ def print_status(status: dict[str, Any], out: Console) -> None:
     if current is not None:
         print_critical_spots(current["critical_spots"], out, {alarm["detail"] for alarm in status["alarms"]})
     if running:
-        where = f" on {escaped(running['host'])}" if running["host"] else ""
-        who = f": process {running['pid']}{where}, since {running['started_at']}" if running["pid"] else ""
+        where = f", on {escaped(running['host'])}" if running["host"] else ""
+        who = f": process {running['pid']}, since {running['started_at']}{where}" if running["pid"] else ""
         out.print(Text(f"A run is going on{who}"), style="yellow")
     else:
         out.print(Text("  lock    free: no run is going on"))
