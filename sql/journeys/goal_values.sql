@@ -5,11 +5,6 @@ with reaches as (
     from kernel.funnel_reaches
 ),
 
-attempts as (
-    select funnel_index, attempt_ix, persona, period
-    from journeys.funnel_attempts
-),
-
 funnels as (
     select funnel_index, step_count, goal
     from config.funnels
@@ -54,69 +49,59 @@ settings as (
     from config.settings
 ),
 
-last_steps_found as (
-    select
-        reaches.funnel_index,
-        reaches.attempt_ix,
-        attempts.persona,
-        attempts.period,
-        reaches.event_ix,
-        goals.value,
-        goals.pointer,
-        concat('goal/', goals.goal) as predicate
-    from reaches
-    inner join funnels
-        on funnels.funnel_index = reaches.funnel_index
-        and funnels.step_count = reaches.step_index
+funnels_valued as (
+    select funnels.funnel_index, funnels.step_count, goals.value, goals.pointer, concat('goal/', goals.goal) as predicate
+    from funnels
     inner join goals on goals.goal = funnels.goal
-    inner join attempts
-        on attempts.funnel_index = reaches.funnel_index
-        and attempts.attempt_ix = reaches.attempt_ix
 ),
 
--- Only an event that is the goal has the goal's value.
+-- Only an event that is the goal has the goal's value. Which labels those have is a small table; texts come last.
+goal_labels as (
+    select distinct funnels_valued.funnel_index, labels.label_key
+    from funnels_valued
+    inner join truths on truths.predicate = funnels_valued.predicate
+    inner join labels
+        on labels.kind_ix = truths.kind_ix
+        and labels.model_index = 1
+    where truths.is_true
+),
+
+last_steps_found as (
+    select reaches.funnel_index, reaches.attempt_ix, reaches.event_ix
+    from reaches
+    inner join funnels_valued
+        on funnels_valued.funnel_index = reaches.funnel_index
+        and funnels_valued.step_count = reaches.step_index
+),
+
 goal_events_found as (
-    select
-        last_steps_found.funnel_index,
-        last_steps_found.attempt_ix,
-        last_steps_found.persona,
-        last_steps_found.period,
-        last_steps_found.event_ix,
-        last_steps_found.value,
-        last_steps_found.pointer
+    select last_steps_found.funnel_index, last_steps_found.attempt_ix, last_steps_found.event_ix
     from last_steps_found
     inner join kernel_events on kernel_events.event_ix = last_steps_found.event_ix
-    inner join labels
-        on labels.label_key = kernel_events.label_key
-        and labels.model_index = 1
-    inner join truths
-        on truths.kind_ix = labels.kind_ix
-        and truths.predicate = last_steps_found.predicate
-    where truths.is_true
+    inner join goal_labels
+        on goal_labels.funnel_index = last_steps_found.funnel_index
+        and goal_labels.label_key = kernel_events.label_key
 ),
 
 amounts_read as (
     select
         goal_events_found.funnel_index,
         goal_events_found.attempt_ix,
-        goal_events_found.persona,
-        goal_events_found.period,
         -- An amount without a currency is in the project's own money.
         coalesce(events.currency, settings.report_currency) as currency,
         case
-            when goal_events_found.value = 'revenue_amount' then events.revenue_amount
-            else try_cast(json_extract_string(events.properties, goal_events_found.pointer) as decimal(18, 4))
+            when funnels_valued.value = 'revenue_amount' then events.revenue_amount
+            else try_cast(json_extract_string(events.properties, funnels_valued.pointer) as decimal(18, 4))
         end as amount
     from goal_events_found
     inner join events on events.event_ix = goal_events_found.event_ix
+    inner join funnels_valued on funnels_valued.funnel_index = goal_events_found.funnel_index
     cross join settings
 )
 
 select
     amounts_read.funnel_index,
     amounts_read.attempt_ix,
-    amounts_read.persona,
-    amounts_read.period,
     -- Rounded once an event, so that the sum over events does not depend on their order.
     cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount,
     rates.rate is null as is_rate_missing

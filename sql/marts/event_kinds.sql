@@ -2,8 +2,13 @@
 -- Grain: model, kind_id, stage, rule_id.
 with labels as (
     select
-        model_index, kind_ix, stage_index, rule_index, event_count, person_count, first_seen_at, last_seen_at
+        model_index, kind_ix, stage_index, rule_index, event_count, first_seen_at, last_seen_at
     from kernel.labels
+),
+
+kind_persons as (
+    select model_index, kind_ix, rule_index, person_count
+    from kernel.kind_persons
 ),
 
 kinds as (
@@ -26,7 +31,6 @@ rules as (
     from config.rules
 ),
 
--- A person counts at one label of each kind and rule, so that counts of people may be added over labels.
 labels_added_up as (
     select
         model_index,
@@ -34,7 +38,6 @@ labels_added_up as (
         stage_index,
         rule_index,
         cast(sum(event_count) as bigint) as event_count,
-        cast(sum(person_count) as bigint) as person_count,
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
     from labels
@@ -55,10 +58,14 @@ select
         else 'rule'
     end as evidence,
     labels_added_up.event_count,
-    labels_added_up.person_count,
+    kind_persons.person_count,
     labels_added_up.first_seen_at,
     labels_added_up.last_seen_at
 from labels_added_up
+inner join kind_persons
+    on kind_persons.model_index = labels_added_up.model_index
+    and kind_persons.kind_ix = labels_added_up.kind_ix
+    and kind_persons.rule_index = labels_added_up.rule_index
 inner join kinds on kinds.kind_ix = labels_added_up.kind_ix
 inner join models on models.model_index = labels_added_up.model_index
 left join stages

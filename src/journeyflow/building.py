@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from journeyflow import relations, runs
+from journeyflow import checks, relations, runs
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Graph, Model, Phase
 from journeyflow.progress import Progress
@@ -47,6 +47,26 @@ class Builder:
             progress(phase, model.name, done, len(models))
             self.build_model(model)
         progress(phase, "models", len(models), len(models))
+
+    def check(self) -> int:
+        """Check every model against its side file; return the number of checks.
+
+        Raises
+        ------
+        CheckFailedError
+            Lists all failing checks with their counts.
+        """
+        return checks.require(self.engine, [model for model in self._graph if model.layer not in ("landed", "ledger")])
+
+    @property
+    def next_position(self) -> int:
+        """Sessions and attempts have numbers below it."""
+        return self.engine.count("kernel.events")
+
+    @property
+    def byte_count(self) -> int:
+        """Size of the file after the last whole build; 0 while it is being written."""
+        return 0
 
     def tell_run(self, row: runs.RunRow) -> None:
         """Let `ledger.runs`, and what was built on it, hold `row` beside the earlier runs."""

@@ -26,6 +26,10 @@ BUILD = "build.duckdb"
 """In the state folder: what the last good run built."""
 
 
+MARK = "renewal.mark"
+"""In a build: what it was built of, see `renewing`."""
+
+
 @dataclass(frozen=True)
 class PlanEntry:
     """One line of `plan`: a model, its phase, what it reads and why it runs."""
@@ -94,7 +98,15 @@ def open_build(config: Config) -> DuckDBEngine:
         raise InputError(f"There is no {path}: run `journeyflow run` first.")
     engine = DuckDBEngine(path, read_only=True)
     engine.attach(config.state / WAREHOUSE, "warehouse")
+    if not is_whole(engine):
+        engine.close()
+        raise InputError("The last night died while it changed what the one before had built: run `journeyflow run`.")
     return engine
+
+
+def is_whole(build: DuckDBEngine) -> bool:
+    """Tell whether a build can be read: no night died while it exchanged rows of it."""
+    return not build.columns(MARK) or build.rows(f"select is_whole from {MARK}").column(0).to_pylist() == [True]
 
 
 def dictionary(graph: Graph) -> pa.Table:

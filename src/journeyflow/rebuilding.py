@@ -46,7 +46,7 @@ class Rebuild(Night):
         kept: Kept | None = None,
         **limits: Any,  # noqa: ANN401 — handed on
     ) -> None:
-        super().__init__(config, **limits)
+        super().__init__(config, is_whole=True, **limits)
         self._past = past
         self._kept = kept or Kept(config.state)
 

@@ -24,6 +24,8 @@ class RunReport(BaseModel):
         Seconds of each phase, in their order.
     generation : Path
         The published folder.
+    built : str
+        Whether the last build was renewed, and of how many people, or why everything was built anew.
     table_rows : mapping of str to int
         Rows of each published table.
     files : tuple of str
@@ -51,6 +53,7 @@ class RunReport(BaseModel):
     elapsed_seconds: float
     phase_seconds: dict[str, float]
     check_count: int
+    built: str
     generation: Path
     table_rows: dict[str, int]
     files: tuple[str, ...] = ()
@@ -78,6 +81,7 @@ def report_of(
     counts: Mapping[str, int],
     phase_seconds: Mapping[str, float],
     check_count: int,
+    built: str,
     alarms: tuple[str, ...],
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
@@ -94,6 +98,7 @@ def report_of(
         elapsed_seconds=round(sum(phase_seconds.values()), 3),
         phase_seconds=dict(phase_seconds),
         check_count=check_count,
+        built=built,
         generation=generation,
         table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
         files=tuple(manifest.files),

@@ -7,13 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from journeyflow import alarms, checks, compacting, runs
+from journeyflow import alarms, compacting, runs
 from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
@@ -23,6 +22,7 @@ from journeyflow.models import Graph, Phase
 from journeyflow.progress import Progress, silent, tell
 from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
 from journeyflow.publish import publish
+from journeyflow.renewing import Renewer, choose, settle
 from journeyflow.report.writing import draw_page
 from journeyflow.run_report import RunReport, facts_of, report_of
 
@@ -47,6 +47,8 @@ class Night:
         Threads of the database; None is one for each core.
     progress : Progress or None
         Told how far long work is.
+    is_whole : bool
+        Build every table anew, though the last build could be renewed.
 
     Notes
     -----
@@ -62,6 +64,7 @@ class Night:
         memory_limit: str | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        is_whole: bool = False,
     ) -> None:
         self.config = config
         self.as_of = as_of
@@ -69,9 +72,10 @@ class Night:
         self.phase_seconds: dict[str, float] = {}
         self.generation: Path | None = None
         self.check_count = 0
+        self.is_whole = is_whole
+        self.built = ""
         self.alarms = alarms.Alarms()
         self.row: runs.RunRow
-        self._began: float
         self.graph: Graph
         self.work: Path
         self._limits: dict[str, Any] = {"memory_limit": memory_limit or default_memory_limit(), "threads": threads}
@@ -157,8 +161,8 @@ class Night:
             self.alarms = alarms.found(self.builder.engine, self.loaded.alarms, self.progress)
             self.row = replace(self.row, alarm_count=len(self.alarms.told))
             self.builder.tell_run(self._finished("published"))
-            models = [model for model in self.graph if model.layer not in ("landed", "ledger")]
-            self.check_count = checks.require(self.builder.engine, models)
+            self.check_count = self.builder.check()
+            settle(self.builder, self.config, self.row, self.loaded.high_water_at)
 
     def publish(self) -> Path:
         """Publish a generation, the page with the journey maps in it, and return its folder.
@@ -193,6 +197,7 @@ class Night:
             counts=self.loaded.counts,
             phase_seconds=self.phase_seconds,
             check_count=self.check_count,
+            built=self.built,
             alarms=self.alarms.sentences,
         )
 
@@ -202,18 +207,17 @@ class Night:
 
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
-        self._began = time.perf_counter()
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
         rules = rules_hash(self.config, self.graph)
         with self._warehouse() as warehouse:
-            self.row = runs.begin(warehouse, self.config.publish / "generations", rules, version("journeyflow"))
+            self.row = runs.begin(warehouse, self.config.publish / "generations", rules)
         tell(self.progress, "run_started", run_id=self.run_id)
         self.work = self.config.state / "work" / self.run_id
         self.work.mkdir(parents=True)
 
     def _end(self, *, is_good: bool) -> None:
         self._databases.close()  # First, also when building never began: it holds the warehouse open.
-        if is_good:
+        if is_good and not isinstance(self._builder, Renewer):
             kept = self.config.state / BUILD
             # A log of an older file beside the new one would make it unopenable.
             kept.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
@@ -227,10 +231,7 @@ class Night:
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
 
     def _finished(self, status: str) -> runs.RunRow:
-        # The clock of the day may be set back meanwhile; this one never is.
-        elapsed = time.perf_counter() - self._began
-        finished = self.row.started_at + timedelta(seconds=elapsed)
-        return replace(self.row, status=status, finished_at=finished, elapsed_seconds=round(elapsed, 6))
+        return self.row.ended(status)
 
     def _warehouse(self) -> DuckDBEngine:
         from journeyflow.ingest import open_warehouse
@@ -239,13 +240,13 @@ class Night:
         return open_warehouse(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits)
 
     def _new_builder(self) -> Builder:
-        engine = DuckDBEngine(self.work / BUILD, temp_folder=self.work / "spill", **self._limits)
-        self._databases.callback(engine.close)
-        engine.attach(self.config.state / WAREHOUSE, "warehouse")
-        builder = Builder(engine, self.graph, self.config)
-        builder.mirror_warehouse()
-        register_configuration(engine, self.config, self.loaded, self.run_id)
-        engine.register("config.columns", dictionary(self.graph))
+        limits = {"temp_folder": self.work / "spill", **self._limits}
+        builder, self.built = choose(
+            self.config, self.loaded, self.graph, self.row, self.work / BUILD, limits, is_whole=self.is_whole
+        )
+        self._databases.callback(builder.engine.close)
+        register_configuration(builder.engine, self.config, self.loaded, self.run_id)
+        builder.engine.register("config.columns", dictionary(self.graph))
         builder.tell_run(self._finished("published"))
         return builder
 
@@ -271,12 +272,13 @@ def run(
     memory_limit: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    is_whole: bool = False,
 ) -> RunReport:
     """Run one whole night and publish its tables.
 
     Parameters
     ----------
-    config, as_of, memory_limit, threads, progress
+    config, as_of, memory_limit, threads, progress, is_whole
         See `Night`; `config` may also be the path of a `journeyflow.yml` or of its folder.
 
     Returns
@@ -292,5 +294,6 @@ def run(
         from journeyflow.config import load_config
 
         config = load_config(config)
-    with Night(config, as_of=as_of, memory_limit=memory_limit, threads=threads, progress=progress) as night:
+    limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "progress": progress}
+    with Night(config, as_of=as_of, is_whole=is_whole, **limits) as night:
         return night.whole()

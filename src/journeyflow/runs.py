@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,10 +47,18 @@ class RunRow:
     event_count: int | None = None
     elapsed_seconds: float | None = None
     alarm_count: int | None = None
+    began: float = field(default_factory=time.perf_counter)
 
     def table(self) -> pa.Table:
         """Return the row as a table of `SCHEMA`."""
         return pa.Table.from_pylist([vars(self)], schema=SCHEMA)
+
+    def ended(self, status: str) -> RunRow:
+        """Return the row of the run as it ends now."""
+        # The clock of the day may be set back meanwhile; this one never is.
+        elapsed = time.perf_counter() - self.began
+        finished = self.started_at + timedelta(seconds=elapsed)
+        return replace(self, status=status, finished_at=finished, elapsed_seconds=round(elapsed, 6))
 
 
 def now() -> datetime:
@@ -56,7 +66,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def begin(warehouse: DuckDBEngine, generations: Path, config_hash: str, version: str) -> RunRow:
+def begin(warehouse: DuckDBEngine, generations: Path, config_hash: str) -> RunRow:
     """Settle what killed runs left, and write down that a run begins; call it only while holding the lock.
 
     Its id is the present time, or just after the latest id where the clock was set back: ids sort by order of the runs,
@@ -67,7 +77,7 @@ def begin(warehouse: DuckDBEngine, generations: Path, config_hash: str, version:
     if generations.is_dir():  # A warehouse that was lost does not know of them.
         known += [path.name for path in generations.iterdir()]
     started = now()
-    row = RunRow(_next_id(known, started), started, config_hash, version)
+    row = RunRow(_next_id(known, started), started, config_hash, version("journeyflow"))
     write(warehouse, row)
     return row
 

@@ -22,6 +22,7 @@ LAYERS = (
     | {"reference", "publish", "checks", "project"},
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
     {"loading", "building", "report", "run_report", "alarms", "compacting", "state"},
+    {"renewing"},
     {"runner", "ad_hoc"},
     {"rebuilding"},
     {"doctor", "explain", "status", "verifying"},

@@ -14,6 +14,7 @@ from support.kernel_logs import arrays_of, logs, plans, rows_of
 
 KEYS = {
     "kernel.events": ("event_ix",),
+    "kernel.kind_persons": ("model_index", "kind_ix", "rule_index"),
     "kernel.sessions": ("session_ix",),
     "kernel.journeys": ("person_key", "journey_index"),
     "kernel.persons": ("person_key",),

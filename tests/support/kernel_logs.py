@@ -59,7 +59,7 @@ def _plain(table: pa.Table, plan: KernelPlan) -> list[ROW]:
 
 def unpacked(label: int, plan: KernelPlan) -> tuple[tuple[int, int], ...]:
     """Return (stage, rule) by model."""
-    rest, labels = label // plan.kind_count, []
+    rest, labels = label // plan.kind_room, []
     for model in plan.models:
         rest, rule_index = divmod(rest, len(model.rules) + 1)
         stage = next((rule.stage_index for rule in model.rules if rule.rule_index == rule_index), 0)

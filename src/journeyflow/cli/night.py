@@ -19,6 +19,9 @@ MemoryOption = Annotated[
     str | None,
     typer.Option("--memory", help="What the database may use before it spills to disk, e.g. 4GB.", metavar="SIZE"),
 ]
+WholeOption = Annotated[
+    bool, typer.Option("--whole", help="Build every table anew, also what the last build could lend.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -63,18 +66,26 @@ def run(
     fail_on_alarm: Annotated[
         bool, typer.Option("--fail-on-alarm", help="Exit with 7 when the run published but somebody should look at it.")
     ] = False,
+    whole: WholeOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     log_format: LogOption = LogFormat.TEXT,
 ) -> None:
-    """Load what is new, build every table, check it and publish it."""
-    has_alarm = _run(config, as_of, memory, log_format, quiet=quiet, as_json=as_json)
+    """Load what is new, build the tables, check and publish them; of people whom nothing new touches, as last time."""
+    has_alarm = _run(config, as_of, memory, log_format, is_whole=whole, quiet=quiet, as_json=as_json)
     if has_alarm and fail_on_alarm:
         raise typer.Exit(ExitCode.ALARM)
 
 
 def _run(
-    config: Path, as_of: str | None, memory: str | None, log_format: LogFormat, *, quiet: bool, as_json: bool
+    config: Path,
+    as_of: str | None,
+    memory: str | None,
+    log_format: LogFormat,
+    *,
+    quiet: bool,
+    as_json: bool,
+    is_whole: bool = False,
 ) -> bool:
     from journeyflow.cli.frames import console
     from journeyflow.cli.reports import print_report
@@ -82,7 +93,7 @@ def _run(
 
     instant = parse_instant(as_of)
     with watched("run", log_format, is_quiet=quiet or as_json) as progress:
-        report = run_night(config, as_of=instant, memory_limit=memory, progress=progress)
+        report = run_night(config, as_of=instant, memory_limit=memory, progress=progress, is_whole=is_whole)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:

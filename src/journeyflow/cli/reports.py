@@ -27,6 +27,7 @@ def print_report(report: RunReport, out: Console) -> None:
         ("read", _records(report)),
         ("events", f"{count(report.event_count)} up to {report.high_water_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("phases", ", ".join(f"{phase} {spent:.1f} s" for phase, spent in report.phase_seconds.items())),
+        ("built", report.built),
         ("checks", f"{count(report.check_count)}, all held"),
         ("tables", f"{len(report.table_rows)} in {report.generation}"),
         *(("page", str(report.generation / name)) for name in report.files),

@@ -86,6 +86,12 @@ def user_key(user_id: exp.Expr) -> exp.Expr:
     return call("md5_number_lower", exp.DPipe(this=text("u:"), expression=user_id))
 
 
+def alias_of() -> str:
+    """Compile the key of the previous user_id of an alias event, over `landed.events`; null for other events."""
+    is_alias = exp.EQ(this=column("event_name"), expression=text(ALIAS_EVENT))
+    return sql(exp.Case().when(is_alias, user_key(event_value(f"properties.{PREVIOUS_ID}"))))
+
+
 class _Staging:
     """The parts of the SELECT behind `staging.events`."""
 

@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,21 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise EngineError(f"Cannot open the database {path}: {_first_line(error)}") from error
         self._schemas: set[str] = set()
+        self._database: str | None = None
 
     def attach(self, path: Path, name: str, *, storage_version: str | None = None) -> None:
         """Attach the database file `path` as `name`: read-only, or newly written in `storage_version`."""
         option = f"storage_version {text(storage_version)}" if storage_version else "read_only"
         self.execute(f"attach {text(str(path))} as {word(name)} ({option})")
+
+    def beside(self, database: str) -> DuckDBEngine:
+        """Return a second connection to the same databases, for which `layer.name` is a relation of `database`."""
+        other = copy(self)
+        other.connection = self.connection.cursor()
+        other._schemas = set()
+        other._database = database
+        other.execute(f"use {word(database)}")
+        return other
 
     def detach(self, name: str) -> None:
         """Detach the database `name`, everything written to its file."""
@@ -170,6 +181,8 @@ class DuckDBEngine:
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of `select` in its order; a second cursor, so that other calls may be made meanwhile."""
         cursor = self.connection.cursor()
+        if self._database:
+            cursor.execute(f"use {word(self._database)}")
         try:
             yield from cursor.sql(select).to_arrow_reader(batch_rows)
         except duckdb.Error as error:

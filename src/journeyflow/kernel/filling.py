@@ -24,6 +24,11 @@ from journeyflow.kernel.schemas import SCHEMAS, empty
 CHUNK_ROWS = 250_000
 WORKERS = 2
 BATCH_ROWS = 125_000
+SUMMED: dict[str, dict[str, str]] = {
+    "kernel.labels": {"event_count": "sum", "first_seen_at": "min", "last_seen_at": "max"},
+    "kernel.kind_persons": {"person_count": "sum"},
+}
+"""Relations of few rows that whole chunks add to, and how their columns add up."""
 STREAM = """
 select
     event_ix, component_key, device_key, person_key, is_undecided, user_key, session_key, source_ix, sequence,
@@ -54,21 +59,49 @@ def fill(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS) -> Non
     docs/reference/semantics.md, sections 2, 3, 4, 5, 7, 8, 9.
     """
     plan = plan_of(engine, config)
-    for name in SCHEMAS:
-        engine.register(name, empty(name))
-    labels = [empty("kernel.labels")]
-    for found in _processed(chunks(engine, chunk_rows), plan):
-        labels += found.pop("kernel.labels")
-        for name, tables in found.items():
-            _append(engine, name, tables)
-    _append(engine, "kernel.labels", [added_up(labels)])
+    fill_people(engine, plan, chunk_rows=chunk_rows)
     for name, tables in property_tables(engine, plan, chunk_rows):
         _append(engine, name, tables)
 
 
-def _processed(parts: Iterator[EventArrays], plan: KernelPlan) -> Iterator[Tables]:
+def fill_people(engine: Engine, plan: KernelPlan, *, first_position: int = 0, chunk_rows: int = CHUNK_ROWS) -> None:
+    """Fill every relation of `kernel.*`, all but the funnels whose unit is a property, which may be of many people.
+
+    Parameters
+    ----------
+    engine : Engine
+        See `fill`.
+    plan : KernelPlan
+    first_position : int
+        Sessions and attempts are numbered from it on: above all numbers that are taken.
+    chunk_rows : int
+        See `fill`.
+    """
+    for name in SCHEMAS:
+        engine.register(name, empty(name))
+    counted: dict[str, list[pa.Table]] = {name: [empty(name)] for name in SUMMED}
+    for found in _processed(chunks(engine, chunk_rows), plan, first_position):
+        for name, tables in found.items():
+            if name in SUMMED:
+                counted[name] += tables
+            else:
+                _append(engine, name, tables)
+    for name, tables in counted.items():
+        _append(engine, name, [added_up(name, tables)])
+
+
+def refill_properties(engine: Engine, plan: KernelPlan, *, chunk_rows: int = CHUNK_ROWS) -> None:
+    """Make the rows of the funnels whose unit is a property anew, in relations that hold those of all the others."""
+    of_properties = [funnel.funnel_index for funnel in plan.funnels if funnel.unit not in ("person", "session")]
+    for name in ("kernel.funnel_units", "kernel.funnel_reaches", "kernel.funnel_days"):
+        for funnel_index in of_properties:
+            engine.execute(f"delete from {name} where funnel_index = ?", [funnel_index])
+    for name, tables in property_tables(engine, plan, chunk_rows):
+        _append(engine, name, tables)
+
+
+def _processed(parts: Iterator[EventArrays], plan: KernelPlan, position: int) -> Iterator[Tables]:
     """Yield the rows of each chunk, in order; two are in hand at a time, while the database reads and writes."""
-    position = 0
     waiting: deque[Future[Tables]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
         for part in parts:
@@ -125,16 +158,14 @@ def _same_neighbours(values: npt.NDArray[Any], among: npt.NDArray[np.bool_] | No
     return same
 
 
-def added_up(labels: list[pa.Table]) -> pa.Table:
-    """Return one row per label and model from the rows of several chunks."""
-    keys = ["label_key", "model_index", "kind_ix", "stage_index", "rule_index"]
-    sums = [("event_count", "sum"), ("person_count", "sum"), ("first_seen_at", "min"), ("last_seen_at", "max")]
-    grouped = pa.concat_tables(labels).group_by(keys).aggregate(sums)
-    renamed = {f"{name}_{how}": name for name, how in sums}
-    named = grouped.rename_columns([renamed.get(name, name) for name in grouped.column_names])
-    return named.select(SCHEMAS["kernel.labels"].names).sort_by(
-        [("label_key", "ascending"), ("model_index", "ascending")]
-    )
+def added_up(name: str, tables: list[pa.Table]) -> pa.Table:
+    """Return one row per key from the rows of several chunks, for a relation of `SUMMED`."""
+    sums = SUMMED[name]
+    keys = [column for column in SCHEMAS[name].names if column not in sums]
+    grouped = pa.concat_tables(tables).group_by(keys).aggregate(list(sums.items()))
+    renamed = {f"{column}_{how}": column for column, how in sums.items()}
+    named = grouped.rename_columns([renamed.get(column, column) for column in grouped.column_names])
+    return named.select(SCHEMAS[name].names).sort_by([(column, "ascending") for column in keys])
 
 
 def _append(engine: Engine, name: str, tables: list[pa.Table]) -> None:

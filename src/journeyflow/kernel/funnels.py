@@ -84,7 +84,7 @@ def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
     best_of_day = _days(
         units, funnel.funnel_index, day_unit, day_opener, days[judged.DAY_DEPTH], funnel.window_us, plan
     )
-    best_of_day["is_pending"] = days[judged.DAY_PENDING]
+    best_of_day |= _pending(days[judged.DAY_UNTIL])
     return _tables(counted, _flat(reaches, depth), best_of_day)
 
 
@@ -138,7 +138,7 @@ def run_stage_funnel(
     day_opener = journey_start[days[stages.JOURNEY]]
     day_person, day_depth = days[stages.PERSON], days[stages.DEPTH]
     best_of_day = _days(units, funnel.funnel_index, day_person, day_opener, day_depth, funnel.window_us, plan)
-    best_of_day["is_pending"] = days[stages.PENDING]
+    best_of_day |= _pending(np.where(days[stages.PENDING], units.at[day_opener] + funnel.window_us, 0))
     return _tables(counted, _flat(reaches, depth), best_of_day)
 
 
@@ -223,7 +223,12 @@ def _days(
     plan: KernelPlan,
 ) -> dict[str, Any]:
     attempts = _attempts(units, funnel_index, unit, opener, depth, opener, window_us, plan)
-    return {name: values for name, values in attempts.items() if name not in ("attempt_ix", "entered_at", "closes_at")}
+    return {name: values for name, values in attempts.items() if name not in ("attempt_ix", "closes_at")}
+
+
+def _pending(until: Int64s) -> dict[str, Any]:
+    """Return whether attempts may still go on, and until when; 0 says that they may not."""
+    return {"is_pending": until > 0, "pending_until": (until, until == 0)}
 
 
 def _reaches(

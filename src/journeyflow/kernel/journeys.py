@@ -92,7 +92,7 @@ def pack_labels(kind: npt.NDArray[np.int32], rule: npt.NDArray[np.int16], plan: 
     JourneyflowError
         When kinds and rules are so many that they do not fit into 63 bits.
     """
-    room = plan.kind_count
+    room = plan.kind_room
     for model in plan.models:
         room *= len(model.rules) + 1
     if room > 2**63 - 1:
@@ -104,7 +104,7 @@ def pack_labels(kind: npt.NDArray[np.int32], rule: npt.NDArray[np.int16], plan: 
     for m in reversed(range(len(plan.models))):
         labels *= len(plan.models[m].rules) + 1
         labels += rule[m]
-    labels *= plan.kind_count
+    labels *= plan.kind_room
     labels += kind
     return labels
 
@@ -112,7 +112,7 @@ def pack_labels(kind: npt.NDArray[np.int32], rule: npt.NDArray[np.int16], plan: 
 def unpack_stages(label: npt.NDArray[np.int64], plan: KernelPlan) -> npt.NDArray[np.int16]:
     """Return the stage in each model, shape (models, labels), of labels that `pack_labels` made."""
     stages = np.zeros((len(plan.models), len(label)), np.int16)
-    rest = label // plan.kind_count
+    rest = label // plan.kind_room
     for m, model in enumerate(plan.models):
         stage_of_rule = np.zeros(len(model.rules) + 1, np.int16)
         for rule in model.rules:

@@ -37,6 +37,7 @@ def pass_table(chunk: Chunk, funnel: StageFunnel, plan: KernelPlan) -> pa.Table:
         "journey_index": persons.journey_index[first],
         "stage_index": passes[:, walked.STAGE].astype(np.int32),
         "pass_index": passes[:, walked.NUMBER].astype(np.int32),
+        "opened_at": opened,
         "month_number": _month_numbers(plan)[day],
         "is_went_on": passes[:, walked.WENT_ON] > 0,
         "is_matured": opened + funnel.window_us <= plan.high_water_us,

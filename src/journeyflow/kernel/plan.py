@@ -171,6 +171,22 @@ class KernelPlan:
     counted: dict[str, Bools] = field(default_factory=dict)
     subjects: tuple[Subject, ...] = ()
 
+    @property
+    def kind_room(self) -> int:
+        """How many kinds labels have room for."""
+        return kind_room(self.kind_count)
+
     def model(self, model_index: int) -> Model:
         """Return the model with that 1-based index."""
         return next(model for model in self.models if model.model_index == model_index)
+
+
+def kind_room(kind_count: int) -> int:
+    """Return how many kinds labels have room for in a run of `kind_count` kinds: a few new kinds change no label.
+
+    Examples
+    --------
+    >>> kind_room(3), kind_room(1023), kind_room(1024)
+    (1024, 2048, 4096)
+    """
+    return int(max(1024, 1 << (kind_count.bit_length() + 1)))

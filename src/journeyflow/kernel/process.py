@@ -37,14 +37,14 @@ def process(events: EventArrays, plan: KernelPlan, first_position: int = 0) -> T
     Returns
     -------
     dict of str to list of pyarrow.Table
-        Rows by relation, all but the funnels of property units. The rows of `kernel.labels` are of this chunk: rows
-        of the same (label_key, model_index) from several chunks are to be added up.
+        Rows by relation, all but the funnels of property units. The rows of `kernel.labels` and `kernel.kind_persons`
+        are of this chunk: rows of one key from several chunks are to be added up.
     """
     chunk = read_chunk(events, plan, first_position)
     labels = pack_labels(chunk.persons.kind, chunk.rule, plan)
     tables: Tables = {
         "kernel.events": [_events(chunk, labels)],
-        "kernel.labels": _labels(chunk, labels, plan),
+        **_labels(chunk, labels, plan),
         "kernel.sessions": [_sessions(chunk)],
         "kernel.journeys": [_journeys(chunk)],
         "kernel.persons": [_persons(chunk, plan)],
@@ -85,15 +85,24 @@ def _events(chunk: Chunk, labels: Int64s) -> pa.Table:
     )
 
 
-def _labels(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> list[pa.Table]:
-    """Count the labels. A person counts once for (model, kind, rule), at the label of the first such event."""
+def _labels(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> Tables:
+    """Count the events of each label, and the persons of each kind and rule: one label of a model's rule is of many."""
     persons = chunk.persons
     number, example = number_labels(labels)
     counts, first, last = count_labels(number, persons.at, len(example))
-    tables = []
+    found: Tables = {"kernel.labels": [], "kernel.kind_persons": []}
     for m, model in enumerate(plan.models):
         rule = chunk.rule[m][example]
-        _, cell = np.unique(persons.kind[example].astype(np.int64) * (len(model.rules) + 1) + rule, return_inverse=True)
+        cells, cell = np.unique(
+            persons.kind[example].astype(np.int64) * (len(model.rules) + 1) + rule, return_inverse=True
+        )
+        met = {
+            "model_index": np.full(len(cells), model.model_index),
+            "kind_ix": cells // (len(model.rules) + 1),
+            "rule_index": cells % (len(model.rules) + 1),
+            "person_count": count_persons(persons.start, number, cell, len(cells)),
+        }
+        found["kernel.kind_persons"].append(table("kernel.kind_persons", met))
         columns = {
             "label_key": labels[example],
             "model_index": np.full(len(example), model.model_index),
@@ -101,12 +110,11 @@ def _labels(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> list[pa.Table]:
             "stage_index": persons.stage[m][example],
             "rule_index": rule,
             "event_count": counts,
-            "person_count": count_persons(persons.start, number, cell, len(example)),
             "first_seen_at": first,
             "last_seen_at": last,
         }
-        tables.append(table("kernel.labels", columns))
-    return tables
+        found["kernel.labels"].append(table("kernel.labels", columns))
+    return found
 
 
 def _sessions(chunk: Chunk) -> pa.Table:

@@ -85,7 +85,7 @@ def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
             order, start, arrays["occurred_us"], arrays["source_ix"].astype(np.int32, copy=False), sequence, NO_SEQUENCE
         ),
         arrays["occurred_us"],
-        (label % plan.kind_count).astype(np.int32),
+        (label % plan.kind_room).astype(np.int32),
         unpack_stages(label, plan),
         session,
         arrays["event_ix"],

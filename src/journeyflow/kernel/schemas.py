@@ -23,7 +23,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         "kernel.labels": {
             "label_key": _IX, "model_index": _INDEX, "kind_ix": _INDEX, "stage_index": _INDEX, "rule_index": _INDEX,
-            "event_count": _COUNT, "person_count": _COUNT, "first_seen_at": _AT, "last_seen_at": _AT,
+            "event_count": _COUNT, "first_seen_at": _AT, "last_seen_at": _AT,
+        },
+        "kernel.kind_persons": {
+            "model_index": _INDEX, "kind_ix": _INDEX, "rule_index": _INDEX, "person_count": _COUNT,
         },
         "kernel.sessions": {
             "session_ix": _IX, "device_key": _KEY, "person_key": _KEY, "session_index": _INDEX,
@@ -53,8 +56,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         "kernel.stage_passes": {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "stage_index": _INDEX,
-            "pass_index": _INDEX, "subject_ix": _INDEX, "month_number": _INDEX, "is_went_on": pa.bool_(),
-            "is_matured": pa.bool_(), "touch_count": _INDEX, "longest_wait_seconds": pa.float64(),
+            "pass_index": _INDEX, "opened_at": _AT, "subject_ix": _INDEX, "month_number": _INDEX,
+            "is_went_on": pa.bool_(), "is_matured": pa.bool_(), "touch_count": _INDEX,
+            "longest_wait_seconds": pa.float64(),
         },
         "kernel.funnel_units": {
             "funnel_index": _INDEX, "attempt_ix": _IX, "unit_key": _KEY, "person_key": _KEY, "journey_index": _INDEX,
@@ -68,7 +72,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         "kernel.funnel_days": {
             "funnel_index": _INDEX, "unit_key": _KEY, "person_key": _KEY, "journey_index": _INDEX,
-            "entry_day": pa.date32(), "depth": _INDEX, "is_pending": pa.bool_(), "is_matured": pa.bool_(),
+            "entered_at": _AT, "entry_day": pa.date32(), "depth": _INDEX, "is_pending": pa.bool_(),
+            "pending_until": _AT, "is_matured": pa.bool_(),
         },
     }.items()
 }  # fmt: skip

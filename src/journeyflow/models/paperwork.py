@@ -63,6 +63,11 @@ class Paperwork(_Strict):
     is_shaped_by_configuration: bool = False
     """The configuration adds columns behind the listed ones, and may change their types."""
     kind: Literal["table", "view"] = "table"
+    renewed_by: tuple[str, ...] = ()
+    """Each row is of one person, device or attempt, which these columns name (any of them): a night that renews makes
+    only the rows of those anew who were touched."""
+    keeps_numbers: dict[str, tuple[str, ...]] = {}
+    """The column that numbers the rows, and those that name them: a night that renews keeps numbers once given."""
     filled_by: str | None = None
     inputs: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -71,11 +76,13 @@ class Paperwork(_Strict):
 
     @model_validator(mode="after")
     def _names_are_columns(self) -> Self:
-        named = set(self.grain or ())
+        named = {*(self.grain or ()), *self.renewed_by}
+        for number, names in self.keeps_numbers.items():
+            named |= {number, *names}
         for check in self.checks:
             named |= {*(check.not_null or ()), *(check.unique or ()), *(check.accepted or ()), *(check.range or ())}
         if unknown := sorted(named - set(self.columns)):
-            raise ValueError(f"grain or checks name {', '.join(unknown)}, which is not among the columns")
+            raise ValueError(f"grain, checks or renewal name {', '.join(unknown)}, which is not among the columns")
         return self
 
 

@@ -17,7 +17,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
 from journeyflow.kernel import fill, loops
 from journeyflow.kernel.events import COLUMNS, from_arrow
-from journeyflow.kernel.filling import STREAM
+from journeyflow.kernel.filling import STREAM, fill_people
 from journeyflow.kernel.planning import plan_of
 from journeyflow.kernel.reference.log import events_of
 from journeyflow.kernel.reference.tables import reference_rows
@@ -165,14 +165,27 @@ def test_labels_add_up(engine, config):
     per_model = engine.rows("select cast(sum(event_count) as bigint) as n from kernel.labels group by model_index")
     assert per_model.column("n").to_pylist() == [events, events]
     counted = engine.rows("""
-        select l.model_index, l.kind_ix, l.rule_index, cast(sum(l.person_count) as bigint) as person_count
-        from kernel.labels as l group by all order by all
+        select model_index, kind_ix, rule_index, person_count from kernel.kind_persons order by all
     """).to_pylist()
     distinct = engine.rows("""
         select l.model_index, l.kind_ix, l.rule_index, count(distinct e.person_key) as person_count
         from kernel.events as e join kernel.labels as l using (label_key) group by all order by all
     """).to_pylist()
     assert counted == distinct
+
+
+def test_a_later_start_of_numbers_changes_only_numbers(engine, config):
+    plan = plan_of(engine, config)
+    fill_people(engine, plan)
+    first = {name: engine.rows(f"select * from {name}") for name in SCHEMAS}
+    fill_people(engine, plan, first_position=1_000)
+    for name, rows in first.items():
+        again = engine.rows(f"select * from {name}")
+        # The unit of a funnel of sessions is the session.
+        for column in set(rows.column_names) - {"unit_key"}:
+            shift = 1_000 if column in ("session_ix", "attempt_ix") else 0
+            was = [value + shift if shift and value is not None else value for value in rows.column(column).to_pylist()]
+            assert sorted(was, key=repr) == sorted(again.column(column).to_pylist(), key=repr), (name, column)
 
 
 def test_a_stream_out_of_order_is_refused(engine, config):

@@ -54,7 +54,7 @@ def test_labels_tell_the_stage_of_every_model():
     rule = np.array([[0, 4, 2], [1, 0, 2]], np.int16)
     labels = pack_labels(kind, rule, plan)
     assert len(set(labels.tolist())) == 3
-    assert (labels % plan.kind_count).tolist() == kind.tolist()
+    assert (labels % plan.kind_room).tolist() == kind.tolist()
     assert unpack_stages(labels, plan).tolist() == [[0, 2, 3], [2, 0, 3]]
 
 

@@ -14,7 +14,7 @@ from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int8s, Int32s, In
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, PENDING, TIE = range(7)
 NO_BOUND, BY_ORDER, BY_LEVEL, BY_RUN = range(4)
-DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_PENDING = range(4)
+DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_UNTIL = range(4)
 
 
 @compiled
@@ -28,7 +28,7 @@ def judge_units(log: Log, rule: FunnelRule, scratch: Scratch, day_start: Int64s)
     reached : array
         The places of its steps, -1 where not reached.
     days : array
-        The best attempt of each unit and day of entry: unit, opener, depth, is pending.
+        The best attempt of each unit and day of entry: unit, opener, depth, pending until (0 where it is not).
     """
     at, rank, mask, bound, chain, start = log.at, log.rank, log.mask, scratch.bound, scratch.chain, log.start
     steps, window, to_second = rule.steps, rule.window, rule.to_second
@@ -157,9 +157,8 @@ def _best_plain(
             days[day_count - 1, DAY_UNIT] = unit
             days[day_count - 1, DAY_OPENER] = place
             days[day_count - 1, DAY_DEPTH] = depth
-            days[day_count - 1, DAY_PENDING] = (
-                depth < steps and _plain_end(at[place], depth, window, to_second) > high_water
-            )
+            end = _plain_end(at[place], depth, window, to_second)
+            days[day_count - 1, DAY_UNTIL] = end if depth < steps and end > high_water else 0
             if depth > bound[best]:
                 best = place
         place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
@@ -204,7 +203,7 @@ def _best_by_day(
                 days[day_count - 1, DAY_UNIT] = unit
                 days[day_count - 1, DAY_OPENER] = opener
                 days[day_count - 1, DAY_DEPTH] = day_best
-                days[day_count - 1, DAY_PENDING] = is_pending(rule, verdict)
+                days[day_count - 1, DAY_UNTIL] = verdict.closes_at if is_pending(rule, verdict) else 0
                 if day_best > best_depth:
                     best = opener
                     best_depth = day_best

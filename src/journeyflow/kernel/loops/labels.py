@@ -61,14 +61,14 @@ def count_labels(number: Int32s, at: Int64s, label_count: int) -> tuple[Int64s, 
 
 
 @compiled
-def count_persons(start: Int64s, number: Int32s, cell: Int64s, label_count: int) -> Int64s:
-    """Return by label how many persons came to its `cell` (of several labels) first with this label."""
-    counts = np.zeros(label_count, np.int64)
-    seen = np.full(label_count, -1, np.int64)
+def count_persons(start: Int64s, number: Int32s, cell: Int64s, cell_count: int) -> Int64s:
+    """Return by `cell` (of several labels) how many persons have an event in it."""
+    counts = np.zeros(cell_count, np.int64)
+    seen = np.full(cell_count, -1, np.int64)
     for person in range(len(start) - 1):
         for place in range(start[person], start[person + 1]):
             its_cell = cell[number[place]]
             if seen[its_cell] != person:
                 seen[its_cell] = person
-                counts[number[place]] += 1
+                counts[its_cell] += 1
     return counts

@@ -58,7 +58,7 @@ def _pass_rows(its: list[Read], funnel: StageFunnel, plan: KernelPlan) -> Iterat
         for one in passes_of(times, stages, sessions, stage, funnel.window_us):
             of_pass = {
                 "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": its[0].journey,
-                "stage_index": stage, "pass_index": one.number,
+                "stage_index": stage, "pass_index": one.number, "opened_at": one.opened_at,
                 "month_number": int(month_of(one.opened_at, plan).replace("-", "")), "is_went_on": one.is_went_on,
                 "is_matured": one.opened_at + funnel.window_us <= plan.high_water_us,
             }  # fmt: skip

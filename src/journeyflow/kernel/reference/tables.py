@@ -47,6 +47,7 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
     everything = sorted((read for reads in people.values() for read in reads), key=lambda read: read.position)
     rows: Rows = {
         "kernel.events": [_event_row(read) for read in everything],
+        "kernel.kind_persons": [row for model in plan.models for row in _kind_rows(everything, model)],
         "kernel.sessions": [_session_row(session, log, persons) for session in sessions],
         "kernel.journeys": [row for reads in people.values() for row in _journey_rows(reads)],
         "kernel.persons": [_person_row(reads, plan) for reads in people.values()],
@@ -151,6 +152,14 @@ def _count_rows(reads: list[Read], plan: KernelPlan) -> list[Row]:
     return [{"person_key": reads[0].person, "event_name": name, "event_count": count} for name, count in counts.items()]
 
 
+def _kind_rows(reads: list[Read], model: Model) -> list[Row]:
+    met = {(read.event.kind, read.labels[model.model_index - 1][1], read.person) for read in reads}
+    return [
+        {"model_index": model.model_index, "kind_ix": kind, "rule_index": rule, "person_count": count}
+        for (kind, rule), count in Counter((kind, rule) for kind, rule, _ in met).items()
+    ]
+
+
 def _visit_rows(reads: list[Read], model: Model) -> list[Row]:
     rows = []
     for journey, its in _by_journey(reads).items():
@@ -208,17 +217,9 @@ def _add_funnel(rows: Rows, unit_key: int, reads: list[Read], people: People, fu
 
 
 def _of_day(row: Row) -> Row:
-    names = (
-        "funnel_index",
-        "unit_key",
-        "person_key",
-        "journey_index",
-        "entry_day",
-        "depth",
-        "is_pending",
-        "is_matured",
-    )
-    return {name: row[name] for name in names}
+    until = row["closes_at"] if row["is_pending"] else None
+    named = {name: value for name, value in row.items() if name not in ("attempt_ix", "closes_at")}
+    return named | {"pending_until": until}
 
 
 def _unit(reads: list[Read], funnel: Funnel) -> Unit:
@@ -287,6 +288,6 @@ def _add_stage_funnel(rows: Rows, reads: list[Read], funnel: StageFunnel, plan: 
         )
     by_day: dict[int, list[tuple[int, int, Row]]] = defaultdict(list)
     for its, reaches in found:
-        row = row_of(its, len(reaches), 0)
+        row = row_of(its, len(reaches), its[0].event.at + funnel.window_us)
         by_day[row["entry_day"]].append((len(reaches), -its[0].journey, _of_day(row)))
     rows["kernel.funnel_days"] += [max(rows_, key=lambda each: each[:2])[2] for rows_ in by_day.values()]

@@ -1,0 +1,130 @@
+"""What a build database was built of: a night that renews it asks whether it still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.project import MARK
+from journeyflow.secret import person_secret
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
+FORMAT = 1
+"""Rises when relations that are renewed come to hold something else under the same rules."""
+_SCHEMA = pa.schema({
+    "rules": pa.string(),
+    "high_water_at": pa.timestamp("us"),
+    "last_event_ix": pa.int64(),
+    "event_count": pa.int64(),
+    "fingerprint": pa.string(),
+    "next_position": pa.int64(),
+    "byte_count": pa.int64(),
+    "is_whole": pa.bool_(),
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is in a build database.
+
+    Attributes
+    ----------
+    rules : str
+        Hash of all that decides figures beside events: see `rules_of`.
+    high_water_at : datetime
+        The mark up to which events were read, naive UTC.
+    last_event_ix : int
+        The last landed event, read or not.
+    event_count : int
+        Events read.
+    fingerprint : str
+        Of the events read: whichever are lost or exchanged, it changes.
+    next_position : int
+        Sessions and attempts have numbers below it.
+    byte_count : int
+        Size of the file after the last whole build.
+    is_whole : bool
+        False while rows are being exchanged.
+    """
+
+    rules: str
+    high_water_at: datetime
+    last_event_ix: int
+    event_count: int
+    fingerprint: str
+    next_position: int
+    byte_count: int
+    is_whole: bool = True
+
+
+def rules_of(config: Config, config_hash: str) -> str:
+    """Return the hash of all that decides figures beside events and their mark.
+
+    Parameters
+    ----------
+    config : Config
+        As it is run: without a default funnel that does not apply.
+    config_hash : str
+        Of the configuration as it is written, the models and the version.
+    """
+    rules = [FORMAT, config_hash, sorted(config.funnels), list(config.sources), person_secret(config)]
+    return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
+
+
+def fingerprint(engine: DuckDBEngine, config: Config, last_event_ix: int, high_water_at: datetime) -> tuple[int, str]:
+    """Return the number and the fingerprint of the landed events up to a number and a time.
+
+    `engine` has the warehouse attached as ``warehouse``.
+    """
+    query = """
+        select count(*) as n, sum(event_ix) as added, bit_xor(event_key) as mixed
+        from warehouse.landed.events
+        where source in (select unnest(?)) and event_ix <= ? and occurred_at <= ?
+    """
+    row = engine.connection.execute(query, [list(config.sources), last_event_ix, high_water_at]).fetchall()[0]
+    return int(row[0]), f"{row[1]}/{row[2]}"
+
+
+def read_mark(engine: DuckDBEngine) -> Mark | None:
+    """Return the mark of a build database, None where it has none."""
+    if not engine.columns(MARK):
+        return None
+    rows = engine.rows(f"select * from {MARK}").to_pylist()
+    return Mark(**rows[0]) if len(rows) == 1 else None
+
+
+def write_mark(engine: DuckDBEngine, mark: Mark) -> None:
+    """Say what is in a build database, in one step."""
+    engine.register(MARK, pa.Table.from_pylist([asdict(mark)], schema=_SCHEMA))
+
+
+def mark_of(
+    engine: DuckDBEngine,
+    config: Config,
+    config_hash: str,
+    high_water_at: datetime,
+    next_position: int,
+    byte_count: int = 0,
+) -> Mark:
+    """Return the mark of a build that holds all events up to `high_water_at`.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        The build; the warehouse is attached.
+    config, config_hash
+        See `rules_of`.
+    high_water_at, next_position, byte_count
+        See `Mark`; a size of 0 says that nobody has looked since everything was built.
+    """
+    last = engine.rows("select coalesce(max(event_ix), -1) as ix from warehouse.landed.events")["ix"][0].as_py()
+    count, found = fingerprint(engine, config, last, high_water_at)
+    return Mark(rules_of(config, config_hash), high_water_at, last, count, found, next_position, byte_count)

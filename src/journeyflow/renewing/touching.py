@@ -1,0 +1,123 @@
+"""Who is touched: all that belongs to the same people as an event that is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from journeyflow.compile.events import alias_of
+from journeyflow.engines import DuckDBEngine
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from journeyflow.config import Config
+    from journeyflow.renewing.marks import Mark
+
+KEYS = ("person_key", "device_key", "user_key", "attempt_ix", "event_ix")
+"""What rows may be renewed by; `touched.<key>` in the database `delta` holds the keys touched."""
+
+
+def find_touched(base: DuckDBEngine, config: Config, mark: Mark, high_water_at: datetime) -> None:
+    """Fill `delta.touched.*` from the new events and from what the last night knew of identities.
+
+    Components are closed: people and devices that share events are in one. So whatever new events join, split or add,
+    it stays among the components that they name, the devices and users that are new, and nobody else changes.
+
+    Parameters
+    ----------
+    base : DuckDBEngine
+        The build of the last night; the warehouse and an empty database ``delta`` are attached.
+    config : Config
+    mark : Mark
+        Of the build.
+    high_water_at : datetime
+        Of this night, naive UTC.
+    """
+    base.execute("create schema delta.touched")
+    base.execute(
+        f"""
+        create table delta.touched.new_events as
+        select event_ix, device_key, user_key, {alias_of()} as alias_key
+        from warehouse.landed.events
+        where source in (select unnest(?)) and occurred_at <= ? and (event_ix > ? or occurred_at > ?)
+        """,
+        [list(config.sources), high_water_at, mark.last_event_ix, mark.high_water_at],
+    )
+    for name, select in _steps():
+        base.execute(f"create table delta.touched.{name} as {select}")
+
+
+def _steps() -> Iterator[tuple[str, str]]:
+    yield "new_devices", "select distinct device_key from delta.touched.new_events where device_key is not null"
+    yield (
+        "new_users",
+        """
+        select user_key from delta.touched.new_events where user_key is not null
+        union
+        select alias_key from delta.touched.new_events where alias_key is not null
+    """,
+    )
+    # A user_id that only alias events name belongs to the person whom they gave it.
+    yield (
+        "components",
+        """
+        select component_key from journeys.identities
+        where device_key in (select device_key from delta.touched.new_devices)
+        union
+        select component_key from journeys.users where user_key in (select user_key from delta.touched.new_users)
+        union
+        select users.component_key
+        from journeys.users as users
+        inner join journeys.user_aliases as aliases on aliases.person_key = users.person_key
+        where aliases.user_key in (select user_key from delta.touched.new_users)
+    """,
+    )
+    yield (
+        "person_key",
+        """
+        select person_key from journeys.persons
+        where component_key in (select component_key from delta.touched.components)
+        union
+        select person_key from journeys.person_components
+        where component_key in (select component_key from delta.touched.components)
+    """,
+    )
+    yield (
+        "device_key",
+        """
+        select device_key from journeys.identities
+        where component_key in (select component_key from delta.touched.components)
+        union
+        select device_key from delta.touched.new_devices
+    """,
+    )
+    yield (
+        "user_key",
+        """
+        select user_key from journeys.users
+        where component_key in (select component_key from delta.touched.components)
+        union
+        select user_key from journeys.user_aliases
+        where person_key in (select person_key from delta.touched.person_key)
+        union
+        select user_key from delta.touched.new_users
+    """,
+    )
+    yield (
+        "attempt_ix",
+        """
+        select funnel_index, attempt_ix from kernel.funnel_units
+        where person_key in (select person_key from delta.touched.person_key)
+    """,
+    )
+    yield (
+        "event_ix",
+        """
+        select event_ix from staging.events
+        where device_key in (select device_key from delta.touched.device_key)
+            or user_key in (select user_key from delta.touched.user_key)
+        union all
+        select event_ix from delta.touched.new_events
+    """,
+    )
