@@ -35,6 +35,11 @@ record_spots as (
     from insights._record_spots
 ),
 
+night_spots as (
+    select kind, subject, severity, item_count, share_rate, detail
+    from insights._night_spots
+),
+
 spots_gathered as (
     select kind, subject, severity, item_count, share_rate, detail from event_spots
     union all
@@ -49,6 +54,8 @@ spots_gathered as (
     select kind, subject, severity, item_count, share_rate, detail from traffic_spots
     union all
     select kind, subject, severity, item_count, share_rate, detail from record_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from night_spots
 ),
 
 -- Names are strangers' texts of any length, and two may read alike once they are cut or put together.

@@ -10,6 +10,7 @@ with runs as (
         config_hash,
         version,
         event_count,
+        alarm_count,
         elapsed_seconds,
     from ledger.runs
 )
@@ -23,5 +24,6 @@ select
     config_hash,
     version,
     event_count,
+    alarm_count,
     elapsed_seconds,
 from runs

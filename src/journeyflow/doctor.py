@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from journeyflow import lock, resources
+from journeyflow import lock, resources, runs
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, JourneyflowError
+from journeyflow.ingest import schema
+from journeyflow.ingest.keeping import Kept
+from journeyflow.ingest.ledger import Ledger
+from journeyflow.ingest.source_files import is_over
 from journeyflow.project import BUILD, WAREHOUSE, graph_of
+from journeyflow.state import WORK, foreign, private_paths, writable_by_all
+from journeyflow.text import escaped
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("journeyflow", "duckdb", "pyarrow", "polars", "numba", "pydantic", "sqlglot")
 LEAST_FREE_BYTES = 1 << 30
+MOST_NAMED = 3
+"""Paths that a finding names."""
 _MEBIBYTE = 1 << 20
 _EXTENSIONS = "select timezone('Europe/Berlin', timestamp '2026-01-01') as zoned, json_valid('{}') as is_json"
 
@@ -52,7 +59,7 @@ def examine(config: Config) -> list[Finding]:
     list of Finding
         In a fixed order. While a run is going on the warehouse is left alone, and a finding says so.
     """
-    parts: list[Callable[[Config], Findings]] = [_installation, _models, _permissions, _warehouse, _build]
+    parts: list[Callable[[Config], Findings]] = [_installation, _models, _permissions, _strangers, _warehouse, _build]
     parts += [_publication, _space]
     return [finding for part in parts for finding in part(config)]
 
@@ -66,9 +73,7 @@ def _installation(config: Config) -> Findings:
         return
     try:
         with DuckDBEngine(threads=1) as engine:
-            engine.rows(
-                "select timezone('Europe/Berlin', timestamp '2026-01-01') as zoned, json_valid('{}') as is_json"
-            )
+            engine.rows(_EXTENSIONS)
     except EngineError as error:
         yield Finding("installation", "error", f"DuckDB cannot do what a night needs: {error.message}")
         return
@@ -87,14 +92,13 @@ def _models(config: Config) -> Findings:
 
 def _permissions(config: Config) -> Findings:
     """Whoever can write to the warehouse or the key can change figures; whoever can read them knows the people."""
-    private = (config.state, config.state / WAREHOUSE, config.state / BUILD, config.privacy.key_file)
-    modes = {path: path.stat().st_mode for path in private if path.exists()}
+    modes = private_paths(config)
     is_hidden = config.state in modes and not modes[config.state] & 0o077
-    open_to_all = [path for path, mode in modes.items() if mode & stat.S_IWOTH]
+    open_to_all = writable_by_all(modes)
     readable = [
         path for path, mode in modes.items() if mode & 0o077 and not (is_hidden and config.state in path.parents)
     ]
-    for path in open_to_all:
+    for path in open_to_all[:MOST_NAMED]:
         yield Finding("permissions", "error", f"everybody may write to {path}: chmod o-w {path}")
     if readable and not open_to_all:
         yield Finding("permissions", "warning", f"other users may read {readable[0]}: chmod -R go= {config.state}")
@@ -107,6 +111,18 @@ def _permissions(config: Config) -> Findings:
             yield Finding("permissions", "error", f"this user may not write to {folder}")
 
 
+def _strangers(config: Config) -> Findings:
+    """Nothing of ours reads them, but who put them there can write where the people's data is."""
+    found = foreign(config)
+    if found:
+        named = ", ".join(escaped(path.relative_to(config.state)) for path in found[:MOST_NAMED])
+        detail = f"{len(found)} things that are not of journeyflow in {config.state}: {named}. Move them away"
+        yield Finding("foreign files", "warning", detail)
+    left = config.state / WORK
+    if left.is_dir() and not lock.holder(config.state):
+        yield Finding("work", "warning", f"{left} is of a run that was killed; the next one removes it")
+
+
 def _warehouse(config: Config) -> Findings:
     path = config.state / WAREHOUSE
     if lock.holder(config.state):
@@ -116,7 +132,12 @@ def _warehouse(config: Config) -> Findings:
     else:
         try:
             with DuckDBEngine(path, read_only=True) as warehouse:
+                if (version := schema.version_of(warehouse)) > schema.newest():
+                    detail = f"{path} was written by a newer journeyflow (schema {version}); install that version"
+                    yield Finding("warehouse", "error", detail)
+                    return
                 yield from _accounts(warehouse, path)
+                yield from _kept(config, warehouse)
         except EngineError as error:
             remedy = "move it away, and the next run reads all files anew; or put a copy of it back"
             yield Finding("warehouse", "error", f"{error.message} {remedy}")
@@ -137,10 +158,21 @@ def _accounts(warehouse: DuckDBEngine, path: Path) -> Findings:
         detail = f"{wrong[0]} files whose records do not add up, {wrong[1]:,} events of no known file; rebuild it"
         yield Finding("warehouse", "error", f"{path} is inconsistent: {detail}")
     else:
-        size = path.stat().st_size // _MEBIBYTE
-        yield Finding(
-            "warehouse", "ok", f"{events:,} events of {files:,} files, {size:,} MiB; all records accounted for"
-        )
+        size, version = path.stat().st_size // _MEBIBYTE, schema.version_of(warehouse)
+        known = "" if version == schema.newest() else f", which the next run brings to {schema.newest()}"
+        held = f"{events:,} events of {files:,} files, {size:,} MiB; all records accounted for"
+        yield Finding("warehouse", "ok", f"{held}; schema {version}{known}")
+
+
+def _kept(config: Config, warehouse: DuckDBEngine) -> Findings:
+    """Without its copy a file can be rebuilt only while the input still has it."""
+    kept, now = Kept(config.state), runs.now()
+    landed = [file for file in Ledger(warehouse, "", 0).files() if file.is_landed]
+    wanted = [file for file in landed if not is_over(config, file.source, file.first_loaded_at, now)]
+    missing = [file.source_file for file in wanted if not kept.path(file.sha256)]
+    if missing:
+        detail = f"{len(missing):,} of {len(wanted):,} files have no copy, the first {escaped(missing[0])}; "
+        yield Finding("kept files", "warning", f"{detail}while the input has them, the next run keeps one")
 
 
 def _build(config: Config) -> Findings:

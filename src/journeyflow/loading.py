@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from journeyflow import runs
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.progress import Progress
@@ -74,7 +75,7 @@ def load_sources(
 
     if as_of and as_of.year > LAST_YEAR:
         raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
-    now_us = us(datetime.now(UTC).replace(tzinfo=None))
+    now_us = us(runs.now())
     if anew:
         ingest.load_again(config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress)
     else:

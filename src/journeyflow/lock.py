@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from journeyflow.errors import InputError, LockedError
+from journeyflow.private import private_files, tighten
 
 FILE = "run.lock"
 HOLDER = "run.holder.json"
@@ -18,10 +20,15 @@ HOLDER = "run.holder.json"
 
 @dataclass(frozen=True)
 class Holder:
-    """The run that holds the lock: its process and when it began, in words; None where it did not say yet."""
+    """The run that holds the lock: its process, when it began, in words, its machine; None where it did not say."""
 
     pid: int | None
     started_at: str | None
+    host: str | None = None
+
+    def __str__(self) -> str:
+        where = f", on {self.host}" if self.host else ""
+        return f"process {self.pid}, since {self.started_at}{where}" if self.pid else "a process that did not say"
 
 
 @contextmanager
@@ -38,19 +45,23 @@ def held(state: Path) -> Iterator[None]:
     LockedError
         When another run holds it; names its process and when it started.
     InputError
-        When the folder cannot be written.
+        When the folder cannot be written, or everybody may write to it or to anything in it.
+
+    Notes
+    -----
+    What this process makes while it holds the lock is for its owner only (`private.private_files`).
     """
     from filelock import FileLock, Timeout
 
     # Not per thread: a flow may load in one thread and publish in another.
     # It waits for a moment, or a `status` that looks just now would turn a run away.
-    lock = FileLock(state / FILE, timeout=0.2, thread_local=False)
+    lock = FileLock(state / FILE, timeout=0.2, thread_local=False, mode=0o600)
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)  # It holds personal data.
         lock.acquire()
     except Timeout as error:
         who = _read(state)
-        described = f" (process {who.pid}, since {who.started_at})" if who else ""
+        described = f" ({who})" if who else ""
         raise LockedError(f"Another run holds {lock.lock_file}{described}. Wait for it to end.") from error
     except OSError as error:
         raise InputError(
@@ -58,9 +69,10 @@ def held(state: Path) -> Iterator[None]:
             "that this user may write to, on a disk with room."
         ) from error
     try:
-        started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        (state / HOLDER).write_text(json.dumps({"pid": os.getpid(), "started_at": started}), encoding="utf-8")
-        yield
+        tighten(state)
+        with private_files():
+            _write(state)
+            yield
     finally:
         (state / HOLDER).unlink(missing_ok=True)
         lock.release()
@@ -79,7 +91,7 @@ def holder(state: Path) -> Holder | None:
     if not (state / FILE).exists():
         return None
     try:
-        with FileLock(state / FILE, timeout=0):
+        with FileLock(state / FILE, timeout=0, mode=0o600):
             return None
     except Timeout:
         return _read(state) or Holder(None, None)
@@ -87,9 +99,18 @@ def holder(state: Path) -> Holder | None:
         return _read(state)
 
 
+def _write(state: Path) -> None:
+    said = {
+        "pid": os.getpid(),
+        "started_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "host": platform.node(),
+    }
+    (state / HOLDER).write_text(json.dumps(said), encoding="utf-8")
+
+
 def _read(state: Path) -> Holder | None:
     try:
         said = json.loads((state / HOLDER).read_text(encoding="utf-8"))
-        return Holder(int(said["pid"]), str(said["started_at"]))
+        return Holder(int(said["pid"]), str(said["started_at"]), said.get("host"))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from journeyflow.publish import RunFacts
 from journeyflow.published import open_published
+from journeyflow.runs import RunRow, now
 
 
 class RunReport(BaseModel):
@@ -29,9 +31,9 @@ class RunReport(BaseModel):
     files : tuple of str
         Names of the files beside the tables, such as ``map.html``.
     alarms : tuple of str
-        Sentences about what somebody should look at.
+        Sentences about what somebody should look at (see `alarms`); each is raised as long as its cause lasts.
     critical_spots : tuple of str
-        Sentences of the critical rows of `blind_spots`, most items first; no alarms, for they stay from night to night.
+        Sentences of the critical rows of `blind_spots`, most items first, those that are alarms too among them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +59,20 @@ class RunReport(BaseModel):
     files: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
     critical_spots: tuple[str, ...] = ()
+
+
+def facts_of(row: RunRow, project: str, high_water_at: datetime, event_count: int) -> RunFacts:
+    """Return what the manifest says of a run that publishes now."""
+    return RunFacts(
+        run_id=row.run_id,
+        project=project,
+        version=row.version,
+        config_hash=row.config_hash,
+        started_at=row.started_at,
+        published_at=max(now(), row.started_at),
+        high_water_at=high_water_at,
+        event_count=event_count,
+    )
 
 
 def report_of(

@@ -12,19 +12,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from journeyflow import runs
+from journeyflow import alarms, compacting, runs
 from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.loading import Loaded, load_sources, register_configuration
 from journeyflow.lock import held
 from journeyflow.models import Graph, Phase
-from journeyflow.progress import Progress, silent
+from journeyflow.progress import Progress, silent, tell
 from journeyflow.project import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
-from journeyflow.publish import RunFacts, publish
+from journeyflow.publish import publish
 from journeyflow.renewing import Renewer, choose, settle
 from journeyflow.report.writing import draw_page
-from journeyflow.run_report import RunReport, report_of
+from journeyflow.run_report import RunReport, facts_of, report_of
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -50,13 +50,10 @@ class Night:
     is_whole : bool
         Build every table anew, though the last build could be renewed.
 
-    Examples
-    --------
-    Inside ``with Night(config) as night:`` call ``load``, ``stitch``, ``classify``, ``build``, ``check``, ``publish``.
-
     Notes
     -----
-    Entering takes the lock. An error marks the run as failed and removes what it built; the last generation stays.
+    Entering takes the lock; then call ``load``, ``stitch``, ``classify``, ``build``, ``check``, ``publish``.
+    An error marks the run as failed and removes what it built; the last generation stays.
     """
 
     def __init__(
@@ -77,6 +74,7 @@ class Night:
         self.check_count = 0
         self.is_whole = is_whole
         self.built = ""
+        self.alarms = alarms.Alarms()
         self.row: runs.RunRow
         self.graph: Graph
         self.work: Path
@@ -136,6 +134,7 @@ class Night:
                 raise InputError(loaded.why_nothing)
             self.config = loaded.config
             self.row = replace(self.row, high_water_at=loaded.high_water_at, event_count=loaded.event_count)
+            tell(self.progress, "loaded", event_count=loaded.event_count, **loaded.counts)
             self._builder = self._new_builder()
 
     def stitch(self) -> None:
@@ -159,6 +158,8 @@ class Night:
             Lists all failing checks with their counts.
         """
         with self._timed("check"):
+            self.alarms = alarms.found(self.builder.engine, self.loaded.alarms, self.progress)
+            self.row = replace(self.row, alarm_count=len(self.alarms.told))
             self.builder.tell_run(self._finished("published"))
             self.check_count = self.builder.check()
             settle(self.builder, self.config, self.row, self.loaded.high_water_at)
@@ -175,18 +176,10 @@ class Night:
             raise JourneyflowError("The tables of this night were not checked; call `check` before `publish`.")
         with self._timed("publish"):
             self.builder.tell_run(self._finished("published"))
-            facts = RunFacts(
-                run_id=self.run_id,
-                project=self.config.project,
-                version=self.row.version,
-                config_hash=self.row.config_hash,
-                started_at=self.row.started_at,
-                published_at=runs.now(),
-                high_water_at=self.loaded.high_water_at,
-                event_count=self.loaded.event_count,
-            )
-            models = self.graph.published()
-            self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page)
+            facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
+            models, kept = self.graph.published(), self.config.retention.generations
+            self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page, kept)
+            tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
         return self.generation
 
     def whole(self) -> RunReport:
@@ -205,7 +198,7 @@ class Night:
             phase_seconds=self.phase_seconds,
             check_count=self.check_count,
             built=self.built,
-            alarms=self.loaded.alarms,
+            alarms=self.alarms.sentences,
         )
 
     def _land(self) -> Loaded:
@@ -214,13 +207,13 @@ class Night:
 
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
-        self.row = runs.begun(rules_hash(self.config, self.graph))
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
+        rules = rules_hash(self.config, self.graph)
+        with self._warehouse() as warehouse:
+            self.row = runs.begin(warehouse, self.config.publish / "generations", rules)
+        tell(self.progress, "run_started", run_id=self.run_id)
         self.work = self.config.state / "work" / self.run_id
         self.work.mkdir(parents=True)
-        with self._warehouse() as warehouse:
-            runs.close_interrupted(warehouse, self.config.publish / "generations")
-            runs.write(warehouse, self.row)
 
     def _end(self, *, is_good: bool) -> None:
         self._databases.close()  # First, also when building never began: it holds the warehouse open.
@@ -230,8 +223,12 @@ class Night:
             kept.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
             (self.work / BUILD).replace(kept)
         shutil.rmtree(self.config.state / "work", ignore_errors=True)
+        row = self._finished("published" if is_good else "failed")
         with self._warehouse() as warehouse:
-            runs.write(warehouse, self._finished("published" if is_good else "failed"))
+            (self.alarms if is_good else alarms.Alarms()).write(warehouse, self.run_id)
+            runs.write(warehouse, row)
+        compacting.if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
+        tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
 
     def _finished(self, status: str) -> runs.RunRow:
         return self.row.ended(status)
@@ -260,10 +257,12 @@ class Night:
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
         started = time.perf_counter()
+        tell(self.progress, "phase_started", phase=str(phase))
         try:
             yield
         finally:
-            self.phase_seconds[str(phase)] = round(time.perf_counter() - started, 3)
+            self.phase_seconds[str(phase)] = seconds = round(time.perf_counter() - started, 3)
+        tell(self.progress, "phase_finished", phase=str(phase), seconds=seconds)
 
 
 def run(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,8 +25,12 @@ SCHEMA = pa.schema(
         ("version", pa.string()),
         ("event_count", pa.int64()),
         ("elapsed_seconds", pa.float64()),
+        ("alarm_count", pa.int64()),
     ]
 )
+
+_ID_FORM = "%Y%m%dT%H%M%S%f"
+_ID = re.compile(r"\d{8}T\d{12}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class RunRow:
     high_water_at: datetime | None = None
     event_count: int | None = None
     elapsed_seconds: float | None = None
+    alarm_count: int | None = None
+    began: float = field(default_factory=time.perf_counter)
 
     def table(self) -> pa.Table:
         """Return the row as a table of `SCHEMA`."""
@@ -46,20 +55,39 @@ class RunRow:
 
     def ended(self, status: str) -> RunRow:
         """Return the row of the run as it ends now."""
-        finished = now()
-        elapsed = (finished - self.started_at).total_seconds()
-        return replace(self, status=status, finished_at=finished, elapsed_seconds=elapsed)
-
-
-def begun(config_hash: str) -> RunRow:
-    """Return the row of a run that begins now; ids sort by time."""
-    started = now()
-    return RunRow(started.strftime("%Y%m%dT%H%M%S%f"), started, config_hash, version("journeyflow"))
+        # The clock of the day may be set back meanwhile; this one never is.
+        elapsed = time.perf_counter() - self.began
+        finished = self.started_at + timedelta(seconds=elapsed)
+        return replace(self, status=status, finished_at=finished, elapsed_seconds=round(elapsed, 6))
 
 
 def now() -> datetime:
     """Return the present instant as naive UTC."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def begin(warehouse: DuckDBEngine, generations: Path, config_hash: str) -> RunRow:
+    """Settle what killed runs left, and write down that a run begins; call it only while holding the lock.
+
+    Its id is the present time, or just after the latest id where the clock was set back: ids sort by order of the runs,
+    and none comes twice, whatever the clock does.
+    """
+    close_interrupted(warehouse, generations)
+    known = warehouse.rows("select run_id from ledger.runs").column(0).to_pylist()
+    if generations.is_dir():  # A warehouse that was lost does not know of them.
+        known += [path.name for path in generations.iterdir()]
+    started = now()
+    row = RunRow(_next_id(known, started), started, config_hash, version("journeyflow"))
+    write(warehouse, row)
+    return row
+
+
+def _next_id(known: Iterable[str], started: datetime) -> str:
+    latest = max((each for each in known if _ID.fullmatch(each)), default="")
+    own = started.strftime(_ID_FORM)
+    if own > latest:
+        return own
+    return (datetime.strptime(latest, _ID_FORM) + timedelta(microseconds=1)).strftime(_ID_FORM)
 
 
 def write(warehouse: DuckDBEngine, row: RunRow) -> None:

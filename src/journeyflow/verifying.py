@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ARRIVALS = ("load_audit", "runs", "restatements")
 """Tables that tell how files arrived, and so differ between two histories of the same figures."""
-ARRIVAL_SPOTS = ("quarantined", "late")
+ARRIVAL_SPOTS = ("quarantined", "late", "empty_input", "jumped_share")
 """The same among the kinds of `blind_spots`."""
 
 

@@ -14,17 +14,18 @@ PACKAGE = ROOT / "src" / "journeyflow"
 PIPELINES = ROOT / "pipelines"
 
 LAYERS = (
-    {"errors", "progress", "strict_yaml", "text"},
-    {"resources", "lock"},
+    {"errors", "logs", "progress", "strict_yaml", "text"},
+    {"resources", "private"},
+    {"lock"},
     {"config", "engines", "models"},
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
     | {"reference", "publish", "checks", "project"},
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
-    {"loading", "building", "report", "run_report"},
+    {"loading", "building", "report", "run_report", "alarms", "compacting", "state"},
     {"renewing"},
     {"runner", "ad_hoc"},
     {"rebuilding"},
-    {"doctor", "explain", "verifying"},
+    {"doctor", "explain", "status", "verifying"},
     {"cli", "__init__"},
     {"__main__"},
 )

@@ -20,6 +20,9 @@ PLACEHOLDER = "@external@"
 ARRIVALS = ("load_audit", "restatements", "runs")
 """Tables that describe how the rows came in, and may differ between two histories that publish the same figures."""
 
+NIGHT_SPOTS = ("empty_input", "jumped_share")
+"""Kinds of blind spots that tell of what came with one night."""
+
 
 @dataclass(frozen=True)
 class Night:
@@ -62,7 +65,10 @@ class Night:
         """Return every published figure: each table but those of the arrivals, its rows in a fixed order."""
         with journeyflow.open(self.folder / "published") as published:
             names = [name for name in published.tables if name not in ARRIVALS]
-        return {name: sorted(self.table(name).rows(), key=repr) for name in names}
+        tables = {name: self.table(name) for name in names}
+        if "blind_spots" in tables:
+            tables["blind_spots"] = tables["blind_spots"].filter(~pl.col("kind").is_in(NIGHT_SPOTS))
+        return {name: sorted(table.rows(), key=repr) for name, table in tables.items()}
 
 
 def write_config(template: Path, folder: Path, data: Path, *, swap: Sequence[tuple[str, str]] = ()) -> Path:

@@ -13,9 +13,12 @@ from rich.console import Console
 import journeyflow
 from external.nights import Night, run_night
 from golden.test_sample import truths  # noqa: F401 - a fixture
-from journeyflow.cli.reports import print_report, print_status, status_of
+from journeyflow.cli.reports import print_report
+from journeyflow.cli.standing import print_status
+from journeyflow.config import load_config
 from journeyflow.resources import sample_folder
 from journeyflow.run_report import report_of
+from journeyflow.status import status_of
 
 COUNTS = ("record", "accepted", "quarantined", "duplicate", "filtered", "erased")
 OUTCOMES = {
@@ -50,7 +53,7 @@ def test_the_queries_of_the_page_find_something(sample, query):
 
 def test_what_is_critical_is_told_where_the_run_and_its_state_are(sample):
     out = Console(width=200, record=True, file=io.StringIO())
-    print_status(status_of(sample.folder / "state", sample.folder / "published"), out)
+    print_status(status_of(load_config(sample.folder)), out)
     print_report(report_of(sample.folder / "published" / "current", **OUTCOMES), out)
     text = out.export_text()
     assert text.count("1 critical in the table blind_spots") == 2

@@ -1,4 +1,4 @@
-"""`doctor`, `rebuild`, `verify` and `quarantine`: is all well, everything anew, and what was kept aside."""
+"""`doctor`, `rebuild`, `verify`, `compact` and `quarantine`: is all well, everything anew, what was kept aside."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from journeyflow.cli.night import AsOfOption, MemoryOption, QuietOption
 from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, examples, parse_instant
+from journeyflow.cli.watching import LogFormat, LogOption, watched
 from journeyflow.errors import ExitCode
 
 keepers = typer.Typer(no_args_is_help=True, help="See the records that were kept aside, and try them again.")
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=examples("journeyflow doctor", "journeyflow doctor --json"))(doctor)
     app.command(epilog=examples("journeyflow rebuild", "journeyflow rebuild --as-of 2026-03-31"))(rebuild)
     app.command(epilog=examples("journeyflow verify", "journeyflow verify --json"))(verify)
+    app.command(epilog=examples("journeyflow compact"))(compact)
     keepers.command(
         "list",
         epilog=examples(
@@ -65,38 +67,59 @@ def rebuild(
     memory: MemoryOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    log_format: LogOption = LogFormat.TEXT,
 ) -> None:
     """Make the warehouse and every table anew from the kept files, and publish; new files wait for the next run."""
     from journeyflow.cli.frames import console
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.cli.reports import print_report
     from journeyflow.config import load_config
     from journeyflow.rebuilding import rebuild as rebuild_all
 
-    settings = load_config(config)
-    with shown_progress(is_quiet=quiet or as_json) as progress:
-        report = rebuild_all(settings, as_of=parse_instant(as_of), memory_limit=memory, progress=progress)
+    instant = parse_instant(as_of)
+    with watched("rebuild", log_format, is_quiet=quiet or as_json) as progress:
+        report = rebuild_all(load_config(config), as_of=instant, memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:
         print_report(report, console())
 
 
-def verify(config: ConfigOption = DEFAULT_CONFIG, memory: MemoryOption = None, as_json: JsonOption = False) -> None:
+def verify(
+    config: ConfigOption = DEFAULT_CONFIG,
+    memory: MemoryOption = None,
+    as_json: JsonOption = False,
+    log_format: LogOption = LogFormat.TEXT,
+) -> None:
     """Rebuild what is published in a scratch folder and compare every table; exit with 8 at the first difference."""
     from dataclasses import asdict
 
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.config import load_config
     from journeyflow.verifying import verify as verify_all
 
-    settings = load_config(config)
-    with shown_progress(is_quiet=as_json) as progress:
-        found = verify_all(settings, memory_limit=memory, progress=progress)
+    with watched("verify", log_format, is_quiet=as_json) as progress:
+        found = verify_all(load_config(config), memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(found)))
     else:
         typer.echo(f"{len(found.tables)} tables of {found.run_id}, {found.row_count:,} rows: a rebuild gives the same.")
+
+
+def compact(
+    config: ConfigOption = DEFAULT_CONFIG,
+    memory: MemoryOption = None,
+    quiet: QuietOption = False,
+    log_format: LogOption = LogFormat.TEXT,
+) -> None:
+    """Write the warehouse anew without the room of what was deleted; a night does so when half of it is free."""
+    from journeyflow.compacting import compact as compact_warehouse
+    from journeyflow.config import load_config
+
+    with watched("compact", log_format, is_quiet=quiet) as progress:
+        done = compact_warehouse(load_config(config), memory_limit=memory, progress=progress)
+    if not quiet:
+        typer.echo(
+            f"The warehouse takes {done.bytes_after / 2**20:,.1f} MiB; it took {done.bytes_before / 2**20:,.1f}."
+        )
 
 
 def list_rows(

@@ -16,6 +16,7 @@ from journeyflow.text import escaped
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
 """Environment variable that lets exceptions through with their traceback."""
+INTERRUPTED = "interrupted. What was published before is untouched."
 
 
 def guarded(work: Callable[[], object]) -> None:
@@ -34,26 +35,34 @@ def guarded(work: Callable[[], object]) -> None:
     try:
         work()
     except KeyboardInterrupt:
-        typer.echo("journeyflow: interrupted. What was published before is untouched.", err=True)
+        typer.echo(f"journeyflow: {INTERRUPTED}", err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough; the interpreter must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
-    except JourneyflowError as error:
-        _leave(error, error.message, error.exit_code)
     except Exception as error:
-        _leave(error, _unexpected(error), ExitCode.FAILED)
+        _leave(error)
 
 
-def _leave(error: Exception, message: str, code: ExitCode) -> NoReturn:
+def described(error: BaseException) -> tuple[str, ExitCode]:
+    """Return what a user is told of an error, and the exit code; no value of the data is in it."""
+    if isinstance(error, JourneyflowError):
+        return error.message, error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, ExitCode.INTERRUPTED
+    return _unexpected(error), ExitCode.FAILED
+
+
+def _leave(error: Exception) -> NoReturn:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
+    message, code = described(error)
     typer.echo(f"journeyflow: {escaped(message, keep_lines=True)}", err=True)
     sys.exit(code)
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     """Describe a fault of ours by its kind and place; its text may hold personal data, so it stays behind --debug."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, examples, parse_instant
+from journeyflow.cli.watching import LogFormat, LogOption, watched
 from journeyflow.errors import ExitCode
-
-if TYPE_CHECKING:
-    from journeyflow.config import Config
 
 AsOfOption = Annotated[
     str | None,
@@ -56,10 +54,9 @@ def demo(
     if not quiet:
         typer.echo(f"A made-up shop in {folder}/: about 5,000 people over 180 days. Running the nightly job on it;")
         typer.echo("the first run on a machine also compiles the kernel, which takes up to a minute ...")
-    settings = load_config(config)
-    _run(settings, None, None, quiet=quiet, as_json=False)
+    _run(config, None, None, LogFormat.TEXT, quiet=quiet, as_json=False)
     if not quiet:
-        print_showcase(settings, folder)
+        print_showcase(load_config(config), folder)
 
 
 def run(
@@ -72,27 +69,31 @@ def run(
     whole: WholeOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    log_format: LogOption = LogFormat.TEXT,
 ) -> None:
     """Load what is new, build the tables, check and publish them; of people whom nothing new touches, as last time."""
-    from journeyflow.config import load_config
-
-    has_alarm = _run(load_config(config), as_of, memory, is_whole=whole, quiet=quiet, as_json=as_json)
+    has_alarm = _run(config, as_of, memory, log_format, is_whole=whole, quiet=quiet, as_json=as_json)
     if has_alarm and fail_on_alarm:
         raise typer.Exit(ExitCode.ALARM)
 
 
 def _run(
-    settings: Config, as_of: str | None, memory: str | None, *, quiet: bool, as_json: bool, is_whole: bool = False
+    config: Path,
+    as_of: str | None,
+    memory: str | None,
+    log_format: LogFormat,
+    *,
+    quiet: bool,
+    as_json: bool,
+    is_whole: bool = False,
 ) -> bool:
     from journeyflow.cli.frames import console
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.cli.reports import print_report
     from journeyflow.runner import run as run_night
 
-    with shown_progress(is_quiet=quiet or as_json) as progress:
-        report = run_night(
-            settings, as_of=parse_instant(as_of), memory_limit=memory, progress=progress, is_whole=is_whole
-        )
+    instant = parse_instant(as_of)
+    with watched("run", log_format, is_quiet=quiet or as_json) as progress:
+        report = run_night(config, as_of=instant, memory_limit=memory, progress=progress, is_whole=is_whole)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:
@@ -111,15 +112,15 @@ def plan(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Show what is published, whether a run is going on, and how the last ones ended."""
+    """Show what is published, who holds the lock, alarms, sizes on the disk, and how the last runs ended."""
     import json
 
     from journeyflow.cli.frames import console
-    from journeyflow.cli.reports import print_status, status_of
+    from journeyflow.cli.standing import print_status
     from journeyflow.config import load_config
+    from journeyflow.status import status_of
 
-    settings = load_config(config)
-    found = status_of(settings.state, settings.publish)
+    found = status_of(load_config(config))
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     else:

@@ -1,22 +1,16 @@
-"""What `run`, `demo`, `plan` and `status` print."""
+"""What `run`, `demo`, `rebuild` and `plan` print."""
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from journeyflow.text import count, duration, escaped
+from journeyflow.text import count, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    import polars as pl
     from rich.console import Console
 
-    from journeyflow.publish import Manifest
     from journeyflow.runner import PlanEntry, RunReport
 
 OUTCOMES = ("quarantined", "duplicate", "filtered", "erased")
@@ -41,16 +35,16 @@ def print_report(report: RunReport, out: Console) -> None:
         out.print(Text(f"  {label:<8}{line}"))
     for alarm in report.alarms:
         out.print(Text(f"  look at  {escaped(alarm)}"), style="yellow")
-    _print_critical_spots(report.critical_spots, out)
+    print_critical_spots(report.critical_spots, out, report.alarms)
 
 
-def _print_critical_spots(spots: Sequence[str], out: Console, most: int = 3) -> None:
-    """Print how many critical blind spots there are, and the first of them."""
+def print_critical_spots(spots: Sequence[str], out: Console, told: Collection[str] = (), most: int = 3) -> None:
+    """Print how many critical blind spots there are, and the first of those that were not told yet."""
     from rich.text import Text
 
     if spots:
         out.print(Text(f"  blind   {len(spots)} critical in the table blind_spots"), style="yellow")
-    for spot in spots[:most]:
+    for spot in [spot for spot in spots if spot not in told][:most]:
         out.print(Text(f"          {escaped(spot)}"), style="yellow")
 
 
@@ -77,132 +71,3 @@ def print_plan(entries: Sequence[PlanEntry], out: Console) -> None:
             out.print(Text(f"  {entry.model:<{width}}  {entry.why}"), soft_wrap=True)
             if entry.reads:
                 out.print(Text(f"  {'':<{width}}  <- {', '.join(entry.reads)}"), style="dim", soft_wrap=True)
-
-
-def status_of(state: Path, publish: Path) -> dict[str, Any]:
-    """Return what is published, whether a run is going on, and the last runs.
-
-    Parameters
-    ----------
-    state, publish : Path
-        Folders of the project.
-
-    Returns
-    -------
-    dict
-        ``current`` (the manifest's figures or None), ``running`` (process and start, or None), ``runs`` (the latest
-        first; from the warehouse, or from what is published while a run holds the warehouse).
-    """
-    from journeyflow.lock import holder
-
-    running = holder(state)
-    return {
-        "current": _current(publish),
-        "running": asdict(running) if running else None,
-        "runs": _runs(state, publish, is_busy=running is not None),
-    }
-
-
-def _current(publish: Path) -> dict[str, Any] | None:
-    from journeyflow.errors import NotFoundError
-    from journeyflow.publish import read_manifest
-
-    try:
-        manifest: Manifest = read_manifest((publish / "current").resolve())
-    except NotFoundError:
-        return None
-    facts = manifest.model_dump(
-        mode="json", include={"run_id", "published_at", "high_water_at", "event_count", "version"}
-    )
-    return facts | {
-        "folder": str(publish / "current"),
-        "table_count": len(manifest.tables),
-        "critical_spots": _critical_spots(publish),
-    }
-
-
-def _critical_spots(publish: Path) -> list[str]:
-    from journeyflow.errors import JourneyflowError
-    from journeyflow.published import open_published
-
-    try:
-        with open_published(publish) as published:
-            return list(published.critical_spots)
-    except JourneyflowError:  # A damaged database must not hide what is known of it.
-        return []
-
-
-def _runs(state: Path, publish: Path, *, is_busy: bool) -> list[dict[str, Any]]:
-    from journeyflow.errors import JourneyflowError
-    from journeyflow.published import open_published
-
-    has_warehouse = (state / "warehouse.duckdb").exists() and not is_busy
-    try:
-        if has_warehouse:
-            with contextlib.suppress(JourneyflowError):  # A damaged one must not hide what is published.
-                return _newest_first(_warehouse_runs(state))
-        with open_published(publish) as published:
-            return _newest_first(published.table("runs"))
-    except JourneyflowError:
-        return []
-
-
-def _warehouse_runs(state: Path) -> pl.DataFrame:
-    import polars as pl
-
-    from journeyflow.engines import DuckDBEngine
-
-    with DuckDBEngine(state / "warehouse.duckdb", read_only=True) as warehouse:
-        return pl.DataFrame(warehouse.rows("select * from ledger.runs"))
-
-
-def _newest_first(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    return rows.sort("run_id", descending=True).to_dicts()
-
-
-def print_status(status: dict[str, Any], out: Console) -> None:
-    """Print what `status_of` found."""
-    from rich.text import Text
-
-    current, running = status["current"], status["running"]
-    if current is None:
-        out.print("Nothing is published yet. Run `journeyflow run` first.")
-    else:
-        age = duration(
-            (datetime.now(UTC).replace(tzinfo=None) - datetime.fromisoformat(current["published_at"])).total_seconds()
-        )
-        out.print(Text(f"Published {current['run_id']}, {age} ago"), style="bold")
-        out.print(
-            Text(f"  events  {count(current['event_count'])} up to {current['high_water_at'].replace('T', ' ')} UTC")
-        )
-        out.print(Text(f"  tables  {current['table_count']} in {current['folder']}"))
-        _print_critical_spots(current["critical_spots"], out)
-    if running:
-        who = f": process {running['pid']}, since {running['started_at']}" if running["pid"] else ""
-        out.print(Text(f"A run is going on{who}"), style="yellow")
-    _print_runs(status["runs"], out)
-
-
-def _print_runs(runs: list[dict[str, Any]], out: Console, most: int = 5) -> None:
-    from rich import box
-    from rich.table import Table
-
-    if not runs:
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title=None)
-    for title in ("run", "status"):
-        table.add_column(title)
-    for title in ("events", "took", "events up to"):
-        table.add_column(title, justify="right")
-    for row in runs[:most]:
-        high_water = f"{row['high_water_at']:%Y-%m-%d %H:%M}" if row["high_water_at"] else "-"
-        style = "red" if row["status"] == "failed" else None
-        table.add_row(
-            row["run_id"],
-            row["status"],
-            count(row["event_count"]),
-            duration(row["elapsed_seconds"]),
-            high_water,
-            style=style,
-        )
-    out.print(table)

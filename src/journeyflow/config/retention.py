@@ -1,11 +1,11 @@
-"""Section `retention`: how long the files that were read are kept."""
+"""Section `retention`: how long the files that were read are kept, and how many generations."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, StrictInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from journeyflow.config.durations import PATTERN, format_duration, parse_duration
@@ -45,12 +45,14 @@ Span = Annotated[
 
 
 class Retention(Section):
-    """How long a copy of each file that was read is kept, compressed, in the folder `raw` of `state`."""
+    """How long a copy of each file that was read is kept, compressed, in the folder `raw` of `state`, and what else."""
 
     raw: Span = Field(default=None, json_schema_extra={"default": FOREVER})
     """A duration since the file was first read, `forever`, or `none` for no copies. What is gone cannot be rebuilt."""
     sources: dict[Name, Span] = Field(default_factory=dict)
     """The same for single sources, by name."""
+    generations: Annotated[StrictInt, Field(ge=1)] = 5
+    """How many published generations stay, the current one among them."""
 
     def span(self, source: str) -> timedelta | None:
         """Return how long files of a source are kept: None is for ever, zero is not at all."""

@@ -90,7 +90,7 @@ class Config(Section):
     privacy: Privacy = Field(default={}, validate_default=True)
     """How personal data is kept."""
     retention: Retention = Retention()
-    """How long copies of the files that were read are kept."""
+    """How long copies of the files that were read are kept, and how many generations."""
     _folder: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 

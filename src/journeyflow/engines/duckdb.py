@@ -108,6 +108,32 @@ class DuckDBEngine:
         """Detach the database `name`, everything written to its file."""
         self.execute(f"detach {word(name)}")
 
+    def copy_from(self, path: Path) -> None:
+        """Copy everything that the database file `path` holds into this one, which is empty, in its order."""
+        here = self.rows("select current_database() as name")["name"][0].as_py()
+        self.attach(path, "_other")
+        try:
+            # Neighbours stay neighbours, so that a scan of the newest events still skips the others.
+            self.execute("set preserve_insertion_order = true")
+            self.execute(f"copy from database {word('_other')} to {word(here)}")
+        finally:
+            self.execute("set preserve_insertion_order = false")
+            self.detach("_other")
+
+    def blocks(self) -> tuple[int, int]:
+        """Return how many blocks the file has, and how many of them hold nothing."""
+        found = self.rows("select total_blocks, free_blocks from pragma_database_size()").to_pylist()[0]
+        return int(found["total_blocks"]), int(found["free_blocks"])
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables as `layer.name`, sorted."""
+        query = (
+            "select table_schema || '.' || table_name as name from information_schema.tables "
+            "where table_type = 'BASE TABLE' and table_catalog = current_database() order by name"
+        )
+        names: list[str] = self.rows(query)["name"].to_pylist()
+        return names
+
     def register(self, name: str, table: pa.Table) -> None:
         """Create or replace the table `name` with the rows of `table`."""
         self._make_schema(name)

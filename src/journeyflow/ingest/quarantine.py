@@ -11,6 +11,7 @@ from journeyflow.errors import InputError, LockedError, NotFoundError
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.transactions import transaction
 from journeyflow.ingest.warehouse import open_warehouse
+from journeyflow.runs import now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,8 @@ def replay(config: Config, source: str | None = None, reason: str | None = None)
     """Let the next run read again all files of the sources that have such rows in quarantine.
 
     Whole sources are read, because what one row becomes may change which version of an event counts. What was accepted
-    before is known by its id and stays one.
+    before is known by its id and stays one. What lay in the future when it was first met is judged by the time of
+    now: the clock of the machine may have been wrong.
 
     Raises
     ------
@@ -111,7 +113,17 @@ def replay(config: Config, source: str | None = None, reason: str | None = None)
             for name in names:
                 # No settings have an empty hash: the next run takes the source's files for changed.
                 warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_landed", [name])
+                _meet_again(warehouse, name)
         return tuple(told)
+
+
+def _meet_again(warehouse: DuckDBEngine, source: str) -> None:
+    """Let files with records of the future count as first met now, and so does every rebuild from now on."""
+    warehouse.execute(
+        "update ledger.files set first_loaded_at = greatest(first_loaded_at, ?) where source = ? and is_landed "
+        "and file_ix in (select file_ix from landed.quarantine where reason = 'future')",
+        [now(), source],
+    )
 
 
 def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,29 +24,37 @@ _FILES = (
     "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_landed "
     "from ledger.files order by file_ix"
 )
-_TABLES = ("loads", "runs")
+REMEMBERED = ("loads", "runs", "alarms", "shares")
+"""Tables of the ledger besides `files` that landing does not make again: a rebuild takes them over."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """What a warehouse remembers of its files and runs: rows of `ledger.files`, `ledger.loads` and `ledger.runs`."""
+    """What a warehouse remembers of its files and runs.
+
+    Attributes
+    ----------
+    files : Table
+        Rows of `ledger.files`.
+    others : mapping of str to Table
+        Rows of the tables of `REMEMBERED`; none where only the list beside the kept files is left.
+    """
 
     files: pa.Table
-    loads: pa.Table | None = None
-    runs: pa.Table | None = None
+    others: Mapping[str, pa.Table] = field(default_factory=dict)
 
     def known_to(self, run_id: str) -> Past:
         """Leave out the files that came after a run."""
-        if self.loads is None:
+        if "loads" not in self.others:
             return self
         firsts: dict[tuple[str, str], str] = {}
-        for row in self.loads.select(["run_id", "source", "sha256", "status"]).to_pylist():
+        for row in self.others["loads"].select(["run_id", "source", "sha256", "status"]).to_pylist():
             if row["status"] == "loaded":
                 key = (row["source"], row["sha256"])
                 firsts[key] = min(row["run_id"], firsts.get(key, row["run_id"]))
         rows = self.files.select(["source", "sha256"]).to_pylist()
         is_known = [firsts.get((row["source"], row["sha256"]), "") <= run_id for row in rows]
-        return Past(self.files.filter(pa.array(is_known, pa.bool_())), self.loads, self.runs)
+        return Past(self.files.filter(pa.array(is_known, pa.bool_())), self.others)
 
 
 def remembered(warehouse: DuckDBEngine, kept: Kept) -> Past:
@@ -58,7 +67,7 @@ def remembered(warehouse: DuckDBEngine, kept: Kept) -> Past:
     """
     files = warehouse.rows(_FILES)
     if files.num_rows:
-        return Past(files, *(warehouse.rows(f"select * from ledger.{table}") for table in _TABLES))
+        return Past(files, {table: warehouse.rows(f"select * from ledger.{table}") for table in REMEMBERED})
     path = kept.folder / LIST
     try:
         return Past(pq.read_table(path).cast(files.schema))
@@ -74,10 +83,8 @@ def recall(warehouse: DuckDBEngine, past: Past) -> None:
     """Write a past into an empty warehouse; no file is landed yet."""
     warehouse.append("ledger.files", past.files)
     warehouse.execute("update ledger.files set is_landed = false")
-    if past.loads is not None:
-        warehouse.append("ledger.loads", past.loads)
-    if past.runs is not None:
-        warehouse.append("ledger.runs", past.runs)
+    for table, rows in past.others.items():
+        warehouse.append(f"ledger.{table}", rows)
 
 
 def write_list(warehouse: DuckDBEngine, kept: Kept) -> None:

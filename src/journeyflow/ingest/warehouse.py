@@ -8,8 +8,7 @@ from pathlib import Path
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, InputError
-
-SCHEMA_VERSION = 1
+from journeyflow.ingest.schema import upgrade
 
 
 def open_warehouse(
@@ -60,7 +59,13 @@ def open_warehouse(
             "files of the sources anew."
         ) from error
     warehouse.execute("set TimeZone = 'UTC'")
-    _upgrade(warehouse)
+    try:
+        upgrade(warehouse)
+        warehouse.execute(packaged_sql("views"))
+        warehouse.execute(packaged_sql("privacy"))
+    except BaseException:
+        warehouse.close()
+        raise
     return warehouse
 
 
@@ -69,19 +74,6 @@ def clear_landed(warehouse: DuckDBEngine) -> None:
     for table in ("landed.events", "landed.traits", "landed.quarantine"):
         warehouse.execute(f"delete from {table}")
     warehouse.execute("update ledger.files set is_landed = false")
-
-
-def _upgrade(warehouse: DuckDBEngine) -> None:
-    warehouse.execute(packaged_sql("warehouse"))
-    warehouse.execute(packaged_sql("privacy"))
-    version = warehouse.rows("select max(version) as version from ledger.schema_version")["version"][0].as_py()
-    if version is None:
-        warehouse.execute("insert into ledger.schema_version values (?)", [SCHEMA_VERSION])
-    elif version > SCHEMA_VERSION:
-        raise InputError(
-            f"The warehouse was written by a newer journeyflow (schema {version}, this one knows {SCHEMA_VERSION}); "
-            "install the newer version."
-        )
 
 
 def packaged_sql(name: str) -> str:

@@ -13,6 +13,7 @@ from journeyflow.engines.duckdb import STORAGE_VERSION
 from journeyflow.engines.names import relation, text, word
 from journeyflow.errors import JourneyflowError
 from journeyflow.models import Model
+from journeyflow.private import make_shared, share
 from journeyflow.publish.files import point, sha256, sync, sync_tree
 from journeyflow.publish.manifest import FILE_NAME, FileEntry, Manifest, TableEntry
 
@@ -39,7 +40,12 @@ class RunFacts:
 
 
 def publish(
-    engine: DuckDBEngine, models: Iterable[Model], folder: Path, facts: RunFacts, draw: Draw | None = None
+    engine: DuckDBEngine,
+    models: Iterable[Model],
+    folder: Path,
+    facts: RunFacts,
+    draw: Draw | None = None,
+    kept: int = KEPT_GENERATIONS,
 ) -> Path:
     """Publish the built tables of `models` as a new generation and swap `current` to it.
 
@@ -56,6 +62,8 @@ def publish(
     draw : Draw or None
         Draws files from the tables before anyone sees them. Where it fails nothing is published, so that tables and
         drawings of a generation always agree, and a drawing that fails is not found out weeks later.
+    kept : int
+        How many generations stay, this one among them.
 
     Returns
     -------
@@ -69,7 +77,9 @@ def publish(
         When the folder cannot be written; the generation that was current stays so.
     """
     try:
-        return _publish(engine, tuple(models), folder, facts, draw)
+        final = _publish(engine, tuple(models), folder, facts, draw)
+        _prune(final.parent, facts.run_id, kept)
+        return final
     except OSError as error:
         raise JourneyflowError(
             f"Cannot publish into {folder}: {error.strerror or type(error).__name__}. See that the folder can be "
@@ -79,7 +89,7 @@ def publish(
 
 def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts, draw: Draw | None) -> Path:
     generations, current = folder / "generations", folder / "current"
-    generations.mkdir(parents=True, exist_ok=True)
+    make_shared(generations)
     if current.is_dir() and not current.is_symlink():
         raise JourneyflowError(f"{current} is a folder, where the link to the newest tables belongs: move it away.")
     _clear_unfinished(generations)
@@ -90,6 +100,8 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
         if draw:
             files = {name: _write_file(staged / name, content) for name, content in draw(staged).items()}
             _write_manifest(manifest.model_copy(update={"files": files}), staged)
+        for path in (*staged.iterdir(), staged):
+            share(path)
         sync_tree(staged)
         staged.rename(final)
         sync(generations)
@@ -99,7 +111,6 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
         if current.resolve() != final.resolve():  # Else the swap was done, and it is what readers see.
             shutil.rmtree(final, ignore_errors=True)
         raise
-    _prune(generations, facts.run_id)
     return final
 
 
@@ -158,9 +169,9 @@ def _clear_unfinished(generations: Path) -> None:
         shutil.rmtree(left_over, ignore_errors=True)
 
 
-def _prune(generations: Path, current: str) -> None:
+def _prune(generations: Path, current: str, count: int) -> None:
     # Run ids sort by time. A reader that has an old file open keeps it until it closes.
-    kept = sorted(path.name for path in generations.iterdir() if path.is_dir())[-KEPT_GENERATIONS:]
+    kept = sorted(path.name for path in generations.iterdir() if path.is_dir())[-count:]
     for path in generations.iterdir():
         if path.is_dir() and path.name not in (*kept, current):
             shutil.rmtree(path, ignore_errors=True)

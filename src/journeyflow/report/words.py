@@ -67,6 +67,8 @@ SPOT_KINDS = {
     "unstaged_journeys": "journeys without a stage",
     "missing_rate": "missing exchange rate",
     "unreadable_text": "text in another language",
+    "empty_input": "input that gave nothing",
+    "jumped_share": "share that jumped",
 }
 COUNTED_ONCE = "as in the funnel: each person once, in the month of the furthest journey"
 """What to mind of the few figures of a month that are not of the people of the map."""

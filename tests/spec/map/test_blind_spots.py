@@ -449,3 +449,69 @@ def test_strangers_names_cannot_flood_the_table_or_break_its_key():
     assert sum(row["item_count"] for row in rows.values()) == 46
     assert rows["shop: n40"]["item_count"] == 2
     assert "shop: a\tb" in rows
+
+
+NEWS = "first_event_ix\n1"
+
+
+def night_of(share, earlier, *, whole=1000, kind="bots"):
+    """Return the spots of a night in which `share` of `whole` events are of programs, after nights with such shares."""
+    history = [f"r1{at:02} | {kind} | web | {round(rate * 1000)} | 1000" for at, rate in enumerate(earlier)]
+    flags = "\n".join(
+        f"{at} | 1 | x | 2026-03-31 08:00:00 | web | x | 0 | {at <= share * whole} | false"
+        for at in range(1, whole + 1)
+    )
+    given = {
+        "config.settings": SETTINGS.replace("r2 ", "r199"),
+        "config.sources": sources("web"),
+        "ledger.news": NEWS,
+        "ledger.shares": "\n".join(["run_id | kind | subject | item_count | whole_count", *history]),
+        "staging.events": f"{EVENTS}\n{flags}",
+    }
+    return told(spots(given), "jumped_share")
+
+
+QUIET = [0.02, 0.03, 0.01, 0.02, 0.03, 0.02, 0.02]
+
+
+@pytest.mark.parametrize(
+    ("share", "earlier", "is_told"),
+    [
+        (0.09, QUIET, True),
+        (0.06, QUIET, False),  # Not more than twice the most.
+        (0.2, QUIET[1:], False),  # Six nights show no habit.
+        (0.62, [0.5] * 7, True),
+        (0.59, [0.5] * 7, False),  # Of large shares, ten points more.
+        (0.011, [0] * 7, True),
+        (0.009, [0] * 7, False),  # Less than one in a hundred.
+        (0.09, [0.5, *[0.02] * 27], False),
+        (0.09, [0.5, *[0.02] * 28], True),  # What lies more than 28 nights back is forgotten.
+    ],
+)
+def test_a_share_jumps_when_it_is_far_above_the_most_of_the_last_nights(share, earlier, is_told):
+    assert night_of(share, earlier) == ({"bots: web": "critical"} if is_told else {})
+
+
+def test_few_events_show_no_jump():
+    assert night_of(0.9, QUIET, whole=99) == {}
+    assert night_of(0.09, QUIET, whole=100) == {}  # Nine, fewer than ten.
+    assert night_of(0.3, QUIET, whole=100) == {"bots: web": "critical"}
+
+
+def test_a_source_of_which_nothing_was_kept_is_told():
+    given = {
+        "config.sources": sources("web", "shop", "app", "idle"),
+        "ledger.loads": """
+            run_id | source | source_file | record_count | accepted_count | duplicate_count | filtered_count | erased_count | status
+            r2     | web    | a.csv       | 3            | 0              | 0               | 3              | 0            | loaded
+            r2     | web    | b.csv       | 2            | 0              | 0               | 2              | 0            | loaded
+            r2     | shop   | c.csv       | 3            | 0              | 3               | 0              | 0            | loaded
+            r2     | app    | d.csv       | 3            | 0              | 0               | 2              | 1            | loaded
+            r2     | idle   | e.csv       | 0            | 0              | 0               | 0              | 0            | loaded
+            r1     | shop   | f.csv       | 9            | 0              | 0               | 9              | 0            | loaded
+            r2     | gone   | g.csv       | 9            | 0              | 0               | 9              | 0            | loaded
+        """,
+    }
+    found = spots(given)
+    assert told(found, "empty_input") == {"web": "critical"}
+    assert found["empty_input", "web"]["item_count"] == 5

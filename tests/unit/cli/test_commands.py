@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 from pathlib import Path
 
 import polars as pl
@@ -117,11 +118,41 @@ def test_status_tells_of_the_runs_and_of_one_going_on(call: Caller, project: Pat
     assert found["running"] is None
     with held(project / "state"):
         assert "A run is going on: process" in call("status")
+        busy = json.loads(call("status", "--json"))
+        assert (busy["running"]["pid"], busy["running"]["host"]) == (os.getpid(), platform.node())
+        assert busy["runs"][0]["run_id"] == found["current"]["run_id"]  # Of what is published.
+    assert "lock    free" in call("status")
     # A killed run leaves its note behind; its process number may long be another's.
     left = project / "state" / "run.holder.json"
     left.write_text(json.dumps({"pid": os.getpid(), "started_at": "2026-03-01 00:00:00 UTC"}))
     assert json.loads(call("status", "--json"))["running"] is None
     left.unlink()
+
+
+def test_status_tells_sizes_and_the_alarms_of_the_last_good_run(call: Caller, tmp_path: Path) -> None:
+    config = write_project(tmp_path / "alarming")
+    with (config.parent / "events.csv").open("a") as file:
+        file.writelines(f"not a time,c{n},,page_view,/\n" for n in range(50))
+    call("run", "-c", str(config), "--quiet")
+    found = json.loads(call("status", "-c", str(config), "--json"))
+    (alarm,) = found["alarms"]
+    assert alarm == {
+        "kind": "input",
+        "detail": "events.csv: 50 of 450 records are in quarantine (bad_time 50).",
+    }
+    assert found["runs"][0]["alarm_count"] == 1
+    sizes = found["sizes"]
+    assert (sizes["kept_count"], sizes["generation_count"]) == (1, 1)
+    files = [path for path in (config.parent / "published" / "generations").rglob("*") if path.is_file()]
+    assert sizes["generations_bytes"] == sum(path.stat().st_size for path in files)
+    assert sizes["warehouse_bytes"] == (config.parent / "state" / "warehouse.duckdb").stat().st_size
+    assert sizes["build_bytes"] > 0
+    shown = call("status", "-c", str(config))
+    assert "look at events.csv: 50 of 450" in shown
+    assert "1 kept files" in shown
+    (config.parent / "events.csv").unlink()
+    call("run", "-c", str(config), "--quiet")  # Nothing new, and nothing to look at.
+    assert json.loads(call("status", "-c", str(config), "--json"))["alarms"] == []
 
 
 def test_doctor_tells_what_it_looked_at(call: Caller, project: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -208,3 +210,46 @@ def test_a_query_reads_published_tables_and_nothing_else(engine, tmp_path, state
     publish(engine, [MODEL], tmp_path, facts())
     with journeyflow.open(tmp_path) as published, pytest.raises(EngineError):
         published.sql(statement)
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_as_many_generations_are_kept_as_are_asked_for(engine, tmp_path, kept):
+    for at in range(4):
+        publish(engine, [MODEL], tmp_path, facts(f"r{at}"), kept=kept)
+    assert sorted(path.name for path in (tmp_path / "generations").iterdir()) == ["r2", "r3"][-kept:]
+    assert (tmp_path / "current").resolve().name == "r3"
+
+
+HOLDER = """
+import sys
+import duckdb, pyarrow.parquet as pq
+folder = sys.argv[1]
+base = duckdb.connect(folder + "/marts.duckdb", read_only=True)
+rows = pq.ParquetFile(folder + "/things.parquet")
+print("open", flush=True)
+sys.stdin.readline()
+print(base.sql("select count(*), sum(item_count) from things").fetchall(), rows.read().num_rows, flush=True)
+"""
+
+
+def test_another_process_reads_on_in_a_generation_that_was_removed(engine, tmp_path):
+    first = publish(engine, [MODEL], tmp_path, facts("r1"), kept=1)
+    command = [sys.executable, "-c", HOLDER, str(first)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout.readline() == "open\n"
+        engine.run("marts.things", "select 'only' as name, cast(1 as bigint) as item_count")
+        publish(engine, [MODEL], tmp_path, facts("r2"), kept=1)
+        assert not first.exists()
+        told, _ = reader.communicate("\n", timeout=60)
+    assert told.startswith("[(5000, ")
+    assert told.rstrip().endswith(" 5000")
+
+
+def test_what_a_killed_publication_left_is_removed_by_the_next(engine, tmp_path):
+    left = tmp_path / "generations" / ".unfinished-r0"
+    left.mkdir(parents=True)
+    (left / "things.parquet").write_bytes(b"half")
+    (tmp_path / ".current.new").symlink_to("generations/.unfinished-r0")
+    publish(engine, [MODEL], tmp_path, facts("r1"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "generations"]
+    assert [path.name for path in (tmp_path / "generations").iterdir()] == ["r1"]

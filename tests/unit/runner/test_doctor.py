@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from journeyflow.config import load_config
 from journeyflow.doctor import examine
 from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest import schema
 from journeyflow.lock import held
 from journeyflow.runner import BUILD, WAREHOUSE, run
 from pipelines.shop import write_project
@@ -130,3 +132,52 @@ def test_a_model_of_ones_own_that_is_wrong_is_told(ran):
     folder.mkdir(parents=True)
     (folder / "mine.sql").write_text("select 1 as a")
     assert "mine" in only(ran, "models", "error")
+
+
+def test_what_nobody_of_ours_put_into_the_state_folder_is_told(ran):
+    (ran.state / "notes.txt").write_text("mine")
+    (ran.state / "raw" / "more.csv").write_text("a,b")
+    (ran.state / "raw" / ("0" * 64 + ".gz")).symlink_to("/etc/hostname")
+    detail = only(ran, "foreign files", "warning")
+    assert detail.startswith("3 things that are not of journeyflow")
+    assert "notes.txt" in detail
+    assert "raw/more.csv" in detail
+
+
+def test_a_key_under_another_name_is_no_stranger(ran):
+    moved = ran.state / "other.key"
+    ran.privacy.key_file.rename(moved)
+    privacy = ran.privacy.model_copy(update={"key_file": moved})
+    assert [each for each in ill(ran.model_copy(update={"privacy": privacy})) if each[0] != "free space"] == []
+
+
+def test_the_work_of_a_killed_run_is_told_and_that_of_a_living_one_is_not(ran):
+    (ran.state / "work").mkdir()
+    assert "the next one removes it" in only(ran, "work", "warning")
+    with held(ran.state):
+        assert "work" not in {finding.subject for finding in examine(ran)}
+
+
+@pytest.mark.parametrize("name", ["raw", "warehouse.duckdb", "run.lock"])
+def test_anything_private_that_everybody_may_write_is_found(ran, name):
+    path = ran.state / name
+    path.chmod(0o777 if path.is_dir() else 0o666)
+    assert f"everybody may write to {path}" in only(ran, "permissions", "error")
+
+
+def test_a_landed_file_without_its_copy_is_told_unless_none_is_kept(ran):
+    for path in (ran.state / "raw").glob("*.zst"):
+        path.unlink()
+    assert "1 of 1 files have no copy, the first events.csv" in only(ran, "kept files", "warning")
+    none = ran.retention.model_copy(update={"raw": timedelta(0)})
+    assert [each for each in ill(ran.model_copy(update={"retention": none})) if each[0] != "free space"] == []
+
+
+def test_the_schema_is_told_and_a_newer_one_is_an_error(ran):
+    assert any(f"schema {schema.newest()}" in finding.detail for finding in examine(ran))
+    with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
+        warehouse.execute("update ledger.schema_version set version = 1")
+    assert any("schema 1, which the next run brings to" in finding.detail for finding in examine(ran))
+    with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
+        warehouse.execute("update ledger.schema_version set version = 99")
+    assert "newer journeyflow (schema 99)" in only(ran, "warehouse", "error")

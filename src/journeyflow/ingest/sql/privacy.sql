@@ -78,3 +78,9 @@ create or replace temp macro properties_cut(properties) as
             then cast(json_cut(cast(properties as varchar)) as json)
         else properties
     end;
+
+-- A log line as it may be kept: the first word is the address, and a broken line may hold another one further on.
+create or replace temp macro without_addresses(line) as regexp_replace(
+    regexp_replace(regexp_replace(line, '^\S+', 'address'), '\b\d{1,3}(?:\.\d{1,3}){3}\b', 'address', 'g'),
+    '(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*', 'address', 'g'
+);

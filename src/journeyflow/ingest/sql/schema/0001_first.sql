@@ -1,4 +1,5 @@
 -- The tables that outlive a run. `landed` holds what was read, `ledger` what was done.
+-- The first schema had no number until its tables stood, so a file that has them without one is of it too.
 create schema if not exists landed;
 create schema if not exists ledger;
 
@@ -92,34 +93,4 @@ create table if not exists ledger.runs (
     version varchar,
     event_count bigint,
     elapsed_seconds double
-);
-
--- Counts and codes only: nothing that reads the ledger sees a quarantined row. File 0 is every file of traits.
-create or replace view ledger.reasons as
-with landed_files as (
-    select file_ix, source, record_count
-    from ledger.files
-    where is_landed
-),
-
-sources_summed as (
-    select source, cast(sum(record_count) as bigint) as landed_count
-    from landed_files
-    group by source
-)
-
-select
-    coalesce(landed_files.source, 'people') as source,
-    quarantine.reason,
-    count(*) as reason_count,
-    max(sources_summed.landed_count) as landed_count
-from landed.quarantine as quarantine
-left join landed_files on landed_files.file_ix = quarantine.file_ix
-left join sources_summed on sources_summed.source = landed_files.source
-group by coalesce(landed_files.source, 'people'), quarantine.reason;
-
--- A log line as it may be kept: the first word is the address, and a broken line may hold another one further on.
-create or replace temp macro without_addresses(line) as regexp_replace(
-    regexp_replace(regexp_replace(line, '^\S+', 'address'), '\b\d{1,3}(?:\.\d{1,3}){3}\b', 'address', 'g'),
-    '(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*', 'address', 'g'
 );

@@ -1,0 +1,87 @@
+-- Of the events that came with this run: how many were late, of programs, or in no stage.
+-- Grain: kind, subject.
+with news as (
+    select first_event_ix
+    from ledger.news
+),
+
+arrivals as (
+    select event_ix, source, occurred_at, received_at
+    from sources.events
+),
+
+events as (
+    select event_ix, source_ix, is_bot
+    from staging.events
+),
+
+labelled as (
+    select event_ix, label_key
+    from kernel.events
+),
+
+labels as (
+    select label_key, model_index, stage_index
+    from kernel.labels
+),
+
+sources as (
+    select source, source_ix
+    from config.sources
+),
+
+models as (
+    select model, model_index
+    from config.models
+),
+
+late_counted as (
+    select
+        source,
+        count(*) filter (where date_diff('microsecond', occurred_at, received_at) > 86400000000) as item_count,
+        count(received_at) as whole_count
+    from arrivals
+    where event_ix >= (select first_event_ix from news)
+    group by source
+),
+
+bots_counted as (
+    select source_ix, count(*) filter (where is_bot) as item_count, count(*) as whole_count
+    from events
+    where event_ix >= (select first_event_ix from news)
+    group by source_ix
+),
+
+-- Counted by label first: there are few of them, and each is of every model.
+labels_counted as (
+    select label_key, count(*) as event_count
+    from labelled
+    where event_ix >= (select first_event_ix from news)
+    group by label_key
+),
+
+stages_counted as (
+    select
+        labels.model_index,
+        cast(coalesce(sum(labels_counted.event_count) filter (where labels.stage_index = 0), 0) as bigint) as item_count,
+        cast(sum(labels_counted.event_count) as bigint) as whole_count
+    from labels_counted
+    inner join labels on labels.label_key = labels_counted.label_key
+    group by labels.model_index
+)
+
+select 'late' as kind, source as subject, item_count, whole_count
+from late_counted
+where whole_count > 0
+
+union all
+
+select 'bots' as kind, sources.source as subject, bots_counted.item_count, bots_counted.whole_count
+from bots_counted
+inner join sources on sources.source_ix = bots_counted.source_ix
+
+union all
+
+select 'unclassified' as kind, models.model as subject, stages_counted.item_count, stages_counted.whole_count
+from stages_counted
+inner join models on models.model_index = stages_counted.model_index

@@ -1,0 +1,180 @@
+"""Clocks that are set back or wrong, and days of 23 and 25 hours: no run is lost, no figure moves."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+import journeyflow
+from external.nights import Night
+from journeyflow import runs
+from journeyflow.config import load_config
+from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest.quarantine import replay
+from journeyflow.rebuilding import rebuild
+from journeyflow.verifying import verify
+
+CONFIG = """
+project: clocks
+timezone: Europe/Berlin
+sources:
+  web:
+    format: csv
+    path: web/*.csv
+    channel: web
+    columns: {event_id: id, occurred_at: at, anonymous_id: cookie, event_name: event}
+retention: {raw: 30d, generations: 3}
+funnels:
+  order:
+    steps: [{name: seen, when: {event: product_view}}, {name: paid, when: {event: purchase}}]
+    window: 2d
+"""
+EVENING = datetime(2026, 5, 10, 2)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+class Clock:
+    """The time of day as a run reads it; it stands still until it is set."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock(EVENING)
+    monkeypatch.setattr(runs, "now", clock)
+    for module in ("journeyflow.run_report", "journeyflow.ingest.quarantine"):
+        monkeypatch.setattr(f"{module}.now", clock)
+    return clock
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "web").mkdir()
+    return tmp_path
+
+
+def land(folder, name, *times, event="product_view"):
+    rows = [f"{name}-{at},{stamp:%Y-%m-%d %H:%M:%S},{name}-{at},{event}" for at, stamp in enumerate(times)]
+    (folder / "web" / f"{name}.csv").write_text("\n".join(["id,at,cookie,event", *rows]) + "\n", encoding="utf-8")
+
+
+def ledger(folder, query):
+    with DuckDBEngine(folder / "state" / "warehouse.duckdb", read_only=True) as warehouse:
+        return warehouse.rows(query).to_pylist()
+
+
+def test_ids_sort_by_the_order_of_the_runs_whatever_the_clock_does(folder, clock):
+    """Back by an hour in autumn, back by a year, standing still, and on again."""
+    land(folder, "a", EVENING - 3 * DAY)
+    ids = []
+    for at in (EVENING, EVENING, EVENING - HOUR, EVENING - 365 * DAY, EVENING + DAY, EVENING + DAY):
+        clock.at = at
+        ids.append(journeyflow.run(folder).run_id)
+    assert ids == sorted(set(ids))
+    generations = sorted(path.name for path in (folder / "published" / "generations").iterdir())
+    assert generations == ids[-3:]
+    assert (folder / "published" / "current").resolve().name == ids[-1]
+    rows = Night(folder).table("runs").sort("run_id")
+    assert rows["run_id"].to_list() == ids
+    assert rows["started_at"].to_list()[3] == EVENING - 365 * DAY  # What the clock said is told as it was.
+    assert (rows["finished_at"] >= rows["started_at"]).all()
+    assert rows["elapsed_seconds"].min() > 0
+
+
+def test_a_clock_set_back_during_a_run_fails_no_check(folder, clock):
+    from journeyflow.runner import Night as Running
+
+    land(folder, "a", EVENING - 3 * DAY)
+    with Running(load_config(folder)) as night:
+        clock.at = EVENING - 5 * HOUR
+        assert night.whole().status == "published"
+    (row,) = ledger(folder, "select * from ledger.runs")
+    assert row["finished_at"] >= row["started_at"] == EVENING
+    assert row["elapsed_seconds"] > 0
+
+
+def test_ids_go_on_after_the_warehouse_was_lost(folder, clock):
+    land(folder, "a", EVENING - 3 * DAY)
+    first = journeyflow.run(folder).run_id
+    (folder / "state" / "warehouse.duckdb").unlink()
+    clock.at = EVENING - HOUR
+    assert journeyflow.run(folder).run_id > first
+
+
+def test_files_first_met_later_than_now_count_once_and_are_kept(folder, clock):
+    land(folder, "a", EVENING - 3 * DAY, EVENING - 2 * DAY)
+    journeyflow.run(folder)
+    clock.at = EVENING - 20 * DAY
+    report = journeyflow.run(folder)
+    assert (report.record_count, report.event_count) == (0, 2)
+    (known,) = ledger(folder, "select first_loaded_at, is_landed from ledger.files")
+    assert known == {"first_loaded_at": EVENING, "is_landed": True}
+    assert len(list((folder / "state" / "raw").glob("*.zst"))) == 1
+    verify(load_config(folder))
+
+
+def test_a_clock_that_runs_ahead_ends_retention_early_and_takes_no_event(folder, clock):
+    land(folder, "a", EVENING - 3 * DAY)
+    journeyflow.run(folder)
+    clock.at = EVENING + 31 * DAY
+    assert journeyflow.run(folder).event_count == 1
+    assert not list((folder / "state" / "raw").glob("*.zst"))
+
+
+def test_what_a_slow_clock_took_for_the_future_is_an_alarm_and_comes_in_by_a_replay(folder, clock):
+    land(folder, "a", EVENING - 3 * DAY)
+    journeyflow.run(folder)
+    land(folder, "b", EVENING - HOUR, EVENING)
+    clock.at = EVENING - DAY
+    report = journeyflow.run(folder)
+    assert (report.event_count, report.quarantined_count) == (1, 2)
+    assert "future 2" in report.alarms[0]
+    clock.at = EVENING + HOUR
+    assert journeyflow.run(folder).event_count == 1  # When it was first met is not forgotten,
+    replay(load_config(folder), reason="future")  # until somebody says that it was wrong.
+    report = journeyflow.run(folder)
+    assert report.event_count == 3
+    assert ledger(folder, "select count(*) as n from landed.quarantine") == [{"n": 0}]
+    verify(load_config(folder))
+    assert rebuild(load_config(folder)).event_count == 3
+
+
+def test_what_is_still_in_the_future_stays_in_quarantine_after_a_replay(folder, clock):
+    land(folder, "a", EVENING - 3 * DAY, EVENING + 9 * DAY)
+    journeyflow.run(folder)
+    clock.at = EVENING + DAY
+    replay(load_config(folder), reason="future")
+    assert journeyflow.run(folder).event_count == 1
+
+
+@pytest.mark.parametrize(
+    ("middle", "hours"),
+    [(date(2026, 3, 29), [24, 23, 24]), (date(2026, 10, 25), [24, 25, 24])],
+    ids=["into summer", "into winter"],
+)
+@pytest.mark.parametrize("nights", [1, 3])
+def test_local_days_have_as_many_hours_as_they_have(folder, clock, middle, hours, nights):
+    """One person an hour of real time; the runs begin in the hour that is skipped or comes twice."""
+    first = datetime(middle.year, middle.month, middle.day) - timedelta(hours=26 if middle.month == 10 else 25)
+    times = [first + n * HOUR for n in range(sum(hours))]
+    size = -(-len(times) // nights)
+    for number in range(nights):
+        land(folder, f"part{number}", *times[number * size : (number + 1) * size])
+        clock.at = times[min((number + 1) * size, len(times)) - 1] + HOUR / 2
+        journeyflow.run(folder)
+    trend = Night(folder).table("funnel_trend")
+    entered = trend.filter((pl.col("funnel") == "order") & (pl.col("persona") == "all") & (pl.col("step_index") == 1))
+    found = dict(zip(entered["entry_date"].to_list(), entered["person_count"].to_list(), strict=True))
+    assert found == {middle + offset * DAY: count for offset, count in zip((-1, 0, 1), hours, strict=True)}
+    last = datetime(middle.year, middle.month, middle.day, tzinfo=UTC)
+    with DuckDBEngine(folder / "state" / "build.duckdb", read_only=True) as build:
+        days = build.rows("select day, date_diff('hour', start_at, end_at) as hours from config.days").to_pylist()
+    assert {row["day"]: row["hours"] for row in days}[last.date()] == hours[1]

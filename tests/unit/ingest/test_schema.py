@@ -1,0 +1,181 @@
+"""A warehouse of an older version is brought up to date, step by step, whatever kills the run that does it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+from importlib import resources
+
+import pytest
+
+from journeyflow import ingest
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import EngineError, InputError
+from journeyflow.ingest import schema
+
+FIRST = """
+create schema landed;
+create schema ledger;
+create table ledger.schema_version (version integer not null);
+create table landed.events (
+    event_ix bigint not null, event_key uhugeint not null, event_id varchar not null, source varchar not null,
+    occurred_at timestamp not null, received_at timestamp, device_key ubigint, user_key ubigint, anonymous_id varchar,
+    user_id varchar, session_id varchar, sequence bigint, event_name varchar not null, channel varchar not null,
+    utm_source varchar, utm_medium varchar, utm_campaign varchar, utm_term varchar, utm_content varchar,
+    referrer_host varchar, page_path varchar, target varchar, user_agent varchar, revenue_amount decimal(18, 4),
+    currency varchar, properties json, file_ix integer not null, source_row bigint not null
+);
+create table landed.traits (
+    user_key ubigint not null, user_id varchar not null, trait varchar not null, trait_value varchar,
+    valid_from timestamp
+);
+create table landed.quarantine (
+    file_ix integer not null, source_file varchar not null, source_row bigint not null, reason varchar not null,
+    detail varchar, raw varchar
+);
+create table ledger.files (
+    file_ix integer not null, source varchar not null, source_file varchar not null, sha256 varchar not null,
+    byte_count bigint not null, first_loaded_at timestamp not null, record_count bigint not null,
+    settings_hash varchar not null, is_landed boolean not null
+);
+create table ledger.loads (
+    run_id varchar not null, source varchar not null, source_file varchar not null, record_count bigint not null,
+    accepted_count bigint not null, quarantined_count bigint not null, duplicate_count bigint not null,
+    conflicting_count bigint not null, filtered_count bigint not null, erased_count bigint not null, sha256 varchar,
+    status varchar not null, detail varchar
+);
+create table ledger.runs (
+    run_id varchar not null, started_at timestamp, finished_at timestamp, status varchar, high_water_at timestamp,
+    config_hash varchar, version varchar, event_count bigint, elapsed_seconds double
+);
+insert into ledger.schema_version values (1);
+insert into landed.events (event_ix, event_key, event_id, source, occurred_at, event_name, channel, file_ix, source_row)
+values (1, 11, 'e1', 'web', '2026-03-01', 'view', 'web', 1, 2);
+insert into landed.quarantine values (1, 'a.csv', 3, 'no_time', null, 'x,y');
+insert into ledger.files values (1, 'web', 'a.csv', 'ab', 9, '2026-03-02', 2, 'cd', true);
+insert into ledger.loads values ('r1', 'web', 'a.csv', 2, 1, 1, 0, 0, 0, 0, 'ab', 'loaded', null);
+insert into ledger.runs values ('r1', '2026-03-02', '2026-03-02', 'published', '2026-03-01', 'ef', '0.1.0', 1, 1.5);
+"""
+"""The first schema as version 0.1.0 wrote it, with a row or two; it never changes."""
+MADE_UP = {
+    101: "create table ledger.notes (note varchar); insert into ledger.notes values ('first')",
+    102: "alter table ledger.notes add column length bigint; update ledger.notes set length = length(note)",
+    103: "create table ledger.lengths as select length from ledger.notes; drop table ledger.notes",
+}
+"""Steps of a future version: a table, a column that is filled, a table in the place of another."""
+FORKS = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def old(tmp_path):
+    path = tmp_path / "state" / "warehouse.duckdb"
+    path.parent.mkdir()
+    with DuckDBEngine(path, threads=1) as engine:
+        engine.execute(FIRST)
+    return path
+
+
+def _tables(warehouse):
+    """Return every column and every row that is there, by table."""
+    columns = warehouse.rows(
+        "select table_schema || '.' || table_name as name, column_name, data_type, is_nullable "
+        "from information_schema.columns where table_schema in ('landed', 'ledger') order by all"
+    ).to_pylist()
+    names = sorted({row["name"] for row in columns})
+    return columns, {name: warehouse.rows(f"select * from {name} order by all").to_pylist() for name in names}
+
+
+def test_a_warehouse_of_the_first_version_becomes_what_a_new_one_is_and_keeps_its_rows(old, tmp_path):
+    with DuckDBEngine(old, read_only=True) as before:
+        _, rows = _tables(before)
+    with ingest.open_warehouse(old, threads=1) as upgraded, ingest.open_warehouse(tmp_path / "new.duckdb") as new:
+        columns, kept = _tables(upgraded)
+        assert columns == _tables(new)[0]
+        assert schema.version_of(upgraded) == schema.version_of(new) == schema.newest()
+    for table in set(rows) - {"ledger.schema_version"}:
+        shared = [{name: row[name] for name in old_row} for row, old_row in zip(kept[table], rows[table], strict=True)]
+        assert shared == rows[table], table
+    assert kept["ledger.reasons"] == [{"source": "web", "reason": "no_time", "reason_count": 1, "landed_count": 2}]
+
+
+def test_a_file_that_was_killed_before_it_had_a_number_is_of_the_first_schema(old):
+    with DuckDBEngine(old) as engine:
+        engine.execute("delete from ledger.schema_version")
+    with ingest.open_warehouse(old) as warehouse:
+        assert schema.version_of(warehouse) == schema.newest()
+        assert warehouse.count("landed.events") == 1
+
+
+def _die_at(path, made_up, nth):
+    """Upgrade, and be killed before the `nth` statement."""
+    seen = [0]
+    original = DuckDBEngine.execute
+
+    def execute(self, *args, **kwargs):
+        seen[0] += 1
+        if seen[0] == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, *args, **kwargs)
+
+    DuckDBEngine.execute = execute
+    schema.steps = lambda: made_up
+    ingest.open_warehouse(path, threads=1).close()
+    os._exit(0)
+
+
+def test_an_upgrade_that_is_killed_anywhere_is_completed_by_the_next_run(old, monkeypatch):
+    made_up = dict(schema.steps()) | MADE_UP
+    monkeypatch.setattr(schema, "steps", lambda: made_up)
+    image = old.read_bytes()
+    nth, versions = 1, set()
+    while True:
+        old.write_bytes(image)
+        old.with_name(f"{old.name}.wal").unlink(missing_ok=True)
+        process = FORKS.Process(target=_die_at, args=(old, made_up, nth))
+        process.start()
+        process.join(60)
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        with DuckDBEngine(old) as left:
+            versions.add(schema.version_of(left))
+        with ingest.open_warehouse(old, threads=1) as warehouse:
+            assert schema.version_of(warehouse) == 103
+            assert warehouse.rows("select * from ledger.lengths").to_pylist() == [{"length": 5}]
+            assert not warehouse.columns("ledger.notes")
+            assert warehouse.count("landed.events") == 1
+        nth += 1
+    assert versions >= {1, 101, 102, 103}  # It was hit between all of the made-up steps.
+
+
+def test_a_step_that_fails_leaves_the_schema_before_it(old, monkeypatch):
+    broken = dict(schema.steps()) | {101: MADE_UP[101], 102: "create table ledger.more (n bigint); select no_such()"}
+    monkeypatch.setattr(schema, "steps", lambda: broken)
+    with pytest.raises(EngineError, match="could not be brought to schema 102") as caught:
+        ingest.open_warehouse(old)
+    assert "as it was before" in caught.value.message
+    with DuckDBEngine(old) as engine:
+        assert schema.version_of(engine) == 101
+        assert not engine.columns("ledger.more")
+
+
+def test_a_newer_warehouse_is_refused_untouched(old):
+    with DuckDBEngine(old) as engine:
+        engine.execute("update ledger.schema_version set version = 99")
+        before = _tables(engine)
+    with pytest.raises(InputError, match=r"newer journeyflow .schema 99"):
+        ingest.open_warehouse(old)
+    with DuckDBEngine(old) as engine:
+        assert _tables(engine) == before
+
+
+def test_steps_are_numbered_without_a_gap_and_hold_nothing_that_a_transaction_cannot_take_back():
+    folder = resources.files("journeyflow.ingest").joinpath("sql", "schema")
+    assert len(schema.steps()) == sum(file.name.endswith(".sql") for file in folder.iterdir()), "two have one number"
+    assert list(schema.steps()) == list(range(1, len(schema.steps()) + 1))
+    lasting = re.compile(r"\b(begin|commit|rollback|checkpoint|vacuum|attach|detach|copy|export|import|pragma|set)\b")
+    for number, statements in schema.steps().items():
+        words = re.sub(r"--.*|\bset (not null|default)\b|(?<=\bupdate )\S+\s+set\b", "", statements.lower())
+        assert not lasting.search(words), number
