@@ -124,14 +124,14 @@ class ShopProject:
         """Let the product compare what is published with a rebuild."""
         return verify(self.config)
 
-    def clear_input(self) -> int:
-        """Remove what a good night has read and a copy is kept of, as others do who empty the folder."""
+    def clear_input(self, but: str = "") -> int:
+        """Remove what a good night has read and a copy is kept of, as others do; but nothing of one source."""
         kept = {path.name.partition(".")[0] for path in (self.folder / "state" / "raw").glob("*")}
         known = {name.partition("-")[2].partition(".")[0] for name in self.read}
         gone = 0
         for path in (self.folder / "in").iterdir():
             content = hashlib.sha256(path.read_bytes()).hexdigest()
-            if content in kept & known:
+            if content in kept & known and path.name.partition("-")[0] != but:
                 path.unlink()
                 gone += 1
         return gone
