@@ -1,7 +1,7 @@
 """A simulated year of nights: what is published on days 30, 90, 180 and 365 is what rebuilds give.
 
-Twelve busy nights in CI; `make soak` lives the year, `JOURNEYFLOW_SOAK_DAYS=365`. With `JOURNEYFLOW_SOAK_EVERY=10` it is
-judged every ten nights as well, with `JOURNEYFLOW_SEED=8` it is another year.
+Twelve busy nights in CI; `make soak` lives the year, `JOURNEYFLOW_SOAK_DAYS=365`. With `JOURNEYFLOW_SOAK_EVERY=10`
+it is judged every ten nights as well, with `JOURNEYFLOW_SEED=8` it is another year.
 """
 
 from __future__ import annotations
