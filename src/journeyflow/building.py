@@ -33,6 +33,7 @@ class Builder:
         self._graph = graph
         self._config = config
         self._filled: set[str] = set()
+        self._built: set[str] = set()
 
     def mirror_warehouse(self) -> None:
         """Let `landed.*` and `ledger.*` be views of the warehouse."""
@@ -73,11 +74,13 @@ class Builder:
         earlier = self.engine.rows("select * from warehouse.ledger.runs where run_id <> ?", [row.run_id])
         self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(runs.SCHEMA), row.table()]))
         for model in self._graph:
-            if "ledger.runs" in model.inputs and self.engine.columns(model.name):
+            # A build that is renewed holds them from the night before: they wait until what they read is renewed.
+            if "ledger.runs" in model.inputs and model.name in self._built:
                 self.build_model(model)
 
     def build_model(self, model: Model) -> None:
         """Build one model whose inputs are there."""
+        self._built.add(model.name)
         if model.sql is not None:
             self.engine.run(model.name, model.sql, kind=model.paperwork.kind)
             return

@@ -9,11 +9,14 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["journeyflow.runner", "journeyflow.ingest", "journeyflow.kernel.filling"])
+CONTEXT.set_forkserver_preload(
+    ["journeyflow.runner", "journeyflow.ingest", "journeyflow.kernel.filling", "support.warm"]
+)
 
 DISK = ("sync", "rename", "link", "statement", "register")
 """Calls that can be counted and hit, besides the begins and ends of the phases."""
@@ -35,7 +38,20 @@ class Fault:
 
 def start(config: Path, fault: Fault | None = None, counted: Any = None) -> Any:
     """Start a night on a configuration and return its process; it exits as the command line does."""
-    process = CONTEXT.Process(target=_night, args=(str(config), fault, counted))
+    return start_process(_night, str(config), fault, counted)
+
+
+def start_process(target: Callable[..., None], *args: Any) -> Any:
+    """Start a function in a process of its own that has the program loaded, and return the process."""
+    kept = os.environ.get("PYTHONPATH")
+    # Before Python 3.12 the server is not told where the tests are, and would preload nothing of them.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *([kept] if kept else [])])
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH")
+        os.environ |= {"PYTHONPATH": kept} if kept else {}
+    process = CONTEXT.Process(target=target, args=args)
     process.start()
     return process
 

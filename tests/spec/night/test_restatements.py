@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 import journeyflow
+from journeyflow import runner
+from journeyflow.config import load_config
 from journeyflow.restatements import compare, with_causes
 
 CONFIG = """
@@ -138,3 +140,15 @@ def test_a_persona_that_moved_while_the_total_stayed():
     windows = pl.DataFrame({"funnel": ["f"], "window_seconds": [86_400]})
     causes = with_causes(moved, windows, [date(2026, 4, 1)], is_ruled_otherwise=False)["cause"]
     assert set(causes) == {"changed personas"}
+
+
+def test_a_night_that_renews_the_last_build_tells_what_it_moved(project):
+    # Enough of others that a late event is worth no build of everything.
+    night(project, first=FIRST)
+    rows = night(project, late=LATE)
+    config = load_config(project)
+    assert runner.run(config).built.startswith("renewed")
+    assert told(rows)
+    assert told(night(project, later=LATE.replace("6,", "7,").replace(",a,", ",c,"))) == told(rows)
+    moved = told(night(project, more=LATE.replace("6,", "8,").replace("purchase", "product_view").replace(",a,", ",d,")))
+    assert ("2026-03-02", 1, "person_count", None, 1, "late events") in moved

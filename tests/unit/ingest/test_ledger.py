@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from journeyflow import ingest
+from journeyflow.config import Config
 from journeyflow.errors import EngineError, InputError, JourneyflowError
 from journeyflow.ingest import landing, source_files
 from journeyflow.secret import person_secret
@@ -269,3 +272,17 @@ def test_a_key_that_everybody_may_write_is_refused(project):
     config.privacy.key_file.chmod(0o606)
     with pytest.raises(InputError, match="chmod o-w"):
         person_secret(config)
+
+
+def test_formats_mix_in_one_project(project):
+    lines = pa.table({"id": ["p1"], "ts": ["2026-03-01"], "cookie": ["c"], "event": ["x"]})
+    project.write("a.csv", rows(1))
+    project.write("z.csv", rows(2))
+    (project.folder / "shop").mkdir()
+    pq.write_table(lines, project.folder / "shop" / "b.parquet")
+    parquet = project.source | {"format": "parquet", "path": "shop/*"}
+    late = project.source | {"path": "data/z.csv"}
+    first = project.source | {"path": "data/a.csv"}
+    config = Config.from_mapping({"sources": {"web": first, "shop": parquet, "late": late}}, folder=project.folder)
+    ingest.load(config, project.warehouse, run_id="r", now_us=NOW_US)
+    assert project.events() == ["e1", "e2", "p1"]

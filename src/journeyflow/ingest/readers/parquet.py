@@ -42,6 +42,8 @@ def parquet_file(warehouse: DuckDBEngine, file: InputFile) -> Iterator[RawRecord
             raise RefusedFileError("bad_parquet", "the file is no Parquet that can be read") from error
         pairs = [(n, t) for n, t in zip(*described.to_pydict().values(), strict=True) if n != "file_row_number"]
         columns = "".join(f", {identifier(name)} as c{index}" for index, (name, _) in enumerate(pairs))
+        # A file of another format leaves a table of this name, which a view does not replace.
+        warehouse.execute("drop table if exists raw_records")
         warehouse.execute(
             "create or replace temp view raw_records as select file_row_number as record_ix, "
             f"file_row_number + 1 as source_row{columns} from {source}"

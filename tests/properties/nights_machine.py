@@ -1,0 +1,217 @@
+"""Everything that may happen between two nights, as rules that Hypothesis puts into any order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from faults import nights
+from faults.nights import Fault
+from support import one_graph
+from support.shop import KIOSK, Event, Shop
+from support.shop_nights import ShopProject
+from support.shop_rules import SWITCHES
+
+START = date(2025, 3, 20)
+"""Close to a change of the clocks and to the end of a month."""
+MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
+few = st.integers(0, 10**6)
+
+
+class Nights(RuleBasedStateMachine):
+    """A shop's project; after every good night each figure is that of a project which reads all files at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        one_graph.use()
+        self.root = Path(tempfile.mkdtemp(prefix="journeyflow-nights-"))
+        self.project = ShopProject(self.root / "shop")
+        self.today = START
+        self.told: list[Event] = []
+        self.is_stale = False
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    @initialize(seed=few)
+    def open_the_shop(self, seed: int) -> None:
+        self.shop = Shop(seed, 8, 4)
+        self.project.begin()
+        self.days_pass(3)
+        self.run()
+
+    # What comes in.
+
+    @rule(days=st.integers(1, 3))
+    def days_pass(self, days: int) -> None:
+        for _ in range(days):
+            self._tell(self.shop.day(self.today))
+            self.today += timedelta(days=1)
+
+    @rule(days=st.integers(5, 40))
+    def a_quiet_time_passes(self, days: int) -> None:
+        """Nothing happens but one look of a stranger: outcomes mature, a month may change."""
+        self.today += timedelta(days=days)
+        self._tell([self.shop.event("page_view", self._now(), cookie="stranger")])
+
+    @rule(back=st.integers(2, 30))
+    def a_late_file_comes(self, back: int) -> None:
+        day = max(START - timedelta(days=40), self.today - timedelta(days=back))
+        rng = self.shop.rng
+        start = datetime.combine(day, time(10)) + timedelta(minutes=rng.randrange(600))
+        visit = [event for event in self.shop.visit(rng.choice(self.shop.shoppers), start) if event.at < self._now()]
+        self._tell(replace(event, delay=timedelta(days=back)) for event in visit)
+
+    @rule(pick=few)
+    def an_event_falls_between_two(self, pick: int) -> None:
+        """A late event beside an earlier one: it may join two sessions, or make another attempt count."""
+        event = self._one_of(pick, "web", "app")
+        name = ("checkout_started", "payment_error", "add_to_cart", "refund")[pick % 4]
+        at = event.at + timedelta(minutes=20)
+        self._tell([replace(self.shop.event(name, at, "web"), cookie=event.cookie, user=event.user)])
+
+    @rule(pick=few)
+    def a_file_comes_again(self, pick: int) -> None:
+        names = sorted(self.project.read)
+        source, _, ending = names[pick % len(names)].partition("-")
+        self.project.put(source, self.project.read[names[pick % len(names)]], ending.partition(".")[2])
+
+    @rule(pick=few, later=st.booleans())
+    def an_event_comes_with_another_content(self, pick: int, later: bool) -> None:
+        """Received before the one that is known it takes its place; received after it, it is a duplicate."""
+        event = self._one_of(pick, "web", "deliveries", "surveys")
+        delay = event.delay + timedelta(days=1) if later else event.delay - timedelta(milliseconds=300)
+        self._tell([replace(event, delay=delay, name="share", page="/p/desk")])
+
+    @rule(pick=few)
+    def two_accounts_become_one(self, pick: int) -> None:
+        users = sorted({event.user for event in self.told if event.user})
+        if len(users) < 2:
+            return
+        one, other = users[pick % len(users)], users[(pick // 7 + 1) % len(users)]
+        alias = self.shop.event("alias", self._now(), user=one, cookie="", facts={"previous_id": other})
+        self._tell([alias])
+
+    @rule(pick=few)
+    def a_device_turns_out_to_be_shared(self, pick: int) -> None:
+        device = (self._one_of(pick, "web", "app").cookie, KIOSK)[pick % 2]
+        users = [f"u{pick % 8}", f"guest{pick % 3}"]
+        at = self._now() - timedelta(hours=3)
+        self._tell(
+            replace(self.shop.event("product_view", at + timedelta(minutes=n)), cookie=device, user=user)
+            for n, user in enumerate([users[0], "", users[1], ""])
+        )
+
+    @rule(pick=few)
+    def something_new_happens(self, pick: int) -> None:
+        """An event of a new name, or of a known name on a new page: event kinds are numbered anew."""
+        known = self._one_of(pick, "web", "app")
+        name, page = ("aa_new", "/p/lamp") if pick % 2 else ("product_view", f"/p/lamp/{pick}")
+        at = self._now() - timedelta(hours=1)
+        self._tell([replace(self.shop.event(name, at), cookie=known.cookie, user=known.user, page=page)])
+
+    @rule(pick=few)
+    def a_bot_comes(self, pick: int) -> None:
+        """A known device turns out to be a program as well: only its marked events are left out."""
+        known = self._one_of(pick, "web")
+        self._tell([replace(self.shop.event("purchase", self._now()), cookie=known.cookie, agent="Bingbot/1.0")])
+
+    # What is changed.
+
+    @rule(switch=st.sampled_from(sorted(SWITCHES)))
+    def a_rule_changes(self, switch: str) -> None:
+        self.project.settings[switch] = 1 - self.project.settings.get(switch, 0)
+        self.project.write_rules()
+        self.is_stale = True
+
+    @rule(pick=few)
+    def traits_change(self, pick: int) -> None:
+        user = f"u{pick % 8}"
+        self.project.segments[user] = ("business", "home")[pick % 2]
+        day = START + timedelta(days=pick % 20 - 10)
+        self.project.plans.append({"customer": user, "plan": ("gold", "basic")[pick // 2 % 2], "changed_at": str(day)})
+        self.project.write_traits()
+        self.is_stale = True
+
+    @rule()
+    def the_input_is_cleared(self) -> None:
+        self.project.clear_input()
+
+    @rule(keep=st.booleans())
+    def copies_are_pruned(self, keep: bool) -> None:
+        """Copies of calls and answers need not be kept; their files must then still be there to be read again."""
+        sources = {"calls": "none", "surveys": "none"}
+        self.project.retention = {} if keep else {"sources": sources}
+        for name, content in self.project.read.items():
+            source, _, ending = name.partition("-")
+            if source in sources:
+                self.project.put(source, content, ending.partition(".")[2])
+        self.project.write_rules()
+
+    # What is done at night.
+
+    @precondition(lambda self: self.is_stale)
+    @rule()
+    def run(self) -> None:
+        self.project.run()
+        self._judge()
+
+    @precondition(lambda self: self.is_stale)
+    @rule()
+    def run_again(self) -> None:
+        """Nights are what this is about: they are drawn more often than what happens between them."""
+        self.run()
+
+    @rule(back=st.integers(1, 20))
+    def run_as_of_an_earlier_day(self, back: int) -> None:
+        first = min(event.at for event in self.told)
+        as_of = max(self._now() - timedelta(days=back), first)
+        self.project.run(as_of)
+        self._judge(as_of)
+        self.is_stale = True
+
+    @rule(nth=st.integers(1, 500))
+    def a_night_is_interrupted(self, nth: int) -> None:
+        if not self.project.interrupted(nth):
+            self._judge()
+
+    @precondition(lambda _: MANY)
+    @rule(point=st.sampled_from([*nights.DISK, "before build", "after publish"]), nth=st.integers(1, 60))
+    def a_night_is_killed(self, point: str, nth: int) -> None:
+        if nights.finish(self.project.path, Fault(point, nth)) == 0:
+            self.project.note()
+            self._judge()
+
+    @precondition(lambda self: not self.is_stale)
+    @rule()
+    def rebuild(self) -> None:
+        self.project.rebuild()
+        self._judge()
+
+    def _tell(self, events: object) -> None:
+        told = list(events)  # type: ignore[call-overload]
+        self.told += told
+        self.project.put_events(told, is_packed=len(self.told) % 2 == 0)
+        self.is_stale = True
+
+    def _now(self) -> datetime:
+        return datetime.combine(self.today, time()) - timedelta(seconds=1)
+
+    def _one_of(self, pick: int, *sources: str) -> Event:
+        known = [event for event in self.told if event.source in sources]
+        if not known:
+            known = [self.shop.event("page_view", self._now(), cookie="stranger")]
+            self._tell(known)
+        return known[pick % len(known)]
+
+    def _judge(self, as_of: datetime | None = None) -> None:
+        found = self.project.judged(as_of)
+        assert not found.differences, "\n".join(found.differences)
+        self.is_stale = False

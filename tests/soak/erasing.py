@@ -1,0 +1,88 @@
+"""Erasing people in a simulated year, and what is left of files without them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from soak.ledger import IDS, Told
+
+if TYPE_CHECKING:
+    from soak.year import Year
+
+IS_POSSIBLE = importlib.util.find_spec("journeyflow.forgetting") is not None
+
+
+def erase(year: Year) -> Any:
+    """Erase an account that is known, with all that is one person's with it."""
+    from journeyflow.forgetting import Id, forget, plan_erasure
+
+    users = sorted({event.user for event in year.known if event.user} - year.told.erased)
+    user = year.rng.choice(users)
+    year.told.erased |= ids_of(year, user)
+    year.project.segments = {who: what for who, what in year.project.segments.items() if who not in year.told.erased}
+    year.project.plans = [row for row in year.project.plans if row["customer"] not in year.told.erased]
+    config = year.project.config
+    report = forget(config, plan_erasure(config, [Id("user", user)])).report
+    year.project.write_traits()
+    year.diary.note("erasures")
+    return report
+
+
+def ids_of(year: Year, user: str) -> set[str]:
+    """Return the accounts that are one person with `user`, and the devices that nobody else uses."""
+    aliases = [(event.user, event.facts["previous_id"]) for event in year.known if event.name == "alias"]
+    users = {user}
+    for _ in aliases:
+        users |= {one for pair in aliases for one in pair if set(pair) & users}
+    owners: dict[str, set[str]] = {}
+    for event in year.known:
+        if event.cookie and event.user:
+            owners.setdefault(event.cookie, set()).add(event.user)
+    return users | {cookie for cookie, known in owners.items() if known <= users}
+
+
+def without(name: str, content: bytes, told: Told) -> bytes:
+    """Return a file, named as `ShopProject.read` names it, without the records of those who were erased."""
+    if not told.erased:
+        return content
+    source, ending = name.partition("-")[0], name.partition(".")[2]
+    if source == "store":
+        table = pq.read_table(pa.BufferReader(content))
+        sink = io.BytesIO()
+        is_left = pc.invert(pc.is_in(table["customer"], pa.array(sorted(told.erased))))
+        pq.write_table(table.filter(is_left), sink)
+        return sink.getvalue()
+    text = (gzip.decompress(content) if ending.endswith("gz") else content).decode("latin-1")
+    made = _without_lines(text, told) if "jsonl" in ending else _without_rows(text, told)
+    return gzip.compress(made.encode("latin-1"), mtime=0) if ending.endswith("gz") else made.encode("latin-1")
+
+
+def _without_lines(text: str, told: Told) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not _is_erased(json.loads(line), told))
+
+
+def _is_erased(record: dict[str, Any], told: Told) -> bool:
+    owners = {"cookie": record.get("device", {}).get("id"), "customer": record.get("user", {}).get("id")}
+    return told.is_erased(owners if "device" in record else record)
+
+
+def _without_rows(text: str, told: Told) -> str:
+    lines = text.splitlines(keepends=True)
+    delimiter = ";" if lines[0].count(";") > lines[0].count(",") else ","
+    names = next(csv.reader([lines[0]], delimiter=delimiter))
+    kept = [line for line in lines[1:] if not told.is_erased(_row(line, names, delimiter))]
+    return "".join([lines[0], *kept])
+
+
+def _row(line: str, names: list[str], delimiter: str) -> dict[str, str]:
+    cells = next(csv.reader([line], delimiter=delimiter))
+    return {name: cell for name, cell in zip(names, cells, strict=False) if name in IDS}

@@ -1,0 +1,129 @@
+"""What must be in the warehouse, counted by hand: nothing lost, nothing doubled, every record accounted for."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from journeyflow.engines import DuckDBEngine
+
+BAD = "bad"
+"""What a test writes for a time that is none."""
+PARTS = ("accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
+IDS = ("customer", "cookie", "previous_id")
+_LOADED = "select source, sha256, record_count, {} from ledger.loads where run_id = ? and status = 'loaded'"
+_STORED = "select source, event_id from landed.events order by all"
+
+
+@dataclass
+class Told:
+    """All that was written into files, read again by the simplest means there are.
+
+    Attributes
+    ----------
+    erased : set of str
+        Accounts and devices that were erased.
+    dropped : set of str
+        Event names that the web's settings leave out.
+    """
+
+    erased: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
+
+    def ids(self, inputs: dict[str, bytes]) -> dict[str, int]:
+        """Return how many events each source must hold, those with ids told by them, the others by their content."""
+        found: dict[str, set[Any]] = {}
+        for name, content in inputs.items():
+            source = name.partition("-")[0]
+            rows = [row for row in records(source, content) if self.is_good(source, row)]
+            keys = Counter(self._key(source, row) for row in rows)
+            # The n-th like row of a file is an event of its own; the same one in two files is one event.
+            numbered = {(key, n) for key, times in keys.items() for n in range(1 if source != "calls" else times)}
+            found.setdefault(source, set()).update(numbered)
+        return {source: len(keys) for source, keys in found.items() if keys}
+
+    def is_good(self, source: str, row: dict[str, str]) -> bool:
+        """Tell whether a record becomes an event."""
+        is_dropped = source == "web" and row["event"] in self.dropped
+        return not is_dropped and row["at"] != BAD and not self.is_erased(row)
+
+    def is_erased(self, row: dict[str, str]) -> bool:
+        """Tell whether a record is of somebody who was erased."""
+        return any(row.get(name) in self.erased for name in IDS if row.get(name))
+
+    def _key(self, source: str, row: dict[str, str]) -> object:
+        return tuple(row.values()) if source == "calls" else row["id"]
+
+
+def records(source: str, content: bytes) -> list[dict[str, str]]:
+    """Return the records of a file, with the names that the web's file gives them."""
+    if source == "store":
+        return [{**row, "at": str(row["at"])} for row in pq.read_table(pa.BufferReader(content)).to_pylist()]
+    text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("latin-1")
+    if source == "app":
+        return list(_batches(text.splitlines()))
+    if source == "deliveries":
+        return [json.loads(line) for line in text.splitlines()]
+    rows = csv.DictReader(io.StringIO(text), delimiter=";" if source == "calls" else ",")
+    # A file of another layout is refused: no record of it is read.
+    return [{**row, "at": row.get("at", row.get("beginn", ""))} for row in rows if "event" in row]
+
+
+def _batches(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    for line in lines:
+        batch = json.loads(line)
+        for event in batch["events"]:
+            owner = {"cookie": batch["device"]["id"], "customer": batch["user"]["id"]}
+            yield owner | {"id": event["id"], "at": str(event["ts"]), "event": event["name"]}
+
+
+def miscounted(state: Path, run_id: str, inputs: dict[str, bytes], told: Told) -> list[str]:
+    """Say where the warehouse is not what was written: files of a run, and events of all runs.
+
+    Parameters
+    ----------
+    state : Path
+        The project's state folder.
+    run_id : str
+        The run whose files are looked at.
+    inputs : dict of str to bytes
+        Every content that was ever read, as `ShopProject.read` names it.
+    told : Told
+        What has become of people and settings.
+    """
+    contents = {(name.partition("-")[0], hashlib.sha256(each).hexdigest()): each for name, each in inputs.items()}
+    with DuckDBEngine(state / "warehouse.duckdb", read_only=True) as warehouse:
+        loads = warehouse.rows(_LOADED.format(", ".join(PARTS)), [run_id]).to_pylist()
+        stored = warehouse.rows(_STORED).to_pylist()
+    wrong = [text for load in loads if load["source"] != "people" for text in _wrong_load(load, contents, told)]
+    ids = [(row["source"], row["event_id"]) for row in stored]
+    if len(ids) != len(set(ids)):
+        wrong.append(f"{len(ids) - len(set(ids))} events are stored twice")
+    held, due = dict(sorted(Counter(source for source, _ in ids).items())), dict(sorted(told.ids(inputs).items()))
+    return [*wrong, *([f"stored are {held}, and should be {due}"] if held != due else [])]
+
+
+def _wrong_load(load: dict[str, Any], contents: dict[tuple[str, str], bytes], told: Told) -> list[str]:
+    content = contents.get((load["source"], load["sha256"]))
+    if content is None:
+        return []  # Erasing rewrites a copy, under the hash of what is left.
+    rows = records(load["source"], content)
+    dropped = sum(load["source"] == "web" and row["event"] in told.dropped for row in rows)
+    due = {"record_count": len(rows), "filtered_count": dropped}
+    if not told.erased:
+        due["quarantined_count"] = sum(row["at"] == BAD for row in rows)
+    wrong = {name: load[name] for name, count in due.items() if load[name] != count}
+    if load["record_count"] != sum(load[part] for part in PARTS):
+        wrong["record_count"] = load["record_count"]
+    return [f"a file of {load['source']}: {wrong}, not {due}"] if wrong else []

@@ -1,0 +1,202 @@
+"""Nights of a shop, one a day: files, accidents, a run, and what is published judged by hand and by rebuilds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time as wall
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import journeyflow
+from external import reconcile
+from external.nights import Night
+from faults.nights import start_process
+from soak import erasing, mischief
+from soak.clock import clock_at, set_clock, shift_to
+from soak.diary import Diary
+from soak.ledger import Told, miscounted, records
+from soak.moved import Generation, mistold
+from support import one_graph
+from support.shop import Event, Shop
+from support.shop_nights import ShopProject
+from support.shop_rules import SWITCHES
+
+if TYPE_CHECKING:
+    from journeyflow.run_report import RunReport
+
+UNSURE = ("calls", "store")
+"""Sources without times of arrival: the clock of the first load decides what they tell of the future."""
+
+
+class Year:
+    """A simulated year.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty.
+    seed : int
+        Equal seeds give equal files; when the kills fall, the machine decides.
+    first : date
+        The first day.
+    shoppers, visits : int, float
+        See `Shop`.
+    pace : int
+        How much more often things happen than in a year; see `mischief.happenings`.
+    """
+
+    def __init__(
+        self, folder: Path, *, seed: int, first: date, shoppers: int = 200, visits: float = 18, pace: int = 1
+    ) -> None:
+        one_graph.use()
+        self.project = ShopProject(folder / "shop")
+        self.shop = Shop(seed, shoppers, visits)
+        self.rng = random.Random(seed + 1)
+        self.first, self.pace = first, pace
+        self.number = 0
+        self.known: list[Event] = []
+        self.late: list[tuple[int, Event]] = []
+        self.broken: list[Path] = []
+        self.told = Told()
+        self.diary = Diary()
+        self._held_back: list[Event] = []
+        self._longest = 2.0
+        self.project.retention = {"sources": {mischief.KEPT_INPUT: "60d"}}
+        self.project.write_rules()
+        self.project.begin()
+
+    @property
+    def today(self) -> date:
+        """The day of which the night tells."""
+        return self.first + timedelta(days=self.number)
+
+    @property
+    def now(self) -> datetime:
+        """The end of the day."""
+        return datetime.combine(self.today + timedelta(days=1), time())
+
+    def put(self, events: list[Event], *, is_packed: bool = False) -> None:
+        """Put events into files; those of slow sources wait while the clock is wrong."""
+        is_wrong = self._clock_is_wrong()
+        self._held_back += [event for event in events if is_wrong and event.source in UNSURE]
+        due = [event for event in events if not is_wrong or event.source not in UNSURE]
+        if not is_wrong:
+            due, self._held_back = [*due, *self._held_back], []
+        self.project.put_events(due, is_packed=is_packed)
+        self.sent(due)
+
+    def sent(self, events: list[Event]) -> None:
+        """Remember what was sent."""
+        self.known += events
+        self.diary.note("records sent", len(events))
+
+    def some(self, count: int, *sources: str) -> list[Event]:
+        """Return some events that were sent."""
+        known = [event for event in self.known if event.source in (sources or ("web", "app", "store", "surveys"))]
+        return self.rng.sample(known, min(count, len(known)))
+
+    def day(self) -> None:
+        """Live through a day and its night."""
+        mischief.today(self)
+        for happening in mischief.happenings(self.number, self.pace):
+            happening(self)
+        self.diary.day = self.number + 1
+        with clock_at(self._wall_clock()):
+            if self._is(9, 4, busy=7) and self.number > 2:
+                self.diary.note("nights missed")
+            else:
+                self._night()
+        self.number += 1
+
+    def judge(self) -> None:
+        """Compare with a rebuild of the program's own, and with a project that reads all files in one night."""
+        with clock_at(self._wall_clock() + timedelta(hours=3)):
+            self._published(lambda: self.project.run())
+            self.diary.note("rows compared by verify", self.project.verify().row_count)
+            inputs = {name: erasing.without(name, each, self.told) for name, each in self.project.read.items()}
+            found = self.project.judged(inputs=inputs)
+        self.diary.note("rows compared with a project made afresh", found.row_count)
+        self.diary.note("judgements")
+        self.diary.blame(found.differences)
+        reconcile.assert_reconciles(Night(self.project.folder))
+
+    def _night(self) -> None:
+        if self._is(6, 3, busy=5):
+            self._killed()
+        if self._is(10, 7, busy=6) and self.number > 4:
+            back = timedelta(days=self.rng.randint(1, 4))
+            self._published(lambda: self.project.run(self.now - back))
+            self.diary.note("nights as of an earlier day")
+        started = wall.monotonic()
+        self._published(lambda: self.project.run())
+        self._longest = wall.monotonic() - started
+        self.diary.note("nights")
+        if self._is(40, 6, busy=6) and erasing.IS_POSSIBLE and self.number > 2:
+            self._published(lambda: erasing.erase(self))
+
+    def _published(self, work: Any) -> RunReport | None:
+        """Do what publishes, and see that the new generation says rightly what it moved and what it holds."""
+        published = self.project.folder / "published"
+        before = Generation.current(published)
+        copies = len(list((self.project.folder / "state" / "raw").glob("*")))
+        report: RunReport | None = work()
+        self.project.note()
+        self._see(before)
+        gone = copies - len(list((self.project.folder / "state" / "raw").glob("*")))
+        self.diary.note("copies whose time was over", max(0, gone))
+        return report
+
+    def _see(self, before: Generation | None) -> None:
+        published = self.project.folder / "published"
+        now = Generation.current(published)
+        if now is None or (before and now.run_id == before.run_id):
+            return
+        zone = SWITCHES["zone"][self.project.settings.get("zone", 0)]
+        once = set(self.project.config.funnels) - {"settled"}
+        self.diary.blame(mistold(published, before, now, zone, once))
+        self.diary.blame(miscounted(self.project.folder / "state", now.run_id, self.project.read, self.told))
+        with journeyflow.open(published) as tables:
+            reconcile.every_row_is_accounted_for(tables.table("load_audit"))
+            moved = tables.table("restatements")
+        self.diary.note("figures restated", int((moved["run_id"] == now.run_id).sum()))
+
+    def _killed(self) -> None:
+        """Start a night in a process of its own and kill it at some moment."""
+        before = Generation.current(self.project.folder / "published")
+        process = start_process(_doomed, str(self.project.path), shift_to(self._wall_clock()))
+        process.join(self.rng.uniform(0.1, 1.3 * self._longest))
+        if process.exitcode is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.join(60)
+        died = process.exitcode == -signal.SIGKILL
+        assert died or process.exitcode == 0, f"the night ended with {process.exitcode}"
+        self.diary.note("kills survived" if died else "nights too fast for their kill")
+        self.project.note()
+        self._see(before)
+
+    def _is(self, every: int, offset: int, busy: int) -> bool:
+        """Tell whether it is the day: one of `every`, or one of `busy` where things happen fast."""
+        return (self.number + offset) % (every if self.pace == 1 else busy) == 0
+
+    def _clock_is_wrong(self) -> bool:
+        return self._is(25, 12, busy=9) and self.number > 3
+
+    def _wall_clock(self) -> datetime:
+        """Return when the night is: after midnight, now and then by a clock that is a day slow."""
+        return self.now + (timedelta(days=-1) if self._clock_is_wrong() else timedelta(hours=2, minutes=17))
+
+    def files_and_records(self) -> tuple[int, int]:
+        """Count the contents that were met, and the records that could be read."""
+        contents = [(name.partition("-")[0], each) for name, each in self.project.read.items()]
+        return len(contents), sum(len(records(source, each)) for source, each in contents)
+
+
+def _doomed(path: str, shift: timedelta) -> None:
+    from journeyflow import ingest, loading, runner, runs  # noqa: F401 — they must be there to be told the time
+    from journeyflow.config import load_config
+
+    set_clock(shift)
+    runner.run(load_config(Path(path)))
