@@ -150,5 +150,7 @@ def test_a_night_that_renews_the_last_build_tells_what_it_moved(project):
     assert runner.run(config).built.startswith("renewed")
     assert told(rows)
     assert told(night(project, later=LATE.replace("6,", "7,").replace(",a,", ",c,"))) == told(rows)
-    moved = told(night(project, more=LATE.replace("6,", "8,").replace("purchase", "product_view").replace(",a,", ",d,")))
+    moved = told(
+        night(project, more=LATE.replace("6,", "8,").replace("purchase", "product_view").replace(",a,", ",d,"))
+    )
     assert ("2026-03-02", 1, "person_count", None, 1, "late events") in moved
