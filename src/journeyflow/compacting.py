@@ -24,6 +24,7 @@ FREE_SHARE = 0.5
 """Share of free blocks from which a night compacts by itself."""
 LEAST_BYTES = 64 << 20
 """A warehouse below this size is left as it is by a night."""
+_OLD = "old"
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,15 @@ def _require_room(folder: Path, byte_count: int) -> None:
 
 
 def _copy(place: Path, fresh: Path, memory_limit: str | None) -> None:
-    with DuckDBEngine(fresh, memory_limit=memory_limit, temp_folder=fresh.parent / "spill") as engine:
-        engine.copy_from(place)
+    # Neighbours stay neighbours, so that a scan of the newest events still skips the others.
+    with DuckDBEngine(
+        fresh,
+        memory_limit=memory_limit,
+        temp_folder=fresh.parent / "spill",
+        attached={_OLD: place},
+        is_ordered=True,
+    ) as engine:
+        engine.copy_from(_OLD)
         copied = _row_counts(engine)
     with DuckDBEngine(place, read_only=True, memory_limit=memory_limit) as old:
         if _row_counts(old) != copied:

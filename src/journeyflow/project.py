@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -85,6 +85,15 @@ def own_folder(project: Path) -> Path | None:
     return folders[0] if folders else None
 
 
+def writable_build(config: Config, place: Path, limits: Mapping[str, Any]) -> DuckDBEngine:
+    """Open the database of a build, made when missing; it reads the warehouse, and writes generations and nothing else.
+
+    `limits` are memory, threads and the spill folder.
+    """
+    files = {"folders": [config.publish / "generations"], "attached": {"warehouse": config.state / WAREHOUSE}}
+    return DuckDBEngine(place, **files, **limits)
+
+
 def open_build(config: Config) -> DuckDBEngine:
     """Open what the last good night built, for reading; the warehouse is attached as ``warehouse``.
 
@@ -96,8 +105,7 @@ def open_build(config: Config) -> DuckDBEngine:
     path = config.state / BUILD
     if not path.exists():
         raise InputError(f"There is no {path}: run `journeyflow run` first.")
-    engine = DuckDBEngine(path, read_only=True)
-    engine.attach(config.state / WAREHOUSE, "warehouse")
+    engine = DuckDBEngine(path, read_only=True, attached={"warehouse": config.state / WAREHOUSE})
     if not is_whole(engine):
         engine.close()
         raise InputError("The last night died while it changed what the one before had built: run `journeyflow run`.")

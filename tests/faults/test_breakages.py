@@ -26,8 +26,8 @@ def warehouse():
 
 
 @pytest.fixture
-def engine():
-    with DuckDBEngine(threads=1) as opened:
+def engine(tmp_path):
+    with DuckDBEngine(threads=1, folders=[tmp_path]) as opened:
         yield opened
 
 

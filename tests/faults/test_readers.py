@@ -16,7 +16,7 @@ BLOCKED_SECONDS = 10
 
 
 def test_readers_are_never_disturbed(tmp_path):
-    with DuckDBEngine(threads=1) as engine:
+    with DuckDBEngine(threads=1, folders=[tmp_path]) as engine:
         readers.published(engine, tmp_path, 0)
         stop = nights.CONTEXT.Event()
         running = [readers.start(number, tmp_path, stop) for number in range(len(readers.READERS))]

@@ -40,7 +40,7 @@ MODELS = {"shop": ("awareness", "consideration", "decision", "loyal"), FORMULA: 
 
 def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
     """Publish the rows of `tables` into `folder` and return the generation's folder; tables not given are empty."""
-    with DuckDBEngine(threads=1) as engine:
+    with DuckDBEngine(threads=1, folders=[folder]) as engine:
         models = [_table(engine, name, tables.get(name, [])) for name in SCHEMAS]
         facts = RunFacts(RUN, "acme-shop", "0.1.0", "abc123", HIGH_WATER, HIGH_WATER, HIGH_WATER, 1_234)
         return publish(engine, models, folder, facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from journeyflow.engines.locking import lock
 from journeyflow.engines.names import relation, text, word
 from journeyflow.errors import EngineError
 
@@ -35,7 +36,7 @@ def default_memory_limit() -> str:
 
 
 class DuckDBEngine:
-    """One DuckDB connection with relations named `layer.name`.
+    """One DuckDB connection with relations named `layer.name`, locked: see `locking.lock`.
 
     Parameters
     ----------
@@ -50,7 +51,16 @@ class DuckDBEngine:
     read_only : bool
         Open the file for reading only.
     is_sealed : bool
-        Let it touch no other file and forbid changes of settings: for queries that a user types.
+        Spill away from the database file: for queries that a user types.
+    folders : sequence of Path
+        Where statements may read and write files. Everything else is closed to them but the database file, what is
+        attached here, and the folder where it spills.
+    attached : mapping of str to Path or None
+        Database files to attach for reading, by name.
+    is_lossless : bool
+        Hand out Arrow whose types say all that the database's own types do.
+    is_ordered : bool
+        Keep the order of rows that are copied.
     """
 
     def __init__(
@@ -62,15 +72,20 @@ class DuckDBEngine:
         temp_folder: Path | None = None,
         read_only: bool = False,
         is_sealed: bool = False,
+        folders: Sequence[Path] = (),
+        attached: Mapping[str, Path] | None = None,
+        is_lossless: bool = False,
+        is_ordered: bool = False,
     ) -> None:
         settings: dict[str, Any] = {
             "memory_limit": memory_limit or default_memory_limit(),
             "autoinstall_known_extensions": False,
             # Order inside a table means nothing here; every ordered read says ORDER BY.
-            "preserve_insertion_order": False,
+            "preserve_insertion_order": is_ordered,
             # Merging half-full groups of rows at each checkpoint writes large tables twice; emptied ones go anyhow.
             "max_vacuum_tasks": 0,
             "TimeZone": "UTC",
+            "arrow_lossless_conversion": is_lossless,
         }
         if threads:
             settings["threads"] = threads
@@ -82,16 +97,20 @@ class DuckDBEngine:
         self.path = path
         try:
             self.connection = duckdb.connect(str(path) if path else ":memory:", read_only=read_only, config=settings)
-            if is_sealed:
-                self.connection.execute("set enable_external_access = false")
-                self.connection.execute("set lock_configuration = true")
         except duckdb.Error as error:
             raise EngineError(f"Cannot open the database {path}: {_first_line(error)}") from error
+        try:
+            for name, other in (attached or {}).items():
+                self.attach(other, name)
+            lock(self.connection, folders)
+        except BaseException:
+            self.connection.close()
+            raise
         self._schemas: set[str] = set()
         self._database: str | None = None
 
     def attach(self, path: Path, name: str, *, storage_version: str | None = None) -> None:
-        """Attach the database file `path` as `name`: read-only, or newly written in `storage_version`."""
+        """Attach a database file in one of the `folders` as `name`: for reading, or to be written."""
         option = f"storage_version {text(storage_version)}" if storage_version else "read_only"
         self.execute(f"attach {text(str(path))} as {word(name)} ({option})")
 
@@ -108,17 +127,11 @@ class DuckDBEngine:
         """Detach the database `name`, everything written to its file."""
         self.execute(f"detach {word(name)}")
 
-    def copy_from(self, path: Path) -> None:
-        """Copy everything that the database file `path` holds into this one, which is empty, in its order."""
+    def copy_from(self, name: str) -> None:
+        """Copy everything that the attached database `name` holds into this one, which is empty."""
         here = self.rows("select current_database() as name")["name"][0].as_py()
-        self.attach(path, "_other")
-        try:
-            # Neighbours stay neighbours, so that a scan of the newest events still skips the others.
-            self.execute("set preserve_insertion_order = true")
-            self.execute(f"copy from database {word('_other')} to {word(here)}")
-        finally:
-            self.execute("set preserve_insertion_order = false")
-            self.detach("_other")
+        self.execute(f"copy from database {word(name)} to {word(here)}")
+        self.detach(name)
 
     def blocks(self) -> tuple[int, int]:
         """Return how many blocks the file has, and how many of them hold nothing."""

@@ -58,7 +58,6 @@ def open_warehouse(
             f"{error.message} If it is damaged, put a copy of it back, or move it away: the next run then reads all "
             "files of the sources anew."
         ) from error
-    warehouse.execute("set TimeZone = 'UTC'")
     try:
         upgrade(warehouse)
         warehouse.execute(packaged_sql("views"))

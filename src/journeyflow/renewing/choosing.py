@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.building import Builder
-from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Graph
-from journeyflow.project import WAREHOUSE
+from journeyflow.project import writable_build
 from journeyflow.renewing.marks import mark_of, write_mark
 from journeyflow.renewing.preparing import prepare
 
@@ -45,9 +44,7 @@ def choose(
     if not isinstance(renewer, str):
         renewer.begin()
         return renewer, renewer.story
-    engine = DuckDBEngine(place, **limits)
-    engine.attach(config.state / WAREHOUSE, "warehouse")
-    builder = Builder(engine, graph, config)
+    builder = Builder(writable_build(config, place, limits), graph, config)
     builder.mirror_warehouse()
     return builder, f"everything built anew: {renewer}"
 

@@ -12,7 +12,7 @@ from journeyflow.errors import EngineError
 from journeyflow.kernel.plan import kind_room
 from journeyflow.loading import register_configuration
 from journeyflow.models import Graph
-from journeyflow.project import BUILD, WAREHOUSE
+from journeyflow.project import BUILD, writable_build
 from journeyflow.renewing.marks import Mark, fingerprint, read_mark, rules_of
 from journeyflow.renewing.numbering import keep_numbers
 from journeyflow.renewing.renewer import Renewer
@@ -55,11 +55,10 @@ def prepare(config: Config, loaded: Loaded, graph: Graph, row: RunRow, limits: d
     if not place.exists():
         return "nothing was built before"
     try:
-        base = DuckDBEngine(place, **limits)
+        base = writable_build(config, place, limits)
     except EngineError:
         return "the last build cannot be opened"
     try:
-        base.attach(config.state / WAREHOUSE, "warehouse")
         mark = _usable(base, config, loaded, row.config_hash)
         return _beside(base, config, loaded, graph, row.run_id, mark)
     except NotRenewable as why:

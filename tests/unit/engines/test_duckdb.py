@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from journeyflow.engines import DuckDBEngine, default_memory_limit
+from journeyflow.engines import DuckDBEngine, default_memory_limit, locking
 from journeyflow.engines.names import relation, text, word
 from journeyflow.errors import EngineError
 
@@ -78,6 +78,70 @@ def test_a_sealed_database_touches_no_file(tmp_path):
             with pytest.raises(EngineError):
                 sealed.execute(statement)
     assert [file.name for file in tmp_path.iterdir()] == ["a.duckdb"]
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """An engine with a folder of its own and an attached file, beside files that it has no business with."""
+    for name in ("own", "others"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "others" / "secret.csv").write_text("a\n1\n")
+    (tmp_path / "own" / "link.csv").symlink_to(tmp_path / "others" / "secret.csv")
+    (tmp_path / "own" / "good.csv").write_text("a\n2\n")
+    DuckDBEngine(tmp_path / "other.duckdb").close()
+    files = {"attached": {"other": tmp_path / "other.duckdb"}, "folders": [tmp_path / "own"]}
+    with DuckDBEngine(tmp_path / "a.duckdb", temp_folder=tmp_path / "spill", memory_limit="60MB", **files) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from read_csv('{0}/others/secret.csv')",
+        "select * from read_csv('{0}/own/../others/secret.csv')",
+        "select * from read_csv('{0}/own/link.csv')",
+        "select * from '{0}/others/secret.csv'",
+        "select * from glob('{0}/others/*')",
+        "copy (select 1) to '{0}/others/written.csv'",
+        "attach '{0}/others/made.duckdb' as made",
+        "attach '{0}/own/../made.duckdb' as made",
+        "export database '{0}/others/all'",
+        "install httpfs",
+        "load httpfs",
+        "select * from read_csv('https://127.0.0.1/a.csv')",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "set allowed_directories = ['/']",
+        "select * from python_table",
+    ],
+)
+def test_a_locked_engine_reaches_nothing_but_its_own(locked, tmp_path, statement):
+    python_table = pa.table({"x": [1]})  # noqa: F841 - what a statement may not find
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(EngineError):
+        locked.execute(statement.format(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_locked_engine_works_in_its_own(locked, tmp_path):
+    assert locked.rows(f"select a from read_csv('{tmp_path}/own/good.csv')").to_pylist() == [{"a": 2}]
+    locked.attach(tmp_path / "own" / "made.duckdb", "made", storage_version="v1.0.0")
+    locked.execute("create table made.main.t as select 1 as x")
+    locked.detach("made")
+    locked.execute(f"copy (select 1 as x) to '{tmp_path}/own/x.parquet'")
+    locked.execute("create table wide as select md5(i::varchar) as x from range(2000000) as t (i)")
+    assert locked.rows("select count(*) as n from (select x from wide order by x, x || 'a')")["n"][0].as_py() == 2000000
+
+
+def test_an_engine_that_cannot_be_locked_is_not_used(monkeypatch):
+    for broken in (
+        locking._ORDERED[:1],
+        locking._ORDERED[:2],
+        ("set allowed_directories = ['/']", *locking._ORDERED[1:]),
+    ):
+        monkeypatch.setattr(locking, "_ORDERED", broken)
+        with pytest.raises(EngineError, match="could not be locked"):
+            DuckDBEngine()
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path):

@@ -33,8 +33,8 @@ def facts(run_id="r1"):
 
 
 @pytest.fixture
-def engine():
-    with DuckDBEngine() as built:
+def engine(tmp_path):
+    with DuckDBEngine(folders=[tmp_path]) as built:
         built.run("marts.things", "select 'n' || i as name, i as item_count from range(5000) as t (i)")
         yield built
 
