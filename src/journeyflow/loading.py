@@ -76,11 +76,12 @@ def load_sources(
     if as_of and as_of.year > LAST_YEAR:
         raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
     now_us = us(runs.now())
-    if anew:
-        ingest.load_again(config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress)
-    else:
-        ingest.load(config, warehouse, run_id=run_id, now_us=now_us, progress=progress)
-    ingest.load_traits(config, warehouse, run_id=run_id)
+    with ingest.intake_of(config, run_id) as intake:
+        if anew:
+            ingest.load_again(config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress, intake=intake)
+        else:
+            ingest.load(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, intake=intake)
+        ingest.load_traits(config, warehouse, run_id=run_id, intake=intake)
     # What `sources.events` reads: events of a source that was taken out of the configuration are stored and wait.
     found = warehouse.rows(
         """

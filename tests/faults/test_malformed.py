@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 import os
+import socket
 
 import pytest
 
@@ -11,7 +13,8 @@ import journeyflow
 from faults import corpus, nights
 from faults.fates import SOURCES, differing, load, load_bombs
 from journeyflow import ingest
-from journeyflow.ingest import source_files
+from journeyflow.ingest import source_files, staging
+from journeyflow.ingest.keeping import Kept, content_hash
 
 BOMB_MEGABYTES = 1000
 """What bombs may add to the memory of a night: two longest lines, and the rows kept aside before a file is given up."""
@@ -70,13 +73,15 @@ def statuses(warehouse, data):
 def test_what_is_no_file_of_ours_never_stops_the_night(warehouse, data):
     (data / "folder").mkdir()
     os.mkfifo(data / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(data / "socket"))
     (data / "to_pipe").symlink_to("pipe")
     (data / "to_zero").symlink_to("/dev/zero")
     (data / "to_nothing").symlink_to("nothing")
     (data / "to_itself").symlink_to("to_itself")
     (data / "to_folder").symlink_to("folder")
     found = statuses(warehouse, data)
-    refused = ("pipe", "to_pipe", "to_zero", "to_nothing", "to_itself")
+    refused = ("pipe", "socket", "to_pipe", "to_zero", "to_nothing", "to_itself")
     assert found == {"data/good": "loaded"} | {f"data/{name}": "refused" for name in refused}
 
 
@@ -132,7 +137,7 @@ def test_names_of_files_do_nothing(warehouse, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet", "log"])
 @pytest.mark.parametrize("swap", ["vanished", "changed", "piped"])
-def test_a_file_that_moves_under_the_reader_costs_itself(warehouse, tmp_path, monkeypatch, kind, swap):
+def test_a_file_that_moves_under_the_reader_counts_as_it_was(warehouse, tmp_path, monkeypatch, kind, swap):
     source, make = SOURCES[kind]
     content = next(case for case in make() if case.name == "good").make()
     (tmp_path / "data").mkdir()
@@ -141,23 +146,84 @@ def test_a_file_that_moves_under_the_reader_costs_itself(warehouse, tmp_path, mo
     still.write_bytes({"log": corpus.text(corpus.log_line(50), corpus.log_line(51))}.get(kind) or _others(kind))
     original = source_files.read_records
 
-    def read_records(engine, file, *rest):
+    def read_records(engine, intake, file, *rest):
         if file.path.name == "moving":
             moving.unlink(missing_ok=True)
             if swap == "changed":
                 moving.write_bytes(_others(kind, "changed") if kind != "log" else corpus.text(corpus.log_line(52)))
             elif swap == "piped":
                 os.mkfifo(moving)
-        return original(engine, file, *rest)
+        return original(engine, intake, file, *rest)
 
     monkeypatch.setattr(source_files, "read_records", read_records)
     report = load(warehouse, tmp_path, source)
     assert {file.source_file: file.status for file in report.files} == {
-        "data/moving": "refused",
+        "data/moving": "loaded",
         "data/still": "loaded",
     }
-    assert warehouse.count("landed.events") == 2
-    assert warehouse.count("ledger.files") == 1
+    rows = 3 if kind == "parquet" else 2
+    assert warehouse.count("landed.events") == 2 + rows
+    (name,) = {row["source_file"] for row in warehouse.rows(MOVED, [sha(content)]).to_pylist()}
+    assert name == "data/moving"
+    assert content_hash(Kept(tmp_path / "state").path(sha(content))) == sha(content)
+
+
+MOVED = "select source_file from ledger.files where sha256 = ? and is_landed"
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def _during_the_copy(monkeypatch, act):
+    """Let something happen to the file `moving` when half of it is copied."""
+    original = staging._write
+
+    def write(target, block):
+        original(target, block[: len(block) // 2])
+        if b"moving" in block:
+            act()
+        original(target, block[len(block) // 2 :])
+
+    monkeypatch.setattr(staging, "_write", write)
+
+
+@pytest.mark.parametrize("how", ["grows", "shrinks", "is written to"])
+def test_a_file_that_changes_while_it_is_copied_waits_for_the_next_night(warehouse, data, monkeypatch, how):
+    moving = data / "moving"
+    whole = corpus.text(corpus.HEADER, *corpus.good("moving", range(50)))
+    moving.write_bytes(whole)
+    os.utime(moving, (0, 0))
+    changed = {"grows": whole + b"more", "shrinks": whole[:99], "is written to": whole.replace(b"view", b"look")}[how]
+    with monkeypatch.context() as patch:
+        _during_the_copy(patch, lambda: moving.write_bytes(changed))
+        report = load(warehouse, data.parent, SOURCES["csv"][0])
+    refused = [(file.source_file, "changed while it was read" in file.detail) for file in report.refused]
+    assert refused == [("data/moving", True)]
+    moving.write_bytes(whole)
+    assert statuses(warehouse, data) == {"data/good": "known", "data/moving": "loaded"}
+    assert warehouse.count("landed.events") == 52
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "file"])
+def test_a_name_that_is_taken_over_while_its_file_is_copied_changes_nothing(warehouse, data, monkeypatch, what):
+    moving = data / "moving"
+    whole = corpus.text(corpus.HEADER, *corpus.good("moving"))
+    moving.write_bytes(whole)
+
+    def take_over():
+        moving.unlink()
+        if what == "link":
+            moving.symlink_to(data.parent.parent / "elsewhere.csv")
+        elif what == "pipe":
+            os.mkfifo(moving)
+        else:
+            moving.write_bytes(whole.replace(b"moving", b"others"))
+
+    _during_the_copy(monkeypatch, take_over)
+    assert statuses(warehouse, data) == {"data/good": "loaded", "data/moving": "loaded"}
+    found = warehouse.rows("select event_id from landed.events order by 1")["event_id"].to_pylist()
+    assert found == ["good-0", "good-1", "moving-0", "moving-1"]
 
 
 def _others(kind, key="still"):

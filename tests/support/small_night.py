@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from datetime import datetime, timedelta
@@ -69,7 +70,7 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
     ingest, tables = ModuleType("journeyflow.ingest"), ModuleType("journeyflow.config_tables")
     columns = _types("landed/events")
 
-    def load(config, warehouse, *, run_id, now_us, progress):
+    def load(config, warehouse, *, run_id, now_us, progress, **_):
         progress("load", "records", len(given["names"]), len(given["names"]))
         rows = [
             {"event_ix": at, "event_id": str(at), "source": "web", "event_name": name}
@@ -96,6 +97,7 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
         path.parent.mkdir(parents=True, exist_ok=True)
         return DuckDBEngine(path, **limits)
 
+    ingest.intake_of = lambda *_: contextlib.nullcontext()
     ingest.load, ingest.load_traits, ingest.open_warehouse, tables.tables = load, load_traits, open_warehouse, settings
     for module in (ingest, tables):
         monkeypatch.setitem(sys.modules, module.__name__, module)

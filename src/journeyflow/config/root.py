@@ -18,6 +18,7 @@ from journeyflow.config.experience import Friction, MapSection, Privacy, Promise
 from journeyflow.config.funnels import Funnel, default_funnels
 from journeyflow.config.inputs import People, Source, Spend
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
+from journeyflow.config.limits import Limits
 from journeyflow.config.personas import Persona
 from journeyflow.config.retention import Retention
 from journeyflow.config.section import FilePath, Name, Section, Text
@@ -25,7 +26,7 @@ from journeyflow.config.traffic import ExcludeTraffic, Journeys, Sessions, Touch
 from journeyflow.config.value import Currency, Goal, default_goals
 
 FILE_NAME = "journeyflow.yml"
-NOT_FIGURES = {"project", "state", "publish", "spend", "retention"}
+NOT_FIGURES = {"project", "state", "publish", "spend", "retention", "limits"}
 """Keys that change no published figure of a run, and so not the hash."""
 
 
@@ -91,6 +92,8 @@ class Config(Section):
     """How personal data is kept."""
     retention: Retention = Retention()
     """How long copies of the files that were read are kept, and how many generations."""
+    limits: Limits = Limits()
+    """What one input file may cost before it is refused."""
     _folder: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,13 @@ class DuckDBEngine:
         finally:
             cursor.close()
 
+    def reader(self, select: str, batch_rows: int) -> pa.RecordBatchReader:
+        """Return the rows of `select` as a stream with its schema; it must be through before another call."""
+        try:
+            return self.connection.sql(select).to_arrow_reader(batch_rows)
+        except duckdb.Error as error:
+            raise EngineError(f"A streamed query failed: {_first_line(error)}") from error
+
     def execute(self, statement: str, params: Sequence[Any] | None = None, *, model: str | None = None) -> None:
         """Run a statement for its effect."""
         try:
@@ -247,15 +254,22 @@ class DuckDBEngine:
         with self._incoming(table):
             self.execute(statement, model=name)
 
+    def _incoming(self, rows: pa.Table | pa.RecordBatchReader) -> AbstractContextManager[None]:
+        return self.shown("_incoming", rows)
+
     @contextmanager
-    def _incoming(self, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
-        self.connection.register("_incoming", rows)
+    def shown(self, name: str, rows: object) -> Iterator[None]:
+        """Show Arrow as the temporary view `name` while the context lasts; it is streamed anew for each scan.
+
+        `rows` has `__arrow_c_stream__`: called again and again it must give the same, or once where one scan is made.
+        """
+        self.connection.register(name, rows)
         try:
             yield
         finally:
             # In a transaction that has failed nothing can be done any more; its rollback takes the name away.
             with suppress(duckdb.TransactionException):
-                self.connection.unregister("_incoming")
+                self.connection.unregister(name)
 
 
 def _first_line(error: Exception) -> str:

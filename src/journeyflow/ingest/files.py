@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import gzip
-import hashlib
 import io
 import os
 import stat
@@ -74,23 +73,6 @@ def matching_paths(pattern: str, base: Path) -> list[Path]:
     pattern = os.path.relpath(base / pattern, base)  # The folder's own name may hold brackets, which are no pattern.
     found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 — pathlib's finds hidden files too.
     return sorted(path for path in (base / name for name in found) if not path.is_dir())
-
-
-def describe_file(path: Path, base: Path) -> InputFile:
-    """Hash a file and name it relative to the configuration.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file cannot be read.
-    """
-    try:
-        with regular(path) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = path.stat().st_size
-    except OSError as error:
-        raise RefusedFileError("unreadable", f"the file cannot be read ({type(error).__name__})") from error
-    return InputFile(shown_name(path, base), path, digest, size)
 
 
 def regular(path: Path) -> io.BufferedReader:
@@ -171,9 +153,13 @@ def _only_member(archive: zipfile.ZipFile) -> str:
     return names[0]
 
 
+def allowed_bytes(byte_count: int) -> int:
+    """Return what a file of this size may unpack to."""
+    return max(ALWAYS_UNPACKED_BYTES, MAX_RATIO * byte_count)
+
+
 def _metered(read: Callable[[memoryview], int | None], path: Path) -> IO[bytes]:
-    allowed = max(ALWAYS_UNPACKED_BYTES, MAX_RATIO * path.stat().st_size)
-    return cast("IO[bytes]", io.BufferedReader(_Metered(read, allowed), BLOCK_BYTES))
+    return cast("IO[bytes]", io.BufferedReader(_Metered(read, allowed_bytes(path.stat().st_size)), BLOCK_BYTES))
 
 
 class _Metered(io.RawIOBase):

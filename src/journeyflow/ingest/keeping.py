@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,10 @@ import pyarrow as pa
 
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import (
-    ALWAYS_UNPACKED_BYTES,
     BLOCK_BYTES,
-    MAX_RATIO,
     InputFile,
-    RefusedFileError,
+    allowed_bytes,
     opened,
-    regular,
     wrapping_of,
 )
 from journeyflow.publish.files import sync
@@ -58,25 +56,30 @@ class Kept:
         path = self.path(sha256)
         return InputFile(name, path, sha256, byte_count, is_kept=True) if path else None
 
-    def keep(self, file: InputFile) -> None:
-        """Copy a file, unless its content is kept already; the copy is wholly there or not at all.
+    def keep(self, file: InputFile, staged: Path) -> None:
+        """Keep a file, unless its content is kept already; the copy is wholly there or not at all.
+
+        Parameters
+        ----------
+        file : InputFile
+            Names the content.
+        staged : Path
+            Its private copy, from which the hash is known to be.
 
         Raises
         ------
-        RefusedFileError
-            When the file is no longer what it was when it was hashed.
         JourneyflowError
             When the copy cannot be written.
         """
         if self.path(file.sha256):
             return
-        kind = wrapping_of(file.path)
+        kind = wrapping_of(staged)
         final = self.folder / f"{file.sha256}.{OURS if kind == 'plain' else kind}"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(file, final)
+            _write(staged, final)
             if kind == "plain" and _reads_as_bomb(file, final):
-                _write(file, final.with_name(f"{file.sha256}.{kind}"))
+                _write(staged, final.with_name(f"{file.sha256}.{kind}"))
                 final.unlink()
         except OSError as error:
             raise JourneyflowError(
@@ -101,10 +104,10 @@ class Kept:
         return {path.name.split(".", 1)[0] for path in found if _is_finished(path) and _is_hash(path)}
 
 
-def content_hash(path: Path) -> str:
-    """Return the SHA-256 of the file that a kept copy was made of."""
+def content_hash(path: Path, name: str | None = None) -> str:
+    """Return the SHA-256 of the file that a kept copy was made of; `name` is the copy's, if it is another now."""
     digest = hashlib.sha256()
-    if path.name.endswith(f".{OURS}"):
+    if (name or path.name).endswith(f".{OURS}"):
         with opened(path) as stream:
             _pass_on(stream, digest.update)
     else:
@@ -118,7 +121,7 @@ def _is_finished(path: Path) -> bool:
 
 
 def _reads_as_bomb(file: InputFile, packed: Path) -> bool:
-    return file.byte_count > max(ALWAYS_UNPACKED_BYTES, MAX_RATIO * packed.stat().st_size)
+    return file.byte_count > allowed_bytes(packed.stat().st_size)
 
 
 def _is_hash(path: Path) -> bool:
@@ -126,24 +129,38 @@ def _is_hash(path: Path) -> bool:
     return len(stem) == hashlib.sha256().digest_size * 2
 
 
-def _write(file: InputFile, final: Path) -> None:
+def _write(staged: Path, final: Path) -> None:
     fresh = final.with_name(f"{final.name}{_UNFINISHED}")
-    digest = hashlib.sha256()
     try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as target, regular(file.path) as origin:
-            if final.name.endswith(f".{OURS}"):
-                with pa.CompressedOutputStream(pa.PythonFile(target, mode="w"), "zstd") as packed:
-                    _pass_on(origin, digest.update, packed.write)
-            else:
-                _pass_on(origin, digest.update, target.write)
+        if final.name.endswith(f".{OURS}"):
+            _compress(staged, fresh)
+        else:
+            _link(staged, fresh)
         sync(fresh)
-        if digest.hexdigest() != file.sha256:
-            raise RefusedFileError("changed", "the file changed while it was read; the next run reads it again")
         fresh.replace(final)
         sync(final.parent)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _compress(staged: Path, fresh: Path) -> None:
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with (
+        os.fdopen(handle, "wb") as target,
+        staged.open("rb") as origin,
+        pa.CompressedOutputStream(pa.PythonFile(target, mode="w"), "zstd") as packed,
+    ):
+        _pass_on(origin, packed.write)
+
+
+def _link(staged: Path, fresh: Path) -> None:
+    """Let the staged copy, which is private and soon gone, be the kept one too."""
+    fresh.unlink(missing_ok=True)
+    try:
+        fresh.hardlink_to(staged)
+    except OSError:  # Another file system, or one without links.
+        shutil.copyfile(staged, fresh)
+        fresh.chmod(0o600)
 
 
 def _pass_on(stream: IO[bytes], *takers: Callable[[bytes], object]) -> None:

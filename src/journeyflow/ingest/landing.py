@@ -71,7 +71,7 @@ def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords
     """
     first_ix = next_event_ix(warehouse)
     warehouse.execute(_insert(first_ix, file_ix, _WITH_ID))
-    readable = warehouse.count("raw_records")
+    readable = raw.record_count - raw.reject_count
     # Judging is what costs: where every record arrived there is nothing left to judge again and count.
     if _landed(warehouse, file_ix) == readable:
         judged = {"record_count": readable, "filtered_count": 0, "bad_count": 0}
@@ -183,7 +183,7 @@ def _quarantine(warehouse: DuckDBEngine, file: InputFile, file_ix: int, bad_coun
 
 def _reconcile(counts: Counts, raw: RawRecords, file: InputFile) -> None:
     total = counts.accepted + counts.quarantined + counts.duplicate + counts.filtered + counts.erased
-    if total != counts.record or raw.record_count not in (-1, counts.record):
+    if total != counts.record or raw.record_count != counts.record:
         raise JourneyflowError(
             f"The records of {file.name} do not add up: {counts.record} read, {total} accounted for. "
             "Nothing of the file was kept; please report this."

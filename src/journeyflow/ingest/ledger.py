@@ -65,6 +65,13 @@ class Ledger:
         ).to_pylist()
         return Entry(**found[0]) if found else None
 
+    def sizes(self, source: str) -> set[int]:
+        """Return the sizes of the files of a source that are landed."""
+        found = self._warehouse.rows(
+            "select distinct byte_count from ledger.files where source = ? and is_landed", [source]
+        )
+        return set(found["byte_count"].to_pylist())
+
     def unlanded(self, source: str) -> list[KnownFile]:
         """Return the files of a source that were met before and are not landed now, first loads first."""
         return self._known("source = ? and not is_landed", [source])

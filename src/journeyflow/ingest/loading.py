@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.hashing import set_hash_keys
+from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.landing import Counts
 from journeyflow.ingest.ledger import Ledger
@@ -35,7 +37,13 @@ class LoadReport:
 
 
 def load(
-    config: Config, warehouse: DuckDBEngine, *, run_id: str, now_us: int, progress: Progress | None = None
+    config: Config,
+    warehouse: DuckDBEngine,
+    *,
+    run_id: str,
+    now_us: int,
+    progress: Progress | None = None,
+    intake: Intake | None = None,
 ) -> LoadReport:
     """Load what is new in all sources, and keep copies of it.
 
@@ -51,6 +59,8 @@ def load(
         Microseconds since the epoch: when files of unknown content are taken to have arrived.
     progress : Progress or None
         Told when a file begins (`reading`) and what came of it (`loaded`, `refused`, `known`), with its records.
+    intake : Intake or None
+        Copies and parses files; None opens one for this call.
 
     Returns
     -------
@@ -72,8 +82,9 @@ def load(
         ledger.drop_unsettled()
     loads: list[FileLoad] = []
     kept = Kept(config.state)
-    for name in config.sources:
-        loads += SourceFiles(config, warehouse, ledger, name, progress or silent, kept).load()
+    with nullcontext(intake) if intake else intake_of(config, run_id) as taken:
+        for name in config.sources:
+            loads += SourceFiles(config, warehouse, ledger, name, progress or silent, kept, taken).load()
     _tidy(config, ledger, kept)
     write_list(warehouse, kept)
     return LoadReport(tuple(loads))
@@ -88,12 +99,13 @@ def load_again(
     run_id: str,
     now_us: int,
     progress: Progress | None = None,
+    intake: Intake | None = None,
 ) -> LoadReport:
     """Land every file that was landed, in an empty warehouse: from its kept copy, else from the input.
 
     Parameters
     ----------
-    config, run_id, now_us, progress
+    config, run_id, now_us, progress, intake
         See `load`.
     warehouse : DuckDBEngine
         An empty one; it gets the past too.
@@ -113,9 +125,10 @@ def load_again(
     landed = {(row["source"], row["sha256"]) for row in past.files.to_pylist() if row["is_landed"]}
     known = [file for file in ledger.files() if (file.source, file.sha256) in landed]
     loads: list[FileLoad] = []
-    for name in config.sources:
-        source = SourceFiles(config, warehouse, ledger, name, progress or silent, kept)
-        loads += source.load_again([file for file in known if file.source == name])
+    with nullcontext(intake) if intake else intake_of(config, run_id) as taken:
+        for name in config.sources:
+            source = SourceFiles(config, warehouse, ledger, name, progress or silent, kept, taken)
+            loads += source.load_again([file for file in known if file.source == name])
     return LoadReport(tuple(loads))
 
 

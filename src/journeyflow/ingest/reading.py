@@ -1,4 +1,4 @@
-"""Which reader reads a file of which format."""
+"""The records of a parsed file, shown to the database that stores them."""
 
 from __future__ import annotations
 
@@ -7,58 +7,44 @@ from contextlib import contextmanager
 
 from journeyflow.config.inputs import Source
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.files import InputFile, opened, wrapping_of
-from journeyflow.ingest.readers.csv import Dialect, read_csv
-from journeyflow.ingest.readers.lines import read_json_lines, read_lines
-from journeyflow.ingest.readers.parquet import parquet_file
+from journeyflow.errors import EngineError
+from journeyflow.ingest.files import InputFile
+from journeyflow.ingest.intake import Intake
+from journeyflow.ingest.parsing.handover import Handed, handed, rejected
 from journeyflow.ingest.readers.raw import RawRecords
 
-HEAD_BYTES = 1 << 16
+_REJECTS = "select source_row, reason, detail, {raw} as raw from handed_rejects"
 
 
 @contextmanager
-def read_records(warehouse: DuckDBEngine, file: InputFile, source: Source) -> Iterator[RawRecords]:
+def read_records(warehouse: DuckDBEngine, intake: Intake, file: InputFile, source: Source) -> Iterator[RawRecords]:
     """Show the records of a file as `raw_records` and `raw_rejects` while the context lasts.
-
-    Formats of collectors are written in several ways; which one a file is, its first bytes say: Parquet by its mark,
-    JSON by an opening brace or bracket, else delimited text (by tabs when the header has any).
 
     Raises
     ------
     RefusedFileError
-        When the file cannot be read at all.
+        When the file cannot be read at all, or its parser hands over something else than records.
     """
-    if source.format == "access_log":
-        raw = read_lines(warehouse, file, source.encoding)
-        warehouse.execute("update raw_rejects set raw = without_addresses(raw)")
-        yield raw
-        return
-    container = source.format if source.format in {"csv", "jsonl", "parquet"} else _container(file)
-    if container == "parquet":
-        with parquet_file(warehouse, file) as raw:
-            yield raw
-    elif container == "jsonl":
-        yield read_json_lines(warehouse, file, source.encoding, source.records)
-    else:
-        yield read_csv(warehouse, file, _dialect(source, file))
+    job = intake.job(file, source)
+    answer = intake.parser.answer(job)
+    folder = intake.staging.folder
+    rows = handed(folder, job.rows_file, answer, intake.staging.limits)
+    rejects = rejected(folder, job.rejects_file, answer)
+    raw = "without_addresses(raw)" if source.format == "access_log" else "raw"
+    with _believed(rows, rejects), warehouse.shown("raw_records", rows):
+        with warehouse.shown("handed_rejects", rejects):
+            warehouse.execute(f"create or replace temp table raw_rejects as {_REJECTS.format(raw=raw)}")
+        types = tuple(warehouse.columns("raw_records").values())[2:] if answer.shape == "columns" else ()
+        count = answer.row_count + answer.reject_count
+        yield RawRecords(answer.shape, answer.names, types, count, answer.reject_count)
 
 
-def _container(file: InputFile) -> str:
-    if wrapping_of(file.path) == "parquet":
-        return "parquet"
-    head = _head(file)
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    return "jsonl" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
-
-
-def _dialect(source: Source, file: InputFile) -> Dialect:
-    delimiter = source.delimiter
-    if source.format != "csv" and delimiter == "," and b"\t" in _head(file).split(b"\n", 1)[0]:
-        delimiter = "\t"
-    return Dialect(delimiter, source.quote, source.encoding, source.header)
-
-
-def _head(file: InputFile) -> bytes:
-    with opened(file.path) as stream:
-        return stream.read(HEAD_BYTES)
+@contextmanager
+def _believed(*handed_over: Handed) -> Iterator[None]:
+    try:
+        yield
+    except EngineError:
+        for each in handed_over:
+            if each.error:
+                raise each.error from None
+        raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
-from journeyflow.ingest.files import InputFile, RefusedFileError, describe_file, matching_paths, shown_name
-from journeyflow.ingest.keeping import Kept, content_hash
+from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths, shown_name
+from journeyflow.ingest.intake import Intake
+from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.landing import Counts, land, next_event_ix, settle_duplicates
 from journeyflow.ingest.ledger import KnownFile, Ledger, settings_hash
 from journeyflow.ingest.preparing import CLEANING, FLOOR, prepare
@@ -60,6 +62,7 @@ class SourceFiles:
     name: str
     progress: Progress
     kept: Kept
+    intake: Intake
 
     def load(self) -> list[FileLoad]:
         """Land what is new, and again what was forgotten."""
@@ -70,7 +73,8 @@ class SourceFiles:
                 f"Source {self.name}: no file matches {shown_name(Path(pattern), self.config.folder)}; "
                 f"correct `sources.{self.name}.path` or add the files."
             )
-        described = [self._described(path) for path in paths]
+        sizes = self.ledger.sizes(self.name)
+        described = [self._described(path, sizes) for path in paths]
         self._forget_if_changed([file for file in described if isinstance(file, InputFile)])
         described += self._gone([file for file in described if isinstance(file, InputFile)])
         landed: dict[Path, FileLoad] = {}
@@ -93,7 +97,8 @@ class SourceFiles:
         files = [self.kept.file(file.source_file, file.sha256, file.byte_count) for file in known]
         if not all(files):
             paths = matching_paths(str(self.config.sources[self.name].path), self.config.folder)
-            there = {file.sha256: file for file in map(self._described, paths) if isinstance(file, InputFile)}
+            described = [self._described(path, {each.byte_count for each in known}) for path in paths]
+            there = {file.sha256: file for file in described if isinstance(file, InputFile)}
             files = [file or there.get(each.sha256) for file, each in zip(files, known, strict=True)]
         found = [file for file in files if file]
         if missing := [each.source_file for file, each in zip(files, known, strict=True) if not file]:
@@ -106,9 +111,9 @@ class SourceFiles:
             raise InputError(f"Source {self.name}: {refused[0].source_file} cannot be read: {refused[0].detail}.")
         return loads
 
-    def _described(self, path: Path) -> InputFile | FileLoad:
+    def _described(self, path: Path, known_sizes: Collection[int]) -> InputFile | FileLoad:
         try:
-            return describe_file(path, self.config.folder)
+            return self.intake.staging.describe(path, self.config.folder, known_sizes)
         except RefusedFileError as error:
             return self._refused(shown_name(path, self.config.folder), None, error.detail)
 
@@ -143,7 +148,9 @@ class SourceFiles:
                 continue
             met.add(file.sha256)
             if (entry := self.ledger.entry(self.name, file.sha256)) and entry.is_landed:
-                self._keep(file, entry.first_loaded_at)  # It may have been loaded before copies were kept.
+                with suppress(RefusedFileError):  # It may change meanwhile; the next run reads it then.
+                    self._keep(file, entry.first_loaded_at)  # It may have been loaded before copies were kept.
+                self.intake.staging.release(file)
                 continue
             if batch and sum(held.byte_count for held in batch) + file.byte_count > limit:
                 yield batch
@@ -153,12 +160,21 @@ class SourceFiles:
             yield batch
 
     def _batch(self, files: list[InputFile]) -> list[FileLoad]:
+        """Land some files together; nothing that was made of them stays."""
+        try:
+            return self._tried(files)
+        finally:
+            for file in files:
+                self.intake.release(file, self.config.sources[self.name])
+
+    def _tried(self, files: list[InputFile]) -> list[FileLoad]:
         """Land some files together; if one of them cannot be read, each by itself."""
         try:
+            self.intake.ask(files, self.config.sources[self.name])
             landed = self._land(files)
         except RefusedFileError as error:
             if len(files) > 1:
-                return [load for file in files for load in self._batch([file])]
+                return [load for file in files for load in self._tried([file])]
             return [self._refused(files[0].name, files[0], error.detail)]
         for file, counts in zip(files, landed, strict=True):
             self.progress("load", file.name, counts.record, counts.record)
@@ -184,18 +200,19 @@ class SourceFiles:
         self.progress("load", file.name, 0)
         source = self.config.sources[self.name]
         entry = self.ledger.new_entry(self._settings_hash(), self.ledger.entry(self.name, file.sha256))
-        with read_records(self.warehouse, file, source) as raw:
+        with read_records(self.warehouse, self.intake, file, source) as raw:
             prepare(self.warehouse, self.config, self.name, raw, entry.first_loaded_at)
             counts = land(self.warehouse, file, entry.file_ix, raw)
-        _check_unchanged(file)
         self._keep(file, entry.first_loaded_at)
         self.ledger.record_unsettled(self.name, file, entry, counts.record)
         return entry.file_ix, counts
 
     def _keep(self, file: InputFile, first_loaded_at: datetime) -> None:
         """Keep a copy before the ledger says that the file is landed: what is landed can always be made again."""
-        if not file.is_kept and not is_over(self.config, self.name, first_loaded_at, self.ledger.now):
-            self.kept.keep(file)
+        if file.is_kept or is_over(self.config, self.name, first_loaded_at, self.ledger.now):
+            return
+        if not self.kept.path(file.sha256):
+            self.kept.keep(file, self.intake.staging.path(file))
 
     def _refused(self, name: str, file: InputFile | None, detail: str) -> FileLoad:
         self.ledger.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)
@@ -212,12 +229,3 @@ def is_over(config: Config, source: str, first_loaded_at: datetime, now: datetim
     """Tell whether a file of a source, first met at a time, is no longer to be kept; times are naive UTC."""
     span = config.retention.span(source)
     return span is not None and first_loaded_at + span <= now
-
-
-def _check_unchanged(file: InputFile) -> None:
-    if file.is_kept:
-        if content_hash(file.path) != file.sha256:
-            raise RefusedFileError("changed", "its kept copy is damaged; put the file back, or the copy from a backup")
-        return
-    if describe_file(file.path, file.path.parent).sha256 != file.sha256:
-        raise RefusedFileError("changed", "the file changed while it was read; the next run reads it again")

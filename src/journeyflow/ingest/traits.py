@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from journeyflow.config import Config
 from journeyflow.config.inputs import ColumnMapping, People, Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
-from journeyflow.ingest.files import InputFile, RefusedFileError, describe_file, matching_paths
+from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
+from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.landing import Counts
 from journeyflow.ingest.ledger import Ledger
 from journeyflow.ingest.mapping import Fields, check_header
@@ -17,8 +20,12 @@ from journeyflow.ingest.showing import shown
 from journeyflow.ingest.times import time_of_column
 from journeyflow.ingest.transactions import transaction
 
+_UNNAMED = "traits"
 
-def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None) -> Counts:
+
+def load_traits(
+    config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, intake: Intake | None = None
+) -> Counts:
     """Rebuild `landed.traits` from the files of `people:`.
 
     Parameters
@@ -29,6 +36,8 @@ def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str | None =
         From `open_warehouse`.
     run_id : str or None
         Names the run in `ledger.loads`; None writes nothing there.
+    intake : Intake or None
+        Copies and parses files; None opens one for this call.
 
     Returns
     -------
@@ -43,26 +52,32 @@ def load_traits(config: Config, warehouse: DuckDBEngine, *, run_id: str | None =
     """
     ledger = Ledger(warehouse, run_id, 0) if run_id else None
     total = Counts()
-    with transaction(warehouse):
+    opened = nullcontext(intake) if intake else intake_of(config, run_id or _UNNAMED)
+    with opened as taken, transaction(warehouse):
         warehouse.execute("delete from landed.traits")
         warehouse.execute("delete from landed.quarantine where file_ix = 0")
         for index, people in enumerate(config.people):
-            for file in _files(config, people, index):
-                counts = _load(warehouse, file, people, config.timezone)
+            for file in _files(config, people, index, taken):
+                counts = _load(warehouse, taken, file, people, config.timezone)
                 if ledger:
                     ledger.record_traits(file.name, file.sha256, counts)
                 total += counts
     return total
 
 
-def _files(config: Config, people: People, index: int) -> list[InputFile]:
+def _files(config: Config, people: People, index: int, intake: Intake) -> list[InputFile]:
     paths = matching_paths(str(people.path), config.folder)
     if not paths:
         raise InputError(f"No file matches {people.path}; correct `people[{index}].path` or add the file.")
-    return [describe_file(path, config.folder) for path in paths]
+    try:
+        files = [intake.staging.describe(path, config.folder) for path in paths]
+    except RefusedFileError as error:
+        raise InputError(f"The traits of `people[{index}].path` cannot be read: {error.detail}.") from error
+    intake.ask(files, people)
+    return files
 
 
-def _load(warehouse: DuckDBEngine, file: InputFile, people: People, zone: str) -> Counts:
+def _load(warehouse: DuckDBEngine, intake: Intake, file: InputFile, people: People, zone: str) -> Counts:
     source = Source(
         format=people.format,
         path=people.path,
@@ -72,10 +87,12 @@ def _load(warehouse: DuckDBEngine, file: InputFile, people: People, zone: str) -
         timezone=people.timezone or zone,
     )
     try:
-        with read_records(warehouse, file, source) as raw:
+        with read_records(warehouse, intake, file, source) as raw:
             return _insert(warehouse, file, people, raw, source.timezone)
     except RefusedFileError as error:
         raise InputError(f"The traits in {file.name} cannot be read: {error.detail}.") from error
+    finally:
+        intake.release(file, people)
 
 
 def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> Counts:

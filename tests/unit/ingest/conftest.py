@@ -9,6 +9,7 @@ import pytest
 
 from journeyflow import ingest
 from journeyflow.config import Config
+from support.parsing_here import parse_here
 
 NOW_US = 1_800_000_000_000_000
 CSV = {
@@ -48,6 +49,11 @@ class Project:
 
     def raws(self) -> list[str]:
         return self.warehouse.rows("select raw from landed.quarantine order by source_row, raw")["raw"].to_pylist()
+
+
+@pytest.fixture(autouse=True)
+def _parsing_here(monkeypatch):
+    parse_here(monkeypatch)
 
 
 @pytest.fixture

@@ -6,19 +6,18 @@ import csv
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from typing import IO
 
 import pyarrow as pa
 
-from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.files import InputFile, RefusedFileError, opened
-from journeyflow.ingest.readers.raw import RawRecords, Rejects, materialise
+from journeyflow.ingest.files import RefusedFileError
+from journeyflow.ingest.readers.raw import KEYS, Parsed, Rejects, in_batches
 from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS, flaw_of, text_lines
 
-BATCH_ROWS = 50_000
 MAX_RECORD_LINES = 1_000
 """A quoted record longer than this many lines is taken for an unclosed quote."""
 MAX_COLUMNS = 10_000
+_CELL_WEIGHT = 50
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,17 @@ class Dialect:
     has_header: bool = True
 
 
-def read_csv(warehouse: DuckDBEngine, file: InputFile, dialect: Dialect) -> RawRecords:
-    """Materialise a delimited file as `raw_records`, one text column per column of the file; an empty cell is null.
+def read_csv(stream: IO[bytes], dialect: Dialect, column_count: int = MAX_COLUMNS) -> Parsed:
+    """Read delimited text: one text column per column of the file; an empty cell is null.
 
     Parameters
     ----------
-    warehouse : DuckDBEngine
-        Where `raw_records` and `raw_rejects` are made.
-    file : InputFile
-        Plain, gzip, Zstandard or zip.
+    stream : binary file
+        Unpacked.
     dialect : Dialect
         How it is written.
+    column_count : int
+        Most columns of a header.
 
     Raises
     ------
@@ -61,15 +60,10 @@ def read_csv(warehouse: DuckDBEngine, file: InputFile, dialect: Dialect) -> RawR
         When the file is empty, damaged, or no text of its encoding.
     """
     rejects = Rejects()
-    with opened(file.path) as stream:
-        records = _Records(text_lines(stream, dialect.encoding), dialect, rejects)
-        names = _header(records, dialect)
-        schema = pa.schema(
-            [("record_ix", pa.int64()), ("source_row", pa.int64())]
-            + [(f"c{index}", pa.string()) for index in range(len(names))]
-        )
-        row_count = materialise(warehouse, schema, _batches(records, schema), rejects)
-    return RawRecords("columns", names, ("VARCHAR",) * len(names), row_count + len(rejects.rows), len(rejects.rows))
+    records = _Records(text_lines(stream, dialect.encoding), dialect, rejects)
+    names = _header(records, dialect, column_count)
+    schema = pa.schema([*KEYS, *(pa.field(f"c{index}", pa.string()) for index in range(len(names)))])
+    return Parsed("columns", schema, _batches(records, schema), rejects.batches, names)
 
 
 class _Feed:
@@ -131,14 +125,14 @@ class _Records:
             strict=True,
         )
 
-    def first(self) -> list[str]:
+    def first(self, column_count: int) -> list[str]:
         """Return the fields of the first record that is not blank."""
         try:
             found = next(record for record in iter(self._next, None) if record)
         except (StopIteration, csv.Error) as error:
             raise RefusedFileError("bad_header", "the file has no header line that can be read") from error
-        if self._feed.flaw or len(found) > MAX_COLUMNS:
-            detail = f"the header line cannot be read or has more than {MAX_COLUMNS:,} columns; see `encoding`"
+        if self._feed.flaw or len(found) > column_count:
+            detail = f"the header line cannot be read or has more than {column_count:,} columns; see `encoding`"
             raise RefusedFileError("bad_header", detail)
         return found
 
@@ -146,8 +140,8 @@ class _Records:
         """Read the first record again, as data."""
         self._feed.again_from_start()
 
-    def of_width(self, width: int) -> Iterator[tuple[int, list[str]]]:
-        """Yield line number and fields of every good record; reject the others."""
+    def of_width(self, width: int) -> Iterator[tuple[int, tuple[int, list[str]]]]:
+        """Yield every good record, its weight, line number and fields; reject the others."""
         while True:
             try:
                 fields = self._next()
@@ -161,7 +155,7 @@ class _Records:
             elif self._feed.flaw:
                 self._rejects.add(self._feed.start_line, self._feed.flaw, "", "".join(self._feed.taken))
             elif len(fields) == width:
-                yield self._feed.start_line, fields
+                yield self._feed.length + width * _CELL_WEIGHT, (self._feed.start_line, fields)
             elif fields:
                 self._reject("bad_record", f"{len(fields)} fields where the header has {width}")
 
@@ -175,8 +169,8 @@ class _Records:
         self._rejects.add(self._feed.start_line, "too_long" if is_long else reason, detail, first)
 
 
-def _header(records: _Records, dialect: Dialect) -> tuple[str, ...]:
-    first = records.first()
+def _header(records: _Records, dialect: Dialect, column_count: int) -> tuple[str, ...]:
+    first = records.first(column_count)
     if dialect.has_header:
         return tuple(name.strip() for name in first)
     records.again()
@@ -184,9 +178,8 @@ def _header(records: _Records, dialect: Dialect) -> tuple[str, ...]:
 
 
 def _batches(records: _Records, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    rows = records.of_width(len(schema) - 2)
     done = 0
-    while batch := list(islice(rows, BATCH_ROWS)):
+    for batch in in_batches(records.of_width(len(schema) - len(KEYS))):
         columns = zip(*(fields for _, fields in batch), strict=True)
         yield pa.record_batch(
             [

@@ -5,45 +5,48 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.files import InputFile, opened
+from journeyflow.errors import EngineError
+from journeyflow.ingest.files import opened
 from journeyflow.ingest.quoting import json_path, literal
 from journeyflow.ingest.readers.lists import is_list, list_elements
-from journeyflow.ingest.readers.raw import RawRecords, Rejects, materialise
+from journeyflow.ingest.readers.raw import KEYS, Parsed, Rejects, in_batches
 from journeyflow.ingest.readers.text import BLOCK_CHARACTERS, decoded, flaw_of, text_lines
 
-BATCH_LINES = 50_000
-_LINE_SCHEMA = pa.schema([("record_ix", pa.int64()), ("source_row", pa.int64()), ("line", pa.string())])
+READ_ROWS = 10_240
+"""Rows of the database in a batch."""
+_LINE_WEIGHT = 100
+_LINE_SCHEMA = pa.schema([*KEYS, ("line", pa.string())])
 
 
-def read_lines(warehouse: DuckDBEngine, file: InputFile, encoding: str = "utf-8") -> RawRecords:
-    """Materialise the lines of a file as `raw_records(record_ix, source_row, line)`; blank lines are no records.
+def read_lines(stream: IO[bytes], encoding: str = "utf-8") -> Parsed:
+    """Read the lines of a file as records of one column, `line`; blank lines are no records.
 
     Raises
     ------
     RefusedFileError
         When the file is damaged or no text of its encoding.
     """
-    with opened(file.path) as stream:
-        return _materialised(warehouse, enumerate(text_lines(stream, encoding), start=1))
+    rejects = Rejects()
+    lines = _good_lines(enumerate(text_lines(stream, encoding), start=1), rejects)
+    return Parsed("lines", _LINE_SCHEMA, _batches(lines), rejects.batches)
 
 
-def read_json_lines(
-    warehouse: DuckDBEngine, file: InputFile, encoding: str = "utf-8", records: str | None = None
-) -> RawRecords:
-    """Materialise JSON lines as `raw_records(record_ix, source_row, record, parent)`, a row per (nested) object.
+def read_json_lines(engine: DuckDBEngine, path: Path, encoding: str = "utf-8", records: str | None = None) -> Parsed:
+    """Read JSON lines as records of two columns, `record` and `parent`, a row per (nested) object.
 
     A file that is one JSON list is read like the lines that its elements would be; `source_row` is then their number.
 
     Parameters
     ----------
-    warehouse : DuckDBEngine
-        Where `raw_records` and `raw_rejects` are made.
-    file : InputFile
+    engine : DuckDBEngine
+        Takes the texts apart.
+    path : Path
         Plain, gzip, Zstandard or zip.
     encoding : str
         Name of a Python codec.
@@ -55,17 +58,17 @@ def read_json_lines(
     RefusedFileError
         When the file is damaged, no text of its encoding, or a list that is not whole.
     """
-    _read_texts(warehouse, file, encoding)
-    path = literal(json_path(records)) if records else None
-    warehouse.execute(_PARSED.format(list_type=f"json_type(line, {path})" if path else "'ARRAY'"))
-    warehouse.execute(_UNNESTED.format(path=path, emptied=literal(_emptied(records))) if records else _OBJECTS)
-    warehouse.execute(_BROKEN)
+    _read_texts(engine, path, encoding)
+    where = literal(json_path(records)) if records else None
+    engine.execute(_PARSED.format(list_type=f"json_type(line, {where})" if where else "'ARRAY'"))
+    engine.execute(_UNNESTED.format(path=where, emptied=literal(_emptied(records))) if records else _OBJECTS)
+    engine.execute(_BROKEN)
     if records:
-        warehouse.execute(_BROKEN_ELEMENTS)
-    warehouse.execute("drop table raw_lines")
-    good = warehouse.count("raw_records")
-    bad = warehouse.count("raw_rejects")
-    return RawRecords("json", record_count=good + bad, reject_count=bad)
+        engine.execute(_BROKEN_ELEMENTS)
+    engine.execute("drop table raw_lines")
+    found = engine.reader("select record_ix, source_row, record, parent from raw_records", READ_ROWS)
+    rejects = "select source_row, reason, detail, raw from raw_rejects"
+    return Parsed("json", found.schema, iter(found), lambda: engine.reader(rejects, READ_ROWS))
 
 
 _PARSED = """
@@ -109,19 +112,42 @@ def _emptied(path: str | None) -> str:
     return json.dumps(patch)
 
 
-def _read_texts(warehouse: DuckDBEngine, file: InputFile, encoding: str) -> None:
-    with opened(file.path) as stream:
+def _read_texts(engine: DuckDBEngine, path: Path, encoding: str) -> None:
+    with opened(path) as stream:
         # The blanks before a list may be many, but not this many.
         is_one_list = is_list(next(decoded(io.BytesIO(stream.read(BLOCK_CHARACTERS)), encoding), ""))
-    with opened(file.path) as stream:
-        texts = list_elements(stream, encoding) if is_one_list else enumerate(text_lines(stream, encoding), start=1)
-        _materialised(warehouse, texts)
-
-
-def _materialised(warehouse: DuckDBEngine, texts: Iterable[tuple[int, str]]) -> RawRecords:
     rejects = Rejects()
-    count = materialise(warehouse, _LINE_SCHEMA, _batches(_good_lines(texts, rejects)), rejects)
-    return RawRecords("lines", record_count=count + len(rejects.rows), reject_count=len(rejects.rows))
+    with opened(path) as stream:
+        texts = list_elements(stream, encoding) if is_one_list else enumerate(text_lines(stream, encoding), start=1)
+        _fill(engine, _batches(_good_lines(texts, rejects)))
+    engine.scratch("raw_rejects", rejects.table().to_reader())
+
+
+def _fill(engine: DuckDBEngine, batches: Iterator[pa.RecordBatch]) -> None:
+    guarded = _Guarded(batches)
+    try:
+        engine.scratch("raw_records", pa.RecordBatchReader.from_batches(_LINE_SCHEMA, guarded))
+    except EngineError:
+        if guarded.error:
+            raise guarded.error from None
+        raise
+
+
+class _Guarded(Iterator[pa.RecordBatch]):
+    """Keep the error of a stream: the database that pulls it turns any into one of its own."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.error: Exception | None = None
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            return next(self._batches)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.error = error
+            raise
 
 
 def _good_lines(texts: Iterable[tuple[int, str]], rejects: Rejects) -> Iterator[tuple[int, str]]:
@@ -135,7 +161,7 @@ def _good_lines(texts: Iterable[tuple[int, str]], rejects: Rejects) -> Iterator[
 
 def _batches(lines: Iterator[tuple[int, str]]) -> Iterator[pa.RecordBatch]:
     done = 0
-    while batch := list(islice(lines, BATCH_LINES)):
+    for batch in in_batches((len(text) + _LINE_WEIGHT, (number, text)) for number, text in lines):
         numbers, texts = zip(*batch, strict=True)
         record_ix = pa.array(range(done, done + len(batch)), pa.int64())
         yield pa.record_batch([record_ix, pa.array(numbers, pa.int64()), pa.array(texts, pa.string())], _LINE_SCHEMA)

@@ -1,98 +1,109 @@
-"""Parquet: read where it lies, or unpacked into a scratch file when it is wrapped."""
+"""Parquet, read by the database; wrapped files are unpacked beside it first."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
-from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, opened, wrapping_of
+from journeyflow.ingest.files import BLOCK_BYTES, RefusedFileError, opened, wrapping_of
 from journeyflow.ingest.quoting import identifier, literal
-from journeyflow.ingest.readers.raw import RawRecords, Rejects
+from journeyflow.ingest.readers.raw import KEPT_OF_LONG_LINES, KEYS, Parsed, Rejects
+from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS
 
-_PATTERN = re.compile("[*?\\[\\]{}\ud800-\udfff]")
+READ_ROWS = 10_240
+_MEMORY = ("Out of Memory", "allocat", "malloc")
 
 
-@contextmanager
-def parquet_file(warehouse: DuckDBEngine, file: InputFile) -> Iterator[RawRecords]:
-    """Show a Parquet file as the view `raw_records` while the context lasts; its rows are read when they are landed.
+def read_parquet(engine: DuckDBEngine, path: Path, column_count: int) -> Parsed:
+    """Read a Parquet file with the types that the database gives its columns.
 
-    `record_count` is -1: what the footer says is not believed, the rows are counted as they are decoded.
+    What the footer says of rows is not believed: they are counted as they are decoded.
 
     Raises
     ------
     RefusedFileError
         When the file is no Parquet, damaged or cut short.
     """
-    with _unpacked(file.path) as path, _damage_noticed(path):
-        if wrapping_of(path) != "parquet":  # The database goes by the other end, and fails on the rows.
-            raise RefusedFileError("bad_parquet", "the file is no Parquet that can be read")
-        source = f"read_parquet({literal(str(path))}, file_row_number => true)"
-        try:
-            described = warehouse.rows(f"select column_name, column_type from (describe select * from {source})")
-        except EngineError as error:
-            raise RefusedFileError("bad_parquet", "the file is no Parquet that can be read") from error
-        pairs = [(n, t) for n, t in zip(*described.to_pydict().values(), strict=True) if n != "file_row_number"]
-        columns = "".join(f", {identifier(name)} as c{index}" for index, (name, _) in enumerate(pairs))
-        # A file of another format leaves a table of this name, which a view does not replace.
-        warehouse.execute("drop table if exists raw_records")
-        warehouse.execute(
-            "create or replace temp view raw_records as select file_row_number as record_ix, "
-            f"file_row_number + 1 as source_row{columns} from {source}"
-        )
-        warehouse.scratch("raw_rejects", Rejects().table().to_reader())
-        yield RawRecords("columns", tuple(n for n, _ in pairs), tuple(t for _, t in pairs), record_count=-1)
-        warehouse.execute("drop view raw_records")
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[Path]:
-    if wrapping_of(path) in {"parquet", "plain"}:
-        with _plainly_named(path) as plain:
-            yield plain
-        return
-    with NamedTemporaryFile(prefix="journeyflow-", suffix=".parquet") as scratch:
-        with opened(path) as stream:
-            shutil.copyfileobj(stream, scratch, BLOCK_BYTES)
-        scratch.flush()
-        yield Path(scratch.name)
-
-
-@contextmanager
-def _plainly_named(path: Path) -> Iterator[Path]:
-    """Give the database a name that is no pattern of other files, and is text."""
-    if not _PATTERN.search(str(path)):
-        yield path
-        return
-    with TemporaryDirectory(prefix="journeyflow-") as folder:
-        link = Path(folder) / "input.parquet"
-        link.symlink_to(path.absolute())
-        yield link
-
-
-@contextmanager
-def _damage_noticed(path: Path) -> Iterator[None]:
-    """Tell a damaged file, which fails only while its rows are decoded, from a failure of the database."""
+    source = f"read_parquet({literal(str(_unpacked(path)))}, file_row_number => true)"
     try:
-        yield
+        names = engine.rows(f"select column_name from (describe select * from {source})")["column_name"].to_pylist()
     except EngineError as error:
-        if not _is_readable(path):
-            raise RefusedFileError("bad_parquet", "the file is damaged: its rows cannot be decoded") from error
-        raise
+        raise _refused(error, "the file is no Parquet that can be read") from error
+    names.remove("file_row_number")
+    if len(names) > column_count:
+        raise RefusedFileError("too_wide", f"it has more than {column_count:,} columns")
+    columns = "".join(f", {identifier(name)} as c{index}" for index, name in enumerate(names))
+    select = f"select file_row_number as record_ix, file_row_number + 1 as source_row{columns} from {source}"
+    rejects = Rejects()
+    reader = _Damaged(engine, select)
+    return Parsed("columns", reader.schema, _without_long_cells(reader, rejects), rejects.batches, tuple(names))
 
 
-def _is_readable(path: Path) -> bool:
-    try:
-        for _ in pq.ParquetFile(path, page_checksum_verification=True).iter_batches():
-            pass
-    except (OSError, pa.ArrowException):
-        return False
-    return True
+def _unpacked(path: Path) -> Path:
+    """Return the plain Parquet file; the database goes by its other end, and would fail on the rows."""
+    if wrapping_of(path) not in {"parquet", "plain"}:
+        unpacked = path.with_name(f"{path.name}.unpacked")
+        with opened(path) as stream, unpacked.open("wb") as target:
+            shutil.copyfileobj(stream, target, BLOCK_BYTES)
+        path = unpacked
+    if wrapping_of(path) != "parquet":
+        raise RefusedFileError("bad_parquet", "the file is no Parquet that can be read")
+    return path
+
+
+class _Damaged(Iterator[pa.RecordBatch]):
+    """Rows of a select; when they cannot be decoded it is the file that is damaged."""
+
+    def __init__(self, engine: DuckDBEngine, select: str) -> None:
+        with _DamageNoticed():
+            self._reader = engine.reader(select, READ_ROWS)
+        self.schema = self._reader.schema
+
+    def __next__(self) -> pa.RecordBatch:
+        with _DamageNoticed():
+            return self._reader.read_next_batch()
+
+
+class _DamageNoticed:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, EngineError | pa.ArrowException | OSError) and not isinstance(error, MemoryError):
+            raise _refused(error, "the file is damaged: its rows cannot be decoded") from error
+
+
+def _refused(error: Exception, detail: str) -> Exception:
+    """Tell a file that is too much for the memory from one that is damaged."""
+    is_memory = any(sign in str(error) for sign in _MEMORY)
+    return MemoryError() if is_memory else RefusedFileError("bad_parquet", detail)
+
+
+def _without_long_cells(batches: Iterator[pa.RecordBatch], rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    """Take out the rows that have a longer cell than a line of text may have."""
+    for batch in batches:
+        is_long = None
+        for column in batch.columns[len(KEYS) :]:
+            texts = column.storage if isinstance(column, pa.ExtensionArray) else column
+            if texts.nbytes > MAX_LINE_CHARACTERS and (
+                pa.types.is_string(texts.type) or pa.types.is_binary(texts.type)
+            ):
+                flags = pc.fill_null(pc.greater(pc.binary_length(texts), MAX_LINE_CHARACTERS), False)
+                is_long = flags if is_long is None else pc.or_(is_long, flags)
+                _reject(batch, texts, flags, rejects)
+        yield batch if is_long is None else batch.filter(pc.invert(is_long))
+
+
+def _reject(batch: pa.RecordBatch, texts: pa.Array, flags: pa.Array, rejects: Rejects) -> None:
+    met = {row for row, *_ in rejects.rows}
+    for place in pc.indices_nonzero(flags).to_pylist():
+        row = batch["source_row"][place].as_py()
+        if row not in met:
+            head = memoryview(texts[place].as_buffer())[: KEPT_OF_LONG_LINES * 4]
+            rejects.add(row, "too_long", "", bytes(head).decode("utf-8", "surrogateescape"))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 
-from journeyflow.engines import DuckDBEngine
-from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError
 
 REJECT_SCHEMA = pa.schema(
     [("source_row", pa.int64()), ("reason", pa.string()), ("detail", pa.string()), ("raw", pa.string())]
 )
 """Columns of the temporary relation `raw_rejects`."""
+KEYS = pa.schema([("record_ix", pa.int64()), ("source_row", pa.int64())])
+"""The first columns of `raw_records`."""
+
+BATCH_ROWS = 50_000
+BATCH_WEIGHT = 1 << 25
+"""Characters, and what else takes room, after which a batch is full: long records come in small batches."""
 
 MAX_REJECTED_BYTES = 1 << 28
 """Unreadable records are held in memory until the file is read; one with more of them than this is refused."""
@@ -23,6 +27,30 @@ _ROW_BYTES = 250
 KEPT_OF_LONG_LINES = 1_000
 
 Shape = Literal["columns", "json", "lines"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a reader makes of a file, while it is open: `RawRecords` on their way.
+
+    Parameters
+    ----------
+    shape, names
+        See `RawRecords`.
+    schema : pyarrow.Schema
+        Of the batches.
+    batches : iterator of pyarrow.RecordBatch
+        The records that can be read.
+    rejects : callable
+        Returns those that cannot; asked when the batches are through.
+    """
+
+    shape: Shape
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    rejects: Callable[[], Iterable[pa.RecordBatch]]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,43 +103,25 @@ class Rejects:
             [pa.array(c, f.type) for c, f in zip(columns, REJECT_SCHEMA, strict=True)], schema=REJECT_SCHEMA
         )
 
+    def batches(self) -> list[pa.RecordBatch]:
+        """Return them in batches."""
+        return list(self.table().to_batches(max_chunksize=BATCH_ROWS))
+
+
+def in_batches(items: Iterable[tuple[int, T]]) -> Iterator[list[T]]:
+    """Put weighed items together until they are many or heavy."""
+    batch: list[T] = []
+    weight = 0
+    for heaviness, item in items:
+        batch.append(item)
+        weight += heaviness
+        if len(batch) == BATCH_ROWS or weight > BATCH_WEIGHT:
+            yield batch
+            batch, weight = [], 0
+    if batch:
+        yield batch
+
 
 def printable(text: str) -> str:
     """Write bytes that are no text of the file's encoding as escapes, so that the record can be stored."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
-
-
-def materialise(warehouse: DuckDBEngine, schema: pa.Schema, batches: Iterator[pa.RecordBatch], rejects: Rejects) -> int:
-    """Fill `raw_records` from a stream of batches and then `raw_rejects`.
-
-    Returns
-    -------
-    int
-        Rows in `raw_records`, counted in the database.
-    """
-    guarded = _Guarded(batches)
-    try:
-        warehouse.scratch("raw_records", pa.RecordBatchReader.from_batches(schema, guarded))
-    except EngineError:
-        if guarded.error:
-            raise guarded.error from None
-        raise
-    warehouse.scratch("raw_rejects", rejects.table().to_reader())
-    return warehouse.count("raw_records")
-
-
-class _Guarded(Iterator[pa.RecordBatch]):
-    """Keep the error of a stream: the database that pulls it turns any into one of its own."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
-        self.error: Exception | None = None
-
-    def __next__(self) -> pa.RecordBatch:
-        try:
-            return next(self._batches)
-        except StopIteration:
-            raise
-        except Exception as error:
-            self.error = error
-            raise

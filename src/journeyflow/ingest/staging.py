@@ -1,0 +1,163 @@
+"""Private copies of input files: what is parsed is what was hashed, whatever happens to the file meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from journeyflow.errors import JourneyflowError
+from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, regular, shown_name
+from journeyflow.ingest.keeping import content_hash
+from journeyflow.ingest.parsing.jobs import Limits
+
+AHEAD_BYTES = 1 << 30
+"""Files of unknown size are copied while they are hashed, up to this much; beyond it when their turn comes."""
+_CHANGED = "the file changed while it was read; the next run reads it again"
+
+
+@dataclass
+class Staging:
+    """The staging folder of one run: regular files of one link each, under numbers for names.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when it is needed, for its owner only.
+    limits : Limits
+        With the size from which a file is refused.
+    """
+
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+    _names: dict[str, str] = field(default_factory=dict)
+    _held: int = 0
+    _made: int = 0
+
+    def describe(self, path: Path, base: Path, known_sizes: Collection[int] = ()) -> InputFile:
+        """Hash a file and name it relative to the configuration; copy it on the way unless it may be known.
+
+        Parameters
+        ----------
+        path, base : Path
+            The file, and the folder of the configuration.
+        known_sizes : collection of int
+            Sizes of contents that need not be read again: such a file is hashed only.
+
+        Raises
+        ------
+        RefusedFileError
+            When the file cannot be read, is no regular file, is too large, or changes meanwhile.
+        """
+        try:
+            size = path.stat().st_size
+            is_copied = size not in known_sizes and self._held + size <= AHEAD_BYTES
+            name = self._new_name() if is_copied else None
+            sha256, size = self._read(path, name)
+        except OSError as error:
+            raise RefusedFileError("unreadable", f"the file cannot be read ({type(error).__name__})") from error
+        if name and self._names.setdefault(sha256, name) != name:
+            self._remove(name)
+        return InputFile(shown_name(path, base), path, sha256, size)
+
+    def name(self, file: InputFile) -> str:
+        """Return the name of the copy in `folder`, which is made when it is not there.
+
+        Raises
+        ------
+        RefusedFileError
+            When the file is no longer what it was when it was described.
+        """
+        if file.sha256 not in self._names:
+            name = self._new_name()
+            try:
+                found, _ = self._read(file.path, name)
+                if file.is_kept:
+                    found = content_hash(self.folder / name, file.path.name)
+            except OSError as error:
+                raise RefusedFileError("changed", _CHANGED) from error
+            if found != file.sha256:
+                self._remove(name)
+                damaged = "its kept copy is damaged; put the file back, or the copy from a backup"
+                raise RefusedFileError("changed", damaged if file.is_kept else _CHANGED)
+            self._names[file.sha256] = name
+        return self._names[file.sha256]
+
+    def holds(self, file: InputFile) -> bool:
+        """Tell whether there is a copy of a file."""
+        return file.sha256 in self._names
+
+    def path(self, file: InputFile) -> Path:
+        """Return where the copy lies: see `name`."""
+        return self.folder / self.name(file)
+
+    def release(self, file: InputFile) -> None:
+        """Remove the copy of a file."""
+        if name := self._names.pop(file.sha256, None):
+            self._remove(name)
+
+    def close(self) -> None:
+        """Remove the folder and all that is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _new_name(self) -> str:
+        self._made += 1
+        return f"{self._made}.in"
+
+    def _remove(self, name: str) -> None:
+        path = self.folder / name
+        if path.exists():
+            self._held -= path.stat().st_size
+            path.unlink()
+
+    def _read(self, path: Path, name: str | None) -> tuple[str, int]:
+        """Return hash and size of a file, copied under a name; one that grows is not followed."""
+        with regular(path) as origin:
+            before = os.fstat(origin.fileno())
+            if before.st_size > self.limits.file_bytes:
+                raise RefusedFileError("too_large", "it is larger than `limits.file` allows")
+            digest, left = hashlib.sha256(), before.st_size
+            target = self._open(name) if name else None
+            try:
+                while left > 0 and (block := origin.read(min(BLOCK_BYTES, left))):
+                    digest.update(block)
+                    left -= len(block)
+                    if target is not None:
+                        _write(target, block)
+            finally:
+                if target is not None:
+                    os.close(target)
+            after = os.fstat(origin.fileno())
+        if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            if name:
+                (self.folder / name).unlink()
+            raise RefusedFileError("changed", _CHANGED)
+        self._held += before.st_size if name else 0
+        return digest.hexdigest(), before.st_size
+
+    def _open(self, name: str) -> int:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+            return os.open(self.folder / name, flags, 0o600)
+        except OSError as error:
+            raise _no_room(self.folder, error) from error
+
+
+def _write(target: int, block: bytes) -> None:
+    try:
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(target, rest) :]
+    except OSError as error:
+        raise _no_room(Path("the state folder"), error) from error
+
+
+def _no_room(folder: Path, error: OSError) -> JourneyflowError:
+    return JourneyflowError(
+        f"Cannot copy an input file into {folder}: {error.strerror or type(error).__name__}. See that the disk has "
+        "room and the folder can be written."
+    )
