@@ -28,12 +28,12 @@ def main():
     """Serve as the process does, but obey files that hold an order."""
     original = work.parse
 
-    def parse(folder, job, limits):
+    def parse(folder, job, *rest):
         content = (folder / job.file).read_bytes()
         order = content.partition(MARK)[2].split(b"\n")[0].decode()
         if order in BEFORE:
             BEFORE[order]()
-        answer = original(folder, job, limits)
+        answer = original(folder, job, *rest)
         return AFTER[order](folder, job, answer) if order in AFTER else answer
 
     work.parse = parse

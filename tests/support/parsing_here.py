@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from journeyflow.ingest.parsing import Parser, child
+from journeyflow.ingest.parsing import Parser, child, work
 
 
 class ParserHere(Parser):
@@ -16,7 +16,7 @@ class ParserHere(Parser):
                 self._asked.append(job)
 
     def _next(self):
-        return json.loads(json.dumps(child.answer(self._asked[0], self.folder, self.limits)))
+        return json.loads(json.dumps(child.answer(self._asked[0], self.folder, self.limits, work.Databases())))
 
 
 def parse_here(monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any
 from journeyflow.config.condition_parser import EVENTS, FUNNELS, OPERATORS, PERSONAS, TRAFFIC
 from journeyflow.config.durations import PATTERN
 from journeyflow.config.inputs import known_formats
+from journeyflow.config.limits import SIZE_PATTERN
 from journeyflow.config.retention import SPAN_PATTERN
 from journeyflow.config.schema import CONDITION, json_schema, meanings, sections
 from journeyflow.config.section import NAME_PATTERN
@@ -133,7 +134,7 @@ def _scalar(value: Schema) -> str:
     if "format" in value:
         return "day" if value["format"] == "date" else "path"
     by_pattern = {PATTERN: "duration", NAME_PATTERN: "name", "^[A-Z]{3}$": "currency code"}
-    by_pattern[SPAN_PATTERN] = "duration, `forever`, `none`"
+    by_pattern |= {SPAN_PATTERN: "duration, `forever`, `none`", SIZE_PATTERN: "size"}
     return by_pattern.get(value.get("pattern", ""), _PLAIN[value["type"]])
 
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from journeyflow.ingest.intake import intake_of
-from journeyflow.ingest.landing import Counts
-from journeyflow.ingest.loading import LoadReport, load, load_again
-from journeyflow.ingest.source_files import FileLoad
-from journeyflow.ingest.traits import load_traits
-from journeyflow.ingest.warehouse import clear_landed, open_warehouse
+from importlib import import_module
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from journeyflow.ingest.intake import intake_of
+    from journeyflow.ingest.landing import Counts
+    from journeyflow.ingest.loading import LoadReport, load, load_again
+    from journeyflow.ingest.source_files import FileLoad
+    from journeyflow.ingest.traits import load_traits
+    from journeyflow.ingest.warehouse import clear_landed, open_warehouse
+
+_LAZY = {
+    "Counts": "landing",
+    "FileLoad": "source_files",
+    "LoadReport": "loading",
+    "clear_landed": "warehouse",
+    "intake_of": "intake",
+    "load": "loading",
+    "load_again": "loading",
+    "load_traits": "traits",
+    "open_warehouse": "warehouse",
+}
 __all__ = [
     "Counts",
     "FileLoad",
@@ -20,3 +35,10 @@ __all__ = [
     "load_traits",
     "open_warehouse",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used, so that the process that parses starts with little."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'journeyflow.ingest' has no attribute {name!r}")
+    return getattr(import_module(f"journeyflow.ingest.{_LAZY[name]}"), name)

@@ -39,15 +39,16 @@ def main() -> None:
     _die_with(parent)
     _confine(limits)
     _write(answers, READY)
+    databases = work.Databases()
     for line in sys.stdin.buffer:
-        _write(answers, answer(Job.read(line), Path(), limits))
+        _write(answers, answer(Job.read(line), Path(), limits, databases))
 
 
-def answer(job: Job, folder: Path, limits: Limits) -> dict[str, Any]:
+def answer(job: Job, folder: Path, limits: Limits, databases: work.Databases) -> dict[str, Any]:
     """Do a job and tell how it went: `done`, `refused` with reason and detail, or `failed` for want of room."""
     try:
         _allow(job, limits)
-        return {"done": work.parse(folder, job, limits).written()}
+        return {"done": work.parse(folder, job, limits, databases).written()}
     except RefusedFileError as error:
         return {"refused": [error.reason, error.detail]}
     except MemoryError:

@@ -11,7 +11,7 @@ from journeyflow.ingest.files import kind_of, opened
 from journeyflow.ingest.parsing.handover import Budget, hand_over
 from journeyflow.ingest.parsing.jobs import Answer, Job, Limits
 from journeyflow.ingest.readers.csv import Dialect, read_csv
-from journeyflow.ingest.readers.lines import read_json_lines, read_lines
+from journeyflow.ingest.readers.lines import TABLES, read_json_lines, read_lines
 from journeyflow.ingest.readers.parquet import read_parquet
 from journeyflow.ingest.readers.raw import REJECT_SCHEMA, Parsed
 
@@ -21,7 +21,28 @@ DATABASE_SHARE = 0.4
 """Of the memory, what the database inside may take before it spills; the rest is for lines, batches and libraries."""
 
 
-def parse(folder: Path, job: Job, limits: Limits) -> Answer:
+class Databases:
+    """The database that helps to parse: made when a file needs it, kept for the next, made anew after a failure."""
+
+    def __init__(self) -> None:
+        self._engine: DuckDBEngine | None = None
+
+    @contextmanager
+    def engine(self, folder: Path, limits: Limits) -> Iterator[DuckDBEngine]:
+        """Lend it, empty."""
+        engine = self._engine or _engine(folder, limits)
+        self._engine = None
+        try:
+            yield engine
+            for name in TABLES:
+                engine.drop(name)
+        except BaseException:
+            engine.close()
+            raise
+        self._engine = engine
+
+
+def parse(folder: Path, job: Job, limits: Limits, databases: Databases | None = None) -> Answer:
     """Parse the file of a job in `folder` and leave its records there.
 
     Formats of collectors are written in several ways; which one a file is, its first bytes say: Parquet by its mark,
@@ -34,14 +55,14 @@ def parse(folder: Path, job: Job, limits: Limits) -> Answer:
     """
     path = folder / job.file
     budget = Budget.of(job.byte_count, limits)
-    with _parsed(folder, path, job, limits) as parsed:
+    with _parsed(folder, path, job, limits, databases or Databases()) as parsed:
         row_count = hand_over(folder / job.rows_file, parsed.schema, parsed.batches, budget)
         reject_count = hand_over(folder / job.rejects_file, REJECT_SCHEMA, parsed.rejects(), budget)
     return Answer(parsed.shape, parsed.names, row_count, reject_count)
 
 
 @contextmanager
-def _parsed(folder: Path, path: Path, job: Job, limits: Limits) -> Iterator[Parsed]:
+def _parsed(folder: Path, path: Path, job: Job, limits: Limits, databases: Databases) -> Iterator[Parsed]:
     container = _container(path, job.format)
     if container == "lines":
         with opened(path) as stream:
@@ -50,7 +71,7 @@ def _parsed(folder: Path, path: Path, job: Job, limits: Limits) -> Iterator[Pars
         with opened(path) as stream:
             yield read_csv(stream, _dialect(path, job), limits.column_count)
     else:
-        with _engine(folder, limits) as engine:
+        with databases.engine(folder, limits) as engine:
             if container == "parquet":
                 yield read_parquet(engine, path, limits.column_count)
             else:

@@ -18,6 +18,8 @@ from journeyflow.ingest.readers.lists import is_list, list_elements
 from journeyflow.ingest.readers.raw import KEYS, Parsed, Rejects, in_batches
 from journeyflow.ingest.readers.text import BLOCK_CHARACTERS, decoded, flaw_of, text_lines
 
+TABLES = ("raw_records", "raw_rejects", "raw_lines", "raw_elements")
+"""Temporary tables of `read_json_lines`; it leaves the first two."""
 READ_ROWS = 10_240
 """Rows of the database in a batch."""
 _LINE_WEIGHT = 100

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
@@ -88,21 +87,25 @@ def _refused(error: Exception, detail: str) -> Exception:
 def _without_long_cells(batches: Iterator[pa.RecordBatch], rejects: Rejects) -> Iterator[pa.RecordBatch]:
     """Take out the rows that have a longer cell than a line of text may have."""
     for batch in batches:
-        is_long = None
-        for column in batch.columns[len(KEYS) :]:
-            texts = column.storage if isinstance(column, pa.ExtensionArray) else column
-            if texts.nbytes > MAX_LINE_CHARACTERS and (
-                pa.types.is_string(texts.type) or pa.types.is_binary(texts.type)
-            ):
-                flags = pc.fill_null(pc.greater(pc.binary_length(texts), MAX_LINE_CHARACTERS), False)
-                is_long = flags if is_long is None else pc.or_(is_long, flags)
-                _reject(batch, texts, flags, rejects)
-        yield batch if is_long is None else batch.filter(pc.invert(is_long))
+        yield batch if batch.nbytes <= MAX_LINE_CHARACTERS else _without_long(batch, rejects)
 
 
-def _reject(batch: pa.RecordBatch, texts: pa.Array, flags: pa.Array, rejects: Rejects) -> None:
+def _without_long(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+    import pyarrow.compute as pc  # Takes as long as all of pyarrow, for what hardly any file has.
+
+    is_long = pa.array([False] * batch.num_rows)
+    for column in batch.columns[len(KEYS) :]:
+        texts = column.storage if isinstance(column, pa.ExtensionArray) else column
+        if texts.nbytes > MAX_LINE_CHARACTERS and (pa.types.is_string(texts.type) or pa.types.is_binary(texts.type)):
+            flags = pc.fill_null(pc.greater(pc.binary_length(texts), MAX_LINE_CHARACTERS), False)
+            is_long = pc.or_(is_long, flags)
+            _reject(batch, texts, pc.indices_nonzero(flags).to_pylist(), rejects)
+    return batch.filter(pc.invert(is_long))
+
+
+def _reject(batch: pa.RecordBatch, texts: pa.Array, places: list[int], rejects: Rejects) -> None:
     met = {row for row, *_ in rejects.rows}
-    for place in pc.indices_nonzero(flags).to_pylist():
+    for place in places:
         row = batch["source_row"][place].as_py()
         if row not in met:
             head = memoryview(texts[place].as_buffer())[: KEPT_OF_LONG_LINES * 4]
