@@ -268,10 +268,85 @@ def bomb_cases() -> list[Case]:
             "bomb_of_bad_lines": (lambda: _bomb(head, b"\n,", 1024), refused("too many of its records")),
             "bomb_of_header": (lambda: _bomb(b"", b"x,", 2048), refused("unpacks")),
             "zip_bomb": (lambda: _zipped(a=head + bytes(320 << 20)), refused("unpacks")),
+            "zstd_bomb": (lambda: _zstd(head) + _zstd(b"x" * (8 << 20)) * 256, refused("unpacks")),
             "long_line": (lambda: head + b"x" * (200 << 20) + b"\n" + text(*good("ll")), bad(2, too_long=1)),
+            "endless_line": (lambda: head + text(*good("el")) + b"x" * (200 << 20), bad(2, too_long=1)),
+            "field_of_100_mb": (
+                lambda: text(HEADER + ",note", *(f"{row},x" for row in good("fm"))) + _huge(b'fm9,t,c,v,"', b'"\n'),
+                bad(2, too_long=1),
+            ),
+            "million_columns": (
+                lambda: text(HEADER + "".join(f",x{n}" for n in range(10**6)), *good("mc")),
+                refused("more than 10,000 columns"),
+            ),
         }
     )
-    return cases if LONG_TIER else [case for case in cases if case.name in {"good", "bomb_of_one_line"}]
+    return cases if LONG_TIER else [case for case in cases if case.name not in _LONG_BOMBS]
+
+
+_LONG_BOMBS = {"bomb_of_nul", "bomb_of_bad_lines", "bomb_of_header", "long_line"}
+
+
+def _zstd(content: bytes) -> bytes:
+    return bytes(pa.compress(content, "zstd", asbytes=True))
+
+
+def _huge(head: bytes, tail: bytes) -> bytes:
+    return head + b"x" * (100 << 20) + tail
+
+
+def json_bomb_cases() -> list[Case]:
+    """Return JSON that is too much: texts without end, and few bytes that become many."""
+    one = record("bj", note="")[:-2].encode()
+    return _cases(
+        {
+            "good": (text(record("jg")), Fate(1)),
+            "field_of_100_mb": (lambda: text(record("jf")) + _huge(one, b'"}\n'), bad(1, too_long=1)),
+            "endless_list": (lambda: b"[" + text(record("je"))[:-1] + b",1" * (20 << 20), refused("cut short")),
+            "endless_record": (lambda: b"[" + _huge(one, b'"}]'), refused("too long")),
+            "endless_nesting": (lambda: b'[{"a":' * (5 << 20), refused("cannot be read beyond")),
+            "list_of_lists": (lambda: b"[" + b"[[],[],[]]," * (1 << 19) + b"1]", bad(0, bad_json=(1 << 19) + 1)),
+            "endless_blanks": (lambda: b" " * (200 << 20) + b"[", bad(0, too_long=1)),
+            "zip_bomb": (lambda: _zipped(a=bytes(320 << 20)), refused("unpacks")),
+        }
+    )
+
+
+def parquet_bomb_cases() -> list[Case]:
+    """Return Parquet that is too much."""
+    notes = {"note": pa.array(["x", "x" * (100 << 20), "y"])}
+    wide = {f"x{n}": pa.array([1, 2, 3]) for n in range(12_000)}
+    return _cases(
+        {
+            "good": (parquet(table("bp")), Fate(3)),
+            "constant_for_ever": (lambda: _constant(60), refused("unpacks")),
+            "claims_more_rows": (_claiming, refused("rows")),
+            "field_of_100_mb": (lambda: parquet(table("bf", **notes)), bad(2, too_long=1)),
+            "too_wide": (lambda: parquet(table("bw", **wide)), refused("more than 10,000 columns")),
+            "gzip_bomb": (lambda: _bomb(b"PAR1", b"\x00", 1024), refused("unpacks")),
+        }
+    )
+
+
+def _constant(millions: int) -> bytes:
+    """Return millions of rows that are all the same, and so a small file."""
+    held = io.BytesIO()
+    rows = table("cc", 1)
+    same = pa.concat_tables([rows] * 1000).combine_chunks()
+    million = pa.concat_tables([same] * 1000).combine_chunks()
+    with pq.ParquetWriter(held, rows.schema, compression="zstd") as writer:
+        for _ in range(millions):
+            writer.write_table(million, row_group_size=1 << 20)
+    return held.getvalue()
+
+
+def _claiming() -> bytes:
+    """Return 100,000 rows and a footer that says there are a million more."""
+    whole = parquet(table("cl", 100_000))
+    footer = len(whole) - 8 - struct.unpack("<I", whole[-8:-4])[0]
+    true, false = b"\xc0\x9a\x0c", b"\xfe\xff\x7f"  # How the footer writes 100,000 and 1,048,575.
+    assert true in whole[footer:]
+    return whole[:footer] + whole[footer:].replace(true, false)
 
 
 def table(key: str, rows: int = 3, **more: pa.Array) -> pa.Table:

@@ -63,10 +63,14 @@ def differences(warehouse, case, name):
     return [] if is_as_told else [f"{name}: {row}, {landed} landed, {reasons}; expected {expected}, {fate.reasons}"]
 
 
-def load_bombs(folder, told):
-    """Load the bombs in a process of their own; tell differences and megabytes of memory gained."""
+BOMBS = {"csv": corpus.bomb_cases, "json": corpus.json_bomb_cases, "parquet": corpus.parquet_bomb_cases}
+
+
+def load_bombs(folder, kind, told):
+    """Load the bombs in a process of their own; tell differences, and megabytes gained by it and taken by its child."""
     with ingest.open_warehouse(threads=1, memory_limit="200MB") as warehouse:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        load(warehouse, folder, SOURCES["csv"][0])
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-        told.send((differing(warehouse, corpus.bomb_cases()), grown))
+        load(warehouse, folder, SOURCES[kind][0])
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        parsing = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        told.send((differing(warehouse, BOMBS[kind]()), grown // 1024, parsing // 1024))
