@@ -8,6 +8,7 @@ from typing import Any
 
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.readers.raw import Shape
+from journeyflow.text import escaped
 
 SHAPES = ("columns", "json", "lines")
 MAX_DETAIL = 1_000
@@ -118,5 +119,5 @@ def refusal(said: object) -> RefusedFileError:
     """
     match said:
         case [str(reason), str(detail)]:
-            return RefusedFileError(reason[:100], detail[:MAX_DETAIL])
+            return RefusedFileError(escaped(reason[:100]), escaped(detail[:MAX_DETAIL]))
     raise ValueError("other values")
