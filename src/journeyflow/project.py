@@ -90,8 +90,12 @@ def writable_build(config: Config, place: Path, limits: Mapping[str, Any]) -> Du
 
     `limits` are memory, threads and the spill folder.
     """
-    files = {"folders": [config.publish / "generations"], "attached": {"warehouse": config.state / WAREHOUSE}}
-    return DuckDBEngine(place, **files, **limits)
+    return DuckDBEngine(
+        place,
+        folders=[config.publish / "generations"],
+        attached={"warehouse": config.state / WAREHOUSE},
+        **limits,
+    )
 
 
 def open_build(config: Config) -> DuckDBEngine:
