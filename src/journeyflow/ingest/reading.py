@@ -33,17 +33,18 @@ def read_records(warehouse: DuckDBEngine, file: InputFile, source: Source) -> It
         warehouse.execute("update raw_rejects set raw = without_addresses(raw)")
         yield raw
         return
-    container = source.format if source.format in {"csv", "jsonl", "parquet"} else _container(file)
+    container = source.format if source.format in {"csv", "jsonl", "parquet"} else container_of(file)
     if container == "parquet":
         with parquet_file(warehouse, file) as raw:
             yield raw
     elif container == "jsonl":
         yield read_json_lines(warehouse, file, source.encoding, source.records)
     else:
-        yield read_csv(warehouse, file, _dialect(source, file))
+        yield read_csv(warehouse, file, dialect_of(source, file))
 
 
-def _container(file: InputFile) -> str:
+def container_of(file: InputFile) -> str:
+    """Say by its first bytes how a collector's file is written: ``parquet``, ``jsonl`` or ``csv``."""
     if wrapping_of(file.path) == "parquet":
         return "parquet"
     head = _head(file)
@@ -52,7 +53,8 @@ def _container(file: InputFile) -> str:
     return "jsonl" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
 
 
-def _dialect(source: Source, file: InputFile) -> Dialect:
+def dialect_of(source: Source, file: InputFile) -> Dialect:
+    """Return how a source's delimited text is written."""
     delimiter = source.delimiter
     if source.format != "csv" and delimiter == "," and b"\t" in _head(file).split(b"\n", 1)[0]:
         delimiter = "\t"

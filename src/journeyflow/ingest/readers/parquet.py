@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 
@@ -32,7 +32,7 @@ def parquet_file(warehouse: DuckDBEngine, file: InputFile) -> Iterator[RawRecord
     RefusedFileError
         When the file is no Parquet, damaged or cut short.
     """
-    with _unpacked(file.path) as path, _damage_noticed(path):
+    with unpacked_parquet(file.path) as path, _damage_noticed(path):
         if wrapping_of(path) != "parquet":  # The database goes by the other end, and fails on the rows.
             raise RefusedFileError("bad_parquet", "the file is no Parquet that can be read")
         source = f"read_parquet({literal(str(path))}, file_row_number => true)"
@@ -45,16 +45,20 @@ def parquet_file(warehouse: DuckDBEngine, file: InputFile) -> Iterator[RawRecord
         # A file of another format leaves a table of this name, which a view does not replace.
         warehouse.execute("drop table if exists raw_records")
         warehouse.execute(
-            "create or replace temp view raw_records as select file_row_number as record_ix, "
+            "create temp view raw_records as select file_row_number as record_ix, "
             f"file_row_number + 1 as source_row{columns} from {source}"
         )
         warehouse.scratch("raw_rejects", Rejects().table().to_reader())
-        yield RawRecords("columns", tuple(n for n, _ in pairs), tuple(t for _, t in pairs), record_count=-1)
-        warehouse.execute("drop view raw_records")
+        try:
+            yield RawRecords("columns", tuple(n for n, _ in pairs), tuple(t for _, t in pairs), record_count=-1)
+        finally:
+            with suppress(EngineError):  # A transaction that failed takes it away by itself.
+                warehouse.execute("drop view raw_records")
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[Path]:
+def unpacked_parquet(path: Path) -> Iterator[Path]:
+    """Give the place of the Parquet file itself while the context lasts, unpacked and under a plain name."""
     if wrapping_of(path) in {"parquet", "plain"}:
         with _plainly_named(path) as plain:
             yield plain
