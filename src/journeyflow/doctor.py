@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from journeyflow import lock, resources, runs
 from journeyflow.engines import DuckDBEngine
+from journeyflow.erasures import pending
 from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.ingest import schema
 from journeyflow.ingest.keeping import Kept
@@ -60,7 +61,7 @@ def examine(config: Config) -> list[Finding]:
         In a fixed order. While a run is going on the warehouse is left alone, and a finding says so.
     """
     parts: list[Callable[[Config], Findings]] = [_installation, _models, _permissions, _strangers, _warehouse, _build]
-    parts += [_publication, _space]
+    parts += [_erasure, _publication, _space]
     return [finding for part in parts for finding in part(config)]
 
 
@@ -169,10 +170,15 @@ def _kept(config: Config, warehouse: DuckDBEngine) -> Findings:
     kept, now = Kept(config.state), runs.now()
     landed = [file for file in Ledger(warehouse, "", 0).files() if file.is_landed]
     wanted = [file for file in landed if not is_over(config, file.source, file.first_loaded_at, now)]
-    missing = [file.source_file for file in wanted if not kept.path(file.sha256)]
+    missing = [file.source_file for file in wanted if not file.is_empty and not kept.path(file.copy_sha256)]
     if missing:
         detail = f"{len(missing):,} of {len(wanted):,} files have no copy, the first {escaped(missing[0])}; "
         yield Finding("kept files", "warning", f"{detail}while the input has them, the next run keeps one")
+
+
+def _erasure(config: Config) -> Findings:
+    if pending(config.state):
+        yield Finding("erasure", "warning", "one was begun and is not done; `journeyflow run` completes it")
 
 
 def _build(config: Config) -> Findings:

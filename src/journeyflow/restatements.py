@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from journeyflow.erasures import pending
 from journeyflow.errors import NotFoundError
 from journeyflow.publish import Manifest, read_manifest
 
@@ -88,8 +89,10 @@ def _moved(
         return pl.DataFrame(schema=_SCHEMA)
     is_ruled_otherwise = earlier.config_hash != settings["config_hash"]
     late = _late_days(engine, earlier, zone)
+    erasure = pending(config.state)
+    erased = None if erasure is None else [date.fromisoformat(day) for day in erasure.days]
     return (
-        with_causes(moved, _frame(engine, _WINDOWS), late, is_ruled_otherwise=is_ruled_otherwise)
+        with_causes(moved, _frame(engine, _WINDOWS), late, erased, is_ruled_otherwise=is_ruled_otherwise)
         .with_columns(
             pl.lit(settings["run_id"]).alias("run_id"),
             pl.lit("funnel_trend").alias("table_name"),
@@ -133,7 +136,12 @@ def compare(before: pl.DataFrame, now: pl.DataFrame, told_until: date, entered_o
 
 
 def with_causes(
-    moved: pl.DataFrame, windows: pl.DataFrame, late_days: list[date], *, is_ruled_otherwise: bool
+    moved: pl.DataFrame,
+    windows: pl.DataFrame,
+    late_days: list[date],
+    erased_days: list[date] | None = None,
+    *,
+    is_ruled_otherwise: bool,
 ) -> pl.DataFrame:
     """Add the column `cause` to what `compare` found.
 
@@ -145,6 +153,8 @@ def with_causes(
         Columns `funnel`, `window_seconds`.
     late_days : list of date
         Local days of the events that came after their day was published.
+    erased_days : list of date or None
+        Local days of the events that were erased since; None when nobody was.
     is_ruled_otherwise : bool
         Whether the configuration, the models or the version changed in between; then any figure may move.
 
@@ -155,13 +165,19 @@ def with_causes(
     """
     days = pl.duration(seconds="window_seconds").dt.total_days() + 1
     last_day = pl.col("entry_date").dt.offset_by(pl.format("{}d", days))
-    in_window = pl.any_horizontal(pl.lit(False), *(pl.lit(day).is_between("entry_date", last_day) for day in late_days))
+
+    def in_window(found: list[date]) -> pl.Expr:
+        return pl.any_horizontal(pl.lit(False), *(pl.lit(day).is_between("entry_date", last_day) for day in found))
+
     row = ["funnel", "entry_date", "step_index", "column_name"]
     totals = moved.filter(pl.col("persona") == "all").select(*row, pl.lit(True).alias("total"))
     explained = moved.join(windows, on="funnel", how="left").join(totals, on=row, how="left")
     cause = (
         pl.when(pl.lit(is_ruled_otherwise)).then(pl.lit("changed rules"))
-        .when(in_window).then(pl.lit("late events"))
+        .when(in_window(erased_days or [])).then(pl.lit("erasure"))
+        .when(in_window(late_days)).then(pl.lit("late events"))
+        # Who shared a device with somebody who was erased may own it alone now.
+        .when(pl.lit(erased_days is not None)).then(pl.lit("erasure"))
         .when(pl.col("total").is_null()).then(pl.lit("changed personas"))
         .otherwise(pl.lit("merged identities"))
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from journeyflow import alarms, compacting, runs
+from journeyflow import alarms, compacting, erasing, runs
 from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.errors import InputError, JourneyflowError
@@ -208,12 +208,12 @@ class Night:
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
-        rules = rules_hash(self.config, self.graph)
         with self._warehouse() as warehouse:
-            self.row = runs.begin(warehouse, self.config.publish / "generations", rules)
+            self.row = runs.begin(warehouse, self.config.publish / "generations", rules_hash(self.config, self.graph))
         tell(self.progress, "run_started", run_id=self.run_id)
         self.work = self.config.state / "work" / self.run_id
         self.work.mkdir(parents=True)
+        erasing.carry_out(self.config, self.work, **self._limits)
 
     def _end(self, *, is_good: bool) -> None:
         self._databases.close()  # First, also when building never began: it holds the warehouse open.
@@ -229,6 +229,7 @@ class Night:
             runs.write(warehouse, row)
         compacting.if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
+        erasing.finish(self.config, is_published=is_good)
 
     def _finished(self, status: str) -> runs.RunRow:
         return self.row.ended(status)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from journeyflow.erasures import FILE as ERASURE
 from journeyflow.lock import FILE, HOLDER
 from journeyflow.project import BUILD, WAREHOUSE
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 RAW, WORK = "raw", "work"
 OURS = frozenset(
-    {WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}", FILE, HOLDER, RAW, WORK}
+    {WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}", FILE, HOLDER, RAW, WORK, ERASURE, f"{ERASURE}.unfinished"}
     | {f"{name}.wal" for name in (WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}")}
 )
 """Names that a run may leave in the state folder; the key file, where it lies there, is one too."""
-_COPY = re.compile(r"[0-9a-f]{64}\.[a-z.]+|files\.parquet(\.unfinished)?")
+_COPY = re.compile(r"[0-9a-f]{64}\.[a-z.]+|(files|tombstones)\.parquet(\.unfinished)?")
 
 
 def foreign(config: Config) -> list[Path]:
@@ -55,7 +56,7 @@ def sizes(config: Config) -> dict[str, int]:
         "warehouse_bytes": _bytes_of(config.state / WAREHOUSE, config.state / f"{WAREHOUSE}.wal"),
         "build_bytes": _bytes_of(config.state / BUILD),
         "kept_bytes": _bytes_of(*copies),
-        "kept_count": sum(not path.name.startswith("files.") for path in copies),
+        "kept_count": sum(not path.name.startswith(("files.", "tombstones.")) for path in copies),
         "generations_bytes": _bytes_of(*_files(generations)),
         "generation_count": sum(not path.name.startswith(".") for path in there),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from journeyflow.erasing import require_done
 from journeyflow.errors import DifferenceError, InputError, NotFoundError
 from journeyflow.ingest.keeping import Kept
 from journeyflow.lock import held
@@ -70,6 +71,7 @@ def verify(
     `docs/adr/0024-kept-files.md`.
     """
     with held(config.state):
+        require_done(config)
         generation = (config.publish / "current").resolve()
         manifest = read_manifest(generation)
         graph = graph_of(config)

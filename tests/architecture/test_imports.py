@@ -20,12 +20,13 @@ LAYERS = (
     {"config", "engines", "models"},
     {"secret", "compile", "config_tables", "experience_tables", "map_tables", "runs", "lint"}
     | {"reference", "publish", "checks", "project"},
+    {"erasures"},
     {"relations", "restatements", "kernel", "statistics", "identity", "ingest", "published"},
     {"loading", "building", "report", "run_report", "alarms", "compacting", "state"},
-    {"renewing"},
+    {"renewing", "erasing"},
     {"runner", "ad_hoc"},
     {"rebuilding"},
-    {"doctor", "explain", "status", "verifying"},
+    {"doctor", "explain", "forgetting", "status", "verifying"},
     {"cli", "__init__"},
     {"__main__"},
 )

@@ -20,6 +20,8 @@ CONTEXT.set_forkserver_preload(
 
 DISK = ("sync", "rename", "link", "statement", "register")
 """Calls that can be counted and hit, besides the begins and ends of the phases."""
+ERASING = ("begin", "carry_out", "rewrite", "copy", "settle", "finish", "end")
+"""Steps of an erasure; each is passed before and after."""
 PHASES = ("load", "stitch", "classify", "build", "check", "publish")
 
 
@@ -36,9 +38,9 @@ class Fault:
         return f"{how} at {self.point} {self.nth}"
 
 
-def start(config: Path, fault: Fault | None = None, counted: Any = None) -> Any:
-    """Start a night on a configuration and return its process; it exits as the command line does."""
-    return start_process(_night, str(config), fault, counted)
+def start(config: Path, fault: Fault | None = None, counted: Any = None, forgotten: str | None = None) -> Any:
+    """Start a night on a configuration, or forget a user; return its process, which exits as the command line does."""
+    return start_process(_night, str(config), fault, counted, forgotten)
 
 
 def start_process(target: Callable[..., None], *args: Any) -> Any:
@@ -56,9 +58,9 @@ def start_process(target: Callable[..., None], *args: Any) -> Any:
     return process
 
 
-def finish(config: Path, fault: Fault | None = None) -> int:
-    """Run a night to its end and return the exit code; a killed one gives minus the signal."""
-    process = start(config, fault)
+def finish(config: Path, fault: Fault | None = None, forgotten: str | None = None) -> int:
+    """Run a night, or forget a user, to the end and return the exit code; a killed one gives minus the signal."""
+    process = start(config, fault, None, forgotten)
     process.join(120)
     assert process.exitcode is not None, "the night hangs"
     return int(process.exitcode)
@@ -74,10 +76,10 @@ def killed_after(config: Path, seconds: float) -> int:
     return int(process.exitcode)
 
 
-def calls(config: Path) -> dict[str, int]:
-    """Run a whole night and return how often each point was passed."""
+def calls(config: Path, forgotten: str | None = None) -> dict[str, int]:
+    """Run a whole night, or forget a user, and return how often each point was passed."""
     counted = CONTEXT.SimpleQueue()
-    process = start(config, None, counted)
+    process = start(config, None, counted, forgotten)
     found: dict[str, int] = counted.get()
     process.join(120)
     assert process.exitcode == 0
@@ -91,7 +93,7 @@ def seconds_of(config: Path) -> float:
     return time.monotonic() - started
 
 
-def _night(config: str, fault: Fault | None, counted: Any) -> None:
+def _night(config: str, fault: Fault | None, counted: Any, forgotten: str | None) -> None:
     from journeyflow import runner
     from journeyflow.config import load_config
     from journeyflow.errors import JourneyflowError
@@ -99,13 +101,24 @@ def _night(config: str, fault: Fault | None, counted: Any) -> None:
     seen: dict[str, int] = {}
     _arm(lambda point: _pass(point, seen, fault))
     try:
-        runner.run(load_config(Path(config)))
+        if forgotten is None:
+            runner.run(load_config(Path(config)))
+        else:
+            _forget(load_config(Path(config)), forgotten)
     except JourneyflowError as error:
         os._exit(int(error.exit_code))
     except OSError:
         os._exit(1)
     if counted is not None:
         counted.put(seen)
+
+
+def _forget(config: Any, user_id: str) -> None:
+    from journeyflow.forgetting import Id, forget, plan_erasure
+
+    plan = plan_erasure(config, [Id("user", user_id)])
+    if not plan.is_done:
+        forget(config, plan)
 
 
 def _pass(point: str, seen: dict[str, int], fault: Fault | None) -> None:
@@ -141,10 +154,21 @@ def _arm(note: Callable[[str], None]) -> None:
     before(DuckDBEngine, "register", "register")
     for phase in PHASES:
         _around(runner.Night, phase, note)
+    _arm_erasing(note)
 
 
-def _around(owner: Any, phase: str, note: Callable[[str], None]) -> None:
-    original = getattr(owner, phase)
+def _arm_erasing(note: Callable[[str], None]) -> None:
+    from journeyflow import compacting, erasing, erasures
+
+    for name in ("carry_out", "rewrite", "finish", "end"):
+        _around(erasing, name, note)
+    _around(erasures, "begin", note)
+    _around(compacting, "_copy", note, "copy")
+    _around(compacting, "settle", note)
+
+
+def _around(owner: Any, name: str, note: Callable[[str], None], phase: str | None = None) -> None:
+    original, phase = getattr(owner, name), phase or name
 
     def noted(*args: Any, **kwargs: Any) -> Any:
         note(f"before {phase}")
@@ -152,4 +176,4 @@ def _around(owner: Any, phase: str, note: Callable[[str], None]) -> None:
         note(f"after {phase}")
         return found
 
-    setattr(owner, phase, noted)
+    setattr(owner, name, noted)

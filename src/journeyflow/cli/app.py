@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from journeyflow.cli import ask, care, night, report, setup
+from journeyflow.cli import ask, care, forgetting, night, report, setup
 from journeyflow.cli.failures import DEBUG_VARIABLE
 
 app = typer.Typer(
@@ -46,3 +46,4 @@ night.register(app)
 report.register(app)
 ask.register(app)
 care.register(app)
+forgetting.register(app)

@@ -50,7 +50,8 @@ class RefusedFileError(Exception):
 class InputFile:
     """One file as it was when the run met it: its name in the tables, where it lies, and its content's hash.
 
-    `is_kept` tells a copy of our own, which may be compressed otherwise than the file that its hash and size are of.
+    `is_kept` tells a copy of our own, which may be compressed otherwise than the file that its hash and size are of;
+    `kept_sha256` is the hash of its content where that is another, because somebody was erased from it.
     """
 
     name: str
@@ -58,6 +59,12 @@ class InputFile:
     sha256: str
     byte_count: int
     is_kept: bool = False
+    kept_sha256: str | None = None
+
+    @property
+    def copy_sha256(self) -> str:
+        """The hash of what lies at `path`."""
+        return self.kept_sha256 or self.sha256
 
 
 def matching_paths(pattern: str, base: Path) -> list[Path]:

@@ -51,10 +51,13 @@ class Kept:
         # Asked by name: a list of the folder for each of thousands of files would take long.
         return next((path for path in self._places(sha256) if path.is_file()), None)
 
-    def file(self, name: str, sha256: str, byte_count: int) -> InputFile | None:
-        """Return the copy of a content as a file to read, under the name that it came with; None without a copy."""
-        path = self.path(sha256)
-        return InputFile(name, path, sha256, byte_count, is_kept=True) if path else None
+    def file(self, name: str, sha256: str, byte_count: int, kept_sha256: str | None = None) -> InputFile | None:
+        """Return the copy of a content as a file to read, under the name that it came with; None without a copy.
+
+        `kept_sha256` is the content that is kept in its place, since somebody was erased from it.
+        """
+        path = self.path(kept_sha256 or sha256)
+        return InputFile(name, path, sha256, byte_count, is_kept=True, kept_sha256=kept_sha256) if path else None
 
     def keep(self, file: InputFile, staged: Path) -> None:
         """Keep a file, unless its content is kept already; the copy is wholly there or not at all.

@@ -9,6 +9,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import InputFile
 from journeyflow.ingest.readers.raw import RawRecords
+from journeyflow.ingest.tombstones import set_apart
 from journeyflow.ingest.typed import TIMES
 from journeyflow.ingest.warehouse import packaged_sql
 
@@ -46,7 +47,8 @@ def next_event_ix(warehouse: DuckDBEngine) -> int:
 def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords) -> Counts:
     """Move the records of `judged_records` and `raw_rejects` into the warehouse, duplicates and all.
 
-    The caller opens the transaction, settles the duplicates of the files that it holds, and writes the ledger.
+    Records of people who were erased are counted and left in `erased_records`. The caller opens the transaction,
+    settles the duplicates of the files that it holds, and writes the ledger.
 
     Parameters
     ----------
@@ -70,8 +72,9 @@ def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords
         When they do not: a defect of this program, not of the file.
     """
     first_ix = next_event_ix(warehouse)
+    erased_count = set_apart(warehouse, raw)
     warehouse.execute(_insert(first_ix, file_ix, _WITH_ID))
-    readable = raw.record_count - raw.reject_count
+    readable = raw.record_count - raw.reject_count - erased_count
     # Judging is what costs: where every record arrived there is nothing left to judge again and count.
     if _landed(warehouse, file_ix) == readable:
         judged = {"record_count": readable, "filtered_count": 0, "bad_count": 0}
@@ -81,10 +84,11 @@ def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords
             warehouse.execute(_REPEATED)
             warehouse.execute(_insert(first_ix, file_ix, f"({_IDENTIFIED})"))
     counts = Counts(
-        record=judged["record_count"] + raw.reject_count,
+        record=judged["record_count"] + raw.reject_count + erased_count,
         accepted=_landed(warehouse, file_ix),
         quarantined=_quarantine(warehouse, file, file_ix, judged["bad_count"]),
         filtered=judged["filtered_count"],
+        erased=warehouse.count("erased_records"),
     )
     _reconcile(counts, raw, file)
     return counts
@@ -125,9 +129,9 @@ select
     count(*) filter (where not is_kept) as filtered_count,
     count(*) filter (where is_kept and reason is not null) as bad_count,
     count(*) filter (where is_kept and reason is null and event_id is null) as without_id_count
-from judged_records
+from surviving_records
 """
-_WITH_ID = "judged_records where is_kept and reason is null and event_id is not null"
+_WITH_ID = "surviving_records where is_kept and reason is null and event_id is not null"
 
 
 def _insert(first_ix: int, file_ix: int, source: str) -> str:
@@ -143,7 +147,7 @@ def _insert(first_ix: int, file_ix: int, source: str) -> str:
 # rows of a large file would write them to disk twice.
 _CONTENT_HASH = f"md5(coalesce(content, cast(json_array({CONTENT}, received_at, sequence) as varchar)))"
 _UNIDENTIFIED = f"""
-select record_ix, {_CONTENT_HASH} as content_hash from judged_records
+select record_ix, {_CONTENT_HASH} as content_hash from surviving_records
 where is_kept and reason is null and event_id is null
 """
 _REPEATED = f"""
@@ -156,7 +160,7 @@ from unidentified where content_hash in (select content_hash from repeated)
 """
 _IDENTIFIED = f"""
 select judged.* exclude (event_id), md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
-from judged_records as judged
+from surviving_records as judged
 left join content_ordinals on content_ordinals.record_ix = judged.record_ix
 where judged.is_kept and judged.reason is null and judged.event_id is null
 """
@@ -172,7 +176,7 @@ def _quarantine(warehouse: DuckDBEngine, file: InputFile, file_ix: int, bad_coun
             """
             insert into landed.quarantine
             select ?, ?, judged.source_row, judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)
-            from judged_records as judged
+            from surviving_records as judged
             left join shown_records as shown on shown.record_ix = judged.record_ix
             where judged.is_kept and judged.reason is not null
             """,

@@ -24,11 +24,15 @@ class Entry:
     first_loaded_at: datetime
     settings_hash: str
     is_landed: bool
+    kept_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file that a source has met, by its content; `first_loaded_at` is naive UTC."""
+    """A file that a source has met, by its content; `first_loaded_at` is naive UTC.
+
+    `kept_sha256` is the content that is kept in its place since an erasure; blank where nothing is left of it.
+    """
 
     source: str
     source_file: str
@@ -36,6 +40,17 @@ class KnownFile:
     byte_count: int
     first_loaded_at: datetime
     is_landed: bool
+    kept_sha256: str | None = None
+
+    @property
+    def copy_sha256(self) -> str:
+        """The hash under which its copy lies, if it has one."""
+        return self.sha256 if self.kept_sha256 is None else self.kept_sha256
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether erasures left nothing of it."""
+        return self.kept_sha256 == ""
 
 
 class Ledger:
@@ -59,7 +74,7 @@ class Ledger:
     def entry(self, source: str, sha256: str) -> Entry | None:
         """Return what is known of a content; None when the source never loaded it."""
         found = self._warehouse.rows(
-            "select file_ix, first_loaded_at, settings_hash, is_landed from ledger.files "
+            "select file_ix, first_loaded_at, settings_hash, is_landed, kept_sha256 from ledger.files "
             "where source = ? and sha256 = ?",
             [source, sha256],
         ).to_pylist()
@@ -82,19 +97,15 @@ class Ledger:
 
     def _known(self, condition: str, values: list[str]) -> list[KnownFile]:
         found = self._warehouse.rows(
-            "select source, source_file, sha256, byte_count, first_loaded_at, is_landed from ledger.files "
+            "select source, source_file, sha256, byte_count, first_loaded_at, is_landed, kept_sha256 from ledger.files "
             f"where {condition} order by file_ix",
             values or None,
         )
         return [KnownFile(**row) for row in found.to_pylist()]
 
-    def landed_otherwise(self, source: str, settings: str) -> list[tuple[str, str]]:
-        """Return name and SHA-256 of the landed files of a source that were read under other settings."""
-        found = self._warehouse.rows(
-            "select source_file, sha256 from ledger.files where source = ? and is_landed and settings_hash <> ?",
-            [source, settings],
-        )
-        return [(row["source_file"], row["sha256"]) for row in found.to_pylist()]
+    def landed_otherwise(self, source: str, settings: str) -> list[KnownFile]:
+        """Return the landed files of a source that were read under other settings."""
+        return self._known("source = ? and is_landed and settings_hash <> ?", [source, settings])
 
     def forget(self, source: str) -> None:
         """Take a source's rows out of the landed tables; when its files were first met stays known."""
@@ -113,6 +124,18 @@ class Ledger:
         last = self._warehouse.rows("select coalesce(max(file_ix), 0) as ix from ledger.files")["ix"][0].as_py()
         return Entry(last + 1, self.now, settings, is_landed=False)
 
+    def kept_otherwise(self, sha256: str) -> str | None:
+        """Return the content that is kept in the place of one from which somebody was erased; None without."""
+        found = self._warehouse.rows(
+            "select max(kept_sha256) as kept from ledger.files where sha256 = ? and kept_sha256 is not null", [sha256]
+        )
+        kept: str | None = found["kept"][0].as_py()
+        return kept
+
+    def record_rewritten(self, sha256: str, kept_sha256: str) -> None:
+        """Write down what is kept of a content since an erasure, for every source that read it."""
+        self._warehouse.execute("update ledger.files set kept_sha256 = ? where sha256 = ?", [kept_sha256, sha256])
+
     def has_loaded(self, source: str) -> bool:
         """Tell whether a source has loaded any file in its life."""
         escaped = source.replace("'", "''")
@@ -122,7 +145,7 @@ class Ledger:
         """Write down what landed with the file, in the transaction of its events; `record_settled` makes it count."""
         self._warehouse.execute("delete from ledger.files where file_ix = ?", [entry.file_ix])
         self._warehouse.execute(
-            "insert into ledger.files values (?, ?, ?, ?, ?, ?, ?, ?, false)",
+            "insert into ledger.files values (?, ?, ?, ?, ?, ?, ?, ?, false, ?)",
             [
                 entry.file_ix,
                 source,
@@ -132,6 +155,7 @@ class Ledger:
                 entry.first_loaded_at,
                 record_count,
                 entry.settings_hash,
+                entry.kept_sha256,
             ],
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest import tombstones
 from journeyflow.ingest.hashing import set_hash_keys
 from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.keeping import Kept
@@ -14,6 +15,7 @@ from journeyflow.ingest.landing import Counts
 from journeyflow.ingest.ledger import Ledger
 from journeyflow.ingest.remaking import Past, recall, write_list
 from journeyflow.ingest.source_files import NOTHING, FileLoad, SourceFiles, is_over
+from journeyflow.ingest.tombstones import arm
 from journeyflow.ingest.transactions import transaction
 from journeyflow.progress import Progress, silent
 from journeyflow.secret import person_secret
@@ -78,15 +80,17 @@ def load(
     """
     ledger = Ledger(warehouse, run_id, now_us)
     set_hash_keys(warehouse, person_secret(config))
+    kept = Kept(config.state)
+    arm(warehouse, config, kept)
     with transaction(warehouse):
         ledger.drop_unsettled()
     loads: list[FileLoad] = []
-    kept = Kept(config.state)
     with nullcontext(intake) if intake else intake_of(config, run_id) as taken:
         for name in config.sources:
             loads += SourceFiles(config, warehouse, ledger, name, progress or silent, kept, taken).load()
     _tidy(config, ledger, kept)
     write_list(warehouse, kept)
+    tombstones.write_list(warehouse, kept)
     return LoadReport(tuple(loads))
 
 
@@ -122,6 +126,7 @@ def load_again(
     recall(warehouse, past)
     ledger = Ledger(warehouse, run_id, now_us)
     set_hash_keys(warehouse, person_secret(config))
+    arm(warehouse, config, kept)
     landed = {(row["source"], row["sha256"]) for row in past.files.to_pylist() if row["is_landed"]}
     known = [file for file in ledger.files() if (file.source, file.sha256) in landed]
     loads: list[FileLoad] = []
@@ -135,6 +140,8 @@ def load_again(
 def _tidy(config: Config, ledger: Ledger, kept: Kept) -> None:
     """Remove copies whose time is over in every source that read them, and copies of what never landed."""
     wanted = {
-        file.sha256 for file in ledger.files() if not is_over(config, file.source, file.first_loaded_at, ledger.now)
+        file.copy_sha256
+        for file in ledger.files()
+        if not is_over(config, file.source, file.first_loaded_at, ledger.now)
     }
     kept.remove(set(kept.contents()) - wanted)

@@ -127,7 +127,11 @@ def _meet_again(warehouse: DuckDBEngine, source: str) -> None:
 
 
 def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:
-    found = warehouse.rows("select source_file, sha256 from ledger.files where source = ? and is_landed", [source])
+    found = warehouse.rows(
+        "select source_file, coalesce(kept_sha256, sha256) as sha256 from ledger.files "
+        "where source = ? and is_landed and kept_sha256 is distinct from ''",
+        [source],
+    )
     return [(row["source_file"], row["sha256"]) for row in found.to_pylist()]
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 LIST = "files.parquet"
 """Beside the kept files: what the ledger says of them, for a warehouse that is gone."""
 _FILES = (
-    "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_landed "
-    "from ledger.files order by file_ix"
+    "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_landed, "
+    "kept_sha256 from ledger.files order by file_ix"
 )
-REMEMBERED = ("loads", "runs", "alarms", "shares")
+REMEMBERED = ("loads", "runs", "alarms", "shares", "tombstones")
 """Tables of the ledger besides `files` that landing does not make again: a rebuild takes them over."""
 
 
@@ -70,13 +70,21 @@ def remembered(warehouse: DuckDBEngine, kept: Kept) -> Past:
         return Past(files, {table: warehouse.rows(f"select * from ledger.{table}") for table in REMEMBERED})
     path = kept.folder / LIST
     try:
-        return Past(pq.read_table(path).cast(files.schema))
+        return Past(_as_listed(pq.read_table(path), files.schema))
     except FileNotFoundError as error:
         raise InputError(
             f"Nothing is known of any file: the warehouse is empty and there is no {path}. Run `journeyflow run`."
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}, the list of the kept files, cannot be read; put a copy of it back.") from error
+
+
+def _as_listed(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a list that an older version wrote the columns that came since, all of them null."""
+    for column in schema:
+        if column.name not in found.column_names:
+            found = found.append_column(column, pa.nulls(found.num_rows, column.type))
+    return found.select(schema.names).cast(schema)
 
 
 def recall(warehouse: DuckDBEngine, past: Past) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
 from journeyflow.ingest.intake import Intake
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.landing import Counts, land, next_event_ix, settle_duplicates
-from journeyflow.ingest.ledger import KnownFile, Ledger, settings_hash
+from journeyflow.ingest.ledger import Entry, KnownFile, Ledger, settings_hash
 from journeyflow.ingest.preparing import CLEANING, FLOOR, prepare
 from journeyflow.ingest.reading import read_records
+from journeyflow.ingest.rewriting import count_erased, remember_places, rewrite
 from journeyflow.ingest.transactions import transaction
 from journeyflow.progress import Progress
 
@@ -94,7 +95,8 @@ class SourceFiles:
 
     def load_again(self, known: list[KnownFile]) -> list[FileLoad]:
         """Land files that were landed before, all of them or none."""
-        files = [self.kept.file(file.source_file, file.sha256, file.byte_count) for file in known]
+        known = [file for file in known if not file.is_empty]
+        files = [self._copy(file) for file in known]
         if not all(files):
             paths = matching_paths(str(self.config.sources[self.name].path), self.config.folder)
             described = [self._described(path, {each.byte_count for each in known}) for path in paths]
@@ -123,7 +125,8 @@ class SourceFiles:
         if not gone:
             return
         there = {file.sha256 for file in files}
-        if missing := sorted({name for name, sha in gone if sha not in there and not self.kept.path(sha)}):
+        missing = sorted({each.source_file for each in gone if each.sha256 not in there and not self._is_copied(each)})
+        if missing:
             raise InputError(
                 f"Source {self.name}: its settings changed, so all its files must be read again, but "
                 f"{', '.join(missing[:5])} is no longer there. Put it back, or give the new settings a new source name."
@@ -135,8 +138,16 @@ class SourceFiles:
         """Return kept copies of what must be read again and is no longer in the input."""
         there = {file.sha256 for file in files}
         unlanded = [known for known in self.ledger.unlanded(self.name) if known.sha256 not in there]
-        copies = [self.kept.file(known.source_file, known.sha256, known.byte_count) for known in unlanded]
+        copies = [self._copy(known) for known in unlanded]
         return [copy for copy in copies if copy]
+
+    def _copy(self, known: KnownFile) -> InputFile | None:
+        if known.is_empty:
+            return None
+        return self.kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+
+    def _is_copied(self, known: KnownFile) -> bool:
+        return known.is_empty or self.kept.path(known.copy_sha256) is not None
 
     def _batches(self, files: list[InputFile]) -> Iterator[list[InputFile]]:
         """Yield the files whose content is new, each content once, a few at a time."""
@@ -148,8 +159,10 @@ class SourceFiles:
                 continue
             met.add(file.sha256)
             if (entry := self.ledger.entry(self.name, file.sha256)) and entry.is_landed:
-                with suppress(RefusedFileError):  # It may change meanwhile; the next run reads it then.
-                    self._keep(file, entry.first_loaded_at)  # It may have been loaded before copies were kept.
+                # It may have been loaded before copies were kept. After an erasure it may hold who is gone.
+                if entry.kept_sha256 is None and not self.warehouse.count("erased_ids"):
+                    with suppress(RefusedFileError):  # It may change meanwhile; the next run reads it then.
+                        self._keep(file, entry.first_loaded_at)
                 self.intake.staging.release(file)
                 continue
             if batch and sum(held.byte_count for held in batch) + file.byte_count > limit:
@@ -203,8 +216,9 @@ class SourceFiles:
         with read_records(self.warehouse, self.intake, file, source) as raw:
             prepare(self.warehouse, self.config, self.name, raw, entry.first_loaded_at)
             counts = land(self.warehouse, file, entry.file_ix, raw)
-        self._keep(file, entry.first_loaded_at)
-        self.ledger.record_unsettled(self.name, file, entry, counts.record)
+            remember_places(self.warehouse, raw)
+        entry = self._kept(file, entry, counts)
+        self.ledger.record_unsettled(self.name, file, entry, counts.record - counts.erased)
         return entry.file_ix, counts
 
     def _keep(self, file: InputFile, first_loaded_at: datetime) -> None:
@@ -213,6 +227,27 @@ class SourceFiles:
             return
         if not self.kept.path(file.sha256):
             self.kept.keep(file, self.intake.staging.path(file))
+
+    def _kept(self, file: InputFile, entry: Entry, counts: Counts) -> Entry:
+        """Keep a file as it came, or without the records of people who were erased."""
+        others = self.ledger.kept_otherwise(file.sha256)
+        if not counts.erased and others is None:
+            self._keep(file, entry.first_loaded_at)
+            return entry
+        if is_over(self.config, self.name, entry.first_loaded_at, self.ledger.now) and not file.is_kept:
+            return entry
+        # Another source may have taken out records of the same file already: what it left is what we take ours from.
+        if others is not None and others != file.kept_sha256:
+            other = self.kept.file(file.name, file.sha256, file.byte_count, others)
+            first = entry.first_loaded_at
+            if not other or not count_erased(self.warehouse, self.intake, self.config, self.name, other, first):
+                return replace(entry, kept_sha256=others)
+            file = other
+        elif not counts.erased:
+            return replace(entry, kept_sha256=others)
+        kept_sha256 = rewrite(self.warehouse, self.intake, self.config, self.name, file, self.kept)
+        self.ledger.record_rewritten(file.sha256, kept_sha256)
+        return replace(entry, kept_sha256=kept_sha256)
 
     def _refused(self, name: str, file: InputFile | None, detail: str) -> FileLoad:
         self.ledger.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)

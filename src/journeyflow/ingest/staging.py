@@ -71,7 +71,7 @@ class Staging:
         RefusedFileError
             When the file is no longer what it was when it was described.
         """
-        if file.sha256 not in self._names:
+        if file.copy_sha256 not in self._names:
             name = self._new_name()
             try:
                 found, _ = self._read(file.path, name)
@@ -79,16 +79,16 @@ class Staging:
                     found = content_hash(self.folder / name, file.path.name)
             except OSError as error:
                 raise RefusedFileError("changed", _CHANGED) from error
-            if found != file.sha256:
+            if found != file.copy_sha256:
                 self._remove(name)
                 damaged = "its kept copy is damaged; put the file back, or the copy from a backup"
                 raise RefusedFileError("changed", damaged if file.is_kept else _CHANGED)
-            self._names[file.sha256] = name
-        return self._names[file.sha256]
+            self._names[file.copy_sha256] = name
+        return self._names[file.copy_sha256]
 
     def holds(self, file: InputFile) -> bool:
         """Tell whether there is a copy of a file."""
-        return file.sha256 in self._names
+        return file.copy_sha256 in self._names
 
     def path(self, file: InputFile) -> Path:
         """Return where the copy lies: see `name`."""
@@ -96,7 +96,7 @@ class Staging:
 
     def release(self, file: InputFile) -> None:
         """Remove the copy of a file."""
-        if name := self._names.pop(file.sha256, None):
+        if name := self._names.pop(file.copy_sha256, None):
             self._remove(name)
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from journeyflow.config import Config
 from journeyflow.config.inputs import ColumnMapping, People, Source
@@ -10,6 +10,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
 from journeyflow.ingest.intake import Intake, intake_of
+from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.landing import Counts
 from journeyflow.ingest.ledger import Ledger
 from journeyflow.ingest.mapping import Fields, check_header
@@ -18,6 +19,7 @@ from journeyflow.ingest.readers.raw import RawRecords
 from journeyflow.ingest.reading import read_records
 from journeyflow.ingest.showing import shown
 from journeyflow.ingest.times import time_of_column
+from journeyflow.ingest.tombstones import arm
 from journeyflow.ingest.transactions import transaction
 
 _UNNAMED = "traits"
@@ -42,7 +44,8 @@ def load_traits(
     Returns
     -------
     Counts
-        Of the records of all files: one without a user, or with a time that cannot be read, is quarantined.
+        Of the records of all files: one without a user, or with a time that cannot be read, is quarantined; one of
+        somebody who was erased is counted and not stored.
 
     Raises
     ------
@@ -51,6 +54,7 @@ def load_traits(
         personas.
     """
     ledger = Ledger(warehouse, run_id, 0) if run_id else None
+    arm(warehouse, config, Kept(config.state))
     total = Counts()
     opened = nullcontext(intake) if intake else intake_of(config, run_id or _UNNAMED)
     with opened as taken, transaction(warehouse):
@@ -63,6 +67,23 @@ def load_traits(
                     ledger.record_traits(file.name, file.sha256, counts)
                 total += counts
     return total
+
+
+def find_erased_traits(config: Config, warehouse: DuckDBEngine, intake: Intake) -> list[tuple[str, int]]:
+    """Return the files of `people:` that hold records of erased people, and how many; nothing is changed.
+
+    Files that cannot be read are left out: no night could be run with them either.
+    """
+    found = []
+    for index, people in enumerate(config.people):
+        for file in _files(config, people, index, intake):
+            source = _source(people, config.timezone)
+            with suppress(RefusedFileError), read_records(warehouse, intake, file, source) as raw:
+                select = _select(people, Fields(raw), source.timezone)
+                warehouse.execute(f"create or replace temp table trait_records as {select}")
+                found.append((file.name, _take_out_erased(warehouse)))
+            intake.release(file, people)
+    return [(name, count) for name, count in found if count]
 
 
 def _files(config: Config, people: People, index: int, intake: Intake) -> list[InputFile]:
@@ -78,14 +99,7 @@ def _files(config: Config, people: People, index: int, intake: Intake) -> list[I
 
 
 def _load(warehouse: DuckDBEngine, intake: Intake, file: InputFile, people: People, zone: str) -> Counts:
-    source = Source(
-        format=people.format,
-        path=people.path,
-        encoding=people.encoding,
-        delimiter=people.delimiter,
-        quote=people.quote,
-        timezone=people.timezone or zone,
-    )
+    source = _source(people, zone)
     try:
         with read_records(warehouse, intake, file, source) as raw:
             return _insert(warehouse, file, people, raw, source.timezone)
@@ -95,8 +109,20 @@ def _load(warehouse: DuckDBEngine, intake: Intake, file: InputFile, people: Peop
         intake.release(file, people)
 
 
+def _source(people: People, zone: str) -> Source:
+    return Source(
+        format=people.format,
+        path=people.path,
+        encoding=people.encoding,
+        delimiter=people.delimiter,
+        quote=people.quote,
+        timezone=people.timezone or zone,
+    )
+
+
 def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> Counts:
     warehouse.execute(f"create or replace temp table trait_records as {_select(people, Fields(raw), zone)}")
+    erased = _take_out_erased(warehouse)
     warehouse.execute(_QUARANTINE, [file.name, file.name])
     for trait in range(len(people.traits)):
         name = literal(people.traits[trait])
@@ -104,9 +130,23 @@ def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRe
             f"insert into landed.traits select distinct md5_number_lower('u:' || user_id), user_id, {name}, t{trait}, "
             "valid_from from trait_records where reason is null"
         )
-    bad = warehouse.count("trait_records", "reason is not null") + raw.reject_count
+    bad = warehouse.count("trait_records", "reason is not null") + warehouse.count("raw_rejects")
     good = warehouse.count("trait_records", "reason is null")
-    return Counts(record=good + bad, accepted=good, quarantined=bad)
+    return Counts(record=good + bad + erased, accepted=good, quarantined=bad, erased=erased)
+
+
+def _take_out_erased(warehouse: DuckDBEngine) -> int:
+    """Take records of people who were erased out of `trait_records` and `raw_rejects` and say how many they were."""
+    if not warehouse.count("erased_ids"):
+        return 0
+    before = warehouse.count("trait_records") + warehouse.count("raw_rejects")
+    warehouse.execute("delete from trait_records where is_erased_user(user_id)")
+    for table, condition in (("trait_records", "reason is not null"), ("raw_rejects", "true")):
+        warehouse.execute(
+            f"delete from {table} where {condition} and raw in (select raw from "
+            f"(select raw, unnest(words_of(raw)) as word from {table} where {condition}) where is_erased_user(word))"
+        )
+    return before - warehouse.count("trait_records") - warehouse.count("raw_rejects")
 
 
 _QUARANTINE = """

@@ -154,3 +154,18 @@ def test_a_night_that_renews_the_last_build_tells_what_it_moved(project):
         night(project, more=LATE.replace("6,", "8,").replace("purchase", "product_view").replace(",a,", ",d,"))
     )
     assert ("2026-03-02", 1, "person_count", None, 1, "late events") in moved
+
+
+def test_an_erasure_explains_its_days_first_and_else_what_nothing_else_does():
+    before = trend(is_matured=True)
+    moved = compare(before, trend(person_count=4), date(2026, 3, 2), frozenset())
+    windows = pl.DataFrame({"funnel": ["f"], "window_seconds": [86_400]})
+
+    def causes(late, erased):
+        return set(with_causes(moved, windows, late, erased, is_ruled_otherwise=False)["cause"])
+
+    day, later = date(2026, 3, 1), date(2026, 4, 1)
+    assert causes([day], [day]) == {"erasure"}
+    assert causes([day], [later]) == {"late events"}
+    assert causes([later], [later]) == {"erasure"}
+    assert causes([later], None) == {"merged identities"}

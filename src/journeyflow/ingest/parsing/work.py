@@ -63,13 +63,13 @@ def parse(folder: Path, job: Job, limits: Limits, databases: Databases | None = 
 
 @contextmanager
 def _parsed(folder: Path, path: Path, job: Job, limits: Limits, databases: Databases) -> Iterator[Parsed]:
-    container = _container(path, job.format)
+    container = container_of(path, job.format)
     if container == "lines":
         with opened(path) as stream:
             yield read_lines(stream, job.encoding)
     elif container == "csv":
         with opened(path) as stream:
-            yield read_csv(stream, _dialect(path, job), limits.column_count)
+            yield read_csv(stream, dialect_of(path, job), limits.column_count)
     else:
         with databases.engine(folder, limits) as engine:
             if container == "parquet":
@@ -83,7 +83,8 @@ def _engine(folder: Path, limits: Limits) -> DuckDBEngine:
     return DuckDBEngine(memory_limit=memory, threads=1, temp_folder=folder / SPILL, folders=[folder], is_lossless=True)
 
 
-def _container(path: Path, form: str) -> str:
+def container_of(path: Path, form: str) -> str:
+    """Say how a file is written: ``parquet``, ``jsonl``, ``csv`` or ``lines``; of a collector's by its first bytes."""
     if form in {"csv", "jsonl", "parquet"}:
         return form
     if form == "access_log":
@@ -97,7 +98,8 @@ def _container(path: Path, form: str) -> str:
     return "jsonl" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
 
 
-def _dialect(path: Path, job: Job) -> Dialect:
+def dialect_of(path: Path, job: Job) -> Dialect:
+    """Return how delimited text is written."""
     delimiter = job.delimiter
     if job.format != "csv" and delimiter == "," and b"\t" in _head(path).split(b"\n", 1)[0]:
         delimiter = "\t"

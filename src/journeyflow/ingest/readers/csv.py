@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -64,6 +64,53 @@ def read_csv(stream: IO[bytes], dialect: Dialect, column_count: int = MAX_COLUMN
     names = _header(records, dialect, column_count)
     schema = pa.schema([*KEYS, *(pa.field(f"c{index}", pa.string()) for index in range(len(names)))])
     return Parsed("columns", schema, _batches(records, schema), rejects.batches, names)
+
+
+def record_ranges(stream: IO[bytes], dialect: Dialect, wanted: Container[int]) -> Iterator[tuple[int, int | None]]:
+    """Yield the first line of each wanted record and that of the record after it; None where it is the last.
+
+    Parameters
+    ----------
+    stream : binary stream
+        What is inside the file.
+    dialect : Dialect
+        How it is written.
+    wanted : container of int
+        First lines of records, as `source_row` tells them.
+    """
+    starts = _Starts()
+    records = _Records(text_lines(stream, dialect.encoding), dialect, starts)
+    width, begun = len(_header(records, dialect, MAX_COLUMNS)), None
+    for _, (line, _) in records.of_width(width):
+        starts.lines.append(line)
+        for start in starts.taken():
+            if begun is not None:
+                yield begun, start
+            begun = start if start in wanted else None
+    for start in starts.taken():
+        if begun is not None:
+            yield begun, start
+        begun = start if start in wanted else None
+    if begun is not None:
+        yield begun, None
+
+
+class _Starts(Rejects):
+    """Remembers on which lines records begin, the unreadable ones too, until they are taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[int] = []
+
+    def add(self, source_row: int, reason: str, detail: str, raw: str) -> None:
+        """Remember the line, and nothing of the record."""
+        del reason, detail, raw
+        self.lines.append(source_row)
+
+    def taken(self) -> list[int]:
+        """Return the lines since the last call."""
+        found, self.lines = self.lines, []
+        return found
 
 
 class _Feed:

@@ -29,7 +29,7 @@ def read_parquet(engine: DuckDBEngine, path: Path, column_count: int) -> Parsed:
     RefusedFileError
         When the file is no Parquet, damaged or cut short.
     """
-    source = f"read_parquet({literal(str(_unpacked(path)))}, file_row_number => true)"
+    source = f"read_parquet({literal(str(unpacked(path)))}, file_row_number => true)"
     try:
         names = engine.rows(f"select column_name from (describe select * from {source})")["column_name"].to_pylist()
     except EngineError as error:
@@ -44,7 +44,7 @@ def read_parquet(engine: DuckDBEngine, path: Path, column_count: int) -> Parsed:
     return Parsed("columns", reader.schema, _without_long_cells(reader, rejects), rejects.batches, tuple(names))
 
 
-def _unpacked(path: Path) -> Path:
+def unpacked(path: Path) -> Path:
     """Return the plain Parquet file; the database goes by its other end, and would fail on the rows."""
     if wrapping_of(path) not in {"parquet", "plain"}:
         unpacked = path.with_name(f"{path.name}.unpacked")

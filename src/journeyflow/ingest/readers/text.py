@@ -47,10 +47,16 @@ def decoded(stream: IO[bytes], encoding: str) -> Iterator[str]:
             yield block
 
 
-def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
+def codec_of(encoding: str, *, is_written: bool = False) -> tuple[str, str]:
+    """Return the codec of an encoding and how it treats bytes that are no text; no mark is written before UTF-8."""
     is_utf8 = encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
-    codec, errors = ("utf-8-sig", "surrogateescape") if is_utf8 else (encoding, "strict")
-    return io.TextIOWrapper(stream, encoding=codec, errors=errors, newline="")
+    if not is_utf8:
+        return encoding, "strict"
+    return "utf-8" if is_written else "utf-8-sig", "surrogateescape"
+
+
+def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(stream, *codec_of(encoding), newline="")
 
 
 @contextmanager

@@ -1,0 +1,280 @@
+"""Carrying out an erasure, from its note alone: as often as it takes, it ends in the same state."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from journeyflow import compacting
+from journeyflow.erasures import Erasure, end, pending
+from journeyflow.errors import InputError
+from journeyflow.ingest import open_warehouse, tombstones
+from journeyflow.ingest.files import RefusedFileError
+from journeyflow.ingest.hashing import set_hash_keys
+from journeyflow.ingest.intake import Intake, intake_of
+from journeyflow.ingest.keeping import Kept
+from journeyflow.ingest.ledger import KnownFile, Ledger
+from journeyflow.ingest.remaking import LIST, remembered, write_list
+from journeyflow.ingest.rewriting import count_erased, rewrite
+from journeyflow.ingest.transactions import transaction
+from journeyflow.project import BUILD, WAREHOUSE
+from journeyflow.publish.files import sync
+from journeyflow.secret import person_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from journeyflow.config import Config
+    from journeyflow.engines import DuckDBEngine
+
+_ERASED_EVENTS = """
+create or replace temp table gone_events as
+select event_ix, file_ix from landed.events
+where is_erased_user(user_id) or is_erased_device(anonymous_id)
+    or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '/previous_id')))
+"""
+_ERASED_ROWS = """
+create or replace temp table gone_rows as
+with words as (select rowid as row_id, unnest(words_of(raw)) as word from landed.quarantine)
+select distinct row_id from words where is_erased_user(word) or is_erased_device(word)
+"""
+_EVENTS_OF_LINES = """
+create or replace temp table gone_events as
+select events.event_ix, events.file_ix
+from landed.events as events
+inner join ledger.files as files on files.file_ix = events.file_ix
+where files.source = ? and files.sha256 = ? and events.source_row in (select source_row from erased_records)
+"""
+# An account says what became of each record: what was accepted or kept aside is erased now. Where a file's event took
+# the place of one that another file brought, it was counted as a duplicate.
+_GONE_COUNTS = """
+create or replace temp table gone_counts as
+with counted as (
+    select file_ix, count(*) as event_count, 0 as row_count from gone_events group by file_ix
+    union all
+    select file_ix, 0, count(*) from landed.quarantine where rowid in (select row_id from gone_rows) group by file_ix
+),
+summed as (
+    select file_ix, sum(event_count)::bigint as event_count, sum(row_count)::bigint as row_count
+    from counted group by file_ix
+),
+latest as (
+    select loads.source, loads.sha256, max(loads.run_id) as run_id
+    from ledger.loads as loads where status = 'loaded' group by loads.source, loads.sha256
+)
+select
+    files.source, files.sha256, latest.run_id,
+    summed.event_count, summed.row_count
+from summed
+inner join ledger.files as files on files.file_ix = summed.file_ix
+inner join latest on latest.source = files.source and latest.sha256 = files.sha256
+"""
+_MOVE_COUNTS = """
+update ledger.loads as loads
+set
+    accepted_count = accepted_count - least(accepted_count, gone.event_count),
+    duplicate_count = duplicate_count
+        - least(duplicate_count, gone.event_count - least(accepted_count, gone.event_count)),
+    conflicting_count = least(
+        conflicting_count,
+        duplicate_count - least(duplicate_count, gone.event_count - least(accepted_count, gone.event_count))
+    ),
+    quarantined_count = quarantined_count - least(quarantined_count, gone.row_count),
+    erased_count = erased_count + least(accepted_count + duplicate_count, gone.event_count)
+        + least(quarantined_count, gone.row_count)
+from gone_counts as gone
+where loads.source = gone.source and loads.sha256 = gone.sha256 and loads.run_id = gone.run_id
+    and loads.status = 'loaded'
+"""
+# Shares of what landed are told of people who are there. Of a file that is written anew it is known how many are not.
+_LOWER_COUNTS = """
+update ledger.files as files
+set record_count = record_count - gone.event_count - gone.row_count
+from gone_counts as gone
+where files.source = gone.source and files.sha256 = gone.sha256 and files.kept_sha256 is null
+"""
+_DELETE = (
+    "delete from landed.events where event_ix in (select event_ix from gone_events)",
+    "delete from landed.quarantine where rowid in (select row_id from gone_rows)",
+    "delete from landed.traits where is_erased_user(user_id)",
+)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What an erasure takes out of the warehouse."""
+
+    event_count: int
+    quarantined_count: int
+    trait_count: int
+
+
+def carry_out(config: Config, work: Path, **limits: Any) -> None:  # noqa: ANN401 — handed on
+    """Erase what the note tells of from everything below `state`; a night calls it first, while it holds the lock.
+
+    Parameters
+    ----------
+    config : Config
+        The project.
+    work : Path
+        Folder of the run for what it needs meanwhile.
+    **limits
+        Memory and threads of the database.
+
+    Raises
+    ------
+    JourneyflowError
+        When it cannot be done now; the next night tries again.
+
+    References
+    ----------
+    `docs/adr/0025-erasure.md`.
+    """
+    erasure = pending(config.state)
+    if erasure is None:
+        return
+    kept = Kept(config.state)
+    place = config.state / WAREHOUSE
+    with open_warehouse(place, temp_folder=work / "spill", **limits) as warehouse:
+        tombstones.add(warehouse, erasure.tombstones)
+        tombstones.write_list(warehouse, kept)
+        tombstones.arm(warehouse, config, kept)
+        with _knowing_files(warehouse, config, kept) as knowing, intake_of(config, work.name) as intake:
+            wanted = _rewrite_copies(knowing, intake, config, kept, erasure)
+        _erase(warehouse, erasure)
+    # What was deleted stays in the file until others write over it: only another file is without it.
+    compacting.rewrite(place, work / "erased", memory_limit=limits.get("memory_limit"))
+    kept.remove(set(kept.contents()) - wanted)
+    _remove_rest(config, kept)
+
+
+@contextmanager
+def _knowing_files(warehouse: DuckDBEngine, config: Config, kept: Kept) -> Iterator[DuckDBEngine]:
+    """Give the warehouse, or, where it is new, one that knows of the kept files by the list beside them."""
+    if warehouse.count("ledger.files") or not (kept.folder / LIST).is_file():
+        yield warehouse
+        return
+    with open_warehouse() as knowing:
+        knowing.append("ledger.files", remembered(warehouse, kept).files)
+        tombstones.arm(knowing, config, kept)
+        yield knowing
+
+
+def finish(config: Config, *, is_published: bool) -> None:
+    """Remove every generation but the current one, once the current one was built without whom the note is about."""
+    if not is_published or pending(config.state) is None:
+        return
+    generations = config.publish / "generations"
+    current = (config.publish / "current").resolve()
+    for folder in generations.iterdir() if generations.is_dir() else ():
+        if folder.resolve() != current:
+            shutil.rmtree(folder)
+    _sync(generations)
+    end(config.state)
+
+
+def withdraw(config: Config) -> None:
+    """Remove everything that is published: after an erasure nobody is left of whom anything could be."""
+    (config.publish / "current").unlink(missing_ok=True)
+    shutil.rmtree(config.publish / "generations", ignore_errors=True)
+    _sync(config.publish)
+    end(config.state)
+
+
+def find_gone(warehouse: DuckDBEngine) -> Gone:
+    """Find what `erased_ids` tells of: leaves `gone_events` and `gone_rows`."""
+    warehouse.execute(_ERASED_EVENTS)
+    warehouse.execute(_ERASED_ROWS)
+    return Gone(
+        warehouse.count("gone_events"),
+        warehouse.count("gone_rows"),
+        warehouse.count("landed.traits", "is_erased_user(user_id)"),
+    )
+
+
+def _erase(warehouse: DuckDBEngine, erasure: Erasure) -> None:
+    with transaction(warehouse):
+        find_gone(warehouse)
+        _delete(warehouse)
+        for source in erasure.again:
+            # No settings have an empty hash: the night takes the source's files for changed and reads them again.
+            warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_landed", [source])
+
+
+def _rewrite_copies(warehouse: DuckDBEngine, intake: Intake, config: Config, kept: Kept, erasure: Erasure) -> set[str]:
+    """Put copies without erased records beside the old ones, and return the contents that are still wanted."""
+    set_hash_keys(warehouse, person_secret(config))
+    ledger = Ledger(warehouse, "", 0)
+    dropped = set(erasure.dropped)
+    for source, sha256 in erasure.contents:
+        # Asked anew: another source may have changed what is kept of the same file.
+        for known in ledger.files():
+            is_meant = (known.source, known.sha256) == (source, sha256)
+            if is_meant and not _rewrite_copy(warehouse, intake, config, kept, known):
+                dropped.add(sha256)
+    write_list(warehouse, kept)
+    return {known.copy_sha256 for known in ledger.files() if known.sha256 not in dropped}
+
+
+def _rewrite_copy(warehouse: DuckDBEngine, intake: Intake, config: Config, kept: Kept, known: KnownFile) -> bool:
+    """Put a copy without erased records in the place of a kept one; say whether that could be done."""
+    copy = None if known.is_empty else kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+    if copy is None:
+        return True
+    try:
+        count = count_erased(warehouse, intake, config, known.source, copy, known.first_loaded_at)
+        if not count:
+            return True
+        kept_sha256 = rewrite(warehouse, intake, config, known.source, copy, kept)
+    except (RefusedFileError, KeyError):  # Damaged, or of a source that is gone by now.
+        return False
+    with transaction(warehouse):
+        if config.sources[known.source].format == "access_log":
+            # No column of its events holds a login: only the line says whose they are.
+            warehouse.execute(_EVENTS_OF_LINES, [known.source, known.sha256])
+            warehouse.execute("create or replace temp table gone_rows as select 0::bigint as row_id where false")
+            _delete(warehouse, without=(_LOWER_COUNTS,))
+        warehouse.execute(
+            "update ledger.files set record_count = record_count - ? where source = ? and sha256 = ?",
+            [count, known.source, known.sha256],
+        )
+        Ledger(warehouse, "", 0).record_rewritten(known.sha256, kept_sha256)
+    return True
+
+
+def _delete(warehouse: DuckDBEngine, without: tuple[str, ...] = ()) -> None:
+    """Delete `gone_events` and `gone_rows`, and let the accounts say so."""
+    for statement in (_GONE_COUNTS, _MOVE_COUNTS, _LOWER_COUNTS, *_DELETE):
+        if statement not in without:
+            warehouse.execute(statement)
+
+
+def _remove_rest(config: Config, kept: Kept) -> None:
+    """Remove what else holds rows: the last build, what killed runs and damage left."""
+    for name in (BUILD, f"damaged-{WAREHOUSE}"):
+        for path in config.state.glob(f"{name}*"):
+            path.unlink(missing_ok=True)
+    for path in (config.publish / "generations").glob(".unfinished-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    _sync(kept.folder)
+    _sync(config.state)
+
+
+def _sync(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        sync(folder)
+
+
+def require_done(config: Config) -> None:
+    """Refuse to compare with what is published while an erasure is not done.
+
+    Raises
+    ------
+    InputError
+        When one is pending.
+    """
+    if pending(config.state):
+        raise InputError("An erasure is not done yet; `journeyflow run` completes and publishes it.")

@@ -1,0 +1,175 @@
+"""Which files hold records of some people: the copies that are kept, and the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from journeyflow.ingest.files import (
+    BLOCK_BYTES,
+    InputFile,
+    RefusedFileError,
+    matching_paths,
+    opened,
+    wrapping_of,
+)
+from journeyflow.ingest.intake import Intake
+from journeyflow.ingest.keeping import Kept
+from journeyflow.ingest.ledger import KnownFile, Ledger
+from journeyflow.ingest.rewriting import judged
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.engines import DuckDBEngine
+    from journeyflow.progress import Progress
+
+_GONE_KEYS = """
+create or replace temp table gone_keys as
+select event_key from landed.events where event_ix in (select event_ix from gone_events)
+"""
+_RIVALS = """
+    is_kept and reason is null and event_id is not null
+    and md5_number(source || '/' || event_id) in (select event_key from gone_keys)
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file and how many of its records are of the people; None where nobody can tell."""
+
+    source_file: str
+    record_count: int | None
+
+
+@dataclass
+class Searched:
+    """What a search of all files found; see `plan.Plan`."""
+
+    contents: list[tuple[str, str]] = field(default_factory=list)
+    dropped_contents: list[str] = field(default_factory=list)
+    again: set[str] = field(default_factory=set)
+    copies: list[Found] = field(default_factory=list)
+    dropped: list[Found] = field(default_factory=list)
+    inputs: list[Found] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search of all kept files and of all files of the sources for records of erased people.
+
+    Parameters
+    ----------
+    warehouse : DuckDBEngine
+        Armed with the tombstones, and asked what is gone of it (`erasing.find_gone`).
+    config : Config
+        The project.
+    clear_ids : sequence of str
+        Looked for byte by byte in what no source of the configuration can read any more.
+    progress : Progress
+        Told which file is read.
+    intake : Intake
+        Copies and parses files.
+    """
+
+    warehouse: DuckDBEngine
+    config: Config
+    clear_ids: Sequence[str]
+    progress: Progress
+    intake: Intake
+    found: Searched = field(default_factory=Searched)
+
+    def whole(self) -> Searched:
+        """Search everything."""
+        self.warehouse.execute(_GONE_KEYS)
+        ledger = Ledger(self.warehouse, "", 0)
+        known = ledger.files()
+        for source in self.config.sources:
+            mine = {file.sha256: file for file in known if file.source == source}
+            inputs = {file.sha256: file for file in self._inputs(source)}
+            for sha256 in sorted({*mine, *inputs}):
+                self._search(source, mine.get(sha256), inputs.get(sha256))
+        self._search_strangers([file for file in known if file.source not in self.config.sources])
+        return self.found
+
+    def _inputs(self, source: str) -> Iterator[InputFile]:
+        for path in matching_paths(str(self.config.sources[source].path), self.config.folder):
+            with suppress(RefusedFileError):  # What cannot be read was never loaded.
+                yield self.intake.staging.describe(path, self.config.folder)
+
+    def _search(self, source: str, known: KnownFile | None, own: InputFile | None) -> None:
+        copy = self._copy(known) if known else None
+        count = self._count_copy(source, known, copy) if known and copy else None
+        if own is None:
+            return
+        # What was rewritten before is not what the user's own file is.
+        is_same = copy is not None and copy.kept_sha256 is None
+        with suppress(RefusedFileError):
+            first = known.first_loaded_at if known else datetime(9999, 1, 1)
+            held = count if is_same else self._count(source, own, first)
+            if held:
+                self.found.inputs.append(Found(own.name, held))
+
+    def _count_copy(self, source: str, known: KnownFile, copy: InputFile) -> int | None:
+        try:
+            count = self._count(source, copy, known.first_loaded_at)
+        except RefusedFileError:
+            self._drop(known)
+            return None
+        if count:
+            self.found.contents.append((source, known.sha256))
+            self.found.copies.append(Found(known.source_file, count))
+        return count
+
+    def _count(self, source: str, file: InputFile, first_loaded_at: datetime) -> int:
+        self.progress("search", file.name, 0)
+        with (
+            self._released(file, source),
+            judged(self.warehouse, self.intake, self.config, source, file, first_loaded_at) as count,
+        ):
+            if self.warehouse.count("gone_keys") and self.warehouse.count("surviving_records", _RIVALS):
+                self.found.again.add(source)
+            return count
+
+    @contextmanager
+    def _released(self, file: InputFile, source: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.intake.release(file, self.config.sources[source])
+
+    def _search_strangers(self, files: Sequence[KnownFile]) -> None:
+        """Files of sources that are gone from the configuration: nobody knows how to cut a record out of them."""
+        for known in files:
+            copy = self._copy(known)
+            if copy and self._may_name(copy):
+                self._drop(known)
+
+    def _may_name(self, copy: InputFile) -> bool:
+        needles = [each.encode() for each in self.clear_ids]
+        longest = max(map(len, needles))
+        try:
+            if wrapping_of(copy.path) == "parquet":
+                return True  # Its values are packed.
+            with opened(copy.path) as stream:
+                tail = b""
+                while block := stream.read(BLOCK_BYTES):
+                    window = tail + block
+                    if window.startswith(b"PAR1") or any(needle in window for needle in needles):
+                        return True
+                    tail = window[-longest:]
+        except RefusedFileError:
+            return True
+        return False
+
+    def _copy(self, known: KnownFile) -> InputFile | None:
+        if known.is_empty:
+            return None
+        kept = Kept(self.config.state)
+        return kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+
+    def _drop(self, known: KnownFile) -> None:
+        self.found.dropped_contents.append(known.sha256)
+        self.found.dropped.append(Found(known.source_file, None))

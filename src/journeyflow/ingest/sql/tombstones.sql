@@ -1,0 +1,22 @@
+-- What says whether a record is of somebody who was erased. The ids are known as keyed hashes only.
+
+create or replace temp macro tombstone_of(id) as
+    sha256(getvariable('erasure_outer') || sha256(getvariable('erasure_inner') || id));
+
+create or replace temp macro is_erased_user(id) as
+    coalesce(tombstone_of('u:' || id) in (select id_hash from erased_ids), false);
+
+create or replace temp macro is_erased_device(id) as
+    coalesce(tombstone_of('d:' || id) in (select id_hash from erased_ids), false);
+
+-- A record that nobody could read may name a person anywhere: every part of its text that could be an id is asked. Parts
+-- are quoted texts, what stands between blanks and signs with and without slashes, bare values of JSON, fields between commas,
+-- and addresses.
+create or replace temp macro words_of(line) as list_distinct(list_concat(
+    regexp_extract_all(line, '"((?:[^"\\]|\\.)*)"', 1),
+    regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>]+'),
+    regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>/]+'),
+    regexp_extract_all(line, ':\s*([^\s,}\]"]+)', 1),
+    list_transform(string_split(line, ','), lambda field: trim(field, ' "' || chr(39) || chr(9) || chr(13) || chr(10))),
+    regexp_extract_all(replace(line, '%40', '@'), '[\w.+-]+@[\w.-]+\w')
+));

@@ -1,0 +1,257 @@
+"""Who is forgotten is gone: from every file, from every figure, and from what comes of them later."""
+
+from __future__ import annotations
+
+import shutil
+
+import polars as pl
+import pytest
+
+import journeyflow
+from journeyflow.config import load_config
+from journeyflow.engines import DuckDBEngine
+from journeyflow.erasures import pending
+from journeyflow.errors import InputError, NotFoundError
+from journeyflow.forgetting import Id, forget, plan_erasure
+from journeyflow.ingest.quarantine import replay
+from journeyflow.rebuilding import rebuild
+from journeyflow.verifying import ARRIVALS, verify
+from support.searching import files_with
+
+CONFIG = """
+project: gone
+sources:
+  web:
+    format: csv
+    path: web/*.csv
+    channel: web
+    columns: {event_id: id, occurred_at: at, anonymous_id: cookie, user_id: customer, event_name: event}
+    properties: [note, previous_id]
+people: [{path: crm.csv, user_id: customer, traits: [plan]}]
+funnels:
+  order:
+    steps: [{name: seen, when: {event: product_view}}, {name: paid, when: {event: purchase}}]
+    window: 2d
+"""
+HEAD = "id,at,cookie,customer,event,note,previous_id\n"
+ANN, ANNS, DEVICE, NEW = "ann-4711@x.example", "ann-4711", "c-ann-4711", "new-ann-4711"
+HERS = f"""1,2026-03-01 10:00:00,{DEVICE},,product_view,,
+2,2026-03-01 11:00:00,{DEVICE},{ANN},product_view,"two
+lines about {ANN}",
+3,2026-03-01 12:00:00,c-shared,{ANN},purchase,,
+bad,gestern,{DEVICE},,purchase,,
+wide,2026-03-01 12:30:00,c-dee,{ANN},purchase,too,many,fields
+9,2026-03-02 12:30:00,,{NEW},alias,,{ANN}
+"""
+OTHERS = """4,2026-03-01 12:00:00,c-shared,ben,purchase,,
+41,2026-03-01 12:10:00,c-shared,dee,purchase,,
+5,2026-03-01 13:00:00,c-cyd,cyd,product_view,,
+6,2026-03-08 13:00:00,c-cyd,cyd,purchase,,
+7,2026-03-01 12:30:00,c-dee,dee,purchase,too,many,fields
+"""
+CRM = "customer,plan\nben,basic\n"
+PARTS = ("accepted", "quarantined", "duplicate", "filtered", "erased")
+
+
+def make(folder, rows=HERS + OTHERS, crm=f"{CRM}{ANN},gold\n"):
+    (folder / "web").mkdir(parents=True)
+    (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    (folder / "web" / "one.csv").write_text(HEAD + rows, encoding="utf-8")
+    (folder / "crm.csv").write_text(crm, encoding="utf-8")
+    journeyflow.run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("fresh") / "shop")
+
+
+@pytest.fixture
+def project(fresh, tmp_path):
+    return shutil.copytree(fresh, tmp_path / "shop", symlinks=True)
+
+
+def erase(project, *ids):
+    config = load_config(project)
+    return forget(config, plan_erasure(config, ids or [Id("user", ANN)]))
+
+
+def table(project, name):
+    with journeyflow.open(project / "published") as published:
+        return published.table(name)
+
+
+def figures(project):
+    with journeyflow.open(project / "published") as published:
+        return {name: published.table(name).rows() for name in published.tables if name not in ARRIVALS}
+
+
+def audit(project, name="web/one.csv"):
+    """Return the counts of a file in each run, having added them up."""
+    rows = table(project, "load_audit").filter(pl.col("source_file") == name).to_dicts()
+    for row in rows:
+        assert row["record_count"] == sum(row[f"{part}_count"] for part in PARTS)
+    return [tuple(row[f"{part}_count"] for part in PARTS) for row in rows]
+
+
+def assert_gone(project, *needles):
+    for folder in ("state", "published"):
+        assert files_with(project / folder, ANNS, *needles) == []
+
+
+def test_a_plan_counts_and_changes_nothing(project):
+    before = files_with(project / "state", ANNS)
+    plan = plan_erasure(load_config(project), [Id("user", ANN)])
+    assert (plan.user_count, plan.device_count) == (2, 1)
+    assert (plan.event_count, plan.quarantined_count, plan.trait_count) == (4, 2, 1)
+    assert [(each.source_file, each.record_count) for each in plan.copies] == [("web/one.csv", 6)]
+    assert [(each.source_file, each.record_count) for each in plan.inputs] == [("web/one.csv", 6), ("crm.csv", 1)]
+    assert files_with(project / "state", ANNS) == before
+    assert ANNS not in repr(plan)
+
+
+def test_nothing_is_left_in_any_file_and_every_figure_is_as_if_they_had_never_come(project, tmp_path):
+    known = set(table(project, "person_stages")["person_id"])
+    erase(project)
+    gone = known - set(table(project, "person_stages")["person_id"])
+    assert gone
+    assert_gone(project, *gone)
+    assert pending(project / "state") is None
+    # The key of the hashes must be the same for equal person_ids.
+    other = tmp_path / "never"
+    (other / "state").mkdir(parents=True)
+    shutil.copy(project / "state" / "pseudonym.key", other / "state")
+    make(other, OTHERS, CRM)
+    assert figures(project) == figures(other)
+
+
+def test_the_accounts_move_from_accepted_to_erased_and_add_up(project):
+    assert audit(project) == [(8, 3, 0, 0, 0)]
+    erase(project)
+    assert audit(project) == [(4, 1, 0, 0, 6)]
+    assert audit(project, "crm.csv")[-1] == (1, 0, 0, 0, 1)
+
+
+def test_what_moves_is_told_with_its_cause(project):
+    erase(project)
+    told = table(project, "restatements")
+    assert set(told["cause"]) == {"erasure"}
+    assert not told.is_empty()
+    journeyflow.run(project)
+    assert table(project, "restatements").equals(told)
+
+
+def test_what_comes_again_is_counted_and_not_stored(project):
+    erase(project)
+    before = figures(project)
+    journeyflow.run(project)  # The same file: known by the hash that it came with.
+    assert audit(project) == [(4, 1, 0, 0, 6)]
+    later = f"{HERS}20,2026-03-09 10:00:00,{DEVICE},eve,page_view,,\n21,2026-03-09 10:00:00,c-eve,eve,alias,,{ANN}\n"
+    (project / "web" / "two.csv").write_text(f"{HEAD}{later}22,2026-03-01 12:20:00,c-shared,ben,hover,,\n", "utf-8")
+    (project / "web" / "three.csv").write_text(f'{HEAD}30,2026-03-01,c,x,y,"open {ANN}\n', encoding="utf-8")
+    journeyflow.run(project)
+    assert audit(project, "web/two.csv") == [(1, 0, 0, 0, 8)]
+    assert audit(project, "web/three.csv") == [(0, 0, 0, 0, 1)]
+    assert_gone(project)
+    after = figures(project)
+    assert after["personas"] == before["personas"]
+    verify(load_config(project))
+
+
+def test_a_rebuild_and_changed_settings_bring_nothing_back(project):
+    erase(project)
+    before = figures(project)
+    config = load_config(project)
+    verify(config)
+    rebuild(config)
+    assert figures(project) == before
+    (project / "state" / "warehouse.duckdb").unlink()
+    rebuild(config)
+    assert figures(project) == before
+    assert_gone(project)
+    replay(config)
+    journeyflow.run(project)
+    assert figures(project) == before
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8").replace("channel: web", "channel: app")
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    journeyflow.run(project)
+    assert audit(project)[-1] == (4, 1, 0, 0, 6)
+    shutil.rmtree(project / "web")
+    text = text.replace("channel: app", "channel: web")
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    journeyflow.run(project)
+    assert {name: rows for name, rows in figures(project).items() if name != "blind_spots"} == {
+        name: rows for name, rows in before.items() if name != "blind_spots"
+    }
+    assert_gone(project)
+
+
+def test_a_warehouse_that_is_gone_is_read_anew_without_them(project):
+    erase(project)
+    before = figures(project)
+    (project / "state" / "warehouse.duckdb").unlink()
+    journeyflow.run(project)
+    assert audit(project)[-1] == (4, 1, 0, 0, 6)
+    assert {k: v for k, v in figures(project).items() if k != "blind_spots"} == {
+        k: v for k, v in before.items() if k != "blind_spots"
+    }
+    assert_gone(project)
+
+
+def test_who_was_erased_is_known_and_who_never_came_is_refused(project):
+    config = load_config(project)
+    with pytest.raises(NotFoundError) as told:
+        plan_erasure(config, [Id("user", "nobody-77")])
+    assert "nobody" not in told.value.message
+    with pytest.raises(InputError):
+        plan_erasure(config, [])
+    erase(project)
+    again = plan_erasure(config, [Id("user", ANN)])
+    assert again.is_done
+    assert [(each.source_file, each.record_count) for each in again.inputs] == [("web/one.csv", 6), ("crm.csv", 1)]
+
+
+def test_a_device_names_its_one_person_and_a_shared_one_only_itself(project):
+    config = load_config(project)
+    assert plan_erasure(config, [Id("device", DEVICE)]).user_count == 2
+    shared = plan_erasure(config, [Id("device", "c-shared")])
+    assert (shared.user_count, shared.device_count, shared.event_count, shared.other_count) == (0, 1, 3, 3)
+    both = plan_erasure(config, [Id("user", ANN), Id("user", "ben"), Id("user", "dee")])
+    assert both.device_count == 2, "all who used the shared device are meant"
+
+
+def test_another_version_of_an_event_comes_into_its_place(project):
+    (project / "web" / "two.csv").write_text(f"{HEAD}4,2026-03-01 12:00:00,c-x,{ANN},purchase,,\n", encoding="utf-8")
+    (project / "web" / "one.csv").write_text(f"{HEAD}{HERS}{OTHERS}", encoding="utf-8")
+    journeyflow.run(project)
+    warehouse = project / "state" / "warehouse.duckdb"
+    with DuckDBEngine(warehouse, read_only=True) as engine:
+        winner = engine.rows("select user_id from landed.events where event_id = '4'")["user_id"].to_pylist()
+    loser = "ben" if winner == [ANN] else ANN
+    erase(project, Id("user", ANN if loser == "ben" else "ben"))
+    with DuckDBEngine(warehouse, read_only=True) as engine:
+        assert engine.rows("select user_id from landed.events where event_id = '4'")["user_id"].to_pylist() == [loser]
+    verify(load_config(project))
+
+
+def test_when_nobody_is_left_nothing_stays_published(tmp_path):
+    project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
+    assert erase(project).report is None
+    assert not (project / "published" / "current").exists()
+    assert_gone(project)
+
+
+def test_without_kept_files_the_warehouse_is_cleared_all_the_same(tmp_path):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    project = make(folder.parent / "kept")
+    (project / "journeyflow.yml").write_text(f"{CONFIG}retention: {{raw: none}}\n", encoding="utf-8")
+    journeyflow.run(project)
+    erase(project)
+    assert_gone(project)
+    journeyflow.run(project)
+    (project / "state" / "warehouse.duckdb").unlink()
+    journeyflow.run(project)
+    assert audit(project)[-1] == (4, 1, 0, 0, 6)
+    assert_gone(project)

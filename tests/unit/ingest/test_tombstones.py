@@ -1,0 +1,176 @@
+"""Records of people who were erased: known by hashes, counted, and kept nowhere."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from journeyflow import ingest
+from journeyflow.config import Config
+from journeyflow.errors import InputError
+from journeyflow.ingest import schema, tombstones
+from journeyflow.ingest.keeping import Kept
+from journeyflow.ingest.remaking import LIST, remembered
+from support.searching import files_with
+
+HEAD = "id,ts,cookie,who,event,previous\n"
+COLUMNS = {"event_id": "id", "occurred_at": "ts", "anonymous_id": "cookie", "user_id": "who", "event_name": "event"}
+TS = "2026-03-01T10:00:00Z"
+
+
+@pytest.fixture
+def shop(project):
+    project.source |= {"columns": COLUMNS, "properties": ["previous"]}
+    return project
+
+
+def bury(project, *ids):
+    """Write tombstones of ids such as ``u:ann``, as an erasure does."""
+    config = project.config()
+    tombstones.arm(project.warehouse, config, Kept(config.state), ["any"])
+    hashes = [project.warehouse.rows(f"select tombstone_of('{each}') as h")["h"][0].as_py() for each in ids]
+    tombstones.add(project.warehouse, hashes)
+    return hashes
+
+
+def counts(report):
+    found = report.counts
+    return found.record, found.accepted, found.quarantined, found.duplicate, found.filtered, found.erased
+
+
+def test_users_devices_and_rows_that_are_bad_or_filtered_count_as_erased(shop):
+    bury(shop, "u:ann", "d:c-ann")
+    shop.source["where"] = {"event": {"not": "skip"}}
+    rows = [
+        f"1,{TS},c,ann,x,",
+        f"2,{TS},c-ann,,x,",
+        f"3,{TS},c-ann,ben,x,",
+        f"4,{TS},c,ann,skip,",
+        "5,soon,c,ann,x,",
+        f"6,{TS},c,ben,x,,ann",
+        f"7,{TS},c,,x,",
+        f"8,{TS},c,anne,x,",
+        f"9,{TS},ann,,x,",
+        "10,soon,c,,x,ann",
+    ]
+    shop.write("a.csv", HEAD + "\n".join(rows))
+    assert counts(shop.load()) == (10, 3, 0, 0, 0, 7)
+    assert shop.events() == ["7", "8", "9"], "a device is no user, and a name that only begins alike is another"
+    assert files_with(shop.config().state, ",ann,x", "c-ann") == []
+
+
+def test_an_alias_event_is_of_both_whom_it_names(shop):
+    bury(shop, "u:old")
+    shop.source |= {"columns": COLUMNS | {"event_name": "event"}, "properties": ["previous_id"]}
+    rows = f"1,{TS},c,new,alias,old\n2,{TS},c,new,x,old\n"
+    shop.write("a.csv", HEAD.replace("previous", "previous_id") + rows)
+    assert counts(shop.load()) == (2, 1, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_theirs"),
+    [
+        ('{"who": "a@b.example", "n": ', True),
+        ('{"who":a@b.example,"n":', True),
+        ("/u/a%40b.example/x", True),
+        ("1;a@b.example;x", True),
+        ("x, 'a@b.example' ,y", True),
+        ("ba@b.example", False),
+        ("a@b.example.org", False),
+        ("10:42:00", False),
+        ('{"id": 42, ', True),
+        ("7,42,8", True),
+        ("2042-42-x", False),
+        ("Anna Maria,x", True),
+    ],
+)
+def test_what_in_a_broken_record_could_be_an_id(shop, line, is_theirs):
+    bury(shop, "u:a@b.example", "u:42", "u:Anna Maria")
+    with_quotes = line.replace('"', '""')
+    shop.write("a.csv", f'{HEAD}1,{TS},c,,x,y,"{with_quotes}"\n')
+    shop.write("b.csv", f"{HEAD}{line}\n")
+    expected = (0, 1) if is_theirs else (1, 0)
+    found = {each.source_file: each.counts for each in shop.load().files}
+    assert (found["data/b.csv"].quarantined, found["data/b.csv"].erased) == expected
+
+
+def test_two_sources_of_one_file_each_take_their_records_out(shop, tmp_path):
+    bury(shop, "u:ann")
+    other = dict(shop.source, columns={**COLUMNS, "user_id": "cookie", "anonymous_id": "who"})
+    rows = f"1,{TS},c,ann,x,\n2,{TS},ann,ben,x,\n3,{TS},c,ben,x,\n"
+    shop.write("a.csv", HEAD + rows)
+
+    def load(config):
+        shop.run += 1
+        return ingest.load(config, shop.warehouse, run_id=f"r{shop.run}", now_us=1_800_000_000_000_000)
+
+    config = Config.from_mapping({"sources": {"web": shop.source, "other": other}}, folder=tmp_path)
+    assert counts(load(config)) == (6, 4, 0, 0, 0, 2)
+    kept = shop.warehouse.rows("select distinct kept_sha256 from ledger.files")["kept_sha256"].to_pylist()
+    assert len(kept) == 1
+    assert files_with(config.state, "ann") == []
+    assert all(file.status == "known" for file in load(config).files)
+    assert len(list((config.state / "raw").glob("*.zst"))) == 1
+
+
+def test_of_a_file_of_which_nothing_is_left_nothing_is_kept(shop):
+    bury(shop, "u:ann")
+    names = {"id": "column1", "ts": "column2", "cookie": "column3", "who": "column4", "event": "column5"}
+    shop.source |= {"header": False, "columns": {k: names[v] for k, v in COLUMNS.items()}, "properties": []}
+    path = shop.write("a.csv", f"1,{TS},c,ann,x\n")
+    assert counts(shop.load()) == (1, 0, 0, 0, 0, 1)
+    assert list((shop.config().state / "raw").glob("*.zst")) == []
+    path.unlink()
+    shop.write("b.csv", f"2,{TS},c,ben,x\n")
+    shop.source["rename"] = {"x": "page_view"}
+    assert [file.status for file in shop.load().files] == ["loaded"]
+
+
+def test_a_file_loaded_before_copies_were_kept_is_not_kept_after_an_erasure(shop):
+    shop.write("a.csv", f"{HEAD}1,{TS},c,ann,x,\n2,{TS},c,ben,x,\n")
+    shop.load(retention={"raw": "none"})
+    bury(shop, "u:ann")
+    shop.load()
+    assert files_with(shop.config().state, "ann") == []
+
+
+def test_traits_of_who_was_erased_are_not_loaded(shop, tmp_path):
+    bury(shop, "u:ann")
+    (tmp_path / "crm.csv").write_text("who,plan,since\nann,a,\nben,b,\nann,c,soon\n,d,\n", encoding="utf-8")
+    people = [{"path": "crm.csv", "user_id": "who", "traits": ["plan"], "valid_from": "since"}]
+    found = ingest.load_traits(shop.config(people=people), shop.warehouse, run_id="r")
+    assert (found.record, found.accepted, found.quarantined, found.erased) == (4, 1, 1, 2)
+    assert "ann" not in str(shop.raws())
+
+
+def test_the_list_beside_the_kept_files_is_enough_and_holds_no_id(shop):
+    hashes = bury(shop, "u:ann")
+    shop.write("a.csv", f"{HEAD}1,{TS},c,ben,x,\n")
+    shop.load()
+    path = shop.config().state / "raw" / tombstones.LIST
+    assert pq.read_table(path)["id_hash"].to_pylist() == hashes
+    shop.write("b.csv", f"{HEAD}2,{TS},c,ann,x,\n")
+    with ingest.open_warehouse(threads=1) as empty:
+        found = ingest.load(shop.config(), empty, run_id="r", now_us=1_800_000_000_000_000)
+        assert counts(found) == (2, 1, 0, 0, 0, 1)
+    path.write_bytes(b"no table")
+    with pytest.raises(InputError, match="put a copy of it back"):
+        shop.load()
+
+
+def test_an_older_warehouse_and_an_older_list_are_brought_up_to_date(tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    with ingest.open_warehouse(path) as warehouse:
+        warehouse.execute("drop view ledger.reasons")
+        warehouse.execute("alter table ledger.files drop column kept_sha256")
+        warehouse.execute("drop table ledger.tombstones")
+        warehouse.execute("update ledger.schema_version set version = 2")
+    with ingest.open_warehouse(path) as warehouse:
+        assert "kept_sha256" in warehouse.columns("ledger.files")
+        assert warehouse.count("ledger.tombstones") == 0
+        assert warehouse.count("ledger.schema_version", f"version = {schema.newest()}") == 1
+        kept = Kept(tmp_path)
+        kept.folder.mkdir()
+        old = warehouse.rows("select * exclude (kept_sha256) from ledger.files")
+        pq.write_table(old, kept.folder / LIST)
+        assert "kept_sha256" in remembered(warehouse, kept).files.column_names
