@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.config.inputs import Source
+from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.cutting import Cut, cut_file
 from journeyflow.ingest.parsing import Job
 from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS
@@ -126,7 +127,7 @@ def test_parquet_keeps_its_types_and_no_word_of_a_dictionary(cut, tmp_path):
     assert b"ann-canary" not in found
     (tmp_path / "before.parquet").write_bytes(buffer.getvalue())
     (tmp_path / "after.parquet").write_bytes(found)
-    with DuckDBEngine() as engine:
+    with DuckDBEngine(folders=[tmp_path]) as engine:
         before, after = (
             engine.rows(f"select *, typeof(t.key), typeof(t.at) from read_parquet('{tmp_path / name}.parquet') as t")
             for name in ("before", "after")
