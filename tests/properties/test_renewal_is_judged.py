@@ -54,6 +54,7 @@ MATURING = [
 def shop(tmp_path_factory):
     """A project before two nights in which much happens, what comes between them, and the figures of both."""
     walk = Nights()
+    walk.size = (60, 7)  # So many that most are touched by one thing or by nothing.
     walk.open_the_shop(5)
     for _ in range(5):
         walk.days_pass(3)
@@ -74,13 +75,16 @@ def shop(tmp_path_factory):
 def _first(walk):
     for pick in (1, 4, 9):
         walk.two_accounts_become_one(pick)
-        walk.an_event_falls_between_two(pick)
-        walk.a_device_turns_out_to_be_shared(pick)
-    walk.days_pass(3)
+    walk.an_event_falls_between_two(4)
+    walk.a_device_turns_out_to_be_shared(9)
+    walk.an_account_is_named_that_nobody_has_seen(6)
+    walk.that_account_acts(4)
+    walk.days_pass(1)
     walk.a_late_file_comes(3)
     walk.something_new_happens(3)
-    buyers = [event for event in walk.told if event.name == "purchase"]
-    for event in buyers[:3]:
+    buyers = [event for event in walk.told if event.name == "purchase" and event.cookie]
+    lookers = [event for event in walk.told if event.name == "page_view" and event.user == ""]
+    for event in buyers[:3] + lookers[:3]:
         walk._tell(
             [replace(walk.shop.event("purchase", walk._now()), cookie=event.cookie, user=event.user, amount="9")]
         )
@@ -89,9 +93,11 @@ def _first(walk):
 
 
 def _second(walk):
-    for pick in range(0, 40, 8):
+    for pick in (8, 40):
         walk.an_event_falls_between_two(pick)
     walk.two_accounts_become_one(17)
+    walk.that_account_acts(3)
+    walk.an_account_is_named_that_nobody_has_seen(1)
     walk.a_quiet_time_passes(9)
 
 
