@@ -25,9 +25,14 @@ GRAPH = load(resources.sql_folder())
 # With units of a property, which the shop has, what follows attempts is made anew for all.
 FOLLOWERS = {model.name for model in GRAPH if model.paperwork.renewed_by == ("attempt_ix",) and model.layer != "kernel"}
 RENEWED = {model.name for model in GRAPH if model.paperwork.renewed_by} - FOLLOWERS
+OWN_ROWS = {"journeys.person_components"}
+"""Read only to find its own rows again."""
 READ = sorted(
-    {name for model in GRAPH if model.name not in RENEWED for name in model.inputs if name in RENEWED}
-    | {name for name in RENEWED if re.search(rf"\b{name}\b", " ".join(touching._STEPS.values()))}
+    (
+        {name for model in GRAPH if model.name not in RENEWED for name in model.inputs if name in RENEWED}
+        | {name for name in RENEWED if re.search(rf"\b{name}\b", " ".join(touching._STEPS.values()))}
+    )
+    - OWN_ROWS
 )
 """What is read when it was renewed; the rest is only used beside the last build."""
 UNION = re.compile(r"\bunion(?: all)?\b")
@@ -38,7 +43,7 @@ WAYS = [
     if len(UNION.split(select)) > 1
 ]
 """Every way in which somebody or something is found to be touched."""
-DOUBLED: dict[tuple[str, int], str] = {}
+DOUBLED = {("person_key", 1): "it finds the rows of person_components, which nothing else reads"}
 """Ways beside which others find the same, and why."""
 MATURING = [
     "funnel_units set is_pending",
@@ -60,6 +65,7 @@ def shop(tmp_path_factory):
         walk.days_pass(3)
     walk.a_late_file_comes(4)
     walk.traits_change(3)
+    _lone(walk, "loner", "lone")
     walk.run()
     place = tmp_path_factory.mktemp("sharp") / "shop"
     _first(walk)
@@ -72,7 +78,13 @@ def shop(tmp_path_factory):
     walk.teardown()
 
 
+def _lone(walk, user, cookie):
+    walk._tell([replace(walk.shop.event("product_view", walk._now()), cookie=cookie, user=user)])
+
+
 def _first(walk):
+    # Somebody whom nothing else touches says who they were, before that account ever acts.
+    walk._tell([walk.shop.event("alias", walk._now(), user="loner", facts={"previous_id": "shade"})])
     for pick in (1, 4, 9):
         walk.two_accounts_become_one(pick)
     walk.an_event_falls_between_two(4)
@@ -93,6 +105,7 @@ def _first(walk):
 
 
 def _second(walk):
+    _lone(walk, "shade", "shades")
     for pick in (8, 40):
         walk.an_event_falls_between_two(pick)
     walk.two_accounts_become_one(17)
