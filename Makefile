@@ -22,7 +22,7 @@ install = $(1)/bin/python -m pip install --quiet --require-hashes -r $(2) && \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint types check golden docs picture bench requirements clean
+.PHONY: help demo test faults soak lint types check golden docs picture bench requirements clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ types: $(VENV)/.installed-dev ## Check types
 
 faults: $(VENV)/.installed-dev ## Kill, starve, mislead and crowd the nightly job, at length; says how often it held
 	JOURNEYFLOW_FAULTS=300 $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
+
+soak: $(VENV)/.installed-dev ## Live a year of nights and judge it by rebuilds; try long walks of nights (an hour)
+	JOURNEYFLOW_SOAK_DAYS=365 JOURNEYFLOW_EXAMPLES=30 $(BIN)/python -m pytest -n 0 -s tests/soak tests/properties/test_nights.py $(ARGS)
 
 check: lint types test ## Everything that CI runs
 

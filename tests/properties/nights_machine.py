@@ -28,6 +28,9 @@ few = st.integers(0, 10**6)
 class Nights(RuleBasedStateMachine):
     """A shop's project; after every good night each figure is that of a project which reads all files at once."""
 
+    size = (8, 4)
+    """Shoppers, and visits a day."""
+
     def __init__(self) -> None:
         super().__init__()
         one_graph.use()
@@ -42,7 +45,7 @@ class Nights(RuleBasedStateMachine):
 
     @initialize(seed=few)
     def open_the_shop(self, seed: int) -> None:
-        self.shop = Shop(seed, 8, 4)
+        self.shop = Shop(seed, *self.size)
         self.project.begin()
         self.days_pass(3)
         self.run()
@@ -98,6 +101,18 @@ class Nights(RuleBasedStateMachine):
         one, other = users[pick % len(users)], users[(pick // 7 + 1) % len(users)]
         alias = self.shop.event("alias", self._now(), user=one, cookie="", facts={"previous_id": other})
         self._tell([alias])
+
+    @rule(pick=few)
+    def an_account_is_named_that_nobody_has_seen(self, pick: int) -> None:
+        user = self._one_of(pick, "web", "app").user or "u0"
+        alias = self.shop.event("alias", self._now(), user=user, facts={"previous_id": f"ghost{pick % 3}"})
+        self._tell([alias])
+
+    @rule(pick=few)
+    def that_account_acts(self, pick: int) -> None:
+        """Whose it is, an alias has said long before, or will say one day."""
+        look = self.shop.event("product_view", self._now() - timedelta(hours=2), cookie=f"g{pick % 2}")
+        self._tell([replace(look, user=f"ghost{pick % 3}")])
 
     @rule(pick=few)
     def a_device_turns_out_to_be_shared(self, pick: int) -> None:

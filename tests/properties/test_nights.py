@@ -49,9 +49,12 @@ def test_a_walk_past_everything_that_moves_a_figure_without_its_person_acting(wa
     walk.run()
     walk.traits_change(2)
     walk.something_new_happens(4)
+    walk.an_account_is_named_that_nobody_has_seen(3)
     walk.run()
+    walk.that_account_acts(3)
     walk.an_event_comes_with_another_content(1, later=False)
     walk.a_device_turns_out_to_be_shared(8)
+    walk.a_bot_comes(2)
     walk.run()
     assert walk.project.interrupted(150)
     walk.a_rule_changes("where")  # Events go, though no file does.

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Told:
         return tuple(row.values()) if source == "calls" else row["id"]
 
 
+@cache
 def records(source: str, content: bytes) -> list[dict[str, str]]:
     """Return the records of a file, with the names that the web's file gives them."""
     if source == "store":

@@ -165,10 +165,14 @@ def quarantine_is_replayed(year: Year) -> None:
         year.diary.note("replays of the quarantine")
 
 
-def happenings(number: int, pace: int) -> Iterator[Happening]:
-    """Yield what happens on a day; with a pace of 1 each about as often as in a year, with a higher one more often."""
+def happenings(number: int, pace: int, *, is_clock_wrong: bool) -> Iterator[Happening]:
+    """Yield what happens on a day; with a pace of 1 each about as often as in a year, with a higher one more often.
+
+    Calls have no time of arrival: none is sent by hand while the clock is wrong.
+    """
     for happening, every, offset in _CALENDAR:
-        if (number + offset) % max(2, every // pace) == 0:
+        is_due = (number + offset) % max(2, every // pace) == 0
+        if is_due and not (is_clock_wrong and happening in (rows_are_bad, lines_repeat)):
             yield happening
 
 

@@ -78,9 +78,14 @@ class Year:
         """The end of the day."""
         return datetime.combine(self.today + timedelta(days=1), time())
 
+    @property
+    def is_clock_wrong(self) -> bool:
+        """Whether the clock of this night is a day slow: what has no time of arrival seems to be of the future."""
+        return self._is(25, 12, busy=9) and self.number > 3
+
     def put(self, events: list[Event], *, is_packed: bool = False) -> None:
         """Put events into files; those of slow sources wait while the clock is wrong."""
-        is_wrong = self._clock_is_wrong()
+        is_wrong = self.is_clock_wrong
         self._held_back += [event for event in events if is_wrong and event.source in UNSURE]
         due = [event for event in events if not is_wrong or event.source not in UNSURE]
         if not is_wrong:
@@ -101,7 +106,7 @@ class Year:
     def day(self) -> None:
         """Live through a day and its night."""
         mischief.today(self)
-        for happening in mischief.happenings(self.number, self.pace):
+        for happening in mischief.happenings(self.number, self.pace, is_clock_wrong=self.is_clock_wrong):
             happening(self)
         self.diary.day = self.number + 1
         with clock_at(self._wall_clock()):
@@ -143,6 +148,8 @@ class Year:
         before = Generation.current(published)
         copies = len(list((self.project.folder / "state" / "raw").glob("*")))
         report: RunReport | None = work()
+        if report:
+            self.diary.note(f"generations: {_story(report.built)}")
         self.project.note()
         self._see(before)
         gone = copies - len(list((self.project.folder / "state" / "raw").glob("*")))
@@ -156,7 +163,8 @@ class Year:
             return
         zone = SWITCHES["zone"][self.project.settings.get("zone", 0)]
         once = set(self.project.config.funnels) - {"settled"}
-        self.diary.blame(mistold(published, before, now, zone, once))
+        spell = f"{before.run_id} to {now.run_id}" if before else now.run_id
+        self.diary.blame([f"{spell}: {text}" for text in mistold(published, before, now, zone, once)])
         self.diary.blame(miscounted(self.project.folder / "state", now.run_id, self.project.read, self.told))
         with journeyflow.open(published) as tables:
             reconcile.every_row_is_accounted_for(tables.table("load_audit"))
@@ -181,17 +189,18 @@ class Year:
         """Tell whether it is the day: one of `every`, or one of `busy` where things happen fast."""
         return (self.number + offset) % (every if self.pace == 1 else busy) == 0
 
-    def _clock_is_wrong(self) -> bool:
-        return self._is(25, 12, busy=9) and self.number > 3
-
     def _wall_clock(self) -> datetime:
         """Return when the night is: after midnight, now and then by a clock that is a day slow."""
-        return self.now + (timedelta(days=-1) if self._clock_is_wrong() else timedelta(hours=2, minutes=17))
+        return self.now + (timedelta(days=-1) if self.is_clock_wrong else timedelta(hours=2, minutes=17))
 
     def files_and_records(self) -> tuple[int, int]:
         """Count the contents that were met, and the records that could be read."""
         contents = [(name.partition("-")[0], each) for name, each in self.project.read.items()]
         return len(contents), sum(len(records(source, each)) for source, each in contents)
+
+
+def _story(built: str) -> str:
+    return "the last build renewed" if built.startswith("renewed") else built
 
 
 def _doomed(path: str, shift: timedelta) -> None:

@@ -1,0 +1,177 @@
+"""The tests of nights are sharp: whatever a renewal leaves as it was, a figure or a check shows it.
+
+Some of it in CI, all of it with `JOURNEYFLOW_EXAMPLES` (`make soak`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from journeyflow import resources
+from journeyflow.errors import JourneyflowError
+from journeyflow.models import load
+from journeyflow.renewing import maturing, renewer, touching
+from properties.nights_machine import Nights
+from support import afresh
+from support.shop_nights import ShopProject
+
+MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
+GRAPH = load(resources.sql_folder())
+# With units of a property, which the shop has, what follows attempts is made anew for all.
+FOLLOWERS = {model.name for model in GRAPH if model.paperwork.renewed_by == ("attempt_ix",) and model.layer != "kernel"}
+RENEWED = {model.name for model in GRAPH if model.paperwork.renewed_by} - FOLLOWERS
+OWN_ROWS = {"journeys.person_components"}
+"""Read only to find its own rows again."""
+READ = sorted(
+    (
+        {name for model in GRAPH if model.name not in RENEWED for name in model.inputs if name in RENEWED}
+        | {name for name in RENEWED if re.search(rf"\b{name}\b", " ".join(touching._STEPS.values()))}
+    )
+    - OWN_ROWS
+)
+"""What is read when it was renewed; the rest is only used beside the last build."""
+UNION = re.compile(r"\bunion(?: all)?\b")
+WAYS = [
+    (name, part)
+    for name, select in touching._STEPS.items()
+    for part in range(len(UNION.split(select)))
+    if len(UNION.split(select)) > 1
+]
+"""Every way in which somebody or something is found to be touched."""
+DOUBLED = {("person_key", 1): "it finds the rows of person_components, which nothing else reads"}
+"""Ways beside which others find the same, and why."""
+MATURING = [
+    "funnel_units set is_pending",
+    "funnel_units set is_matured",
+    "funnel_days set is_pending",
+    "funnel_days set is_matured",
+    "map_journeys",
+    "stage_passes",
+]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A project before two nights in which much happens, what comes between them, and the figures of both."""
+    walk = Nights()
+    walk.size = (60, 7)  # So many that most are touched by one thing or by nothing.
+    walk.open_the_shop(5)
+    for _ in range(5):
+        walk.days_pass(3)
+    walk.a_late_file_comes(4)
+    walk.traits_change(3)
+    _lone(walk, "loner", "lone")
+    walk.run()
+    place = tmp_path_factory.mktemp("sharp") / "shop"
+    _first(walk)
+    shutil.copytree(walk.project.folder, place, symlinks=True)
+    first = _due(walk)
+    known = set((walk.project.folder / "in").iterdir())
+    _second(walk)
+    between = {path.name: path.read_bytes() for path in (walk.project.folder / "in").iterdir() if path not in known}
+    yield place, first, between, _due(walk)
+    walk.teardown()
+
+
+def _lone(walk, user, cookie):
+    walk._tell([replace(walk.shop.event("product_view", walk._now()), cookie=cookie, user=user)])
+
+
+def _first(walk):
+    # Somebody whom nothing else touches says who they were, before that account ever acts.
+    walk._tell([walk.shop.event("alias", walk._now(), user="loner", facts={"previous_id": "shade"})])
+    for pick in (1, 4, 9):
+        walk.two_accounts_become_one(pick)
+    walk.an_event_falls_between_two(4)
+    walk.a_device_turns_out_to_be_shared(9)
+    walk.an_account_is_named_that_nobody_has_seen(6)
+    walk.that_account_acts(4)
+    walk.days_pass(1)
+    walk.a_late_file_comes(3)
+    walk.something_new_happens(3)
+    buyers = [event for event in walk.told if event.name == "purchase" and event.cookie]
+    lookers = [event for event in walk.told if event.name == "page_view" and event.user == ""]
+    for event in buyers[:3] + lookers[:3]:
+        walk._tell(
+            [replace(walk.shop.event("purchase", walk._now()), cookie=event.cookie, user=event.user, amount="9")]
+        )
+        answer = walk.shop.event("csat_answer", walk._now(), "surveys", channel="survey", facts={"score": "2"})
+        walk._tell([replace(answer, user=event.user or "u1")])
+
+
+def _second(walk):
+    _lone(walk, "shade", "shades")
+    for pick in (8, 40):
+        walk.an_event_falls_between_two(pick)
+    walk.two_accounts_become_one(17)
+    walk.that_account_acts(3)
+    walk.an_account_is_named_that_nobody_has_seen(1)
+    walk.a_quiet_time_passes(9)
+
+
+def _due(walk):
+    night = walk.project.run()
+    assert night.built.startswith("renewed"), night.built
+    due, _ = afresh.made_afresh(walk.project.folder, walk.project.read, walk.root / "afresh")
+    assert not afresh.compare(afresh.published(walk.project.folder), due).differences
+    return due
+
+
+def is_noticed(shop, folder):
+    """Tell whether one of the nights of a copy fails, or publishes other figures than it must."""
+    place, first, between, second = shop
+    copy = ShopProject.__new__(ShopProject)
+    copy.folder, copy.read = folder / "shop", {}
+    shutil.copytree(place, copy.folder, symlinks=True)
+    if _is_other(copy, first):
+        return True
+    for name, content in between.items():
+        (copy.folder / "in" / name).write_bytes(content)
+    return _is_other(copy, second)
+
+
+def _is_other(copy, due):
+    try:
+        copy.run()
+    except JourneyflowError:
+        return True
+    return bool(afresh.compare(afresh.published(copy.folder), due).differences)
+
+
+def test_the_nights_are_sound(shop, tmp_path):
+    assert not is_noticed(shop, tmp_path)
+
+
+@pytest.mark.parametrize("name", READ if MANY else ["journeys.identities"])
+def test_a_relation_that_is_not_renewed(shop, tmp_path, monkeypatch, name):
+    exchange, put_new = renewer.exchange, renewer.put_new
+    monkeypatch.setattr(renewer, "exchange", lambda base, model: model.name == name or exchange(base, model))
+    monkeypatch.setattr(renewer, "put_new", lambda base, model: model.name == name or put_new(base, model))
+    assert is_noticed(shop, tmp_path)
+
+
+@pytest.mark.parametrize("step", ["count_after", "refill_properties"] if MANY else ["count_after"])
+def test_a_step_that_is_left_out(shop, tmp_path, monkeypatch, step):
+    monkeypatch.setattr(renewer, step, lambda *_: None)
+    assert is_noticed(shop, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "part"), WAYS if MANY else WAYS[1:2])
+def test_a_way_of_being_touched_that_is_overlooked(shop, tmp_path, monkeypatch, name, part):
+    parts = UNION.split(touching._STEPS[name])
+    monkeypatch.setitem(touching._STEPS, name, " union ".join(parts[:part] + parts[part + 1 :]))
+    assert is_noticed(shop, tmp_path) != ((name, part) in DOUBLED), DOUBLED.get((name, part))
+
+
+@pytest.mark.parametrize("what", MATURING if MANY else MATURING[:1])
+def test_outcomes_that_time_alone_decides(shop, tmp_path, monkeypatch, what):
+    statements = maturing._statements
+    monkeypatch.setattr(
+        maturing, "_statements", lambda *given: (each for each in statements(*given) if not re.search(what, each[0]))
+    )
+    assert is_noticed(shop, tmp_path)
