@@ -62,7 +62,7 @@ class Builder:
     @property
     def next_position(self) -> int:
         """Sessions and attempts have numbers below it."""
-        return self.engine.count("kernel.events")
+        return self.engine.count("kernel.events") if "kernel.events" in self._built else 0
 
     @property
     def byte_count(self) -> int:

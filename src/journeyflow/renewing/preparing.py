@@ -54,6 +54,8 @@ def prepare(config: Config, loaded: Loaded, graph: Graph, row: RunRow, limits: d
     place = config.state / BUILD
     if not place.exists():
         return "nothing was built before"
+    if not any(model.paperwork.renewed_by for model in graph):
+        return "no model is of single people"
     try:
         base = writable_build(config, place, limits)
     except EngineError:
