@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from faults import nights
 from faults.nights import Fault
+from soak import erasing
+from soak.ledger import Told
 from support import one_graph
 from support.shop import KIOSK, Event, Shop
 from support.shop_nights import ShopProject
@@ -38,6 +40,7 @@ class Nights(RuleBasedStateMachine):
         self.project = ShopProject(self.root / "shop")
         self.today = START
         self.told: list[Event] = []
+        self.ledger = Told()
         self.is_stale = False
 
     def teardown(self) -> None:
@@ -210,6 +213,15 @@ class Nights(RuleBasedStateMachine):
         self.project.rebuild()
         self._judge()
 
+    @precondition(lambda self: not self.is_stale)
+    @rule(pick=few)
+    def somebody_is_erased(self, pick: int) -> None:
+        """Only when a night has read all: who is one person is asked of what is known."""
+        users = sorted({event.user for event in self.told if event.user} - self.ledger.erased)
+        if len(users) > 2:
+            erasing.erase_user(self.project, self.told, self.ledger, users[pick % len(users)])
+            self._judge()
+
     def _tell(self, events: object) -> None:
         told = list(events)  # type: ignore[call-overload]
         self.told += told
@@ -227,6 +239,7 @@ class Nights(RuleBasedStateMachine):
         return known[pick % len(known)]
 
     def _judge(self, as_of: datetime | None = None) -> None:
-        found = self.project.judged(as_of)
+        inputs = {name: erasing.without(name, each, self.ledger) for name, each in self.project.read.items()}
+        found = self.project.judged(as_of, inputs)
         assert not found.differences, "\n".join(found.differences)
         self.is_stale = False

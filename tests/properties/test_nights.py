@@ -59,6 +59,7 @@ def test_a_walk_past_everything_that_moves_a_figure_without_its_person_acting(wa
     assert walk.project.interrupted(150)
     walk.a_rule_changes("where")  # Events go, though no file does.
     walk.run()
+    walk.somebody_is_erased(2)
     walk.a_late_file_comes(9)
     walk.run_as_of_an_earlier_day(4)
     walk.run()

@@ -17,37 +17,43 @@ from soak.ledger import IDS, Told
 
 if TYPE_CHECKING:
     from soak.year import Year
+    from support.shop import Event
+    from support.shop_nights import ShopProject
 
 IS_POSSIBLE = importlib.util.find_spec("journeyflow.forgetting") is not None
 
 
 def erase(year: Year) -> Any:
     """Erase an account that is known, with all that is one person's with it."""
-    from journeyflow.forgetting import Id, forget, plan_erasure
-
     users = sorted({event.user for event in year.known if event.user} - year.told.erased)
-    user = year.rng.choice(users)
-    year.told.erased |= ids_of(year, user)
-    year.project.segments = {who: what for who, what in year.project.segments.items() if who not in year.told.erased}
-    year.project.plans = [row for row in year.project.plans if row["customer"] not in year.told.erased]
-    config = year.project.config
-    report = forget(config, plan_erasure(config, [Id("user", user)])).report
-    year.project.write_traits()
+    report = erase_user(year.project, year.known, year.told, year.rng.choice(users))
     year.diary.note("erasures")
     return report
 
 
-def ids_of(year: Year, user: str) -> set[str]:
+def erase_user(project: ShopProject, known: list[Event], told: Told, user: str) -> Any:
+    """Let the program erase an account, and note in `told` all ids that are one person's with it."""
+    from journeyflow.forgetting import Id, forget, plan_erasure
+
+    told.erased |= ids_of(known, user)
+    project.segments = {who: what for who, what in project.segments.items() if who not in told.erased}
+    project.plans = [row for row in project.plans if row["customer"] not in told.erased]
+    report = forget(project.config, plan_erasure(project.config, [Id("user", user)])).report
+    project.write_traits()
+    return report
+
+
+def ids_of(known: list[Event], user: str) -> set[str]:
     """Return the accounts that are one person with `user`, and the devices that nobody else uses."""
-    aliases = [(event.user, event.facts["previous_id"]) for event in year.known if event.name == "alias"]
+    aliases = [(event.user, event.facts["previous_id"]) for event in known if event.name == "alias"]
     users = {user}
     for _ in aliases:
         users |= {one for pair in aliases for one in pair if set(pair) & users}
     owners: dict[str, set[str]] = {}
-    for event in year.known:
+    for event in known:
         if event.cookie and event.user:
             owners.setdefault(event.cookie, set()).add(event.user)
-    return users | {cookie for cookie, known in owners.items() if known <= users}
+    return users | {cookie for cookie, accounts in owners.items() if accounts <= users}
 
 
 def without(name: str, content: bytes, told: Told) -> bytes:
