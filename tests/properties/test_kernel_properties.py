@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from journeyflow.kernel.filling import SUMMED
 from journeyflow.kernel.plan import Funnel, KernelPlan, Step
 from journeyflow.kernel.process import process
 from support.kernel_logs import KINDS, U, arrays_of, funnels, logs, one_person_logs, plan_with, plans, rows_of
@@ -21,7 +22,8 @@ Rows = dict[str, list[dict[str, Any]]]
 def found(log: list[dict[str, Any]], plan: KernelPlan) -> Rows:
     """Return all rows, each relation in an order of its own."""
     tables = rows_of(process(arrays_of(log), plan), plan)
-    return {name: sorted(rows, key=repr) for name, rows in tables.items() if name != "kernel.labels"}
+    # What is counted over all people of a chunk is to be added up.
+    return {name: sorted(rows, key=repr) for name, rows in tables.items() if name not in SUMMED}
 
 
 @settings(max_examples=100, deadline=None)
