@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,20 @@ def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
 
 def graph_of(config: Config) -> Graph:
     """Return the models of a project: the built-in ones, and the user's own beside `journeyflow.yml`."""
-    return load(resources.sql_folder(), own_folder(config.folder))
+    folder, own = resources.sql_folder(), own_folder(config.folder)
+    return _graph(folder, own, _stamp(folder) + (_stamp(own) if own else ()))
+
+
+@lru_cache(maxsize=4)
+def _graph(folder: Path, own: Path | None, stamp: tuple[object, ...]) -> Graph:
+    """Read models once while their files stay as they are: parsing them takes as long as a small night."""
+    del stamp
+    return load(folder, own)
+
+
+def _stamp(folder: Path) -> tuple[object, ...]:
+    found = ((path, path.stat()) for path in sorted(folder.rglob("*")))
+    return tuple((str(path), state.st_mtime_ns, state.st_size) for path, state in found)
 
 
 def rules_hash(config: Config, graph: Graph) -> str:
