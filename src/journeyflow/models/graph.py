@@ -157,7 +157,7 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
     if (says := sql.output_columns(tree)) != tuple(words.columns):
         extra = sorted(set(says) ^ set(words.columns)) or ["the order"]
         raise ModelError(f"{name}: {select.name} and {side.name} differ in columns ({', '.join(extra)}).")
-    return Model(name, select, text, sql.tables_read(tree, select), words, {}, is_own)
+    return Model(name, select, text, sql.tables_read(tree, select), words, {}, is_own, sql.origins(tree))
 
 
 def _sharing_inputs(models: Mapping[str, Model]) -> dict[str, Model]:
@@ -205,10 +205,9 @@ def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
 
 
 def _resolved(model: Model, built: Mapping[str, Model], siblings: Mapping[str, Column]) -> dict[str, Column]:
-    tree = sql.parsed(model.sql, model.path) if model.sql else None
     columns: dict[str, Column] = {}
     for name, described in model.paperwork.columns.items():
-        passed_on = sql.origin(tree, name) if tree else None
+        passed_on = model.origins.get(name)
         if described and passed_on and passed_on[1] in built[passed_on[0]].columns:
             raise ModelError(f"{model.name} describes `{name}` again; {passed_on[0]} did. List the bare name.")
         columns[name] = described or siblings.get(name) or _inherited(model, name, passed_on, built)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from journeyflow.models.paperwork import Column, Paperwork
@@ -43,6 +43,8 @@ class Model:
         Every column in the table's order, inherited descriptions filled in.
     is_own : bool
         It comes from the user's project folder.
+    origins : mapping of str to tuple of str
+        Columns that the SELECT passes on unchanged → the model and column they come from.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Model:
     paperwork: Paperwork
     columns: Mapping[str, Column]
     is_own: bool = False
+    origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def layer(self) -> str:

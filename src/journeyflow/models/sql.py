@@ -63,23 +63,22 @@ def output_columns(tree: exp.Expr) -> tuple[str, ...]:
     return tuple(tree.named_selects) if isinstance(tree, exp.Query) else ()
 
 
-def origin(tree: exp.Query, column: str) -> tuple[str, str] | None:
-    """Return the upstream column that `column` passes on unchanged, or None when it is born here.
+def origins(tree: exp.Query) -> dict[str, tuple[str, str]]:
+    """Return the upstream model and column of every output column that the query passes on unchanged.
 
     Parameters
     ----------
     tree : exp.Query
         A parsed SELECT.
-    column : str
-        One of its output columns.
 
     Returns
     -------
-    tuple of str or None
-        The upstream model and its column.
+    dict of str to tuple of str
+        Column → (upstream model, its column), in the order of the columns; without those that are born in the query.
     """
     scope = build_scope(tree)
-    return _origin(scope, column) if scope else None
+    found = {column: _origin(scope, column) for column in output_columns(tree)} if scope else {}
+    return {column: origin for column, origin in found.items() if origin}
 
 
 def _origin(scope: Scope, column: str) -> tuple[str, str] | None:

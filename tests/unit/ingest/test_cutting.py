@@ -129,7 +129,10 @@ def test_parquet_keeps_its_types_and_no_word_of_a_dictionary(cut, tmp_path):
     (tmp_path / "after.parquet").write_bytes(found)
     with DuckDBEngine(folders=[tmp_path]) as engine:
         before, after = (
-            engine.rows(f"select *, typeof(t.key), typeof(t.at) from read_parquet('{tmp_path / name}.parquet') as t order by t.key")
+            engine.rows(
+                "select *, typeof(t.key), typeof(t.at) "
+                f"from read_parquet('{tmp_path / name}.parquet') as t order by t.key"
+            )
             for name in ("before", "after")
         )
     assert after.to_pylist() == [before.to_pylist()[1], before.to_pylist()[3]]
