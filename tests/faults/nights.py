@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
@@ -68,11 +69,16 @@ def finish(config: Path, fault: Fault | None = None, forgotten: str | None = Non
 
 def killed_after(config: Path, seconds: float) -> int:
     """Start a night, kill it after a while, and return its exit code: 0 when it was faster."""
-    process = start(config)
+    return kill_after(start(config), seconds)
+
+
+def kill_after(process: Any, seconds: float) -> int:
+    """Kill a process after a while, and return its exit code: that of its own end when it was faster."""
     process.join(seconds)
     if process.exitcode is None:
-        os.kill(process.pid, signal.SIGKILL)
-    process.join(30)
+        with suppress(ProcessLookupError):  # It may end in just this moment.
+            os.kill(process.pid, signal.SIGKILL)
+    process.join(60)
     return int(process.exitcode)
 
 

@@ -16,7 +16,6 @@ from faults import nights
 from faults.nights import Fault
 from soak import erasing
 from soak.ledger import Told
-from support import one_graph
 from support.shop import KIOSK, Event, Shop
 from support.shop_nights import ShopProject
 from support.shop_rules import SWITCHES
@@ -35,7 +34,6 @@ class Nights(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        one_graph.use()
         self.root = Path(tempfile.mkdtemp(prefix="journeyflow-nights-"))
         self.project = ShopProject(self.root / "shop")
         self.today = START

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time as wall
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import journeyflow
 from external import reconcile
 from external.nights import Night
-from faults.nights import start_process
+from faults.nights import kill_after, start_process
 from soak import erasing, mischief
 from soak.clock import clock_at, set_clock, shift_to
 from soak.diary import Diary
 from soak.ledger import Told, miscounted, records
 from soak.moved import Generation, mistold
-from support import one_graph
 from support.shop import Event, Shop
 from support.shop_nights import ShopProject
 from support.shop_rules import SWITCHES
@@ -51,7 +49,6 @@ class Year:
     def __init__(
         self, folder: Path, *, seed: int, first: date, shoppers: int = 200, visits: float = 18, pace: int = 1
     ) -> None:
-        one_graph.use()
         self.project = ShopProject(folder / "shop")
         self.shop = Shop(seed, shoppers, visits)
         self.rng = random.Random(seed + 1)
@@ -175,12 +172,9 @@ class Year:
         """Start a night in a process of its own and kill it at some moment."""
         before = Generation.current(self.project.folder / "published")
         process = start_process(_doomed, str(self.project.path), shift_to(self._wall_clock()))
-        process.join(self.rng.uniform(0.1, 1.3 * self._longest))
-        if process.exitcode is None:
-            os.kill(process.pid, signal.SIGKILL)
-        process.join(60)
-        died = process.exitcode == -signal.SIGKILL
-        assert died or process.exitcode == 0, f"the night ended with {process.exitcode}"
+        code = kill_after(process, self.rng.uniform(0.1, 1.3 * self._longest))
+        died = code == -signal.SIGKILL
+        assert died or code == 0, f"the night ended with {code}"
         self.diary.note("kills survived" if died else "nights too fast for their kill")
         self.project.note()
         self._see(before)

@@ -12,10 +12,10 @@ import polars as pl
 
 import journeyflow
 from journeyflow.config import load_config
+from journeyflow.project import graph_of
 from journeyflow.publish import read_manifest
 from journeyflow.publish.generation import order_of
 from journeyflow.runner import Night
-from support.one_graph import graph_of
 
 ARRIVALS = ("load_audit", "restatements", "runs")
 """Tables that tell how the rows came in; they may differ between two histories of the same figures."""

@@ -10,7 +10,6 @@ import journeyflow
 from journeyflow.config import load_config
 from journeyflow.ingest.quarantine import replay
 from journeyflow.verifying import ARRIVALS
-from support import one_graph
 
 CONFIG = """
 project: numbers
@@ -42,7 +41,6 @@ LATER = "9,2026-03-09 12:00:00,a,ann,csat_answer,3,\n"
 
 @pytest.fixture
 def project(tmp_path):
-    one_graph.use()
     (tmp_path / "shop" / "web").mkdir(parents=True)
     (tmp_path / "shop" / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
     # What came last is read first when everything is read again.
