@@ -121,7 +121,9 @@ def _wrong_load(load: dict[str, Any], contents: dict[tuple[str, str], bytes], to
     if content is None:
         return []  # Erasing rewrites a copy, under the hash of what is left.
     rows = records(load["source"], content)
-    dropped = sum(load["source"] == "web" and row["event"] in told.dropped for row in rows)
+    # Whoever was erased is counted as that, whatever the settings say of the record.
+    left = [row for row in rows if not told.is_erased(row)]
+    dropped = sum(load["source"] == "web" and row["event"] in told.dropped for row in left)
     due = {"record_count": len(rows), "filtered_count": dropped}
     if not told.erased:
         due["quarantined_count"] = sum(row["at"] == BAD for row in rows)
