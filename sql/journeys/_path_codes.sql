@@ -1,4 +1,4 @@
--- Each journey's stage visits as two numbers, six bits a visit: text for every journey would cost more than all else.
+-- Each journey's stage visits as numbers: text for every journey would cost more than all else.
 -- Grain: model_index, person_key, journey_index.
 with visits as (
     select model_index, person_key, journey_index, visit_index, stage_index
@@ -16,6 +16,7 @@ select
         coalesce(
             sum(cast(stage_index as bigint) << (6 * ((visit_index - 1) % 10))) filter (where visit_index between 11 and 20), 0
         ) as bigint
-    ) as later_visits
+    ) as later_visits,
+    bit_or(cast(1 as bigint) << (stage_index - 1)) as visited_bits
 from visits
 group by model_index, person_key, journey_index

@@ -1,5 +1,5 @@
--- The ways that journeys took through the stages of each model.
--- Grain: model_index, persona, path.
+-- The ways that journeys took through the stages of each model: the most frequent by name, all rarer ones in one row.
+-- Grain: model_index, persona, is_rare, path.
 with counts as (
     select model_index, persona, first_visits, later_visits, journey_count, converted_count
     from journeys._path_counts
@@ -17,9 +17,36 @@ places as (
     ) as numbers (visit_index)
 ),
 
+personas_counted as (
+    select
+        model_index,
+        coalesce(persona, 'all') as persona,
+        first_visits,
+        later_visits,
+        sum(journey_count) as journey_count,
+        sum(converted_count) as converted_count
+    from counts
+    group by grouping sets ((model_index, first_visits, later_visits, persona), (model_index, first_visits, later_visits))
+),
+
+-- Equally frequent ones share a rank: which of them are shown is decided by their names.
+paths_ranked as (
+    select
+        model_index,
+        persona,
+        first_visits,
+        later_visits,
+        journey_count,
+        converted_count,
+        rank() over (partition by model_index, persona order by journey_count desc) <= 50 as is_frequent
+    from personas_counted
+),
+
+-- Names are long and ways are many: only those that may be shown get one.
 codes_found as (
     select distinct model_index, first_visits, later_visits
-    from counts
+    from paths_ranked
+    where is_frequent
 ),
 
 visits_unpacked as (
@@ -50,13 +77,28 @@ paths_spelt as (
 )
 
 select
-    counts.model_index,
-    counts.persona,
+    paths_ranked.model_index,
+    paths_ranked.persona,
     paths_spelt.path,
-    counts.journey_count,
-    counts.converted_count
-from counts
+    false as is_rare,
+    cast(paths_ranked.journey_count as bigint) as journey_count,
+    cast(paths_ranked.converted_count as bigint) as converted_count
+from paths_ranked
 inner join paths_spelt
-    on paths_spelt.model_index = counts.model_index
-    and paths_spelt.first_visits = counts.first_visits
-    and paths_spelt.later_visits = counts.later_visits
+    on paths_spelt.model_index = paths_ranked.model_index
+    and paths_spelt.first_visits = paths_ranked.first_visits
+    and paths_spelt.later_visits = paths_ranked.later_visits
+where paths_ranked.is_frequent
+
+union all
+
+select
+    model_index,
+    persona,
+    'other' as path,
+    true as is_rare,
+    cast(sum(journey_count) as bigint) as journey_count,
+    cast(sum(converted_count) as bigint) as converted_count
+from paths_ranked
+where not is_frequent
+group by model_index, persona

@@ -1,8 +1,8 @@
 -- In how many journeys each persona shows each stage, those without any included.
 -- Grain: model_index, persona, stage_index.
-with visits as (
-    select model_index, person_key, journey_index, stage_index
-    from kernel.stage_visits
+with codes as (
+    select model_index, person_key, journey_index, visited_bits
+    from journeys._path_codes
 ),
 
 journey_facts as (
@@ -21,20 +21,27 @@ personas_counted as (
     group by persona
 ),
 
--- A stage that a journey returns to is shown once.
-shows_found as (
-    select model_index, person_key, journey_index, stage_index
-    from visits
-    group by model_index, person_key, journey_index, stage_index
+-- A few hundred rows, because a stage that a journey returns to is one bit.
+bits_counted as (
+    select codes.model_index, journey_facts.persona, codes.visited_bits, count(*) as journey_count
+    from codes
+    inner join journey_facts
+        on journey_facts.person_key = codes.person_key
+        and journey_facts.journey_index = codes.journey_index
+    group by codes.model_index, journey_facts.persona, codes.visited_bits
 ),
 
 shows_counted as (
-    select shows_found.model_index, shows_found.stage_index, journey_facts.persona, count(*) as show_count
-    from shows_found
-    inner join journey_facts
-        on journey_facts.person_key = shows_found.person_key
-        and journey_facts.journey_index = shows_found.journey_index
-    group by shows_found.model_index, shows_found.stage_index, journey_facts.persona
+    select
+        bits_counted.model_index,
+        bits_counted.persona,
+        stages.stage_index,
+        cast(sum(bits_counted.journey_count) as bigint) as show_count
+    from bits_counted
+    inner join stages
+        on stages.model_index = bits_counted.model_index
+        and (bits_counted.visited_bits >> (stages.stage_index - 1)) & 1 = 1
+    group by bits_counted.model_index, bits_counted.persona, stages.stage_index
 )
 
 select

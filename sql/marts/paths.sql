@@ -1,7 +1,7 @@
 -- The ways through the stages: the fifty most frequent of each persona by name, then the rest together.
 -- Grain: model, persona, path_rank.
 with paths as (
-    select model_index, persona, path, journey_count, converted_count
+    select model_index, persona, path, is_rare, journey_count as person_count, converted_count
     from journeys.paths
 ),
 
@@ -10,30 +10,20 @@ models as (
     from config.models
 ),
 
-paths_counted as (
-    select
-        model_index,
-        coalesce(persona, 'all') as persona,
-        path,
-        sum(journey_count) as person_count,
-        sum(converted_count) as converted_count
-    from paths
-    group by grouping sets ((model_index, path, persona), (model_index, path))
-),
-
 paths_ranked as (
     select
         model_index,
         persona,
         path,
+        is_rare,
         person_count,
         converted_count,
         row_number() over (
             partition by model_index, persona
-            order by person_count desc, path
+            order by is_rare, person_count desc, path
             rows between unbounded preceding and current row
         ) as path_rank
-    from paths_counted
+    from paths
 ),
 
 -- The remainder is a row even where nothing remains, so that the shares always add up to 1 in the same way.
@@ -41,10 +31,10 @@ personas_totalled as (
     select
         model_index,
         persona,
-        least(max(path_rank), 50) + 1 as other_rank,
+        least(count(*) filter (where not is_rare), 50) + 1 as other_rank,
         sum(person_count) as person_count,
-        sum(person_count) filter (where path_rank > 50) as other_count,
-        sum(converted_count) filter (where path_rank > 50) as other_converted_count
+        sum(person_count) filter (where is_rare or path_rank > 50) as other_count,
+        sum(converted_count) filter (where is_rare or path_rank > 50) as other_converted_count
     from paths_ranked
     group by model_index, persona
 ),
@@ -52,7 +42,7 @@ personas_totalled as (
 rows_listed as (
     select model_index, persona, path_rank, path, person_count, converted_count
     from paths_ranked
-    where path_rank <= 50
+    where not is_rare and path_rank <= 50
 
     union all
 
