@@ -13,10 +13,14 @@ _LABELS_BEFORE = """
     select
         events.label_key,
         count(*) as event_count,
-        min(landed.occurred_at) as first_seen_at,
-        max(landed.occurred_at) as last_seen_at
+        min(times.occurred_at) as first_seen_at,
+        max(times.occurred_at) as last_seen_at
     from kernel.events as events
-    inner join delta.landed.events as landed on landed.event_ix = events.event_ix
+    inner join (
+        select event_ix, occurred_at from delta.landed.events
+        union all
+        select event_ix, occurred_at from delta.touched.gone_events
+    ) as times on times.event_ix = events.event_ix
     where events.person_key in (select person_key from delta.touched.person_key)
     group by events.label_key
 """

@@ -31,7 +31,8 @@ def _touched(key: str) -> str:
 
 
 def put_new(base: DuckDBEngine, model: Model) -> None:
-    """Add the rows of new events to a relation whose rows are events and never change."""
+    """Add the rows of new events to a relation whose rows are events and never change, without those that are gone."""
+    base.execute(f"delete from {model.name} where event_ix in (select event_ix from delta.touched.gone_events)")
     base.execute(
         f"insert into {model.name} by name select * from delta.{model.name} "
         "where event_ix in (select event_ix from delta.touched.new_events)",

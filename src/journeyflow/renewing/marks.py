@@ -17,6 +17,11 @@ from journeyflow.secret import person_secret
 if TYPE_CHECKING:
     from journeyflow.config import Config
 
+EVENTS_READ = """
+    select event_ix, event_key from warehouse.landed.events
+    where source in (select unnest(?)) and event_ix <= ? and occurred_at <= ?
+"""
+"""What a night read; the parameters are its sources, the last number and the high-water mark."""
 FORMAT = 1
 """Rises when relations that are renewed come to hold something else under the same rules."""
 _SCHEMA = pa.schema({
@@ -79,19 +84,24 @@ def rules_of(config: Config, config_hash: str) -> str:
     return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
-def fingerprint(engine: DuckDBEngine, config: Config, last_event_ix: int, high_water_at: datetime) -> tuple[int, str]:
-    """Return the number and the fingerprint of the landed events up to a number and a time.
+def fingerprint_of(engine: DuckDBEngine, events: str, params: list[object]) -> tuple[int, str]:
+    """Return the number and the fingerprint of events, in whatever order they lie.
 
-    `engine` has the warehouse attached as ``warehouse``.
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        The build; the warehouse is attached to it as ``warehouse``.
+    events : str
+        SELECT of `event_ix` and `event_key`, such as `EVENTS_READ`.
+    params : list
+        Values of its parameters.
     """
     # Number and key of an event are mixed together: a source that is read again may give its numbers to other events.
     # Added up, because `hash` of two joins theirs by an exclusive or, which `bit_xor` would take apart again.
-    query = """
-        select count(*) as n, sum(event_ix) as added, sum(hash(event_ix, event_key)) as mixed
-        from warehouse.landed.events
-        where source in (select unnest(?)) and event_ix <= ? and occurred_at <= ?
+    query = f"""
+        select count(*) as n, sum(event_ix) as added, sum(hash(event_ix, event_key)) as mixed from ({events}) as events
     """
-    row = engine.connection.execute(query, [list(config.sources), last_event_ix, high_water_at]).fetchall()[0]
+    row = engine.connection.execute(query, params).fetchall()[0]
     return int(row[0]), f"{row[1]}/{row[2]}"
 
 
@@ -128,5 +138,5 @@ def mark_of(
         See `Mark`; a size of 0 says that nobody has looked since everything was built.
     """
     last = engine.rows("select coalesce(max(event_ix), -1) as ix from warehouse.landed.events")["ix"][0].as_py()
-    count, found = fingerprint(engine, config, last, high_water_at)
+    count, found = fingerprint_of(engine, EVENTS_READ, [list(config.sources), last, high_water_at])
     return Mark(rules_of(config, config_hash), high_water_at, last, count, found, next_position, byte_count)

@@ -13,9 +13,10 @@ from journeyflow.kernel.plan import kind_room
 from journeyflow.loading import register_configuration
 from journeyflow.models import Graph
 from journeyflow.project import BUILD, writable_build
-from journeyflow.renewing.marks import Mark, fingerprint, read_mark, rules_of
+from journeyflow.renewing.marks import Mark, read_mark, rules_of
 from journeyflow.renewing.numbering import keep_numbers
 from journeyflow.renewing.renewer import Renewer
+from journeyflow.renewing.superseding import find_gone
 from journeyflow.renewing.touching import find_touched
 
 if TYPE_CHECKING:
@@ -79,8 +80,6 @@ def _usable(base: DuckDBEngine, config: Config, loaded: Loaded, config_hash: str
         raise NotRenewable("the rules changed")
     if loaded.high_water_at < mark.high_water_at:
         raise NotRenewable("the night is as of an earlier time")
-    if fingerprint(base, config, mark.last_event_ix, mark.high_water_at) != (mark.event_count, mark.fingerprint):
-        raise NotRenewable("events that were read are gone or are others now")
     size = (config.state / BUILD).stat().st_size
     if size > MOST_GROWTH * max(mark.byte_count, LEAST_BYTES, 0 if mark.byte_count else size):
         raise NotRenewable("the last build has grown holes")
@@ -90,6 +89,8 @@ def _usable(base: DuckDBEngine, config: Config, loaded: Loaded, config_hash: str
 def _beside(base: DuckDBEngine, config: Config, loaded: Loaded, graph: Graph, run_id: str, mark: Mark) -> Renewer:
     """Build what is new beside the last build, up to the kinds of events."""
     base.execute("attach ':memory:' as delta")
+    if not find_gone(base, config, mark):
+        raise NotRenewable("events that were read are others now")
     find_touched(base, config, mark, loaded.high_water_at)
     touched = base.count("delta.touched.event_ix")
     if touched > MOST_TOUCHED * loaded.event_count and touched > 100_000:

@@ -83,8 +83,11 @@ class Renewer(Builder):
     @property
     def story(self) -> str:
         """What was renewed, in a few words."""
-        people, events = (self._delta.engine.count(f"touched.{name}") for name in ("person_key", "new_events"))
-        return f"renewed what belongs to {events:,} new events and {people:,} people known before"
+        counts = {name: self._delta.engine.count(f"touched.{name}") for name in ("new_events", "gone_events")}
+        people = self._delta.engine.count("touched.person_key")
+        new = f"{counts['new_events']:,} new events"
+        gone = f" and {counts['gone_events']:,} that gave way," if counts["gone_events"] else ""
+        return f"renewed what belongs to {new}{gone} and {people:,} people known before"
 
     def begin(self) -> None:
         """Say that the last build is being changed: should this night die, the next one builds everything anew."""

@@ -1,4 +1,4 @@
-"""Who is touched: all that belongs to the same people as an event that is new."""
+"""Who is touched: all that belongs to the same people as an event that is new or gone."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ KEYS = ("person_key", "device_key", "user_key", "attempt_ix", "event_ix")
 """What rows may be renewed by; `touched.<key>` in the database `delta` holds the keys touched."""
 
 _STEPS: dict[str, str] = {
-    "new_devices": "select distinct device_key from delta.touched.new_events where device_key is not null",
-    "new_users": """
-        select user_key from delta.touched.new_events where user_key is not null
+    "changed_events": """
+        select device_key, user_key, alias_key from delta.touched.new_events
+        union all
+        select device_key, user_key, alias_key from delta.touched.gone_events
+    """,
+    "named_devices": "select distinct device_key from delta.touched.changed_events where device_key is not null",
+    "named_users": """
+        select user_key from delta.touched.changed_events where user_key is not null
         union
-        select alias_key from delta.touched.new_events where alias_key is not null
+        select alias_key from delta.touched.changed_events where alias_key is not null
     """,
     # A user_id that only alias events name belongs to the person whom they gave it.
     "components": """
         select component_key from journeys.identities
-        where device_key in (select device_key from delta.touched.new_devices)
+        where device_key in (select device_key from delta.touched.named_devices)
         union
-        select component_key from journeys.users where user_key in (select user_key from delta.touched.new_users)
+        select component_key from journeys.users where user_key in (select user_key from delta.touched.named_users)
         union
         select users.component_key
         from journeys.users as users
         inner join journeys.user_aliases as aliases on aliases.person_key = users.person_key
-        where aliases.user_key in (select user_key from delta.touched.new_users)
+        where aliases.user_key in (select user_key from delta.touched.named_users)
     """,
     "person_key": """
         select person_key from journeys.persons
@@ -46,7 +51,7 @@ _STEPS: dict[str, str] = {
         select device_key from journeys.identities
         where component_key in (select component_key from delta.touched.components)
         union
-        select device_key from delta.touched.new_devices
+        select device_key from delta.touched.named_devices
     """,
     "user_key": """
         select user_key from journeys.users
@@ -55,7 +60,7 @@ _STEPS: dict[str, str] = {
         select user_key from journeys.user_aliases
         where person_key in (select person_key from delta.touched.person_key)
         union
-        select user_key from delta.touched.new_users
+        select user_key from delta.touched.named_users
     """,
     "attempt_ix": """
         select funnel_index, attempt_ix from kernel.funnel_units
@@ -73,22 +78,22 @@ _STEPS: dict[str, str] = {
 
 
 def find_touched(base: DuckDBEngine, config: Config, mark: Mark, high_water_at: datetime) -> None:
-    """Fill `delta.touched.*` from the new events and from what the last night knew of identities.
+    """Fill `delta.touched.*` from events that are new or gone and from what the last night knew of identities.
 
-    Components are closed: people and devices that share events are in one. So whatever new events join, split or add,
-    it stays among the components that they name, the devices and users that are new, and nobody else changes.
+    Components are closed: people and devices that share events are in one. So whatever events join, split or add when
+    they come, or when they go, it stays among the components that they name, the devices and users that are new, and
+    nobody else changes.
 
     Parameters
     ----------
     base : DuckDBEngine
-        The build of the last night; the warehouse and an empty database ``delta`` are attached.
+        The build of the last night; the warehouse is attached, and the database ``delta`` with `touched.gone_events`.
     config : Config
     mark : Mark
         Of the build.
     high_water_at : datetime
         Of this night, naive UTC.
     """
-    base.execute("create schema delta.touched")
     base.execute(
         f"""
         create table delta.touched.new_events as
