@@ -75,7 +75,9 @@ def rules_of(config: Config, config_hash: str) -> str:
     config_hash : str
         Of the configuration as it is written, the models and the version.
     """
-    rules = [FORMAT, config_hash, sorted(config.funnels), list(config.sources), person_secret(config)]
+    # The hash does not tell the order of named sections, and things are numbered in it: sources, funnels, surveys.
+    orders = {name: list(section) for name, section in config if isinstance(section, dict)}
+    rules = [FORMAT, config_hash, orders, person_secret(config)]
     return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
