@@ -141,7 +141,8 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
     words = paperwork.read(side)
     if is_own and (words.renewed_by or words.keeps_numbers):
         raise ModelError(
-            f"{name}: leave renewed_by and keeps_numbers out of {side.name}; a model of your own is built anew each night."
+            f"{name}: leave renewed_by and keeps_numbers out of {side.name}; "
+            "a model of your own is built anew each night."
         )
     if not select.exists():
         if not words.filled_by:

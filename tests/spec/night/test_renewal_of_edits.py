@@ -1,4 +1,4 @@
-"""What a project's files say otherwise than last night, though their hash is the same: nothing built before is wrong."""
+"""A project says something else than last night though its hash is the same: nothing stale is published."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_own_models_may_read_any_published_table(folder, tmp_path):
 
 
 def test_a_model_of_ones_own_says_nothing_of_how_it_is_renewed(folder, tmp_path):
-    """Beside the last build there are people touched only: what a stranger's SELECT counts there may be of everybody."""
+    """Beside the last build there are people touched only, and a SELECT of one's own may count everybody."""
     own = tmp_path / "own"
     (own / "marts").mkdir(parents=True)
     (own / "marts" / "mine.sql").write_text("select a from sources.events")
