@@ -126,3 +126,15 @@ def test_what_two_sources_say_at_once_under_one_id_does_not_depend_on_which_came
     mine, theirs = figures(project), afresh(project)
     assert mine["promises"] == theirs["promises"]
     assert {row[1] for row in mine["promises"] if row[0] == "Kept"} >= {"web"}
+
+
+def test_more_conditions_than_bits_are_renewed(project):
+    """The truths of events are a text then, and no number."""
+    friction = ", ".join(f"{{name: f{n}, when: {{properties.order: {n}}}}}" for n in range(70))
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    (project / "journeyflow.yml").write_text(f"{text}friction: [{friction}]\n", encoding="utf-8")
+    night(project, "web", 1, *(row for number in range(3) for row in visits(number)))
+    report = night(project, "web", 2, *visits(5), *visits(20))
+    mine, theirs = figures(project), afresh(project)
+    assert {name for name in mine if name != "blind_spots" and mine[name] != theirs[name]} == set()
+    assert report.built.startswith("renewed")
