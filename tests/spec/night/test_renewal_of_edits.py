@@ -8,7 +8,6 @@ import pytest
 
 import journeyflow
 from journeyflow.verifying import ARRIVALS
-from support import one_graph
 
 CONFIG = """
 project: edits
@@ -48,7 +47,6 @@ grain: [person_count]
 
 @pytest.fixture
 def project(tmp_path):
-    one_graph.use()
     (tmp_path / "shop").mkdir()
     configure(tmp_path / "shop", {})
     for source in ("web", "app"):
