@@ -27,8 +27,13 @@ kernel_events as (
 ),
 
 events as (
-    select event_ix, event_id, occurred_at, sequence, properties
+    select event_ix, event_id, source, occurred_at, sequence, properties
     from sources.events
+),
+
+sources as (
+    select source, source_ix
+    from config.sources
 ),
 
 kinds_judged as (
@@ -79,10 +84,12 @@ ends_matched as (
             else json_extract_string(events.properties, events_found.pointer)
         end as match_value,
         events.event_id,
+        sources.source_ix,
         events.occurred_at,
         events.sequence
     from events_found
     inner join events on events.event_ix = events_found.event_ix
+    inner join sources on sources.source = events.source
 )
 
 select
@@ -95,6 +102,7 @@ select
     is_matched,
     match_value,
     event_id,
+    source_ix,
     occurred_at,
     sequence
 from ends_matched

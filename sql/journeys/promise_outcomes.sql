@@ -8,7 +8,7 @@ with promises as (
 ends as (
     select
         promise_index, event_ix, person_key, journey_index, is_from, is_to, is_matched, match_value,
-        event_id, occurred_at, sequence
+        event_id, source_ix, occurred_at, sequence
     from journeys.promise_events
 ),
 
@@ -28,7 +28,7 @@ dues_numbered as (
         promise_index, event_ix, person_key, journey_index, is_to, is_matched, match_value, occurred_at,
         row_number() over (
             partition by promise_index, match_value
-            order by occurred_at, sequence nulls last, event_id, event_ix
+            order by occurred_at, sequence nulls last, event_id, source_ix
         ) as due_index
     from ends
     where is_from

@@ -5,6 +5,11 @@ with events as (
     from sources.events
 ),
 
+sources as (
+    select source, source_ix
+    from config.sources
+),
+
 kernel_events as (
     select event_ix, person_key, journey_index, label_key
     from kernel.events
@@ -19,16 +24,18 @@ targets_told as (
 
 -- A source that tells days or minutes only knows nothing of seconds: all its clicks of a minute seem to be at once.
 sources_timed as (
-    select source
+    select sources.source, sources.source_ix
     from targets_told
-    where occurred_at <> date_trunc('minute', occurred_at)
-    group by source
+    inner join sources on sources.source = targets_told.source
+    where targets_told.occurred_at <> date_trunc('minute', targets_told.occurred_at)
+    group by sources.source, sources.source_ix
 ),
 
 clicks_found as (
     select
         targets_told.event_ix,
         targets_told.event_id,
+        sources_timed.source_ix,
         targets_told.occurred_at,
         targets_told.sequence,
         targets_told.device_key,
@@ -50,6 +57,7 @@ clicks_kept as (
     select
         clicks_found.event_ix,
         clicks_found.event_id,
+        clicks_found.source_ix,
         clicks_found.occurred_at,
         clicks_found.sequence,
         clicks_found.device_key,
@@ -65,6 +73,7 @@ clicks_counted as (
     select
         clicks_kept.event_ix,
         clicks_kept.event_id,
+        clicks_kept.source_ix,
         clicks_kept.occurred_at,
         clicks_kept.sequence,
         clicks_kept.target,
@@ -87,7 +96,7 @@ clicks_followed as (
         label_key,
         lag(occurred_at, 2) over (
             partition by is_of_person, clicker_key, target
-            order by occurred_at, sequence nulls last, event_id, event_ix
+            order by occurred_at, sequence nulls last, event_id, source_ix
         ) as second_before_at
     from clicks_counted
 )

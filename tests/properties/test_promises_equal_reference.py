@@ -96,6 +96,7 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
         [{"label_key": kind, "model_index": 1, "kind_ix": kind} for kind in (FROM, TO, BOTH, OTHER)],
     )
     put(engine, "journeys.survey_answers", [])
+    put(engine, "config.sources", [{"source": "web", "source_ix": 1}])
     numbered = list(enumerate(events, 1))
     put(
         engine,
@@ -109,6 +110,7 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
             {
                 "event_ix": at,
                 "event_id": f"{at:02}",
+                "source": "web",
                 "occurred_at": START + timedelta(hours=event["hour"]),
                 "sequence": event["sequence"] if event["sequence"] is None else str(event["sequence"]),
                 "properties": '{"key":"' + event["key"] + '"}' if event["key"] else "{}",

@@ -137,6 +137,8 @@ class Config(Section):
     def hash(self) -> str:
         """SHA-256 of everything in the configuration that changes a published figure, built-in stage rules included."""
         content = self.model_dump(mode="json", by_alias=True, exclude=NOT_FIGURES, context={"folder": self.folder})
+        # Of sources and goals the order counts too: it decides between events at one instant, and which goal has worth.
+        content["orders"] = [list(self.sources), list(self.goals)]
         content["privacy"] = self.privacy.model_dump(mode="json", exclude={"key_file"})
         content["models"] = [
             [

@@ -139,6 +139,11 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
     if not side.exists():
         raise ModelError(f"{name} has no {side.name} beside {select.name}; see docs/architecture.md for its format.")
     words = paperwork.read(side)
+    if is_own and (words.renewed_by or words.keeps_numbers):
+        raise ModelError(
+            f"{name}: leave renewed_by and keeps_numbers out of {side.name}; "
+            "a model of your own is built anew each night."
+        )
     if not select.exists():
         if not words.filled_by:
             raise ModelError(f"{name} has neither a {select.name} nor `filled_by`.")

@@ -165,11 +165,13 @@ class Renewer(Builder):
         return any(funnel.unit.property is not None for funnel in self._config.funnels.values())
 
     def _is_of_all(self, model: Model) -> bool:
-        """Tell whether a model is built anew from the whole last build."""
+        """Tell whether a model is built anew from the whole last build.
+
+        Views too: what is a view tonight may have been a table, and side files are not among the rules.
+        """
         return (
             model.name not in self._renewed
             and not model.paperwork.keeps_numbers
-            and model.paperwork.kind == "table"
             and model.paperwork.filled_by != KERNEL
             and self._graph.phase(model.name) != Phase.LOAD
         )

@@ -17,6 +17,7 @@ _REACH = 9.0
 _MARGIN = 20
 _CELLS = 1 << 21
 _LEAST = 1e-16
+_LEAST_WIDTH = 8
 _TIE = 1.0 + 1e-7
 
 
@@ -91,7 +92,11 @@ def conditional_tails(strata: Strata) -> Tails:
 def _exact(
     strata: Strata, mean: Floats, variance: Floats, seen: Ints, wanted: npt.NDArray[np.bool_]
 ) -> list[tuple[Ints, Tails]]:
-    """Return the exact p-values of the wanted tests, in batches of tests whose distributions are alike in width."""
+    """Return the exact p-values of the wanted tests, in batches of tests whose distributions are alike in width.
+
+    How wide a test's arrays are is a matter of the test alone: with the batch it would be one of the other tests and
+    of their order, and so would the last digit of its p-values.
+    """
     reach = _REACH * np.sqrt(variance) + _MARGIN
     low = np.maximum(
         np.maximum(0, strata.hits + strata.base_hits - strata.base), np.floor(mean - reach).astype(np.int64)
@@ -102,28 +107,31 @@ def _exact(
     first = np.flatnonzero(np.diff(strata.test, prepend=-1))
     length = np.diff(first, append=len(strata.test))
     width = np.maximum.reduceat(high - low + 1, first) if len(first) else first
+    # The next power of two.
+    width = np.maximum(_LEAST_WIDTH, np.int64(1) << np.frexp(width - 1)[1].astype(np.int64))
     cells = width * length * length
     tests = np.flatnonzero(wanted)
     tests = tests[np.lexsort((width[tests], length[tests]))]
     found = []
     while len(tests):
-        alike = (length[tests] == length[tests[0]]) & (width[tests] <= 2 * width[tests[0]] + 8)
+        alike = (length[tests] == length[tests[0]]) & (width[tests] == width[tests[0]])
         size = max(
             1, min(int(np.argmin(alike)) if not alike.all() else len(tests), _CELLS // int(4 * cells[tests[0]] + 8))
         )
         batch, tests = tests[:size], tests[size:]
         rows = (first[batch][:, None] + np.arange(length[batch[0]])).ravel()
-        chances = _sums(_hypergeometric(strata, rows, low[rows], high[rows]), int(length[batch[0]]))
+        chances = _hypergeometric(strata, rows, low[rows], high[rows], int(width[batch[0]]))
+        chances = _sums(chances, int(length[batch[0]]))
         offset = np.add.reduceat(low, first)[batch]
         found.append((batch, _tails(chances, seen[batch] - offset)))
     return found
 
 
-def _hypergeometric(strata: Strata, rows: Ints, low: Ints, high: Ints) -> Floats:
-    """Return the chances of `low`, `low + 1`, … hits in each of the rows, 0 past `high`."""
+def _hypergeometric(strata: Strata, rows: Ints, low: Ints, high: Ints, width: int) -> Floats:
+    """Return the chances of `low`, `low + 1`, … hits in each of the rows, `width` of them, 0 past `high`."""
     exposed, base = strata.exposed[rows][:, None], strata.base[rows][:, None]
     marked = (strata.hits + strata.base_hits)[rows][:, None]
-    steps = np.arange(int((high - low).max()) + 1)
+    steps = np.arange(width)
     hits = low[:, None] + steps
     held = hits < high[:, None]
     # Each chance from the one before it, which needs no factorials.

@@ -182,6 +182,19 @@ def test_the_hash_is_of_figures_only(tmp_path):
     assert hashed(min_count=5) == hashed(min_count=5)
 
 
+def test_the_hash_tells_the_order_where_it_counts(tmp_path):
+    """The first goal has worth, and of two events at one instant that of the source named first comes first."""
+
+    def hashed(section, items, order):
+        mapping = {"sources": {"web": WEB}} | {section: {name: items[name] for name in order}}
+        return Config.from_mapping(mapping, folder=tmp_path).hash
+
+    goals = {name: {"when": {"event": name}} for name in ("purchase", "trial_started")}
+    sources = {name: WEB | {"path": f"{name}/*.csv"} for name in ("web", "app")}
+    for section, items in (("goals", goals), ("sources", sources)):
+        assert hashed(section, items, sorted(items)) != hashed(section, items, sorted(items, reverse=True))
+
+
 def test_the_schema_is_for_editors(whole):
     schema = json_schema()
     assert set(schema["properties"]) == set(Config.model_fields)

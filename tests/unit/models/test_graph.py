@@ -111,6 +111,17 @@ def test_own_models_may_read_any_published_table(folder, tmp_path):
         load(folder.path, own)
 
 
+def test_a_model_of_ones_own_says_nothing_of_how_it_is_renewed(folder, tmp_path):
+    """Beside the last build there are people touched only, and a SELECT of one's own may count everybody."""
+    own = tmp_path / "own"
+    (own / "marts").mkdir(parents=True)
+    (own / "marts" / "mine.sql").write_text("select a from sources.events")
+    for key in ("renewed_by: [a]", "keeps_numbers: {a: [a]}"):
+        (own / "marts" / "mine.yml").write_text(f"description: A table of mine.\n{key}\ncolumns: {{a: }}\n")
+        with pytest.raises(ModelError, match=r"marts\.mine: leave renewed_by and keeps_numbers out of mine\.yml"):
+            load(base(folder), own)
+
+
 def test_two_published_tables_may_not_share_a_name(folder):
     folder("marts.b", "select a from sources.events", columns="{a: }")
     folder("insights.b", "select a from sources.events", columns="{a: }")

@@ -127,3 +127,16 @@ def test_twenty_thousand_tests_take_well_under_a_second():
     begun = time.process_time()
     conditional_tails(Strata(np.repeat(np.arange(count), 4), exposed, hits, base, base_hits))
     assert time.process_time() - begun < 2
+
+
+def test_a_p_value_is_of_its_test_alone_to_the_last_digit():
+    """Subjects are numbered as they come: the order of tests differs from a renewed build to one made anew."""
+    rng = np.random.default_rng(1)
+    shape = (1000, 4)
+    exposed, base = rng.integers(20, 120, shape), rng.integers(50, 400, shape)
+    counts = (exposed, rng.binomial(exposed, 0.4), base, rng.binomial(base, 0.35))
+    test = np.repeat(np.arange(shape[0]), shape[1])
+    order = rng.permutation(shape[0])
+    tails = conditional_tails(Strata(test, *(each.ravel() for each in counts)))
+    shuffled = conditional_tails(Strata(test, *(each[order].ravel() for each in counts)))
+    assert all((mine[order] == theirs).all() for mine, theirs in zip(tails, shuffled, strict=True))
