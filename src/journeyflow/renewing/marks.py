@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest.preparing import CLEANING, FLOOR
 from journeyflow.project import MARK
 from journeyflow.secret import person_secret
 
@@ -82,7 +83,8 @@ def rules_of(config: Config, config_hash: str) -> str:
     """
     # Funnels and surveys are numbered in their order, which changes no figure and so not the hash.
     orders = {name: list(section) for name, section in config if isinstance(section, dict)}
-    rules = [FORMAT, config_hash, orders, person_secret(config)]
+    # Numbers and keys of events stay the same when files are read again by new rules of cleaning.
+    rules = [FORMAT, CLEANING, str(FLOOR), config_hash, orders, person_secret(config)]
     return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
