@@ -97,6 +97,7 @@ class Parser:
     def close(self) -> None:
         """End the process."""
         if self._process:
+            self._process.kill()  # Nothing that it could still do is wanted, and leaving by itself takes it a while.
             self._end()
 
     def __enter__(self) -> Parser:
