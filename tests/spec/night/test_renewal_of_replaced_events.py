@@ -64,7 +64,7 @@ def night(project, name, rows):
 @pytest.mark.parametrize("which", OTHERS)
 def test_a_night_renews_what_another_version_of_an_event_touches(project, which):
     report = night(project, "later", OTHERS[which] + "\n")
-    assert report.built == "renewed what belongs to 1 new events and 1 that gave way, and " + report.built.split(", and ")[1]
+    assert report.built.startswith("renewed what belongs to 1 new events and 1 that gave way, and ")
     assert verify(load_config(project / "journeyflow.yml")).row_count > 100
 
 
