@@ -41,7 +41,8 @@ select
     last_touchpoint,
     count(*) filter (where is_dropped) as drop_off_count,
     count(*) filter (where not is_dropped) as went_on_count,
-    quantile_cont(seconds_before_leaving, 0.5) as p50_seconds_before_leaving
+    -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
+    round(quantile_cont(seconds_before_leaving, 0.5), 6) as p50_seconds_before_leaving
 from sides_told_apart
 group by grouping sets (
     (funnel_index, step_index, last_touchpoint, persona, period),

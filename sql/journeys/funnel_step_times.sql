@@ -23,9 +23,10 @@ select
     coalesce(period, 'all') as period,
     step_index,
     count(*) filter (where is_visited) as visited_count,
-    quantile_cont(seconds_to_next, 0.1) as p10_seconds_to_next,
-    quantile_cont(seconds_to_next, 0.5) as p50_seconds_to_next,
-    quantile_cont(seconds_to_next, 0.9) as p90_seconds_to_next
+    -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
+    round(quantile_cont(seconds_to_next, 0.1), 6) as p10_seconds_to_next,
+    round(quantile_cont(seconds_to_next, 0.5), 6) as p50_seconds_to_next,
+    round(quantile_cont(seconds_to_next, 0.9), 6) as p90_seconds_to_next
 from times_narrowed
 group by grouping sets (
     (funnel_index, step_index, persona, period),

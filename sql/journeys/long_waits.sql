@@ -23,7 +23,8 @@ waits_measured as (
         stage_passes.stage_index,
         stage_passes.subject_ix,
         count(*) as waited_count,
-        quantile_cont(stage_passes.longest_wait_seconds, 0.9) as long_wait_seconds
+        -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
+        round(quantile_cont(stage_passes.longest_wait_seconds, 0.9), 6) as long_wait_seconds
     from stage_passes
     inner join journey_facts
         on journey_facts.person_key = stage_passes.person_key

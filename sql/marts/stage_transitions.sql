@@ -23,7 +23,8 @@ moves_counted as (
         next_stage_index,
         is_open,
         count(*) as transition_count,
-        quantile_cont(stay_seconds, 0.5) as p50_seconds
+        -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
+        round(quantile_cont(stay_seconds, 0.5), 6) as p50_seconds
     from moves
     group by grouping sets (
         (model_index, stage_index, next_stage_index, is_open, persona),

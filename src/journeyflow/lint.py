@@ -90,6 +90,8 @@ def _plain_date_differences(subject: Subject) -> Iterator[str]:
 def _exact_quantiles(subject: Subject) -> Iterator[str]:
     if subject.tree.find(exp.WithinGroup, exp.Median, exp.ApproxQuantile, exp.PercentileDisc, exp.Mode):
         yield "quantiles are quantile_cont(x, p); other forms become approximate elsewhere."
+    if any(not isinstance(node.parent, exp.Round) for node in subject.tree.find_all(exp.PercentileCont)):
+        yield "quantiles are round(quantile_cont(x, p), 6): between equal values interpolation may miss them."
 
 
 @_rule("P04")

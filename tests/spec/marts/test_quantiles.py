@@ -1,0 +1,50 @@
+"""Quantiles of equal times are that time, to the last digit: a check demands their order, and a wait is long beyond one."""
+
+import random
+
+import pytest
+
+from journeyflow import resources
+from journeyflow.engines import DuckDBEngine
+from journeyflow.models import load
+from support.text_tables import create
+
+GRAPH = load(resources.sql_folder())
+TIMES = [394.857355, *(random.Random(number).randrange(1, 10**12) / 1_000_000 for number in range(40))]
+
+
+def built(name, givens):
+    model = GRAPH[name]
+    with DuckDBEngine(threads=1) as engine:
+        for upstream in model.inputs:
+            types = {column: described.type for column, described in GRAPH[upstream].columns.items()}
+            create(engine, upstream, types, givens.get(upstream, ""))
+        engine.run("actual.rows", model.sql)
+        return engine.rows("select * from actual.rows").to_pylist()
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_three_quantiles_of_one_time_are_one(count):
+    head = "funnel_index | persona | period | step_index | is_visited | is_matured | seconds_to_next"
+    lines = [f"{n} | a | 2026-03 | 1 | true | true | {time}" for n, time in enumerate(TIMES) for _ in range(count)]
+    rows = built("journeys.funnel_step_times", {"journeys.funnel_reaches": "\n".join([head, *lines])})
+    found = {row["funnel_index"]: row for row in rows if row["persona"] == "a" and row["period"] == "all"}
+    for number, time in enumerate(TIMES):
+        assert [found[number][f"p{part}_seconds_to_next"] for part in (10, 50, 90)] == [time] * 3
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_no_wait_is_longer_than_as_long_ones(count):
+    head = "model_index | person_key | journey_index | stage_index | pass_index | subject_ix | longest_wait_seconds"
+    lines = [
+        f"1 | 1 | 1 | 1 | {number} | {subject} | {time}" for subject, time in enumerate(TIMES) for number in range(count)
+    ]
+    rows = built(
+        "journeys.long_waits",
+        {
+            "config.settings": "min_count\n1",
+            "journeys.journey_facts": "person_key | journey_index | persona\n1 | 1 | a",
+            "kernel.stage_passes": "\n".join([head, *lines]),
+        },
+    )
+    assert {row["subject_ix"]: row["long_wait_seconds"] for row in rows} == dict(enumerate(TIMES))
