@@ -1,4 +1,4 @@
-"""Quantiles of equal times are that time, to the last digit: a check demands their order, and a wait is long beyond one."""
+"""Quantiles of equal times are that time, to the last digit: checks demand their order, long waits are beyond one."""
 
 import random
 
@@ -37,7 +37,9 @@ def test_three_quantiles_of_one_time_are_one(count):
 def test_no_wait_is_longer_than_as_long_ones(count):
     head = "model_index | person_key | journey_index | stage_index | pass_index | subject_ix | longest_wait_seconds"
     lines = [
-        f"1 | 1 | 1 | 1 | {number} | {subject} | {time}" for subject, time in enumerate(TIMES) for number in range(count)
+        f"1 | 1 | 1 | 1 | {number} | {subject} | {time}"
+        for subject, time in enumerate(TIMES)
+        for number in range(count)
     ]
     rows = built(
         "journeys.long_waits",

@@ -42,7 +42,8 @@ BAD = [
 ]
 GOOD = [
     "select date_diff('microsecond', occurred_at, entered_at) / 1000000 as a from landed.events",
-    "select round(quantile_cont(a, 0.5), 6) as a, string_agg(event_name, ',' order by event_name) as b from landed.events",
+    "select round(quantile_cont(a, 0.5), 6) as a, string_agg(event_name, ',' order by event_name) as b "
+    "from landed.events",
     "select cast(floor(a / b) as bigint) as a, count(distinct a) filter (where b > 1) as m from landed.events",
     "select a from landed.events qualify row_number() over (partition by a order by occurred_at, event_id) = 1",
     "with n as (select a, b, count(*) as n from landed.events group by a, b) "
