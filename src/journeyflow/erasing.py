@@ -36,10 +36,17 @@ select event_ix, file_ix from landed.events
 where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '/previous_id')))
 """
+# Of a list, all elements that are no objects go, as they go of the kept copy: they share line and detail.
 _ERASED_ROWS = """
 create or replace temp table gone_rows as
-with words as (select rowid as row_id, unnest(words_of(raw)) as word from landed.quarantine)
-select distinct row_id from words where is_erased_user(word) or is_erased_device(word)
+with words as (select rowid as row_id, unnest(words_of(raw)) as word from landed.quarantine),
+named as (select distinct row_id from words where is_erased_user(word) or is_erased_device(word))
+select row_id from named
+union
+select others.rowid from landed.quarantine as others
+inner join landed.quarantine as theirs
+    on theirs.file_ix = others.file_ix and theirs.source_row = others.source_row and theirs.detail = others.detail
+where theirs.rowid in (select row_id from named) and theirs.file_ix > 0
 """
 _EVENTS_OF_LINES = """
 create or replace temp table gone_events as

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
 
 import polars as pl
@@ -126,6 +128,27 @@ def test_nothing_is_left_in_any_file_and_every_figure_is_as_if_they_had_never_co
     assert figures(project) == figures(other)
 
 
+def test_ids_whose_signs_are_escaped_leave_the_quarantine_too(project):
+    names = ('zo"brien', r"CORP\zann", "zmüller", "zann, zlee")
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    app = text[text.index("  web:") : text.index("people:")].replace("web", "app").replace("csv", "jsonl")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{app}people:"), encoding="utf-8")
+    (project / "app").mkdir()
+    bad = [{"id": name, "at": "gestern", "customer": name, "event": "x"} for name in (*names, "ben")]
+    lines = [json.dumps(row) for row in bad] + [json.dumps(row)[:-1] for row in bad]
+    (project / "app" / "one.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with (project / "web" / "two.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([HEAD.strip().split(","), *(["", "gestern", "", n, "x", "", ""] for n in names)])
+    journeyflow.run(project)
+    erase(project, *(Id("user", name) for name in names))
+    with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as warehouse:
+        raw = warehouse.rows("select raw from landed.quarantine where source_file not in ('web/one.csv')")
+    assert len(raw) == 2
+    needles = {json.dumps(name, ensure_ascii=is_ascii)[1:-1] for name in names for is_ascii in (True, False)}
+    assert files_with(project / "state", *names, *needles, 'zo""brien') == []
+    assert audit(project, "app/one.jsonl") == [(0, 2, 0, 0, 8)]
+
+
 def test_the_accounts_move_from_accepted_to_erased_and_add_up(project):
     assert audit(project) == [(8, 3, 0, 0, 0)]
     erase(project)
@@ -231,6 +254,19 @@ def test_a_device_names_its_one_person_and_a_shared_one_only_itself(project):
     assert (shared.user_count, shared.device_count, shared.event_count, shared.other_count) == (0, 1, 3, 3)
     both = plan_erasure(config, [Id("user", ANN), Id("user", "ben"), Id("user", "dee")])
     assert both.device_count == 2, "all who used the shared device are meant"
+
+
+def test_devices_used_in_a_source_that_was_taken_out_go_too(project):
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    old = text[text.index("  web:") : text.index("people:")].replace("web", "old")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{old}people:"), encoding="utf-8")
+    (project / "old").mkdir()
+    rows = f"1,2026-03-01 10:00:00,zz-old,{ANN},page_view,,\n2,2026-03-01 10:00:00,zz-old,,page_view,,\n"
+    (project / "old" / "one.csv").write_text(HEAD + rows, encoding="utf-8")
+    journeyflow.run(project)
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    assert erase(project).plan.device_count == 2
+    assert_gone(project, "zz-old")
 
 
 def test_another_version_of_an_event_comes_into_its_place(project):

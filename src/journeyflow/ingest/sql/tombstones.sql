@@ -10,13 +10,37 @@ create or replace temp macro is_erased_device(id) as
     coalesce(tombstone_of('d:' || id) in (select id_hash from erased_ids), false);
 
 -- A record that nobody could read may name a person anywhere: every part of its text that could be an id is asked. Parts
--- are quoted texts, what stands between blanks and signs with and without slashes, bare values of JSON, fields between commas,
--- and addresses.
-create or replace temp macro words_of(line) as list_distinct(list_concat(
+-- are quoted texts, what stands between quotes however they pair, between blanks and signs with and without slashes, bare
+-- values of JSON, fields of delimited text, and addresses.
+create or replace temp macro fields_of(line, delimiter) as list_concat(
+    string_split(line, delimiter),
+    list_transform(string_split(line, delimiter), lambda field: trim(field, ' "' || chr(39) || chr(9) || chr(13) || chr(10)))
+);
+
+create or replace temp macro parts_of(line) as list_distinct(list_concat(
     regexp_extract_all(line, '"((?:[^"\\]|\\.)*)"', 1),
+    regexp_extract_all(line, ':\s*"((?:[^"\\]|\\.)*)"', 1),
+    regexp_extract_all(line, '"((?:[^"]|"")*)"', 1),
+    string_split(line, '"'),
     regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>]+'),
     regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>/]+'),
     regexp_extract_all(line, ':\s*([^\s,}\]"]+)', 1),
-    list_transform(string_split(line, ','), lambda field: trim(field, ' "' || chr(39) || chr(9) || chr(13) || chr(10))),
+    fields_of(line, ','),
+    fields_of(line, ';'),
+    fields_of(line, '|'),
+    fields_of(line, chr(9)),
     regexp_extract_all(replace(line, '%40', '@'), '[\w.+-]+@[\w.-]+\w')
+));
+
+-- JSON escapes signs of a text, and delimited text doubles its quotes: the id is what they stand for.
+create or replace temp macro words_of(line) as list_distinct(list_concat(
+    parts_of(rtrim(line, chr(13) || chr(10))),
+    list_transform(
+        list_filter(parts_of(rtrim(line, chr(13) || chr(10))), lambda part: contains(part, '\')),
+        lambda part: json_extract_string(case when json_valid('"' || part || '"') then '"' || part || '"' end, '$')
+    ),
+    list_transform(
+        list_filter(parts_of(rtrim(line, chr(13) || chr(10))), lambda part: contains(part, '""')),
+        lambda part: replace(part, '""', '"')
+    )
 ));
