@@ -17,7 +17,7 @@ from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.ledger import KnownFile, Ledger
 from journeyflow.ingest.remaking import LIST, remembered, write_list
-from journeyflow.ingest.rewriting import count_erased, rewrite
+from journeyflow.ingest.rewriting import WHOLE_ROWS, count_erased, rewrite
 from journeyflow.ingest.transactions import transaction
 from journeyflow.project import BUILD, WAREHOUSE
 from journeyflow.publish.files import sync
@@ -55,6 +55,15 @@ from landed.events as events
 inner join ledger.files as files on files.file_ix = events.file_ix
 where files.source = ? and files.sha256 = ? and events.source_row in (select source_row from erased_records)
 """
+# What goes of a file as a whole row goes of the quarantine too, whatever its text shows.
+_ROWS_OF_FILE = f"""
+create or replace temp table gone_rows as
+select quarantine.rowid as row_id
+from landed.quarantine as quarantine
+inner join ledger.files as files on files.file_ix = quarantine.file_ix
+where files.source = ? and files.sha256 = ? and quarantine.source_row in ({WHOLE_ROWS})
+"""
+_NO_EVENTS = "create or replace temp table gone_events as select 0::bigint as event_ix, 0 as file_ix where false"
 # An account says what became of each record: what was accepted or kept aside is erased now. Where a file's event took
 # the place of one that another file brought, it was counted as a duplicate.
 _GONE_COUNTS = """
@@ -149,6 +158,7 @@ def carry_out(config: Config, work: Path, **limits: Any) -> None:  # noqa: ANN40
         tombstones.add(warehouse, erasure.tombstones)
         tombstones.write_list(warehouse, kept)
         tombstones.arm(warehouse, config, kept)
+        set_hash_keys(warehouse, person_secret(config))
         with _knowing_files(warehouse, config, kept) as knowing, intake_of(config, work.name) as intake:
             wanted = _rewrite_copies(knowing, intake, config, kept, erasure)
         _erase(warehouse, erasure)
@@ -239,11 +249,12 @@ def _rewrite_copy(warehouse: DuckDBEngine, intake: Intake, config: Config, kept:
     except (RefusedFileError, KeyError):  # Damaged, or of a source that is gone by now.
         return False
     with transaction(warehouse):
-        if config.sources[known.source].format == "access_log":
-            # No column of its events holds a login: only the line says whose they are.
-            warehouse.execute(_EVENTS_OF_LINES, [known.source, known.sha256])
-            warehouse.execute("create or replace temp table gone_rows as select 0::bigint as row_id where false")
-            _delete(warehouse, without=(_LOWER_COUNTS,))
+        # No column of a log's events holds a login: only the line says whose they are.
+        is_log = config.sources[known.source].format == "access_log"
+        place = [known.source, known.sha256]
+        warehouse.execute(_EVENTS_OF_LINES if is_log else _NO_EVENTS, place if is_log else None)
+        warehouse.execute(_ROWS_OF_FILE, place)
+        _delete(warehouse, without=(_LOWER_COUNTS,))
         warehouse.execute(
             "update ledger.files set record_count = record_count - ? where source = ? and sha256 = ?",
             [count, known.source, known.sha256],

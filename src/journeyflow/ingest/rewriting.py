@@ -94,7 +94,7 @@ def _keep(written: Path, name: str, kept: Kept) -> str:
 
 
 def _cut(warehouse: DuckDBEngine) -> Cut:
-    rows = warehouse.rows(_WHOLE).column(0).to_pylist()
+    rows = warehouse.rows(WHOLE_ROWS).column(0).to_pylist()
     elements: dict[int, set[int]] = {}
     for row in warehouse.rows(_PARTS).to_pylist():
         elements.setdefault(row["source_row"], set()).add(row["place"])
@@ -123,12 +123,13 @@ select source_row, place, object_count from numbered
 where record_ix in (select record_ix from erased_records where record_ix is not null)
 """
 # A row of which every object goes, goes whole; so does one that is a single record.
-_WHOLE = f"""
+WHOLE_ROWS = f"""
 select source_row from erased_places group by source_row having count(*) = max(object_count)
 union
 select source_row from erased_records
 where detail <> '{_ELEMENT}' and source_row not in (select source_row from erased_places)
 """
+"""Rows of a file that go as a whole; `rewrite` cuts them out."""
 _PARTS = """
 select source_row, place from erased_places
 qualify count(*) over (partition by source_row) < object_count

@@ -149,6 +149,25 @@ def test_ids_whose_signs_are_escaped_leave_the_quarantine_too(project):
     assert audit(project, "app/one.jsonl") == [(0, 2, 0, 0, 8)]
 
 
+def test_rows_kept_aside_of_a_device_that_is_an_address_go_too(project):
+    """The warehouse knows such a device by a hash, the quarantine as it came; of a log it hides what looks like one."""
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    log = "  log: {format: access_log, path: log/*.log}\n"
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{log}people:"), encoding="utf-8")
+    times = ("2026-03-01 10:00:00,203.0.113.77,zed-1", "gestern,203.0.113.77,", "gestern,203.0.113.77,,too,many")
+    rows = "".join(f"{number},{row},page_view,,\n" for number, row in enumerate(times, 70))
+    (project / "web" / "two.csv").write_text(HEAD + rows, encoding="utf-8")
+    (project / "log").mkdir()
+    line = '198.51.100.{} - {} [{}] "GET /p HTTP/1.1" 200 5 "-" "Mozilla"\n'
+    lines = line.format(1, "x::zed-1", "never") + line.format(2, "-", "01/Mar/2026:10:00:00 +0000")
+    (project / "log" / "one.log").write_text(lines, encoding="utf-8")
+    journeyflow.run(project)
+    erase(project, Id("user", "zed-1"), Id("user", "x::zed-1"))
+    assert [files_with(project / folder, "203.0.113.77", "zed-1") for folder in ("state", "published")] == [[], []]
+    assert audit(project, "web/two.csv") == [(0, 0, 0, 0, 3)]
+    assert audit(project, "log/one.log") == [(1, 0, 0, 0, 1)]
+
+
 def test_the_accounts_move_from_accepted_to_erased_and_add_up(project):
     assert audit(project) == [(8, 3, 0, 0, 0)]
     erase(project)

@@ -32,15 +32,24 @@ create or replace temp macro parts_of(line) as list_distinct(list_concat(
     regexp_extract_all(replace(line, '%40', '@'), '[\w.+-]+@[\w.-]+\w')
 ));
 
--- JSON escapes signs of a text, and delimited text doubles its quotes: the id is what they stand for.
-create or replace temp macro words_of(line) as list_distinct(list_concat(
-    parts_of(rtrim(line, chr(13) || chr(10))),
-    list_transform(
-        list_filter(parts_of(rtrim(line, chr(13) || chr(10))), lambda part: contains(part, '\')),
-        lambda part: json_extract_string(case when json_valid('"' || part || '"') then '"' || part || '"' end, '$')
+-- JSON escapes signs of a text, delimited text doubles its quotes, and JSON may stand in a text of JSON: the id is what they
+-- stand for. A device that is an address is known by its hash alone.
+create or replace temp macro words_of(line) as (
+    with found as (
+        select parts_of(rtrim(line, chr(13) || chr(10))) as plain,
+            case when contains(line, '\"') then parts_of(replace(line, '\"', '"')) end as nested
     ),
-    list_transform(
-        list_filter(parts_of(rtrim(line, chr(13) || chr(10))), lambda part: contains(part, '""')),
-        lambda part: replace(part, '""', '"')
-    )
-));
+    parts as (select list_concat(plain, nested) as part from found)
+    select list_distinct(list_concat(
+        part,
+        list_transform(
+            list_filter(part, lambda each: contains(each, '\')),
+            lambda each: json_extract_string(case when json_valid('"' || each || '"') then '"' || each || '"' end, '$')
+        ),
+        list_transform(list_filter(part, lambda each: contains(each, '""')), lambda each: replace(each, '""', '"')),
+        list_transform(
+            list_filter(part, lambda each: contains(each, '.') or contains(each, ':')), lambda each: without_address(each)
+        )
+    ))
+    from parts
+);
