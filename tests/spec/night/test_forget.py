@@ -309,6 +309,21 @@ def test_when_nobody_is_left_nothing_stays_published(tmp_path):
     assert_gone(project)
 
 
+def test_events_of_a_source_that_was_taken_out_keep_nothing_published(tmp_path):
+    project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    old = text[text.index("  web:") : text.index("people:")].replace("web", "old")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{old}people:"), encoding="utf-8")
+    (project / "old").mkdir()
+    (project / "old" / "one.csv").write_text(f"{HEAD}1,2026-03-01 10:00:00,c-ben,ben,page_view,,\n", encoding="utf-8")
+    journeyflow.run(project)
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    assert erase(project).report is None
+    assert not (project / "published" / "current").exists()
+    assert pending(project / "state") is None
+    assert_gone(project)
+
+
 def test_without_kept_files_the_warehouse_is_cleared_all_the_same(tmp_path):
     folder = tmp_path / "shop"
     folder.mkdir()
