@@ -112,6 +112,7 @@ set record_count = record_count - gone.event_count - gone.row_count
 from gone_counts as gone
 where files.source = gone.source and files.sha256 = gone.sha256 and files.kept_sha256 is null
 """
+_COUNT_RECORDS = "update ledger.files set record_count = getvariable('surviving_count') where source = ? and sha256 = ?"
 _DELETE = (
     "delete from landed.events where event_ix in (select event_ix from gone_events)",
     "delete from landed.quarantine where rowid in (select row_id from gone_rows)",
@@ -241,9 +242,11 @@ def _rewrite_copy(warehouse: DuckDBEngine, intake: Intake, config: Config, kept:
     copy = None if known.is_empty else kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
     if copy is None:
         return True
+    place = [known.source, known.sha256]
     try:
-        count = count_erased(warehouse, intake, config, known.source, copy, known.first_loaded_at)
-        if not count:
+        if not count_erased(warehouse, intake, config, known.source, copy, known.first_loaded_at):
+            # Another source that read the same file may have cut it.
+            warehouse.execute(_COUNT_RECORDS, place)
             return True
         kept_sha256 = rewrite(warehouse, intake, config, known.source, copy, kept)
     except (RefusedFileError, KeyError):  # Damaged, or of a source that is gone by now.
@@ -251,14 +254,10 @@ def _rewrite_copy(warehouse: DuckDBEngine, intake: Intake, config: Config, kept:
     with transaction(warehouse):
         # No column of a log's events holds a login: only the line says whose they are.
         is_log = config.sources[known.source].format == "access_log"
-        place = [known.source, known.sha256]
         warehouse.execute(_EVENTS_OF_LINES if is_log else _NO_EVENTS, place if is_log else None)
         warehouse.execute(_ROWS_OF_FILE, place)
         _delete(warehouse, without=(_LOWER_COUNTS,))
-        warehouse.execute(
-            "update ledger.files set record_count = record_count - ? where source = ? and sha256 = ?",
-            [count, known.source, known.sha256],
-        )
+        warehouse.execute(_COUNT_RECORDS, place)
         Ledger(warehouse, "", 0).record_rewritten(known.sha256, kept_sha256)
     return True
 

@@ -46,12 +46,17 @@ def count_erased(
 def judged(
     warehouse: DuckDBEngine, intake: Intake, config: Config, source: str, file: InputFile, first_loaded_at: datetime
 ) -> Iterator[int]:
-    """Do as `count_erased` does, and let `surviving_records` be asked while the context lasts."""
+    """Do as `count_erased` does, and let `surviving_records` be asked while the context lasts.
+
+    The variable `surviving_count` says how many records are of nobody erased, unreadable ones among them.
+    """
     with read_records(warehouse, intake, file, config.sources[source]) as raw:
         prepare(warehouse, config, source, raw, first_loaded_at)
         set_apart(warehouse, raw)
         remember_places(warehouse, raw)
-        yield warehouse.count("erased_records")
+        count = warehouse.count("erased_records")
+        warehouse.execute(f"set variable surviving_count = {raw.record_count - count}")
+        yield count
 
 
 def remember_places(warehouse: DuckDBEngine, raw: RawRecords) -> None:

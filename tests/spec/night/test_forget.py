@@ -275,6 +275,16 @@ def test_a_device_names_its_one_person_and_a_shared_one_only_itself(project):
     assert both.device_count == 2, "all who used the shared device are meant"
 
 
+def test_of_a_file_of_two_sources_both_count_what_is_left(project):
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    same = text[text.index("  web:") : text.index("people:")].replace("web:", "app:")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{same}people:"), encoding="utf-8")
+    journeyflow.run(project)
+    erase(project)
+    with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as engine:
+        assert engine.rows("select record_count from ledger.files")["record_count"].to_pylist() == [5, 5]
+
+
 def test_devices_used_in_a_source_that_was_taken_out_go_too(project):
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")
     old = text[text.index("  web:") : text.index("people:")].replace("web", "old")
