@@ -17,7 +17,7 @@ from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.ledger import KnownFile, Ledger
 from journeyflow.ingest.remaking import LIST, remembered, write_list
-from journeyflow.ingest.rewriting import count_erased, rewrite
+from journeyflow.ingest.rewriting import WHOLE_ROWS, count_erased, rewrite
 from journeyflow.ingest.transactions import transaction
 from journeyflow.project import BUILD, WAREHOUSE
 from journeyflow.publish.files import sync
@@ -36,10 +36,17 @@ select event_ix, file_ix from landed.events
 where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '/previous_id')))
 """
+# Of a list, all elements that are no objects go, as they go of the kept copy: they share line and detail.
 _ERASED_ROWS = """
 create or replace temp table gone_rows as
-with words as (select rowid as row_id, unnest(words_of(raw)) as word from landed.quarantine)
-select distinct row_id from words where is_erased_user(word) or is_erased_device(word)
+with words as (select rowid as row_id, unnest(words_of(raw)) as word from landed.quarantine),
+named as (select distinct row_id from words where is_erased_user(word) or is_erased_device(word))
+select row_id from named
+union
+select others.rowid from landed.quarantine as others
+inner join landed.quarantine as theirs
+    on theirs.file_ix = others.file_ix and theirs.source_row = others.source_row and theirs.detail = others.detail
+where theirs.rowid in (select row_id from named) and theirs.file_ix > 0
 """
 _EVENTS_OF_LINES = """
 create or replace temp table gone_events as
@@ -48,6 +55,15 @@ from landed.events as events
 inner join ledger.files as files on files.file_ix = events.file_ix
 where files.source = ? and files.sha256 = ? and events.source_row in (select source_row from erased_records)
 """
+# What goes of a file as a whole row goes of the quarantine too, whatever its text shows.
+_ROWS_OF_FILE = f"""
+create or replace temp table gone_rows as
+select quarantine.rowid as row_id
+from landed.quarantine as quarantine
+inner join ledger.files as files on files.file_ix = quarantine.file_ix
+where files.source = ? and files.sha256 = ? and quarantine.source_row in ({WHOLE_ROWS})
+"""
+_NO_EVENTS = "create or replace temp table gone_events as select 0::bigint as event_ix, 0 as file_ix where false"
 # An account says what became of each record: what was accepted or kept aside is erased now. Where a file's event took
 # the place of one that another file brought, it was counted as a duplicate.
 _GONE_COUNTS = """
@@ -96,6 +112,7 @@ set record_count = record_count - gone.event_count - gone.row_count
 from gone_counts as gone
 where files.source = gone.source and files.sha256 = gone.sha256 and files.kept_sha256 is null
 """
+_COUNT_RECORDS = "update ledger.files set record_count = getvariable('surviving_count') where source = ? and sha256 = ?"
 _DELETE = (
     "delete from landed.events where event_ix in (select event_ix from gone_events)",
     "delete from landed.quarantine where rowid in (select row_id from gone_rows)",
@@ -142,6 +159,7 @@ def carry_out(config: Config, work: Path, **limits: Any) -> None:  # noqa: ANN40
         tombstones.add(warehouse, erasure.tombstones)
         tombstones.write_list(warehouse, kept)
         tombstones.arm(warehouse, config, kept)
+        set_hash_keys(warehouse, person_secret(config))
         with _knowing_files(warehouse, config, kept) as knowing, intake_of(config, work.name) as intake:
             wanted = _rewrite_copies(knowing, intake, config, kept, erasure)
         _erase(warehouse, erasure)
@@ -224,23 +242,22 @@ def _rewrite_copy(warehouse: DuckDBEngine, intake: Intake, config: Config, kept:
     copy = None if known.is_empty else kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
     if copy is None:
         return True
+    place = [known.source, known.sha256]
     try:
-        count = count_erased(warehouse, intake, config, known.source, copy, known.first_loaded_at)
-        if not count:
+        if not count_erased(warehouse, intake, config, known.source, copy, known.first_loaded_at):
+            # Another source that read the same file may have cut it.
+            warehouse.execute(_COUNT_RECORDS, place)
             return True
         kept_sha256 = rewrite(warehouse, intake, config, known.source, copy, kept)
     except (RefusedFileError, KeyError):  # Damaged, or of a source that is gone by now.
         return False
     with transaction(warehouse):
-        if config.sources[known.source].format == "access_log":
-            # No column of its events holds a login: only the line says whose they are.
-            warehouse.execute(_EVENTS_OF_LINES, [known.source, known.sha256])
-            warehouse.execute("create or replace temp table gone_rows as select 0::bigint as row_id where false")
-            _delete(warehouse, without=(_LOWER_COUNTS,))
-        warehouse.execute(
-            "update ledger.files set record_count = record_count - ? where source = ? and sha256 = ?",
-            [count, known.source, known.sha256],
-        )
+        # No column of a log's events holds a login: only the line says whose they are.
+        is_log = config.sources[known.source].format == "access_log"
+        warehouse.execute(_EVENTS_OF_LINES if is_log else _NO_EVENTS, place if is_log else None)
+        warehouse.execute(_ROWS_OF_FILE, place)
+        _delete(warehouse, without=(_LOWER_COUNTS,))
+        warehouse.execute(_COUNT_RECORDS, place)
         Ledger(warehouse, "", 0).record_rewritten(known.sha256, kept_sha256)
     return True
 

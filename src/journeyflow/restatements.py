@@ -44,7 +44,18 @@ _LATE = """
     from warehouse.landed.events as events
     inner join warehouse.ledger.files as files on files.file_ix = events.file_ix
     inner join warehouse.ledger.loads as loads on loads.sha256 = files.sha256 and loads.source = files.source
-    where loads.run_id > ? and loads.accepted_count > 0 and events.occurred_at <= ?
+    where loads.run_id > ? and events.occurred_at <= ?
+"""
+# An event that took the place of another version is not among the accepted of its file.
+_REPLACED = """
+    select loads.source
+    from warehouse.ledger.loads as loads
+    inner join warehouse.ledger.files as files on files.sha256 = loads.sha256 and files.source = loads.source
+    inner join warehouse.landed.events as events on events.file_ix = files.file_ix
+    where loads.run_id > ? and loads.status = 'loaded'
+    group by loads.run_id, loads.source, loads.sha256, loads.accepted_count
+    having count(*) > loads.accepted_count
+    limit 1
 """
 
 
@@ -89,10 +100,18 @@ def _moved(
         return pl.DataFrame(schema=_SCHEMA)
     is_ruled_otherwise = earlier.config_hash != settings["config_hash"]
     late = _late_days(engine, earlier, zone)
+    is_replaced = engine.rows(_REPLACED, [earlier.run_id]).num_rows > 0
     erasure = pending(config.state)
     erased = None if erasure is None else [date.fromisoformat(day) for day in erasure.days]
     return (
-        with_causes(moved, _frame(engine, _WINDOWS), late, erased, is_ruled_otherwise=is_ruled_otherwise)
+        with_causes(
+            moved,
+            _frame(engine, _WINDOWS),
+            late,
+            erased,
+            is_ruled_otherwise=is_ruled_otherwise,
+            is_replaced=is_replaced,
+        )
         .with_columns(
             pl.lit(settings["run_id"]).alias("run_id"),
             pl.lit("funnel_trend").alias("table_name"),
@@ -142,6 +161,7 @@ def with_causes(
     erased_days: list[date] | None = None,
     *,
     is_ruled_otherwise: bool,
+    is_replaced: bool = False,
 ) -> pl.DataFrame:
     """Add the column `cause` to what `compare` found.
 
@@ -157,6 +177,8 @@ def with_causes(
         Local days of the events that were erased since; None when nobody was.
     is_ruled_otherwise : bool
         Whether the configuration, the models or the version changed in between; then any figure may move.
+    is_replaced : bool
+        Whether events that came in between took the places of other versions of themselves.
 
     Returns
     -------
@@ -178,6 +200,8 @@ def with_causes(
         .when(in_window(late_days)).then(pl.lit("late events"))
         # Who shared a device with somebody who was erased may own it alone now.
         .when(pl.lit(erased_days is not None)).then(pl.lit("erasure"))
+        # The version that gave way may have been of another day or person.
+        .when(pl.lit(is_replaced)).then(pl.lit("late events"))
         .when(pl.col("total").is_null()).then(pl.lit("changed personas"))
         .otherwise(pl.lit("merged identities"))
     )  # fmt: skip

@@ -157,12 +157,20 @@ from forget.typed
 """
 
 
+# Who used a device in a source that was taken out of the configuration used it all the same.
+_OTHER_SOURCES = """
+insert into config.sources (source)
+select distinct source from warehouse.landed.events where source not in (select source from config.sources)
+"""
+
+
 def _stitch(engine: DuckDBEngine, config: Config, progress: Progress) -> None:
     graph = graph_of(config)
     builder = Builder(engine, graph, config)
     builder.mirror_warehouse()
     register_configuration(engine, config, _loaded(engine, config), "forget")
     engine.register("config.columns", dictionary(graph))
+    engine.execute(_OTHER_SOURCES)
     builder.build(Phase.STITCH, progress)
 
 

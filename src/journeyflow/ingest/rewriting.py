@@ -46,12 +46,17 @@ def count_erased(
 def judged(
     warehouse: DuckDBEngine, intake: Intake, config: Config, source: str, file: InputFile, first_loaded_at: datetime
 ) -> Iterator[int]:
-    """Do as `count_erased` does, and let `surviving_records` be asked while the context lasts."""
+    """Do as `count_erased` does, and let `surviving_records` be asked while the context lasts.
+
+    The variable `surviving_count` says how many records are of nobody erased, unreadable ones among them.
+    """
     with read_records(warehouse, intake, file, config.sources[source]) as raw:
         prepare(warehouse, config, source, raw, first_loaded_at)
         set_apart(warehouse, raw)
         remember_places(warehouse, raw)
-        yield warehouse.count("erased_records")
+        count = warehouse.count("erased_records")
+        warehouse.execute(f"set variable surviving_count = {raw.record_count - count}")
+        yield count
 
 
 def remember_places(warehouse: DuckDBEngine, raw: RawRecords) -> None:
@@ -94,7 +99,7 @@ def _keep(written: Path, name: str, kept: Kept) -> str:
 
 
 def _cut(warehouse: DuckDBEngine) -> Cut:
-    rows = warehouse.rows(_WHOLE).column(0).to_pylist()
+    rows = warehouse.rows(WHOLE_ROWS).column(0).to_pylist()
     elements: dict[int, set[int]] = {}
     for row in warehouse.rows(_PARTS).to_pylist():
         elements.setdefault(row["source_row"], set()).add(row["place"])
@@ -123,12 +128,13 @@ select source_row, place, object_count from numbered
 where record_ix in (select record_ix from erased_records where record_ix is not null)
 """
 # A row of which every object goes, goes whole; so does one that is a single record.
-_WHOLE = f"""
+WHOLE_ROWS = f"""
 select source_row from erased_places group by source_row having count(*) = max(object_count)
 union
 select source_row from erased_records
 where detail <> '{_ELEMENT}' and source_row not in (select source_row from erased_places)
 """
+"""Rows of a file that go as a whole; `rewrite` cuts them out."""
 _PARTS = """
 select source_row, place from erased_places
 qualify count(*) over (partition by source_row) < object_count

@@ -151,15 +151,16 @@ insert into erased_records
 select record_ix, source_row, '' from raw_records
 where is_erased_user(split_part(line, ' ', 3)) and record_ix not in (select record_ix from erased_records)
 """
+# Where an element of a list names somebody, all elements that are no objects go: so they do of the kept copy.
 _OF_REJECTS = """
 insert into erased_records
 with words as (
-    select source_row, coalesce(detail, '') as detail, raw, unnest(words_of(raw)) as word from raw_rejects
+    select source_row, coalesce(detail, '') as detail, unnest(words_of(raw)) as word from raw_rejects
 )
 select null, rejects.source_row, coalesce(rejects.detail, '')
 from raw_rejects as rejects
-where (source_row, coalesce(detail, ''), raw) in (
-    select (source_row, detail, raw) from words where is_erased_user(word) or is_erased_device(word)
+where (source_row, coalesce(detail, '')) in (
+    select (source_row, detail) from words where is_erased_user(word) or is_erased_device(word)
 )
 """
 _WITHOUT_REJECTS = """

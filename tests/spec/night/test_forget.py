@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
 
 import polars as pl
@@ -126,6 +128,46 @@ def test_nothing_is_left_in_any_file_and_every_figure_is_as_if_they_had_never_co
     assert figures(project) == figures(other)
 
 
+def test_ids_whose_signs_are_escaped_leave_the_quarantine_too(project):
+    names = ('zo"brien', r"CORP\zann", "zmüller", "zann, zlee")
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    app = text[text.index("  web:") : text.index("people:")].replace("web", "app").replace("csv", "jsonl")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{app}people:"), encoding="utf-8")
+    (project / "app").mkdir()
+    bad = [{"id": name, "at": "gestern", "customer": name, "event": "x"} for name in (*names, "ben")]
+    lines = [json.dumps(row) for row in bad] + [json.dumps(row)[:-1] for row in bad]
+    (project / "app" / "one.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with (project / "web" / "two.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([HEAD.strip().split(","), *(["", "gestern", "", n, "x", "", ""] for n in names)])
+    journeyflow.run(project)
+    erase(project, *(Id("user", name) for name in names))
+    with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as warehouse:
+        raw = warehouse.rows("select raw from landed.quarantine where source_file not in ('web/one.csv')")
+    assert len(raw) == 2
+    needles = {json.dumps(name, ensure_ascii=is_ascii)[1:-1] for name in names for is_ascii in (True, False)}
+    assert files_with(project / "state", *names, *needles, 'zo""brien') == []
+    assert audit(project, "app/one.jsonl") == [(0, 2, 0, 0, 8)]
+
+
+def test_rows_kept_aside_of_a_device_that_is_an_address_go_too(project):
+    """The warehouse knows such a device by a hash, the quarantine as it came; of a log it hides what looks like one."""
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    log = "  log: {format: access_log, path: log/*.log}\n"
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{log}people:"), encoding="utf-8")
+    times = ("2026-03-01 10:00:00,203.0.113.77,zed-1", "gestern,203.0.113.77,", "gestern,203.0.113.77,,too,many")
+    rows = "".join(f"{number},{row},page_view,,\n" for number, row in enumerate(times, 70))
+    (project / "web" / "two.csv").write_text(HEAD + rows, encoding="utf-8")
+    (project / "log").mkdir()
+    line = '198.51.100.{} - {} [{}] "GET /p HTTP/1.1" 200 5 "-" "Mozilla"\n'
+    lines = line.format(1, "x::zed-1", "never") + line.format(2, "-", "01/Mar/2026:10:00:00 +0000")
+    (project / "log" / "one.log").write_text(lines, encoding="utf-8")
+    journeyflow.run(project)
+    erase(project, Id("user", "zed-1"), Id("user", "x::zed-1"))
+    assert [files_with(project / folder, "203.0.113.77", "zed-1") for folder in ("state", "published")] == [[], []]
+    assert audit(project, "web/two.csv") == [(0, 0, 0, 0, 3)]
+    assert audit(project, "log/one.log") == [(1, 0, 0, 0, 1)]
+
+
 def test_the_accounts_move_from_accepted_to_erased_and_add_up(project):
     assert audit(project) == [(8, 3, 0, 0, 0)]
     erase(project)
@@ -233,6 +275,29 @@ def test_a_device_names_its_one_person_and_a_shared_one_only_itself(project):
     assert both.device_count == 2, "all who used the shared device are meant"
 
 
+def test_of_a_file_of_two_sources_both_count_what_is_left(project):
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    same = text[text.index("  web:") : text.index("people:")].replace("web:", "app:")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{same}people:"), encoding="utf-8")
+    journeyflow.run(project)
+    erase(project)
+    with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as engine:
+        assert engine.rows("select record_count from ledger.files")["record_count"].to_pylist() == [5, 5]
+
+
+def test_devices_used_in_a_source_that_was_taken_out_go_too(project):
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    old = text[text.index("  web:") : text.index("people:")].replace("web", "old")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{old}people:"), encoding="utf-8")
+    (project / "old").mkdir()
+    rows = f"1,2026-03-01 10:00:00,zz-old,{ANN},page_view,,\n2,2026-03-01 10:00:00,zz-old,,page_view,,\n"
+    (project / "old" / "one.csv").write_text(HEAD + rows, encoding="utf-8")
+    journeyflow.run(project)
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    assert erase(project).plan.device_count == 2
+    assert_gone(project, "zz-old")
+
+
 def test_another_version_of_an_event_comes_into_its_place(project):
     (project / "web" / "two.csv").write_text(f"{HEAD}4,2026-03-01 12:00:00,c-x,{ANN},purchase,,\n", encoding="utf-8")
     (project / "web" / "one.csv").write_text(f"{HEAD}{HERS}{OTHERS}", encoding="utf-8")
@@ -251,6 +316,21 @@ def test_when_nobody_is_left_nothing_stays_published(tmp_path):
     project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
     assert erase(project).report is None
     assert not (project / "published" / "current").exists()
+    assert_gone(project)
+
+
+def test_events_of_a_source_that_was_taken_out_keep_nothing_published(tmp_path):
+    project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    old = text[text.index("  web:") : text.index("people:")].replace("web", "old")
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{old}people:"), encoding="utf-8")
+    (project / "old").mkdir()
+    (project / "old" / "one.csv").write_text(f"{HEAD}1,2026-03-01 10:00:00,c-ben,ben,page_view,,\n", encoding="utf-8")
+    journeyflow.run(project)
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    assert erase(project).report is None
+    assert not (project / "published" / "current").exists()
+    assert pending(project / "state") is None
     assert_gone(project)
 
 

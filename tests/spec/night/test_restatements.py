@@ -92,6 +92,20 @@ def test_a_late_purchase_moves_its_day(project):
     assert night(project) == rows
 
 
+@pytest.mark.parametrize("at", ["2026-03-05 10:00:00", "2026-03-11 10:00:00"])
+def test_another_version_of_an_event_moves_the_day_of_the_old_one_and_its_own(project, at):
+    """Its file accepts nothing: the event is counted as a duplicate that won."""
+    path = project / "journeyflow.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace("occurred_at: at", "occurred_at: at, received_at: came"))
+    came = [row.replace(",", ",2026-03-20,", 1) for row in FIRST.splitlines()[1:]]
+    head = "id,came,at,cookie,customer,event"
+    night(project, first="\n".join((head, *came)))
+    rows = night(project, other=f"{head}\n1,2026-03-19,{at},a,,product_view\n")
+    moved = told(rows)
+    assert ("2026-03-01", 1, "person_count", 2, 1, "late events") in moved
+    assert {cause for *_, cause in moved} == {"late events"}
+
+
 def test_two_devices_that_turn_out_to_be_one_person(project):
     night(project, first=FIRST)
     assert told(night(project, joined=JOINED)) == {

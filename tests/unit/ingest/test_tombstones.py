@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -92,6 +95,46 @@ def test_what_in_a_broken_record_could_be_an_id(shop, line, is_theirs):
     expected = (0, 1) if is_theirs else (1, 0)
     found = {each.source_file: each.counts for each in shop.load().files}
     assert (found["data/b.csv"].quarantined, found["data/b.csv"].erased) == expected
+
+
+SIGNS = (
+    'o"b, x',
+    r"CORP\ann",
+    "müller",
+    "ann lee",
+    "o'b",
+    "u/ann",
+    "t\tab",
+    "{ann}",
+    "u:ann:7",
+    " ann",
+    "ann;lee",
+    "ann=",
+)
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_an_id_is_known_however_its_signs_are_written(shop, name):
+    """In the text of JSON and of delimited files, whole and broken, with another quote open before it."""
+    bury(shop, "u:anybody")
+    escaped, plain = (json.dumps({"a": 1, "who": name}, ensure_ascii=is_ascii) for is_ascii in (True, False))
+    doubled = name.replace('"', '""')
+    lines = [escaped, plain, escaped[:-1], f'{{"a": "b, {escaped[1:]}', f'1,"{doubled}",x\n', f'1;"{doubled}";x\r\n']
+    lines += [] if '"' in name or "\t" in name else [f"1\t{name}\tx\n"]
+    shop.warehouse.scratch("lines", pa.table({"line": lines}).to_reader())
+    missed = shop.warehouse.rows("select line from lines where not list_contains(words_of(line), ?)", [name])
+    assert missed["line"].to_pylist() == []
+
+
+def test_of_a_list_with_an_element_that_names_somebody_all_that_is_no_object_goes(shop):
+    """As it goes of the kept copy, where such elements have no place of their own."""
+    bury(shop, "u:ann")
+    shop.source |= {"format": "jsonl", "records": "events", "properties": []}
+    record = {"id": "1", "ts": TS, "cookie": "c", "who": "ben", "event": "x"}
+    lists = [[record, "ann", "ben", 7, record | {"id": "2", "who": "ann"}], ["ben", 7], [record | {"id": "3"}]]
+    shop.write("a.jsonl", "\n".join(json.dumps({"events": each}) for each in lists))
+    assert counts(shop.load()) == (8, 2, 2, 0, 0, 4)
+    assert files_with(shop.config().state, "ann") == []
 
 
 def test_two_sources_of_one_file_each_take_their_records_out(shop, tmp_path):

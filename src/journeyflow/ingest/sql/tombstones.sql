@@ -10,13 +10,46 @@ create or replace temp macro is_erased_device(id) as
     coalesce(tombstone_of('d:' || id) in (select id_hash from erased_ids), false);
 
 -- A record that nobody could read may name a person anywhere: every part of its text that could be an id is asked. Parts
--- are quoted texts, what stands between blanks and signs with and without slashes, bare values of JSON, fields between commas,
--- and addresses.
-create or replace temp macro words_of(line) as list_distinct(list_concat(
+-- are quoted texts, what stands between quotes however they pair, between blanks and signs with and without slashes, bare
+-- values of JSON, fields of delimited text, and addresses.
+create or replace temp macro fields_of(line, delimiter) as list_concat(
+    string_split(line, delimiter),
+    list_transform(string_split(line, delimiter), lambda field: trim(field, ' "' || chr(39) || chr(9) || chr(13) || chr(10)))
+);
+
+create or replace temp macro parts_of(line) as list_distinct(list_concat(
     regexp_extract_all(line, '"((?:[^"\\]|\\.)*)"', 1),
+    regexp_extract_all(line, ':\s*"((?:[^"\\]|\\.)*)"', 1),
+    regexp_extract_all(line, '"((?:[^"]|"")*)"', 1),
+    string_split(line, '"'),
     regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>]+'),
     regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>/]+'),
     regexp_extract_all(line, ':\s*([^\s,}\]"]+)', 1),
-    list_transform(string_split(line, ','), lambda field: trim(field, ' "' || chr(39) || chr(9) || chr(13) || chr(10))),
+    fields_of(line, ','),
+    fields_of(line, ';'),
+    fields_of(line, '|'),
+    fields_of(line, chr(9)),
     regexp_extract_all(replace(line, '%40', '@'), '[\w.+-]+@[\w.-]+\w')
 ));
+
+-- JSON escapes signs of a text, delimited text doubles its quotes, and JSON may stand in a text of JSON: the id is what they
+-- stand for. A device that is an address is known by its hash alone.
+create or replace temp macro words_of(line) as (
+    with found as (
+        select parts_of(rtrim(line, chr(13) || chr(10))) as plain,
+            case when contains(line, '\"') then parts_of(replace(line, '\"', '"')) end as nested
+    ),
+    parts as (select list_concat(plain, nested) as part from found)
+    select list_distinct(list_concat(
+        part,
+        list_transform(
+            list_filter(part, lambda each: contains(each, '\')),
+            lambda each: json_extract_string(case when json_valid('"' || each || '"') then '"' || each || '"' end, '$')
+        ),
+        list_transform(list_filter(part, lambda each: contains(each, '""')), lambda each: replace(each, '""', '"')),
+        list_transform(
+            list_filter(part, lambda each: contains(each, '.') or contains(each, ':')), lambda each: without_address(each)
+        )
+    ))
+    from parts
+);
