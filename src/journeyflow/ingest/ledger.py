@@ -164,7 +164,7 @@ class Ledger:
         self._warehouse.execute(
             "update ledger.files set is_landed = true where source = ? and sha256 = ?", [source, file.sha256]
         )
-        self._add(source, file.name, counts, file.copy_sha256, "loaded", None)
+        self._add(source, file.name, counts, file.sha256, "loaded", None)
 
     def drop_unsettled(self) -> None:
         """Take out what landed with files of which a killed run had not settled the duplicates yet."""

@@ -229,18 +229,6 @@ def test_a_rebuild_and_changed_settings_bring_nothing_back(project):
     assert_gone(project)
 
 
-def test_the_account_names_the_bytes_that_were_read(project):
-    erase(project)
-    shutil.rmtree(project / "web")
-    replay(load_config(project))
-    report = journeyflow.run(project)
-    kept = {path.name.partition(".")[0] for path in (project / "state" / "raw").iterdir()}
-    with journeyflow.open(project / "published") as published:
-        loads = published.sql(f"select sha256 from load_audit where run_id = '{report.run_id}' and sources = 'web'")
-    assert len(loads)
-    assert set(loads["sha256"]) <= kept
-
-
 def test_a_warehouse_that_is_gone_is_read_anew_without_them(project):
     erase(project)
     before = figures(project)
