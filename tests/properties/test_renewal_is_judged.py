@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -66,6 +67,7 @@ def shop(tmp_path_factory):
     walk.a_late_file_comes(4)
     walk.traits_change(3)
     _lone(walk, "loner", "lone")
+    _lone(walk, "leaver", "left")
     walk.run()
     place = tmp_path_factory.mktemp("sharp") / "shop"
     _first(walk)
@@ -105,6 +107,9 @@ def _first(walk):
 
 
 def _second(walk):
+    # Somebody's only event gives way to a version that is somebody else's.
+    left = next(event for event in walk.told if event.cookie == "left")
+    walk._tell([replace(left, cookie="taken", user="", delay=left.delay - timedelta(milliseconds=300))])
     _lone(walk, "shade", "shades")
     for pick in (8, 40):
         walk.an_event_falls_between_two(pick)

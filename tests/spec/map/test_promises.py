@@ -51,7 +51,7 @@ def given_relations(min_count):
     kernel = "\n".join(f"{event_ix} | {person} | 1 | {kind}" for event_ix, person, kind, _ in events())
     properties = '{{"order":"{}"}}'
     landed = "\n".join(
-        f"{event_ix} | {event_ix} | {instant} | {properties.format(person)}"
+        f"{event_ix} | {event_ix} | web | {instant} | {properties.format(person)}"
         for event_ix, person, _, instant in events()
     )
     return {
@@ -83,7 +83,8 @@ def given_relations(min_count):
         "kernel.map_journeys": "model_index | person_key | journey_index | entered_at | month | depth | is_pending | is_matured"
         f" | is_furthest | is_furthest_in_month\n{counted}",
         "kernel.events": f"event_ix | person_key | journey_index | label_key\n{kernel}",
-        "sources.events": f"event_ix | event_id | occurred_at | properties\n{landed}",
+        "sources.events": f"event_ix | event_id | source | occurred_at | properties\n{landed}",
+        "config.sources": "source | source_ix\nweb | 1",
         "kernel.stage_visits": "",
         "journeys.survey_answers": "",
     }
