@@ -103,6 +103,24 @@ def test_one_process_parses_many_files(staged):
     assert not Path(f"/proc/{process}").exists()
 
 
+def test_the_two_sides_never_wait_for_one_another(tmp_path):
+    """All that is asked, and all that is answered, is more than the pipes between them hold."""
+    names = ",".join(f"a_column_with_a_name_{number}" for number in range(20))
+    jobs = [Job(f"{number}.in", 1_000, "csv") for number in range(600)]
+    for job in jobs:
+        (tmp_path / job.file).write_text(f"{names}\n{'1,' * 19}1\n", encoding="utf-8")
+    waited = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError))
+    signal.alarm(100)
+    try:
+        with Parser(tmp_path) as parsing:
+            parsing.ask(jobs)
+            time.sleep(1)  # So long nobody reads what is answered.
+            assert [parsing.answer(job).row_count for job in jobs] == [1] * len(jobs)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, waited)
+
+
 def test_no_process_is_started_for_nothing(staged):
     with Parser(staged) as parsing:
         assert parsing._process is None

@@ -28,6 +28,8 @@ main()
 START_SECONDS = 120
 MAX_ANSWER_BYTES = 1 << 27
 """The longest header, every character of it escaped."""
+MOST_AHEAD = 16
+"""Files that the process is told of before their turn: with more, both sides could wait for the other to read."""
 _READ_BYTES = 1 << 16
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
@@ -54,6 +56,7 @@ class Parser:
     limits: Limits = field(default_factory=Limits)
     _process: subprocess.Popen[bytes] | None = None
     _asked: list[Job] = field(default_factory=list)
+    _told_count: int = 0
     _answers: dict[Job, dict[str, Any]] = field(default_factory=dict)
     _held: bytearray = field(default_factory=bytearray)
 
@@ -61,7 +64,8 @@ class Parser:
         """Have files parsed soon, in this order, while the run does something else."""
         for job in jobs:
             if job not in self._asked and job not in self._answers:
-                self._send(job)
+                self._asked.append(job)
+        self._tell()
 
     def answer(self, job: Job) -> Answer:
         """Return what was handed over of a file, once it is parsed.
@@ -77,6 +81,9 @@ class Parser:
         while job not in self._answers:
             self._answers[self._asked[0]] = self._next()
             self._asked.pop(0)
+            self._told_count = max(self._told_count - 1, 0)
+            if self._process:
+                self._tell()
         said = self._answers[job]
         try:
             if "refused" in said:
@@ -108,14 +115,13 @@ class Parser:
     ) -> None:
         self.close()
 
-    def _send(self, job: Job) -> None:
-        self._asked.append(job)
-        if self._process is None:
+    def _tell(self) -> None:
+        """Tell the process of the next files, if there are any; it is started where it does not run."""
+        if self._asked and self._process is None:
             self._start()
-            for waiting in self._asked:
-                self._write(waiting)
-        else:
+        for job in self._asked[self._told_count : MOST_AHEAD]:
             self._write(job)
+            self._told_count += 1
 
     def _write(self, job: Job) -> None:
         assert self._process
@@ -127,10 +133,7 @@ class Parser:
 
     def _next(self) -> dict[str, Any]:
         """Return the answer to the job that was asked first."""
-        if self._process is None:
-            self._start()
-            for waiting in self._asked:
-                self._write(waiting)
+        self._tell()
         line = self._line(self.limits.seconds)
         if line is None:
             return {"refused": ["too_slow", f"reading it takes longer than {self.limits.seconds} s, see `limits.time`"]}
@@ -189,6 +192,7 @@ class Parser:
     def _end(self) -> int:
         """End the process and return how it ended: minus the signal, where it was one."""
         process, self._process = self._process, None
+        self._told_count = 0
         assert process
         for stream in (process.stdin, process.stdout):
             assert stream
