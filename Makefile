@@ -32,7 +32,7 @@ demo: $(VENV)/.installed ## Run the main job on the sample and show what it foun
 	@$(BIN)/journeyflow demo --folder $(DEMO)
 
 test: $(VENV)/.installed-dev ## Run the tests; choose some with ARGS='-k dwell_times'
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .

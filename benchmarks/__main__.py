@@ -89,7 +89,8 @@ def _phases(found: dict[str, Summary]) -> None:
         print(f"\nphases of the last whole job, seconds: {found['whole_job'].runs[-1].answer['phases']}")
     for run in found["renewal"].runs if "renewal" in found else []:
         print(
-            f"a renewed night is {run.answer['share']:.1%} of building everything anew, "
+            f"a renewed night is {run.answer['share_of_building']:.1%} of building everything anew, "
+            f"{run.answer['share_of_rebuild']:.1%} of a rebuild, "
             f"{run.answer['share_with_publication']:.1%} with publication and the tables of a row a person; "
             f"the last: {run.answer['nights'][-1]}"
         )
