@@ -18,7 +18,7 @@ from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.ingest import schema
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.ledger import Ledger
-from journeyflow.ingest.source_files import is_over
+from journeyflow.ingest.storing import is_over
 from journeyflow.project import BUILD, WAREHOUSE, graph_of
 from journeyflow.state import WORK, foreign, private_paths, writable_by_all
 from journeyflow.text import escaped

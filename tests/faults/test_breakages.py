@@ -14,7 +14,7 @@ from faults.fates import SOURCES, differing, load
 from journeyflow import ingest
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.ingest import landing, preparing, source_files
+from journeyflow.ingest import landing, preparing, storing
 from journeyflow.ingest.readers import lines
 from journeyflow.publish import files, generation, read_manifest
 from support.parsing_here import parse_here
@@ -81,9 +81,9 @@ def test_publish_before_commit_is_noticed(engine, tmp_path, monkeypatch, is_brok
 @pytest.mark.parametrize("is_broken", [False, True])
 def test_a_ledger_outside_the_transaction_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
     if is_broken:
-        monkeypatch.setattr(source_files, "transaction", lambda _: contextlib.nullcontext())
+        monkeypatch.setattr(storing, "transaction", lambda _: contextlib.nullcontext())
     with monkeypatch.context() as patch:
-        patch.setattr(source_files.Ledger, "record_unsettled", _fail)
+        patch.setattr(storing.Ledger, "record_unsettled", _fail)
         with pytest.raises(OSError, match="device"):
             landed(warehouse, tmp_path, GOOD)
     try:
@@ -111,14 +111,14 @@ def test_reconciling_by_the_count_of_what_was_read_is_noticed(warehouse, tmp_pat
 
 
 def _lose_a_row(monkeypatch):
-    original = source_files.prepare
+    original = storing.prepare
 
     def prepare(warehouse, *rest):
         original(warehouse, *rest)
         warehouse.execute("alter view judged_records rename to whole_records")
         warehouse.execute("create temp view judged_records as select * from whole_records where record_ix <> 1")
 
-    monkeypatch.setattr(source_files, "prepare", prepare)
+    monkeypatch.setattr(storing, "prepare", prepare)
 
 
 @pytest.mark.parametrize("broken", [(), ("sync",), ("sync_tree",)])

@@ -13,7 +13,7 @@ import journeyflow
 from faults import corpus, nights
 from faults.fates import BOMBS, SOURCES, differing, load, load_bombs
 from journeyflow import ingest
-from journeyflow.ingest import source_files, staging
+from journeyflow.ingest import staging, storing
 from journeyflow.ingest.keeping import Kept, content_hash
 
 BOMB_MEGABYTES = 1000
@@ -145,18 +145,18 @@ def test_a_file_that_moves_under_the_reader_counts_as_it_was(warehouse, tmp_path
     moving, still = tmp_path / "data" / "moving", tmp_path / "data" / "still"
     moving.write_bytes(content)
     still.write_bytes({"log": corpus.text(corpus.log_line(50), corpus.log_line(51))}.get(kind) or _others(kind))
-    original = source_files.read_records
+    original = storing.parsed_file
 
-    def read_records(engine, intake, file, *rest):
+    def parsed_file(intake, file, source):
         if file.path.name == "moving":
             moving.unlink(missing_ok=True)
             if swap == "changed":
                 moving.write_bytes(_others(kind, "changed") if kind != "log" else corpus.text(corpus.log_line(52)))
             elif swap == "piped":
                 os.mkfifo(moving)
-        return original(engine, intake, file, *rest)
+        return original(intake, file, source)
 
-    monkeypatch.setattr(source_files, "read_records", read_records)
+    monkeypatch.setattr(storing, "parsed_file", parsed_file)
     report = load(warehouse, tmp_path, source)
     assert {file.source_file: file.status for file in report.files} == {
         "data/moving": "loaded",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from itertools import accumulate
 
 from journeyflow.config.inputs import CANONICAL_COLUMNS, UTM_COLUMNS
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import InputFile
-from journeyflow.ingest.readers.raw import RawRecords
+from journeyflow.ingest.readers.raw import PLACE_BITS, RawRecords
 from journeyflow.ingest.tombstones import set_apart
 from journeyflow.ingest.typed import TIMES
 from journeyflow.ingest.warehouse import packaged_sql
@@ -44,7 +46,7 @@ def next_event_ix(warehouse: DuckDBEngine) -> int:
     return int(found["ix"][0].as_py())
 
 
-def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords) -> Counts:
+def land(warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords) -> list[Counts]:
     """Move the records of `judged_records` and `raw_rejects` into the warehouse, duplicates and all.
 
     Records of people who were erased are counted and left in `erased_records`. The caller opens the transaction,
@@ -53,44 +55,53 @@ def land(warehouse: DuckDBEngine, file: InputFile, file_ix: int, raw: RawRecords
     Parameters
     ----------
     warehouse : DuckDBEngine
-        Holds the temporary relations of the file.
-    file : InputFile
-        The file they come from.
-    file_ix : int
-        Its number in the ledger.
+        Holds the temporary relations of the files.
+    files : sequence of tuple
+        The files they come from, in the order in which they were read, each with its number in the ledger.
     raw : RawRecords
-        What the reader said of it.
+        What the reader said of them.
 
     Returns
     -------
-    Counts
-        They add up to the records of the file; duplicates are still among the accepted.
+    list of Counts
+        One a file. They add up to the records of the file; duplicates are still among the accepted.
 
     Raises
     ------
     JourneyflowError
         When they do not: a defect of this program, not of the file.
     """
-    first_ix = next_event_ix(warehouse)
-    erased_count = set_apart(warehouse, raw)
-    warehouse.execute(_insert(first_ix, file_ix, _WITH_ID))
-    readable = raw.record_count - raw.reject_count - erased_count
+    first_ixs = list(accumulate(raw.record_counts[:-1], initial=next_event_ix(warehouse)))
+    numbers = [file_ix for _, file_ix in files]
+    set_apart(warehouse, raw)
+    erased = _by_place(warehouse, _ERASED)
+    judged = [
+        _Judged(record_count - reject_count - erased.get(place, _Judged()).readable_count)
+        for place, (record_count, reject_count) in enumerate(zip(raw.record_counts, raw.reject_counts, strict=True))
+    ]
+    warehouse.execute(_insert(first_ixs, numbers, _WITH_ID))
     # Judging is what costs: where every record arrived there is nothing left to judge again and count.
-    if _landed(warehouse, file_ix) == readable:
-        judged = {"record_count": readable, "filtered_count": 0, "bad_count": 0}
-    else:
-        judged = warehouse.rows(_COUNT).to_pylist()[0]
-        if judged["without_id_count"]:
+    if sum(_counted(warehouse, "landed.events", numbers).values()) != sum(each.readable_count for each in judged):
+        found = _by_place(warehouse, _COUNT)
+        judged = [found.get(place, _Judged()) for place in range(len(files))]
+        if any(each.without_id_count for each in judged):
             warehouse.execute(_REPEATED)
-            warehouse.execute(_insert(first_ix, file_ix, f"({_IDENTIFIED})"))
-    counts = Counts(
-        record=judged["record_count"] + raw.reject_count + erased_count,
-        accepted=_landed(warehouse, file_ix),
-        quarantined=_quarantine(warehouse, file, file_ix, judged["bad_count"]),
-        filtered=judged["filtered_count"],
-        erased=warehouse.count("erased_records"),
-    )
-    _reconcile(counts, raw, file)
+            warehouse.execute(_insert(first_ixs, numbers, f"({_IDENTIFIED})"))
+    _quarantine(warehouse, files, raw, is_judged=any(each.bad_count for each in judged))
+    landed = _counted(warehouse, "landed.events", numbers)
+    quarantined = _counted(warehouse, "landed.quarantine", numbers)
+    counts = []
+    for place, (file, file_ix) in enumerate(files):
+        gone = erased.get(place, _Judged())
+        count = Counts(
+            record=judged[place].readable_count + raw.reject_counts[place] + gone.readable_count,
+            accepted=landed.get(file_ix, 0),
+            quarantined=quarantined.get(file_ix, 0),
+            filtered=judged[place].filtered_count,
+            erased=gone.record_count,
+        )
+        _reconcile(count, raw.record_counts[place], file)
+        counts.append(count)
     return counts
 
 
@@ -119,27 +130,65 @@ def settle_duplicates(warehouse: DuckDBEngine, first_ix: int) -> dict[int, Count
     }
 
 
-def _landed(warehouse: DuckDBEngine, file_ix: int) -> int:
-    return warehouse.count("landed.events", f"file_ix = {file_ix}")
+@dataclass(frozen=True)
+class _Judged:
+    """Readable records of one file, and how many of them are what."""
+
+    readable_count: int = 0
+    filtered_count: int = 0
+    bad_count: int = 0
+    without_id_count: int = 0
+    record_count: int = 0
 
 
-_COUNT = """
+def _by_place(warehouse: DuckDBEngine, select: str) -> dict[int, _Judged]:
+    rows = warehouse.rows(select).to_pylist()
+    return {row.pop("place"): _Judged(**row) for row in rows}
+
+
+def _counted(warehouse: DuckDBEngine, table: str, numbers: Sequence[int]) -> dict[int, int]:
+    listed = ", ".join(map(str, numbers))
+    # The bounds let whole row groups of other files be passed over.
+    select = f"""
+        select file_ix, count(*) as n from {table}
+        where file_ix between {min(numbers)} and {max(numbers)} and file_ix in ({listed}) group by file_ix
+    """
+    return {row["file_ix"]: row["n"] for row in warehouse.rows(select).to_pylist()}
+
+
+_MASK = (1 << PLACE_BITS) - 1
+_PLACE = f"record_ix >> {PLACE_BITS}"
+_PLACE_OF_REJECT = f"source_row >> {PLACE_BITS}"
+_ERASED = f"""
+select coalesce({_PLACE}, {_PLACE_OF_REJECT}) as place, count(*) as record_count, count(record_ix) as readable_count
+from erased_records
+group by place
+"""
+_COUNT = f"""
 select
-    count(*) as record_count,
+    {_PLACE} as place,
+    count(*) as readable_count,
     count(*) filter (where not is_kept) as filtered_count,
     count(*) filter (where is_kept and reason is not null) as bad_count,
     count(*) filter (where is_kept and reason is null and event_id is null) as without_id_count
 from surviving_records
+group by place
 """
 _WITH_ID = "surviving_records where is_kept and reason is null and event_id is not null"
 
 
-def _insert(first_ix: int, file_ix: int, source: str) -> str:
+def _insert(first_ixs: Sequence[int], numbers: Sequence[int], source: str) -> str:
+    event_ix = f"{_of_file(first_ixs)} + (record_ix & {_MASK})"
     return f"""
         insert into landed.events
-        select {first_ix} + record_ix, md5_number(source || '/' || event_id), {COLUMNS}, {file_ix}, source_row
+        select {event_ix}, md5_number(source || '/' || event_id), {COLUMNS}, {_of_file(numbers)}, source_row
         from {source}
     """
+
+
+def _of_file(values: Sequence[int], place: str = _PLACE) -> str:
+    """Return the SQL expression of what belongs to the file of a record."""
+    return f"{values[0]}" if len(values) == 1 else f"list_extract([{', '.join(map(str, values))}], ({place}) + 1)"
 
 
 # An event without an id is its content and the how-many-eth of its like in the file: a repeated line is an event of its
@@ -147,7 +196,7 @@ def _insert(first_ix: int, file_ix: int, source: str) -> str:
 # rows of a large file would write them to disk twice.
 _CONTENT_HASH = f"md5(coalesce(content, cast(json_array({CONTENT}, received_at, sequence) as varchar)))"
 _UNIDENTIFIED = f"""
-select record_ix, {_CONTENT_HASH} as content_hash from surviving_records
+select record_ix, {_PLACE} as place, {_CONTENT_HASH} as content_hash from surviving_records
 where is_kept and reason is null and event_id is null
 """
 _REPEATED = f"""
@@ -155,7 +204,7 @@ create or replace temp table content_ordinals as
 with
 unidentified as ({_UNIDENTIFIED}),
 repeated as (select content_hash from unidentified group by content_hash having count(*) > 1)
-select record_ix, row_number() over (partition by content_hash order by record_ix) as ordinal
+select record_ix, row_number() over (partition by place, content_hash order by record_ix) as ordinal
 from unidentified where content_hash in (select content_hash from repeated)
 """
 _IDENTIFIED = f"""
@@ -166,28 +215,40 @@ where judged.is_kept and judged.reason is null and judged.event_id is null
 """
 
 
-def _quarantine(warehouse: DuckDBEngine, file: InputFile, file_ix: int, bad_count: int) -> int:
-    warehouse.execute(
-        "insert into landed.quarantine select ?, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects",
-        [file_ix, file.name],
-    )
-    if bad_count:
+def _quarantine(
+    warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords, *, is_judged: bool
+) -> None:
+    numbers, names = [file_ix for _, file_ix in files], [[file.name for file, _ in files]]
+    if raw.reject_count:
+        place = _PLACE_OF_REJECT
         warehouse.execute(
-            """
+            f"""
             insert into landed.quarantine
-            select ?, ?, judged.source_row, judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)
+            select
+                {_of_file(numbers, place)}, list_extract(?, ({place}) + 1), source_row & {_MASK}, reason,
+                nullif(detail, ''), raw
+            from raw_rejects
+            """,
+            names,
+        )
+    if is_judged:
+        warehouse.execute(
+            f"""
+            insert into landed.quarantine
+            select
+                {_of_file(numbers, f"judged.{_PLACE}")}, list_extract(?, (judged.{_PLACE}) + 1), judged.source_row,
+                judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)
             from surviving_records as judged
             left join shown_records as shown on shown.record_ix = judged.record_ix
             where judged.is_kept and judged.reason is not null
             """,
-            [file_ix, file.name],
+            names,
         )
-    return warehouse.count("landed.quarantine", f"file_ix = {file_ix}")
 
 
-def _reconcile(counts: Counts, raw: RawRecords, file: InputFile) -> None:
+def _reconcile(counts: Counts, record_count: int, file: InputFile) -> None:
     total = counts.accepted + counts.quarantined + counts.duplicate + counts.filtered + counts.erased
-    if total != counts.record or raw.record_count != counts.record:
+    if total != counts.record or record_count != counts.record:
         raise JourneyflowError(
             f"The records of {file.name} do not add up: {counts.record} read, {total} accounted for. "
             "Nothing of the file was kept; please report this."

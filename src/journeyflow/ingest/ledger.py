@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 from journeyflow.config.inputs import Source
@@ -71,14 +73,14 @@ class Ledger:
         self._run_id = run_id
         self.now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
 
-    def entry(self, source: str, sha256: str) -> Entry | None:
-        """Return what is known of a content; None when the source never loaded it."""
+    def entries(self, source: str) -> dict[str, Entry]:
+        """Return what is known of the contents that a source has met, by their hash."""
         found = self._warehouse.rows(
-            "select file_ix, first_loaded_at, settings_hash, is_landed, kept_sha256 from ledger.files "
-            "where source = ? and sha256 = ?",
-            [source, sha256],
+            "select sha256, file_ix, first_loaded_at, settings_hash, is_landed, kept_sha256 from ledger.files "
+            "where source = ?",
+            [source],
         ).to_pylist()
-        return Entry(**found[0]) if found else None
+        return {row.pop("sha256"): Entry(**row) for row in found}
 
     def sizes(self, source: str) -> set[int]:
         """Return the sizes of the files of a source that are landed."""
@@ -114,23 +116,28 @@ class Ledger:
         self._warehouse.execute(f"delete from landed.quarantine where file_ix in ({files})", [source])
         self._warehouse.execute("update ledger.files set is_landed = false where source = ?", [source])
 
-    def new_entry(self, settings: str, known: Entry | None = None) -> Entry:
-        """Return the entry under which a file is landed now; `record_unsettled` writes it.
+    def new_entries(self, settings: str, known: Sequence[Entry | None]) -> list[Entry]:
+        """Return the entries under which files are landed now; `record_unsettled` writes them.
 
-        A content that was met before keeps its number and the time when it was first met.
+        A content that was met before, `known`, keeps its number and the time when it was first met.
         """
-        if known:
-            return replace(known, settings_hash=settings)
         last = self._warehouse.rows("select coalesce(max(file_ix), 0) as ix from ledger.files")["ix"][0].as_py()
-        return Entry(last + 1, self.now, settings, is_landed=False)
+        numbers = count(last + 1)
+        return [
+            replace(entry, settings_hash=settings)
+            if entry
+            else Entry(next(numbers), self.now, settings, is_landed=False)
+            for entry in known
+        ]
 
-    def kept_otherwise(self, sha256: str) -> str | None:
-        """Return the content that is kept in the place of one from which somebody was erased; None without."""
+    def kept_otherwise(self, contents: Sequence[str]) -> dict[str, str]:
+        """Return, for contents from which somebody was erased, the content that is kept in the place of each."""
         found = self._warehouse.rows(
-            "select max(kept_sha256) as kept from ledger.files where sha256 = ? and kept_sha256 is not null", [sha256]
+            "select sha256, max(kept_sha256) as kept from ledger.files "
+            "where kept_sha256 is not null and sha256 in (select unnest(?)) group by sha256",
+            [list(contents)],
         )
-        kept: str | None = found["kept"][0].as_py()
-        return kept
+        return {row["sha256"]: row["kept"] for row in found.to_pylist()}
 
     def record_rewritten(self, sha256: str, kept_sha256: str) -> None:
         """Write down what is kept of a content since an erasure, for every source that read it."""
@@ -141,12 +148,14 @@ class Ledger:
         escaped = source.replace("'", "''")
         return self._warehouse.count("ledger.files", f"source = '{escaped}'") > 0
 
-    def record_unsettled(self, source: str, file: InputFile, entry: Entry, record_count: int) -> None:
-        """Write down what landed with the file, in the transaction of its events; `record_settled` makes it count."""
-        self._warehouse.execute("delete from ledger.files where file_ix = ?", [entry.file_ix])
-        self._warehouse.execute(
-            "insert into ledger.files values (?, ?, ?, ?, ?, ?, ?, ?, false, ?)",
-            [
+    def record_unsettled(
+        self, source: str, files: Sequence[InputFile], entries: Sequence[Entry], record_counts: Sequence[int]
+    ) -> None:
+        """Write down what landed with files, in the transaction of their events; `record_settled` makes it count."""
+        numbers = [entry.file_ix for entry in entries]
+        self._warehouse.execute("delete from ledger.files where file_ix in (select unnest(?))", [numbers])
+        rows = [
+            (
                 entry.file_ix,
                 source,
                 file.name,
@@ -155,16 +164,22 @@ class Ledger:
                 entry.first_loaded_at,
                 record_count,
                 entry.settings_hash,
+                False,
                 entry.kept_sha256,
-            ],
-        )
+            )
+            for file, entry, record_count in zip(files, entries, record_counts, strict=True)
+        ]
+        self._insert("ledger.files", rows)
 
-    def record_settled(self, source: str, file: InputFile, counts: Counts) -> None:
-        """Write down that a file is loaded, in the transaction that settled the duplicates among its events."""
+    def record_settled(self, source: str, files: Sequence[InputFile], counts: Sequence[Counts]) -> None:
+        """Write down that files are loaded, in the transaction that settled the duplicates among their events."""
         self._warehouse.execute(
-            "update ledger.files set is_landed = true where source = ? and sha256 = ?", [source, file.sha256]
+            "update ledger.files set is_landed = true where source = ? and sha256 in (select unnest(?))",
+            [source, [file.sha256 for file in files]],
         )
-        self._add(source, file.name, counts, file.sha256, "loaded", None)
+        self._add(
+            *((source, file.name, each, file.sha256, "loaded", None) for file, each in zip(files, counts, strict=True))
+        )
 
     def drop_unsettled(self) -> None:
         """Take out what landed with files of which a killed run had not settled the duplicates yet."""
@@ -175,17 +190,20 @@ class Ledger:
 
     def record_refused(self, source: str, name: str, sha256: str | None, counts: Counts, detail: str) -> None:
         """Write down a file that could not be read; it is tried again by the next run."""
-        self._add(source, name, counts, sha256, "refused", detail)
+        self._add((source, name, counts, sha256, "refused", detail))
 
     def record_traits(self, name: str, sha256: str, counts: Counts) -> None:
         """Write down a file of traits, which every run reads anew."""
-        self._add("people", name, counts, sha256, "loaded", None)
+        self._add(("people", name, counts, sha256, "loaded", None))
 
-    def _add(self, source: str, name: str, counts: Counts, sha256: str | None, status: str, detail: str | None) -> None:
-        self._warehouse.execute(
-            "insert into ledger.loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [self._run_id, source, name, *astuple(counts), sha256, status, detail],
-        )
+    def _add(self, *loads: tuple[str, str, Counts, str | None, str, str | None]) -> None:
+        rows = [(self._run_id, source, name, *astuple(counts), *rest) for source, name, counts, *rest in loads]
+        self._insert("ledger.loads", rows)
+
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        places = f"({', '.join('?' * len(rows[0]))})"
+        values = [value for row in rows for value in row]
+        self._warehouse.execute(f"insert into {table} values {', '.join([places] * len(rows))}", values)
 
 
 def settings_hash(source: Source, *others: object) -> str:

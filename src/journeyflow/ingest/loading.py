@@ -14,7 +14,8 @@ from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.landing import Counts
 from journeyflow.ingest.ledger import Ledger
 from journeyflow.ingest.remaking import Past, recall, write_list
-from journeyflow.ingest.source_files import NOTHING, FileLoad, SourceFiles, is_over
+from journeyflow.ingest.source_files import FileLoad, SourceFiles
+from journeyflow.ingest.storing import NOTHING, is_over
 from journeyflow.ingest.tombstones import arm
 from journeyflow.ingest.transactions import transaction
 from journeyflow.progress import Progress, silent

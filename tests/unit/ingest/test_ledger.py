@@ -11,7 +11,7 @@ import pytest
 from journeyflow import ingest
 from journeyflow.config import Config
 from journeyflow.errors import EngineError, InputError, JourneyflowError
-from journeyflow.ingest import landing, source_files
+from journeyflow.ingest import landing, source_files, storing
 from journeyflow.secret import person_secret
 
 HEADER = "id,ts,cookie,event\n"
@@ -159,7 +159,7 @@ def test_what_a_killed_run_had_not_settled_is_read_again(project, monkeypatch):
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(source_files, "settle_duplicates", killed)
+    monkeypatch.setattr(storing, "settle_duplicates", killed)
     with pytest.raises(KeyboardInterrupt):
         project.load()
     monkeypatch.undo()
@@ -184,8 +184,8 @@ def test_files_beyond_the_size_of_a_batch_are_landed_apart(project, monkeypatch)
         project.write(f"{name}.csv", rows(1, 2))
     monkeypatch.setattr(source_files, "BATCH_BYTES", 1)
     batches = []
-    original = source_files.settle_duplicates
-    monkeypatch.setattr(source_files, "settle_duplicates", lambda *a: batches.append(a) or original(*a))
+    original = storing.settle_duplicates
+    monkeypatch.setattr(storing, "settle_duplicates", lambda *a: batches.append(a) or original(*a))
     project.write("c.csv", rows(2, 3))
     report = project.load()
     assert len(batches) == 2  # The second file is the first one under another name.
@@ -204,15 +204,15 @@ def test_records_that_do_not_add_up_are_never_kept(project, monkeypatch):
 def test_a_file_that_changes_after_it_was_copied_counts_as_it_was(project, monkeypatch):
     project.write("a.csv", rows(1))
     path = project.write("b.csv", rows(2))
-    original = source_files.land
+    original = storing.land
 
     def slow(*arguments: object) -> object:
-        if arguments[1].path == path:
+        if path in [file.path for file, _ in arguments[1]]:
             path.write_text(rows(2, 3))
         return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(source_files, "land", slow)
+        patch.setattr(storing, "land", slow)
         assert not project.load().refused
     assert project.events() == ["e1", "e2"]
     assert [file.status for file in project.load().files] == ["known", "loaded"]
@@ -225,7 +225,7 @@ def test_a_failing_database_is_not_taken_for_a_bad_file(project, monkeypatch):
     def failing(*_: object) -> None:
         raise EngineError("no space left")
 
-    monkeypatch.setattr(source_files, "land", failing)
+    monkeypatch.setattr(storing, "land", failing)
     with pytest.raises(EngineError, match="no space left"):
         project.load()
 

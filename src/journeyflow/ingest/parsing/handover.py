@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from journeyflow.ingest.files import MAX_RATIO, RefusedFileError, allowed_bytes
 from journeyflow.ingest.parsing.jobs import Answer, Limits
-from journeyflow.ingest.readers.raw import KEYS, REJECT_SCHEMA
+from journeyflow.ingest.readers.raw import KEYS, PLACE_BITS, REJECT_SCHEMA
 
 _PLAIN = (
     pa.types.is_boolean,
@@ -93,12 +94,19 @@ class Handed:
 
     def reader(self) -> pa.RecordBatchReader:
         """Return the batches from the first on."""
-        return pa.RecordBatchReader.from_batches(self.schema, self._noted())
+        return pa.RecordBatchReader.from_batches(self.schema, self.checked())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.reader().__arrow_c_stream__(requested_schema)
 
-    def _noted(self) -> Iterator[pa.RecordBatch]:
+    def checked(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches from the first on.
+
+        Raises
+        ------
+        RefusedFileError
+            When they are not what was said of them; it stays in `error`.
+        """
         # The database turns every error of a stream into one of its own, so it is kept.
         try:
             yield from self._batches()
@@ -120,6 +128,25 @@ class Handed:
                 yield batch
         if count != self.row_count:
             raise distrusted("another count")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Handed over files of one schema, one after the other; their first column tells the file, see `PLACE_BITS`."""
+
+    parts: tuple[Handed, ...]
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        reader = pa.RecordBatchReader.from_batches(self.parts[0].schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for place, part in enumerate(self.parts):
+            for batch in part.checked():
+                # What the parser says may be wrong, but never speaks for another file.
+                number = pc.bit_wise_and(batch.column(0), (1 << PLACE_BITS) - 1)
+                placed = pc.add(number, place << PLACE_BITS) if place else number
+                yield pa.RecordBatch.from_arrays([placed, *batch.columns[1:]], schema=batch.schema)
 
 
 def handed(folder: Path, name: str, answer: Answer, limits: Limits) -> Handed:

@@ -16,6 +16,9 @@ REJECT_SCHEMA = pa.schema(
 """Columns of the temporary relation `raw_rejects`."""
 KEYS = pa.schema([("record_ix", pa.int64()), ("source_row", pa.int64())])
 """The first columns of `raw_records`."""
+PLACE_BITS = 40
+"""Of files that are read together the place of a file, from 0, is in the bits above these: of `record_ix`, and of the
+`source_row` of what could not be read."""
 
 BATCH_ROWS = 50_000
 BATCH_WEIGHT = 1 << 25
@@ -55,11 +58,12 @@ class Parsed:
 
 @dataclass(frozen=True)
 class RawRecords:
-    """The records of one file, materialised.
+    """The records of one file, or of several that are alike.
 
-    `raw_records` holds `record_ix` (0-based, unique), `source_row` (1-based line or record number) and, by `shape`:
-    ``columns`` — `c0`, `c1`, … named by `names` and typed by `types`; ``json`` — `record` and `parent` (the record
-    around a nested one, without its list); ``lines`` — `line`. No name of a file becomes an identifier of the database.
+    `raw_records` holds `record_ix` (0-based, unique, less than the records of the file; see `PLACE_BITS`), `source_row`
+    (1-based line or record number) and, by `shape`: ``columns`` — `c0`, `c1`, … named by `names` and typed by `types`;
+    ``json`` — `record` and `parent` (the record around a nested one, without its list); ``lines`` — `line`. No name of
+    a file becomes an identifier of the database.
 
     Parameters
     ----------
@@ -67,17 +71,27 @@ class RawRecords:
         ``columns``, ``json`` or ``lines``.
     names, types : tuple of str
         Header of the file and the types of its columns (``columns`` only).
-    record_count : int
-        Records in the file, unreadable ones included.
-    reject_count : int
-        Records that could not be read; they are in `raw_rejects`.
+    record_counts : tuple of int
+        Records in each file, unreadable ones included.
+    reject_counts : tuple of int
+        Records of each file that could not be read; they are in `raw_rejects`.
     """
 
     shape: Shape
     names: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
-    record_count: int = 0
-    reject_count: int = 0
+    record_counts: tuple[int, ...] = ()
+    reject_counts: tuple[int, ...] = ()
+
+    @property
+    def record_count(self) -> int:
+        """Records in all files, unreadable ones included."""
+        return sum(self.record_counts)
+
+    @property
+    def reject_count(self) -> int:
+        """Records of all files that could not be read."""
+        return sum(self.reject_counts)
 
 
 @dataclass
