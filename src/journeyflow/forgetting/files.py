@@ -63,7 +63,7 @@ class Search:
     Parameters
     ----------
     warehouse : DuckDBEngine
-        Armed with the tombstones, and asked what is gone of it (`erasing.find_gone`).
+        Armed with the tombstones, and asked what is gone of it (`taking_out.find_gone`).
     config : Config
         The project.
     clear_ids : sequence of str

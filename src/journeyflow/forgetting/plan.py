@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from journeyflow import erasures
 from journeyflow.engines import DuckDBEngine, default_memory_limit
-from journeyflow.erasing import find_gone, withdraw
+from journeyflow.erasing import withdraw
 from journeyflow.erasures import Erasure
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.forgetting.files import Found, Search
@@ -21,6 +21,7 @@ from journeyflow.ingest.hashing import set_hash_keys
 from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.ledger import Ledger
+from journeyflow.ingest.taking_out import find_gone
 from journeyflow.ingest.traits import find_erased_traits
 from journeyflow.lock import held
 from journeyflow.progress import Progress, silent

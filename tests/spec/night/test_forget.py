@@ -335,3 +335,19 @@ def test_without_kept_files_the_warehouse_is_cleared_all_the_same(tmp_path):
     journeyflow.run(project)
     assert audit(project)[-1] == (4, 1, 0, 0, 6)
     assert_gone(project)
+
+
+def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
+    """A list becomes shorter when records are cut out of it: what is left has other numbers than when it landed."""
+    project = tmp_path / "shop"
+    (project / "web").mkdir(parents=True)
+    (project / "journeyflow.yml").write_text(CONFIG.replace("csv\n", "jsonl\n", 1).replace("*.csv", "*.json"), "utf-8")
+    (project / "crm.csv").write_text(CRM, encoding="utf-8")
+    times = {"ann": "2026-03-01 10:00:00", "ben": "gestern", "cyd": "2026-03-01 11:00:00", "dee": "2026-03-02 10:00:00"}
+    rows = [{"id": name, "at": at, "customer": name, "event": "purchase"} for name, at in times.items()]
+    (project / "web" / "one.json").write_text(json.dumps(rows), encoding="utf-8")
+    journeyflow.run(project)
+    for name, left in (("ann", (2, 1, 0, 0, 1)), ("cyd", (1, 1, 0, 0, 2))):
+        erase(project, Id("user", name))
+        assert audit(project, "web/one.json") == [left]
+    assert verify(load_config(project)).row_count > 100
