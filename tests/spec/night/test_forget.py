@@ -351,3 +351,44 @@ def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
         erase(project, Id("user", name))
         assert audit(project, "web/one.json") == [left]
     assert verify(load_config(project)).row_count > 100
+
+
+@pytest.mark.parametrize("is_landed", [True, False])
+def test_kept_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_landed):
+    """Nobody can cut them any more; what landed tells whose they are, and else the bytes do."""
+    name = "zmüller-1" if is_landed else ANN.replace("ann", "änn/é")
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    old = text[text.index("  web:") : text.index("people:")].replace("web", "old").replace("csv", "jsonl")
+    drops = "" if is_landed else "    where: {event: {not: purchase}}\n"
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{old}{drops}people:"), encoding="utf-8")
+    (project / "old").mkdir()
+    row = {"id": "1", "at": "2026-03-01 10:00:00", "customer": name, "event": "purchase"}
+    spelled = json.dumps(row).replace("/", r"\/").replace("u00e", "u00E")
+    lines = (spelled, json.dumps(row | {"id": "2", "event": "x", "customer": "cyd"}))
+    (project / "old" / "one.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    if not is_landed:
+        (project / "web" / "two.csv").write_text(f"{HEAD}77,2026-03-01 10:00:00,,{name},x,,\n", encoding="utf-8")
+    journeyflow.run(project)
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    assert [each.source_file for each in erase(project, Id("user", name)).plan.dropped] == ["old/one.jsonl"]
+    assert files_with(project / "state", json.loads(spelled)["customer"], spelled.split('"')[11]) == []
+
+
+def test_a_file_that_a_renamed_source_reads_is_cut_and_not_dropped(project):
+    path = project / "journeyflow.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace("  web:\n", "  shop:\n"), encoding="utf-8")
+    journeyflow.run(project)
+    assert erase(project).plan.dropped == ()
+    assert_gone(project)
+    (project / "web" / "one.csv").unlink()
+    assert verify(load_config(project)).row_count > 100
+
+
+def test_a_file_that_the_old_source_read_otherwise_is_dropped(project):
+    """What a renamed source takes for another person's was hers by the columns of before."""
+    path = project / "journeyflow.yml"
+    text = path.read_text(encoding="utf-8").replace("  web:\n", "  shop:\n")
+    path.write_text(text.replace("user_id: customer, event", "user_id: event, event"), encoding="utf-8")
+    journeyflow.run(project)
+    assert [each.source_file for each in erase(project, Id("user", ANN)).plan.dropped] == ["web/one.csv"]
+    assert files_with(project / "state" / "raw", ANNS) == []
