@@ -97,12 +97,35 @@ def finish(config: Config, *, is_published: bool) -> None:
     end(config.state)
 
 
-def withdraw(config: Config) -> None:
-    """Remove everything that is published: after an erasure nobody is left of whom anything could be."""
+def nothing_left(config: Config, why: str) -> InputError:
+    """Withdraw what is published where an erasure left nobody, and return the error of a night that loaded nothing.
+
+    Parameters
+    ----------
+    config : Config
+        The project.
+    why : str
+        Why there is nothing to publish.
+    """
+    if pending(config.state) is None or not withdraw_of_nobody(config):
+        return InputError(why)
+    return InputError("After the erasure nobody is left of the sources; what was published is withdrawn.")
+
+
+def withdraw_of_nobody(config: Config) -> bool:
+    """Remove all that is published if, after an erasure, nobody is left of whom it could be; say whether.
+
+    Events of sources that were taken out of the configuration are published of nobody.
+    """
+    select = "select count(*) as n from landed.events where source in (select unnest(?))"
+    with open_warehouse(config.state / WAREHOUSE) as warehouse:
+        if warehouse.rows(select, [list(config.sources)])["n"][0].as_py():
+            return False
     (config.publish / "current").unlink(missing_ok=True)
     shutil.rmtree(config.publish / "generations", ignore_errors=True)
     _sync(config.publish)
     end(config.state)
+    return True
 
 
 def _erase(warehouse: DuckDBEngine, erasure: Erasure) -> None:

@@ -12,7 +12,7 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.erasures import pending
+from journeyflow.erasures import begin, pending
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.forgetting import Id, forget, plan_erasure
 from journeyflow.ingest.quarantine import replay
@@ -305,6 +305,19 @@ def test_when_nobody_is_left_nothing_stays_published(tmp_path):
     assert erase(project).report is None
     assert not (project / "published" / "current").exists()
     assert_gone(project)
+
+
+def test_when_nobody_is_left_the_next_run_completes_what_was_killed(tmp_path):
+    project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
+    config = load_config(project)
+    begin(config.state, plan_erasure(config, [Id("user", ANN)]).erasure)
+    with pytest.raises(InputError, match="what was published is withdrawn"):
+        journeyflow.run(project)
+    assert pending(project / "state") is None
+    assert not (project / "published" / "current").exists()
+    assert_gone(project)
+    with pytest.raises(InputError, match="No event was accepted"):
+        journeyflow.run(project)
 
 
 def test_events_of_a_source_that_was_taken_out_keep_nothing_published(tmp_path):
