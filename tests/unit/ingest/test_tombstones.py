@@ -120,10 +120,20 @@ def test_an_id_is_known_however_its_signs_are_written(shop, name):
     escaped, plain = (json.dumps({"a": 1, "who": name}, ensure_ascii=is_ascii) for is_ascii in (True, False))
     doubled = name.replace('"', '""')
     lines = [escaped, plain, escaped[:-1], f'{{"a": "b, {escaped[1:]}', f'1,"{doubled}",x\n', f'1;"{doubled}";x\r\n']
+    # JSON in a text of JSON, whole and broken.
+    nested = json.dumps({"payload": escaped})
+    lines += [nested, nested[:-1], json.dumps({"payload": plain}, ensure_ascii=False)]
+    lines += [nested[:-3]] if name.isalpha() else []
     lines += [] if '"' in name or "\t" in name else [f"1\t{name}\tx\n"]
     shop.warehouse.scratch("lines", pa.table({"line": lines}).to_reader())
     missed = shop.warehouse.rows("select line from lines where not list_contains(words_of(line), ?)", [name])
     assert missed["line"].to_pylist() == []
+
+
+def test_an_id_in_the_address_of_a_page_is_known_before_its_fragment_too(shop):
+    bury(shop, "u:ann")
+    words = shop.warehouse.rows('select words_of(\'{"url": "https://a.example/p?u=4711#top\') as words')["words"][0]
+    assert "4711" in words.as_py()
 
 
 def test_of_a_list_with_an_element_that_names_somebody_all_that_is_no_object_goes(shop):
