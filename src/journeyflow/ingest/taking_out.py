@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from journeyflow.ingest.rewriting import WHOLE_ROWS
+from journeyflow.ingest.tombstones import find_naming
 
 if TYPE_CHECKING:
     from journeyflow.engines import DuckDBEngine
@@ -19,14 +20,12 @@ where is_erased_user(user_id) or is_erased_device(anonymous_id)
 # Of a list, all elements that are no objects go, as they go of the kept copy: they share line and detail.
 _ERASED_ROWS = """
 create or replace temp table gone_rows as
-with words as (select rowid as row_id, unnest(words_of(raw)) as word from landed.quarantine),
-named as (select distinct row_id from words where is_erased_user(word) or is_erased_device(word))
-select row_id from named
+select row_id from naming_texts
 union
 select others.rowid from landed.quarantine as others
 inner join landed.quarantine as theirs
     on theirs.file_ix = others.file_ix and theirs.source_row = others.source_row and theirs.detail = others.detail
-where theirs.rowid in (select row_id from named) and theirs.file_ix > 0
+where theirs.rowid in (select row_id from naming_texts) and theirs.file_ix > 0
 """
 _EVENTS_OF_LINES = """
 create or replace temp table gone_events as
@@ -115,6 +114,7 @@ class Gone:
 def find_gone(warehouse: DuckDBEngine) -> Gone:
     """Find what `erased_ids` tells of: leaves `gone_events` and `gone_rows`."""
     warehouse.execute(_ERASED_EVENTS)
+    find_naming(warehouse, "select rowid as row_id, raw as text from landed.quarantine")
     warehouse.execute(_ERASED_ROWS)
     return Gone(
         warehouse.count("gone_events"),

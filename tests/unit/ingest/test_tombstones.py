@@ -14,6 +14,7 @@ from journeyflow.errors import InputError
 from journeyflow.ingest import schema, tombstones
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.remaking import LIST, remembered
+from journeyflow.ingest.tombstones import find_naming
 from support.searching import files_with
 
 HEAD = "id,ts,cookie,who,event,previous\n"
@@ -227,3 +228,27 @@ def test_an_older_warehouse_and_an_older_list_are_brought_up_to_date(tmp_path):
         old = warehouse.rows("select * exclude (kept_sha256) from ledger.files")
         pq.write_table(old, kept.folder / LIST)
         assert "kept_sha256" in remembered(warehouse, kept).files.column_names
+
+
+@pytest.mark.parametrize("place", [0, 30_000, 59_986, 63_986, 119_986, 123_986, 2_500_000])
+def test_an_id_is_known_wherever_it_stands_in_a_long_text(shop, place):
+    """Long texts are asked in pieces, and many texts a few at a time."""
+    bury(shop, "u:ann lee, b", "d:c-ann")
+    tombstones.arm(shop.warehouse, shop.config(), Kept(shop.config().state))
+    lines = [f'{"x " * (place // 2)}"who": "{name}", {"y " * 40_000}' for name in ("ann lee, b", "c-ann", "ann leo, b")]
+    texts = [*lines, "", None, *["short"] * 3000]
+    table = pa.table({"row_id": range(len(texts)), "text": pa.array(texts, pa.string())})
+    shop.warehouse.scratch("long_texts", table.to_reader())
+    find_naming(shop.warehouse, "select row_id, text from long_texts")
+    assert shop.warehouse.rows("select row_id from naming_texts order by row_id")["row_id"].to_pylist() == [0, 1]
+
+
+def test_unreadable_records_are_asked_a_few_at_a_time(shop):
+    """The words of a text take a hundred times its room: of a file of strangers they would end the night."""
+    bury(shop, "u:ann")
+    texts = pa.table({"row_id": range(40), "text": ["a b, " * 20_000] * 40}).to_reader()
+    shop.warehouse.scratch("long_texts", texts)
+    find_naming(shop.warehouse, "select row_id, text from long_texts")
+    sizes = shop.warehouse.rows("select count(*) * 64000 as size from asked_spans group by batch")["size"].to_pylist()
+    assert len(sizes) >= 4
+    assert max(sizes) <= 1_100_000
