@@ -144,11 +144,12 @@ def find_naming(warehouse: DuckDBEngine, texts: str) -> None:
         SELECT of `row_id` and `text`. Strangers write them: however long and many they are, a few are asked at a time.
     """
     warehouse.execute(f"create or replace temp table asked_texts as {texts}")
-    warehouse.execute(_SPANS)
     warehouse.execute("create or replace temp table naming_texts as select 0::bigint as row_id where false")
-    last = warehouse.rows("select max(batch) as batch from asked_spans")["batch"][0].as_py()
-    for batch in range(0 if last is None else last + 1):
-        warehouse.execute(_NAMING, [batch])
+    if warehouse.count("asked_texts"):
+        warehouse.execute(_SPANS)
+        last = warehouse.rows("select max(batch) as batch from asked_spans")["batch"][0].as_py()
+        for batch in range(0 if last is None else last + 1):
+            warehouse.execute(_NAMING, [batch])
     warehouse.execute("drop table asked_texts")
 
 
