@@ -405,3 +405,21 @@ def test_a_file_that_the_old_source_read_otherwise_is_dropped(project):
     journeyflow.run(project)
     assert [each.source_file for each in erase(project, Id("user", ANN)).plan.dropped] == ["web/one.csv"]
     assert files_with(project / "state" / "raw", ANNS) == []
+
+
+def test_of_a_nested_list_all_that_is_no_object_goes_with_what_names_somebody(tmp_path):
+    """As it goes of the kept copy, where such elements have no place of their own."""
+    project = tmp_path / "shop"
+    (project / "web").mkdir(parents=True)
+    nested = CONFIG.replace("csv\n", "jsonl\n    records: events\n", 1).replace("*.csv", "*.json")
+    (project / "journeyflow.yml").write_text(nested, encoding="utf-8")
+    (project / "crm.csv").write_text(CRM, encoding="utf-8")
+    row = {"id": "1", "at": "2026-03-01 10:00:00", "customer": "ben", "event": "purchase"}
+    lines = [json.dumps({"events": each}) for each in ([row, ANN, "cyd", 7], [row | {"id": "2"}, 7])]
+    (project / "web" / "one.json").write_text("\n".join(lines), encoding="utf-8")
+    journeyflow.run(project)
+    assert audit(project, "web/one.json") == [(2, 4, 0, 0, 0)]
+    erase(project)
+    assert audit(project, "web/one.json") == [(2, 1, 0, 0, 3)]
+    assert_gone(project)
+    assert verify(load_config(project)).row_count > 100
