@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from journeyflow import compacting
 from journeyflow.erasures import Erasure, end, pending
 from journeyflow.errors import InputError
 from journeyflow.ingest import open_warehouse, tombstones
+from journeyflow.ingest.cutting import keeps_numbers
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.hashing import set_hash_keys
 from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.ledger import KnownFile, Ledger
 from journeyflow.ingest.remaking import LIST, remembered, write_list
-from journeyflow.ingest.rewriting import WHOLE_ROWS, count_erased, rewrite
+from journeyflow.ingest.rewriting import count_erased, rewrite
+from journeyflow.ingest.taking_out import count_survivors, find_gone, take_out, take_out_of_file
 from journeyflow.ingest.transactions import transaction
 from journeyflow.project import BUILD, WAREHOUSE
 from journeyflow.publish.files import sync
@@ -29,104 +30,6 @@ if TYPE_CHECKING:
 
     from journeyflow.config import Config
     from journeyflow.engines import DuckDBEngine
-
-_ERASED_EVENTS = """
-create or replace temp table gone_events as
-select event_ix, file_ix from landed.events
-where is_erased_user(user_id) or is_erased_device(anonymous_id)
-    or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '/previous_id')))
-"""
-# Of a list, all elements that are no objects go, as they go of the kept copy: they share line and detail.
-_ERASED_ROWS = """
-create or replace temp table gone_rows as
-with words as (select rowid as row_id, unnest(words_of(raw)) as word from landed.quarantine),
-named as (select distinct row_id from words where is_erased_user(word) or is_erased_device(word))
-select row_id from named
-union
-select others.rowid from landed.quarantine as others
-inner join landed.quarantine as theirs
-    on theirs.file_ix = others.file_ix and theirs.source_row = others.source_row and theirs.detail = others.detail
-where theirs.rowid in (select row_id from named) and theirs.file_ix > 0
-"""
-_EVENTS_OF_LINES = """
-create or replace temp table gone_events as
-select events.event_ix, events.file_ix
-from landed.events as events
-inner join ledger.files as files on files.file_ix = events.file_ix
-where files.source = ? and files.sha256 = ? and events.source_row in (select source_row from erased_records)
-"""
-# What goes of a file as a whole row goes of the quarantine too, whatever its text shows.
-_ROWS_OF_FILE = f"""
-create or replace temp table gone_rows as
-select quarantine.rowid as row_id
-from landed.quarantine as quarantine
-inner join ledger.files as files on files.file_ix = quarantine.file_ix
-where files.source = ? and files.sha256 = ? and quarantine.source_row in ({WHOLE_ROWS})
-"""
-_NO_EVENTS = "create or replace temp table gone_events as select 0::bigint as event_ix, 0 as file_ix where false"
-# An account says what became of each record: what was accepted or kept aside is erased now. Where a file's event took
-# the place of one that another file brought, it was counted as a duplicate.
-_GONE_COUNTS = """
-create or replace temp table gone_counts as
-with counted as (
-    select file_ix, count(*) as event_count, 0 as row_count from gone_events group by file_ix
-    union all
-    select file_ix, 0, count(*) from landed.quarantine where rowid in (select row_id from gone_rows) group by file_ix
-),
-summed as (
-    select file_ix, sum(event_count)::bigint as event_count, sum(row_count)::bigint as row_count
-    from counted group by file_ix
-),
-latest as (
-    select loads.source, loads.sha256, max(loads.run_id) as run_id
-    from ledger.loads as loads where status = 'loaded' group by loads.source, loads.sha256
-)
-select
-    files.source, files.sha256, latest.run_id,
-    summed.event_count, summed.row_count
-from summed
-inner join ledger.files as files on files.file_ix = summed.file_ix
-inner join latest on latest.source = files.source and latest.sha256 = files.sha256
-"""
-_MOVE_COUNTS = """
-update ledger.loads as loads
-set
-    accepted_count = accepted_count - least(accepted_count, gone.event_count),
-    duplicate_count = duplicate_count
-        - least(duplicate_count, gone.event_count - least(accepted_count, gone.event_count)),
-    conflicting_count = least(
-        conflicting_count,
-        duplicate_count - least(duplicate_count, gone.event_count - least(accepted_count, gone.event_count))
-    ),
-    quarantined_count = quarantined_count - least(quarantined_count, gone.row_count),
-    erased_count = erased_count + least(accepted_count + duplicate_count, gone.event_count)
-        + least(quarantined_count, gone.row_count)
-from gone_counts as gone
-where loads.source = gone.source and loads.sha256 = gone.sha256 and loads.run_id = gone.run_id
-    and loads.status = 'loaded'
-"""
-# Shares of what landed are told of people who are there. Of a file that is written anew it is known how many are not.
-_LOWER_COUNTS = """
-update ledger.files as files
-set record_count = record_count - gone.event_count - gone.row_count
-from gone_counts as gone
-where files.source = gone.source and files.sha256 = gone.sha256 and files.kept_sha256 is null
-"""
-_COUNT_RECORDS = "update ledger.files set record_count = getvariable('surviving_count') where source = ? and sha256 = ?"
-_DELETE = (
-    "delete from landed.events where event_ix in (select event_ix from gone_events)",
-    "delete from landed.quarantine where rowid in (select row_id from gone_rows)",
-    "delete from landed.traits where is_erased_user(user_id)",
-)
-
-
-@dataclass(frozen=True)
-class Gone:
-    """What an erasure takes out of the warehouse."""
-
-    event_count: int
-    quarantined_count: int
-    trait_count: int
 
 
 def carry_out(config: Config, work: Path, **limits: Any) -> None:  # noqa: ANN401 — handed on
@@ -194,29 +97,41 @@ def finish(config: Config, *, is_published: bool) -> None:
     end(config.state)
 
 
-def withdraw(config: Config) -> None:
-    """Remove everything that is published: after an erasure nobody is left of whom anything could be."""
+def nothing_left(config: Config, why: str) -> InputError:
+    """Withdraw what is published where an erasure left nobody, and return the error of a night that loaded nothing.
+
+    Parameters
+    ----------
+    config : Config
+        The project.
+    why : str
+        Why there is nothing to publish.
+    """
+    if pending(config.state) is None or not withdraw_of_nobody(config):
+        return InputError(why)
+    return InputError("After the erasure nobody is left of the sources; what was published is withdrawn.")
+
+
+def withdraw_of_nobody(config: Config) -> bool:
+    """Remove all that is published if, after an erasure, nobody is left of whom it could be; say whether.
+
+    Events of sources that were taken out of the configuration are published of nobody.
+    """
+    select = "select count(*) as n from landed.events where source in (select unnest(?))"
+    with open_warehouse(config.state / WAREHOUSE) as warehouse:
+        if warehouse.rows(select, [list(config.sources)])["n"][0].as_py():
+            return False
     (config.publish / "current").unlink(missing_ok=True)
     shutil.rmtree(config.publish / "generations", ignore_errors=True)
     _sync(config.publish)
     end(config.state)
-
-
-def find_gone(warehouse: DuckDBEngine) -> Gone:
-    """Find what `erased_ids` tells of: leaves `gone_events` and `gone_rows`."""
-    warehouse.execute(_ERASED_EVENTS)
-    warehouse.execute(_ERASED_ROWS)
-    return Gone(
-        warehouse.count("gone_events"),
-        warehouse.count("gone_rows"),
-        warehouse.count("landed.traits", "is_erased_user(user_id)"),
-    )
+    return True
 
 
 def _erase(warehouse: DuckDBEngine, erasure: Erasure) -> None:
     with transaction(warehouse):
         find_gone(warehouse)
-        _delete(warehouse)
+        take_out(warehouse)
         for source in erasure.again:
             # No settings have an empty hash: the night takes the source's files for changed and reads them again.
             warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_landed", [source])
@@ -242,31 +157,21 @@ def _rewrite_copy(warehouse: DuckDBEngine, intake: Intake, config: Config, kept:
     copy = None if known.is_empty else kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
     if copy is None:
         return True
-    place = [known.source, known.sha256]
     try:
+        source = config.sources[known.source]
         if not count_erased(warehouse, intake, config, known.source, copy, known.first_loaded_at):
             # Another source that read the same file may have cut it.
-            warehouse.execute(_COUNT_RECORDS, place)
+            count_survivors(warehouse, known.source, known.sha256)
             return True
+        is_numbered = copy.kept_sha256 is None or keeps_numbers(intake.staging.folder, intake.job(copy, source))
         kept_sha256 = rewrite(warehouse, intake, config, known.source, copy, kept)
     except (RefusedFileError, KeyError):  # Damaged, or of a source that is gone by now.
         return False
     with transaction(warehouse):
-        # No column of a log's events holds a login: only the line says whose they are.
-        is_log = config.sources[known.source].format == "access_log"
-        warehouse.execute(_EVENTS_OF_LINES if is_log else _NO_EVENTS, place if is_log else None)
-        warehouse.execute(_ROWS_OF_FILE, place)
-        _delete(warehouse, without=(_LOWER_COUNTS,))
-        warehouse.execute(_COUNT_RECORDS, place)
+        is_log = source.format == "access_log"
+        take_out_of_file(warehouse, known.source, known.sha256, is_log=is_log, is_numbered=is_numbered)
         Ledger(warehouse, "", 0).record_rewritten(known.sha256, kept_sha256)
     return True
-
-
-def _delete(warehouse: DuckDBEngine, without: tuple[str, ...] = ()) -> None:
-    """Delete `gone_events` and `gone_rows`, and let the accounts say so."""
-    for statement in (_GONE_COUNTS, _MOVE_COUNTS, _LOWER_COUNTS, *_DELETE):
-        if statement not in without:
-            warehouse.execute(statement)
 
 
 def _remove_rest(config: Config, kept: Kept) -> None:

@@ -46,15 +46,24 @@ _LATE = """
     inner join warehouse.ledger.loads as loads on loads.sha256 = files.sha256 and loads.source = files.source
     where loads.run_id > ? and events.occurred_at <= ?
 """
-# An event that took the place of another version is not among the accepted of its file.
+# Where an event took the place of one of before, more is there of the new files than they brought new events. Versions
+# that came together, of which none was published, make no difference.
 _REPLACED = """
-    select loads.source
-    from warehouse.ledger.loads as loads
-    inner join warehouse.ledger.files as files on files.sha256 = loads.sha256 and files.source = loads.source
-    inner join warehouse.landed.events as events on events.file_ix = files.file_ix
-    where loads.run_id > ? and loads.status = 'loaded'
-    group by loads.run_id, loads.source, loads.sha256, loads.accepted_count
-    having count(*) > loads.accepted_count
+    with loaded as (
+        select source, sha256, arg_max(accepted_count, run_id) as accepted_count
+        from warehouse.ledger.loads
+        where run_id > ? and status = 'loaded'
+        group by source, sha256
+    ),
+    landed as (
+        select file_ix, count(*) as event_count from warehouse.landed.events group by file_ix
+    )
+    select loaded.source
+    from loaded
+    inner join warehouse.ledger.files as files on files.sha256 = loaded.sha256 and files.source = loaded.source
+    left join landed on landed.file_ix = files.file_ix
+    group by loaded.source
+    having sum(coalesce(landed.event_count, 0)) > sum(loaded.accepted_count)
     limit 1
 """
 

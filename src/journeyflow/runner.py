@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from journeyflow import alarms, compacting, erasing, runs
 from journeyflow.building import Builder
 from journeyflow.engines import DuckDBEngine, default_memory_limit
-from journeyflow.errors import InputError, JourneyflowError
+from journeyflow.errors import JourneyflowError
 from journeyflow.loading import Loaded, load_sources, register_configuration
 from journeyflow.lock import held
 from journeyflow.models import Graph, Phase
@@ -131,7 +131,7 @@ class Night:
         with self._timed(Phase.LOAD):
             self._loaded = loaded = self._land()
             if not loaded.event_count:
-                raise InputError(loaded.why_nothing)
+                raise erasing.nothing_left(self.config, loaded.why_nothing)
             self.config = loaded.config
             self.row = replace(self.row, high_water_at=loaded.high_water_at, event_count=loaded.event_count)
             tell(self.progress, "loaded", event_count=loaded.event_count, **loaded.counts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +36,18 @@ _RIVALS = """
     is_kept and reason is null and event_id is not null
     and md5_number(source || '/' || event_id) in (select event_key from gone_keys)
 """
+_GONE_ROWS = """
+with gone as (
+    select file_ix, source_row from landed.events where event_ix in (select event_ix from gone_events)
+    union
+    select file_ix, source_row from landed.quarantine where rowid in (select row_id from gone_rows)
+)
+select gone.source_row
+from gone
+inner join ledger.files as files on files.file_ix = gone.file_ix
+where files.source = ? and files.sha256 = ?
+"""
+_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,7 @@ class Search:
     Parameters
     ----------
     warehouse : DuckDBEngine
-        Armed with the tombstones, and asked what is gone of it (`erasing.find_gone`).
+        Armed with the tombstones, and asked what is gone of it (`taking_out.find_gone`).
     config : Config
         The project.
     clear_ids : sequence of str
@@ -80,6 +94,7 @@ class Search:
     progress: Progress
     intake: Intake
     found: Searched = field(default_factory=Searched)
+    _cut_rows: dict[str, set[int]] = field(default_factory=dict)
 
     def whole(self) -> Searched:
         """Search everything."""
@@ -118,6 +133,8 @@ class Search:
         except RefusedFileError:
             self._drop(known)
             return None
+        rows = self.warehouse.rows("select distinct source_row from erased_records").column(0)
+        self._cut_rows.setdefault(known.sha256, set()).update(rows.to_pylist())
         if count:
             self.found.contents.append((source, known.sha256))
             self.found.copies.append(Found(known.source_file, count))
@@ -141,15 +158,28 @@ class Search:
             self.intake.release(file, self.config.sources[source])
 
     def _search_strangers(self, files: Sequence[KnownFile]) -> None:
-        """Files of sources that are gone from the configuration: nobody knows how to cut a record out of them."""
+        """Files of sources that are gone from the configuration: nobody knows how to cut a record out of them.
+
+        What another source reads too, a renamed one, say, is cut by it; it must only cut all that is theirs.
+        """
+        spelled = spellings(self.clear_ids)
         for known in files:
             copy = self._copy(known)
-            if copy and self._may_name(copy):
+            if copy and not self._is_free(known, copy, spelled):
                 self._drop(known)
 
-    def _may_name(self, copy: InputFile) -> bool:
-        needles = [each.encode() for each in self.clear_ids]
-        longest = max(map(len, needles))
+    def _is_free(self, known: KnownFile, copy: InputFile, spelled: Collection[bytes]) -> bool:
+        landed = self._gone_rows(known)
+        if known.sha256 in self._cut_rows:
+            return landed <= self._cut_rows[known.sha256]
+        return not landed and not self._may_name(copy, spelled)
+
+    def _gone_rows(self, known: KnownFile) -> set[int]:
+        found = self.warehouse.rows(_GONE_ROWS, [known.source, known.sha256])
+        return set(found.column(0).to_pylist())
+
+    def _may_name(self, copy: InputFile, spelled: Collection[bytes]) -> bool:
+        longest = max(map(len, spelled))
         try:
             if wrapping_of(copy.path) == "parquet":
                 return True  # Its values are packed.
@@ -157,7 +187,7 @@ class Search:
                 tail = b""
                 while block := stream.read(BLOCK_BYTES):
                     window = tail + block
-                    if window.startswith(b"PAR1") or any(needle in window for needle in needles):
+                    if window.startswith(b"PAR1") or any(needle in window for needle in spelled):
                         return True
                     tail = window[-longest:]
         except RefusedFileError:
@@ -173,3 +203,21 @@ class Search:
     def _drop(self, known: KnownFile) -> None:
         self.found.dropped_contents.append(known.sha256)
         self.found.dropped.append(Found(known.source_file, None))
+
+
+def spellings(ids: Iterable[str]) -> frozenset[bytes]:
+    """Return the bytes by which ids may stand in a text: as they are, with doubled quotes, and as JSON escapes them."""
+    found = set()
+    for each in ids:
+        escaped = json.dumps(each)[1:-1]
+        capital = re.sub(r"\\u[0-9a-f]{4}", lambda sign: f"\\u{sign[0][2:].upper()}", escaped)
+        plain = json.dumps(each, ensure_ascii=False)[1:-1]
+        found |= {each, each.replace('"', '""'), plain}
+        found |= {text.replace("/", slash) for text in (escaped, capital, plain) for slash in ("/", r"\/")}
+    return frozenset(code for text in found for code in _encoded(text))
+
+
+def _encoded(text: str) -> Iterator[bytes]:
+    for encoding in _ENCODINGS:
+        with suppress(UnicodeEncodeError):
+            yield text.encode(encoding)

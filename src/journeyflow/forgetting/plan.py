@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from journeyflow import erasures
 from journeyflow.engines import DuckDBEngine, default_memory_limit
-from journeyflow.erasing import find_gone, withdraw
+from journeyflow.erasing import withdraw_of_nobody
 from journeyflow.erasures import Erasure
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.forgetting.files import Found, Search
@@ -21,6 +21,7 @@ from journeyflow.ingest.hashing import set_hash_keys
 from journeyflow.ingest.intake import Intake, intake_of
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.ledger import Ledger
+from journeyflow.ingest.taking_out import find_gone
 from journeyflow.ingest.traits import find_erased_traits
 from journeyflow.lock import held
 from journeyflow.progress import Progress, silent
@@ -240,15 +241,6 @@ def forget(config: Config, plan: Plan, **limits: Any) -> Forgotten:  # noqa: ANN
             return Forgotten(plan, night.whole())
     except InputError:
         with held(config.state):
-            if not _is_nobody_left(config):
+            if erasures.pending(config.state) and not withdraw_of_nobody(config):
                 raise
-            withdraw(config)
     return Forgotten(plan, None)
-
-
-def _is_nobody_left(config: Config) -> bool:
-    # Events of sources that were taken out of the configuration are published of nobody.
-    select = "select count(*) as n from landed.events where source in (select unnest(?))"
-    with open_warehouse(config.state / WAREHOUSE) as warehouse:
-        event_count = warehouse.rows(select, [list(config.sources)])["n"][0].as_py()
-    return erasures.pending(config.state) is not None and not event_count

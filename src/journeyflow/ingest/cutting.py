@@ -84,6 +84,24 @@ def cut_file(folder: Path, job: Job, cut: Cut, target: Path) -> bool:
         return is_left
 
 
+def keeps_numbers(folder: Path, job: Job) -> bool:
+    """Tell whether records of a staged file keep their numbers when others are cut: lines do, elements and rows do not.
+
+    Parameters
+    ----------
+    folder, job
+        See `cut_file`.
+    """
+    path = folder / job.file
+    kind = container_of(path, job.format)
+    return kind != "parquet" and not (kind == "jsonl" and is_list(_head(path, job)))
+
+
+def _head(path: Path, job: Job) -> str:
+    with opened(path) as stream:
+        return next(decoded(io.BytesIO(stream.read(BLOCK_CHARACTERS)), job.encoding), "")
+
+
 def _cut_csv(path: Path, job: Job, cut: Cut) -> Iterator[str]:
     with opened(path) as stream:
         ranges = iter([*record_ranges(stream, dialect_of(path, job), cut.rows)])
@@ -97,10 +115,9 @@ def _cut_csv(path: Path, job: Job, cut: Cut) -> Iterator[str]:
 
 
 def _cut_lines(path: Path, job: Job, cut: Cut, kind: str) -> Iterator[str]:
+    is_whole_list = kind == "jsonl" and is_list(_head(path, job))
     with opened(path) as stream:
-        head = next(decoded(io.BytesIO(stream.read(BLOCK_CHARACTERS)), job.encoding), "")
-    with opened(path) as stream:
-        if kind == "jsonl" and is_list(head):
+        if is_whole_list:
             elements = list_elements(stream, job.encoding)
             yield from _as_list(_shortened(*each, job, cut) for each in elements if each[0] not in cut.rows)
             return

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 LIST = "tombstones.parquet"
 """Beside the kept files: the same hashes, for a warehouse that is gone."""
+PIECE_CHARACTERS = 64_000
+OVERLAP_CHARACTERS = 4_000
+"""Longer texts are asked in pieces that overlap: an id is shorter."""
+BATCH_CHARACTERS = 1_000_000
+"""So much text is asked at once: the words of it take a hundred times its room."""
 PREVIOUS_ID = "/previous_id"
 """JSON pointer to the earlier user_id that an alias event names."""
 _SCHEMA = pa.schema([("id_hash", pa.string()), ("erased_at", pa.timestamp("us"))])
@@ -116,34 +121,84 @@ def set_apart(warehouse: DuckDBEngine, raw: RawRecords) -> int:
         warehouse.execute("create or replace temp view surviving_records as select * from judged_records")
         warehouse.execute(_NOBODY)
         return 0
+    find_naming(warehouse, _BAD)
     warehouse.execute(_OF_KEYS)
     if raw.shape == "lines":
         warehouse.execute(_OF_LOGINS)
     count = warehouse.count("erased_records")
+    find_naming(warehouse, "select rowid as row_id, raw as text from raw_rejects")
     for statement in (_OF_REJECTS, _WITHOUT_REJECTS):
         warehouse.execute(statement)
     warehouse.execute(_SURVIVING)
     return count
 
 
+def find_naming(warehouse: DuckDBEngine, texts: str) -> None:
+    """Find the texts any part of which is the id of somebody who was erased: leaves `naming_texts(row_id)`.
+
+    Parameters
+    ----------
+    warehouse : DuckDBEngine
+        Armed.
+    texts : str
+        SELECT of `row_id` and `text`. Strangers write them: however long and many they are, a few are asked at a time.
+    """
+    warehouse.execute(f"create or replace temp table asked_texts as {texts}")
+    warehouse.execute("create or replace temp table naming_texts as select 0::bigint as row_id where false")
+    if warehouse.count("asked_texts"):
+        warehouse.execute(_SPANS)
+        last = warehouse.rows("select max(batch) as batch from asked_spans")["batch"][0].as_py()
+        for batch in range(0 if last is None else last + 1):
+            warehouse.execute(_NAMING, [batch])
+    warehouse.execute("drop table asked_texts")
+
+
+_STEP = PIECE_CHARACTERS - OVERLAP_CHARACTERS
+_SPANS = f"""
+create or replace temp table asked_spans as
+with spans as (
+    select
+        row_id,
+        unnest(range(0, greatest(length(text) - {OVERLAP_CHARACTERS}, 1), {_STEP})) as start,
+        least(length(text), {PIECE_CHARACTERS}) as size
+    from asked_texts
+)
+select
+    row_id, start,
+    cast(sum(size) over (order by row_id, start rows unbounded preceding) // {BATCH_CHARACTERS} as bigint) as batch
+from spans
+"""
+_NAMING = f"""
+insert into naming_texts
+with words as (
+    select
+        spans.row_id,
+        unnest(words_of(case when length(texts.text) <= {PIECE_CHARACTERS} then texts.text
+            else substring(texts.text, spans.start + 1, {PIECE_CHARACTERS}) end)) as word
+    from asked_spans as spans
+    inner join asked_texts as texts on texts.row_id = spans.row_id
+    where spans.batch = ?
+)
+select distinct row_id from words where is_erased_user(word) or is_erased_device(word)
+"""
 _NOBODY = """
 create or replace temp table erased_records as
 select 0::bigint as record_ix, 0::bigint as source_row, ''::varchar as detail where false
 """
 # A bad record is kept whole, so the whole of it is asked.
+_BAD = """
+select judged.record_ix as row_id, coalesce(judged.quarantine_raw, shown.raw) as text
+from judged_records as judged
+left join shown_records as shown on shown.record_ix = judged.record_ix
+where judged.is_kept and judged.reason is not null
+"""
 _OF_KEYS = f"""
 create or replace temp table erased_records as
-with bad as (
-    select judged.record_ix, unnest(words_of(coalesce(judged.quarantine_raw, shown.raw))) as word
-    from judged_records as judged
-    left join shown_records as shown on shown.record_ix = judged.record_ix
-    where judged.is_kept and judged.reason is not null
-)
 select record_ix, source_row, ''::varchar as detail
 from judged_records
 where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '{PREVIOUS_ID}')))
-    or record_ix in (select record_ix from bad where is_erased_user(word) or is_erased_device(word))
+    or record_ix in (select row_id from naming_texts)
 """
 # No column of an event holds the login of a log line, but its kept copy does.
 _OF_LOGINS = """
@@ -154,13 +209,10 @@ where is_erased_user(split_part(line, ' ', 3)) and record_ix not in (select reco
 # Where an element of a list names somebody, all elements that are no objects go: so they do of the kept copy.
 _OF_REJECTS = """
 insert into erased_records
-with words as (
-    select source_row, coalesce(detail, '') as detail, unnest(words_of(raw)) as word from raw_rejects
-)
-select null, rejects.source_row, coalesce(rejects.detail, '')
-from raw_rejects as rejects
+select null, source_row, coalesce(detail, '')
+from raw_rejects
 where (source_row, coalesce(detail, '')) in (
-    select (source_row, detail) from words where is_erased_user(word) or is_erased_device(word)
+    select (source_row, coalesce(detail, '')) from raw_rejects where rowid in (select row_id from naming_texts)
 )
 """
 _WITHOUT_REJECTS = """

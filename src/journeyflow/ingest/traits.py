@@ -19,7 +19,7 @@ from journeyflow.ingest.readers.raw import RawRecords
 from journeyflow.ingest.reading import read_records
 from journeyflow.ingest.showing import shown
 from journeyflow.ingest.times import time_of_column
-from journeyflow.ingest.tombstones import arm
+from journeyflow.ingest.tombstones import arm, find_naming
 from journeyflow.ingest.transactions import transaction
 
 _UNNAMED = "traits"
@@ -142,10 +142,8 @@ def _take_out_erased(warehouse: DuckDBEngine) -> int:
     before = warehouse.count("trait_records") + warehouse.count("raw_rejects")
     warehouse.execute("delete from trait_records where is_erased_user(user_id)")
     for table, condition in (("trait_records", "reason is not null"), ("raw_rejects", "true")):
-        warehouse.execute(
-            f"delete from {table} where {condition} and raw in (select raw from "
-            f"(select raw, unnest(words_of(raw)) as word from {table} where {condition}) where is_erased_user(word))"
-        )
+        find_naming(warehouse, f"select rowid as row_id, raw as text from {table} where {condition}")
+        warehouse.execute(f"delete from {table} where rowid in (select row_id from naming_texts)")
     return before - warehouse.count("trait_records") - warehouse.count("raw_rejects")
 
 

@@ -12,7 +12,7 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.erasures import pending
+from journeyflow.erasures import begin, pending
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.forgetting import Id, forget, plan_erasure
 from journeyflow.ingest.quarantine import replay
@@ -307,6 +307,19 @@ def test_when_nobody_is_left_nothing_stays_published(tmp_path):
     assert_gone(project)
 
 
+def test_when_nobody_is_left_the_next_run_completes_what_was_killed(tmp_path):
+    project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
+    config = load_config(project)
+    begin(config.state, plan_erasure(config, [Id("user", ANN)]).erasure)
+    with pytest.raises(InputError, match="what was published is withdrawn"):
+        journeyflow.run(project)
+    assert pending(project / "state") is None
+    assert not (project / "published" / "current").exists()
+    assert_gone(project)
+    with pytest.raises(InputError, match="No event was accepted"):
+        journeyflow.run(project)
+
+
 def test_events_of_a_source_that_was_taken_out_keep_nothing_published(tmp_path):
     project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")
@@ -335,3 +348,78 @@ def test_without_kept_files_the_warehouse_is_cleared_all_the_same(tmp_path):
     journeyflow.run(project)
     assert audit(project)[-1] == (4, 1, 0, 0, 6)
     assert_gone(project)
+
+
+def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
+    """A list becomes shorter when records are cut out of it: what is left has other numbers than when it landed."""
+    project = tmp_path / "shop"
+    (project / "web").mkdir(parents=True)
+    (project / "journeyflow.yml").write_text(CONFIG.replace("csv\n", "jsonl\n", 1).replace("*.csv", "*.json"), "utf-8")
+    (project / "crm.csv").write_text(CRM, encoding="utf-8")
+    times = {"ann": "2026-03-01 10:00:00", "ben": "gestern", "cyd": "2026-03-01 11:00:00", "dee": "2026-03-02 10:00:00"}
+    rows = [{"id": name, "at": at, "customer": name, "event": "purchase"} for name, at in times.items()]
+    (project / "web" / "one.json").write_text(json.dumps(rows), encoding="utf-8")
+    journeyflow.run(project)
+    for name, left in (("ann", (2, 1, 0, 0, 1)), ("cyd", (1, 1, 0, 0, 2))):
+        erase(project, Id("user", name))
+        assert audit(project, "web/one.json") == [left]
+    assert verify(load_config(project)).row_count > 100
+
+
+@pytest.mark.parametrize("is_landed", [True, False])
+def test_kept_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_landed):
+    """Nobody can cut them any more; what landed tells whose they are, and else the bytes do."""
+    name = "zmüller-1" if is_landed else ANN.replace("ann", "änn/é")
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8")
+    old = text[text.index("  web:") : text.index("people:")].replace("web", "old").replace("csv", "jsonl")
+    drops = "" if is_landed else "    where: {event: {not: purchase}}\n"
+    (project / "journeyflow.yml").write_text(text.replace("people:", f"{old}{drops}people:"), encoding="utf-8")
+    (project / "old").mkdir()
+    row = {"id": "1", "at": "2026-03-01 10:00:00", "customer": name, "event": "purchase"}
+    spelled = json.dumps(row).replace("/", r"\/").replace("u00e", "u00E")
+    lines = (spelled, json.dumps(row | {"id": "2", "event": "x", "customer": "cyd"}))
+    (project / "old" / "one.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    if not is_landed:
+        (project / "web" / "two.csv").write_text(f"{HEAD}77,2026-03-01 10:00:00,,{name},x,,\n", encoding="utf-8")
+    journeyflow.run(project)
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    assert [each.source_file for each in erase(project, Id("user", name)).plan.dropped] == ["old/one.jsonl"]
+    assert files_with(project / "state", json.loads(spelled)["customer"], spelled.split('"')[11]) == []
+
+
+def test_a_file_that_a_renamed_source_reads_is_cut_and_not_dropped(project):
+    path = project / "journeyflow.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace("  web:\n", "  shop:\n"), encoding="utf-8")
+    journeyflow.run(project)
+    assert erase(project).plan.dropped == ()
+    assert_gone(project)
+    (project / "web" / "one.csv").unlink()
+    assert verify(load_config(project)).row_count > 100
+
+
+def test_a_file_that_the_old_source_read_otherwise_is_dropped(project):
+    """What a renamed source takes for another person's was hers by the columns of before."""
+    path = project / "journeyflow.yml"
+    text = path.read_text(encoding="utf-8").replace("  web:\n", "  shop:\n")
+    path.write_text(text.replace("user_id: customer, event", "user_id: event, event"), encoding="utf-8")
+    journeyflow.run(project)
+    assert [each.source_file for each in erase(project, Id("user", ANN)).plan.dropped] == ["web/one.csv"]
+    assert files_with(project / "state" / "raw", ANNS) == []
+
+
+def test_of_a_nested_list_all_that_is_no_object_goes_with_what_names_somebody(tmp_path):
+    """As it goes of the kept copy, where such elements have no place of their own."""
+    project = tmp_path / "shop"
+    (project / "web").mkdir(parents=True)
+    nested = CONFIG.replace("csv\n", "jsonl\n    records: events\n", 1).replace("*.csv", "*.json")
+    (project / "journeyflow.yml").write_text(nested, encoding="utf-8")
+    (project / "crm.csv").write_text(CRM, encoding="utf-8")
+    row = {"id": "1", "at": "2026-03-01 10:00:00", "customer": "ben", "event": "purchase"}
+    lines = [json.dumps({"events": each}) for each in ([row, ANN, "cyd", 7], [row | {"id": "2"}, 7])]
+    (project / "web" / "one.json").write_text("\n".join(lines), encoding="utf-8")
+    journeyflow.run(project)
+    assert audit(project, "web/one.json") == [(2, 4, 0, 0, 0)]
+    erase(project)
+    assert audit(project, "web/one.json") == [(2, 1, 0, 0, 3)]
+    assert_gone(project)
+    assert verify(load_config(project)).row_count > 100

@@ -114,6 +114,21 @@ def test_two_devices_that_turn_out_to_be_one_person(project):
     }
 
 
+def test_versions_that_come_together_have_moved_nothing(project):
+    """Nobody had been told of the one that gave way, so it is no reason."""
+    path = project / "journeyflow.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace("occurred_at: at", "occurred_at: at, received_at: came"))
+    head = "id,came,at,cookie,customer,event"
+    came = [row.replace(",", ",2026-03-20,", 1) for row in FIRST.splitlines()[1:]]
+    night(project, first="\n".join((head, *came)))
+    came = [row.replace(",", ",2026-03-20,", 1) for row in JOINED.splitlines()[1:]]
+    twice = f"{head}\n7,2026-03-19,2026-03-12 10:00:00,a,ann,page_view\n"
+    assert told(night(project, joined="\n".join((head, *came)), twice=twice)) == {
+        ("2026-03-01", 1, "person_count", 2, 1, "merged identities"),
+        ("2026-03-01", 1, "drop_off_count", 1, 0, "merged identities"),
+    }
+
+
 def test_a_changed_rule_is_the_reason_whatever_else_came(project):
     night(project, first=FIRST)
     path = project / "journeyflow.yml"

@@ -14,6 +14,7 @@ from journeyflow.errors import InputError
 from journeyflow.ingest import schema, tombstones
 from journeyflow.ingest.keeping import Kept
 from journeyflow.ingest.remaking import LIST, remembered
+from journeyflow.ingest.tombstones import find_naming
 from support.searching import files_with
 
 HEAD = "id,ts,cookie,who,event,previous\n"
@@ -120,10 +121,20 @@ def test_an_id_is_known_however_its_signs_are_written(shop, name):
     escaped, plain = (json.dumps({"a": 1, "who": name}, ensure_ascii=is_ascii) for is_ascii in (True, False))
     doubled = name.replace('"', '""')
     lines = [escaped, plain, escaped[:-1], f'{{"a": "b, {escaped[1:]}', f'1,"{doubled}",x\n', f'1;"{doubled}";x\r\n']
+    # JSON in a text of JSON, whole and broken.
+    nested = json.dumps({"payload": escaped})
+    lines += [nested, nested[:-1], json.dumps({"payload": plain}, ensure_ascii=False)]
+    lines += [nested[:-3]] if name.isalpha() else []
     lines += [] if '"' in name or "\t" in name else [f"1\t{name}\tx\n"]
     shop.warehouse.scratch("lines", pa.table({"line": lines}).to_reader())
     missed = shop.warehouse.rows("select line from lines where not list_contains(words_of(line), ?)", [name])
     assert missed["line"].to_pylist() == []
+
+
+def test_an_id_in_the_address_of_a_page_is_known_before_its_fragment_too(shop):
+    bury(shop, "u:ann")
+    words = shop.warehouse.rows('select words_of(\'{"url": "https://a.example/p?u=4711#top\') as words')["words"][0]
+    assert "4711" in words.as_py()
 
 
 def test_of_a_list_with_an_element_that_names_somebody_all_that_is_no_object_goes(shop):
@@ -217,3 +228,27 @@ def test_an_older_warehouse_and_an_older_list_are_brought_up_to_date(tmp_path):
         old = warehouse.rows("select * exclude (kept_sha256) from ledger.files")
         pq.write_table(old, kept.folder / LIST)
         assert "kept_sha256" in remembered(warehouse, kept).files.column_names
+
+
+@pytest.mark.parametrize("place", [0, 30_000, 59_986, 63_986, 119_986, 123_986, 2_500_000])
+def test_an_id_is_known_wherever_it_stands_in_a_long_text(shop, place):
+    """Long texts are asked in pieces, and many texts a few at a time."""
+    bury(shop, "u:ann lee, b", "d:c-ann")
+    tombstones.arm(shop.warehouse, shop.config(), Kept(shop.config().state))
+    lines = [f'{"x " * (place // 2)}"who": "{name}", {"y " * 40_000}' for name in ("ann lee, b", "c-ann", "ann leo, b")]
+    texts = [*lines, "", None, *["short"] * 3000]
+    table = pa.table({"row_id": range(len(texts)), "text": pa.array(texts, pa.string())})
+    shop.warehouse.scratch("long_texts", table.to_reader())
+    find_naming(shop.warehouse, "select row_id, text from long_texts")
+    assert shop.warehouse.rows("select row_id from naming_texts order by row_id")["row_id"].to_pylist() == [0, 1]
+
+
+def test_unreadable_records_are_asked_a_few_at_a_time(shop):
+    """The words of a text take a hundred times its room: of a file of strangers they would end the night."""
+    bury(shop, "u:ann")
+    texts = pa.table({"row_id": range(40), "text": ["a b, " * 20_000] * 40}).to_reader()
+    shop.warehouse.scratch("long_texts", texts)
+    find_naming(shop.warehouse, "select row_id, text from long_texts")
+    sizes = shop.warehouse.rows("select count(*) * 64000 as size from asked_spans group by batch")["size"].to_pylist()
+    assert len(sizes) >= 4
+    assert max(sizes) <= 1_100_000

@@ -23,7 +23,7 @@ create or replace temp macro parts_of(line) as list_distinct(list_concat(
     regexp_extract_all(line, '"((?:[^"]|"")*)"', 1),
     string_split(line, '"'),
     regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>]+'),
-    regexp_extract_all(line, '[^\s,;|"''=&?{}\[\]()<>/]+'),
+    regexp_extract_all(line, '[^\s,;|"''=&?#{}\[\]()<>/]+'),
     regexp_extract_all(line, ':\s*([^\s,}\]"]+)', 1),
     fields_of(line, ','),
     fields_of(line, ';'),
@@ -32,20 +32,33 @@ create or replace temp macro parts_of(line) as list_distinct(list_concat(
     regexp_extract_all(replace(line, '%40', '@'), '[\w.+-]+@[\w.-]+\w')
 ));
 
--- JSON escapes signs of a text, delimited text doubles its quotes, and JSON may stand in a text of JSON: the id is what they
--- stand for. A device that is an address is known by its hash alone.
+-- JSON escapes signs of a text, delimited text doubles its quotes, and JSON may stand in a text of JSON, whole or broken: the
+-- id is what they stand for. A device that is an address is known by its hash alone.
+create or replace temp macro unescaped(parts) as list_transform(
+    list_filter(parts, lambda part: contains(part, '\')),
+    lambda part: json_extract_string(case when json_valid('"' || part || '"') then '"' || part || '"' end, '$')
+);
+
 create or replace temp macro words_of(line) as (
-    with found as (
-        select parts_of(rtrim(line, chr(13) || chr(10))) as plain,
-            case when contains(line, '\"') then parts_of(replace(line, '\"', '"')) end as nested
+    with outermost as (select parts_of(rtrim(line, chr(13) || chr(10))) as part),
+    inner_texts as (
+        select
+            part,
+            list_filter(unescaped(part), lambda text: contains(text, '"')) as whole,
+            case when contains(line, '\"') then [replace(line, '\"', '"')] end as broken
+        from outermost
     ),
-    parts as (select list_concat(plain, nested) as part from found)
+    parts as (
+        select
+            list_concat(
+                part, flatten(list_transform(list_concat(whole, broken), lambda text: parts_of(text)))
+            ) as part
+        from inner_texts
+    )
     select list_distinct(list_concat(
         part,
-        list_transform(
-            list_filter(part, lambda each: contains(each, '\')),
-            lambda each: json_extract_string(case when json_valid('"' || each || '"') then '"' || each || '"' end, '$')
-        ),
+        unescaped(part),
+        unescaped(unescaped(part)),
         list_transform(list_filter(part, lambda each: contains(each, '""')), lambda each: replace(each, '""', '"')),
         list_transform(
             list_filter(part, lambda each: contains(each, '.') or contains(each, ':')), lambda each: without_address(each)
