@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from journeyflow.resources import sql_folder
 from journeyflow.strict_yaml import read_yaml
 
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
@@ -88,3 +89,24 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key():
 
 def test_a_duplicate_key_keeps_its_place():
     assert read_yaml(b"a: {x: 1}\nb: 2\na: {y: [1]}\n").content == {"a": {"y": [1]}, "b": 2}
+
+
+SIDE_FILES = sorted(sql_folder().rglob("*.yml"))
+
+
+@pytest.mark.parametrize("path", SIDE_FILES, ids=[f"{path.parent.name}.{path.stem}" for path in SIDE_FILES])
+def test_both_parsers_read_side_files_alike(path):
+    data = path.read_bytes()
+    assert read_yaml(data, is_fast=True) == read_yaml(data)
+
+
+@pytest.mark.parametrize("text", [BOMB, "a: [1\nb: 2\n", "a: 1\nb: 2\na: 3\n", "a: \0\n", "[" * 100, "a: !t 1\n", "'"])
+def test_what_the_fast_parser_refuses_has_the_words_of_the_other(text):
+    mistakes = read_yaml(text.encode(), is_fast=True).mistakes
+    assert mistakes == read_yaml(text.encode()).mistakes
+    assert mistakes
+
+
+def test_quoted_texts_stay_texts_for_the_fast_parser():
+    text = b"a: '7'\nb: \"true\"\nc: |\n  1\nd: 7\n"
+    assert read_yaml(text, is_fast=True).content == {"a": "7", "b": "true", "c": "1\n", "d": 7}

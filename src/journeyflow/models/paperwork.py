@@ -100,7 +100,7 @@ def read(path: Path) -> Paperwork:
         When the file is no YAML, repeats a key, has an anchor, an alias or a tag, or breaks the format; names the file
         and every wrong key.
     """
-    document = read_yaml(text_of(path).encode())
+    document = read_yaml(text_of(path).encode(), is_fast=True)
     if document.mistakes:
         raise ModelError(
             "; ".join(f"{_short(path)}{_where(mistake)} {mistake.message}" for mistake in document.mistakes) + "."
