@@ -20,6 +20,7 @@ from benchmarks.measure import Summary, alternate
 GROUPS = {
     "floor and whole job": ["scan", "whole_job", "map_share"],
     "a night that brings a hundredth more": ["renewal"],
+    "a thousand small files": ["small_files"],
     "kernel beside ClickHouse": ["kernel", "clickhouse"],
     "other modes of the kernel": ["kernel_strict", "kernel_any_order", "kernel_strictly_later", "kernel_exclusion"],
     "beside retentioneering": ["kernel", "retentioneering"],

@@ -73,12 +73,12 @@ class Ledger:
         self._run_id = run_id
         self.now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
 
-    def entries(self, source: str) -> dict[str, Entry]:
-        """Return what is known of the contents that a source has met, by their hash."""
+    def entries(self, source: str, contents: Sequence[str]) -> dict[str, Entry]:
+        """Return what is known of those of the contents that a source has met, by their hash."""
         found = self._warehouse.rows(
             "select sha256, file_ix, first_loaded_at, settings_hash, is_landed, kept_sha256 from ledger.files "
-            "where source = ?",
-            [source],
+            "where source = ? and sha256 in (select unnest(?))",
+            [source, list(contents)],
         ).to_pylist()
         return {row.pop("sha256"): Entry(**row) for row in found}
 

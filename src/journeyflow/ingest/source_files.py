@@ -138,7 +138,7 @@ class SourceFiles(SourceStore):
         limit = PARQUET_BATCH_BYTES if self.config.sources[self.name].format == "parquet" else BATCH_BYTES
         batch: list[InputFile] = []
         met: set[str] = set()
-        known = self.ledger.entries(self.name)
+        known = self.ledger.entries(self.name, [file.sha256 for file in files])
         for file in files:
             if file.sha256 in met:
                 continue

@@ -85,7 +85,7 @@ class SourceStore:
 
     def _alike(self, files: list[InputFile]) -> Iterator[list[Landing]]:
         """Yield the files in groups that the same statements can land; a large one, or one like no other, by itself."""
-        known = self.ledger.entries(self.name)
+        known = self.ledger.entries(self.name, [file.sha256 for file in files])
         entries = self.ledger.new_entries(self.settings_hash(), [known.get(file.sha256) for file in files])
         group: list[Landing] = []
         for file, entry in zip(files, entries, strict=True):
