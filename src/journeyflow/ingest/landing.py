@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from itertools import accumulate
 
@@ -88,21 +88,7 @@ def land(warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: R
             warehouse.execute(_REPEATED)
             warehouse.execute(_insert(first_ixs, numbers, f"({_IDENTIFIED})"))
     _quarantine(warehouse, files, raw, is_judged=any(each.bad_count for each in judged))
-    landed = _counted(warehouse, "landed.events", numbers)
-    quarantined = _counted(warehouse, "landed.quarantine", numbers)
-    counts = []
-    for place, (file, file_ix) in enumerate(files):
-        gone = erased.get(place, _Judged())
-        count = Counts(
-            record=judged[place].readable_count + raw.reject_counts[place] + gone.readable_count,
-            accepted=landed.get(file_ix, 0),
-            quarantined=quarantined.get(file_ix, 0),
-            filtered=judged[place].filtered_count,
-            erased=gone.record_count,
-        )
-        _reconcile(count, raw.record_counts[place], file)
-        counts.append(count)
-    return counts
+    return _accounts(warehouse, files, raw, judged, erased)
 
 
 def settle_duplicates(warehouse: DuckDBEngine, first_ix: int) -> dict[int, Counts]:
@@ -144,6 +130,32 @@ class _Judged:
 def _by_place(warehouse: DuckDBEngine, select: str) -> dict[int, _Judged]:
     rows = warehouse.rows(select).to_pylist()
     return {row.pop("place"): _Judged(**row) for row in rows}
+
+
+def _accounts(
+    warehouse: DuckDBEngine,
+    files: Sequence[tuple[InputFile, int]],
+    raw: RawRecords,
+    judged: Sequence[_Judged],
+    erased: Mapping[int, _Judged],
+) -> list[Counts]:
+    """Count where the records of each file went, by what the warehouse holds of it now."""
+    numbers = [file_ix for _, file_ix in files]
+    landed = _counted(warehouse, "landed.events", numbers)
+    quarantined = _counted(warehouse, "landed.quarantine", numbers)
+    counts = []
+    for place, (file, file_ix) in enumerate(files):
+        gone = erased.get(place, _Judged())
+        count = Counts(
+            record=judged[place].readable_count + raw.reject_counts[place] + gone.readable_count,
+            accepted=landed.get(file_ix, 0),
+            quarantined=quarantined.get(file_ix, 0),
+            filtered=judged[place].filtered_count,
+            erased=gone.record_count,
+        )
+        _reconcile(count, raw.record_counts[place], file)
+        counts.append(count)
+    return counts
 
 
 def _counted(warehouse: DuckDBEngine, table: str, numbers: Sequence[int]) -> dict[int, int]:
