@@ -132,7 +132,7 @@ def false_alarms(folder: Path) -> dict[str, object]:
 
 def count_alarms(passes: Passes, *, permutations: int = PERMUTATIONS, seed: int = 1) -> pl.DataFrame:
     """Return (`MAP`, `test_count`, `alarm_count`): the tests of each map and the permutations that listed any."""
-    from journeyflow.statistics.touches import pain_tests
+    from journeyflow.statistics.tests import pain_tests
 
     draw = np.random.default_rng(seed)
     seen, tested = [], []
@@ -180,7 +180,7 @@ def _passes(visits: pl.DataFrame, exposures: pl.DataFrame, min_count: int) -> Pa
 
 def _require_same(passes: Passes, told: pl.DataFrame) -> None:
     """Stop unless the outcomes as they were give the tests that the night published."""
-    from journeyflow.statistics.touches import pain_tests
+    from journeyflow.statistics.tests import pain_tests
 
     again = pain_tests(passes.strata(passes.visits["is_left"].to_numpy()), passes.min_count)
     both = told.join(again, on=TEST, how="full", suffix="_again", nulls_equal=True)

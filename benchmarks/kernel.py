@@ -146,14 +146,14 @@ def _parts(events: EventArrays) -> Iterator[EventArrays]:
 def _plan(events: EventArrays, **settings: Any) -> KernelPlan:
     import numpy as np
 
-    from journeyflow.kernel.plan import Exclusion, Funnel, KernelPlan, Step
+    from journeyflow.kernel.plan import ExclusionPlan, FunnelPlan, KernelPlan, StepPlan
 
     def named(name: str) -> np.ndarray:
         return np.array([[kind > 0 and NAMES[kind - 1] == name for kind in range(len(NAMES) + 1)]])
 
-    funnel = Funnel("checkout", 1, tuple(Step(named(step)) for step in STEPS), WINDOW_SECONDS * _US)
+    funnel = FunnelPlan("checkout", 1, tuple(StepPlan(named(step)) for step in STEPS), WINDOW_SECONDS * _US)
     if settings.pop("with_exclusion", False):
-        funnel = replace(funnel, exclusions=(Exclusion(3, 4, named(EXCLUDED)),))
+        funnel = replace(funnel, exclusions=(ExclusionPlan(3, 4, named(EXCLUDED)),))
     first, last = (int(end) // (86_400 * _US) for end in (events.occurred_us.min(), events.occurred_us.max()))
     days = np.arange(first, last + 1)
     return KernelPlan(
@@ -173,14 +173,14 @@ def _run(events: EventArrays, plan: KernelPlan) -> tuple[np.ndarray, int]:
     """Run the passes of one chunk; return how many units reached each level, and the number of sessions."""
     import numpy as np
 
-    from journeyflow.kernel.funnels import judge_funnel
-    from journeyflow.kernel.loops import attempts
-    from journeyflow.kernel.reading import group_persons, read_sessions
+    from journeyflow.kernel import funnel_attempts
+    from journeyflow.kernel.events import group_persons, read_sessions
+    from journeyflow.kernel.funnels import evaluate_funnel
 
     sessions = read_sessions(events, plan)
     _, start, rank, at, kind = group_persons(events, sessions)
-    counted, _, _ = judge_funnel(start, at, rank, kind, None, plan.funnels[0], plan)
-    depth = counted[:, attempts.DEPTH]
+    counted, _, _ = evaluate_funnel(start, at, rank, kind, None, plan.funnels[0], plan)
+    depth = counted[:, funnel_attempts.DEPTH]
     reached = [int(np.count_nonzero(depth == level)) for level in range(1, len(STEPS) + 1)]
     return np.array(reached), len(sessions.first)
 

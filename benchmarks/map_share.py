@@ -42,7 +42,7 @@ def map_share(folder: Path) -> dict[str, object]:
 
 
 def _map_models(config: Any) -> set[str]:
-    from journeyflow.project import graph_of
+    from journeyflow.state.paths import graph_of
 
     graph = graph_of(config)
     spine = {f"marts.{table}" for table in SPINE}
@@ -59,13 +59,14 @@ class _Costs:
         self.seconds: dict[str, float] = {}
 
     def watched(self) -> ExitStack:
-        from journeyflow import checks, runner
-        from journeyflow.building import Builder
-        from journeyflow.kernel import filling, process
+        from journeyflow.kernel import chunk
+        from journeyflow.models import checks
+        from journeyflow.pipeline import run
+        from journeyflow.pipeline.builder import Builder
         from journeyflow.publish import generation
 
         stack = ExitStack()
-        whole: Callable[..., int] = checks.require
+        whole: Callable[..., int] = checks.require_checks
 
         def required(engine: Any, models: list[Any]) -> int:
             ours = [model for model in models if model.name in self.models]
@@ -75,10 +76,10 @@ class _Costs:
         replaced = [
             (Builder, "build_model", self._of_model("models", Builder.build_model)),
             # Appends overlap with the kernel's threads: an upper bound.
-            (filling, "_append", self._of_relation("kernel, written", filling._append)),
-            (process, "map_tables", self._timed("kernel, found", time.thread_time, process.map_tables)),
+            (run, "_append", self._of_relation("kernel, written", run._append)),
+            (chunk, "map_tables", self._timed("kernel, found", time.thread_time, chunk.map_tables)),
             (generation, "_write_parquet", self._of_model("published", generation._write_parquet)),
-            (runner, "draw_page", self._timed("page", time.process_time, runner.draw_page)),
+            (run, "draw_page", self._timed("page", time.process_time, run.draw_page)),
             (checks, "require", required),
         ]
         for owner, name, value in replaced:

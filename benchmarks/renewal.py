@@ -67,8 +67,8 @@ def _night(
     project: Path, *, part: Path | None = None, is_whole: bool = False, is_rebuild: bool = False
 ) -> dict[str, Any]:
     import journeyflow
-    from journeyflow.building import Builder
-    from journeyflow.rebuilding import rebuild
+    from journeyflow.operations.rebuild import rebuild
+    from journeyflow.pipeline.builder import Builder
 
     if part is not None:
         shutil.move(part, project / "events" / part.name)

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import journeyflow
-from journeyflow.cli.showcase import prepare_demo
+from journeyflow.cli.run import prepare_demo
 
 PICTURE = Path(__file__).parent / "images" / "map.png"
 CHOSEN = "#model=shop&persona=student&period=all"

@@ -10,9 +10,16 @@ from pathlib import Path
 from rich.console import Console
 
 import journeyflow
-from journeyflow.cli.marts import matching, open_marts, personas_of, steps_of
-from journeyflow.cli.screens import print_drop_offs, print_funnel, print_personas
-from journeyflow.cli.showcase import prepare_demo
+from journeyflow.cli.query import (
+    matching,
+    open_marts,
+    personas_of,
+    print_drop_offs,
+    print_funnel,
+    print_personas,
+    steps_of,
+)
+from journeyflow.cli.run import prepare_demo
 
 PICTURE = Path(__file__).parent / "images" / "demo.svg"
 FUNNEL = "checkout"

@@ -1,4 +1,4 @@
-"""The night as a Prefect flow: it sequences the phases of `journeyflow.runner.Night` and holds no logic of its own."""
+"""The night as a Prefect flow: it sequences the phases of `journeyflow.pipeline.run.Run` and holds no logic of its own."""
 
 # ruff: noqa: I001
 # No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
@@ -15,9 +15,11 @@ from prefect.client.schemas.objects import State
 from prefect.schedules import Cron
 
 from journeyflow import load_config
-from journeyflow.errors import EngineError, InputError
-from journeyflow.published import open_published
-from journeyflow.runner import Night, RunReport
+from journeyflow.errors import EngineError
+from journeyflow.errors import InputError
+from journeyflow.publish.reader import open_published
+from journeyflow.pipeline.run import Run
+from journeyflow.pipeline.run import RunReport
 from local_server import configured_or_local
 
 MOST_DROP_OFFS = 20
@@ -51,37 +53,37 @@ RETRY_SECONDS = 30
 
 
 @task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
-def load(night: Night) -> None:
+def load(night: Run) -> None:
     """Bring new files into the warehouse."""
     night.load()
 
 
 @task(cache_policy=NO_CACHE)
-def stitch(night: Night) -> None:
+def stitch(night: Run) -> None:
     """Join devices and users into persons."""
     night.stitch()
 
 
 @task(cache_policy=NO_CACHE)
-def classify(night: Night) -> None:
+def classify(night: Run) -> None:
     """Put events into stages, sessions, journeys and funnels."""
     night.classify()
 
 
 @task(cache_policy=NO_CACHE)
-def build(night: Night) -> None:
+def build(night: Run) -> None:
     """Build the tables."""
     night.build()
 
 
 @task(cache_policy=NO_CACHE)
-def check(night: Night) -> None:
+def check(night: Run) -> None:
     """Check the tables before anybody sees them."""
     night.check()
 
 
 @task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
-def publish(night: Night) -> None:
+def publish(night: Run) -> None:
     """Publish a generation."""
     night.publish()
 
@@ -103,7 +105,7 @@ def nightly(config_path: Path, as_of: datetime | None = None) -> RunReport:
         What `journeyflow run` reports.
     """
     logger = get_run_logger()
-    with Night(load_config(config_path), as_of=naive_utc(as_of)) as night:
+    with Run(load_config(config_path), as_of=naive_utc(as_of)) as night:
         for phase in (load, stitch, classify, build, check, publish):
             phase(night)
         report = night.report()

@@ -1,4 +1,4 @@
-"""Customer-journey maps, funnels and drop-off inferred every night from what people really did."""
+"""Customer-journey maps, funnels and drop-off inferred from what people really did."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 from journeyflow.errors import JourneyflowError
 
 if TYPE_CHECKING:
-    from journeyflow.ad_hoc import funnel
     from journeyflow.config import Config, load_config
-    from journeyflow.published import Published
-    from journeyflow.published import open_published as open
-    from journeyflow.runner import RunReport, run
+    from journeyflow.pipeline.adhoc_funnel import funnel
+    from journeyflow.pipeline.run import RunReport, run
+    from journeyflow.publish.reader import PublishedTables
+    from journeyflow.publish.reader import open_published as open
 
     __version__: str
 
 _LAZY = {
     "Config": "journeyflow.config:Config",
-    "Published": "journeyflow.published:Published",
-    "RunReport": "journeyflow.runner:RunReport",
-    "funnel": "journeyflow.ad_hoc:funnel",
+    "PublishedTables": "journeyflow.publish.reader:PublishedTables",
+    "RunReport": "journeyflow.pipeline.run:RunReport",
+    "funnel": "journeyflow.pipeline.adhoc_funnel:funnel",
     "load_config": "journeyflow.config:load_config",
-    "open": "journeyflow.published:open_published",
-    "run": "journeyflow.runner:run",
+    "open": "journeyflow.publish.reader:open_published",
+    "run": "journeyflow.pipeline.run:run",
 }
 __all__ = [
     "Config",
     "JourneyflowError",
-    "Published",
+    "PublishedTables",
     "RunReport",
     "__version__",
     "funnel",

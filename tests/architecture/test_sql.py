@@ -6,15 +6,17 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from tools.tables_page import tables_page
 
-from journeyflow import lint, models, relations, resources
-from journeyflow.reference import tables_page
+from journeyflow import models
+from journeyflow.models import lint, python_models
+from journeyflow.utils import files
 
 _SPEC = importlib.util.spec_from_file_location("interface", Path(__file__).with_name("interface.py"))
 interface = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(interface)
 
-GRAPH = models.load(resources.sql_folder())
+GRAPH = models.load_graph(files.sql_folder())
 PUBLISHED = {model.table: model for model in GRAPH.published()}
 SCALARS = ("VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "DECIMAL")
 SUFFIXES = {
@@ -41,8 +43,8 @@ def test_the_interface_is_whole(table):
 
 def test_what_python_fills_is_registered():
     filled = {model.paperwork.filled_by for model in GRAPH if model.sql is None}
-    assert all(relations.is_registered(name) for name in filled)
-    unused = {*relations.FILLERS, *relations.COMPILED} - filled
+    assert all(python_models.is_registered(name) for name in filled)
+    unused = {*python_models.FUNCTIONS, *python_models.COMPILED} - filled
     assert not unused, f"registered and used by no model: {', '.join(sorted(unused))}"
 
 
@@ -130,7 +132,7 @@ def _is_of_people_touched(name):
 
 
 def test_rows_are_renewed_by_keys_that_a_night_knows():
-    from journeyflow.renewing.touching import KEYS
+    from journeyflow.pipeline.incremental.affected import KEYS
 
     assert {key for model in GRAPH for key in model.paperwork.renewed_by} <= set(KEYS)
     assert all(len(model.paperwork.keeps_numbers) <= 1 for model in GRAPH)

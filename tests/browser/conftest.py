@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from journeyflow.published import Published
-from journeyflow.report.atlas import Atlas
-from journeyflow.report.page import render
-from journeyflow.report.reading import read_atlas
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.html import render_page
+from journeyflow.report.reader import read_report_data
+from journeyflow.report.view_model import ReportData
 from support.map_tables import publish_tables, rich_tables
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -20,25 +20,25 @@ Opener = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedTables]:
     tables = rich_tables()
     for row in tables["touchpoints"]:
         # A cell shows those that were met most: for one persona these are the longest names.
         if row["persona"] == "unassigned":
             row["person_count"] = 10_000 - row["person_count"]
-    with Published(publish_tables(tmp_path_factory.mktemp("published"), tables)) as found:
+    with PublishedTables(publish_tables(tmp_path_factory.mktemp("published"), tables)) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def atlas(published: Published) -> Atlas:
-    return read_atlas(published)
+def atlas(published: PublishedTables) -> ReportData:
+    return read_report_data(published)
 
 
 @pytest.fixture(scope="session")
-def page_file(atlas: Atlas, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(atlas: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "map.html"
-    path.write_text(render(atlas), encoding="utf-8")
+    path.write_text(render_page(atlas), encoding="utf-8")
     return path
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from journeyflow.published import Published
-from journeyflow.report.words import shown
-from journeyflow.text import count, percent
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.formatting import shown
+from journeyflow.utils.formatting import count, percent
 from support.browser_reading import body_rows, choose, map_row, plain
 from support.map_tables import FORMULA, MARKUP
 
@@ -29,7 +29,7 @@ def chosen(page: Page, model: str, persona: str, period: str) -> None:
     choose(page, "period", "the whole time" if period == "all" else period)
 
 
-def rows(published: Published, table: str, model: str, persona: str, period: str, order: str) -> list[dict]:
+def rows(published: PublishedTables, table: str, model: str, persona: str, period: str, order: str) -> list[dict]:
     key = "funnel" if table == "funnel_steps" else "model"
     name, person = model.replace("'", "''"), persona.replace("'", "''")
     where = f"{key} = '{name}' and persona = '{person}' and period = '{period}'"
@@ -38,7 +38,7 @@ def rows(published: Published, table: str, model: str, persona: str, period: str
 
 @pytest.mark.parametrize(("model", "persona", "period"), CHOICES)
 def test_the_map_shows_the_numbers_of_the_tables(
-    opened: Opener, published: Published, model: str, persona: str, period: str
+    opened: Opener, published: PublishedTables, model: str, persona: str, period: str
 ) -> None:
     page = opened()
     chosen(page, model, persona, period)
@@ -70,7 +70,7 @@ def test_a_month_says_which_of_its_figures_are_of_the_people_of_the_funnel(opene
 
 @pytest.mark.parametrize(("model", "persona", "period"), CHOICES)
 def test_every_entry_shows_the_number_of_its_row(
-    opened: Opener, published: Published, model: str, persona: str, period: str
+    opened: Opener, published: PublishedTables, model: str, persona: str, period: str
 ) -> None:
     page = opened()
     chosen(page, model, persona, period)
@@ -86,7 +86,7 @@ def test_every_entry_shows_the_number_of_its_row(
         assert re.findall(r"([\d,]+) conversions lost", pains[at]) == [count(number) for number in lost]
 
 
-def test_the_ranked_opportunities_are_those_of_the_table(opened: Opener, published: Published) -> None:
+def test_the_ranked_opportunities_are_those_of_the_table(opened: Opener, published: PublishedTables) -> None:
     page = opened()
     chosen(page, "shop", "student", "2026-02")
     expected = rows(published, "opportunities", "shop", "student", "2026-02", "opportunity_rank")
@@ -140,7 +140,7 @@ def test_names_in_the_address_that_are_not_there_are_passed_over(opened: Opener)
     assert map_row(page, "people")[0]
 
 
-def test_a_configured_funnel_replaces_the_stages(opened: Opener, published: Published) -> None:
+def test_a_configured_funnel_replaces_the_stages(opened: Opener, published: PublishedTables) -> None:
     page = opened()
     choose(page, "funnel", "checkout")
     expected = rows(published, "funnel_steps", "checkout", "all", "all", "step_index")
@@ -162,7 +162,9 @@ def test_the_table_of_drop_offs_sorts_both_ways(opened: Opener) -> None:
     assert head.get_attribute("aria-sort") == "ascending"
 
 
-def test_the_flow_tells_every_way_in_its_table_and_what_it_leaves_out(opened: Opener, published: Published) -> None:
+def test_the_flow_tells_every_way_in_its_table_and_what_it_leaves_out(
+    opened: Opener, published: PublishedTables
+) -> None:
     page = opened("#model=shop")
     ways = published.sql("select * from stage_transitions where model = 'shop' and persona = 'all'").to_dicts()
     found = {(row[0], row[1].split(":")[0]): row[3] for row in body_rows(page, "#flow-body details table")}

@@ -9,9 +9,9 @@ from dataclasses import fields, is_dataclass
 import pytest
 from playwright.sync_api import Page
 
-from journeyflow.published import Published
-from journeyflow.report.atlas import Atlas, Figure
-from journeyflow.report.words import value_text, written, written_range
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.formatting import value_text, written, written_range
+from journeyflow.report.view_model import Figure, ReportData
 from support.browser_reading import plain
 
 Opener = Callable[..., Page]
@@ -50,7 +50,7 @@ def figures(value: object) -> Iterator[Figure]:
             yield from figures(getattr(value, field.name))
 
 
-def test_the_page_has_every_figure_of_the_atlas_as_it_is_written(opened: Opener, atlas: Atlas) -> None:
+def test_the_page_has_every_figure_of_the_atlas_as_it_is_written(opened: Opener, atlas: ReportData) -> None:
     page = opened()
     shown = {(sql, label): tuple(map(told, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
     expected = {
@@ -87,7 +87,7 @@ def test_the_panel_turns_to_the_other_figures_of_the_entry(opened: Opener) -> No
 
 
 @pytest.mark.parametrize("row", ["people", "touchpoints", "next", "emotion", "pain_points", "promises", "desired"])
-def test_the_copied_sql_gives_the_figure(opened: Opener, published: Published, row: str) -> None:
+def test_the_copied_sql_gives_the_figure(opened: Opener, published: PublishedTables, row: str) -> None:
     page = opened("#model=shop&persona=student", script=CLIPBOARD)
     figure = page.locator(f"tr.row-{row} td.cell .fig").last
     figure.click()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from journeyflow.report.words import shown
+from journeyflow.report.formatting import shown
 from support.browser_reading import show_all
 from support.map_tables import BIDI, CONTROLS, FORMULA, LINK, LONG, MARKUP, SCRIPT, TEMPLATE, UNBROKEN
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from journeyflow.published import Published
-from journeyflow.report.page import render
-from journeyflow.report.reading import read_atlas
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.html import render_page
+from journeyflow.report.reader import read_report_data
 from support.browser_reading import show_all
 from support.map_tables import publish_tables, rich_tables
 
@@ -101,8 +101,8 @@ def test_what_nothing_tells_says_so(opened: Opener) -> None:
 
 def test_a_page_without_a_journey_says_so(browser: Browser, tmp_path: Path) -> None:
     runs = {"runs": rich_tables()["runs"]}
-    with Published(publish_tables(tmp_path, runs)) as published:
-        (tmp_path / "map.html").write_text(render(read_atlas(published)), encoding="utf-8")
+    with PublishedTables(publish_tables(tmp_path, runs)) as published:
+        (tmp_path / "map.html").write_text(render_page(read_report_data(published)), encoding="utf-8")
     page = browser.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))

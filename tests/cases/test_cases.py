@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow import models, resources
+from journeyflow import models
 from journeyflow.engines import DuckDBEngine
+from journeyflow.utils import files
 from support.rows import assert_same_rows
 from support.text_tables import create, rows_of
 
-GRAPH = models.load(resources.sql_folder(), own=resources.sample_folder() / "sql")
+GRAPH = models.load_graph(files.sql_folder(), own=files.sample_folder() / "sql")
 CASES = [
     pytest.param(model, case, id=f"{model.name}-{case.name}")
     for model in GRAPH

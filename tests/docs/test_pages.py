@@ -11,9 +11,9 @@ import journeyflow
 from docs.pages import REPOSITORY, all_pages, anchors, blocks, commands, place, stories
 from journeyflow.cli.app import app
 from journeyflow.config import Config
-from journeyflow.models import load
-from journeyflow.models.paperwork import Paperwork
-from journeyflow.resources import sql_folder
+from journeyflow.models import load_graph
+from journeyflow.models.metadata import ModelMetadata
+from journeyflow.utils.files import sql_folder
 
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 TARGET = re.compile(r"`make ([a-z]+)")
@@ -90,7 +90,7 @@ def assert_is_valid(text):
 
     content = YAML(typ="safe", pure=True).load(text)
     if "columns" in content:
-        Paperwork.model_validate(content)
+        ModelMetadata.model_validate(content)
     else:
         Config.from_mapping({"sources": SOURCE, **content}, folder=REPOSITORY)
 
@@ -135,7 +135,7 @@ def test_every_command_is_told_to_newcomers():
 
 def test_every_published_table_is_in_the_readme():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert not [model.table for model in load(sql_folder()).published() if f"`{model.table}`" not in text]
+    assert not [model.table for model in load_graph(sql_folder()).published() if f"`{model.table}`" not in text]
 
 
 def test_every_make_target_is_told_to_contributors():
@@ -175,7 +175,7 @@ def test_the_page_on_meanings_has_the_sections_that_others_name():
 
 
 def test_the_architecture_tells_the_layers_that_there_are():
-    from journeyflow.models.layers import MAY_READ
+    from journeyflow.models.model import MAY_READ
 
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = text.partition("| layer | reads |")[2].partition("\n\n")[0]
@@ -189,7 +189,7 @@ def test_the_architecture_tells_the_layers_that_there_are():
 
 def test_the_architecture_tells_every_column_of_the_kernel():
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
-    for model in load(sql_folder()):
+    for model in load_graph(sql_folder()):
         if model.layer == "kernel" and model.name != "kernel.events":
             told = re.search(rf"`{re.escape(model.name)}\((.*?)\)`", text, re.DOTALL)
             assert told, model.name

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import journeyflow
 from external.nights import Night
-from journeyflow.report.atlas import Atlas, Cell, RowKey
-from journeyflow.report.page import render
-from journeyflow.report.reading import read_atlas
+from journeyflow.report.html import render_page
+from journeyflow.report.reader import read_report_data
+from journeyflow.report.view_model import Cell, ReportData, RowKey
 
 MOST_BYTES = 2_000_000
 
 
-def atlas_of(night: Night) -> Atlas:
+def atlas_of(night: Night) -> ReportData:
     """Return all maps of a night, whose page is small enough to be sent."""
     with journeyflow.open(night.folder / "published") as published:
-        atlas = read_atlas(published)
-    assert len(render(atlas).encode()) < MOST_BYTES
+        atlas = read_report_data(published)
+    assert len(render_page(atlas).encode()) < MOST_BYTES
     return atlas
 
 
-def cells_of(atlas: Atlas, model: str, row: RowKey, period: str = "all") -> dict[str, Cell]:
+def cells_of(atlas: ReportData, model: str, row: RowKey, period: str = "all") -> dict[str, Cell]:
     """Return a row of everybody's map, a cell a stage."""
     found = atlas.map_of(model, period=period)
     assert found is not None

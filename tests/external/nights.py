@@ -12,8 +12,8 @@ import duckdb
 import polars as pl
 
 import journeyflow
-from journeyflow import runner
 from journeyflow.config import load_config
+from journeyflow.pipeline import run
 
 EXTERNAL_DATA = "JOURNEYFLOW_EXTERNAL_DATA"
 PLACEHOLDER = "@external@"
@@ -84,7 +84,7 @@ def write_config(template: Path, folder: Path, data: Path, *, swap: Sequence[tup
 
 def run_night(path: Path, **arguments: Any) -> Night:
     """Run the job on a configuration."""
-    runner.run(load_config(path), **arguments)
+    run.run(load_config(path), **arguments)
     return Night(path.parent)
 
 

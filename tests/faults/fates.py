@@ -6,8 +6,9 @@ import collections
 import resource
 
 from faults import corpus
-from journeyflow import ingest
 from journeyflow.config import Config
+from journeyflow.ingest.load import load_events
+from journeyflow.state.warehouse import open_warehouse
 
 COLUMNS = {"event_id": "id", "occurred_at": "ts", "anonymous_id": "cookie", "event_name": "event"}
 MAPPED = {"columns": COLUMNS, "where": {"event": {"not": "skip_me"}}}
@@ -27,7 +28,7 @@ def config_of(folder, source):
 
 
 def load(warehouse, folder, source):
-    return ingest.load(config_of(folder, source), warehouse, run_id="r", now_us=NOW_US)
+    return load_events(config_of(folder, source), warehouse, run_id="r", now_us=NOW_US)
 
 
 def found(warehouse, name):
@@ -68,7 +69,7 @@ BOMBS = {"csv": corpus.bomb_cases, "json": corpus.json_bomb_cases, "parquet": co
 
 def load_bombs(folder, kind, told):
     """Load the bombs in a process of their own; tell differences, and megabytes gained by it and taken by its child."""
-    with ingest.open_warehouse(threads=1, memory_limit="200MB") as warehouse:
+    with open_warehouse(threads=1, memory_limit="200MB") as warehouse:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         load(warehouse, folder, SOURCES[kind][0])
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

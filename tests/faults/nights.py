@@ -16,7 +16,7 @@ from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["journeyflow.runner", "journeyflow.ingest", "journeyflow.kernel.filling", "support.warm"]
+    ["journeyflow.pipeline.run", "journeyflow.ingest", "journeyflow.kernel.run", "support.warm"]
 )
 
 DISK = ("sync", "rename", "link", "statement", "register")
@@ -100,15 +100,15 @@ def seconds_of(config: Path) -> float:
 
 
 def _night(config: str, fault: Fault | None, counted: Any, forgotten: str | None) -> None:
-    from journeyflow import runner
     from journeyflow.config import load_config
     from journeyflow.errors import JourneyflowError
+    from journeyflow.pipeline import run
 
     seen: dict[str, int] = {}
     _arm(lambda point: _pass(point, seen, fault))
     try:
         if forgotten is None:
-            runner.run(load_config(Path(config)))
+            run.run(load_config(Path(config)))
         else:
             _forget(load_config(Path(config)), forgotten)
     except JourneyflowError as error:
@@ -120,11 +120,11 @@ def _night(config: str, fault: Fault | None, counted: Any, forgotten: str | None
 
 
 def _forget(config: Any, user_id: str) -> None:
-    from journeyflow.forgetting import Id, forget, plan_erasure
+    from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 
-    plan = plan_erasure(config, [Id("user", user_id)])
+    plan = plan_erasure(config, [RequestedId("user", user_id)])
     if not plan.is_done:
-        forget(config, plan)
+        erase(config, plan)
 
 
 def _pass(point: str, seen: dict[str, int], fault: Fault | None) -> None:
@@ -138,8 +138,8 @@ def _pass(point: str, seen: dict[str, int], fault: Fault | None) -> None:
 
 def _arm(note: Callable[[str], None]) -> None:
     """Let every call that touches the disk pass by `note` first, and every phase begin and end with it."""
-    from journeyflow import runner
     from journeyflow.engines import DuckDBEngine
+    from journeyflow.pipeline import run
 
     def before(owner: Any, name: str, point: str) -> None:
         original = getattr(owner, name)
@@ -159,18 +159,19 @@ def _arm(note: Callable[[str], None]) -> None:
     before(DuckDBEngine, "execute", "statement")
     before(DuckDBEngine, "register", "register")
     for phase in PHASES:
-        _around(runner.Night, phase, note)
+        _around(run.Run, phase, note)
     _arm_erasing(note)
 
 
 def _arm_erasing(note: Callable[[str], None]) -> None:
-    from journeyflow import compacting, erasing, erasures
+    from journeyflow.erasure import apply, journal
+    from journeyflow.state import warehouse
 
     for name in ("carry_out", "rewrite", "finish", "end"):
-        _around(erasing, name, note)
-    _around(erasures, "begin", note)
-    _around(compacting, "_copy", note, "copy")
-    _around(compacting, "settle", note)
+        _around(apply, name, note)
+    _around(journal, "begin", note)
+    _around(warehouse, "_copy", note, "copy")
+    _around(warehouse, "settle", note)
 
 
 def _around(owner: Any, name: str, note: Callable[[str], None], phase: str | None = None) -> None:

@@ -15,14 +15,14 @@ ROWS = 300
 
 def published(engine, folder: Path, number: int) -> None:
     """Publish a generation in whose every row its number stands."""
-    from journeyflow.models import Column, Model, Paperwork
+    from journeyflow.models import Column, Model, ModelMetadata
     from journeyflow.publish import RunFacts, publish
 
     models = []
     for name in ("things", "others"):
         engine.run(f"marts.{name}", f"select {number} as generation, i as item from range({ROWS}) as t (i)")
         columns = {c: Column(type="BIGINT", meaning="A number.") for c in ("generation", "item")}
-        words = Paperwork(description="Things of one generation.", grain=("item",), columns=dict(columns))
+        words = ModelMetadata(description="Things of one generation.", grain=("item",), columns=dict(columns))
         models.append(Model(f"marts.{name}", Path(f"{name}.sql"), "select 1", (), words, columns))
     at = datetime(2026, 1, 1)
     publish(engine, models, folder, RunFacts(f"r{number:05}", "shop", "1", "h", at, at, at, number))
@@ -46,7 +46,7 @@ def by_parquet(generation: Path) -> list[list[int]]:
 def by_csv(generation: Path) -> list[list[int]]:
     """Read both tables as the command writes them in CSV."""
     import journeyflow
-    from journeyflow.cli.frames import defused
+    from journeyflow.cli.output import defused
 
     found = []
     with journeyflow.open(generation) as marts:

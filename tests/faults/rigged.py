@@ -12,7 +12,7 @@ import time
 
 import pyarrow as pa
 
-from journeyflow.ingest.parsing import child, jobs, work
+from journeyflow.ingest.parser import jobs, worker
 
 BOOT = """
 import json, sys
@@ -26,7 +26,7 @@ MARK = b"do: "
 
 def main():
     """Serve as the process does, but obey files that hold an order."""
-    original = work.parse
+    original = worker.parse
 
     def parse(folder, job, *rest):
         content = (folder / job.file).read_bytes()
@@ -36,8 +36,8 @@ def main():
         answer = original(folder, job, *rest)
         return AFTER[order](folder, job, answer) if order in AFTER else answer
 
-    work.parse = parse
-    child.main()
+    worker.parse = parse
+    worker.main()
 
 
 def _spin():

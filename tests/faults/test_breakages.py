@@ -11,18 +11,20 @@ import pytest
 from faults import corpus, readers
 from faults.corpus import HEADER, Case, Fate, text
 from faults.fates import SOURCES, differing, load
-from journeyflow import ingest
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.ingest import landing, preparing, storing
+from journeyflow.ingest import insert, validate
+from journeyflow.ingest import load as loader
 from journeyflow.ingest.readers import lines
-from journeyflow.publish import files, generation, read_manifest
+from journeyflow.publish import generation, read_manifest
+from journeyflow.state.warehouse import open_warehouse
+from journeyflow.utils import files
 from support.parsing_here import parse_here
 
 
 @pytest.fixture
 def warehouse():
-    with ingest.open_warehouse(threads=1) as opened:
+    with open_warehouse(threads=1) as opened:
         yield opened
 
 
@@ -81,9 +83,9 @@ def test_publish_before_commit_is_noticed(engine, tmp_path, monkeypatch, is_brok
 @pytest.mark.parametrize("is_broken", [False, True])
 def test_a_ledger_outside_the_transaction_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
     if is_broken:
-        monkeypatch.setattr(storing, "transaction", lambda _: contextlib.nullcontext())
+        monkeypatch.setattr(loader, "transaction", lambda _: contextlib.nullcontext())
     with monkeypatch.context() as patch:
-        patch.setattr(storing.Ledger, "record_unsettled", _fail)
+        patch.setattr(loader.FileRegistry, "record_unsettled", _fail)
         with pytest.raises(OSError, match="device"):
             landed(warehouse, tmp_path, GOOD)
     try:
@@ -106,19 +108,19 @@ def test_a_row_that_is_lost_stops_the_load(warehouse, tmp_path, monkeypatch):
 def test_reconciling_by_the_count_of_what_was_read_is_noticed(warehouse, tmp_path, monkeypatch):
     """Comparing the landed rows with themselves would let a lost one pass; the script's own count does not."""
     _lose_a_row(monkeypatch)
-    monkeypatch.setattr(landing, "_reconcile", lambda *_: None)
+    monkeypatch.setattr(insert, "_reconcile", lambda *_: None)
     assert landed(warehouse, tmp_path, GOOD)
 
 
 def _lose_a_row(monkeypatch):
-    original = storing.prepare
+    original = loader.prepare
 
     def prepare(warehouse, *rest):
         original(warehouse, *rest)
         warehouse.execute("alter view judged_records rename to whole_records")
         warehouse.execute("create temp view judged_records as select * from whole_records where record_ix <> 1")
 
-    monkeypatch.setattr(storing, "prepare", prepare)
+    monkeypatch.setattr(loader, "prepare", prepare)
 
 
 @pytest.mark.parametrize("broken", [(), ("sync",), ("sync_tree",)])
@@ -151,7 +153,7 @@ def test_ignoring_errors_of_json_is_noticed(warehouse, tmp_path, monkeypatch, is
 @pytest.mark.parametrize("is_broken", [False, True])
 def test_a_watermark_of_time_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
     if is_broken:
-        original = preparing.judged_select
+        original = validate.judged_select
         newer = "occurred_at > coalesce((select max(occurred_at) from landed.events), timestamp '1970-01-01')"
-        monkeypatch.setattr(preparing, "judged_select", lambda kept, where: original(kept, newer))
+        monkeypatch.setattr(validate, "validated_select", lambda kept, where: original(kept, newer))
     assert bool(landed(warehouse, tmp_path, GOOD, LATE)) is is_broken

@@ -9,12 +9,12 @@ import pytest
 
 import journeyflow
 from external.nights import Night
-from journeyflow import runs
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.quarantine import replay
-from journeyflow.rebuilding import rebuild
-from journeyflow.verifying import verify
+from journeyflow.operations.rebuild import rebuild
+from journeyflow.operations.verify import verify
+from journeyflow.state import run_log
 
 CONFIG = """
 project: clocks
@@ -48,8 +48,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock(EVENING)
-    monkeypatch.setattr(runs, "now", clock)
-    for module in ("journeyflow.run_report", "journeyflow.ingest.quarantine"):
+    monkeypatch.setattr(run_log, "now", clock)
+    for module in ("journeyflow.pipeline.run_report", "journeyflow.ingest.quarantine"):
         monkeypatch.setattr(f"{module}.now", clock)
     return clock
 
@@ -90,7 +90,7 @@ def test_ids_sort_by_the_order_of_the_runs_whatever_the_clock_does(folder, clock
 
 
 def test_a_clock_set_back_during_a_run_fails_no_check(folder, clock):
-    from journeyflow.runner import Night as Running
+    from journeyflow.pipeline.run import Run as Running
 
     land(folder, "a", EVENING - 3 * DAY)
     with Running(load_config(folder)) as night:

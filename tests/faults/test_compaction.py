@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 import journeyflow
-from journeyflow import compacting
-from journeyflow.compacting import compact, free_share, if_worthwhile, rewrite
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, JourneyflowError, LockedError
-from journeyflow.ingest import open_warehouse
-from journeyflow.lock import held
+from journeyflow.state import warehouse
+from journeyflow.state.lock import project_lock
+from journeyflow.state.warehouse import compact, compact_if_worthwhile, free_share, open_warehouse, rewrite_warehouse
 from pipelines.shop import write_project
 
 FORKS = multiprocessing.get_context("fork")
@@ -57,7 +56,7 @@ def test_free_room_and_deleted_bytes_go_and_every_row_stays(bloated):
     before, size = content(bloated), bloated.stat().st_size
     assert SECRET.encode() in bloated.read_bytes()
     assert free_share(bloated) > 0.5
-    done = rewrite(bloated, bloated.parent / "work")
+    done = rewrite_warehouse(bloated, bloated.parent / "work")
     assert (done.bytes_before, done.bytes_after) == (size, bloated.stat().st_size)
     assert done.bytes_after < size / 2
     assert content(bloated) == before
@@ -94,7 +93,7 @@ def _die_at(path, nth):
         (DuckDBEngine, "close"),
     ):
         before(owner, name)
-    rewrite(path, path.parent / "work")
+    rewrite_warehouse(path, path.parent / "work")
     os._exit(0)
 
 
@@ -111,7 +110,7 @@ def test_a_compaction_that_is_killed_anywhere_leaves_every_row(bloated):
         assert process.exitcode == -signal.SIGKILL
         assert content(bloated) == before, nth
         is_small.append(bloated.stat().st_size < len(image))
-        rewrite(bloated, bloated.parent / "work")  # What the dead one left is no obstacle.
+        rewrite_warehouse(bloated, bloated.parent / "work")  # What the dead one left is no obstacle.
         assert content(bloated) == before, nth
         nth += 1
     assert {True, False} == set(is_small)  # It died before the swap and after it.
@@ -127,7 +126,7 @@ def test_a_disk_that_fails_leaves_the_old_file(bloated, monkeypatch, name):
     with monkeypatch.context() as patch:
         patch.setattr(os if name == "fsync" else Path, name, fail)
         with pytest.raises(JourneyflowError, match="No space left on device"):
-            rewrite(bloated, bloated.parent / "work")
+            rewrite_warehouse(bloated, bloated.parent / "work")
     assert content(bloated) == before
     assert not (bloated.parent / "work").exists()
 
@@ -135,7 +134,7 @@ def test_a_disk_that_fails_leaves_the_old_file(bloated, monkeypatch, name):
 def test_without_room_nothing_is_begun(bloated, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: os.terminal_size((0, 0)) and type("D", (), {"free": 1}))
     with pytest.raises(InputError, match="room for a second warehouse"):
-        rewrite(bloated, bloated.parent / "work")
+        rewrite_warehouse(bloated, bloated.parent / "work")
 
 
 def test_a_copy_that_lost_a_row_is_not_taken(bloated, monkeypatch):
@@ -148,7 +147,7 @@ def test_a_copy_that_lost_a_row_is_not_taken(bloated, monkeypatch):
     before = content(bloated)
     monkeypatch.setattr(DuckDBEngine, "copy_from", lossy)
     with pytest.raises(JourneyflowError, match="holds other rows"):
-        rewrite(bloated, bloated.parent / "work")
+        rewrite_warehouse(bloated, bloated.parent / "work")
     assert content(bloated) == before
 
 
@@ -162,25 +161,25 @@ def test_a_night_compacts_a_large_file_that_is_half_free(bloated, monkeypatch):
         def note(self, event, facts):
             told.append(event)
 
-    if_worthwhile(bloated, bloated.parent / "work", Watcher())
+    compact_if_worthwhile(bloated, bloated.parent / "work", Watcher())
     assert told == []  # It is small.
-    monkeypatch.setattr(compacting, "LEAST_BYTES", 0)
-    if_worthwhile(bloated, bloated.parent / "work", Watcher())
-    if_worthwhile(bloated, bloated.parent / "work", Watcher())
+    monkeypatch.setattr(warehouse, "LEAST_BYTES", 0)
+    compact_if_worthwhile(bloated, bloated.parent / "work", Watcher())
+    compact_if_worthwhile(bloated, bloated.parent / "work", Watcher())
     assert told == ["compacted"]
 
 
 def test_a_night_whose_compaction_fails_has_ended_well(tmp_path, monkeypatch):
     config = write_project(tmp_path / "shop")
-    monkeypatch.setattr(compacting, "LEAST_BYTES", 0)
-    monkeypatch.setattr(compacting, "FREE_SHARE", 0.0)
+    monkeypatch.setattr(warehouse, "LEAST_BYTES", 0)
+    monkeypatch.setattr(warehouse, "FREE_SHARE", 0.0)
     tried = []
 
     def fail(*args, **kwargs):
         tried.append(args)
         raise JourneyflowError("No room.")
 
-    monkeypatch.setattr(compacting, "rewrite", fail)
+    monkeypatch.setattr(warehouse, "rewrite_warehouse", fail)
     assert journeyflow.run(config).status == "published"
     assert len(tried) == 1
     monkeypatch.undo()
@@ -189,7 +188,7 @@ def test_a_night_whose_compaction_fails_has_ended_well(tmp_path, monkeypatch):
     assert journeyflow.run(config).record_count == 0  # All that was loaded is known.
     state = config.parent / "state"
     assert stat.S_IMODE((state / "warehouse.duckdb").stat().st_mode) == 0o600
-    with held(state), pytest.raises(LockedError):
+    with project_lock(state), pytest.raises(LockedError):
         compact(load_config(config))
 
 

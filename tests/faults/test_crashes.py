@@ -17,7 +17,7 @@ from external.nights import Night
 from faults import nights
 from faults.nights import PHASES, Fault
 from journeyflow.publish import read_manifest
-from journeyflow.publish.files import sha256
+from journeyflow.utils.files import sha256
 from properties import pipeline
 
 LONG = int(os.environ.get("JOURNEYFLOW_FAULTS", "0"))

@@ -249,12 +249,12 @@ def test_a_kill_at_a_call_to_the_disk(loaded, whole, tmp_path, point):
 
 def test_a_step_that_is_left_out_is_noticed(loaded, tmp_path, monkeypatch):
     """The search itself is judged: without the copy into a new file the bytes are still there."""
-    from journeyflow import compacting
     from journeyflow.config import load_config
-    from journeyflow.forgetting import Id, forget, plan_erasure
+    from journeyflow.operations.erase import RequestedId, erase, plan_erasure
+    from journeyflow.state import warehouse
 
     path = copy(loaded, tmp_path)
     config = load_config(path)
-    monkeypatch.setattr(compacting, "rewrite", lambda *_, **__: None)
-    forget(config, plan_erasure(config, [Id("user", USER)]))
+    monkeypatch.setattr(warehouse, "rewrite_warehouse", lambda *_, **__: None)
+    erase(config, plan_erasure(config, [RequestedId("user", USER)]))
     assert "warehouse.duckdb" in {name for name, _ in files_with(path.parent / "state", *NEEDLES)}

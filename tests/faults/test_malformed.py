@@ -12,9 +12,10 @@ import pytest
 import journeyflow
 from faults import corpus, nights
 from faults.fates import BOMBS, SOURCES, differing, load, load_bombs
-from journeyflow import ingest
-from journeyflow.ingest import staging, storing
-from journeyflow.ingest.keeping import Kept, content_hash
+from journeyflow.ingest import load as loader
+from journeyflow.ingest.parser import copy
+from journeyflow.ingest.raw_store import RawStore, content_hash
+from journeyflow.state.warehouse import open_warehouse
 
 BOMB_MEGABYTES = 1000
 """What bombs may add to the memory of a night, and take of the parsing process, together."""
@@ -22,7 +23,7 @@ BOMB_MEGABYTES = 1000
 
 @pytest.fixture
 def warehouse():
-    with ingest.open_warehouse(threads=1) as opened:
+    with open_warehouse(threads=1) as opened:
         yield opened
 
 
@@ -145,7 +146,7 @@ def test_a_file_that_moves_under_the_reader_counts_as_it_was(warehouse, tmp_path
     moving, still = tmp_path / "data" / "moving", tmp_path / "data" / "still"
     moving.write_bytes(content)
     still.write_bytes({"log": corpus.text(corpus.log_line(50), corpus.log_line(51))}.get(kind) or _others(kind))
-    original = storing.parsed_file
+    original = loader.parsed_file
 
     def parsed_file(intake, file, source):
         if file.path.name == "moving":
@@ -156,7 +157,7 @@ def test_a_file_that_moves_under_the_reader_counts_as_it_was(warehouse, tmp_path
                 os.mkfifo(moving)
         return original(intake, file, source)
 
-    monkeypatch.setattr(storing, "parsed_file", parsed_file)
+    monkeypatch.setattr(loader, "parsed_file", parsed_file)
     report = load(warehouse, tmp_path, source)
     assert {file.source_file: file.status for file in report.files} == {
         "data/moving": "loaded",
@@ -166,7 +167,7 @@ def test_a_file_that_moves_under_the_reader_counts_as_it_was(warehouse, tmp_path
     assert warehouse.count("landed.events") == 2 + rows
     (name,) = {row["source_file"] for row in warehouse.rows(MOVED, [sha(content)]).to_pylist()}
     assert name == "data/moving"
-    assert content_hash(Kept(tmp_path / "state").path(sha(content))) == sha(content)
+    assert content_hash(RawStore(tmp_path / "state").path(sha(content))) == sha(content)
 
 
 MOVED = "select source_file from ledger.files where sha256 = ? and is_landed"
@@ -178,7 +179,7 @@ def sha(content):
 
 def _during_the_copy(monkeypatch, act):
     """Let something happen to the file `moving` when half of it is copied."""
-    original = staging._write
+    original = copy._write
 
     def write(target, block):
         original(target, block[: len(block) // 2])
@@ -186,7 +187,7 @@ def _during_the_copy(monkeypatch, act):
             act()
         original(target, block[len(block) // 2 :])
 
-    monkeypatch.setattr(staging, "_write", write)
+    monkeypatch.setattr(copy, "_write", write)
 
 
 @pytest.mark.parametrize("how", ["grows", "shrinks", "is written to"])

@@ -14,11 +14,14 @@ import pytest
 import journeyflow
 from faults import corpus, nights, rigged
 from faults.fates import COLUMNS, NOW_US, config_of
-from journeyflow import ingest
 from journeyflow.config import Config
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.parsing import Job, Limits, Parser, parser
+from journeyflow.ingest.load import load_events
+from journeyflow.ingest.parser import client
+from journeyflow.ingest.parser.client import Parser
+from journeyflow.ingest.parser.jobs import Job, ParserLimits
+from journeyflow.state.warehouse import open_warehouse
 
 SOURCE = {"format": "csv", "columns": COLUMNS}
 TOLD = {
@@ -40,17 +43,17 @@ TOLD = {
 
 @pytest.fixture
 def warehouse():
-    with ingest.open_warehouse(threads=1) as opened:
+    with open_warehouse(threads=1) as opened:
         yield opened
 
 
 def _load(warehouse, folder, **limits):
     config = Config.from_mapping({"sources": {"web": SOURCE | {"path": "data/*"}}, "limits": limits}, folder=folder)
-    return ingest.load(config, warehouse, run_id="r", now_us=NOW_US)
+    return load_events(config, warehouse, run_id="r", now_us=NOW_US)
 
 
 def test_a_parser_that_fails_costs_the_file_that_it_failed_on_and_nothing_else(warehouse, tmp_path, monkeypatch):
-    monkeypatch.setattr(parser, "BOOT", rigged.BOOT)
+    monkeypatch.setattr(client, "BOOT", rigged.BOOT)
     (tmp_path / "data").mkdir()
     for name in TOLD:
         order = f"do: {name}\n{name}"
@@ -74,7 +77,7 @@ def test_a_night_publishes_although_the_parser_crashes(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "1").write_bytes(corpus.text(corpus.HEADER, *corpus.good("1")))
     (tmp_path / "data" / "2").write_bytes(corpus.text(corpus.HEADER, *corpus.good("do: crash\n2")))
-    monkeypatch.setattr(parser, "BOOT", rigged.BOOT)
+    monkeypatch.setattr(client, "BOOT", rigged.BOOT)
     report = journeyflow.run(config_of(tmp_path, SOURCE | {"channel": "web"}))
     assert report.event_count == 2
     assert any("data/2 was refused: it ends its parser" in alarm for alarm in report.alarms)
@@ -136,9 +139,9 @@ def test_the_process_gets_nothing_but_what_it_needs(staged, monkeypatch):
             environment = (place / "environ").read_bytes().split(b"\0")
             opened = [str(path.readlink()) for path in (place / "fd").iterdir()]
             limits = (place / "limits").read_text()
-    assert {line.split(b"=")[0] for line in environment if line} == {name.encode() for name in parser._ENVIRONMENT}
+    assert {line.split(b"=")[0] for line in environment if line} == {name.encode() for name in client._ENVIRONMENT}
     assert not [path for path in opened if not path.startswith(("pipe:", "/dev/null", "/dev/urandom", "anon_inode"))]
-    assert str(Limits().memory_bytes) in limits.split("Max data size")[1].split("\n")[0]
+    assert str(ParserLimits().memory_bytes) in limits.split("Max data size")[1].split("\n")[0]
 
 
 def test_the_process_ends_with_the_run_however_that_ends(staged):
@@ -161,19 +164,19 @@ def test_the_process_ends_with_the_run_however_that_ends(staged):
 
 
 def test_a_process_that_cannot_be_started_stops_the_run(staged, monkeypatch):
-    monkeypatch.setattr(parser, "BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr(client, "BOOT", "raise SystemExit(3)")
     with Parser(staged) as parsing, pytest.raises(JourneyflowError, match="cannot be started"):
         parsing.answer(_job(0))
 
 
 def test_a_full_disk_is_no_fault_of_the_file(staged, monkeypatch):
-    monkeypatch.setattr(parser, "BOOT", rigged.BOOT.replace("rigged.main()", FULL))
+    monkeypatch.setattr(client, "BOOT", rigged.BOOT.replace("rigged.main()", FULL))
     with Parser(staged) as parsing, pytest.raises(JourneyflowError, match="no room"):
         parsing.answer(_job(0))
 
 
 FULL = """
-from journeyflow.ingest.parsing import child, work
+from journeyflow.ingest.parser import child, work
 def full(*_):
     raise OSError(28, "No space left on device")
 work.parse = full
@@ -207,9 +210,9 @@ GOOD = corpus.text(corpus.HEADER, *corpus.good("good"))
 
 
 def test_parsing_a_refused_file_is_not_tried_twice_in_a_night(staged, monkeypatch):
-    monkeypatch.setattr(parser, "BOOT", rigged.BOOT)
+    monkeypatch.setattr(client, "BOOT", rigged.BOOT)
     (staged / "0.in").write_bytes(b"do: sleep\n")
-    with Parser(staged, Limits(seconds=1)) as parsing:
+    with Parser(staged, ParserLimits(seconds=1)) as parsing:
         for _ in range(3):
             begun = time.monotonic()
             with pytest.raises(RefusedFileError, match="longer than"):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from external.nights import Night, run_night
-from journeyflow.resources import sample_folder
+from journeyflow.utils.files import sample_folder
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,11 @@ from rich.console import Console
 import journeyflow
 from external.nights import Night, run_night
 from golden.test_sample import truths  # noqa: F401 - a fixture
-from journeyflow.cli.reports import print_report
-from journeyflow.cli.standing import print_status
+from journeyflow.cli.run import print_report, print_status
 from journeyflow.config import load_config
-from journeyflow.resources import sample_folder
-from journeyflow.run_report import report_of
-from journeyflow.status import status_of
+from journeyflow.operations.status import status_of
+from journeyflow.pipeline.run_report import report_of
+from journeyflow.utils.files import sample_folder
 
 COUNTS = ("record", "accepted", "quarantined", "duplicate", "filtered", "erased")
 OUTCOMES = {

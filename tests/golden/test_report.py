@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 import journeyflow
-from journeyflow import models, resources
-from journeyflow.report.reading import read_atlas
+from journeyflow import models
+from journeyflow.report.reader import read_report_data
+from journeyflow.utils import files
 from support.atlases import figures_of, wrong_figures
 from support.map_schemas import SCHEMAS, columns_of
 
@@ -26,12 +27,12 @@ def published(sample):
 
 @pytest.fixture(scope="module")
 def atlas(published):
-    return read_atlas(published)
+    return read_report_data(published)
 
 
 @pytest.fixture(scope="module")
 def models_by_table():
-    return {model.table: model for model in models.load(resources.sql_folder()).published()}
+    return {model.table: model for model in models.load_graph(files.sql_folder()).published()}
 
 
 def test_the_tables_return_the_figures_of_the_maps(atlas, published):
@@ -89,7 +90,7 @@ def test_every_row_of_a_month_is_of_the_people_that_reached_the_stage(published)
 
 def test_reading_the_maps_takes_less_than_a_second(published):
     started = time.process_time()
-    read_atlas(published)
+    read_report_data(published)
     assert time.process_time() - started < 1.0
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from external.reconcile import assert_reconciles
-from journeyflow.resources import sample_folder
+from journeyflow.utils.files import sample_folder
 
 HERE = Path(__file__).parent
 WRITE = "JOURNEYFLOW_WRITE_GOLDEN"

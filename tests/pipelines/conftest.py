@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from journeyflow import resources
+from journeyflow.utils import files
 from pipelines.shop import write_project
 
-sys.path.insert(0, str(resources.pipelines_folder()))
+sys.path.insert(0, str(files.pipelines_folder()))
 importlib.import_module("offline")  # Before any test module imports Prefect.
 
 

@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 
 import backfill
 import nightly
-from journeyflow import resources
 from journeyflow.cli import main
 from journeyflow.errors import ConfigError, EngineError, InputError
+from journeyflow.utils import files
 from pipelines.shop import write_project
 
 OF_THE_RUN = {
@@ -92,12 +92,12 @@ def test_a_backfill_goes_on_after_a_night_that_fails(project: Path) -> None:
     ],
 )
 def test_a_worker_can_load_a_flow_and_read_its_parameters(entrypoint: str, parameters: dict[str, str]) -> None:
-    flow = load_flow_from_entrypoint(str(resources.pipelines_folder() / entrypoint))
+    flow = load_flow_from_entrypoint(str(files.pipelines_folder() / entrypoint))
     assert flow.validate_parameters(parameters)["config_path"] == Path("journeyflow.yml")
 
 
 def test_the_deployments_name_flows_and_parameters_that_exist() -> None:
-    root = resources.pipelines_folder().parent
+    root = files.pipelines_folder().parent
     for deployment in YAML(typ="safe").load(root / "prefect.yaml")["deployments"]:
         flow = load_flow_from_entrypoint(str(root / deployment["entrypoint"]))
         assert set(deployment["parameters"]) <= set(flow.parameters.properties)

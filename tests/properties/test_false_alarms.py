@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from journeyflow.statistics.touches import pain_tests
+from journeyflow.statistics.tests import pain_tests
 
 MAPS = 200
 MOST = 18

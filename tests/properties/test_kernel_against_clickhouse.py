@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from journeyflow.kernel.plan import Funnel, KernelPlan, Step
-from journeyflow.kernel.process import process
+from journeyflow.kernel.chunk import process_chunk
+from journeyflow.kernel.plan import FunnelPlan, KernelPlan, StepPlan
 from support.kernel_logs import U, arrays_of, plan_with
 
 query = pytest.importorskip("chdb").query
@@ -36,12 +36,12 @@ def _log(persons: int, instants: int, seed: int) -> list[dict[str, Any]]:
 
 def _plan(steps: list[int], window: int, **settings: Any) -> KernelPlan:
     masks = [np.array([[kind == step for kind in range(KINDS)]]) for step in steps]
-    funnel = Funnel("funnel", 1, tuple(Step(mask) for mask in masks), window * U, **settings)
+    funnel = FunnelPlan("funnel", 1, tuple(StepPlan(mask) for mask in masks), window * U, **settings)
     return plan_with(funnels=(funnel,), kind_count=KINDS, purchase=np.zeros(KINDS, np.bool_), counted={})
 
 
 def _ours(log: list[dict[str, Any]], steps: list[int], window: int, **settings: Any) -> dict[int, int]:
-    (units,) = process(arrays_of(log), _plan(steps, window, **settings))["kernel.funnel_units"]
+    (units,) = process_chunk(arrays_of(log), _plan(steps, window, **settings))["kernel.funnel_units"]
     return dict(zip(units.column("person_key").to_pylist(), units.column("depth").to_pylist(), strict=True))
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from hypothesis import given, settings
 
+from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import KernelPlan
-from journeyflow.kernel.process import process
-from journeyflow.kernel.reference.log import events_of
-from journeyflow.kernel.reference.tables import reference_rows
+from reference.log import events_of
+from reference.tables import reference_rows
 from support.kernel_logs import arrays_of, logs, plans, rows_of
 
 KEYS = {
@@ -45,7 +45,7 @@ def _sorted(rows: list[dict[str, Any]], key: tuple[str, ...]) -> list[dict[str, 
 def assert_equal(log: list[dict[str, Any]], plan: KernelPlan) -> None:
     arrays = arrays_of(log)
     expected = reference_rows(events_of(arrays), plan)
-    actual = rows_of(process(arrays, plan), plan)
+    actual = rows_of(process_chunk(arrays, plan), plan)
     for name, key in KEYS.items():
         assert _sorted(actual[name], key) == _sorted(expected[name], key), name
 

@@ -11,9 +11,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow.kernel.filling import SUMMED
-from journeyflow.kernel.plan import Funnel, KernelPlan, Step
-from journeyflow.kernel.process import process
+from journeyflow.kernel.chunk import process_chunk
+from journeyflow.kernel.plan import FunnelPlan, KernelPlan, StepPlan
+from journeyflow.kernel.run import SUMMED
 from support.kernel_logs import KINDS, U, arrays_of, funnels, logs, one_person_logs, plan_with, plans, rows_of
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -21,7 +21,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 def found(log: list[dict[str, Any]], plan: KernelPlan) -> Rows:
     """Return all rows, each relation in an order of its own."""
-    tables = rows_of(process(arrays_of(log), plan), plan)
+    tables = rows_of(process_chunk(arrays_of(log), plan), plan)
     # What is counted over all people of a chunk is to be added up.
     return {name: sorted(rows, key=repr) for name, rows in tables.items() if name not in SUMMED}
 
@@ -96,7 +96,7 @@ def test_components_one_by_one_give_what_all_of_them_give(log, plan):
     position = 0
     for component in sorted({row["component_key"] for row in log}):
         its = arrays_of([row for row in log if row["component_key"] == component])
-        for name, rows in rows_of(process(its, plan, position), plan).items():
+        for name, rows in rows_of(process_chunk(its, plan, position), plan).items():
             parts.setdefault(name, []).extend(rows)
         position += len(its)
     assert {name: sorted(parts[name], key=repr) for name in together} == together
@@ -108,7 +108,7 @@ def test_an_event_of_no_step_changes_no_ordered_funnel(log, funnel, extra):
     def with_nothing(when: np.ndarray) -> np.ndarray:
         return np.concatenate([when[:1], np.zeros((1, 1), np.bool_)], axis=1)
 
-    steps = tuple(Step(with_nothing(step.when), step.within_us) for step in funnel.steps)
+    steps = tuple(StepPlan(with_nothing(step.when), step.within_us) for step in funnel.steps)
     exclusions = tuple(replace(each, when=with_nothing(each.when)) for each in funnel.exclusions)
     stageless = replace(funnel, steps=steps, exclusions=exclusions, model_index=0, unit="person")
     plan = plan_with(
@@ -154,9 +154,9 @@ def test_reaches_hang_together(log, plan):
 @settings(max_examples=100, deadline=None)
 @given(log=one_person_logs(max_size=12), window=st.integers(1, 8), wider=st.integers(0, 4))
 def test_a_wider_window_never_makes_an_attempt_shallower(log, window, wider):
-    steps = tuple(Step(np.array([[kind == step for kind in range(KINDS)]])) for step in range(3))
+    steps = tuple(StepPlan(np.array([[kind == step for kind in range(KINDS)]])) for step in range(3))
     depths = []
     for length in (window, window + wider):
-        plan = plan_with((Funnel("funnel", 1, steps, length * U),))
+        plan = plan_with((FunnelPlan("funnel", 1, steps, length * U),))
         depths.append([row["depth"] for row in found(log, plan)["kernel.funnel_units"]])
     assert depths[0] <= depths[1]

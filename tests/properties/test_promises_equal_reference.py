@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from journeyflow import models, resources
+from journeyflow import models
 from journeyflow.engines import DuckDBEngine
+from journeyflow.utils import files
 
-GRAPH = models.load(resources.sql_folder())
+GRAPH = models.load_graph(files.sql_folder())
 BUILT = ("journeys.promise_events", "journeys.promise_outcomes")
 START = datetime(2026, 1, 1)
 WITHIN, MARK = 3, 9

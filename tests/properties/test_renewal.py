@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from external.nights import Night, scratch
-from journeyflow import runner
 from journeyflow.config import load_config
+from journeyflow.pipeline import run
 from properties.pipeline import CART_TO_PAID, CONFIG, START, land, log_of
 
 few = settings(
@@ -53,7 +53,7 @@ def write_people(folder, tier):
 
 
 def night(path, days, **how):
-    report = runner.run(load_config(path), as_of=START + timedelta(days=days), **how)
+    report = run.run(load_config(path), as_of=START + timedelta(days=days), **how)
     return Night(path.parent), report.built
 
 

@@ -13,16 +13,16 @@ from datetime import timedelta
 
 import pytest
 
-from journeyflow import resources
 from journeyflow.errors import JourneyflowError
-from journeyflow.models import load
-from journeyflow.renewing import maturing, renewer, touching
+from journeyflow.models import load_graph
+from journeyflow.pipeline.incremental import affected, builder, merge
+from journeyflow.utils import files
 from properties.nights_machine import Nights
 from support import afresh
 from support.shop_nights import ShopProject
 
 MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
-GRAPH = load(resources.sql_folder())
+GRAPH = load_graph(files.sql_folder())
 # With units of a property, which the shop has, what follows attempts is made anew for all.
 FOLLOWERS = {model.name for model in GRAPH if model.paperwork.renewed_by == ("attempt_ix",) and model.layer != "kernel"}
 RENEWED = {model.name for model in GRAPH if model.paperwork.renewed_by} - FOLLOWERS
@@ -31,7 +31,7 @@ OWN_ROWS = {"journeys.person_components"}
 READ = sorted(
     (
         {name for model in GRAPH if model.name not in RENEWED for name in model.inputs if name in RENEWED}
-        | {name for name in RENEWED if re.search(rf"\b{name}\b", " ".join(touching._STEPS.values()))}
+        | {name for name in RENEWED if re.search(rf"\b{name}\b", " ".join(affected._STEPS.values()))}
     )
     - OWN_ROWS
 )
@@ -39,7 +39,7 @@ READ = sorted(
 UNION = re.compile(r"\bunion(?: all)?\b")
 WAYS = [
     (name, part)
-    for name, select in touching._STEPS.items()
+    for name, select in affected._STEPS.items()
     for part in range(len(UNION.split(select)))
     if len(UNION.split(select)) > 1
 ]
@@ -154,29 +154,29 @@ def test_the_nights_are_sound(shop, tmp_path):
 
 @pytest.mark.parametrize("name", READ if MANY else ["journeys.identities"])
 def test_a_relation_that_is_not_renewed(shop, tmp_path, monkeypatch, name):
-    exchange, put_new = renewer.exchange, renewer.put_new
-    monkeypatch.setattr(renewer, "exchange", lambda base, model: model.name == name or exchange(base, model))
-    monkeypatch.setattr(renewer, "put_new", lambda base, model: model.name == name or put_new(base, model))
+    exchange, put_new = builder.exchange, builder.put_new
+    monkeypatch.setattr(builder, "delete_insert", lambda base, model: model.name == name or exchange(base, model))
+    monkeypatch.setattr(builder, "append_rows", lambda base, model: model.name == name or put_new(base, model))
     assert is_noticed(shop, tmp_path)
 
 
 @pytest.mark.parametrize("step", ["count_after", "refill_properties"] if MANY else ["count_after"])
 def test_a_step_that_is_left_out(shop, tmp_path, monkeypatch, step):
-    monkeypatch.setattr(renewer, step, lambda *_: None)
+    monkeypatch.setattr(builder, step, lambda *_: None)
     assert is_noticed(shop, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "part"), WAYS if MANY else WAYS[1:2])
 def test_a_way_of_being_touched_that_is_overlooked(shop, tmp_path, monkeypatch, name, part):
-    parts = UNION.split(touching._STEPS[name])
-    monkeypatch.setitem(touching._STEPS, name, " union ".join(parts[:part] + parts[part + 1 :]))
+    parts = UNION.split(affected._STEPS[name])
+    monkeypatch.setitem(affected._STEPS, name, " union ".join(parts[:part] + parts[part + 1 :]))
     assert is_noticed(shop, tmp_path) != ((name, part) in DOUBLED), DOUBLED.get((name, part))
 
 
 @pytest.mark.parametrize("what", MATURING if MANY else MATURING[:1])
 def test_outcomes_that_time_alone_decides(shop, tmp_path, monkeypatch, what):
-    statements = maturing._statements
+    statements = merge._statements
     monkeypatch.setattr(
-        maturing, "_statements", lambda *given: (each for each in statements(*given) if not re.search(what, each[0]))
+        merge, "_statements", lambda *given: (each for each in statements(*given) if not re.search(what, each[0]))
     )
     assert is_noticed(shop, tmp_path)

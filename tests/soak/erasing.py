@@ -33,12 +33,12 @@ def erase(year: Year) -> Any:
 
 def erase_user(project: ShopProject, known: list[Event], told: Told, user: str) -> Any:
     """Let the program erase an account, and note in `told` all ids that are one person's with it."""
-    from journeyflow.forgetting import Id, forget, plan_erasure
+    from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 
     told.erased |= ids_of(known, user)
     project.segments = {who: what for who, what in project.segments.items() if who not in told.erased}
     project.plans = [row for row in project.plans if row["customer"] not in told.erased]
-    report = forget(project.config, plan_erasure(project.config, [Id("user", user)])).report
+    report = erase(project.config, plan_erasure(project.config, [RequestedId("user", user)])).report
     project.write_traits()
     return report
 

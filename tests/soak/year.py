@@ -23,7 +23,7 @@ from support.shop_nights import ShopProject
 from support.shop_rules import SWITCHES
 
 if TYPE_CHECKING:
-    from journeyflow.run_report import RunReport
+    from journeyflow.pipeline.run_report import RunReport
 
 UNSURE = ("calls", "store")
 """Sources without times of arrival: the clock of the first load decides what they tell of the future."""
@@ -198,8 +198,9 @@ def _story(built: str) -> str:
 
 
 def _doomed(path: str, shift: timedelta) -> None:
-    from journeyflow import ingest, loading, runner, runs  # noqa: F401 — they must be there to be told the time
     from journeyflow.config import load_config
+    from journeyflow.pipeline import run
+    from journeyflow.state import run_log  # noqa: F401 — they must be there to be told the time
 
     set_clock(shift)
-    runner.run(load_config(Path(path)))
+    run.run(load_config(Path(path)))

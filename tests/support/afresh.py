@@ -12,10 +12,10 @@ import polars as pl
 
 import journeyflow
 from journeyflow.config import load_config
-from journeyflow.project import graph_of
+from journeyflow.pipeline.run import Run
 from journeyflow.publish import read_manifest
 from journeyflow.publish.generation import order_of
-from journeyflow.runner import Night
+from journeyflow.state.paths import graph_of
 
 ARRIVALS = ("load_audit", "restatements", "runs")
 """Tables that tell how the rows came in; they may differ between two histories of the same figures."""
@@ -90,7 +90,7 @@ def compare(mine: Tables, theirs: Tables) -> Found:
 
 
 def _built(folder: Path, as_of: datetime | None) -> tuple[Tables, datetime]:
-    with Night(load_config(folder / "journeyflow.yml"), as_of=as_of) as night:
+    with Run(load_config(folder / "journeyflow.yml"), as_of=as_of) as night:
         for phase in (night.load, night.stitch, night.classify, night.build):
             phase()
         models = [model for model in graph_of(night.config).published() if model.table not in ARRIVALS]

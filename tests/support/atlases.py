@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
-from journeyflow.published import Published
-from journeyflow.report.atlas import Atlas, Figure
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.view_model import Figure, ReportData
 
 RAW = ("key", "model", "persona", "period", "start", "end", "stage", "row", "source")
 """Fields that hold names as they are, to compare by, or are fixed words of ours."""
@@ -46,7 +46,7 @@ def told(figure: Figure) -> tuple[object, ...]:
     return (figure.value, *ends, *base)
 
 
-def wrong_figures(atlas: Atlas, published: Published, every: int = 1) -> list[str]:
+def wrong_figures(atlas: ReportData, published: PublishedTables, every: int = 1) -> list[str]:
     """Return the SQL of the figures that the tables do not give back; `every` n-th of the different ones is asked."""
     different = {figure.sql: figure for figure in figures_of(atlas)}
     asked = list(different.values())[::every]

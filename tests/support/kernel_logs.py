@@ -9,7 +9,16 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from journeyflow.kernel.events import COLUMNS, NO_SEQUENCE, EventArrays
-from journeyflow.kernel.plan import Exclusion, Funnel, KernelPlan, Model, Rule, StageFunnel, Step, Subject
+from journeyflow.kernel.plan import (
+    ExclusionPlan,
+    ExposurePlan,
+    FunnelPlan,
+    KernelPlan,
+    ModelPlan,
+    RulePlan,
+    StageFunnelPlan,
+    StepPlan,
+)
 
 U = 1_000_000
 KINDS = 5
@@ -121,13 +130,13 @@ def masks(rows: int = 1, least: int = 1) -> st.SearchStrategy[np.ndarray]:
 
 
 @st.composite
-def models(draw: st.DrawFn, model_index: int) -> Model:
+def models(draw: st.DrawFn, model_index: int) -> ModelPlan:
     """A model of up to four rules, some with history."""
     rules = []
     for rule_index in range(1, draw(st.integers(0, 4)) + 1):
         history = draw(st.sampled_from(["", "", "after", "nth_is", "nth_at_least", "both"]))
         rules.append(
-            Rule(
+            RulePlan(
                 rule_index=rule_index,
                 stage_index=draw(st.integers(1, STAGES)),
                 when=draw(masks())[0],
@@ -137,27 +146,28 @@ def models(draw: st.DrawFn, model_index: int) -> Model:
                 nth_at_least=draw(st.integers(1, 2)) if history == "nth_at_least" else None,
             )
         )
-    return Model(f"model_{model_index}", model_index, STAGES, tuple(rules))
+    return ModelPlan(f"model_{model_index}", model_index, STAGES, tuple(rules))
 
 
 @st.composite
-def funnels(draw: st.DrawFn, funnel_index: int = 1, order: str | None = None) -> Funnel:
+def funnels(draw: st.DrawFn, funnel_index: int = 1, order: str | None = None) -> FunnelPlan:
     """A funnel with any settings that go together."""
     order = order or draw(st.sampled_from(["ordered", "ordered", "strict", "any_order"]))
     reads_stages = draw(st.sampled_from([False, False, True]))
     step_count = draw(st.integers(2, 4))
     withins = st.none() if order == "any_order" else st.sampled_from([None, None, 0, U, 2 * U])
     steps = [
-        Step(draw(masks(STAGES + 1 if reads_stages else 1)), draw(withins) if k else None) for k in range(step_count)
+        StepPlan(draw(masks(STAGES + 1 if reads_stages else 1)), draw(withins) if k else None)
+        for k in range(step_count)
     ]
     exclusions = []
     for _ in range(0 if order == "any_order" else draw(st.sampled_from([0, 0, 1, 2]))):
         first = draw(st.integers(1, step_count - 1))
         exclusions.append(
-            Exclusion(first, draw(st.integers(first + 1, step_count)), draw(masks()), draw(st.booleans()))
+            ExclusionPlan(first, draw(st.integers(first + 1, step_count)), draw(masks()), draw(st.booleans()))
         )
     start = draw(st.sampled_from([None, None, 0, 3 * U]))
-    return Funnel(
+    return FunnelPlan(
         name=f"funnel_{funnel_index}",
         funnel_index=funnel_index,
         steps=tuple(steps),
@@ -174,7 +184,7 @@ def funnels(draw: st.DrawFn, funnel_index: int = 1, order: str | None = None) ->
     )
 
 
-def plan_with(funnels: tuple[Funnel, ...] = (), models: tuple[Model, ...] = (), **changes: Any) -> KernelPlan:
+def plan_with(funnels: tuple[FunnelPlan, ...] = (), models: tuple[ModelPlan, ...] = (), **changes: Any) -> KernelPlan:
     """Return a plan of small durations: days of four units, sessions that end after two."""
     settings: dict[str, Any] = {
         "kind_count": KINDS,
@@ -191,14 +201,14 @@ def plan_with(funnels: tuple[Funnel, ...] = (), models: tuple[Model, ...] = (), 
 
 
 @st.composite
-def subjects(draw: st.DrawFn) -> tuple[Subject, ...]:
+def subjects(draw: st.DrawFn) -> tuple[ExposurePlan, ...]:
     """Two subjects that only events of the stage touch, two that unclassified ones touch too, and returns."""
     of_passes = draw(st.lists(st.booleans(), min_size=4, max_size=4))
     touched = [
-        Subject(ix, draw(masks())[0], is_loose=ix > 2, has_waits=ix % 2 == 0, is_of_passes=of_passes[ix - 1])
+        ExposurePlan(ix, draw(masks())[0], is_loose=ix > 2, has_waits=ix % 2 == 0, is_of_passes=of_passes[ix - 1])
         for ix in range(1, 5)
     ]
-    returns = [Subject(4 + stage, np.zeros(KINDS, np.bool_), return_stage=stage) for stage in range(1, STAGES + 1)]
+    returns = [ExposurePlan(4 + stage, np.zeros(KINDS, np.bool_), return_stage=stage) for stage in range(1, STAGES + 1)]
     return (*touched, *returns[: draw(st.integers(0, STAGES))])
 
 
@@ -208,7 +218,7 @@ def plans(draw: st.DrawFn) -> KernelPlan:
     return plan_with(
         funnels=(draw(funnels(3)), draw(funnels(4))),
         models=(draw(models(1)), draw(models(2))),
-        stage_funnels=(StageFunnel(1, 1, U * draw(st.integers(0, 8))), StageFunnel(2, 2, 3 * U)),
+        stage_funnels=(StageFunnelPlan(1, 1, U * draw(st.integers(0, 8))), StageFunnelPlan(2, 2, 3 * U)),
         high_water_us=U * draw(st.integers(12, 16)),
         day_date=np.array(draw(st.sampled_from([_ONE_MONTH, _TWO_MONTHS])), np.int32),
         subjects=draw(subjects()),

@@ -12,10 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from journeyflow.config.durations import microseconds, parse_duration
+from journeyflow.config.base import microseconds, parse_duration
+from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.events import EventArrays
-from journeyflow.kernel.plan import Exclusion, Funnel, KernelPlan, Model, Rule, StageFunnel, Step
-from journeyflow.kernel.process import process
+from journeyflow.kernel.plan import (
+    ExclusionPlan,
+    FunnelPlan,
+    KernelPlan,
+    ModelPlan,
+    RulePlan,
+    StageFunnelPlan,
+    StepPlan,
+)
 from support.kernel_logs import arrays_of, rows_of
 
 START_US = 1_767_225_600_000_000  # 2026-01-01
@@ -105,20 +113,20 @@ def plan_for(log: Log, **changes: Any) -> KernelPlan:
     return KernelPlan(**(settings | changes))
 
 
-def funnel_of(log: Log, steps: str, **settings: Any) -> Funnel:
+def funnel_of(log: Log, steps: str, **settings: Any) -> FunnelPlan:
     """Return a funnel from ``view > cart [1d] > pay``; a time in brackets is the step's `within`."""
     parsed = []
     for part in steps.split(">"):
         name, _, within = part.strip().partition(" ")
-        parsed.append(Step(log.kinds(name)[None, :], us(within.strip("[]")) if within else None))
+        parsed.append(StepPlan(log.kinds(name)[None, :], us(within.strip("[]")) if within else None))
     exclusions = tuple(
-        Exclusion(first, last, log.kinds(name)[None, :], then == "person")
+        ExclusionPlan(first, last, log.kinds(name)[None, :], then == "person")
         for first, last, name, then in settings.pop("exclusions", ())
     )
     entered = settings.pop("entered", None)
     if entered:
         settings["entered_from_us"], settings["entered_to_us"] = (START_US + us(day) for day in entered)
-    return Funnel(
+    return FunnelPlan(
         name="funnel",
         funnel_index=1,
         steps=tuple(parsed),
@@ -129,14 +137,14 @@ def funnel_of(log: Log, steps: str, **settings: Any) -> Funnel:
     )
 
 
-def model_of(log: Log, rules: list[dict[str, Any]], stages: int) -> Model:
+def model_of(log: Log, rules: list[dict[str, Any]], stages: int) -> ModelPlan:
     """Return a model from rules such as ``{"stage": 1, "when": "view", "after": ("purchase", "14d"), "nth_is": 1}``."""
-    return Model(
+    return ModelPlan(
         "model",
         1,
         stages,
         tuple(
-            Rule(
+            RulePlan(
                 rule_index=number,
                 stage_index=rule["stage"],
                 when=log.kinds(rule["when"]),
@@ -152,7 +160,7 @@ def model_of(log: Log, rules: list[dict[str, Any]], stages: int) -> Model:
 
 def found_in(log: Log, plan: KernelPlan) -> dict[str, list[dict[str, Any]]]:
     """Return the kernel's rows by relation, times as microseconds since the start of the log."""
-    tables = rows_of(process(log.arrays(), plan), plan)
+    tables = rows_of(process_chunk(log.arrays(), plan), plan)
     for rows in tables.values():
         for row in rows:
             for name, value in row.items():
@@ -211,4 +219,4 @@ def _read(row: dict[str, str]) -> dict[str, Any]:
 def stage_plan(log: Log, rules: list[dict[str, Any]], stages: int, window: str = "30d", **changes: Any) -> KernelPlan:
     """Return a plan of one model with its stage funnel."""
     model = model_of(log, rules, stages)
-    return plan_for(log, models=(model,), stage_funnels=(StageFunnel(1, 1, us(window)),), **changes)
+    return plan_for(log, models=(model,), stage_funnels=(StageFunnelPlan(1, 1, us(window)),), **changes)

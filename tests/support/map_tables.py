@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.models import Column, Model, Paperwork
+from journeyflow.models import Column, Model, ModelMetadata
 from journeyflow.publish import RunFacts, publish
 from support.map_schemas import SCHEMAS, columns_of, typed
 
@@ -55,7 +55,7 @@ def _table(engine: DuckDBEngine, name: str, rows: Rows) -> Model:
     select = ", ".join(f'cast("{column}" as {kind}) as "{column}"' for column, kind in types.items())
     engine.run(f"marts.{name}", f"select {select} from support.incoming")
     columns = {column: Column(type=kind, meaning=f"The {column}.") for column, kind in types.items()}
-    words = Paperwork(description=f"Table {name}.", grain=tuple(SCHEMAS[name][0].split()), columns=dict(columns))
+    words = ModelMetadata(description=f"Table {name}.", grain=tuple(SCHEMAS[name][0].split()), columns=dict(columns))
     return Model(f"marts.{name}", Path(f"{name}.sql"), "select 1", (), words, columns)
 
 

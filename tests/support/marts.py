@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from journeyflow import checks, models, relations, resources
+from journeyflow import models
 from journeyflow.engines import DuckDBEngine
+from journeyflow.models import checks, python_models
+from journeyflow.utils import files
 from support.text_tables import create
 
-GRAPH = models.load(resources.sql_folder())
+GRAPH = models.load_graph(files.sql_folder())
 GIVEN = ("kernel", "config", "sources", "staging", "landed", "ledger")
 """Layers that a test writes by hand; the rest is built from them."""
 
@@ -32,7 +34,7 @@ def built(marts: tuple[str, ...], given: Mapping[str, str]) -> Iterator[DuckDBEn
             elif model.name in needed:
                 _build(engine, model)
                 audited.append(model)
-        checks.require(engine, audited)
+        checks.require_checks(engine, audited)
         yield engine
 
 
@@ -46,4 +48,4 @@ def _build(engine: DuckDBEngine, model: models.Model) -> None:
     if model.sql:
         engine.run(model.name, model.sql, kind=model.paperwork.kind)
     else:
-        relations.filler(model.paperwork.filled_by, model.name)(engine, None)
+        python_models.python_model(model.paperwork.filled_by, model.name)(engine, None)

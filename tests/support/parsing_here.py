@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from journeyflow.ingest.parsing import Parser, child, work
+from journeyflow.ingest.parser import worker
+from journeyflow.ingest.parser.client import Parser
 
 
 class ParserHere(Parser):
@@ -16,10 +17,10 @@ class ParserHere(Parser):
                 self._asked.append(job)
 
     def _next(self):
-        return json.loads(json.dumps(child.answer(self._asked[0], self.folder, self.limits, work.Databases())))
+        return json.loads(json.dumps(worker.answer(self._asked[0], self.folder, self.limits, worker.Databases())))
 
 
 def parse_here(monkeypatch):
     """Let every load of this test parse its files in the process of the test."""
-    monkeypatch.setattr("journeyflow.ingest.intake.Parser", ParserHere)
-    monkeypatch.setattr(child, "_allow", lambda *_: None)
+    monkeypatch.setattr("journeyflow.ingest.parser.copy.Parser", ParserHere)
+    monkeypatch.setattr(worker, "_allow", lambda *_: None)

@@ -14,9 +14,9 @@ import journeyflow
 from journeyflow.config import Config, load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest import quarantine
-from journeyflow.rebuilding import rebuild
-from journeyflow.run_report import RunReport
-from journeyflow.verifying import Verified, verify
+from journeyflow.operations.rebuild import rebuild
+from journeyflow.operations.verify import Verification, verify
+from journeyflow.pipeline.run_report import RunReport
 from support import afresh, shop_files
 from support.shop import Event
 from support.shop_rules import rules_text
@@ -120,7 +120,7 @@ class ShopProject:
         """Let the next night read again whatever has rows in quarantine."""
         quarantine.replay(self.config)
 
-    def verify(self) -> Verified:
+    def verify(self) -> Verification:
         """Let the product compare what is published with a rebuild."""
         return verify(self.config)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow as pa
 
-from journeyflow import resources
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
+from journeyflow.utils import files
 
 EPOCH = datetime(1970, 1, 1)
 MODELS = (
@@ -56,7 +54,7 @@ checks:
 def make_sql_folder(folder: Path) -> Path:
     """Copy the few models that need nothing but loading, and add one journeys table and one mart over it."""
     for name in (*MODELS, *MARTS):
-        for path in resources.sql_folder().glob(f"{name}.*"):
+        for path in files.sql_folder().glob(f"{name}.*"):
             (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
             shutil.copy(path, folder / path.parent.name)
     (folder / "marts" / "visits.sql").write_text(VISITS_SQL)
@@ -67,7 +65,6 @@ def make_sql_folder(folder: Path) -> Path:
 def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> dict[str, list[str]]:
     """Let `ingest.load` land one event a day for each of `names`; change the returned mapping between nights."""
     given = {"names": list(names)}
-    ingest, tables = ModuleType("journeyflow.ingest"), ModuleType("journeyflow.config_tables")
     columns = _types("landed/events")
 
     def load(config, warehouse, *, run_id, now_us, progress, **_):
@@ -97,11 +94,13 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
         path.parent.mkdir(parents=True, exist_ok=True)
         return DuckDBEngine(path, **limits)
 
-    ingest.intake_of = lambda *_: contextlib.nullcontext()
-    ingest.load, ingest.load_traits, ingest.open_warehouse, tables.tables = load, load_traits, open_warehouse, settings
-    for module in (ingest, tables):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setattr(sys.modules["journeyflow"], module.__name__.split(".")[1], module, raising=False)
+    monkeypatch.setattr("journeyflow.ingest.parser.copy.open_input_parser", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr("journeyflow.ingest.load.load_events", load)
+    monkeypatch.setattr("journeyflow.ingest.traits.load_traits", load_traits)
+    monkeypatch.setattr("journeyflow.state.warehouse.open_warehouse", open_warehouse)
+    monkeypatch.setattr("journeyflow.compile.config_tables.config_tables", settings)
+    monkeypatch.setattr("journeyflow.compile.config_tables.experience_tables", lambda config: {})
+    monkeypatch.setattr("journeyflow.compile.config_tables.map_tables", lambda config: {})
     return given
 
 
@@ -116,9 +115,9 @@ def make_config(folder: Path) -> Config:
 
 
 def _types(name: str) -> dict[str, str]:
-    from journeyflow.models import paperwork
+    from journeyflow.models import metadata
 
-    words = paperwork.read(resources.sql_folder() / f"{name}.yml")
+    words = metadata.read_metadata(files.sql_folder() / f"{name}.yml")
     return {column: described.type for column, described in words.columns.items() if described}
 
 

@@ -3,6 +3,6 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from journeyflow.project import graph_of
+from journeyflow.state.paths import graph_of
 
 graph_of(SimpleNamespace(folder=Path(__file__).parent))

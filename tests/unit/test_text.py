@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyflow.text import cell, count, duration, escaped, percent
+from journeyflow.utils.formatting import cell, count, duration, escaped, percent
 
 
 @given(st.text())

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Always; its code is one of `journeyflow.errors.ExitCode`.
     """
     from journeyflow.cli.app import app
-    from journeyflow.cli.failures import guarded
+    from journeyflow.cli.output import guarded
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # What the terminal's encoding has no letter for is shown as its code.

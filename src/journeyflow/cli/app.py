@@ -1,4 +1,4 @@
-"""The commands, in the order in which a newcomer meets them."""
+"""The command line application: all commands in order."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from journeyflow.cli import ask, care, forgetting, night, report, setup
-from journeyflow.cli.failures import DEBUG_VARIABLE
+from journeyflow.cli import init, maintenance, query, report, run
+from journeyflow.cli.output import DEBUG_VARIABLE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,10 +40,10 @@ def options(
         os.environ[DEBUG_VARIABLE] = "1"
 
 
-night.register_demo(app)
-setup.register(app)
-night.register(app)
+run.register_demo(app)
+init.register(app)
+run.register(app)
 report.register(app)
-ask.register(app)
-care.register(app)
-forgetting.register(app)
+query.register(app)
+maintenance.register(app)
+maintenance.register_erase(app)

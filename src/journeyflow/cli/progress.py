@@ -1,26 +1,33 @@
-"""How far long work is: counts and rates on a terminal, nothing elsewhere."""
+"""Progress of a long command: a terminal display, or lines of JSON."""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
-from journeyflow.text import escaped
+import typer
+
+from journeyflow.cli.output import DEBUG_VARIABLE, described
+from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from journeyflow.progress import Progress
+    from journeyflow.utils.progress import Progress
+
 
 RATED_FROM = 1_000
 """Counts below this are of models and files, whose rate tells nothing."""
 
 
 class Watcher:
-    """Turns calls of `journeyflow.progress.Progress` into one line a phase.
+    """Turns calls of `journeyflow.utils.progress.Progress` into one line a phase.
 
     Parameters
     ----------
@@ -66,13 +73,13 @@ def shown_progress(*, is_quiet: bool) -> Iterator[Progress]:
         Draw nothing, whatever the stream.
     """
     if is_quiet or not sys.stderr.isatty():
-        from journeyflow.progress import silent
+        from journeyflow.utils.progress import silent
 
         yield silent
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from journeyflow.cli.frames import console
+    from journeyflow.cli.output import console
 
     columns = (
         TextColumn("{task.description:<9}", markup=False),
@@ -84,3 +91,62 @@ def shown_progress(*, is_quiet: bool) -> Iterator[Progress]:
     )
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:
         yield Watcher(bars)
+
+
+LOG_VARIABLE = "JOURNEYFLOW_LOG"
+"""Environment variable for how commands tell what they do: ``text`` or ``json``."""
+
+
+class LogFormat(StrEnum):
+    """How a command tells on the error stream what it does."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogOption = Annotated[
+    LogFormat,
+    typer.Option("--log-format", envvar=LOG_VARIABLE, help="Progress for a person, or a JSON object a line (stderr)."),
+]
+
+
+@contextmanager
+def watched(command: str, form: LogFormat, *, is_quiet: bool) -> Iterator[Progress]:
+    """Yield something to report progress to, for the time of one command.
+
+    Parameters
+    ----------
+    command : str
+        Its name, for the log.
+    form : LogFormat
+        For whom.
+    is_quiet : bool
+        Draw nothing for a person; a log is written all the same.
+
+    Raises
+    ------
+    typer.Exit
+        With the code of the error, when a log was written: then the message is in it, and no other text comes.
+    """
+    if form is LogFormat.TEXT:
+        with shown_progress(is_quiet=is_quiet) as progress:
+            yield progress
+        return
+    from journeyflow.utils.progress import JsonLines
+
+    lines = JsonLines(sys.stderr)
+    started = time.monotonic()
+    lines.note("command_started", {"command": command})
+    try:
+        yield lines
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, typer.Exit | BrokenPipeError):
+            raise
+        message, code = described(error)
+        seconds = round(time.monotonic() - started, 3)
+        what: dict[str, str | float | None] = {"command": command, "exit_code": int(code), "detail": message}
+        lines.note("command_failed", {**what, "seconds": seconds})
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        raise typer.Exit(code) from error
+    lines.note("command_finished", {"command": command, "seconds": round(time.monotonic() - started, 3)})

@@ -1,4 +1,4 @@
-"""`report`: the journey map of what is published, as a page, a workbook, a message or a picture."""
+"""`report`: the map as a page, workbook, message or picture."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journeyflow.cli.options import DEFAULT_CONFIG, ConfigOption, PublishedOption, examples
+from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, PublishedOption, examples
 
 if TYPE_CHECKING:
-    from journeyflow.published import Published
-    from journeyflow.report.atlas import Atlas
+    from journeyflow.publish.reader import PublishedTables
+    from journeyflow.report.view_model import ReportData
+
 
 ALL = "all"
 
@@ -67,8 +68,8 @@ def report(
     published: PublishedOption = None,
 ) -> None:
     """Write the journey map: what people met, felt, suffered and were promised, stage by stage."""
-    from journeyflow.cli.frames import write_file
-    from journeyflow.cli.marts import open_marts
+    from journeyflow.cli.output import write_file
+    from journeyflow.cli.query import open_marts
 
     if is_opened and form is ReportFormat.MD and output is None:
         raise typer.BadParameter("--open needs a file: add --output summary.md")
@@ -92,10 +93,12 @@ def _require_ending(output: Path | None, form: ReportFormat) -> None:
         raise typer.BadParameter(f"{output} ends as {ending}, and {form} is to be written: add --format {ending}")
 
 
-def _atlas(marts: Published, form: ReportFormat, model: str | None, persona: str | None, period: str | None) -> Atlas:
-    from journeyflow.cli.marts import require_known
+def _atlas(
+    marts: PublishedTables, form: ReportFormat, model: str | None, persona: str | None, period: str | None
+) -> ReportData:
+    from journeyflow.cli.query import require_known
     from journeyflow.errors import NotFoundError
-    from journeyflow.report.reading import keys_of, read_atlas
+    from journeyflow.report.reader import keys_of, read_report_data
 
     known = keys_of(marts)
     for what, wanted, names in zip(("model", "persona", "period"), (model, persona, period), known, strict=True):
@@ -105,7 +108,7 @@ def _atlas(marts: Published, form: ReportFormat, model: str | None, persona: str
         model, persona = model or next(iter(known[0]), None), persona or ALL
     if form is not ReportFormat.HTML:
         period = period or ALL
-    atlas = read_atlas(marts, models=_only(model), personas=_only(persona), periods=_only(period))
+    atlas = read_report_data(marts, models=_only(model), personas=_only(persona), periods=_only(period))
     if not atlas.maps and (model or form in PICTURES):
         raise NotFoundError(
             "There is no journey map of these: nobody of the persona entered the model in the period. Choose another "
@@ -118,20 +121,20 @@ def _only(name: str | None) -> Collection[str] | None:
     return None if name is None else (name,)
 
 
-def _render(atlas: Atlas, form: ReportFormat, *, is_dark: bool) -> bytes:
+def _render(atlas: ReportData, form: ReportFormat, *, is_dark: bool) -> bytes:
     if form is ReportFormat.HTML:
-        from journeyflow.report.page import render
+        from journeyflow.report.html import render_page
 
-        return render(atlas).encode()
+        return render_page(atlas).encode()
     if form is ReportFormat.XLSX:
-        from journeyflow.report.workbook import render_workbook
+        from journeyflow.report.excel import render_workbook
 
         return render_workbook(atlas)
     if form is ReportFormat.MD:
-        from journeyflow.report.summary import render_summary
+        from journeyflow.report.markdown import render_summary
 
         return render_summary(atlas).encode()
-    from journeyflow.report.picture import render_png, render_svg
+    from journeyflow.report.image import render_png, render_svg
 
     picture = render_svg(atlas.maps[0], atlas, "dark" if is_dark else "light")
     return render_png(picture) if form is ReportFormat.PNG else picture.encode()

@@ -1,4 +1,4 @@
-"""Conditions to SQL expressions. A condition is never null: a missing field fails every test but the negative ones."""
+"""Compile conditions to SQL expressions that are never null."""
 
 from __future__ import annotations
 

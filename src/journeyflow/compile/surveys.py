@@ -1,4 +1,4 @@
-"""SQL over events: the answers to the configured surveys."""
+"""Compile `journeys.survey_answers` from the configured surveys."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from sqlglot import exp
 
 from journeyflow.compile.conditions import NUMBER, column, sql, text
-from journeyflow.compile.events import event_value
-from journeyflow.config.root import Config
+from journeyflow.compile.staging_events import event_value
+from journeyflow.config.config import Config
 
 MOST_CHARACTERS = 2000
 """What is read of a text; the rest of a longer one is cut off."""

@@ -1,4 +1,4 @@
-"""Sections about what people expect and feel: `promises`, `surveys`, `friction`, `map`; and `privacy`."""
+"""Sections `promises`, `surveys`, `friction`, `map` and `privacy`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.condition_parser import ConditionField, is_property
-from journeyflow.config.durations import PositiveDuration
-from journeyflow.config.section import FilePath, Name, Section, Text
+from journeyflow.config.base import FilePath, Name, PositiveDuration, Section, Text
+from journeyflow.config.conditions import ConditionField, is_property
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]

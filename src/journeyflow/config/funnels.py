@@ -1,18 +1,55 @@
-"""Section `funnels`."""
+"""Sections `funnels`, `goals` and `currency`."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.condition_parser import FunnelCondition, is_property_key
-from journeyflow.config.conditions import ALWAYS, Leaf
-from journeyflow.config.durations import Duration, PositiveDuration
-from journeyflow.config.section import Name, Section, Text
+from journeyflow.config.base import Duration, Name, PositiveDuration, Section, Text
+from journeyflow.config.conditions import ALWAYS, ConditionField, FunnelCondition, Leaf, is_property, is_property_key
+
+CurrencyCode = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
+
+
+def _value(raw: str) -> str:
+    if raw == "revenue_amount" or is_property(raw):
+        return raw
+    raise PydanticCustomError("goal_value", "is not an amount", {"allowed": "revenue_amount, properties.<key>"})
+
+
+def _decimal(raw: object) -> object:
+    return Decimal(str(raw)) if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
+
+
+Rate = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, max_digits=18, decimal_places=8)]
+
+
+class Goal(Section):
+    """A conversion and, where it has one, its value."""
+
+    when: ConditionField
+    """Events that reach it."""
+    value: Annotated[Text, AfterValidator(_value)] | None = None
+    """`revenue_amount` or `properties.<key>`: the amount of such an event."""
+
+
+class Currency(Section):
+    """The currency that figures are reported in, and what one unit of the others is worth in it."""
+
+    report: CurrencyCode = "EUR"
+    """ISO 4217 code that amounts are reported in."""
+    rates: dict[CurrencyCode, Rate] = Field(default_factory=dict)
+    """Code → what one unit is worth in the report currency. Amounts without a rate make a sum null."""
+
+
+def default_goals() -> dict[str, Goal]:
+    """Return the goal there is when none is configured: an order and its revenue."""
+    return {"order": Goal(when=Leaf("event", "in", ("purchase",)), value="revenue_amount")}
 
 
 class Step(Section):

@@ -1,4 +1,4 @@
-"""Section `models`: stages, their rules, and the models they make once `builtin` and `extends` are resolved."""
+"""Section `models`: stages, rules, built-in models, and the vocabulary of event names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.condition_parser import ConditionField
-from journeyflow.config.durations import PositiveDuration
-from journeyflow.config.section import Name, Section, Text
-from journeyflow.strict_yaml import read_yaml
+from journeyflow.config.base import Name, PositiveDuration, Section, Text
+from journeyflow.config.conditions import ConditionField, leaves
+from journeyflow.utils.yaml import read_yaml
 
 BUILTIN_MODELS = ("four_stage", "value_journey")
 Ordinal = Annotated[StrictInt, Field(ge=1)]
@@ -195,3 +194,77 @@ def _in_order(layer: tuple[Stage, ...]) -> list[tuple[str, Rule]]:
     """Order the rules of one layer: a rule with history narrows one without, so those come first."""
     listed = [(stage.name, rule) for stage in layer for rule in stage.rules]
     return sorted(listed, key=lambda placed: not placed[1].has_history)
+
+
+@dataclass(frozen=True)
+class Word:
+    """An event name and what it says.
+
+    Parameters
+    ----------
+    event : str
+    meaning : str
+        One sentence.
+    is_staged : bool
+        Whether the built-in models put it into a stage; events that happen anywhere in a journey stay unclassified.
+    """
+
+    event: str
+    meaning: str
+    is_staged: bool
+
+
+@cache
+def vocabulary() -> tuple[Word, ...]:
+    """Return every event name of the vocabulary, in the order of a journey."""
+    content = read_yaml((files("journeyflow.config") / "builtin" / "vocabulary.yml").read_bytes()).content
+    return tuple(
+        Word(event, meaning, is_staged=group == "staged")
+        for group in ("staged", "anywhere")
+        for event, meaning in content[group].items()
+    )
+
+
+def vocabulary_page() -> str:
+    """Return `docs/reference/vocabulary.md`: every event name, its meaning, and its stage in each built-in model.
+
+    Returns
+    -------
+    str
+        Markdown, one table row per event name.
+    """
+    head = "| event | says | " + " | ".join(f"`{name}`" for name in BUILTIN_MODELS) + " |"
+    rows = [_row(word) for word in vocabulary()]
+    return "\n".join([_INTRODUCTION, head, "|---" * (2 + len(BUILTIN_MODELS)) + "|", *rows, ""])
+
+
+_INTRODUCTION = """\
+# Vocabulary
+
+Generated from `src/journeyflow/config/builtin/`. The built-in journey models know these event names and no others; a
+source's `rename` maps its own names onto them. A rule with history is tried before one without, the first that matches
+wins; events without a stage are `unclassified`, counted and never dropped.
+"""
+
+
+def _row(word: Word) -> str:
+    stages = [_stages(word.event, name) for name in BUILTIN_MODELS]
+    return f"| `{word.event}` | {word.meaning} | {' | '.join(stages)} |"
+
+
+def _stages(event: str, model: str) -> str:
+    rules = [placed for placed in builtin_model(model).rules if _is_about(placed, event)]
+    return "; ".join(_stage(placed) for placed in rules) or "none"
+
+
+def _is_about(placed: PlacedRule, event: str) -> bool:
+    return any(leaf.field == "event" and event in leaf.values for leaf in leaves(placed.rule.when))
+
+
+def _stage(placed: PlacedRule) -> str:
+    rule = placed.rule
+    if rule.after:
+        return f"{placed.stage}, when a {rule.after.event} came at most {rule.after.within.days} days earlier"
+    if rule.nth:
+        return f"{placed.stage}, from the person's {rule.nth.at_least}nd on"
+    return placed.stage

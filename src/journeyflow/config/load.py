@@ -1,4 +1,4 @@
-"""From a file or a mapping to a `Config`, or to the list of everything that is wrong with it."""
+"""Load and check `journeyflow.yml`: a `Config`, or the list of all errors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,25 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from journeyflow.config import source_validation, validation
+from journeyflow.config.config import FILE_NAME, Config
 from journeyflow.config.problems import InvalidConfigError, Loc, Problem, nearest_name, path_text, value_text
-from journeyflow.config.root import FILE_NAME, Config
-from journeyflow.config.rules import Finding, findings
+from journeyflow.config.validation import Rule, Violation
 from journeyflow.errors import ConfigError
-from journeyflow.strict_yaml import Document, Mistake, read_yaml
+from journeyflow.utils.yaml import Document, Mistake, read_yaml
+
+RULES: tuple[Rule, ...] = (
+    *source_validation.SOURCE_RULES,
+    *validation.MODEL_RULES,
+    *validation.FUNNEL_RULES,
+    *validation.PERSONA_RULES,
+)
+
+
+def violations(config: Config) -> list[Violation]:
+    """Return what every rule finds in `config`."""
+    return [finding for rule in RULES for finding in rule(config)]
+
 
 _MESSAGES = {
     "missing": "is missing",
@@ -116,7 +130,7 @@ def _judged(document: Document, folder: Path, name: str, path: Path | None) -> t
         found = _findings_beside(document.content, [item["loc"] for item in faults], folder)
     else:
         config = config.placed(folder, path)
-        found = findings(config)
+        found = violations(config)
     problems += [_from_finding(finding, document, name) for finding in found]
     problems.sort(key=lambda problem: (problem.line or 0, problem.path))
     has_error = any(problem.severity == "error" for problem in problems)
@@ -134,7 +148,7 @@ def _own_faults(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Path) -> list[Finding]:
+def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Path) -> list[Violation]:
     """Judge what is left when the parts with faults are taken away, so that every mistake is told in one go."""
     left, broken = dict(content), {str(loc[0]) for loc in faults if loc}
     places: dict[str, list[int]] = {}
@@ -157,7 +171,7 @@ def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Pat
         config = Config.model_validate(left, context={"folder": folder})
     except ValidationError:
         return []
-    found = findings(config.placed(folder, None))
+    found = violations(config.placed(folder, None))
     # Names of what was taken away are not unknown, and what stands in for it was never written.
     known = [finding for finding in found if not broken & set(finding.looked_in)]
     return [_placed(finding, places) for finding in known if _is_written(finding.loc, content, broken)]
@@ -168,7 +182,7 @@ def _is_written(loc: Loc, content: Mapping[str, Any], broken: set[str]) -> bool:
     return loc[0] not in broken or isinstance(section, list) or (isinstance(section, dict) and loc[1] in section)
 
 
-def _placed(finding: Finding, places: Mapping[str, Sequence[int]]) -> Finding:
+def _placed(finding: Violation, places: Mapping[str, Sequence[int]]) -> Violation:
     """Say the place in the list as it was written, before items with faults were taken out."""
     section, *rest = finding.loc
     if section not in places:
@@ -203,7 +217,7 @@ def _expected_names(expected: object) -> Sequence[str]:
     return tuple(part.strip("'") for part in str(expected).replace(" or ", ", ").split(", ")) if expected else ()
 
 
-def _from_finding(finding: Finding, document: Document, file: str) -> Problem:
+def _from_finding(finding: Violation, document: Document, file: str) -> Problem:
     nearest = nearest_name(finding.value, finding.allowed) if finding.value is not None else None
     allowed = ", ".join(finding.allowed) if finding.allowed else finding.expected
     line = document.line(finding.loc)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from journeyflow.config.condition_parser import PersonaCondition
-from journeyflow.config.conditions import PERSONA_FIELDS, leaves
-from journeyflow.config.section import Name, Section, Text
+from journeyflow.config.base import Name, Section, Text
+from journeyflow.config.conditions import PERSONA_FIELDS, PersonaCondition, leaves
 
 RESERVED_PERSONAS = ("all", "unassigned")
 UNASSIGNED = "unassigned"

@@ -1,4 +1,4 @@
-"""Every condition on events that a configuration holds, each under the name that `config.kind_truths` gives it."""
+"""Named predicates: every condition on events in a configuration."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from journeyflow.config.conditions import Condition, Leaf, leaves
+from journeyflow.config.config import Config
 from journeyflow.config.journey_models import JourneyModel
 from journeyflow.config.personas import Persona
-from journeyflow.config.root import Config
 
-KIND_FIELDS = ("event", "channel")
+EVENT_TYPE_FIELDS = ("event", "channel")
 """Fields that are columns of an event kind; any other field is *deep* and makes a bit of `truths`."""
 
 
@@ -80,10 +80,10 @@ def predicates(config: Config) -> tuple[Predicate, ...]:
     return tuple(predicate for group in groups for predicate in group(config))
 
 
-def deep_leaves(config: Config) -> tuple[Leaf, ...]:
+def event_level_conditions(config: Config) -> tuple[Leaf, ...]:
     """Return the distinct leaves that read more than an event kind's columns; bit n of `truths` is the n-th, from 0."""
     found = (leaf for predicate in predicates(config) for leaf in leaves(predicate.condition))
-    return tuple(dict.fromkeys(leaf for leaf in found if leaf.field not in (*KIND_FIELDS, "stage")))
+    return tuple(dict.fromkeys(leaf for leaf in found if leaf.field not in (*EVENT_TYPE_FIELDS, "stage")))
 
 
 def first_leaves(persona: Persona) -> tuple[Leaf, ...]:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, and where."""
+"""Configuration errors: message, YAML path, allowed values, nearest valid name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from journeyflow.errors import ConfigError
-from journeyflow.strict_yaml import Loc as Loc
+from journeyflow.utils.yaml import Loc as Loc
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The seam to databases: what an engine must do, and the one engine there is."""
+"""Engines: the protocol that models and phases use, and DuckDB, the one implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ready adapters: `sql/sources/<format>.sql` and `.yml` turn a collector's own columns into canonical ones."""
+"""Adapters: `sql/sources/<format>` turns a collector's columns into canonical ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from journeyflow.errors import ConfigError
-from journeyflow.ingest.mapping import Fields, check_header
-from journeyflow.ingest.quoting import identifier, literal
-from journeyflow.ingest.readers.raw import RawRecords
-from journeyflow.resources import sql_folder
-from journeyflow.strict_yaml import read_yaml
+from journeyflow.ingest.mapping import Fields, check_header, identifier, literal
+from journeyflow.ingest.readers.records import RawRecords
+from journeyflow.utils.files import sql_folder
+from journeyflow.utils.yaml import read_yaml
 
 _VERSION = re.compile(r"_\d+_\d+_\d+$")
 
@@ -51,7 +50,7 @@ class AdapterCase(_Strict):
     expect: str
 
 
-class AdapterPaperwork(_Strict):
+class AdapterMetadata(_Strict):
     """The `.yml` beside an adapter.
 
     Parameters
@@ -84,7 +83,7 @@ class Adapter:
     """A ready adapter: its paperwork and the SELECT over `raw`."""
 
     name: str
-    paperwork: AdapterPaperwork
+    paperwork: AdapterMetadata
     select: str
 
     def prepared_raw(self, raw: RawRecords) -> str:
@@ -153,5 +152,5 @@ def load_adapter(name: str, folder: Path | None = None) -> Adapter:
     if not (select.is_file() and paperwork.is_file()):
         known = ", ".join(sorted(path.stem for path in place.glob("*.sql")))
         raise ConfigError(f"The format {name} has no adapter in sql/sources; there are: {known}.")
-    described = AdapterPaperwork.model_validate(read_yaml(paperwork.read_bytes()).content)
+    described = AdapterMetadata.model_validate(read_yaml(paperwork.read_bytes()).content)
     return Adapter(name, described, select.read_text(encoding="utf-8"))

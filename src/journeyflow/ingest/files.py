@@ -1,4 +1,4 @@
-"""Input files: which there are, what they contain byte for byte, and how they are unpacked."""
+"""Input files: discovery, content hash, compression."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO, cast
 
 import pyarrow as pa
 
-from journeyflow.text import escaped
+from journeyflow.utils.formatting import escaped
 
 BLOCK_BYTES = 1 << 20
 MAX_RATIO = 200

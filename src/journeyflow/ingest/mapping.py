@@ -1,16 +1,194 @@
-"""From `columns:` of the configuration to a SELECT of canonical columns over `raw_records`."""
+"""Column mapping: from configured columns to canonical columns; SQL for time stamps; quoting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from journeyflow.config.inputs import ColumnMapping, Source
+from sqlglot import exp
+
+from journeyflow.config.sources import CANONICAL_COLUMNS, ColumnMapping, Source
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.quoting import json_path, literal
-from journeyflow.ingest.readers.raw import RawRecords
-from journeyflow.ingest.times import time_of_column, time_of_parts
-from journeyflow.ingest.typed import AMOUNT, TIMES
+from journeyflow.ingest.readers.records import RawRecords
+
+_PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+def literal(value: str) -> str:
+    """Return a text as an SQL literal.
+
+    Examples
+    --------
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return exp.Literal.string(value).sql("duckdb")
+
+
+def identifier(name: str) -> str:
+    """Return a name as a quoted SQL identifier.
+
+    Examples
+    --------
+    >>> identifier('a"b')
+    '"a""b"'
+    """
+    return exp.to_identifier(name, quoted=True).sql("duckdb")
+
+
+def json_path(path: str) -> str:
+    """Return a dotted path of the configuration as a JSON pointer.
+
+    DuckDB's other notation takes a ``*`` in a key for a wildcard, even a quoted one.
+
+    Examples
+    --------
+    >>> json_path("items[0].unit/price")
+    '/items/0/unit~1price'
+    """
+    parts = (key.replace("~", "~0").replace("/", "~1") or index for key, index in _PATH_PART.findall(path))
+    return "".join(f"/{part}" for part in parts)
+
+
+AMOUNT = "decimal(18, 4)"
+TIMES = ("occurred_at", "received_at")
+TEXTS = (
+    *(name for name in CANONICAL_COLUMNS if name not in (*TIMES, "revenue_amount")),
+    "content",
+    "quarantine_raw",
+    "reason",
+)
+NAMES = ("event_id", "anonymous_id", "user_id", "session_id", "event_name")
+"""What tells events, people and sessions apart: blanks alone name nobody, and would make one of all that have them."""
+
+
+def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | None = None) -> str:
+    """Return a SELECT over `canonical_records` that has every canonical column, null where the source gives none.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        Columns of `canonical_records` and their types. Times may be text (ISO, in the source's zone where they state
+        none), naive timestamps of that zone, or already UTC with a `has_…` column beside them.
+    zone : str
+        IANA name of the source's zone.
+    constant_channel : str or None
+        Overrules the source's own channel.
+
+    Returns
+    -------
+    str
+        The statement.
+    """
+    listed = ["record_ix", "source_row"]
+    for name in TEXTS:
+        listed.append(f"{_typed_text(name, columns)} as {name}")
+    for name in TIMES:
+        flag = f"has_{name.removesuffix('_at')}"
+        listed += [f"{_typed_time(name, flag, columns, zone)} as {name}", f"{_has(name, flag, columns)} as {flag}"]
+    amount = "revenue_amount" if "revenue_amount" in columns else "null"
+    listed += [f"try_cast({amount} as {AMOUNT}) as revenue_amount"]
+    listed += [f"{_has('revenue_amount', 'has_amount', columns)} as has_amount"]
+    listed += ["properties" if "properties" in columns else "cast(null as json) as properties"]
+    if constant_channel:
+        listed[listed.index(f"{_typed_text('channel', columns)} as channel")] = (
+            f"{literal(constant_channel)} as channel"
+        )
+    return f"select {', '.join(listed)} from canonical_records"
+
+
+def _typed_text(name: str, columns: Mapping[str, str]) -> str:
+    if name not in columns:
+        return "cast(null as varchar)"
+    text = name if columns[name] == "VARCHAR" else f"cast({name} as varchar)"
+    return f"case when trim({text}) <> '' then {text} end" if name in NAMES else text
+
+
+def _has(name: str, flag: str, columns: Mapping[str, str]) -> str:
+    if flag in columns:
+        return flag
+    return f"{name} is not null" if name in columns else "false"
+
+
+def _typed_time(name: str, flag: str, columns: Mapping[str, str], zone: str) -> str:
+    if name not in columns:
+        return "cast(null as timestamp)"
+    if flag in columns:
+        return name
+    if columns[name] == "VARCHAR":
+        return time_of_text(name, zone)
+    return utc_of_naive(f"cast({name} as timestamp)", zone)
+
+
+_HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
+_IMPOSSIBLE_ZONE = r":\d\d([.,]\d+)? ?[+-](1[5-9]|[2-9]\d)(:?\d\d){0,2}$"
+_MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
+
+
+def time_of_text(text: str, zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of an ISO-like text; null where it is none.
+
+    A cast to TIMESTAMP would drop a stated offset without a word, so the cast is to TIMESTAMP WITH TIME ZONE; the
+    connection's own zone is UTC. Where the source's zone is another, it is applied to stamps that state none.
+
+    Parameters
+    ----------
+    text : str
+        SQL of a VARCHAR.
+    zone : str
+        IANA name of the zone of stamps that state none.
+    """
+    # The database takes any two digits for an offset; the short texts, which state none, are spared the search.
+    possible = f"length({text}) < 19 or not regexp_matches({text}, {literal(_IMPOSSIBLE_ZONE)})"
+    zoned = f"case when {possible} then try(make_timestamp(epoch_us(try_cast({text} as timestamptz)))) end"
+    if zone == "UTC":
+        return zoned
+    naive = utc_of_naive(f"try_cast({text} as timestamp)", zone)
+    return f"case when regexp_matches({text}, {literal(_HAS_ZONE)}) then {zoned} else {naive} end"
+
+
+def utc_of_naive(stamp: str, zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of a TIMESTAMP that was written down in a zone."""
+    return stamp if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {stamp}))"
+
+
+def time_of_column(value: str, text: str, sql_type: str, mapping: ColumnMapping, zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of one column.
+
+    Parameters
+    ----------
+    value, text : str
+        SQL of the column as it is and as VARCHAR.
+    sql_type : str
+        Type of the column.
+    mapping : ColumnMapping
+        With its `unit` or `format`.
+    zone : str
+        Zone of stamps that state none.
+    """
+    if mapping.unit:
+        return _of_number(value if sql_type in {"BIGINT", "INTEGER", "UBIGINT", "UINTEGER"} else text, mapping.unit)
+    if mapping.format:
+        parsed = f"try_strptime({text}, {literal(mapping.format)})"
+        return f"make_timestamp(epoch_us({parsed}))" if "%z" in mapping.format.lower() else utc_of_naive(parsed, zone)
+    if sql_type == "TIMESTAMP WITH TIME ZONE":
+        return f"try(make_timestamp(epoch_us({value})))"
+    if sql_type.startswith("TIMESTAMP") or sql_type == "DATE":
+        return utc_of_naive(f"try_cast({value} as timestamp)", zone)
+    return time_of_text(text, zone)
+
+
+def time_of_parts(texts: list[str], zone: str) -> str:
+    """Return SQL for the UTC TIMESTAMP of year, month, day and as much of hour, minute, second as is given."""
+    numbers = [f"try_cast({text} as {'double' if index == 5 else 'bigint'})" for index, text in enumerate(texts)]
+    zeros = ["0"] * (6 - len(numbers))
+    return utc_of_naive(f"try(make_timestamp({', '.join([*numbers, *zeros])}))", zone)
+
+
+def _of_number(number: str, unit: str) -> str:
+    # Decimal all the way: a DOUBLE has no room for microseconds of today beside a fraction.
+    return f"try(make_timestamp(cast(cast({number} as decimal(26, 6)) * {_MICROSECONDS[unit]} as bigint)))"
 
 
 @dataclass(frozen=True)

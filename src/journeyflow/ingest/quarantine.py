@@ -1,17 +1,16 @@
-"""The records kept aside: which there are, and another try at them after a fix."""
+"""Quarantined records: list and replay."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from journeyflow import lock
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, LockedError, NotFoundError
-from journeyflow.ingest.keeping import Kept
-from journeyflow.ingest.transactions import transaction
-from journeyflow.ingest.warehouse import open_warehouse
-from journeyflow.runs import now
+from journeyflow.ingest.raw_store import RawStore
+from journeyflow.state import lock
+from journeyflow.state.run_log import now
+from journeyflow.state.warehouse import open_warehouse, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from journeyflow.config import Config
+
 
 WAREHOUSE = "warehouse.duckdb"
 PEOPLE = "people"
@@ -99,7 +99,7 @@ def replay(config: Config, source: str | None = None, reason: str | None = None)
     InputError
         When a file of such a source is no longer there: its events would be lost.
     """
-    with lock.held(config.state), open_warehouse(config.state / WAREHOUSE) as warehouse:
+    with lock.project_lock(config.state), open_warehouse(config.state / WAREHOUSE) as warehouse:
         found = warehouse.rows(_COUNTED, [source, reason]).to_pylist()
         names = [name for name in dict.fromkeys(row["source"] for row in found) if name in config.sources]
         if not names:
@@ -136,7 +136,7 @@ def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:
 
 
 def _see_all_there(config: Config, source: str, files: Sequence[tuple[str, str]]) -> None:
-    kept = Kept(config.state)
+    kept = RawStore(config.state)
     if gone := sorted(name for name, sha in files if not (config.folder / name).is_file() and not kept.path(sha)):
         raise InputError(
             f"Source {source}: to try its rows again all its files must be read, but {', '.join(gone[:5])} is no "

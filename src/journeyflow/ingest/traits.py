@@ -1,33 +1,30 @@
-"""Traits of people from the files of `people:`, read anew by every run."""
+"""Traits of persons, loaded from the files of `people:` in every run."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 
 from journeyflow.config import Config
-from journeyflow.config.inputs import ColumnMapping, People, Source
+from journeyflow.config.sources import ColumnMapping, People, Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
+from journeyflow.ingest.file_registry import FileRegistry
 from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
-from journeyflow.ingest.intake import Intake, intake_of
-from journeyflow.ingest.keeping import Kept
-from journeyflow.ingest.landing import Counts
-from journeyflow.ingest.ledger import Ledger
-from journeyflow.ingest.mapping import Fields, check_header
-from journeyflow.ingest.quoting import literal
-from journeyflow.ingest.readers.raw import RawRecords
-from journeyflow.ingest.reading import read_records
-from journeyflow.ingest.showing import shown
-from journeyflow.ingest.times import time_of_column
-from journeyflow.ingest.tombstones import arm, find_naming
-from journeyflow.ingest.transactions import transaction
+from journeyflow.ingest.insert import RecordCounts
+from journeyflow.ingest.mapping import Fields, check_header, literal, time_of_column
+from journeyflow.ingest.parser.copy import InputParser, open_input_parser, read_records
+from journeyflow.ingest.raw_store import RawStore
+from journeyflow.ingest.readers.records import RawRecords
+from journeyflow.ingest.suppression import find_rejects_naming, register_suppression
+from journeyflow.ingest.validate import raw_text_select
+from journeyflow.state.warehouse import transaction
 
 _UNNAMED = "traits"
 
 
 def load_traits(
-    config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, intake: Intake | None = None
-) -> Counts:
+    config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, intake: InputParser | None = None
+) -> RecordCounts:
     """Rebuild `landed.traits` from the files of `people:`.
 
     Parameters
@@ -53,10 +50,10 @@ def load_traits(
         When a pattern matches no file, or a file cannot be read: traits missing in silence would move people between
         personas.
     """
-    ledger = Ledger(warehouse, run_id, 0) if run_id else None
-    arm(warehouse, config, Kept(config.state))
-    total = Counts()
-    opened = nullcontext(intake) if intake else intake_of(config, run_id or _UNNAMED)
+    ledger = FileRegistry(warehouse, run_id, 0) if run_id else None
+    register_suppression(warehouse, config, RawStore(config.state))
+    total = RecordCounts()
+    opened = nullcontext(intake) if intake else open_input_parser(config, run_id or _UNNAMED)
     with opened as taken, transaction(warehouse):
         warehouse.execute("delete from landed.traits")
         warehouse.execute("delete from landed.quarantine where file_ix = 0")
@@ -69,7 +66,7 @@ def load_traits(
     return total
 
 
-def find_erased_traits(config: Config, warehouse: DuckDBEngine, intake: Intake) -> list[tuple[str, int]]:
+def find_erased_traits(config: Config, warehouse: DuckDBEngine, intake: InputParser) -> list[tuple[str, int]]:
     """Return the files of `people:` that hold records of erased people, and how many; nothing is changed.
 
     Files that cannot be read are left out: no night could be run with them either.
@@ -81,12 +78,12 @@ def find_erased_traits(config: Config, warehouse: DuckDBEngine, intake: Intake) 
             with suppress(RefusedFileError), read_records(warehouse, intake, file, source) as raw:
                 select = _select(people, Fields(raw), source.timezone)
                 warehouse.execute(f"create or replace temp table trait_records as {select}")
-                found.append((file.name, _take_out_erased(warehouse)))
+                found.append((file.name, _delete_erased(warehouse)))
             intake.release(file, people)
     return [(name, count) for name, count in found if count]
 
 
-def _files(config: Config, people: People, index: int, intake: Intake) -> list[InputFile]:
+def _files(config: Config, people: People, index: int, intake: InputParser) -> list[InputFile]:
     paths = matching_paths(str(people.path), config.folder)
     if not paths:
         raise InputError(f"No file matches {people.path}; correct `people[{index}].path` or add the file.")
@@ -98,7 +95,7 @@ def _files(config: Config, people: People, index: int, intake: Intake) -> list[I
     return files
 
 
-def _load(warehouse: DuckDBEngine, intake: Intake, file: InputFile, people: People, zone: str) -> Counts:
+def _load(warehouse: DuckDBEngine, intake: InputParser, file: InputFile, people: People, zone: str) -> RecordCounts:
     source = _source(people, zone)
     try:
         with read_records(warehouse, intake, file, source) as raw:
@@ -120,9 +117,9 @@ def _source(people: People, zone: str) -> Source:
     )
 
 
-def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> Counts:
+def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> RecordCounts:
     warehouse.execute(f"create or replace temp table trait_records as {_select(people, Fields(raw), zone)}")
-    erased = _take_out_erased(warehouse)
+    erased = _delete_erased(warehouse)
     warehouse.execute(_QUARANTINE, [file.name, file.name])
     for trait in range(len(people.traits)):
         name = literal(people.traits[trait])
@@ -132,17 +129,17 @@ def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRe
         )
     bad = warehouse.count("trait_records", "reason is not null") + warehouse.count("raw_rejects")
     good = warehouse.count("trait_records", "reason is null")
-    return Counts(record=good + bad + erased, accepted=good, quarantined=bad, erased=erased)
+    return RecordCounts(record=good + bad + erased, accepted=good, quarantined=bad, erased=erased)
 
 
-def _take_out_erased(warehouse: DuckDBEngine) -> int:
+def _delete_erased(warehouse: DuckDBEngine) -> int:
     """Take records of people who were erased out of `trait_records` and `raw_rejects` and say how many they were."""
     if not warehouse.count("erased_ids"):
         return 0
     before = warehouse.count("trait_records") + warehouse.count("raw_rejects")
     warehouse.execute("delete from trait_records where is_erased_user(user_id)")
     for table, condition in (("trait_records", "reason is not null"), ("raw_rejects", "true")):
-        find_naming(warehouse, f"select rowid as row_id, raw as text from {table} where {condition}")
+        find_rejects_naming(warehouse, f"select rowid as row_id, raw as text from {table} where {condition}")
         warehouse.execute(f"delete from {table} where rowid in (select row_id from naming_texts)")
     return before - warehouse.count("trait_records") - warehouse.count("raw_rejects")
 
@@ -175,7 +172,7 @@ def _select(people: People, fields: Fields, zone: str) -> str:
             end as reason
         from (
             select source_row, {user} as user_id, {at} as valid_from, {given} as is_dated, {traits},
-                {shown(fields.raw)} as raw
+                {raw_text_select(fields.raw)} as raw
             from raw_records
         )
     """

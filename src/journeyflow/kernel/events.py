@@ -1,13 +1,20 @@
-"""The events of some whole components as arrays, in the kernel's order."""
+"""Events of a chunk as arrays: read, stitched, and regrouped by unit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from journeyflow.kernel.exits import link_sessions
+from journeyflow.kernel.jit import Int16s, Int32s, Int64s, UInt64s
+from journeyflow.kernel.journeys import cut_journeys, group, number_within, rank_units
+from journeyflow.kernel.plan import KernelPlan
+from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions
+from journeyflow.kernel.stages import classify_events, rule_tables
 
 NO_SEQUENCE = np.iinfo(np.int64).min
 COLUMNS = {
@@ -79,3 +86,171 @@ def _column(batch: pa.RecordBatch | pa.Table, name: str, dtype: type) -> npt.NDA
     values = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
     # A copy: Arrow's own memory is read-only, for which numba would compile everything once more.
     return np.array(values, dtype=dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Journeys:
+    """The journeys of a chunk: journey `j` has the places `[start[j], start[j + 1])` of the persons."""
+
+    start: Int64s
+    person: Int32s
+    index: Int32s
+    session_count: Int64s
+    person_session_count: Int64s
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """What was found in the events of some whole components.
+
+    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk. `rule` is
+    by model and place.
+    """
+
+    events: EventArrays
+    first_position: int
+    sessions: SessionRows
+    order: Int32s
+    persons: Units
+    journeys: Journeys
+    rule: Int16s
+
+
+def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Chunk:
+    """Return the sessions, persons, journeys and stages of some whole components."""
+    sessions = read_sessions(events, plan)
+    order, start, rank, at, kind = group_persons(events, sessions)
+    session = sessions.of_event[order]
+    journey_start, journey_person, index, session_count, journey_index, person_sessions = cut_journeys(
+        start, at, session, plan.journey_timeout_us, len(sessions.first)
+    )
+    stage, rule = classify_events(start, at, kind, len(plan.models), plan.kind_count, rule_tables(plan))
+    person = sessions.person[order]
+    persons = Units(
+        start,
+        person[start[:-1]],
+        rank,
+        at,
+        kind,
+        stage,
+        session,
+        events.event_ix[order],
+        order.astype(np.int64) + (first_position + 1),
+        person,
+        journey_index,
+        *linked(start, session),
+    )
+    journeys = Journeys(journey_start, journey_person, index, session_count, person_sessions)
+    return Chunk(events, first_position, sessions, order, persons, journeys, rule)
+
+
+def group_persons(events: EventArrays, sessions: SessionRows) -> tuple[Int32s, Int64s, Int32s, Int64s, Int32s]:
+    """Return the events grouped by person: positions, where persons start, and ranks, times and kinds by place."""
+    number, count, is_grouped = number_within(events.component_key, sessions.person)
+    order, start = group(number, count)
+    rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
+    if is_grouped:
+        return order, start, rank, events.occurred_us, events.kind_ix
+    return order, start, rank, events.occurred_us[order], events.kind_ix[order]
+
+
+def read_sessions(events: EventArrays, plan: KernelPlan) -> SessionRows:
+    """Return the sessions of some whole components; see `semantics.md` §2 and §3."""
+    columns = SessionEvents(
+        events.component_key,
+        events.device_key,
+        events.person_key,
+        events.is_undecided,
+        events.user_key,
+        events.session_key,
+        events.occurred_us,
+        events.is_offline,
+    )
+    rows, count = cut_sessions(columns, plan.session_timeout_us, plan.session_max_us)
+    return SessionRows(
+        rows.of_event,
+        rows.person,
+        rows.first[:count],
+        rows.last[:count],
+        rows.event_count[:count],
+        rows.number[:count],
+        rows.user[:count],
+    )
+
+
+def by_session(chunk: Chunk) -> Units:
+    """Return the events of a chunk grouped by session; offline events stay out."""
+    events, sessions = chunk.events, chunk.sessions
+    order, start = group(sessions.of_event, len(sessions.first))
+    rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
+    place = np.empty(len(chunk.order), np.int64)
+    place[chunk.order] = np.arange(len(chunk.order))
+    places = place[order]
+    units = regrouped(chunk.persons, places, start, session_keys(chunk).astype(np.uint64), rank)
+    then_kind, then_at = after_sessions(chunk.persons)
+    return replace(units, then_kind=then_kind[places], then_at=then_at[places])
+
+
+def session_keys(chunk: Chunk) -> Int64s:
+    """Return `session_ix` by session: the position of its first event in the whole stream, from 1."""
+    return chunk.sessions.first.astype(np.int64) + (chunk.first_position + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Events grouped by unit; unit `u` has the places `[start[u], start[u + 1])`, in time order.
+
+    All arrays but `start` and `unit_key` are by place. `session` numbers the chunk's sessions from 0, -1 is none.
+    `position` is the event's number in the whole stream, from 1; it names attempts, whatever the size of the chunks.
+    `stage` is by model and place; `following` and `session_last` are the unit's next and last place in the session.
+    `then_kind` (-1 none) and `then_at` are what the event's person did first after the session; only where sessions are
+    the units, which hold nothing after themselves.
+    """
+
+    start: Int64s
+    unit_key: UInt64s
+    rank: Int32s
+    at: Int64s
+    kind: Int32s
+    stage: Int16s
+    session: Int32s
+    event_ix: Int64s
+    position: Int64s
+    person_key: UInt64s
+    journey_index: Int32s
+    following: Int32s
+    session_last: Int32s
+    then_kind: Int32s | None = None
+    then_at: Int64s | None = None
+
+
+def linked(start: Int64s, session: Int32s) -> tuple[Int32s, Int32s]:
+    """Return the columns `following` and `session_last` of units."""
+    return link_sessions(start, session, int(session.max(initial=-1)) + 1)
+
+
+def regrouped(units: Units, order: Int64s, start: Int64s, unit_key: UInt64s, rank: Int32s) -> Units:
+    """Return the events in another grouping; `order` maps its places to places of `units`."""
+    session = units.session[order]
+    return Units(
+        start,
+        unit_key,
+        rank,
+        units.at[order],
+        units.kind[order],
+        np.ascontiguousarray(units.stage[:, order]),
+        session,
+        units.event_ix[order],
+        units.position[order],
+        units.person_key[order],
+        units.journey_index[order],
+        *linked(start, session),
+    )
+
+
+def after_sessions(persons: Units) -> tuple[Int32s, Int64s]:
+    """Return by place the kind (-1 none) and time of the person's first event after the session."""
+    place = persons.session_last + 1
+    is_none = place >= np.repeat(persons.start[1:], np.diff(persons.start))
+    place[is_none] = 0
+    return np.where(is_none, np.int32(-1), persons.kind[place]), persons.at[place]

@@ -1,4 +1,4 @@
-"""Configured funnels and stage funnels over units, as rows of `kernel.funnel_*`."""
+"""Funnels over units, as rows of `kernel.funnel_*`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from journeyflow.kernel.loops import attempts as judged
-from journeyflow.kernel.loops import stages
-from journeyflow.kernel.loops.leaving import leave_steps
-from journeyflow.kernel.loops.lookup import look_up
-from journeyflow.kernel.loops.values import NEVER, FunnelRule, Int16s, Int32s, Int64s, Log, scratch_for
-from journeyflow.kernel.plan import Bools, Funnel, KernelPlan, StageFunnel, Step
+from journeyflow.kernel import funnel_attempts as judged
+from journeyflow.kernel import stages
+from journeyflow.kernel.events import Units
+from journeyflow.kernel.exits import leave_steps
+from journeyflow.kernel.jit import NEVER, EventColumns, FunnelSettings, Int16s, Int32s, Int64s, workspace_for
+from journeyflow.kernel.plan import Bools, FunnelPlan, KernelPlan, StageFunnelPlan, StepPlan
 from journeyflow.kernel.schemas import table
-from journeyflow.kernel.units import Units
+from journeyflow.kernel.stages import look_up
 
 Tables = dict[str, pa.Table]
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 
 
-def judge_funnel(
-    start: Int64s, at: Int64s, rank: Int32s, kind: Int32s, stage: Int16s | None, funnel: Funnel, plan: KernelPlan
+def evaluate_funnel(
+    start: Int64s, at: Int64s, rank: Int32s, kind: Int32s, stage: Int16s | None, funnel: FunnelPlan, plan: KernelPlan
 ) -> tuple[Int64s, Int64s, Int64s]:
     """Judge every attempt of every unit.
 
@@ -42,14 +42,16 @@ def judge_funnel(
     """
     mask = _bits([step.when for step in funnel.steps], stage, kind, np.int32)
     excluded = _bits([exclusion.when for exclusion in funnel.exclusions], stage, kind, np.int64)
-    log = Log(start, at, rank, mask, excluded)
-    return judged.judge_units(log, _rule(funnel, plan), scratch_for(len(at), len(funnel.steps)), plan.day_start_us)
+    log = EventColumns(start, at, rank, mask, excluded)
+    return judged.evaluate_units(
+        log, _settings(funnel, plan), workspace_for(len(at), len(funnel.steps)), plan.day_start_us
+    )
 
 
-def run_funnel(units: Units, funnel: Funnel, plan: KernelPlan) -> Tables:
+def run_funnel(units: Units, funnel: FunnelPlan, plan: KernelPlan) -> Tables:
     """Return the rows of `kernel.funnel_units`, `funnel_reaches` and `funnel_days` of a configured funnel."""
     stage = units.stage[funnel.model_index - 1] if funnel.model_index else None
-    found, reached, days = judge_funnel(units.start, units.at, units.rank, units.kind, stage, funnel, plan)
+    found, reached, days = evaluate_funnel(units.start, units.at, units.rank, units.kind, stage, funnel, plan)
     found, days = _by_column(found), _by_column(days)
     unit, opener = found[judged.UNIT], found[judged.OPENER]
     depth, closes = found[judged.DEPTH], found[judged.CLOSES_AT]
@@ -92,7 +94,7 @@ def run_stage_funnel(
     units: Units,
     journey_start: Int64s,
     journey_person: Int32s,
-    funnel: StageFunnel,
+    funnel: StageFunnelPlan,
     plan: KernelPlan,
 ) -> Tables:
     """Return the rows of the stage funnel of a model; `units` are persons, whose journeys have the places given."""
@@ -147,12 +149,12 @@ def _by_column(rows: Int64s) -> Int64s:
     return np.ascontiguousarray(rows.T)
 
 
-def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
+def _settings(funnel: FunnelPlan, plan: KernelPlan) -> FunnelSettings:
     matching = sum(np.asarray(_broadcast(funnel.steps), np.int64))
     withins = [NEVER if step.within_us is None else step.within_us for step in funnel.steps]
     exclusions = [(each.from_step - 1, each.to_step - 1, int(each.is_void)) for each in funnel.exclusions]
     is_plain = funnel.order != "any_order" and not funnel.grace_us and min(withins[2:], default=NEVER) == NEVER
-    return FunnelRule(
+    return FunnelSettings(
         steps=len(funnel.steps),
         window=funnel.window_us,
         is_strict=int(funnel.order == "strict"),
@@ -172,7 +174,7 @@ def _rule(funnel: Funnel, plan: KernelPlan) -> FunnelRule:
     )
 
 
-def _broadcast(steps: tuple[Step, ...]) -> list[npt.NDArray[np.bool_]]:
+def _broadcast(steps: tuple[StepPlan, ...]) -> list[npt.NDArray[np.bool_]]:
     return list(np.broadcast_arrays(*(step.when for step in steps)))
 
 

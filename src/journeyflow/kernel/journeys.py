@@ -1,122 +1,133 @@
-"""The rules of models as flat arrays, and the label that names an event's kind and rules."""
+"""Group events by unit and cut them into journeys (compiled)."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
-import numpy.typing as npt
 
-from journeyflow.errors import JourneyflowError
-from journeyflow.kernel.loops.stages import RuleTables
-from journeyflow.kernel.plan import Bools, KernelPlan, Model, Rule
-
-ANY_TIME = np.iinfo(np.int64).max
+from journeyflow.kernel.hash_table import find_slot, new_table, run_stop, table_size, take_slot, widest_run
+from journeyflow.kernel.jit import Int32s, Int64s, UInt64s, compiled
 
 
-@lru_cache(maxsize=4)
-def rule_tables(plan: KernelPlan) -> RuleTables:
-    """Return the rules of a plan as flat arrays; a rule is a candidate for a kind until one without history matches."""
-    rules = [rule for model in plan.models for rule in model.rules]
-    with_after = [r for r, rule in enumerate(rules) if rule.after is not None]
-    with_nth = [r for r, rule in enumerate(rules) if _is_nth(rule)]
-    candidates: list[list[int]] = []
-    offset = 0
-    for model in plan.models:
-        candidates += [_candidates(model, offset, kind) for kind in range(plan.kind_count)]
-        offset += len(model.rules)
-    after = _by_kind([rules[r].after for r in with_after], plan.kind_count)
-    nth = _by_kind([rules[r].when for r in with_nth], plan.kind_count)
-    return RuleTables(
-        *packed(candidates),
-        stage_index=np.array([rule.stage_index for rule in rules], np.int16),
-        rule_index=np.array([rule.rule_index for rule in rules], np.int16),
-        after=_slots(with_after, len(rules)),
-        within=np.array([ANY_TIME if r.after_within_us is None else r.after_within_us for r in rules], np.int64),
-        nth=_slots(with_nth, len(rules)),
-        at_least=np.array([rule.nth_at_least or 0 for rule in rules], np.int64),
-        exactly=np.array([rule.nth_is or 0 for rule in rules], np.int64),
-        after_start=after[0],
-        after_items=after[1],
-        nth_start=nth[0],
-        nth_items=nth[1],
-    )
+@compiled
+def number_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, int, bool]:
+    """Return dense numbers of `key`, in the order of first sight within each component, and how many there are.
 
-
-def _is_nth(rule: Rule) -> bool:
-    return rule.nth_at_least is not None or rule.nth_is is not None
-
-
-def _candidates(model: Model, offset: int, kind: int) -> list[int]:
-    found = []
-    for r, rule in enumerate(model.rules):
-        if rule.when[kind]:
-            found.append(offset + r)
-            if rule.after is None and not _is_nth(rule):
-                break
-    return found
-
-
-def _by_kind(masks: list[Bools | None], kinds: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Return for each kind the numbers of the masks that hold for it."""
-    return packed(
-        [[slot for slot, mask in enumerate(masks) if mask is not None and mask[kind]] for kind in range(kinds)]
-    )
-
-
-def packed(rows: list[list[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Return lists as one array of items and where each list starts in it, the end of the last included."""
-    start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return start, np.array([item for row in rows for item in row], np.int32)
-
-
-def _slots(members: list[int], count: int) -> npt.NDArray[np.int32]:
-    slots = np.full(count, -1, np.int32)
-    slots[members] = np.arange(len(members), dtype=np.int32)
-    return slots
-
-
-def pack_labels(kind: npt.NDArray[np.int32], rule: npt.NDArray[np.int16], plan: KernelPlan) -> npt.NDArray[np.int64]:
-    """Return the `label_key` of every event: its kind and its rule in each model, in mixed radix.
-
-    Parameters
-    ----------
-    kind : array
-        `kind_ix` by place.
-    rule : array, shape (models, places)
-        Matching `rule_index`, 0 for none.
-    plan : KernelPlan
-
-    Raises
-    ------
-    JourneyflowError
-        When kinds and rules are so many that they do not fit into 63 bits.
+    And whether the numbers never fall: then the events are grouped as they stand.
     """
-    room = plan.kind_room
-    for model in plan.models:
-        room *= len(model.rules) + 1
-    if room > 2**63 - 1:
-        raise JourneyflowError(
-            f"{plan.kind_count} event kinds and the rules of {len(plan.models)} models do not fit into one label; "
-            "use fewer models in one run, or conditions that tell fewer kinds apart."
-        )
-    labels = np.zeros(len(kind), np.int64)
-    for m in reversed(range(len(plan.models))):
-        labels *= len(plan.models[m].rules) + 1
-        labels += rule[m]
-    labels *= plan.kind_room
-    labels += kind
-    return labels
+    is_grouped = True
+    number = np.empty(len(key), np.int32)
+    table = new_table(widest_run(component))
+    nothing = np.uint64(0)
+    count = 0
+    mark = 0
+    start = 0
+    while start < len(key):
+        stop = run_stop(component, start)
+        mark += 1
+        size = table_size(stop - start)
+        for i in range(start, stop):
+            if i > start and key[i] == key[i - 1]:
+                number[i] = number[i - 1]
+                continue
+            slot = find_slot(table, size, mark, key[i], nothing)
+            if table.marks[slot] != mark:
+                take_slot(table, slot, mark, key[i], nothing, count)
+                count += 1
+            number[i] = table.values[slot]
+            is_grouped = is_grouped and number[i] == count - 1
+        start = stop
+    return number, count, is_grouped
 
 
-def unpack_stages(label: npt.NDArray[np.int64], plan: KernelPlan) -> npt.NDArray[np.int16]:
-    """Return the stage in each model, shape (models, labels), of labels that `pack_labels` made."""
-    stages = np.zeros((len(plan.models), len(label)), np.int16)
-    rest = label // plan.kind_room
-    for m, model in enumerate(plan.models):
-        stage_of_rule = np.zeros(len(model.rules) + 1, np.int16)
-        for rule in model.rules:
-            stage_of_rule[rule.rule_index] = rule.stage_index
-        stages[m] = stage_of_rule[rest % (len(model.rules) + 1)]
-        rest //= len(model.rules) + 1
-    return stages
+@compiled
+def group(number: Int32s, unit_count: int) -> tuple[Int32s, Int64s]:
+    """Return the events ordered by unit `number` (-1 is left out), order within a unit kept, and where units start."""
+    start = np.zeros(unit_count + 1, np.int64)
+    for i in range(len(number)):
+        if number[i] >= 0:
+            start[number[i] + 1] += 1
+    for unit in range(unit_count):
+        start[unit + 1] += start[unit]
+    order = np.empty(start[unit_count], np.int32)
+    free = start[:-1].copy()
+    for i in range(len(number)):
+        if number[i] >= 0:
+            order[free[number[i]]] = i
+            free[number[i]] += 1
+    return order, start
+
+
+@compiled
+def rank_units(order: Int32s, start: Int64s, at: Int64s, source: Int32s, sequence: Int64s, no_sequence: int) -> Int32s:
+    """Return the rank of each place in its unit; tied events share one.
+
+    Within an instant the sequence orders events when all have one and come from one source; else all of them tie.
+    """
+    rank = np.empty(len(order), np.int32)
+    for unit in range(len(start) - 1):
+        current = -1
+        place = start[unit]
+        while place < start[unit + 1]:
+            first = order[place]
+            stop = place + 1
+            is_ordered = sequence[first] != no_sequence
+            while stop < start[unit + 1] and at[order[stop]] == at[first]:
+                each = order[stop]
+                if sequence[each] == no_sequence or source[each] != source[first]:
+                    is_ordered = False
+                stop += 1
+            current += 1
+            rank[place] = current
+            for tied in range(place + 1, stop):
+                if is_ordered and sequence[order[tied]] != sequence[order[tied - 1]]:
+                    current += 1
+                rank[tied] = current
+            place = stop
+    return rank
+
+
+@compiled
+def cut_journeys(
+    start: Int64s, at: Int64s, session: Int32s, timeout: int, session_count: int
+) -> tuple[Int64s, Int32s, Int32s, Int64s, Int32s, Int64s]:
+    """Return the journeys of persons: where each starts (and the end of all), its person, its number, its sessions.
+
+    And, by place, the number of its journey; and by person the number of sessions.
+    """
+    n = len(at)
+    of_place = np.empty(n, np.int32)
+    first = np.empty(n + 1, np.int64)
+    person = np.empty(n, np.int32)
+    index = np.empty(n, np.int32)
+    sessions = np.zeros(n, np.int64)
+    person_sessions = np.zeros(len(start) - 1, np.int64)
+    seen_journey = np.full(session_count, -1, np.int32)
+    seen_person = np.full(session_count, -1, np.int32)
+    j = -1
+    for p in range(len(start) - 1):
+        number = 0
+        for i in range(start[p], start[p + 1]):
+            if i == start[p] or at[i] - at[i - 1] > timeout:
+                number += 1
+                j += 1
+                first[j] = i
+                person[j] = p
+                index[j] = number
+            of_place[i] = number
+            s = session[i]
+            if s >= 0 and seen_journey[s] != j:
+                seen_journey[s] = j
+                sessions[j] += 1
+                if seen_person[s] != p:
+                    seen_person[s] = p
+                    person_sessions[p] += 1
+    count = j + 1
+    first[count] = n
+    return (
+        first[: count + 1].copy(),
+        person[:count].copy(),
+        index[:count].copy(),
+        sessions[:count].copy(),
+        of_place,
+        person_sessions,
+    )

@@ -1,4 +1,4 @@
-"""The columns of every relation that the kernel fills."""
+"""Columns of the relations that the kernel fills."""
 
 from __future__ import annotations
 

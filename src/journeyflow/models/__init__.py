@@ -1,9 +1,9 @@
-"""The `sql/` folder as a graph of models: what is built, from what, in which order."""
+"""The models of `sql/` as a graph: what is built, from what, and in which order."""
 
 from __future__ import annotations
 
-from journeyflow.models.graph import Graph, Phase, load
+from journeyflow.models.dag import Graph, Phase, load_graph
+from journeyflow.models.metadata import Case, Check, Column, ModelMetadata
 from journeyflow.models.model import Model
-from journeyflow.models.paperwork import Case, Check, Column, Paperwork
 
-__all__ = ["Case", "Check", "Column", "Graph", "Model", "Paperwork", "Phase", "load"]
+__all__ = ["Case", "Check", "Column", "Graph", "Model", "ModelMetadata", "Phase", "load_graph"]

@@ -1,4 +1,4 @@
-"""What a SELECT says about itself: the tables it reads, its columns, and where each column was born."""
+"""What a SELECT declares: tables read, output columns, and where each column originates."""
 
 from __future__ import annotations
 

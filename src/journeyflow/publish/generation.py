@@ -1,4 +1,4 @@
-"""Write one generation and make it the current one. Readers of older generations are never disturbed."""
+"""Publish a generation: write tables and manifest beside the others, then swap one link."""
 
 from __future__ import annotations
 
@@ -8,14 +8,73 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from journeyflow.engines import DuckDBEngine
+from journeyflow.engines.base import relation, text, word
 from journeyflow.engines.duckdb import STORAGE_VERSION
-from journeyflow.engines.names import relation, text, word
-from journeyflow.errors import JourneyflowError
+from journeyflow.errors import JourneyflowError, NotFoundError
 from journeyflow.models import Model
-from journeyflow.private import make_shared, share
-from journeyflow.publish.files import point, sha256, sync, sync_tree
-from journeyflow.publish.manifest import FILE_NAME, FileEntry, Manifest, TableEntry
+from journeyflow.state.lock import make_shared, share
+from journeyflow.utils.files import point, sha256, sync, sync_tree
+
+FILE_NAME = "manifest.json"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class TableEntry(_Frozen):
+    """One published table: its rows, its Parquet file and the SHA-256 of that file."""
+
+    row_count: int
+    file: str
+    sha256: str
+
+
+class FileEntry(_Frozen):
+    """A file beside the tables: its size and its SHA-256."""
+
+    byte_count: int
+    sha256: str
+
+
+class Manifest(_Frozen):
+    """A generation in numbers; times are UTC. `files` are what was drawn from the tables, such as ``map.html``."""
+
+    run_id: str
+    project: str
+    version: str
+    config_hash: str
+    started_at: datetime
+    published_at: datetime
+    high_water_at: datetime
+    event_count: int
+    tables: dict[str, TableEntry]
+    files: dict[str, FileEntry] = {}
+
+
+def read_manifest(generation: Path) -> Manifest:
+    """Return the manifest of the folder of a generation.
+
+    Raises
+    ------
+    NotFoundError
+        When there is none, or it cannot be read.
+    """
+    path = generation / FILE_NAME
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotFoundError(
+            f"Nothing is published in {generation}: there is no {FILE_NAME}. Run `journeyflow run` first."
+        ) from error
+    except ValidationError as error:
+        raise NotFoundError(
+            f"{path} is not a manifest of journeyflow; publish again with `journeyflow run`."
+        ) from error
+
 
 KEPT_GENERATIONS = 5
 DATABASE = "marts.duckdb"

@@ -1,1 +1,1 @@
-"""The journey map of a published generation, as a page, a workbook, a message and a picture."""
+"""Reports on a published generation: page, workbook, message, picture."""

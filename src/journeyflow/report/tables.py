@@ -1,4 +1,4 @@
-"""The published tables as rows that figures are made of: each table is read once."""
+"""Published tables as rows with their keys, each table read once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from journeyflow.report.atlas import Evidence, Figure, Unit
-from journeyflow.report.sources import Key, Source
+from journeyflow.report.view_model import Evidence, Figure, FigureSource, Key, Unit
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from journeyflow.published import Published
+    from journeyflow.publish.reader import PublishedTables
+
 
 MAP = ("model", "persona", "period")
 STAGE = (*MAP, "stage")
@@ -88,7 +88,7 @@ class Row:
             label=label,
             value=values.get(column),
             unit=unit,
-            source=Source(self.table, self.where, columns),
+            source=FigureSource(self.table, self.where, columns),
             low=low,
             high=high,
             n=values.get(n) if n else None,
@@ -108,7 +108,7 @@ class Tables:
         An open generation; tables that it lacks count as empty.
     """
 
-    def __init__(self, published: Published) -> None:
+    def __init__(self, published: PublishedTables) -> None:
         self.published = published
         self._grouped: dict[tuple[str, ...], dict[Any, list[Row]]] = {}
 

@@ -1,4 +1,4 @@
-"""Intervals of promises: how often they are kept, and what keeping them has to do with going on."""
+"""Intervals of promises: kept rate, and its association with advancing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from journeyflow.statistics.intervals import wilson_interval
+from journeyflow.statistics.proportions import wilson_interval
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
+
 
 Counts = npt.NDArray[np.int64]
 Rates = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Mean sentiment of stages, by what it is known from: scores of answers, their texts, or behaviour."""
+"""Mean sentiment of stages from survey scores, texts and behaviour."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from journeyflow.statistics.intervals import ALPHA, wilson_interval
+from journeyflow.statistics.proportions import ALPHA, wilson_interval
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
+
 
 Numbers = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -114,7 +115,7 @@ def mean_interval(counts: Counts, totals: Numbers, totals_of_squares: Numbers) -
     return mean, np.clip(mean - reach, -1.0, 1.0), np.clip(mean + reach, -1.0, 1.0)
 
 
-def fill_stage_feelings(engine: Engine, config: Config) -> None:
+def fill_stage_sentiment(engine: Engine, config: Config) -> None:
     """Fill `statistics.stage_feelings`: the sentiment of every stage by each basis that there is for it.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Kaplan-Meier estimates of reaching a funnel's steps within its window."""
+"""Kaplan-Meier estimates of reaching the steps of a funnel within its window."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
+
 
 Seconds = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Sentiment of what people wrote: the language told, English read with a lexicon, everything else left unread."""
+"""Sentiment of texts: language detection, and a lexicon for English."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
+
 
 MOST_TEXTS = 200_000
 """Distinct texts that are read in a run, about five seconds' worth; of more, those of the least keys, a fair sample."""

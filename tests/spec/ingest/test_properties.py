@@ -13,8 +13,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow import ingest
 from journeyflow.config import Config
+from journeyflow.ingest.insert import RecordCounts
+from journeyflow.ingest.load import load_events
+from journeyflow.state.warehouse import clear_raw_events, open_warehouse
 
 NOW_US = 1_800_000_000_000_000
 MAPPED = {"occurred_at": "ts", "anonymous_id": "cookie", "event_name": "event", "target": "target"}
@@ -43,19 +45,19 @@ LANDED = (
 
 @cache
 def warehouse_of_all_examples():
-    return ingest.open_warehouse(threads=1)
+    return open_warehouse(threads=1)
 
 
 def emptied_warehouse():
     warehouse = warehouse_of_all_examples()
-    ingest.clear_landed(warehouse)
+    clear_raw_events(warehouse)
     warehouse.execute("delete from ledger.files")
     return warehouse
 
 
-def landed(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], ingest.Counts]:
+def landed(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], RecordCounts]:
     """Load files night by night; return the events without their lineage, and the sum of the accounts."""
-    total = ingest.Counts()
+    total = RecordCounts()
     warehouse = emptied_warehouse()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -64,7 +66,7 @@ def landed(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], inge
         for night, files in enumerate(nights):
             for name, text in files.items():
                 (folder / "data" / name).write_text(text, encoding="utf-8", newline="")
-            total += ingest.load(config, warehouse, run_id=f"r{night}", now_us=NOW_US).counts
+            total += load_events(config, warehouse, run_id=f"r{night}", now_us=NOW_US).counts
         return warehouse.rows(f"select {LANDED} from landed.events order by event_id").to_pylist(), total
 
 
@@ -143,6 +145,6 @@ def test_every_record_of_any_file_whatever_is_accounted_for(content):
         config = Config.from_mapping(
             {"sources": {"web": {"format": "csv", "path": "data/*", "columns": MAPPED}}}, folder=folder
         )
-        counts = ingest.load(config, warehouse, run_id="r", now_us=NOW_US).counts
+        counts = load_events(config, warehouse, run_id="r", now_us=NOW_US).counts
         assert counts.record == counts.accepted + counts.quarantined
         assert counts.accepted >= 1, "the good row at the end is never lost to what stands before it"

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from journeyflow import ingest
 from journeyflow.config import Config
+from journeyflow.ingest.insert import RecordCounts
+from journeyflow.ingest.load import load_events
+from journeyflow.state.warehouse import open_warehouse
 
 pytestmark = pytest.mark.external
 NOW_US = 1_800_000_000_000_000
@@ -30,13 +32,13 @@ def data() -> Path:
 
 @pytest.fixture
 def warehouse():
-    with ingest.open_warehouse(threads=2) as warehouse:
+    with open_warehouse(threads=2) as warehouse:
         yield warehouse
 
 
-def load(warehouse, folder: Path, **source) -> ingest.Counts:
+def load(warehouse, folder: Path, **source) -> RecordCounts:
     config = Config.from_mapping({"sources": {"web": source}}, folder=folder)
-    report = ingest.load(config, warehouse, run_id="r", now_us=NOW_US)
+    report = load_events(config, warehouse, run_id="r", now_us=NOW_US)
     assert not report.refused
     return report.counts
 
@@ -51,7 +53,7 @@ def records(stream: io.TextIOBase, **dialect) -> int:
 
 def test_access_log(warehouse, data, tmp_path):
     counts = load(warehouse, tmp_path, format="access_log", path=str(data / "apache_logs" / "apache_logs"))
-    assert counts == ingest.Counts(record=10_000, accepted=9_999, quarantined=1)
+    assert counts == RecordCounts(record=10_000, accepted=9_999, quarantined=1)
     assert ask(warehouse, "select source_row from landed.quarantine") == [(8899,)]
     lines = (data / "apache_logs" / "apache_logs").read_text(encoding="utf-8").splitlines()
     assert len(lines) - len(set(lines)) == 19
@@ -80,7 +82,7 @@ def test_latin_1_and_semicolons(warehouse, data, tmp_path):
             "event_name": {"constant": "complaint"},
         },
     )
-    assert counts == ingest.Counts(
+    assert counts == RecordCounts(
         record=289, accepted=counts.accepted, duplicate=289 - counts.accepted, conflicting=counts.conflicting
     )
     assert ask(warehouse, "select count(distinct user_id) from landed.events") == [(226,)]
@@ -121,7 +123,7 @@ def test_nested_sessions(warehouse, data, tmp_path):
         properties=["aid"],
     )
     expected = sum(len(json.loads(line)["events"]) for line in path.read_text(encoding="utf-8").splitlines())
-    assert counts == ingest.Counts(record=expected, accepted=expected)
+    assert counts == RecordCounts(record=expected, accepted=expected)
     assert expected == 862
     assert ask(warehouse, "select count(distinct anonymous_id) from landed.events") == [(20,)]
 
@@ -138,7 +140,7 @@ def test_gzip(warehouse, data, tmp_path):
 def test_snowplow_shop(warehouse, data, tmp_path):
     path = data / "snowplow_ecommerce" / "snowplow_ecommerce_events.csv"
     where = {"properties.app_id": {"not": "skip-me"}}
-    assert load(warehouse, tmp_path, format="snowplow", path=str(path), where=where) == ingest.Counts(
+    assert load(warehouse, tmp_path, format="snowplow", path=str(path), where=where) == RecordCounts(
         record=833, accepted=832, filtered=1
     )
     assert ask(warehouse, "select count(*) from landed.events where event_name = 'snowplow_ecommerce_action'") == [
@@ -165,9 +167,9 @@ def test_snowplow_shop(warehouse, data, tmp_path):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("snowplow_web/snowplow_web_events.csv", ingest.Counts(record=160, accepted=157, duplicate=3, conflicting=3)),
-        ("snowplow_fractribution/snowplow_fractribution_events.csv", ingest.Counts(record=98, accepted=98)),
-        ("dbt_snowplow/event/sp_event*.csv", ingest.Counts(record=9, accepted=9)),
+        ("snowplow_web/snowplow_web_events.csv", RecordCounts(record=160, accepted=157, duplicate=3, conflicting=3)),
+        ("snowplow_fractribution/snowplow_fractribution_events.csv", RecordCounts(record=98, accepted=98)),
+        ("dbt_snowplow/event/sp_event*.csv", RecordCounts(record=9, accepted=9)),
     ],
 )
 def test_snowplow(warehouse, data, tmp_path, path, expected):

@@ -12,8 +12,8 @@ import math
 import polars as pl
 import pytest
 
-from journeyflow.statistics import touches
-from journeyflow.statistics.touches import pain_tests
+from journeyflow.statistics import tests
+from journeyflow.statistics.tests import pain_tests
 from support.marts import GRAPH, built
 from support.rows import assert_same_rows
 from support.text_tables import rows_of
@@ -228,7 +228,7 @@ def test_what_is_the_same_every_month_is_no_pain_of_a_month(shop):
 def test_as_many_as_min_count_are_tested_and_one_fewer_are_not(shop):
     (row,) = said(shop, "select * from statistics.pain_tests where persona = 'family' and period = '2026-02'")
     assert (row["matured_count"], row["compared_with"]) == (30, "other months")
-    strata = pl.DataFrame(shop.rows(touches._STRATA))
+    strata = pl.DataFrame(shop.rows(tests._STRATA))
     assert not pain_tests(strata, 31).filter(pl.col("persona") == "family", pl.col("period") == "2026-02").height
 
 

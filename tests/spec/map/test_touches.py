@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from journeyflow.kernel.plan import Subject
+from journeyflow.kernel.plan import ExposurePlan
 from support.kernel_specs import START_US, Log, found_in, stage_plan, us
 
 RULES = [{"stage": 1, "when": "ad"}, {"stage": 2, "when": "view|fail"}, {"stage": 3, "when": "buy"}]
@@ -17,11 +17,11 @@ LOOSE = ("failed",)
 def found(text: str, **settings: Any) -> tuple[Log, dict[str, list[dict[str, Any]]], dict[int, str]]:
     log = Log(text)
     subjects = [
-        Subject(ix, log.kinds(kinds), name in LOOSE, name not in LOOSE)
+        ExposurePlan(ix, log.kinds(kinds), name in LOOSE, name not in LOOSE)
         for ix, (name, kinds) in enumerate(SUBJECTS.items(), 1)
     ]
     nothing = np.zeros(max(len(log.names), 1), np.bool_)
-    subjects += [Subject(len(subjects) + stage, nothing, return_stage=stage) for stage in (1, 2, 3)]
+    subjects += [ExposurePlan(len(subjects) + stage, nothing, return_stage=stage) for stage in (1, 2, 3)]
     names = dict(enumerate([*SUBJECTS, "to 1", "to 2", "to 3"], 1))
     return log, found_in(log, stage_plan(log, RULES, 3, subjects=tuple(subjects), **settings)), names
 

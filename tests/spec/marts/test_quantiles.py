@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from journeyflow import resources
 from journeyflow.engines import DuckDBEngine
-from journeyflow.models import load
+from journeyflow.models import load_graph
+from journeyflow.utils import files
 from support.text_tables import create
 
-GRAPH = load(resources.sql_folder())
+GRAPH = load_graph(files.sql_folder())
 TIMES = [394.857355, *(random.Random(number).randrange(1, 10**12) / 1_000_000 for number in range(40))]
 
 

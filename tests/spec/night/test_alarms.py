@@ -11,8 +11,8 @@ from journeyflow.cli.app import app
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import ExitCode
-from journeyflow.rebuilding import rebuild
-from journeyflow.verifying import verify
+from journeyflow.operations.rebuild import rebuild
+from journeyflow.operations.verify import verify
 
 CONFIG = """
 project: alarming
@@ -121,10 +121,10 @@ def test_a_source_that_falls_silent_is_an_alarm_as_long_as_it_is_silent(folder):
 
 
 def test_what_a_killed_night_loaded_counts_for_the_next_one(folder):
-    from journeyflow.runner import Night
+    from journeyflow.pipeline.run import Run
 
     web(folder, 9, bots=40)
-    with Night(load_config(folder)) as night:
+    with Run(load_config(folder)) as night:
         night.load()
     assert "are of programs" in journeyflow.run(folder).alarms[0]
 

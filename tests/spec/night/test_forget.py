@@ -12,12 +12,13 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.erasures import begin, pending
+from journeyflow.erasure.journal import begin_erasure, pending_erasure
 from journeyflow.errors import InputError, NotFoundError
-from journeyflow.forgetting import Id, forget, plan_erasure
 from journeyflow.ingest.quarantine import replay
-from journeyflow.rebuilding import rebuild
-from journeyflow.verifying import ARRIVALS, verify
+from journeyflow.operations.erase import RequestedId, plan_erasure
+from journeyflow.operations.erase import erase as carry_out
+from journeyflow.operations.rebuild import rebuild
+from journeyflow.operations.verify import ARRIVALS, verify
 from support.searching import files_with
 
 CONFIG = """
@@ -76,7 +77,7 @@ def project(fresh, tmp_path):
 
 def erase(project, *ids):
     config = load_config(project)
-    return forget(config, plan_erasure(config, ids or [Id("user", ANN)]))
+    return carry_out(config, plan_erasure(config, ids or [RequestedId("user", ANN)]))
 
 
 def table(project, name):
@@ -104,7 +105,7 @@ def assert_gone(project, *needles):
 
 def test_a_plan_counts_and_changes_nothing(project):
     before = files_with(project / "state", ANNS)
-    plan = plan_erasure(load_config(project), [Id("user", ANN)])
+    plan = plan_erasure(load_config(project), [RequestedId("user", ANN)])
     assert (plan.user_count, plan.device_count) == (2, 1)
     assert (plan.event_count, plan.quarantined_count, plan.trait_count) == (4, 2, 1)
     assert [(each.source_file, each.record_count) for each in plan.copies] == [("web/one.csv", 6)]
@@ -119,7 +120,7 @@ def test_nothing_is_left_in_any_file_and_every_figure_is_as_if_they_had_never_co
     gone = known - set(table(project, "person_stages")["person_id"])
     assert gone
     assert_gone(project, *gone)
-    assert pending(project / "state") is None
+    assert pending_erasure(project / "state") is None
     # The key of the hashes must be the same for equal person_ids.
     other = tmp_path / "never"
     (other / "state").mkdir(parents=True)
@@ -140,7 +141,7 @@ def test_ids_whose_signs_are_escaped_leave_the_quarantine_too(project):
     with (project / "web" / "two.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([HEAD.strip().split(","), *(["", "gestern", "", n, "x", "", ""] for n in names)])
     journeyflow.run(project)
-    erase(project, *(Id("user", name) for name in names))
+    erase(project, *(RequestedId("user", name) for name in names))
     with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as warehouse:
         raw = warehouse.rows("select raw from landed.quarantine where source_file not in ('web/one.csv')")
     assert len(raw) == 2
@@ -162,7 +163,7 @@ def test_rows_kept_aside_of_a_device_that_is_an_address_go_too(project):
     lines = line.format(1, "x::zed-1", "never") + line.format(2, "-", "01/Mar/2026:10:00:00 +0000")
     (project / "log" / "one.log").write_text(lines, encoding="utf-8")
     journeyflow.run(project)
-    erase(project, Id("user", "zed-1"), Id("user", "x::zed-1"))
+    erase(project, RequestedId("user", "zed-1"), RequestedId("user", "x::zed-1"))
     assert [files_with(project / folder, "203.0.113.77", "zed-1") for folder in ("state", "published")] == [[], []]
     assert audit(project, "web/two.csv") == [(0, 0, 0, 0, 3)]
     assert audit(project, "log/one.log") == [(1, 0, 0, 0, 1)]
@@ -244,22 +245,22 @@ def test_a_warehouse_that_is_gone_is_read_anew_without_them(project):
 def test_who_was_erased_is_known_and_who_never_came_is_refused(project):
     config = load_config(project)
     with pytest.raises(NotFoundError) as told:
-        plan_erasure(config, [Id("user", "nobody-77")])
+        plan_erasure(config, [RequestedId("user", "nobody-77")])
     assert "nobody" not in told.value.message
     with pytest.raises(InputError):
         plan_erasure(config, [])
     erase(project)
-    again = plan_erasure(config, [Id("user", ANN)])
+    again = plan_erasure(config, [RequestedId("user", ANN)])
     assert again.is_done
     assert [(each.source_file, each.record_count) for each in again.inputs] == [("web/one.csv", 6), ("crm.csv", 1)]
 
 
 def test_a_device_names_its_one_person_and_a_shared_one_only_itself(project):
     config = load_config(project)
-    assert plan_erasure(config, [Id("device", DEVICE)]).user_count == 2
-    shared = plan_erasure(config, [Id("device", "c-shared")])
+    assert plan_erasure(config, [RequestedId("device", DEVICE)]).user_count == 2
+    shared = plan_erasure(config, [RequestedId("device", "c-shared")])
     assert (shared.user_count, shared.device_count, shared.event_count, shared.other_count) == (0, 1, 3, 3)
-    both = plan_erasure(config, [Id("user", ANN), Id("user", "ben"), Id("user", "dee")])
+    both = plan_erasure(config, [RequestedId("user", ANN), RequestedId("user", "ben"), RequestedId("user", "dee")])
     assert both.device_count == 2, "all who used the shared device are meant"
 
 
@@ -294,7 +295,7 @@ def test_another_version_of_an_event_comes_into_its_place(project):
     with DuckDBEngine(warehouse, read_only=True) as engine:
         winner = engine.rows("select user_id from landed.events where event_id = '4'")["user_id"].to_pylist()
     loser = "ben" if winner == [ANN] else ANN
-    erase(project, Id("user", ANN if loser == "ben" else "ben"))
+    erase(project, RequestedId("user", ANN if loser == "ben" else "ben"))
     with DuckDBEngine(warehouse, read_only=True) as engine:
         assert engine.rows("select user_id from landed.events where event_id = '4'")["user_id"].to_pylist() == [loser]
     verify(load_config(project))
@@ -310,10 +311,10 @@ def test_when_nobody_is_left_nothing_stays_published(tmp_path):
 def test_when_nobody_is_left_the_next_run_completes_what_was_killed(tmp_path):
     project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
     config = load_config(project)
-    begin(config.state, plan_erasure(config, [Id("user", ANN)]).erasure)
+    begin_erasure(config.state, plan_erasure(config, [RequestedId("user", ANN)]).erasure)
     with pytest.raises(InputError, match="what was published is withdrawn"):
         journeyflow.run(project)
-    assert pending(project / "state") is None
+    assert pending_erasure(project / "state") is None
     assert not (project / "published" / "current").exists()
     assert_gone(project)
     with pytest.raises(InputError, match="No event was accepted"):
@@ -331,7 +332,7 @@ def test_events_of_a_source_that_was_taken_out_keep_nothing_published(tmp_path):
     (project / "journeyflow.yml").write_text(text, encoding="utf-8")
     assert erase(project).report is None
     assert not (project / "published" / "current").exists()
-    assert pending(project / "state") is None
+    assert pending_erasure(project / "state") is None
     assert_gone(project)
 
 
@@ -361,7 +362,7 @@ def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
     (project / "web" / "one.json").write_text(json.dumps(rows), encoding="utf-8")
     journeyflow.run(project)
     for name, left in (("ann", (2, 1, 0, 0, 1)), ("cyd", (1, 1, 0, 0, 2))):
-        erase(project, Id("user", name))
+        erase(project, RequestedId("user", name))
         assert audit(project, "web/one.json") == [left]
     assert verify(load_config(project)).row_count > 100
 
@@ -383,7 +384,7 @@ def test_kept_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(pr
         (project / "web" / "two.csv").write_text(f"{HEAD}77,2026-03-01 10:00:00,,{name},x,,\n", encoding="utf-8")
     journeyflow.run(project)
     (project / "journeyflow.yml").write_text(text, encoding="utf-8")
-    assert [each.source_file for each in erase(project, Id("user", name)).plan.dropped] == ["old/one.jsonl"]
+    assert [each.source_file for each in erase(project, RequestedId("user", name)).plan.dropped] == ["old/one.jsonl"]
     assert files_with(project / "state", json.loads(spelled)["customer"], spelled.split('"')[11]) == []
 
 
@@ -403,7 +404,7 @@ def test_a_file_that_the_old_source_read_otherwise_is_dropped(project):
     text = path.read_text(encoding="utf-8").replace("  web:\n", "  shop:\n")
     path.write_text(text.replace("user_id: customer, event", "user_id: event, event"), encoding="utf-8")
     journeyflow.run(project)
-    assert [each.source_file for each in erase(project, Id("user", ANN)).plan.dropped] == ["web/one.csv"]
+    assert [each.source_file for each in erase(project, RequestedId("user", ANN)).plan.dropped] == ["web/one.csv"]
     assert files_with(project / "state" / "raw", ANNS) == []
 
 

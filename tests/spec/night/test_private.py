@@ -18,8 +18,8 @@ import os, sys
 os.umask(int(sys.argv[2], 8))
 import journeyflow
 from journeyflow.config import load_config
-from journeyflow.rebuilding import rebuild
-from journeyflow.verifying import verify
+from journeyflow.operations.rebuild import rebuild
+from journeyflow.operations.verify import verify
 journeyflow.run(sys.argv[1])
 rebuild(load_config(sys.argv[1]))
 verify(load_config(sys.argv[1]))

@@ -11,9 +11,9 @@ import pytest
 import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import DifferenceError, ExitCode, InputError, LockedError
-from journeyflow.lock import held
-from journeyflow.rebuilding import rebuild
-from journeyflow.verifying import ARRIVALS, verify
+from journeyflow.operations.rebuild import rebuild
+from journeyflow.operations.verify import ARRIVALS, verify
+from journeyflow.state.lock import project_lock
 
 CONFIG = """
 project: anew
@@ -98,13 +98,13 @@ def test_a_rebuild_reads_no_new_file(project):
 
 
 def test_a_rebuild_that_dies_before_the_swap_changes_nothing(project, monkeypatch):
-    from journeyflow import rebuilding
+    from journeyflow.operations import rebuild
 
     def dies(*_):
         raise KeyboardInterrupt
 
     before, known = (project / "published" / "current").readlink(), firsts(project)
-    monkeypatch.setattr(rebuilding, "settle", dies)
+    monkeypatch.setattr(rebuild, "settle_warehouse", dies)
     with pytest.raises(KeyboardInterrupt):
         rebuild(config(project))
     assert firsts(project) == known
@@ -137,9 +137,9 @@ def test_verify_finds_what_is_published_to_be_what_a_rebuild_gives(project):
 def test_verify_reads_as_far_as_the_generation_did(project, monkeypatch):
     current = (project / "published" / "current").readlink()
     (project / "web" / "three.csv").write_text(HEAD + "9,2026-03-01 12:30:00,z,,product_view\n", encoding="utf-8")
-    from journeyflow.runner import Night
+    from journeyflow.pipeline.run import Run
 
-    with Night(config(project)) as night:
+    with Run(config(project)) as night:
         night.load()
     assert (project / "published" / "current").readlink() == current
     verify(config(project))
@@ -173,7 +173,7 @@ def test_verify_needs_the_rules_of_the_generation(project):
 
 def test_neither_works_beside_a_run(project):
     settings = config(project)
-    with held(settings.state):
+    with project_lock(settings.state):
         for work in (rebuild, verify):
             with pytest.raises(LockedError):
                 work(settings)

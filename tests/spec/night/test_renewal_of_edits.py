@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import journeyflow
-from journeyflow.verifying import ARRIVALS
+from journeyflow.operations.verify import ARRIVALS
 
 CONFIG = """
 project: edits

@@ -6,7 +6,7 @@ import pytest
 
 import journeyflow
 from journeyflow.config import load_config
-from journeyflow.verifying import verify
+from journeyflow.operations.verify import verify
 
 CONFIG = """
 project: versions

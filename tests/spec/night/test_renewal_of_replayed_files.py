@@ -9,7 +9,7 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.ingest.quarantine import replay
-from journeyflow.verifying import ARRIVALS
+from journeyflow.operations.verify import ARRIVALS
 
 CONFIG = """
 project: numbers

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 import journeyflow
-from journeyflow import runner
 from journeyflow.config import load_config
-from journeyflow.restatements import compare, with_causes
+from journeyflow.pipeline import run
+from journeyflow.pipeline.restatements import compare, with_causes
 
 CONFIG = """
 project: told
@@ -176,7 +176,7 @@ def test_a_night_that_renews_the_last_build_tells_what_it_moved(project):
     night(project, first=FIRST)
     rows = night(project, late=LATE)
     config = load_config(project)
-    assert runner.run(config).built.startswith("renewed")
+    assert run.run(config).built.startswith("renewed")
     assert told(rows)
     assert told(night(project, later=LATE.replace("6,", "7,").replace(",a,", ",c,"))) == told(rows)
     moved = told(

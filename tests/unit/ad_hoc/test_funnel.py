@@ -51,12 +51,12 @@ def test_by_fills_persona_and_its_rows_add_up():
 
 
 def test_has_the_columns_of_the_published_table():
-    from journeyflow import resources
-    from journeyflow.models import load
+    from journeyflow.models import load_graph
+    from journeyflow.utils import files
 
     steps = journeyflow.funnel(LOG, ["view", "buy"], as_of=AS_OF)
 
-    assert steps.columns == list(load(resources.sql_folder())["marts.funnel_steps"].columns)
+    assert steps.columns == list(load_graph(files.sql_folder())["marts.funnel_steps"].columns)
 
 
 def test_other_settings_are_those_of_the_configuration():

@@ -13,7 +13,7 @@ import pytest
 
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
-from journeyflow.lock import held
+from journeyflow.state.lock import project_lock
 from pipelines.shop import write_project
 
 
@@ -116,7 +116,7 @@ def test_status_tells_of_the_runs_and_of_one_going_on(call: Caller, project: Pat
     found = json.loads(call("status", "--json"))
     assert found["runs"][0]["run_id"] == found["current"]["run_id"]
     assert found["running"] is None
-    with held(project / "state"):
+    with project_lock(project / "state"):
         assert "A run is going on: process" in call("status")
         busy = json.loads(call("status", "--json"))
         assert (busy["running"]["pid"], busy["running"]["host"]) == (os.getpid(), platform.node())
@@ -171,7 +171,7 @@ def test_quarantine_is_listed_and_tried_again_on_request_only(call: Caller) -> N
 
 
 def test_a_second_run_at_the_same_time_is_refused(call: Caller, project: Path) -> None:
-    with held(project / "state"):
+    with project_lock(project / "state"):
         call("run", code=ExitCode.LOCKED)
     assert "Wait for it" in call.errors
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from journeyflow.cli import main
-from journeyflow.cli.failures import DEBUG_VARIABLE, guarded
+from journeyflow.cli.output import DEBUG_VARIABLE, guarded
 from journeyflow.errors import ExitCode, JourneyflowError
 
 
@@ -117,7 +117,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 def test_ctrl_c_of_a_process_leaves_by_130(tmp_path: Path) -> None:
-    code = "import journeyflow.cli.failures as f, time; f.guarded(lambda: (print('up', flush=True), time.sleep(30)))"
+    code = "import journeyflow.cli.output as f, time; f.guarded(lambda: (print('up', flush=True), time.sleep(30)))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"

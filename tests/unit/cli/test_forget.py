@@ -83,7 +83,7 @@ def test_where_nobody_can_be_asked_nothing_is_erased(forget):
 
 
 def test_who_says_no_erases_nothing(forget, monkeypatch):
-    monkeypatch.setattr("journeyflow.cli.forgetting._is_terminal", lambda: True)
+    monkeypatch.setattr("journeyflow.cli.maintenance._is_terminal", lambda: True)
     code, said, folder = forget("--user-id", "u-canary", typed="n\n")
     assert (code, "Nothing was erased" in said) == (1, True)
     assert files_with(folder / "state", "u-canary")

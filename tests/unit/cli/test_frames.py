@@ -9,9 +9,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from journeyflow.cli import frames
-from journeyflow.cli.frames import defused, write_frame
-from journeyflow.cli.options import Format
+from journeyflow.cli import output
+from journeyflow.cli.output import Format, defused, write_frame
 from journeyflow.errors import JourneyflowError
 
 ROWS = pl.DataFrame(
@@ -54,8 +53,8 @@ def test_table_in_a_file_is_not_cut(tmp_path: Path) -> None:
 
 def _screen(monkeypatch: pytest.MonkeyPatch, width: int, frame: pl.DataFrame, limit: int | None = None) -> str:
     text = io.StringIO()
-    monkeypatch.setattr(frames, "console", lambda: Console(file=text, width=width, highlight=False))
-    frames.print_frame(frame, limit)
+    monkeypatch.setattr(output, "console", lambda: Console(file=text, width=width, highlight=False))
+    output.print_frame(frame, limit)
     return text.getvalue()
 
 

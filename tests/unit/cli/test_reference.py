@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+from tools.command_page import command_page
 
-from journeyflow.cli.reference import command_page
 from journeyflow.errors import ExitCode
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"

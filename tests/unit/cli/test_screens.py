@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from journeyflow.cli.screens import print_drop_offs, print_funnel
+from journeyflow.cli.query import print_drop_offs, print_funnel
 
 STEP = {
     "funnel": "checkout", "persona": "all", "period": "all", "unit": "person", "is_small": False,

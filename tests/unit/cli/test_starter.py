@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from journeyflow.cli.peek import peek
-from journeyflow.cli.starter import starter
+from journeyflow.cli.init import peek, starter
 from journeyflow.config import check, load_config
 from journeyflow.errors import InputError
 

@@ -12,8 +12,8 @@ import pytest
 
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
-from journeyflow.lock import held
-from journeyflow.logs import EVENTS, PROGRESS_SECONDS, JsonLines
+from journeyflow.state.lock import project_lock
+from journeyflow.utils.progress import EVENTS, PROGRESS_SECONDS, JsonLines
 from pipelines.shop import write_project
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
@@ -62,7 +62,7 @@ def test_the_page_lists_every_event() -> None:
 def test_a_night_tells_each_phase_with_its_run(
     project: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("journeyflow.logs.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("journeyflow.utils.progress.PROGRESS_SECONDS", 0.0)
     found = told(["run", "-c", str(project), "--log-format", "json", "--quiet"], capfdbinary)
     events = [line["event"] for line in found]
     assert set(events) >= set(EVENTS) - {"compacted", "command_failed"}
@@ -88,7 +88,7 @@ def test_the_environment_asks_for_it_too_and_errors_are_lines(
     project: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNEYFLOW_LOG", "json")
-    with held(project.parent / "state"):
+    with project_lock(project.parent / "state"):
         found = told(["run", "-c", str(project), "-q"], capfdbinary, ExitCode.LOCKED)
     assert [line["event"] for line in found] == ["command_started", "command_failed"]
     assert found[1]["level"] == "error"

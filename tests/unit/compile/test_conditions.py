@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyflow.compile.conditions import compile_condition, leaf_truth, sql
-from journeyflow.compile.events import event_value
-from journeyflow.config.condition_parser import parse
-from journeyflow.config.conditions import All, Leaf, Not, is_numeric_field
+from journeyflow.compile.staging_events import event_value
+from journeyflow.config.conditions import All, Leaf, Not, is_numeric_field, parse
 from journeyflow.engines import DuckDBEngine
 
 COLUMNS = {

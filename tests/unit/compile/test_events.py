@@ -4,8 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from journeyflow.compile import goal_value, kind_truths, names, source_filter, staging_events, unit_properties
-from journeyflow.compile.bots import BOT_PATTERN
+from journeyflow.compile.staging_events import (
+    BOT_PATTERN,
+    event_type_predicates,
+    goal_value,
+    source_filter,
+    staging_events,
+    unit_properties,
+)
 from journeyflow.config import Config
 
 
@@ -120,7 +126,7 @@ def test_truths_hold_any_number_of_conditions(engine, staged, configured, count)
         "journeys.event_kinds",
         "select cast(event_ix as integer) as kind_ix, event_name, channel, touchpoint, truths from staging.events",
     )
-    select = kind_truths(configured(goals=goals, funnels=funnels))
+    select = event_type_predicates(configured(goals=goals, funnels=funnels))
     engine.run("config.kind_truths", select)
     found = engine.rows(
         "select kind_ix, predicate, is_true from config.kind_truths where predicate like 'goal/%'"
@@ -147,7 +153,7 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
             "exclusions": [{"between": ["shop", "any"], "when": {"event": {"not": "purchase"}}}],
         }
     }
-    engine.run("config.kind_truths", kind_truths(configured(funnels=funnels)))
+    engine.run("config.kind_truths", event_type_predicates(configured(funnels=funnels)))
     rows = engine.rows("""
         select predicate, kind_ix, stage_index, is_true from config.kind_truths where predicate not like 'model/%'
         order by predicate, kind_ix, stage_index
@@ -173,7 +179,7 @@ def test_a_configuration_without_any_condition(engine, configured):
     engine.execute("create schema journeys")
     engine.execute("create table journeys.event_kinds (kind_ix integer)")
     empty = configured(models={"m": {"stages": [{"name": "a"}]}}, funnels={}, goals={})
-    assert engine.rows(kind_truths(empty)).num_rows == 0
+    assert engine.rows(event_type_predicates(empty)).num_rows == 0
 
 
 def test_a_source_keeps_the_rows_of_its_filter(engine, land):
@@ -207,7 +213,7 @@ def test_the_value_of_a_goal(engine, land, configured):
 
 
 def test_names_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
-    monkeypatch.setattr(names, "MOST_NAMES", 3)
+    monkeypatch.setattr(staging_events, "MOST_NAMES", 3)
     events = [{"event_name": name} for name in ("b", "b", "a", "c", "purchase", "my_step", "my_step")]
     funnel = {"steps": [{"name": "s", "when": {"event": {"prefix": "my_"}}}, {"name": "t", "when": {"event": "d"}}]}
     found = staged(*events, funnels={"f": funnel})
@@ -223,7 +229,7 @@ def test_names_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
 
 
 def test_channels_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
-    monkeypatch.setattr(names, "MOST_CHANNELS", 3)
+    monkeypatch.setattr(staging_events, "MOST_CHANNELS", 3)
     channels = ("store", "b", "b", "a", "c", "a", "a", None)
     found = staged(*({"channel": channel} for channel in channels))
     assert [row["channel"] for row in found] == ["store", "other", "other", "a", "other", "a", "a", "unknown"]

@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from journeyflow import experience_tables
+from journeyflow.compile import config_tables
 from journeyflow.compile.surveys import MOST_CHARACTERS, survey_answers
 
 CSAT = {"event": "csat", "score": "properties.score", "text": "properties.said.text", "scale": [1, 5]}
@@ -29,7 +29,7 @@ def answers(engine, configured, land):
         engine.register(
             "kernel.events", pa.table({"event_ix": pa.array(kept, pa.int64()), "journey_index": journeys, **keys})
         )
-        for name, table in experience_tables.tables(config).items():
+        for name, table in config_tables.experience_tables(config).items():
             engine.register(name, table)
         engine.run("journeys.survey_answers", survey_answers(config))
         order = "order by event_ix, survey_index"

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyflow import experience_tables, map_tables, models, resources
+from journeyflow import models
+from journeyflow.compile.config_tables import config_tables, experience_tables, funnel_indexes, map_tables
 from journeyflow.config import Config
-from journeyflow.config_tables import funnel_indexes, tables
 from journeyflow.engines import DuckDBEngine
+from journeyflow.utils import files
 
 WEB = {"format": "access_log", "path": "a"}
 
@@ -22,15 +23,15 @@ def built(first="2026-01-01T00:00:00", last="2026-01-02T12:00:00", **sections):
     first_us, last_us = (
         int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp()) * 1_000_000 for stamp in (first, last)
     )
-    found = tables(config, run_id="r1", high_water_us=last_us, first_event_us=first_us, person_secret="s")
+    found = config_tables(config, run_id="r1", high_water_us=last_us, first_event_us=first_us, person_secret="s")
     return {name.removeprefix("config."): table.to_pylist() for name, table in found.items()}
 
 
 def test_columns_are_those_of_the_side_files():
     config = Config.from_mapping({"sources": {"web": WEB}})
-    graph = models.load(resources.sql_folder())
-    found = tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
-    found |= experience_tables.tables(config) | map_tables.tables(config)
+    graph = models.load_graph(files.sql_folder())
+    found = config_tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
+    found |= experience_tables(config) | map_tables(config)
     described = {
         name for name in graph.models if name.startswith("config.") and graph[name].paperwork.filled_by == "config"
     }
@@ -141,7 +142,7 @@ def test_days_cover_the_data_in_the_projects_zone():
 def test_every_instant_is_in_its_local_day(zone, start, span):
     config = Config.from_mapping({"sources": {"web": WEB}, "timezone": zone})
     first, last = start * 1_000_000, (start + span) * 1_000_000
-    days = tables(config, run_id="r", high_water_us=last, first_event_us=first, person_secret="s")[
+    days = config_tables(config, run_id="r", high_water_us=last, first_event_us=first, person_secret="s")[
         "config.days"
     ].to_pylist()
     assert all(before["end_at"] == after["start_at"] for before, after in itertools.pairwise(days))

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from journeyflow.config import InvalidConfigError, check, load_config
-from journeyflow.config.inputs import known_formats
+from journeyflow.config.sources import known_formats
 from journeyflow.errors import ConfigError
 
 GOOD = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow import experience_tables
+from journeyflow.compile import config_tables
 from journeyflow.config import Config
 from journeyflow.config.problems import InvalidConfigError
 
@@ -14,7 +14,9 @@ FAST = {"name": "fast", "from": {"event": "purchase"}, "to": {"event": "delivere
 
 def tables_of(**sections):
     config = Config.from_mapping({"sources": {"web": WEB}, **sections})
-    return {name.removeprefix("config."): each.to_pylist() for name, each in experience_tables.tables(config).items()}
+    return {
+        name.removeprefix("config."): each.to_pylist() for name, each in config_tables.experience_tables(config).items()
+    }
 
 
 def stages(*names):

@@ -8,8 +8,7 @@ import pytest
 
 from journeyflow.config import Config
 from journeyflow.config.conditions import leaves
-from journeyflow.config.journey_models import BUILTIN_MODELS
-from journeyflow.config.vocabulary import vocabulary, vocabulary_page
+from journeyflow.config.journey_models import BUILTIN_MODELS, vocabulary, vocabulary_page
 
 WEB = {"format": "access_log", "path": "a"}
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from journeyflow import map_tables
+from journeyflow.compile import config_tables
 from journeyflow.config import Config
 
 WEB = {"format": "access_log", "path": "a"}
@@ -13,7 +13,8 @@ OWN = {
 def built(**sections):
     config = Config.from_mapping({"sources": {"web": WEB}, **sections})
     return config, {
-        name: [tuple(row.values()) for row in table.to_pylist()] for name, table in map_tables.tables(config).items()
+        name: [tuple(row.values()) for row in table.to_pylist()]
+        for name, table in config_tables.map_tables(config).items()
     }
 
 

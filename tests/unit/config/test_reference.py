@@ -3,11 +3,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tools.configuration_page import configuration_page
 
 from journeyflow.config import Config
-from journeyflow.config.durations import PATTERN
-from journeyflow.config.page import configuration_page
-from journeyflow.config.schema import json_schema, meanings, sections
+from journeyflow.config.base import PATTERN
+from journeyflow.config.json_schema import json_schema, meanings, sections
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 

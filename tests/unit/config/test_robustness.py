@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyflow.config import Config, InvalidConfigError
-from journeyflow.strict_yaml import read_yaml
+from journeyflow.utils.yaml import read_yaml
 
 WORDS = """
 sources web format path columns occurred_at event_name user_id channel where models four_stage shop stages

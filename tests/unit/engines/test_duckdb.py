@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from journeyflow.engines import DuckDBEngine, default_memory_limit, locking
-from journeyflow.engines.names import relation, text, word
+from journeyflow.engines import DuckDBEngine, default_memory_limit, duckdb
+from journeyflow.engines.base import relation, text, word
 from journeyflow.errors import EngineError
 
 
@@ -135,11 +135,11 @@ def test_a_locked_engine_works_in_its_own(locked, tmp_path):
 
 def test_an_engine_that_cannot_be_locked_is_not_used(monkeypatch):
     for broken in (
-        locking._ORDERED[:1],
-        locking._ORDERED[:2],
-        ("set allowed_directories = ['/']", *locking._ORDERED[1:]),
+        duckdb._ORDERED[:1],
+        duckdb._ORDERED[:2],
+        ("set allowed_directories = ['/']", *duckdb._ORDERED[1:]),
     ):
-        monkeypatch.setattr(locking, "_ORDERED", broken)
+        monkeypatch.setattr(duckdb, "_ORDERED", broken)
         with pytest.raises(EngineError, match="could not be locked"):
             DuckDBEngine()
 

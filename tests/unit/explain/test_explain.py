@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from journeyflow.cli.explanations import as_text, print_events, print_person
+from journeyflow.cli.query import as_text, print_events, print_person
 from journeyflow.config import Config, load_config
 from journeyflow.errors import InputError, NotFoundError
-from journeyflow.explain import ExplainedPerson, explain_event, explain_person
-from journeyflow.runner import run
+from journeyflow.operations.explain import ExplainedPerson, explain_event, explain_person
+from journeyflow.pipeline.run import run
 
 CONFIG = """\
 sources:

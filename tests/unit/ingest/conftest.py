@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from journeyflow import ingest
 from journeyflow.config import Config
+from journeyflow.ingest.load import IngestResult, load_events
+from journeyflow.state.warehouse import open_warehouse
 from support.parsing_here import parse_here
 
 NOW_US = 1_800_000_000_000_000
@@ -35,9 +36,9 @@ class Project:
     def config(self, **more) -> Config:
         return Config.from_mapping({"sources": {"web": self.source}} | more, folder=self.folder)
 
-    def load(self, now_us: int = NOW_US, **more) -> ingest.LoadReport:
+    def load(self, now_us: int = NOW_US, **more) -> IngestResult:
         self.run += 1
-        return ingest.load(self.config(**more), self.warehouse, run_id=f"run-{self.run}", now_us=now_us)
+        return load_events(self.config(**more), self.warehouse, run_id=f"run-{self.run}", now_us=now_us)
 
     def events(self, columns: str = "event_id") -> list:
         rows = self.warehouse.rows(f"select {columns} from landed.events order by all").to_pylist()
@@ -58,6 +59,6 @@ def _parsing_here(monkeypatch):
 
 @pytest.fixture
 def project(tmp_path):
-    warehouse = ingest.open_warehouse(threads=1)
+    warehouse = open_warehouse(threads=1)
     yield Project(tmp_path, warehouse)
     warehouse.close()

@@ -7,19 +7,19 @@ import json
 import pyarrow as pa
 import pytest
 
-from journeyflow import ingest, resources
-from journeyflow.config.inputs import MAPPED_FORMATS, known_formats
+from journeyflow.config.sources import MAPPED_FORMATS, known_formats
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import ConfigError
 from journeyflow.ingest.adapters import load_adapter
-from journeyflow.ingest.hashing import set_hash_keys
-from journeyflow.ingest.typed import TEXTS
+from journeyflow.ingest.load import load_events
+from journeyflow.ingest.mapping import TEXTS
+from journeyflow.state.secret_key import set_hash_keys
+from journeyflow.state.warehouse import open_warehouse
+from journeyflow.utils import files
 from support.text_tables import parse
 
 NAMES = sorted(
-    path.stem
-    for path in (resources.sql_folder() / "sources").glob("*.yml")
-    if "\nraw:" in path.read_text(encoding="utf-8")
+    path.stem for path in (files.sql_folder() / "sources").glob("*.yml") if "\nraw:" in path.read_text(encoding="utf-8")
 )
 CASES = [
     pytest.param(name, case, id=f"{name}-{case.name}") for name in NAMES for case in load_adapter(name).paperwork.cases
@@ -38,7 +38,7 @@ CANONICAL = {
 
 @pytest.fixture
 def engine():
-    with ingest.open_warehouse(threads=1) as engine:
+    with open_warehouse(threads=1) as engine:
         set_hash_keys(engine, "a secret of the tests")
         yield engine
 
@@ -150,8 +150,8 @@ def test_lines_without_an_address_hash_to_nothing_that_can_be_guessed(project):
     """The same line under two keys gets two ids: an unkeyed hash would tell the address to who tries them all."""
     log(project, LINE.format("192.0.2.1", 1))
     (project.folder / "state" / "pseudonym.key").write_text("another secret")
-    with ingest.open_warehouse(threads=1) as other:
-        ingest.load(project.config(), other, run_id="r", now_us=1_800_000_000_000_000)
+    with open_warehouse(threads=1) as other:
+        load_events(project.config(), other, run_id="r", now_us=1_800_000_000_000_000)
         assert other.rows("select event_id from landed.events")["event_id"].to_pylist() != project.events()
 
 

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from journeyflow import ingest
 from journeyflow.config import Config
+from journeyflow.ingest.load import load_events
+from journeyflow.state.warehouse import open_warehouse
 
 COLUMNS = {
     "event_id": "id",
@@ -189,8 +190,8 @@ def test_a_keyed_hash_stands_for_an_address(shop, tmp_path):
     other = Config.from_mapping(
         {"sources": {"web": shop.source}, "privacy": {"key_file": "other.key"}}, folder=tmp_path
     )
-    with ingest.open_warehouse(threads=1) as warehouse:
-        ingest.load(other, warehouse, run_id="r", now_us=1_800_000_000_000_000)
+    with open_warehouse(threads=1) as warehouse:
+        load_events(other, warehouse, run_id="r", now_us=1_800_000_000_000_000)
         foreign = warehouse.rows("select anonymous_id from landed.events order by event_id")["anonymous_id"][0].as_py()
     assert foreign != ids[0][1]
 

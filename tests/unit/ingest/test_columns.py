@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.landing import COLUMNS, CONTENT
-from journeyflow.ingest.typed import typed_select
-from journeyflow.ingest.warehouse import open_warehouse
+from journeyflow.ingest.insert import COLUMNS, CONTENT
+from journeyflow.ingest.mapping import typed_select
+from journeyflow.state.warehouse import open_warehouse
 
 
 def test_landed_events_has_the_canonical_columns_in_their_order():

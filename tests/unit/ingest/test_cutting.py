@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow.config.inputs import Source
+from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.cutting import Cut, cut_file
-from journeyflow.ingest.parsing import Job
+from journeyflow.ingest.parser.jobs import Job
 from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS
-from journeyflow.ingest.spans import without_elements
+from journeyflow.ingest.rewrite import RemovedRecords, remove_records, without_elements
 
 CSV = 'id,note\n1,"two\nlines"\n\n2,"a ""quoted"" word"\n3,wide,er\n4,x\n'
 
@@ -32,14 +31,14 @@ def cut(tmp_path):
         place, target = tmp_path / "input", tmp_path / "target"
         place.write_bytes(content if isinstance(content, bytes) else content.encode())
         how = settings.encoding, settings.delimiter, settings.quote, settings.header, settings.records
-        is_left = cut_file(tmp_path, Job(place.name, place.stat().st_size, settings.format, *how), wanted, target)
+        is_left = remove_records(tmp_path, Job(place.name, place.stat().st_size, settings.format, *how), wanted, target)
         return target.read_bytes(), is_left
 
     return written
 
 
 def rows(*numbers):
-    return Cut(frozenset(numbers))
+    return RemovedRecords(frozenset(numbers))
 
 
 def test_a_quoted_record_leaves_as_many_blank_lines_as_it_had(cut):
@@ -97,10 +96,10 @@ def test_a_list_becomes_shorter(cut):
 def test_objects_of_a_nested_list_go_and_the_others_stay_as_written(cut):
     line = '{"v": 1.0, "in": {"events": [{"n": 1}, 7, {"n": 2.50}, {"n": 3}]}, "z": "\\u00e9"}\n'
     nested = source("jsonl", records="in.events")
-    wanted = Cut(frozenset(), {2: frozenset({1, 3})}, frozenset())
+    wanted = RemovedRecords(frozenset(), {2: frozenset({1, 3})}, frozenset())
     left = b'{"v": 1.0, "in": {"events": [7, {"n": 2.50}]}, "z": "\\u00e9"}\n'
     assert cut(line * 2, wanted, nested)[0] == line.encode() + left
-    others = Cut(frozenset(), {}, frozenset({1}))
+    others = RemovedRecords(frozenset(), {}, frozenset({1}))
     assert json.loads(cut(line, others, nested)[0])["in"]["events"] == [{"n": 1}, {"n": 2.5}, {"n": 3}]
 
 

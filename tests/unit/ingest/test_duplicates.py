@@ -6,7 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from journeyflow import ingest
+from journeyflow.ingest.load import load_events
+from journeyflow.state.warehouse import open_warehouse
 
 HEADER = "id,ts,received,cookie,event,target\n"
 COLUMNS = {
@@ -80,12 +81,12 @@ def test_no_order_of_arrival_changes_an_event(shop, order, nightly):
         if nightly:
             shop.load()
     shop.load()
-    with ingest.open_warehouse(threads=1) as warehouse:
+    with open_warehouse(threads=1) as warehouse:
         for path in (shop.folder / "data").iterdir():
             path.unlink()
         for name, text in FILES.items():
             shop.write(name, HEADER + text)
-        ingest.load(shop.config(), warehouse, run_id="r", now_us=1_800_000_000_000_000)
+        load_events(shop.config(), warehouse, run_id="r", now_us=1_800_000_000_000_000)
         expected = warehouse.rows(f"select {LANDED} from landed.events order by event_id").to_pylist()
     assert shop.warehouse.rows(f"select {LANDED} from landed.events order by event_id").to_pylist() == expected
 
@@ -116,10 +117,10 @@ def test_a_row_without_id_among_rows_with_ids_is_identified_by_its_content(shop)
 def test_the_same_id_in_two_sources_is_two_events(shop):
     shop.write("a", HEADER + row("e1"))
     config = {"sources": {"one": shop.source, "two": shop.source}}
-    with ingest.open_warehouse(threads=1) as warehouse:
+    with open_warehouse(threads=1) as warehouse:
         from journeyflow.config import Config
 
-        ingest.load(
+        load_events(
             Config.from_mapping(config, folder=shop.folder), warehouse, run_id="r", now_us=1_800_000_000_000_000
         )
         assert warehouse.rows("select count(distinct event_key) as n from landed.events")["n"][0].as_py() == 2

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from journeyflow.ingest.readers import lists, text
+from journeyflow.ingest.readers import json_lists, text
 
 SOURCE = {
     "format": "jsonl",
@@ -178,7 +178,7 @@ def test_records_longer_than_what_is_read_at_once(lines, monkeypatch):
 
 
 def test_no_more_is_held_than_a_record_may_be_long(lines, monkeypatch):
-    monkeypatch.setattr(lists, "MAX_RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(json_lists, "MAX_RECORD_CHARACTERS", 1000)
     monkeypatch.setattr(text, "BLOCK_CHARACTERS", 100)
     lines.write("a", json.dumps([event(1), event(2, name="x" * 5000)]))
     lines.write("b", dump(event(3)))

@@ -10,8 +10,7 @@ import stat
 import pytest
 
 from journeyflow.errors import InputError, JourneyflowError
-from journeyflow.ingest.keeping import Kept, content_hash
-from journeyflow.ingest.remaking import LIST
+from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, content_hash
 
 DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000
@@ -24,7 +23,7 @@ def rows(*ids):
 
 def kept_names(project):
     folder = project.config().state / "raw"
-    return sorted(path.name for path in folder.iterdir() if path.name != LIST) if folder.exists() else []
+    return sorted(path.name for path in folder.iterdir() if path.name != SNAPSHOT) if folder.exists() else []
 
 
 def sha(content):
@@ -36,7 +35,7 @@ def test_a_plain_file_is_kept_compressed_and_private_under_the_hash_of_its_conte
     project.write("a.csv", content)
     project.load()
     assert kept_names(project) == [f"{sha(content)}.plain.zst"]
-    path = Kept(project.config().state).path(sha(content))
+    path = RawStore(project.config().state).path(sha(content))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert content_hash(path) == sha(content)
@@ -47,7 +46,7 @@ def test_what_is_compressed_is_kept_as_it_is(project):
     project.write("a.csv.gz", packed)
     project.load()
     assert kept_names(project) == [f"{sha(packed)}.gz"]
-    assert Kept(project.config().state).path(sha(packed)).read_bytes() == packed
+    assert RawStore(project.config().state).path(sha(packed)).read_bytes() == packed
 
 
 def test_what_would_unpack_like_a_bomb_is_kept_as_it_is_and_can_be_read_again(project, monkeypatch):
@@ -108,8 +107,8 @@ def test_a_damaged_copy_is_refused(project):
     project.write("b.csv", rows(2))
     project.load()
     path.unlink()
-    copy = Kept(project.config().state).path(sha(rows(1)))
-    other = Kept(project.config().state).path(sha(rows(2)))
+    copy = RawStore(project.config().state).path(sha(rows(1)))
+    other = RawStore(project.config().state).path(sha(rows(2)))
     copy.write_bytes(other.read_bytes())
     project.source["rename"] = {"x": "page_view"}
     refused = project.load().refused

@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow import ingest
 from journeyflow.config import Config
 from journeyflow.errors import EngineError, InputError, JourneyflowError
-from journeyflow.ingest import landing, source_files, storing
-from journeyflow.secret import person_secret
+from journeyflow.ingest import insert, load
+from journeyflow.ingest.insert import RecordCounts
+from journeyflow.ingest.load import load_events
+from journeyflow.state.secret_key import person_secret
+from journeyflow.state.warehouse import clear_raw_events, open_warehouse
 
 HEADER = "id,ts,cookie,event\n"
 NOW_US = 1_800_000_000_000_000
@@ -36,7 +38,7 @@ def test_a_changed_file_is_a_new_one_and_its_old_rows_stay(project):
     project.write("a.csv", rows(1, 2))
     project.load()
     project.write("a.csv", rows(2, 3))
-    assert project.load().counts == ingest.Counts(record=2, accepted=1, duplicate=1)
+    assert project.load().counts == RecordCounts(record=2, accepted=1, duplicate=1)
     assert project.events() == ["e1", "e2", "e3"]
 
 
@@ -44,7 +46,7 @@ def test_when_a_file_was_first_met_is_kept_for_rebuilds(project):
     project.source["columns"] = project.source["columns"] | {"occurred_at": "ts"}
     project.write("a.csv", HEADER + "e1,2027-01-15 08:30:00,c,x\n")
     project.load()
-    ingest.clear_landed(project.warehouse)
+    clear_raw_events(project.warehouse)
     assert project.events() == []
     project.load(now_us=NOW_US + 10**12)
     files = project.warehouse.rows("select file_ix, first_loaded_at from ledger.files").to_pylist()
@@ -56,7 +58,7 @@ def test_what_was_future_when_first_met_stays_so_in_a_rebuild(project):
     project.write("a.csv", HEADER + "e1,2027-01-15 10:00:00,c,x\n")
     project.load()
     assert project.quarantine() == [(2, "future")]
-    ingest.clear_landed(project.warehouse)
+    clear_raw_events(project.warehouse)
     project.load(now_us=NOW_US + 10**12)
     assert project.quarantine() == [(2, "future")]
 
@@ -142,14 +144,14 @@ def test_a_failure_in_the_middle_leaves_nothing_of_the_file(project, monkeypatch
     def broken(*_: object) -> None:
         raise JourneyflowError("broken")
 
-    monkeypatch.setattr(landing, "_reconcile", broken)
+    monkeypatch.setattr(insert, "_reconcile", broken)
     with pytest.raises(JourneyflowError, match="broken"):
         project.load()
     assert project.events() == ["e1"]
     assert project.quarantine() == []
     assert project.warehouse.count("ledger.files") == 1
     monkeypatch.undo()
-    assert project.load().counts == ingest.Counts(record=2, accepted=1, quarantined=1)
+    assert project.load().counts == RecordCounts(record=2, accepted=1, quarantined=1)
 
 
 def test_what_a_killed_run_had_not_settled_is_read_again(project, monkeypatch):
@@ -159,11 +161,11 @@ def test_what_a_killed_run_had_not_settled_is_read_again(project, monkeypatch):
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(storing, "settle_duplicates", killed)
+    monkeypatch.setattr(load, "deduplicate", killed)
     with pytest.raises(KeyboardInterrupt):
         project.load()
     monkeypatch.undo()
-    assert project.load().counts == ingest.Counts(record=6, accepted=3, quarantined=1, duplicate=2)
+    assert project.load().counts == RecordCounts(record=6, accepted=3, quarantined=1, duplicate=2)
     assert project.events() == ["e1", "e2", "e3"]
     assert project.warehouse.count("landed.quarantine") == 1
     assert [file.status for file in project.load().files] == ["known", "known"]
@@ -182,10 +184,10 @@ def test_a_file_that_is_refused_takes_no_other_with_it(project):
 def test_files_beyond_the_size_of_a_batch_are_landed_apart(project, monkeypatch):
     for name in "abc":
         project.write(f"{name}.csv", rows(1, 2))
-    monkeypatch.setattr(source_files, "BATCH_BYTES", 1)
+    monkeypatch.setattr(load, "BATCH_BYTES", 1)
     batches = []
-    original = storing.settle_duplicates
-    monkeypatch.setattr(storing, "settle_duplicates", lambda *a: batches.append(a) or original(*a))
+    original = load.settle_duplicates
+    monkeypatch.setattr(load, "deduplicate", lambda *a: batches.append(a) or original(*a))
     project.write("c.csv", rows(2, 3))
     report = project.load()
     assert len(batches) == 2  # The second file is the first one under another name.
@@ -195,7 +197,7 @@ def test_files_beyond_the_size_of_a_batch_are_landed_apart(project, monkeypatch)
 
 def test_records_that_do_not_add_up_are_never_kept(project, monkeypatch):
     project.write("a.csv", rows(1, 2))
-    monkeypatch.setattr(landing, "_insert", lambda *_, **__: "select 1")
+    monkeypatch.setattr(insert, "_insert", lambda *_, **__: "select 1")
     with pytest.raises(JourneyflowError, match=r"data/a\.csv do not add up: 2 read, 0 accounted for"):
         project.load()
     assert project.warehouse.count("ledger.loads") == 0
@@ -204,7 +206,7 @@ def test_records_that_do_not_add_up_are_never_kept(project, monkeypatch):
 def test_a_file_that_changes_after_it_was_copied_counts_as_it_was(project, monkeypatch):
     project.write("a.csv", rows(1))
     path = project.write("b.csv", rows(2))
-    original = storing.land
+    original = load.land
 
     def slow(*arguments: object) -> object:
         if path in [file.path for file, _ in arguments[1]]:
@@ -212,7 +214,7 @@ def test_a_file_that_changes_after_it_was_copied_counts_as_it_was(project, monke
         return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing, "land", slow)
+        patch.setattr(load, "insert_records", slow)
         assert not project.load().refused
     assert project.events() == ["e1", "e2"]
     assert [file.status for file in project.load().files] == ["known", "loaded"]
@@ -225,7 +227,7 @@ def test_a_failing_database_is_not_taken_for_a_bad_file(project, monkeypatch):
     def failing(*_: object) -> None:
         raise EngineError("no space left")
 
-    monkeypatch.setattr(storing, "land", failing)
+    monkeypatch.setattr(load, "insert_records", failing)
     with pytest.raises(EngineError, match="no space left"):
         project.load()
 
@@ -233,25 +235,25 @@ def test_a_failing_database_is_not_taken_for_a_bad_file(project, monkeypatch):
 def test_progress_is_told(project):
     project.write("a.csv", rows(1, 2))
     told = []
-    ingest.load(project.config(), project.warehouse, run_id="r", now_us=NOW_US, progress=lambda *a: told.append(a))
+    load_events(project.config(), project.warehouse, run_id="r", now_us=NOW_US, progress=lambda *a: told.append(a))
     assert told == [("load", "data/a.csv", 0), ("load", "data/a.csv", 2, 2)]
 
 
 def test_the_warehouse_survives_being_closed(project, tmp_path):
     project.write("a.csv", rows(1))
     for _ in range(2):
-        with ingest.open_warehouse(tmp_path / "state" / "w.duckdb") as warehouse:
-            ingest.load(project.config(), warehouse, run_id="r", now_us=NOW_US)
+        with open_warehouse(tmp_path / "state" / "w.duckdb") as warehouse:
+            load_events(project.config(), warehouse, run_id="r", now_us=NOW_US)
             assert warehouse.count("landed.events") == 1
             assert warehouse.count("ledger.schema_version") == 1
 
 
 def test_a_warehouse_of_a_newer_version_is_refused(tmp_path):
     path = tmp_path / "w.duckdb"
-    with ingest.open_warehouse(path) as warehouse:
+    with open_warehouse(path) as warehouse:
         warehouse.execute("update ledger.schema_version set version = 99")
     with pytest.raises(InputError, match="newer journeyflow"):
-        ingest.open_warehouse(path)
+        open_warehouse(path)
 
 
 def test_no_message_holds_a_value(project):
@@ -263,10 +265,10 @@ def test_no_message_holds_a_value(project):
 
 def test_a_warehouse_that_everybody_may_write_is_refused(tmp_path):
     path = tmp_path / "warehouse.duckdb"
-    ingest.open_warehouse(path).close()
+    open_warehouse(path).close()
     path.chmod(0o666)
     with pytest.raises(InputError, match=f"chmod o-w {path}"):
-        ingest.open_warehouse(path)
+        open_warehouse(path)
 
 
 def test_a_key_that_everybody_may_write_is_refused(project):
@@ -287,5 +289,5 @@ def test_formats_mix_in_one_project(project):
     late = project.source | {"path": "data/z.csv"}
     first = project.source | {"path": "data/a.csv"}
     config = Config.from_mapping({"sources": {"web": first, "shop": parquet, "late": late}}, folder=project.folder)
-    ingest.load(config, project.warehouse, run_id="r", now_us=NOW_US)
+    load_events(config, project.warehouse, run_id="r", now_us=NOW_US)
     assert project.events() == ["e1", "e2", "p1"]

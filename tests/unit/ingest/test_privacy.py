@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow.ingest.quoting import literal
-from journeyflow.ingest.warehouse import open_warehouse
+from journeyflow.ingest.mapping import literal
+from journeyflow.state.warehouse import open_warehouse
 
 JSONL = {
     "format": "jsonl",

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from journeyflow import ingest
 from journeyflow.errors import InputError, LockedError, NotFoundError
 from journeyflow.ingest.quarantine import Replay, quarantined, replay
-from journeyflow.lock import held
+from journeyflow.state.lock import project_lock
+from journeyflow.state.warehouse import open_warehouse
 
 GOOD = "id,ts,cookie,event\ne1,2026-03-01T10:00:00Z,c,x\n"
 BAD = "id,ts,cookie,event\ne2,gestern,c,x\ne3,2026-03-01T10:00:00Z,,x\ne4,morgen,c,x\n"
@@ -21,7 +21,7 @@ def kept(project):
 
     def load():
         config = project.config()
-        with ingest.open_warehouse(config.state / "warehouse.duckdb", threads=1) as warehouse:
+        with open_warehouse(config.state / "warehouse.duckdb", threads=1) as warehouse:
             project.warehouse, memory = warehouse, project.warehouse
             report = project.load()
             project.warehouse = memory
@@ -77,7 +77,7 @@ def test_a_replay_without_a_file_loses_no_event(project, kept):
 
 
 def test_nothing_is_read_while_a_run_is_going_on(project, kept):
-    with held(project.config().state):
+    with project_lock(project.config().state):
         with pytest.raises(LockedError):
             quarantined(project.config())
         with pytest.raises(LockedError):

@@ -10,10 +10,10 @@ from importlib import resources
 
 import pytest
 
-from journeyflow import ingest
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, InputError
-from journeyflow.ingest import schema
+from journeyflow.state import warehouse as migrating
+from journeyflow.state.warehouse import open_warehouse
 
 FIRST = """
 create schema landed;
@@ -90,10 +90,10 @@ def _tables(warehouse):
 def test_a_warehouse_of_the_first_version_becomes_what_a_new_one_is_and_keeps_its_rows(old, tmp_path):
     with DuckDBEngine(old, read_only=True) as before:
         _, rows = _tables(before)
-    with ingest.open_warehouse(old, threads=1) as upgraded, ingest.open_warehouse(tmp_path / "new.duckdb") as new:
+    with open_warehouse(old, threads=1) as upgraded, open_warehouse(tmp_path / "new.duckdb") as new:
         columns, kept = _tables(upgraded)
         assert columns == _tables(new)[0]
-        assert schema.version_of(upgraded) == schema.version_of(new) == schema.newest()
+        assert migrating.schema_version(upgraded) == migrating.schema_version(new) == migrating.newest_version()
     for table in set(rows) - {"ledger.schema_version"}:
         shared = [{name: row[name] for name in old_row} for row, old_row in zip(kept[table], rows[table], strict=True)]
         assert shared == rows[table], table
@@ -103,8 +103,8 @@ def test_a_warehouse_of_the_first_version_becomes_what_a_new_one_is_and_keeps_it
 def test_a_file_that_was_killed_before_it_had_a_number_is_of_the_first_schema(old):
     with DuckDBEngine(old) as engine:
         engine.execute("delete from ledger.schema_version")
-    with ingest.open_warehouse(old) as warehouse:
-        assert schema.version_of(warehouse) == schema.newest()
+    with open_warehouse(old) as warehouse:
+        assert migrating.schema_version(warehouse) == migrating.newest_version()
         assert warehouse.count("landed.events") == 1
 
 
@@ -120,14 +120,14 @@ def _die_at(path, made_up, nth):
         return original(self, *args, **kwargs)
 
     DuckDBEngine.execute = execute
-    schema.steps = lambda: made_up
-    ingest.open_warehouse(path, threads=1).close()
+    migrating.migrations = lambda: made_up
+    open_warehouse(path, threads=1).close()
     os._exit(0)
 
 
 def test_an_upgrade_that_is_killed_anywhere_is_completed_by_the_next_run(old, monkeypatch):
-    made_up = dict(schema.steps()) | MADE_UP
-    monkeypatch.setattr(schema, "steps", lambda: made_up)
+    made_up = dict(migrating.migrations()) | MADE_UP
+    monkeypatch.setattr(migrating, "migrations", lambda: made_up)
     image = old.read_bytes()
     nth, versions = 1, set()
     while True:
@@ -140,9 +140,9 @@ def test_an_upgrade_that_is_killed_anywhere_is_completed_by_the_next_run(old, mo
             break
         assert process.exitcode == -signal.SIGKILL
         with DuckDBEngine(old) as left:
-            versions.add(schema.version_of(left))
-        with ingest.open_warehouse(old, threads=1) as warehouse:
-            assert schema.version_of(warehouse) == 103
+            versions.add(migrating.schema_version(left))
+        with open_warehouse(old, threads=1) as warehouse:
+            assert migrating.schema_version(warehouse) == 103
             assert warehouse.rows("select * from ledger.lengths").to_pylist() == [{"length": 5}]
             assert not warehouse.columns("ledger.notes")
             assert warehouse.count("landed.events") == 1
@@ -151,13 +151,16 @@ def test_an_upgrade_that_is_killed_anywhere_is_completed_by_the_next_run(old, mo
 
 
 def test_a_step_that_fails_leaves_the_schema_before_it(old, monkeypatch):
-    broken = dict(schema.steps()) | {101: MADE_UP[101], 102: "create table ledger.more (n bigint); select no_such()"}
-    monkeypatch.setattr(schema, "steps", lambda: broken)
+    broken = dict(migrating.migrations()) | {
+        101: MADE_UP[101],
+        102: "create table ledger.more (n bigint); select no_such()",
+    }
+    monkeypatch.setattr(migrating, "migrations", lambda: broken)
     with pytest.raises(EngineError, match="could not be brought to schema 102") as caught:
-        ingest.open_warehouse(old)
+        open_warehouse(old)
     assert "as it was before" in caught.value.message
     with DuckDBEngine(old) as engine:
-        assert schema.version_of(engine) == 101
+        assert migrating.schema_version(engine) == 101
         assert not engine.columns("ledger.more")
 
 
@@ -166,16 +169,18 @@ def test_a_newer_warehouse_is_refused_untouched(old):
         engine.execute("update ledger.schema_version set version = 99")
         before = _tables(engine)
     with pytest.raises(InputError, match=r"newer journeyflow .schema 99"):
-        ingest.open_warehouse(old)
+        open_warehouse(old)
     with DuckDBEngine(old) as engine:
         assert _tables(engine) == before
 
 
 def test_steps_are_numbered_without_a_gap_and_hold_nothing_that_a_transaction_cannot_take_back():
-    folder = resources.files("journeyflow.ingest").joinpath("sql", "schema")
-    assert len(schema.steps()) == sum(file.name.endswith(".sql") for file in folder.iterdir()), "two have one number"
-    assert list(schema.steps()) == list(range(1, len(schema.steps()) + 1))
+    folder = resources.files("journeyflow.state").joinpath("sql", "schema")
+    assert len(migrating.migrations()) == sum(file.name.endswith(".sql") for file in folder.iterdir()), (
+        "two have one number"
+    )
+    assert list(migrating.migrations()) == list(range(1, len(migrating.migrations()) + 1))
     lasting = re.compile(r"\b(begin|commit|rollback|checkpoint|vacuum|attach|detach|copy|export|import|pragma|set)\b")
-    for number, statements in schema.steps().items():
+    for number, statements in migrating.migrations().items():
         words = re.sub(r"--.*|\bset (not null|default)\b|(?<=\bupdate )\S+\s+set\b", "", statements.lower())
         assert not lasting.search(words), number

@@ -7,10 +7,11 @@ import random
 
 import pytest
 
-from journeyflow import ingest
 from journeyflow.config import Config
-from journeyflow.ingest import storing, tombstones
-from journeyflow.ingest.keeping import Kept
+from journeyflow.ingest import load, suppression
+from journeyflow.ingest.load import load_events
+from journeyflow.ingest.raw_store import RawStore
+from journeyflow.state.warehouse import open_warehouse
 
 NOW_US = 1_800_000_000_000_000
 COLUMNS = {"event_id": "id", "occurred_at": "ts", "anonymous_id": "cookie", "user_id": "who", "event_name": "event"}
@@ -78,15 +79,15 @@ def landed(folder, kind, files, *, buried):
     for number, text in enumerate(files):
         (folder / "data" / f"{number:03}").write_text(text, encoding="utf-8")
     config = Config.from_mapping({"sources": {"web": SOURCES[kind]}}, folder=folder)
-    kept = Kept(config.state)
+    kept = RawStore(config.state)
     (folder / "state").mkdir(mode=0o700)
     (folder / "state" / "pseudonym.key").write_text("k" * 64, encoding="utf-8")
     (folder / "state" / "pseudonym.key").chmod(0o600)
-    with ingest.open_warehouse(threads=1) as warehouse:
-        tombstones.arm(warehouse, config, kept, ["any"])
+    with open_warehouse(threads=1) as warehouse:
+        suppression.register_suppression(warehouse, config, kept, ["any"])
         hashes = [warehouse.rows(f"select tombstone_of('{each}') as h")["h"][0].as_py() for each in buried]
-        tombstones.add(warehouse, hashes)
-        report = ingest.load(config, warehouse, run_id="r", now_us=NOW_US)
+        suppression.add_suppressions(warehouse, hashes)
+        report = load_events(config, warehouse, run_id="r", now_us=NOW_US)
         (numbers,) = warehouse.rows(
             "select count(*) as n, count(distinct event_ix) as d from landed.events"
         ).to_pylist()
@@ -105,7 +106,7 @@ def test_together_is_as_one_by_one(tmp_path, monkeypatch, kind, buried, seed):
     together = landed(tmp_path / "together", kind, files, buried=buried)
     assert max(groups) > 6
     groups.clear()
-    monkeypatch.setattr(storing, "SMALL_BYTES", -1)
+    monkeypatch.setattr(load, "SMALL_BYTES", -1)
     apart = landed(tmp_path / "apart", kind, files, buried=buried)
     assert set(groups) == {1}
     assert together == apart
@@ -116,13 +117,13 @@ def test_together_is_as_one_by_one(tmp_path, monkeypatch, kind, buried, seed):
 def watched(monkeypatch):
     """Note how many files each call lands."""
     sizes = []
-    original = storing.land
+    original = load.land
 
     def land(warehouse, files, raw):
         sizes.append(len(files))
         return original(warehouse, files, raw)
 
-    monkeypatch.setattr(storing, "land", land)
+    monkeypatch.setattr(load, "insert_records", land)
     return sizes
 
 

@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow import ingest
 from journeyflow.config import Config
 from journeyflow.errors import InputError
-from journeyflow.ingest import schema, tombstones
-from journeyflow.ingest.keeping import Kept
-from journeyflow.ingest.remaking import LIST, remembered
-from journeyflow.ingest.tombstones import find_naming
+from journeyflow.ingest import suppression
+from journeyflow.ingest.load import load_events
+from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot
+from journeyflow.ingest.suppression import find_rejects_naming
+from journeyflow.ingest.traits import load_traits
+from journeyflow.state.warehouse import newest_version, open_warehouse
 from support.searching import files_with
 
 HEAD = "id,ts,cookie,who,event,previous\n"
@@ -31,9 +32,9 @@ def shop(project):
 def bury(project, *ids):
     """Write tombstones of ids such as ``u:ann``, as an erasure does."""
     config = project.config()
-    tombstones.arm(project.warehouse, config, Kept(config.state), ["any"])
+    suppression.register_suppression(project.warehouse, config, RawStore(config.state), ["any"])
     hashes = [project.warehouse.rows(f"select tombstone_of('{each}') as h")["h"][0].as_py() for each in ids]
-    tombstones.add(project.warehouse, hashes)
+    suppression.add_suppressions(project.warehouse, hashes)
     return hashes
 
 
@@ -156,7 +157,7 @@ def test_two_sources_of_one_file_each_take_their_records_out(shop, tmp_path):
 
     def load(config):
         shop.run += 1
-        return ingest.load(config, shop.warehouse, run_id=f"r{shop.run}", now_us=1_800_000_000_000_000)
+        return load_events(config, shop.warehouse, run_id=f"r{shop.run}", now_us=1_800_000_000_000_000)
 
     config = Config.from_mapping({"sources": {"web": shop.source, "other": other}}, folder=tmp_path)
     assert counts(load(config)) == (6, 4, 0, 0, 0, 2)
@@ -192,7 +193,7 @@ def test_traits_of_who_was_erased_are_not_loaded(shop, tmp_path):
     bury(shop, "u:ann")
     (tmp_path / "crm.csv").write_text("who,plan,since\nann,a,\nben,b,\nann,c,soon\n,d,\n", encoding="utf-8")
     people = [{"path": "crm.csv", "user_id": "who", "traits": ["plan"], "valid_from": "since"}]
-    found = ingest.load_traits(shop.config(people=people), shop.warehouse, run_id="r")
+    found = load_traits(shop.config(people=people), shop.warehouse, run_id="r")
     assert (found.record, found.accepted, found.quarantined, found.erased) == (4, 1, 1, 2)
     assert "ann" not in str(shop.raws())
 
@@ -201,11 +202,11 @@ def test_the_list_beside_the_kept_files_is_enough_and_holds_no_id(shop):
     hashes = bury(shop, "u:ann")
     shop.write("a.csv", f"{HEAD}1,{TS},c,ben,x,\n")
     shop.load()
-    path = shop.config().state / "raw" / tombstones.LIST
+    path = shop.config().state / "raw" / suppression.SUPPRESSION_FILE
     assert pq.read_table(path)["id_hash"].to_pylist() == hashes
     shop.write("b.csv", f"{HEAD}2,{TS},c,ann,x,\n")
-    with ingest.open_warehouse(threads=1) as empty:
-        found = ingest.load(shop.config(), empty, run_id="r", now_us=1_800_000_000_000_000)
+    with open_warehouse(threads=1) as empty:
+        found = load_events(shop.config(), empty, run_id="r", now_us=1_800_000_000_000_000)
         assert counts(found) == (2, 1, 0, 0, 0, 1)
     path.write_bytes(b"no table")
     with pytest.raises(InputError, match="put a copy of it back"):
@@ -214,32 +215,32 @@ def test_the_list_beside_the_kept_files_is_enough_and_holds_no_id(shop):
 
 def test_an_older_warehouse_and_an_older_list_are_brought_up_to_date(tmp_path):
     path = tmp_path / "warehouse.duckdb"
-    with ingest.open_warehouse(path) as warehouse:
+    with open_warehouse(path) as warehouse:
         warehouse.execute("drop view ledger.reasons")
         warehouse.execute("alter table ledger.files drop column kept_sha256")
         warehouse.execute("drop table ledger.tombstones")
         warehouse.execute("update ledger.schema_version set version = 2")
-    with ingest.open_warehouse(path) as warehouse:
+    with open_warehouse(path) as warehouse:
         assert "kept_sha256" in warehouse.columns("ledger.files")
         assert warehouse.count("ledger.tombstones") == 0
-        assert warehouse.count("ledger.schema_version", f"version = {schema.newest()}") == 1
-        kept = Kept(tmp_path)
+        assert warehouse.count("ledger.schema_version", f"version = {newest_version()}") == 1
+        kept = RawStore(tmp_path)
         kept.folder.mkdir()
         old = warehouse.rows("select * exclude (kept_sha256) from ledger.files")
-        pq.write_table(old, kept.folder / LIST)
-        assert "kept_sha256" in remembered(warehouse, kept).files.column_names
+        pq.write_table(old, kept.folder / SNAPSHOT)
+        assert "kept_sha256" in read_snapshot(warehouse, kept).files.column_names
 
 
 @pytest.mark.parametrize("place", [0, 30_000, 59_986, 63_986, 119_986, 123_986, 2_500_000])
 def test_an_id_is_known_wherever_it_stands_in_a_long_text(shop, place):
     """Long texts are asked in pieces, and many texts a few at a time."""
     bury(shop, "u:ann lee, b", "d:c-ann")
-    tombstones.arm(shop.warehouse, shop.config(), Kept(shop.config().state))
+    suppression.register_suppression(shop.warehouse, shop.config(), RawStore(shop.config().state))
     lines = [f'{"x " * (place // 2)}"who": "{name}", {"y " * 40_000}' for name in ("ann lee, b", "c-ann", "ann leo, b")]
     texts = [*lines, "", None, *["short"] * 3000]
     table = pa.table({"row_id": range(len(texts)), "text": pa.array(texts, pa.string())})
     shop.warehouse.scratch("long_texts", table.to_reader())
-    find_naming(shop.warehouse, "select row_id, text from long_texts")
+    find_rejects_naming(shop.warehouse, "select row_id, text from long_texts")
     assert shop.warehouse.rows("select row_id from naming_texts order by row_id")["row_id"].to_pylist() == [0, 1]
 
 
@@ -248,7 +249,7 @@ def test_unreadable_records_are_asked_a_few_at_a_time(shop):
     bury(shop, "u:ann")
     texts = pa.table({"row_id": range(40), "text": ["a b, " * 20_000] * 40}).to_reader()
     shop.warehouse.scratch("long_texts", texts)
-    find_naming(shop.warehouse, "select row_id, text from long_texts")
+    find_rejects_naming(shop.warehouse, "select row_id, text from long_texts")
     sizes = shop.warehouse.rows("select count(*) * 64000 as size from asked_spans group by batch")["size"].to_pylist()
     assert len(sizes) >= 4
     assert max(sizes) <= 1_100_000

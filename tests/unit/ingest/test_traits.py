@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow import ingest
 from journeyflow.errors import InputError
+from journeyflow.ingest.insert import RecordCounts
+from journeyflow.ingest.traits import load_traits
 
 PEOPLE = {"path": "crm*", "user_id": "customer", "traits": ["plan", "country"], "valid_from": "changed"}
 
@@ -28,13 +29,13 @@ def traits(crm) -> list[tuple]:
     return [tuple(row.values()) for row in found]
 
 
-def load(crm, **people) -> ingest.Counts:
-    return ingest.load_traits(crm.config(people=[PEOPLE | people]), crm.warehouse, run_id="r")
+def load(crm, **people) -> RecordCounts:
+    return load_traits(crm.config(people=[PEOPLE | people]), crm.warehouse, run_id="r")
 
 
 def test_each_trait_of_each_record_is_a_row(crm):
     (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,2026-01-01\nu1,free,DE,2026-02-01\n")
-    assert load(crm) == ingest.Counts(record=2, accepted=2)
+    assert load(crm) == RecordCounts(record=2, accepted=2)
     assert traits(crm) == [
         ("u1", "country", "DE", datetime(2026, 2, 1)),
         ("u1", "country", None, datetime(2026, 1, 1)),
@@ -54,7 +55,7 @@ def test_a_second_run_replaces_the_first(crm):
 
 def test_bad_records_are_quarantined_and_counted(crm):
     (crm.folder / "crm.csv").write_text("customer,plan,country,changed\n,pro,,\nu1,a,b,never\nu2,a\nu3,a,b,\n")
-    assert load(crm) == ingest.Counts(record=4, accepted=1, quarantined=3)
+    assert load(crm) == RecordCounts(record=4, accepted=1, quarantined=3)
     assert crm.quarantine() == [(2, "no_identifier"), (3, "bad_time"), (4, "bad_record")]
     audit = crm.warehouse.rows(
         "select source, source_file, record_count, quarantined_count from ledger.loads"

@@ -10,19 +10,19 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from journeyflow import config_tables
-from journeyflow.compile import kind_truths
+from journeyflow import kernel
+from journeyflow.compile import config_tables
+from journeyflow.compile.staging_events import event_type_predicates
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel import fill, loops
 from journeyflow.kernel.events import COLUMNS, from_arrow
-from journeyflow.kernel.filling import STREAM, fill_people
-from journeyflow.kernel.planning import plan_of
-from journeyflow.kernel.reference.log import events_of
-from journeyflow.kernel.reference.tables import reference_rows
+from journeyflow.kernel.plan import plan_of
+from journeyflow.kernel.run import STREAM, fill_affected, fill_kernel
 from journeyflow.kernel.schemas import SCHEMAS
-from journeyflow.resources import sql_folder
+from journeyflow.utils.files import sql_folder
+from reference.log import events_of
+from reference.tables import reference_rows
 from support.kernel_logs import rows_of
 
 START_US = 1_767_225_600_000_000
@@ -90,16 +90,16 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
     }
     engine.register("journeys.event_kinds", pa.table(kinds))
     settings = {"high_water_us": START_US + 144 * HOUR_US, "first_event_us": START_US, "person_secret": "secret"}
-    for name, table in config_tables.tables(config, run_id="run", **settings).items():
+    for name, table in config_tables.config_tables(config, run_id="run", **settings).items():
         engine.register(name, table)
-    engine.run("config.kind_truths", kind_truths(config))
+    engine.run("config.kind_truths", event_type_predicates(config))
     for name in ("touch_subjects", "subject_kinds"):
         engine.run(f"journeys.{name}", (sql_folder() / "journeys" / f"{name}.sql").read_text())
     return engine
 
 
 def _filled(engine: DuckDBEngine, config: Config, chunk_rows: int) -> dict[str, list[dict[str, Any]]]:
-    fill(engine, config, chunk_rows=chunk_rows)
+    fill_kernel(engine, config, chunk_rows=chunk_rows)
     return {name: engine.rows(f"select * from {name} order by all").to_pylist() for name in SCHEMAS}
 
 
@@ -115,7 +115,7 @@ def engine(config):
 
 
 def test_fill_equals_the_reference(engine, config):
-    fill(engine, config)
+    fill_kernel(engine, config)
     plan = plan_of(engine, config)
     accounts = engine.rows("select event_ix, md5_number_lower(unit_1) as account from staging.events").to_pylist()
     keys = {"unit_1": {row["event_ix"]: row["account"] for row in accounts if row["account"] is not None}}
@@ -144,15 +144,16 @@ def test_the_size_of_chunks_changes_no_row(engine, config, chunk_rows):
 
 def test_every_relation_exists_without_events(config):
     with _engine([], config) as engine:
-        fill(engine, config)
+        fill_kernel(engine, config)
         assert {name: engine.rows(f"select * from {name}").num_rows for name in SCHEMAS} == dict.fromkeys(SCHEMAS, 0)
 
 
 def test_relations_have_the_types_that_their_pages_promise(engine, config):
-    from journeyflow import models, resources
+    from journeyflow import models
+    from journeyflow.utils import files
 
-    fill(engine, config)
-    graph = models.load(resources.sql_folder())
+    fill_kernel(engine, config)
+    graph = models.load_graph(files.sql_folder())
     for name in SCHEMAS:
         promised = {column: described.type for column, described in graph[name].columns.items()}
         described = engine.rows(f"describe {name}").to_pylist()
@@ -160,7 +161,7 @@ def test_relations_have_the_types_that_their_pages_promise(engine, config):
 
 
 def test_labels_add_up(engine, config):
-    fill(engine, config)
+    fill_kernel(engine, config)
     events = engine.rows("select count(*) as n from kernel.events").to_pylist()[0]["n"]
     per_model = engine.rows("select cast(sum(event_count) as bigint) as n from kernel.labels group by model_index")
     assert per_model.column("n").to_pylist() == [events, events]
@@ -176,9 +177,9 @@ def test_labels_add_up(engine, config):
 
 def test_a_later_start_of_numbers_changes_only_numbers(engine, config):
     plan = plan_of(engine, config)
-    fill_people(engine, plan)
+    fill_affected(engine, plan)
     first = {name: engine.rows(f"select * from {name}") for name in SCHEMAS}
-    fill_people(engine, plan, first_position=1_000)
+    fill_affected(engine, plan, first_position=1_000)
     for name, rows in first.items():
         again = engine.rows(f"select * from {name}")
         # The unit of a funnel of sessions is the session.
@@ -192,25 +193,25 @@ def test_a_stream_out_of_order_is_refused(engine, config):
     by_time = engine.rows("select * from journeys.event_stream order by occurred_us, event_ix")
     engine.register("journeys.event_stream", by_time)
     with pytest.raises(JourneyflowError, match="not ordered by component_key"):
-        fill(engine, config)
+        fill_kernel(engine, config)
 
 
 def test_a_night_compiles_every_loop_for_one_set_of_types(engine, config):
     # Tests that ran before in this process may have given other types; only what this night adds is judged.
     before = {name: len(loop.signatures) for name, loop in compiled_loops()}
 
-    fill(engine, config)
-    fill(engine, config, chunk_rows=7)
+    fill_kernel(engine, config)
+    fill_kernel(engine, config, chunk_rows=7)
 
     added = {name: len(loop.signatures) - before[name] for name, loop in compiled_loops()}
     # Steps fit into 32 bits, exclusions need not: the one loop for both.
-    assert added.pop("journeyflow.kernel.loops.lookup.look_up") <= 2
+    assert added.pop("journeyflow.kernel.stages.look_up") <= 2
     assert max(added.values()) <= 1, {name: count for name, count in added.items() if count > 1}
 
 
 def compiled_loops():
-    for each in iter_modules(loops.__path__):
-        module = import_module(f"journeyflow.kernel.loops.{each.name}")
+    for each in iter_modules(kernel.__path__):
+        module = import_module(f"journeyflow.kernel.{each.name}")
         for name, loop in vars(module).items():
             if hasattr(loop, "signatures") and loop.py_func.__module__ == module.__name__:
                 yield f"{module.__name__}.{name}", loop

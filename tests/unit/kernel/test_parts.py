@@ -11,12 +11,11 @@ import pyarrow as pa
 import pytest
 
 from journeyflow.errors import JourneyflowError
+from journeyflow.kernel import jit as compiling
 from journeyflow.kernel.events import COLUMNS, NO_SEQUENCE, concatenated, from_arrow
-from journeyflow.kernel.journeys import pack_labels, unpack_stages
-from journeyflow.kernel.loops import compiled as compiling
-from journeyflow.kernel.loops.labels import number_labels
-from journeyflow.kernel.loops.sessions import cut_sessions
-from journeyflow.kernel.plan import Model, Rule
+from journeyflow.kernel.plan import ModelPlan, RulePlan
+from journeyflow.kernel.sessions import cut_sessions
+from journeyflow.kernel.stages import number_classifications, pack_classifications, unpack_stages
 from support.kernel_logs import arrays_of, plan_with
 
 
@@ -43,16 +42,18 @@ def test_cached_code_is_stamped_with_all_sources_of_the_loops():
     assert len(stamp[-1]) == 64
 
 
-def _model(model_index: int, rules: int) -> Model:
+def _model(model_index: int, rules: int) -> ModelPlan:
     when = np.ones(5, np.bool_)
-    return Model(f"model_{model_index}", model_index, 3, tuple(Rule(n, 1 + n % 3, when) for n in range(1, rules + 1)))
+    return ModelPlan(
+        f"model_{model_index}", model_index, 3, tuple(RulePlan(n, 1 + n % 3, when) for n in range(1, rules + 1))
+    )
 
 
 def test_labels_tell_the_stage_of_every_model():
     plan = plan_with(models=(_model(1, 4), _model(2, 2)))
     kind = np.array([0, 4, 2], np.int32)
     rule = np.array([[0, 4, 2], [1, 0, 2]], np.int16)
-    labels = pack_labels(kind, rule, plan)
+    labels = pack_classifications(kind, rule, plan)
     assert len(set(labels.tolist())) == 3
     assert (labels % plan.kind_room).tolist() == kind.tolist()
     assert unpack_stages(labels, plan).tolist() == [[0, 2, 3], [2, 0, 3]]
@@ -61,12 +62,12 @@ def test_labels_tell_the_stage_of_every_model():
 def test_labels_that_do_not_fit_are_an_error():
     plan = plan_with(models=tuple(_model(n, 30) for n in range(1, 14)))
     with pytest.raises(JourneyflowError, match="13 models do not fit into one label"):
-        pack_labels(np.zeros(1, np.int32), np.zeros((13, 1), np.int16), plan)
+        pack_classifications(np.zeros(1, np.int32), np.zeros((13, 1), np.int16), plan)
 
 
 def test_many_labels_are_numbered_in_the_order_of_first_sight():
     labels = np.random.default_rng(1).integers(0, 5_000, 40_000) * 7_919
-    number, example = number_labels(labels)
+    number, example = number_classifications(labels)
     seen = list(dict.fromkeys(labels.tolist()))
     assert labels[example].tolist() == seen
     assert [seen[n] for n in number.tolist()] == labels.tolist()

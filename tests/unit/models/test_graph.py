@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow.errors import ModelError
-from journeyflow.models import Phase, load
+from journeyflow.models import Phase, load_graph
 
 A = "{a: {type: BIGINT, meaning: A number.}}"
 
@@ -18,7 +18,7 @@ def base(folder):
 def test_the_order_follows_the_from_clauses(folder):
     folder("marts.z", "with b as (select a from journeys.b) select a from b", columns="{a: }")
     folder("journeys.b", "select a from sources.events", columns="{a: }")
-    graph = load(base(folder))
+    graph = load_graph(base(folder))
     assert [model.name for model in graph] == ["landed.events", "sources.events", "journeys.b", "marts.z"]
     assert graph["marts.z"].inputs == ("journeys.b",)
 
@@ -29,7 +29,7 @@ def test_a_cte_hides_a_table_of_its_name(folder):
         "with events as (select a from sources.events), b as (select a from events) select a from b",
         columns="{a: }",
     )
-    assert load(base(folder))["journeys.b"].inputs == ("sources.events",)
+    assert load_graph(base(folder))["journeys.b"].inputs == ("sources.events",)
 
 
 def test_tables_of_subqueries_and_unions_are_read_too(folder):
@@ -39,7 +39,7 @@ def test_tables_of_subqueries_and_unions_are_read_too(folder):
     with pytest.raises(
         ModelError, match=r"staging\.b reads journeys\.c, but staging may read only: config, sources, staging"
     ):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_an_unknown_table_names_the_nearest(folder):
@@ -47,53 +47,53 @@ def test_an_unknown_table_names_the_nearest(folder):
     with pytest.raises(
         ModelError, match=r"journeys\.b reads sources\.event, which does not exist\. Did you mean sources\.events"
     ):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_a_table_without_its_layer_is_refused(folder):
     folder("journeys.b", "select a from events", columns="{a: }")
     with pytest.raises(ModelError, match=r"reads `events` without a layer"):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_a_table_function_is_refused(folder):
     folder("journeys.b", "select a from read_csv('secret.csv')", columns="{a: }")
     with pytest.raises(ModelError, match="reads a table function"):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_a_circle_is_told_in_order(folder):
     folder("journeys.b", "select a from journeys.c", columns="{a: }")
     folder("journeys.c", "select a from journeys.b", columns="{a: }")
     with pytest.raises(ModelError, match=r"in a circle: journeys\.[bc] -> journeys\.[bc] -> journeys\.[bc]"):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_two_statements_are_refused(folder):
     folder("journeys.b", "select a from sources.events; drop table x", columns="{a: }")
     with pytest.raises(ModelError, match="exactly one SELECT"):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_a_mart_may_not_read_a_mart_and_an_insight_may(folder):
     folder("marts.b", "select a from journeys.b", columns="{a: }")
     folder("journeys.b", "select a from sources.events", columns="{a: }")
     folder("insights.c", "select a from marts.b", columns="{a: }")
-    assert load(base(folder))["insights.c"].is_published
+    assert load_graph(base(folder))["insights.c"].is_published
     folder("marts.d", "select a from marts.b", columns="{a: }")
     with pytest.raises(ModelError, match=r"marts\.d reads marts\.b, but marts may read only"):
-        load(folder.path)
+        load_graph(folder.path)
 
 
 def test_private_models_are_for_their_own_folder(folder):
     folder("marts._b", "select a from journeys.b", columns="{a: }")
     folder("journeys.b", "select a from sources.events", columns="{a: }")
     folder("marts.c", "select a from marts._b", columns="{a: }")
-    graph = load(base(folder))
+    graph = load_graph(base(folder))
     assert [model.name for model in graph.published()] == ["marts.c"]
     folder("insights.d", "select a from marts._b", columns="{a: }")
     with pytest.raises(ModelError, match=r"marts\._b, which is private to marts/"):
-        load(folder.path)
+        load_graph(folder.path)
 
 
 def test_own_models_may_read_any_published_table(folder, tmp_path):
@@ -103,12 +103,12 @@ def test_own_models_may_read_any_published_table(folder, tmp_path):
     (own / "marts").mkdir(parents=True)
     (own / "marts" / "mine.sql").write_text("select a from marts.b")
     (own / "marts" / "mine.yml").write_text("description: A table of mine.\ncolumns: {a: }\n")
-    graph = load(base(folder), own)
+    graph = load_graph(base(folder), own)
     assert graph["marts.mine"].is_own
     (own / "marts" / "b.sql").write_text("select a from journeys.b")
     (own / "marts" / "b.yml").write_text("description: A table of mine.\ncolumns: {a: }\n")
     with pytest.raises(ModelError, match=r"redefines the built-in model marts\.b"):
-        load(folder.path, own)
+        load_graph(folder.path, own)
 
 
 def test_a_model_of_ones_own_says_nothing_of_how_it_is_renewed(folder, tmp_path):
@@ -119,14 +119,14 @@ def test_a_model_of_ones_own_says_nothing_of_how_it_is_renewed(folder, tmp_path)
     for key in ("renewed_by: [a]", "keeps_numbers: {a: [a]}"):
         (own / "marts" / "mine.yml").write_text(f"description: A table of mine.\n{key}\ncolumns: {{a: }}\n")
         with pytest.raises(ModelError, match=r"marts\.mine: leave renewed_by and keeps_numbers out of mine\.yml"):
-            load(base(folder), own)
+            load_graph(base(folder), own)
 
 
 def test_two_published_tables_may_not_share_a_name(folder):
     folder("marts.b", "select a from sources.events", columns="{a: }")
     folder("insights.b", "select a from sources.events", columns="{a: }")
     with pytest.raises(ModelError, match=r"marts\.b and insights\.b|insights\.b and marts\.b"):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_phases_come_from_the_graph(folder):
@@ -137,7 +137,7 @@ def test_phases_come_from_the_graph(folder):
         folder(name, "select a from staging.events", columns="{a: }")
     folder("kernel.events", filled_by="kernel", inputs="[journeys.kinds, config.settings]")
     folder("kernel.labels", filled_by="kernel", inputs="[journeys.persons]")
-    graph = load(folder("marts.b", "select a from kernel.events", columns="{a: }"))
+    graph = load_graph(folder("marts.b", "select a from kernel.events", columns="{a: }"))
     phases = {model.name: graph.phase(model.name) for model in graph}
     assert phases == {
         "landed.events": Phase.LOAD,
@@ -163,30 +163,30 @@ def test_a_bare_column_inherits_and_a_second_description_is_refused(folder):
         columns="{a: {type: DATE, unit: day, meaning: Day of it.}, b: {type: BIGINT, meaning: Bee.}}",
     )
     folder("sources.b", select, columns="{a: , n: {type: BIGINT, meaning: How many.}}")
-    assert load(folder.path)["sources.b"].columns["a"].meaning == "Day of it."
+    assert load_graph(folder.path)["sources.b"].columns["a"].meaning == "Day of it."
     folder(
         "sources.b", select, columns="{a: {type: DATE, meaning: Another day.}, n: {type: BIGINT, meaning: How many.}}"
     )
     with pytest.raises(ModelError, match=r"sources\.b describes `a` again; landed\.events did"):
-        load(folder.path)
+        load_graph(folder.path)
 
 
 def test_a_computed_column_of_an_upstream_name_is_born_anew(folder):
     base(folder)
     folder("sources.b", "select sum(a) as a from landed.events", columns="{a: {type: HUGEINT, meaning: The sum.}}")
-    assert load(folder.path)["sources.b"].columns["a"].meaning == "The sum."
+    assert load_graph(folder.path)["sources.b"].columns["a"].meaning == "The sum."
 
 
 def test_a_bare_column_that_nobody_describes_is_refused(folder):
     folder("sources.b", "select a as c from landed.events", columns="{c: }")
     with pytest.raises(ModelError, match=r"sources\.b lists `c` bare, and no upstream model describes it"):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 def test_sql_and_paperwork_list_the_same_columns(folder):
     folder("sources.b", "select a, a as c from landed.events", columns="{a: }")
     with pytest.raises(ModelError, match=r"b\.sql and b\.yml differ in columns \(c\)"):
-        load(base(folder))
+        load_graph(base(folder))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_sql_and_paperwork_list_the_same_columns(folder):
 def test_bad_paperwork_is_told_with_its_file(folder, words, message):
     folder("sources.b", "select a from landed.events", **{"columns": "{a: }", **words})
     with pytest.raises(ModelError, match=message) as failed:
-        load(base(folder))
+        load_graph(base(folder))
     assert "sources/b.yml" in str(failed.value)
 
 
@@ -214,10 +214,10 @@ def test_a_model_without_paperwork_or_layer_is_refused(folder):
     base(folder)
     (folder.path / "sources" / "c.sql").write_text("select 1 as a")
     with pytest.raises(ModelError, match=r"sources\.c has no c\.yml"):
-        load(folder.path)
+        load_graph(folder.path)
     (folder.path / "sources" / "c.sql").rename(folder.path / "c.sql")
     with pytest.raises(ModelError, match="must lie in one of the layers"):
-        load(folder.path)
+        load_graph(folder.path)
 
 
 def test_relations_filled_together_share_their_descriptions(folder):
@@ -225,7 +225,7 @@ def test_relations_filled_together_share_their_descriptions(folder):
     folder("journeys.c", "select a from sources.events", columns="{a: }")
     folder("kernel.b", filled_by="kernel", inputs="[journeys.c]", columns="{k: {type: BIGINT, meaning: The key.}}")
     folder("kernel.a", filled_by="kernel", inputs="[journeys.c]", columns="{k: , a: }")
-    assert load(folder.path)["kernel.a"].columns["k"].meaning == "The key."
+    assert load_graph(folder.path)["kernel.a"].columns["k"].meaning == "The key."
 
 
 @pytest.mark.parametrize("suffix", [".sql", ".yml"])
@@ -234,18 +234,18 @@ def test_a_file_that_is_no_utf_8_is_told(folder, suffix):
     folder("sources.c", "select a from landed.events", columns="{a: }")
     (folder.path / "sources" / f"c{suffix}").write_bytes("select 1 as Größe".encode("latin-1"))
     with pytest.raises(ModelError, match=rf"sources/c\{suffix} cannot be read as UTF-8"):
-        load(folder.path)
+        load_graph(folder.path)
 
 
 def test_names_that_cannot_be_tables_or_columns_are_told_before_anything_is_built(folder):
     base(folder)
     folder("sources.my table", "select a from landed.events", columns="{a: }")
     with pytest.raises(ModelError, match="`my table` cannot name a table"):
-        load(folder.path)
+        load_graph(folder.path)
 
 
 def test_what_does_not_parse_is_told_in_words(folder):
     base(folder)
     folder("sources.c", "select a from where", columns="{a: }")
     with pytest.raises(ModelError, match="Expected table name but got `where`"):
-        load(folder.path)
+        load_graph(folder.path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow import lint, models
+from journeyflow import models
+from journeyflow.models import lint
 
 COLUMNS = ("a", "b", "event_id", "event_name", "occurred_at", "entered_at")
 HEADER = "-- What it is for.\n-- Grain: one row.\n"
@@ -78,7 +79,7 @@ def codes(tmp_path, select):
         models.paperwork.read(folder / "sources/x.yml"),
         {},
     )
-    graph = models.Graph({**models.load(_only(folder)).models, "sources.x": model})
+    graph = models.Graph({**models.load_graph(_only(folder)).models, "sources.x": model})
     return {finding.code for finding in lint.lint(graph, [model])}
 
 

@@ -15,15 +15,15 @@ import pytest
 import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, NotFoundError
-from journeyflow.models import Column, Model, Paperwork
+from journeyflow.models import Column, Model, ModelMetadata
 from journeyflow.publish import KEPT_GENERATIONS, RunFacts, generation, publish, read_manifest
-from journeyflow.publish.files import sha256
+from journeyflow.utils.files import sha256
 
 COLUMNS = {
     "name": Column(type="VARCHAR", meaning="The owner's name."),
     "item_count": Column(type="BIGINT", unit="items", meaning="How many."),
 }
-WORDS = Paperwork(description="Things that people have.", grain=("name",), columns=dict(COLUMNS))
+WORDS = ModelMetadata(description="Things that people have.", grain=("name",), columns=dict(COLUMNS))
 MODEL = Model("marts.things", Path("things.sql"), "select 1", (), WORDS, COLUMNS)
 NIGHT = datetime(2026, 1, 2, 2)
 

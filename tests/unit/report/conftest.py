@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.published import open_published
-from journeyflow.report.reading import read_atlas
+from journeyflow.publish.reader import open_published
+from journeyflow.report.reader import read_report_data
 from support.map_tables import publish_tables, rich_tables
 
 
@@ -17,4 +17,4 @@ def rich(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def atlas(rich):
-    return read_atlas(rich)
+    return read_report_data(rich)

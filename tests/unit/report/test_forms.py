@@ -9,16 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from journeyflow.published import open_published
-from journeyflow.report.atlas import Cell
+from journeyflow.publish.reader import open_published
 from journeyflow.report.cells import NONE_FOUND
-from journeyflow.report.drawing.contents import entries_of
-from journeyflow.report.lines import cell_lines
-from journeyflow.report.reading import read_atlas
-from journeyflow.report.sheets import LONGEST_NAME, sheet_namer
-from journeyflow.report.summary import escape_markdown, render_summary
-from journeyflow.report.words import written
-from journeyflow.report.workbook import render_workbook
+from journeyflow.report.excel import LONGEST_NAME, render_workbook, sheet_namer
+from journeyflow.report.formatting import cell_lines, written
+from journeyflow.report.image_cells import entries_of
+from journeyflow.report.markdown import escape_markdown, render_summary
+from journeyflow.report.reader import read_report_data
+from journeyflow.report.view_model import Cell
 from support.map_tables import BIDI, CONTROLS, FORMULA, HOSTILE, LINK, MARKUP, SCRIPT, publish_tables, rich_tables
 
 openpyxl = pytest.importorskip("openpyxl")
@@ -26,7 +24,7 @@ openpyxl = pytest.importorskip("openpyxl")
 
 @pytest.fixture(scope="module")
 def whole_time(rich):
-    return read_atlas(rich, periods=["all"])
+    return read_report_data(rich, periods=["all"])
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +121,7 @@ def test_a_message_tells_every_persona_the_promises_broken(tmp_path):
             row |= {"kept_rate": None, "kept_low": None, "kept_high": None, "is_small": True}
     publish_tables(tmp_path, tables)
     with open_published(tmp_path) as published:
-        message = render_summary(read_atlas(published, models=["shop"], periods=["all"]))
+        message = render_summary(read_report_data(published, models=["shop"], periods=["all"]))
     everybody, student = (message.split(f"### {name}")[1].split("###")[0] for name in ("everybody", "student"))
     [first, second] = [line for line in everybody.splitlines() if line.startswith("- Promise in ")]
     assert first.startswith("- Promise in decision")
@@ -153,7 +151,7 @@ def test_markdown_shows_a_text_as_it_is(text):
 def test_every_form_can_be_written_of_nothing(tmp_path, tables):
     publish_tables(tmp_path, tables)
     with open_published(tmp_path) as published:
-        atlas = read_atlas(published)
+        atlas = read_report_data(published)
     assert "there is no map" in render_summary(atlas)
     assert openpyxl.load_workbook(io.BytesIO(render_workbook(atlas))).sheetnames[0] == "About"
 
@@ -162,7 +160,7 @@ def test_one_persona_without_extras_is_enough(tmp_path):
     rows = [row for row in rich_tables()["map_stages"] if row["persona"] == "all" and row["period"] == "all"]
     publish_tables(tmp_path, {"map_stages": rows})
     with open_published(tmp_path) as published:
-        atlas = read_atlas(published)
+        atlas = read_report_data(published)
     assert render_summary(atlas).count("\n### ") == 1
     assert openpyxl.load_workbook(io.BytesIO(render_workbook(atlas)))["everybody"]["A1"].value == "everybody"
     assert not any(CONTROLS in text or BIDI in text for text in render_summary(atlas).splitlines())

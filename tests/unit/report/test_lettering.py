@@ -5,17 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from journeyflow.report.drawing.lettering import (
-    ELLIPSIS,
-    LONGEST,
-    REGULAR,
-    STRONG,
-    cut,
-    font_files,
-    is_lettered,
-    text_width,
-    wrap,
-)
+from journeyflow.report.canvas import ELLIPSIS, LONGEST, REGULAR, STRONG, cut, font_files, is_lettered, text_width, wrap
 
 WIDTHS = st.floats(40, 400)
 TEXTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=60)

@@ -13,14 +13,12 @@ import pytest
 from PIL import Image
 
 import journeyflow
-from journeyflow.report.atlas import Cell, Item
-from journeyflow.report.drawing.canvas import Box, Canvas
-from journeyflow.report.drawing.entries import Entry, draw_entries
-from journeyflow.report.drawing.lettering import text_width
-from journeyflow.report.drawing.style import LIGHT, style_of
-from journeyflow.report.picture import render_png, render_svg
-from journeyflow.report.reading import read_atlas
-from journeyflow.report.words import written, written_range
+from journeyflow.report.canvas import LIGHT, Box, Canvas, style_of, text_width
+from journeyflow.report.formatting import written, written_range
+from journeyflow.report.image import render_png, render_svg
+from journeyflow.report.image_cells import Entry, draw_entries
+from journeyflow.report.reader import read_report_data
+from journeyflow.report.view_model import Cell, Item
 from support import map_tables
 from support.map_tables import FORMULA, HOSTILE, MARKUP, SCRIPT, publish_tables, rich_tables
 
@@ -45,7 +43,7 @@ def atlas_of(*stages):
             patch.setattr(map_tables, "MODELS", {"shop": stages})
         publish_tables(Path(folder), rich_tables())
         with journeyflow.open(folder) as published:
-            return read_atlas(published)
+            return read_report_data(published)
 
 
 def tree_of(journey_map, atlas, theme="light"):

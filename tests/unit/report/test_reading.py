@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.published import open_published
+from journeyflow.publish.reader import open_published
 from journeyflow.report import cells
-from journeyflow.report.reading import keys_of, read_atlas
-from journeyflow.report.words import COUNTED_ONCE, ROWS
+from journeyflow.report.formatting import COUNTED_ONCE, ROWS
+from journeyflow.report.reader import keys_of, read_report_data
 from support.atlases import figures_of, texts_of, wrong_figures
 from support.map_schemas import SCHEMAS
 from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS, publish_tables, rich_tables
@@ -16,7 +16,7 @@ from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS,
 def read(folder, tables):
     publish_tables(folder, tables)
     with open_published(folder) as published:
-        return read_atlas(published)
+        return read_report_data(published)
 
 
 def test_the_sql_of_every_figure_returns_it(atlas, rich):
@@ -58,7 +58,7 @@ def test_personas_come_with_everybody_first_and_the_unassigned_last(atlas, rich)
 
 
 def test_only_what_is_asked_for_is_read(rich):
-    few = read_atlas(rich, models=["shop"], personas=[MARKUP], periods=["2026-01"])
+    few = read_report_data(rich, models=["shop"], personas=[MARKUP], periods=["2026-01"])
     assert [(found.model, found.persona, found.period) for found in few.maps] == [("shop", MARKUP, "2026-01")]
     assert few.map_of("shop", MARKUP) is None
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyflow.report.sources import LONGEST_LITERAL, Source, conjunction, literal
+from journeyflow.report.view_model import LONGEST_LITERAL, FigureSource, conjunction, literal
 
 
 @given(st.text())
@@ -29,4 +29,4 @@ def test_a_condition_holds_for_its_value_and_no_other(value):
 
 
 def test_a_source_without_a_condition_reads_the_whole_table():
-    assert Source("runs", (), ("event_count",)).sql == 'select event_count from "runs"'
+    assert FigureSource("runs", (), ("event_count",)).sql == 'select event_count from "runs"'

@@ -4,8 +4,8 @@ import pytest
 
 from journeyflow.errors import JourneyflowError
 from journeyflow.publish import read_manifest
-from journeyflow.report import page
-from journeyflow.report.writing import PAGE, draw_page
+from journeyflow.report import html
+from journeyflow.report.html import PAGE, draw_page
 from support.map_tables import MARKUP, RUN, publish_tables, rich_tables
 
 
@@ -25,7 +25,7 @@ def test_a_page_that_fails_is_told_without_a_value_of_the_data(tmp_path, monkeyp
     def fail(_):
         raise ValueError("4711")
 
-    monkeypatch.setattr(page, "render", fail)
+    monkeypatch.setattr(html, "render_page", fail)
     generation = publish_tables(tmp_path, {})
     with pytest.raises(JourneyflowError, match=r"could not be drawn .*ValueError.* nothing was published") as failed:
         draw_page(generation)

@@ -1,6 +1,6 @@
 import pytest
 
-from journeyflow import resources
+from journeyflow.utils import files
 from support import small_night
 
 
@@ -12,7 +12,7 @@ def events(monkeypatch):
 @pytest.fixture
 def project(tmp_path, monkeypatch, events):
     folder = small_night.make_sql_folder(tmp_path / "built_in")
-    monkeypatch.setattr(resources, "sql_folder", lambda: folder)
+    monkeypatch.setattr(files, "sql_folder", lambda: folder)
     (tmp_path / "project").mkdir()
     return tmp_path / "project"
 

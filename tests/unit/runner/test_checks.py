@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from journeyflow import checks
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError
-from journeyflow.models import Check, Column, Model, Paperwork
+from journeyflow.models import Check, Column, Model, ModelMetadata, checks
 
 COLUMNS = {
     "k": Column(type="INTEGER", meaning="A key."),
@@ -22,14 +21,14 @@ GOOD = "(1, 'a', 0.5, true), (2, 'b', null, false), (3, null, 1.0, null)"
 
 def failures(rows, grain=("k",), name="marts.t", **check):
     wanted = (Check(**check),) if check else ()
-    words = Paperwork(description="A table for a test.", grain=grain, columns=dict(COLUMNS), checks=wanted)
+    words = ModelMetadata(description="A table for a test.", grain=grain, columns=dict(COLUMNS), checks=wanted)
     model = Model(name, Path("t.sql"), "select 1", (), words, COLUMNS)
     with DuckDBEngine() as engine:
         values = f"values {rows}"
         casts = ", ".join(f"cast({name} as {column.type}) as {name}" for name, column in COLUMNS.items())
         engine.run(name, f"select {casts} from ({values}) as v ({', '.join(COLUMNS)})")
         try:
-            checks.require(engine, [model])
+            checks.require_checks(engine, [model])
         except CheckFailedError as error:
             return str(error).split("\n")[1:]
     return []

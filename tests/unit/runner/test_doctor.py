@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from journeyflow.config import load_config
-from journeyflow.doctor import examine
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest import schema
-from journeyflow.lock import held
-from journeyflow.runner import BUILD, WAREHOUSE, run
+from journeyflow.operations.doctor import examine
+from journeyflow.pipeline.run import BUILD, WAREHOUSE, run
+from journeyflow.state.lock import project_lock
+from journeyflow.state.warehouse import newest_version
 from pipelines.shop import write_project
 
 
@@ -57,7 +57,7 @@ def test_a_project_that_never_ran_is_well(tmp_path):
 
 
 def test_a_run_that_is_going_on_is_left_alone(ran):
-    with held(ran.state):
+    with project_lock(ran.state):
         assert any("a run is going on" in finding.detail for finding in examine(ran))
 
 
@@ -154,7 +154,7 @@ def test_a_key_under_another_name_is_no_stranger(ran):
 def test_the_work_of_a_killed_run_is_told_and_that_of_a_living_one_is_not(ran):
     (ran.state / "work").mkdir()
     assert "the next one removes it" in only(ran, "work", "warning")
-    with held(ran.state):
+    with project_lock(ran.state):
         assert "work" not in {finding.subject for finding in examine(ran)}
 
 
@@ -174,7 +174,7 @@ def test_a_landed_file_without_its_copy_is_told_unless_none_is_kept(ran):
 
 
 def test_the_schema_is_told_and_a_newer_one_is_an_error(ran):
-    assert any(f"schema {schema.newest()}" in finding.detail for finding in examine(ran))
+    assert any(f"schema {newest_version()}" in finding.detail for finding in examine(ran))
     with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
         warehouse.execute("update ledger.schema_version set version = 1")
     assert any("schema 1, which the next run brings to" in finding.detail for finding in examine(ran))

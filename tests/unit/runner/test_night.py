@@ -12,11 +12,12 @@ from types import ModuleType
 import pytest
 
 import journeyflow
-from journeyflow import relations, resources
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError, EngineError, InputError, JourneyflowError, LockedError, ModelError
-from journeyflow.lock import held
-from journeyflow.runner import BUILD, WAREHOUSE, Night, open_build, plan, run
+from journeyflow.models import python_models
+from journeyflow.pipeline.run import BUILD, WAREHOUSE, Run, open_build, plan, run
+from journeyflow.state.lock import project_lock
+from journeyflow.utils import files
 from support.small_night import DAY
 
 
@@ -100,7 +101,7 @@ def test_the_hash_of_a_run_covers_models_of_ones_own_and_those_built_in(project,
     own_mart(project, "twice", "select event_name, 2 * visit_count as twice_count, from marts.visits", columns)
     own = hashed()
     own_mart(project, "twice", "select event_name, 3 * visit_count as twice_count, from marts.visits", columns)
-    built_in = resources.sql_folder() / "marts" / "visits.sql"
+    built_in = files.sql_folder() / "marts" / "visits.sql"
     thrice = hashed()
     built_in.write_text(built_in.read_text() + "\n-- changed")
     assert len({plain, own, thrice, hashed()}) == 4
@@ -159,7 +160,7 @@ def test_no_event_is_an_input_error(config, events):
 
 
 def test_a_second_run_is_refused_and_names_the_first(config):
-    with Night(config), pytest.raises(LockedError, match=rf"process {os.getpid()}, since 20"):
+    with Run(config), pytest.raises(LockedError, match=rf"process {os.getpid()}, since 20"):
         run(config)
     run(config)
 
@@ -167,7 +168,7 @@ def test_a_second_run_is_refused_and_names_the_first(config):
 def test_a_killed_run_frees_the_lock(config):
     pid = os.fork()
     if pid == 0:
-        with held(config.state):
+        with project_lock(config.state):
             os._exit(9)
     os.waitpid(pid, 0)
     run(config)
@@ -176,7 +177,7 @@ def test_a_killed_run_frees_the_lock(config):
 def test_rows_that_a_killed_run_left_running_are_settled(config):
     pid = os.fork()
     if pid == 0:
-        night = Night(config).__enter__()
+        night = Run(config).__enter__()
         night.load()
         os._exit(9)
     os.waitpid(pid, 0)
@@ -185,7 +186,7 @@ def test_rows_that_a_killed_run_left_running_are_settled(config):
 
 
 def test_phases_out_of_order_are_refused(config):
-    with Night(config) as night:
+    with Run(config) as night:
         with pytest.raises(JourneyflowError, match="not loaded yet"):
             night.build()
         night.load()
@@ -235,11 +236,11 @@ def test_an_own_model_that_names_no_table_gets_the_nearest(project, config):
 
 
 def test_a_default_funnel_whose_events_do_not_occur_is_left_out(config, events):
-    with Night(config) as night:
+    with Run(config) as night:
         night.load()
         assert dict(night.config.funnels) == {}
     events["names"] = ["add_to_cart", "checkout_started", "purchase"]
-    with Night(config) as night:
+    with Run(config) as night:
         night.load()
         assert list(night.config.funnels) == ["cart_abandonment"]
 
@@ -253,9 +254,9 @@ def test_a_filler_that_fails_while_it_streams_frees_every_file(project, config, 
 
     broken.fill = fill
     monkeypatch.setitem(sys.modules, "broken", broken)
-    monkeypatch.setitem(relations.FILLERS, "broken", "broken:fill")
+    monkeypatch.setitem(python_models.FUNCTIONS, "broken", "broken:fill")
     words = "description: Filled by what fails.\nfilled_by: broken\ninputs: [sources.events]\ncolumns: {event_ix: }\n"
-    folder = resources.sql_folder() / "journeys"
+    folder = files.sql_folder() / "journeys"
     folder.mkdir()
     (folder / "b.yml").write_text(words)
     with pytest.raises(ValueError, match="in the middle"):
@@ -266,9 +267,9 @@ def test_a_filler_that_fails_while_it_streams_frees_every_file(project, config, 
 
 
 def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
-    from journeyflow import ingest
+    from journeyflow.ingest.load import load_events
 
-    load = ingest.load
+    load = load_events
 
     def spoilt(config, warehouse, **arguments):
         load(config, warehouse, **arguments)
@@ -277,8 +278,8 @@ def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
         refused = "'b.csv' as source_file, 'refused' as status, 'not CSV' as detail"
         warehouse.execute(f"insert into ledger.loads by name (select * replace ({refused}) from ledger.loads)")
 
-    monkeypatch.setattr(ingest, "load", spoilt)
-    monkeypatch.setattr("journeyflow.checks.require", lambda engine, models: 1)
+    monkeypatch.setattr("journeyflow.ingest.load.load_events", spoilt)
+    monkeypatch.setattr("journeyflow.models.checks.require_checks", lambda engine, models: 1)
     assert run(config).alarms == (
         "a.csv: 1 of 3 records are in quarantine (bad_time 2).",
         "b.csv was refused: not CSV.",
@@ -318,7 +319,7 @@ def test_a_failure_between_loading_and_building_is_told_as_what_it_is(config, mo
     def broken(*_):
         raise InputError("The key is empty.")
 
-    monkeypatch.setattr("journeyflow.runner.register_configuration", broken)
+    monkeypatch.setattr("journeyflow.pipeline.run.register_configuration", broken)
     with pytest.raises(InputError, match="The key is empty"):
         run(config)
     assert [row["status"] for row in ledger(config)] == ["failed"]

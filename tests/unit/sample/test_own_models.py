@@ -2,10 +2,11 @@
 
 import pytest
 
-from journeyflow import lint, models
-from journeyflow.resources import sample_folder, sql_folder
+from journeyflow import models
+from journeyflow.models import lint
+from journeyflow.utils.files import sample_folder, sql_folder
 
-GRAPH = models.load(sql_folder(), own=sample_folder() / "sql")
+GRAPH = models.load_graph(sql_folder(), own=sample_folder() / "sql")
 OWN = [model for model in GRAPH if model.is_own]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import StratifiedTable
 
-from journeyflow.statistics.exact import Strata, conditional_tails
+from journeyflow.statistics.proportions import Strata, conditional_tails
 
 
 @st.composite

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from journeyflow.statistics import wilson_interval
-from journeyflow.statistics.exact import Strata
-from journeyflow.statistics.excess import discovery_rates, ratio_interval, standardised_excess
+from journeyflow.statistics.proportions import Strata, wilson_interval
+from journeyflow.statistics.tests import discovery_rates, ratio_interval, standardised_excess
 
 
 def tables(*rows):

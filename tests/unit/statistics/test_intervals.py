@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.statistics import fill_stage_intervals, fill_step_intervals, wilson_interval
+from journeyflow.statistics.proportions import fill_stage_intervals, fill_step_intervals, wilson_interval
 
 Z = 1.959963984540054
 

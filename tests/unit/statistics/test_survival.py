@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyflow.statistics import rate_within_horizon
+from journeyflow.statistics.survival import rate_within_horizon
 
 seconds = st.lists(st.integers(0, 50).map(float), max_size=12).map(np.array)
 HORIZON = 50.0

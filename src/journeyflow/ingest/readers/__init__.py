@@ -1,1 +1,1 @@
-"""One reader for each way of writing files; each leaves the records of a file as the relation `raw_records`."""
+"""Readers: one per file format, all returning the same records and rejects."""

@@ -1,4 +1,4 @@
-"""Delimited text, read by a stated dialect with an account of every line; nothing is sniffed and nothing skipped."""
+"""CSV reader: an explicit dialect, every line accounted for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 import pyarrow as pa
 
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.readers.raw import KEYS, Parsed, Rejects, in_batches
+from journeyflow.ingest.readers.records import KEYS, Parsed, Rejects, in_batches
 from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS, flaw_of, text_lines
 
 MAX_RECORD_LINES = 1_000

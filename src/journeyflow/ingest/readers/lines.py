@@ -1,4 +1,4 @@
-"""Text of one record a line: JSON lines (nested lists of records too) and access logs."""
+"""Line readers: JSON lines (nested lists too) and access logs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pyarrow as pa
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import opened
-from journeyflow.ingest.quoting import json_path, literal
-from journeyflow.ingest.readers.lists import is_list, list_elements
-from journeyflow.ingest.readers.raw import KEYS, Parsed, Rejects, in_batches
+from journeyflow.ingest.mapping import json_path, literal
+from journeyflow.ingest.readers.json_lists import is_list, list_elements
+from journeyflow.ingest.readers.records import KEYS, Parsed, Rejects, in_batches
 from journeyflow.ingest.readers.text import BLOCK_CHARACTERS, decoded, flaw_of, text_lines
 
 TABLES = ("raw_records", "raw_rejects", "raw_lines", "raw_elements")

@@ -1,4 +1,4 @@
-"""Parquet, read by the database; wrapped files are unpacked beside it first."""
+"""Parquet reader."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import BLOCK_BYTES, RefusedFileError, opened, wrapping_of
-from journeyflow.ingest.quoting import identifier, literal
-from journeyflow.ingest.readers.raw import KEPT_OF_LONG_LINES, KEYS, Parsed, Rejects
+from journeyflow.ingest.mapping import identifier, literal
+from journeyflow.ingest.readers.records import KEPT_OF_LONG_LINES, KEYS, Parsed, Rejects
 from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS
 
 READ_ROWS = 10_240

@@ -1,4 +1,4 @@
-"""Lines of a text file, decoded; what cannot be text is carried along and named."""
+"""Decode lines of text files; undecodable bytes are kept and reported."""
 
 from __future__ import annotations
 

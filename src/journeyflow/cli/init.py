@@ -1,0 +1,430 @@
+"""`init`, `check` and `schema`: propose and validate a configuration."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption, examples
+from journeyflow.errors import ExitCode, InputError
+
+HEAD_BYTES = 262_144
+HEAD_ROWS = 2_000
+_COMPRESSED = {".gz", ".zst", ".bz2"}
+_ACCESS_LOG = re.compile(r'^\S+ \S+ \S+ \[[^\]]+\] "')
+# Below the first, seconds since 1970 stay before the year 5138; each next unit is a thousand times finer.
+_EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (1e20, "ns"))
+
+
+@dataclass(frozen=True)
+class Peek:
+    """What the first rows of a file show.
+
+    Parameters
+    ----------
+    form : str
+        ``csv``, ``jsonl``, ``parquet`` or ``access_log``.
+    columns : list of str
+        Names in the file's order; nested JSON as dotted paths.
+    rows : list of dict
+        Up to `HEAD_ROWS` rows, values as read.
+    delimiter : str or None
+        Of CSV only.
+    encoding : str or None
+        A guess where the text is no UTF-8.
+    """
+
+    form: str
+    columns: list[str]
+    rows: list[dict[str, Any]]
+    delimiter: str | None = None
+    encoding: str | None = None
+
+    def values(self, column: str) -> list[str]:
+        """Return the distinct values of `column`, sorted."""
+        return sorted({str(row[column]) for row in self.rows if row.get(column) not in (None, "")})
+
+    def epoch_unit(self, column: str) -> str | None:
+        """Return the unit when `column` counts since 1970, else None."""
+        value = next((str(row[column]) for row in self.rows if row.get(column) not in (None, "")), "")
+        if not re.fullmatch(r"\d{9,19}(\.\d+)?", value):
+            return None
+        return next(unit for bound, unit in _EPOCH_UNITS if float(value) < bound)
+
+
+def peek(path: Path) -> Peek:
+    """Look at the first rows of `path`.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, empty, or none of CSV, JSON lines, Parquet and access log.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Name one file of events, or none for an example.")
+    suffixes = [suffix for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
+    suffix = suffixes[-1].lower() if suffixes else ""
+    if suffix == ".parquet":
+        return _peek_parquet(path)
+    text, encoding = _head(path)
+    if suffix in {".json", ".jsonl", ".ndjson"}:
+        return replace(_peek_json(path, text), encoding=encoding)
+    if _ACCESS_LOG.match(text):
+        return Peek("access_log", [], [])
+    return replace(_peek_csv(path, text), encoding=encoding)
+
+
+def _head(path: Path) -> tuple[str, str | None]:
+    import pyarrow as pa
+
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            head = bytes(stream.read(HEAD_BYTES))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read. Is it whole, and is its ending right?") from error
+    encoding = _encoding(head)
+    text = head.decode(encoding or "utf-8-sig", errors="replace")
+    if not text.strip():
+        raise InputError(f"{path} is empty. Name a file with a few events.")
+    return text, encoding
+
+
+def _encoding(head: bytes) -> str | None:
+    """Return the encoding of a text that is no UTF-8, else None; the head may end inside a character."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return None
+
+
+def _peek_parquet(path: Path) -> Peek:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        batch = next(file.iter_batches(batch_size=HEAD_ROWS), None)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is not a whole Parquet file.") from error
+    return Peek("parquet", list(file.schema_arrow.names), batch.to_pylist() if batch else [])
+
+
+def _peek_csv(path: Path, text: str) -> Peek:
+    header = text.splitlines()[0]
+    delimiter = max(",;\t|", key=header.count)
+    if delimiter not in header:
+        raise InputError(f"{path} is not CSV, JSON lines, Parquet or an access log: its first line has no separator.")
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+    rows = [row for row, _ in zip(reader, range(HEAD_ROWS), strict=False)]
+    return Peek("csv", list(reader.fieldnames or []), rows, delimiter)
+
+
+def _peek_json(path: Path, text: str) -> Peek:
+    rows = []
+    for line in text.splitlines()[:HEAD_ROWS]:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            rows.append(dict(_flat(value, "")))
+    if not rows:
+        raise InputError(f"{path} holds no JSON objects, one a line. Write one event a line.")
+    return Peek("jsonl", list(dict.fromkeys(name for row in rows for name in row)), rows)
+
+
+def _flat(value: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, item in value.items():
+        pairs += _flat(item, f"{prefix}{name}.") if isinstance(item, dict) else [(f"{prefix}{name}", item)]
+    return pairs
+
+
+SYNONYMS = {
+    "event_id": ("event_id", "eventid", "id", "uuid", "message_id", "insert_id"),
+    "occurred_at": (
+        "occurred_at", "event_time", "event_timestamp", "timestamp", "ts", "time", "datetime", "created_at", "date",
+    ),
+    "anonymous_id": (
+        "anonymous_id", "visitor_id", "visitorid", "cookie", "cookie_id", "client_id", "device_id", "user_pseudo_id",
+        "fullvisitorid", "distinct_id",
+    ),
+    "user_id": ("user_id", "userid", "customer_id", "customer", "member_id", "account_id", "uid"),
+    "session_id": ("session_id", "sessionid", "session", "visit_id", "visit", "user_session"),
+    "event_name": ("event_name", "event", "event_type", "action", "type", "name", "activity"),
+    "page_path": ("page_path", "page_url", "url", "page", "path", "page_location"),
+    "referrer_host": ("referrer_host", "referrer", "referer"),
+    "utm_source": ("utm_source",),
+    "utm_medium": ("utm_medium",),
+    "utm_campaign": ("utm_campaign",),
+    "revenue_amount": ("revenue_amount", "revenue", "amount", "total", "price", "value"),
+    "currency": ("currency", "currency_code"),
+    "sequence": ("sequence", "hit_number", "order_in_session"),
+}  # fmt: skip
+"""Canonical column → names that sources give it, likeliest first."""
+
+VOCABULARY = {
+    "page_view": ("pageview", "page", "view_page"),
+    "product_view": ("view", "view_item", "product_viewed", "detail"),
+    "add_to_cart": ("cart", "addtocart", "product_added", "basket", "carts"),
+    "remove_from_cart": ("removefromcart", "product_removed"),
+    "checkout_started": ("checkout", "begin_checkout"),
+    "purchase": ("transaction", "order", "order_completed", "orders", "payment_done", "buy"),
+    "sign_up": ("signup", "register", "registration"),
+}
+"""Name of the built-in models → names that may mean it; only ever proposed, never applied."""
+
+
+def starter(data: Path | None, folder: Path) -> tuple[str, list[str]]:
+    """Return a commented configuration and what the reader should look at.
+
+    Parameters
+    ----------
+    data : Path or None
+        A file of events to look at; None gives an example to fill in.
+    folder : Path
+        Folder of the configuration: its paths are relative to it.
+
+    Returns
+    -------
+    tuple of str and list of str
+        The text of `journeyflow.yml`, and notes of one line each.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or is of no kind that can be looked at.
+    """
+    if data is None:
+        return _page(_EXAMPLE_SOURCE, "my-project"), [
+            "Fill in `sources`: where the events lie and what their columns are called."
+        ]
+    seen = peek(data)
+    path = os.path.relpath(data.resolve(), folder.resolve())
+    source, notes = _source(seen, path)
+    return _page(source, _identifier(data.resolve().parent.name)), notes
+
+
+def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
+    lines = ["  events:", f"    format: {seen.form}", f"    path: {_quoted(path)}", "    channel: web"]
+    if seen.form == "access_log":
+        return "\n".join(lines), [f"{path} looks like a web server's access log; it needs no columns."]
+    if seen.delimiter not in (None, ","):
+        lines.append(f"    delimiter: {json.dumps(seen.delimiter)}")
+    if seen.encoding:
+        lines.append(f"    encoding: {seen.encoding}               # a guess: the file is not UTF-8")
+    mapping = propose_columns(seen.columns)
+    lines += [
+        "    timezone: UTC                  # of stamps that have no zone",
+        *_rename_lines(seen, mapping),
+        "    columns:",
+    ]
+    lines += [f"      {name}: {_column(name, column, seen)}" for name, column in mapping.items()]
+    missing = _missing(mapping)
+    lines += [f"      # {name}: ...                # required; one of: {', '.join(seen.columns)}" for name in missing]
+    rest = [column for column in seen.columns if column not in mapping.values()]
+    if rest:
+        lines.append(f"    properties: [{', '.join(map(_quoted, rest))}]")
+    notes = [f"{name} is read from the column {column}" for name, column in mapping.items()]
+    return "\n".join(lines), [
+        *notes,
+        *_amount_notes(seen, mapping),
+        *(f"No column looks like {name}: name one before the first run" for name in missing),
+    ]
+
+
+def propose_columns(columns: list[str]) -> dict[str, str]:
+    """Return canonical column → column of the file, for those whose names say it.
+
+    Examples
+    --------
+    >>> propose_columns(["ts", "visitorid", "event", "colour"])
+    {'occurred_at': 'ts', 'anonymous_id': 'visitorid', 'event_name': 'event'}
+    """
+    known = {column.lower().replace(" ", "_").replace("-", "_"): column for column in reversed(columns)}
+    mapping: dict[str, str] = {}
+    for name, synonyms in SYNONYMS.items():
+        column = next((known[s] for s in synonyms if s in known and known[s] not in mapping.values()), None)
+        if column is not None:
+            mapping[name] = column
+    return mapping
+
+
+def _amount_notes(seen: Peek, mapping: dict[str, str]) -> list[str]:
+    column = mapping.get("revenue_amount", "")
+    if not any(re.fullmatch(r"[-+]?[\d.]*,\d{1,2}", value) for value in seen.values(column)):
+        return []
+    return [f"{column} holds decimal commas, and such amounts are quarantined: write 1.50 for 1,50, or take it out"]
+
+
+def _missing(mapping: dict[str, str]) -> list[str]:
+    missing = [name for name in ("occurred_at", "event_name") if name not in mapping]
+    has_person = "anonymous_id" in mapping or "user_id" in mapping
+    return missing if has_person else [*missing, "anonymous_id"]
+
+
+def _column(name: str, column: str, seen: Peek) -> str:
+    unit = seen.epoch_unit(column) if name == "occurred_at" else None
+    return f"{{column: {_quoted(column)}, unit: {unit}}}" if unit else _quoted(column)
+
+
+def _rename_lines(seen: Peek, mapping: dict[str, str]) -> list[str]:
+    """Say which event names were seen, and propose what they may mean, as a comment for a person to decide."""
+    names = seen.values(mapping.get("event_name", ""))
+    if not names or len(names) > 40:
+        return []
+    lines = [f"    # event names seen: {', '.join(map(_quoted, names))}"]
+    guesses = {name: known for known, others in VOCABULARY.items() for name in names if name.lower() in others}
+    if guesses:
+        pairs = ", ".join(f"{_quoted(name)}: {known}" for name, known in guesses.items())
+        lines.append(f"    # rename: {{{pairs}}}    # their names in the built-in models; take it if it is true")
+    return lines
+
+
+def _quoted(text: str) -> str:
+    is_plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in {
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "false",
+        "null",
+    }
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "my-project"
+
+
+_EXAMPLE_SOURCE = """\
+  web:
+    format: csv                    # csv, jsonl, parquet, access_log, snowplow
+    path: data/web/*.csv.gz
+    channel: web
+    timezone: UTC                  # of stamps that have no zone
+    columns:                       # canonical name: column of the file
+      occurred_at: ts
+      anonymous_id: cookie
+      user_id: customer
+      event_name: event
+      page_path: url
+      revenue_amount: amount"""
+
+
+def _page(source: str, project: str) -> str:
+    return _TEMPLATE.replace("@project@", project).replace("@source@", source)
+
+
+_TEMPLATE = """\
+# What journeyflow reads, what it counts and where it writes. Paths are relative to this file.
+# Every key: docs/reference/configuration.md. Editors complete them from `journeyflow schema > journeyflow.schema.json`.
+project: @project@
+timezone: UTC                      # of reporting days; stored times are UTC
+state: state/                      # private: the warehouse and the ledger of files
+publish: published/                # what BI tools read
+
+sources:
+@source@
+
+# people:                          # traits of users, for personas
+#   - {path: data/crm.csv, user_id: customer, traits: [birth_year, plan], valid_from: changed_at}
+
+models:
+  four_stage: builtin              # awareness, consideration, decision, post_purchase
+
+# personas:                        # the first that matches; everybody else is `unassigned`
+#   - {name: from_campaigns, when: {first.utm_medium: [cpc, social, email]}}
+
+# funnels:                         # two to twenty steps
+#   checkout:
+#     steps:
+#       - {name: product, when: {event: product_view}}
+#       - {name: cart, when: {event: add_to_cart}}
+#       - {name: paid, when: {event: purchase}}
+#     window: 7d
+
+# goals:                           # conversions and their value
+#   order: {when: {event: purchase}, value: revenue_amount}
+# currency: {report: EUR}
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command(epilog=examples("journeyflow init", "journeyflow init data/events.csv.gz"))(init)
+    app.command(epilog=examples("journeyflow check", "journeyflow check -c shop/journeyflow.yml --json"))(check)
+    app.command(epilog=examples("journeyflow schema > journeyflow.schema.json"))(schema)
+
+
+def init(
+    data: Annotated[
+        Path | None, typer.Argument(help="A file of events to look at: CSV, JSON lines or Parquet.", show_default=False)
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Write a commented configuration to start from; with a file of events, propose how to read it."""
+    from journeyflow.cli.output import write_file
+
+    if output.exists() and not force:
+        raise InputError(f"{output} is there already. Name another file with --output, or replace it with --force.")
+    text, notes = starter(data, output.parent)
+    write_file(output, text.encode())
+    typer.echo(f"Wrote {output}.")
+    for note in notes:
+        typer.echo(f"  {note}")
+    typer.echo(f"Next: read it through, then journeyflow check --config {output}")
+
+
+def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Find every error of the configuration at once, without reading the data."""
+    from journeyflow.config import check as find_problems
+    from journeyflow.utils.formatting import escaped
+
+    problems = find_problems(config)
+    errors = sum(problem.severity == "error" for problem in problems)
+    if as_json:
+        from dataclasses import asdict
+
+        typer.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
+    else:
+        for problem in problems:
+            typer.echo(escaped(problem))
+        typer.echo(_verdict(config, errors, len(problems) - errors))
+    if errors:
+        raise typer.Exit(ExitCode.CONFIGURATION)
+
+
+def _verdict(config: Path, errors: int, warnings: int) -> str:
+    if not errors and not warnings:
+        return f"{config} is in order."
+    found = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    return f"{config}: {' and '.join(found)}."
+
+
+def schema(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
+) -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from journeyflow.cli.output import write_file
+    from journeyflow.config.json_schema import json_schema
+
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    if output:
+        write_file(output, text.encode())
+    else:
+        typer.echo(text, nl=False)

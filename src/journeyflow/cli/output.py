@@ -1,0 +1,252 @@
+"""Shared options; tables for terminals, spreadsheets and programs; errors as messages with exit codes."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from journeyflow.errors import ExitCode, JourneyflowError
+from journeyflow.utils.formatting import cell, escaped
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+
+
+DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
+"""Environment variable that lets exceptions through with their traceback."""
+INTERRUPTED = "interrupted. What was published before is untouched."
+
+
+def guarded(work: Callable[[], object]) -> None:
+    """Do `work`; turn what it raises into a message and an exit code.
+
+    Parameters
+    ----------
+    work : callable
+        The command.
+
+    Raises
+    ------
+    SystemExit
+        With the exit code of the error (`errors.ExitCode`); 130 after Ctrl-C.
+    """
+    try:
+        work()
+    except KeyboardInterrupt:
+        typer.echo(f"journeyflow: {INTERRUPTED}", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.FAILED)
+    except Exception as error:
+        _leave(error)
+
+
+def described(error: BaseException) -> tuple[str, ExitCode]:
+    """Return what a user is told of an error, and the exit code; no value of the data is in it."""
+    if isinstance(error, JourneyflowError):
+        return error.message, error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, ExitCode.INTERRUPTED
+    return _unexpected(error), ExitCode.FAILED
+
+
+def _leave(error: Exception) -> NoReturn:
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    message, code = described(error)
+    typer.echo(f"journeyflow: {escaped(message, keep_lines=True)}", err=True)
+    sys.exit(code)
+
+
+def _unexpected(error: BaseException) -> str:
+    """Describe a fault of ours by its kind and place; its text may hold personal data, so it stays behind --debug."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return (
+        f"an unexpected {type(error).__name__}{why} in {where}. What was published before is untouched. "
+        "See the details with: journeyflow --debug ..."
+    )
+
+
+DEFAULT_CONFIG = Path("journeyflow.yml")
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)]
+PublishedOption = Annotated[
+    Path | None,
+    typer.Option("--published", help="The published folder; by default the one that the configuration names."),
+]
+PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' is the total.")]
+PeriodOption = Annotated[str, typer.Option("--period", help="A month of entry such as 2026-03; 'all' is the total.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def examples(*lines: str) -> str:
+    """Return the epilogue of a command's help: one example a line."""
+    return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
+
+
+def parse_instant(text: str | None) -> datetime | None:
+    """Return a day (its first instant) or a time as naive UTC; a time without a zone is UTC.
+
+    Raises
+    ------
+    typer.BadParameter
+        The text is neither.
+    """
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("give a day or a time, such as 2026-03-31 or 2026-03-31T02:00:00+01:00") from error
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+
+
+WIDE = 100_000
+"""Width, in columns, of what is not a terminal: nothing is cut there."""
+_FORMULA_START = r"^[=+\-@\t\r\n]"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that knows whether a person reads it."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE)
+
+
+def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: int | None) -> None:
+    """Write the rows of `frame` to the file `output` or to the terminal.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Any rows.
+    form : Format
+        How to write them. In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe.
+    output : Path or None
+        File to write; None is the terminal.
+    limit : int or None
+        Most rows of `Format.TABLE` on the terminal; None is all.
+
+    Raises
+    ------
+    typer.BadParameter
+        Parquet was asked for on a terminal.
+    JourneyflowError
+        The file cannot be written.
+    """
+    if form is Format.TABLE and output is None:
+        return print_frame(frame, limit)
+    if form is Format.PARQUET and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is not for a terminal: add --output rows.parquet")
+    written = _as_bytes(frame, form)
+    if output:
+        write_file(output, written)
+    else:
+        sys.stdout.buffer.write(written)
+        sys.stdout.flush()
+    return None
+
+
+def write_file(output: Path, written: bytes) -> None:
+    """Write a file that the user named.
+
+    Raises
+    ------
+    JourneyflowError
+        When it cannot be written.
+    """
+    try:
+        output.write_bytes(written)
+    except OSError as error:
+        raise JourneyflowError(
+            f"Cannot write {output}: {error.strerror}. Name a file in a folder that exists."
+        ) from error
+
+
+def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
+    buffer = io.BytesIO()
+    if form is Format.PARQUET:
+        frame.write_parquet(buffer)
+    elif form is Format.JSON:
+        frame.write_json(buffer)
+        buffer.write(b"\n")
+    elif form is Format.CSV:
+        defused(frame).write_csv(buffer)
+    else:
+        from rich.console import Console
+
+        text = io.StringIO()
+        Console(file=text, width=WIDE).print(_table(frame))
+        buffer.write(text.getvalue().encode())
+    return buffer.getvalue()
+
+
+def defused(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return `frame` with an apostrophe before every text that a spreadsheet would run as a formula."""
+    import polars as pl
+    from polars import selectors
+
+    texts = selectors.string()
+    is_formula = texts.str.contains(_FORMULA_START)
+    return frame.with_columns(pl.when(is_formula).then(pl.lit("'") + texts).otherwise(texts).name.keep())
+
+
+def print_frame(frame: pl.DataFrame, limit: int | None = None) -> None:
+    """Print rows as a table, or each as a list of its columns where the terminal is too narrow."""
+    out = console()
+    shown = frame if limit is None else frame.head(limit)
+    table = _table(shown)
+    if out.measure(table, options=out.options.update(width=WIDE)).maximum > out.width:
+        _print_records(shown, out)
+    else:
+        out.print(table)
+    if shown.height < frame.height:
+        out.print(f"{shown.height:,} of {frame.height:,} rows; all with --limit 0 or --format csv", style="dim")
+
+
+def _table(frame: pl.DataFrame) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name, kind in frame.schema.items():
+        table.add_column(Text(escaped(name)), justify="right" if kind.is_numeric() else "left", no_wrap=True)
+    for row in frame.iter_rows():
+        table.add_row(*(Text(cell(value)) for value in row))
+    return table
+
+
+def _print_records(frame: pl.DataFrame, out: Console) -> None:
+    from rich.text import Text
+
+    width = max(map(len, frame.columns), default=0)
+    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+        out.print(Text(f"── row {number} ", style="dim"))
+        for name, value in row.items():
+            out.print(Text(f"{escaped(name):<{width}}  {cell(value)}"), soft_wrap=True)

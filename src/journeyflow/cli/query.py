@@ -1,0 +1,492 @@
+"""`query`, `funnel`, `drop-offs` and `explain`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from journeyflow.cli.output import (
+    DEFAULT_CONFIG,
+    WIDE,
+    ConfigOption,
+    Format,
+    JsonOption,
+    PeriodOption,
+    PersonaOption,
+    PublishedOption,
+    examples,
+)
+from journeyflow.errors import NotFoundError
+from journeyflow.utils.formatting import cell, count, duration, escaped, percent
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from journeyflow.operations.explain import ExplainedAttempt, ExplainedEvent, ExplainedPerson, Verdict
+    from journeyflow.publish.reader import PublishedTables
+
+
+def open_marts(config: Path, published: Path | None) -> PublishedTables:
+    """Open a published folder, or the one that a configuration names."""
+    from journeyflow.publish.reader import open_published
+
+    if published is None:
+        from journeyflow.config import load_config
+
+        published = load_config(config).publish
+    return open_published(published)
+
+
+def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> pl.DataFrame:
+    """Return the rows of `table` of one funnel, persona and period, by step; there may be none."""
+    import polars as pl
+
+    is_wanted = (pl.col("funnel") == funnel) & (pl.col("persona") == persona) & (pl.col("period") == period)
+    return marts.table(table).filter(is_wanted).sort("step_index", maintain_order=True)
+
+
+def steps_of(marts: PublishedTables, funnel: str, persona: str, period: str) -> pl.DataFrame:
+    """Return the steps of one funnel in order: rows of `funnel_steps`.
+
+    Raises
+    ------
+    NotFoundError
+        When there are none; says which of the three names is unknown.
+    """
+    steps = matching(marts, "funnel_steps", funnel, persona, period)
+    if steps.is_empty():
+        known = marts.table("funnel_steps")
+        for column, value in (("funnel", funnel), ("persona", persona), ("period", period)):
+            require_known(column, value, known[column].unique().sort().to_list())
+        raise NotFoundError("Nobody of this persona entered this funnel in this period.")
+    return steps
+
+
+def personas_of(marts: PublishedTables, funnel: str) -> pl.DataFrame:
+    """Return one row per persona of a funnel: who entered, who reached the end, the matured rate; most people first."""
+    import polars as pl
+
+    steps = marts.table("funnel_steps").filter((pl.col("funnel") == funnel) & (pl.col("period") == "all"))
+    is_last = pl.col("step_index") == pl.col("step_index").max().over("persona")
+    entered = steps.filter(pl.col("step_index") == 1).select("persona", entered_count="person_count")
+    reached = steps.filter(is_last).select(
+        "persona", "step", "person_count", "conversion_rate", "is_small", "is_outcome_based"
+    )
+    return entered.join(reached, on="persona").sort("entered_count", "persona", descending=[True, False])
+
+
+def require_known(what: str, value: str, known: Sequence[str]) -> None:
+    """Raise when `value` is not one of `known`, with the nearest name.
+
+    Raises
+    ------
+    NotFoundError
+        Naming what there is.
+    """
+    if value in known:
+        return
+    like = get_close_matches(value, known, n=1)
+    hint = f" Did you mean {like[0]!r}?" if like else ""
+    raise NotFoundError(f"There is no {what} {value!r} in the published tables; there is: {', '.join(known)}.{hint}")
+
+
+COUNTS = ("", "reached", "went on", "pending", "dropped")
+FIGURES = ("drop-off", "median to next", "95 % of drop-off")
+LAYOUTS = ((30, 3), (16, 3), (16, 2), (16, 1), (8, 1), (8, 0))
+"""Width of the bar and number of figures beside the counts, the widest first."""
+OUTCOMES = (
+    ("converted_count", "█", "#", "green"),
+    ("pending_count", "▒", "~", "yellow"),
+    ("drop_off_count", "░", ".", "red"),
+)
+"""Column, sign, sign in plain ASCII, colour: who went on, who still may, who left."""
+
+
+def print_funnel(steps: pl.DataFrame, out: Console) -> None:
+    """Print one funnel of one persona and period.
+
+    Parameters
+    ----------
+    steps : polars.DataFrame
+        Rows of `funnel_steps`: one per step, in order.
+    out : rich.console.Console
+        Where to print.
+    """
+    from rich.text import Text
+
+    rows = steps.to_dicts()
+    first, last = rows[0], rows[-1]
+    out.print(Text(_headline(first, last)), style="bold")
+    out.print(_fitting_table(rows, out))
+    out.print(_legend(_is_ascii(out)))
+    for note in _notes(rows):
+        out.print(Text(note), style="dim")
+
+
+def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
+    who = "everybody" if first["persona"] == "all" else f"persona {escaped(first['persona'])}"
+    when = "" if first["period"] == "all" else f", entered in {escaped(first['period'])}"
+    reached = f"{count(last['person_count'])} of {count(first['person_count'])} {escaped(first['unit'])}s"
+    return f"{escaped(first['funnel'])} ({who}{when}): {reached} reached {escaped(last['step'])}"
+
+
+def _fitting_table(rows: list[dict[str, Any]], out: Console) -> Table:
+    """Return the widest of the layouts that the terminal has room for."""
+    tables = (_funnel_table(rows, width, figures, is_ascii=_is_ascii(out)) for width, figures in LAYOUTS)
+    wide = out.options.update(width=WIDE)
+    for table in tables:
+        if out.measure(table, options=wide).maximum <= out.width:
+            break
+    return table
+
+
+def _funnel_table(rows: list[dict[str, Any]], bar_width: int, figures: int, *, is_ascii: bool) -> Table:
+    """Return a row per step: a bar of `bar_width` signs, the counts, and the first `figures` of `FIGURES`."""
+    from rich.text import Text
+
+    table = _plain_table("step", *COUNTS, *FIGURES[:figures])
+    table.columns[1].justify = "left"
+    entered = rows[0]["person_count"] or 1
+    for row in rows:
+        counts = (count(row["person_count"]), *(_outcome(row, column) for column, *_ in OUTCOMES))
+        bar = _bar(row, entered, bar_width, is_ascii=is_ascii)
+        table.add_row(Text(f"{row['step_index']} {escaped(row['step'])}"), bar, *counts, *_rates(row)[:figures])
+    return table
+
+
+def _outcome(row: dict[str, Any], column: str) -> str:
+    """Return a count of what became of a step's people; the last step has no next one, so nothing becomes of them."""
+    return "" if row["drop_off_count"] is None else count(row[column])
+
+
+def _rates(row: dict[str, Any]) -> tuple[str, str, str]:
+    if row["drop_off_count"] is None:
+        return "", "", ""
+    time = duration(row["p50_seconds_to_next"])
+    if row["drop_off_rate"] is None:
+        return "-", time, "-"
+    interval = f"{row['drop_off_rate_low'] * 100:.1f} to {row['drop_off_rate_high'] * 100:.1f} %"
+    return percent(row["drop_off_rate"]) + (" *" if row["is_small"] else ""), time, interval
+
+
+def _bar(row: dict[str, Any], entered: int, width: int, *, is_ascii: bool) -> Text:
+    """Return a bar as long as the step's share of those who entered, divided by what became of them."""
+    from rich.text import Text
+
+    bar = Text()
+    cells = done = 0
+    for column, sign, plain, colour in OUTCOMES:
+        done += row[column] or 0
+        upto = round(done / entered * width)
+        bar.append((plain if is_ascii else sign) * (upto - cells), style=colour)
+        cells = upto
+    return bar
+
+
+def _legend(is_ascii: bool) -> Text:
+    from rich.text import Text
+
+    legend = Text()
+    for (_, sign, plain, colour), meaning in zip(OUTCOMES, ("went on", "pending: still may", "dropped"), strict=True):
+        legend.append(plain if is_ascii else sign, style=colour)
+        legend.append(f" {meaning}   ")
+    return legend
+
+
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    notes = ["Counts are of everybody; rates and times are of those whose window is over."]
+    if any(row["is_small"] for row in rows):
+        notes.append("* fewer people than min_count: read with care.")
+    if any(row["is_outcome_based"] for row in rows):
+        notes.append("This persona is defined by an outcome: it is not a cause of its own conversion.")
+    return notes
+
+
+def _is_ascii(out: Console) -> bool:
+    return not out.encoding.lower().startswith("utf")
+
+
+def print_drop_offs(
+    step: dict[str, Any], touchpoints: pl.DataFrame, next_actions: pl.DataFrame, *, top: int, out: Console
+) -> None:
+    """Print where people of one step left from and what they did next.
+
+    Parameters
+    ----------
+    step : dict
+        The row of `funnel_steps` of the step left from.
+    touchpoints, next_actions : polars.DataFrame
+        Rows of `drop_offs` and `drop_off_next` of the same funnel, persona and period, of all steps.
+    top : int
+        Most rows of each.
+    out : rich.console.Console
+        Where to print.
+    """
+    from rich.columns import Columns
+    from rich.text import Text
+
+    out.print(Text(f"\nLeft at {escaped(step['step'])}: {count(step['drop_off_count'])}"), style="bold")
+    if step["drop_off_count"]:
+        of_step = [_of_step(rows, step["step_index"], top) for rows in (touchpoints, next_actions)]
+        out.print(Columns([_touchpoint_table(of_step[0]), _next_table(of_step[1])], padding=(0, 4)))
+
+
+def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
+    import polars as pl
+
+    chosen = rows.filter(pl.col("step_index") == step_index)
+    return chosen.sort("drop_off_count", descending=True, maintain_order=True).head(top)
+
+
+def print_personas(personas: pl.DataFrame, out: Console) -> None:
+    """Print a funnel by persona: rows of `marts.personas_of`."""
+    table = _plain_table("persona", "entered", f"reached {escaped(personas['step'][0])}", "conversion rate")
+    for row in personas.to_dicts():
+        mark = " (by definition)" if row["is_outcome_based"] else " *" if row["is_small"] else ""
+        rate = percent(row["conversion_rate"]) + mark
+        table.add_row(_text(row["persona"]), count(row["entered_count"]), count(row["person_count"]), rate)
+    out.print(table)
+
+
+def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:
+    table = _plain_table("last touchpoint", "people", "share", "of those who went on", "lift")
+    for row in touchpoints.to_dicts():
+        lift = "-" if row["lift"] is None else f"{row['lift']:.2f}"
+        table.add_row(
+            _text(row["last_touchpoint"]),
+            count(row["drop_off_count"]),
+            percent(row["share_rate"]),
+            percent(row["expected_rate"]),
+            lift,
+        )
+    return table
+
+
+def _next_table(next_actions: pl.DataFrame) -> Table:
+    table = _plain_table("what they did next", "people", "share")
+    for row in next_actions.to_dicts():
+        table.add_row(_text(row["next_action"]), count(row["drop_off_count"]), percent(row["share_rate"]))
+    return table
+
+
+def _plain_table(first: str, *others: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(first, no_wrap=True)
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _text(value: str) -> Text:
+    from rich.text import Text
+
+    return Text(escaped(value))
+
+
+COLOURS = {"converted": "green", "pending": "yellow", "dropped": "red"}
+
+
+def as_text(explained: ExplainedPerson | Sequence[ExplainedEvent]) -> str:
+    """Return an explanation, or a list of them, as JSON."""
+    content = [asdict(each) for each in explained] if isinstance(explained, Sequence) else asdict(explained)
+    return json.dumps(content, indent=2, default=str, ensure_ascii=False)
+
+
+def print_events(events: Sequence[ExplainedEvent], out: Console) -> None:
+    """Print each event with the stage that every model gives it."""
+    from rich.text import Text
+
+    for event in events:
+        out.print(
+            Text(f"{escaped(event.event_name)} at {cell(event.occurred_at)} UTC, {escaped(event.touchpoint)}"),
+            style="bold",
+        )
+        if event.left_out:
+            out.print(Text(f"  Left out of every count: it is {event.left_out}."), style="yellow")
+        else:
+            out.print(Text(f"  person {escaped(event.person_id)}, journey {event.journey_index}"))
+        for verdict in event.verdicts:
+            _print_verdict(verdict, out)
+
+
+def _print_verdict(verdict: Verdict, out: Console) -> None:
+    from rich.text import Text
+
+    out.print(Text(f"\n  {escaped(verdict.model)}: {escaped(verdict.stage)}"), style="bold")
+    if verdict.rule_id is None:
+        out.print(Text("    No rule matches it."))
+    else:
+        out.print(Text(f"    by the rule {escaped(verdict.rule_id)}: {escaped(verdict.rule)}"))
+    if verdict.history:
+        out.print(Text(f"    because {escaped(verdict.history)}"))
+    for rule in verdict.passed_over:
+        out.print(Text(f"    passed over, for want of history: {escaped(rule)}"), style="dim")
+
+
+def print_person(person: ExplainedPerson, out: Console) -> None:
+    """Print each counted attempt of a person with what ended it."""
+    from rich.text import Text
+
+    out.print(Text(f"person {escaped(person.person_id)} in {escaped(person.funnel)}"), style="bold")
+    if person.note:
+        out.print(Text(f"  {person.note}"))
+    for attempt in person.attempts:
+        _print_attempt(attempt, out)
+
+
+def _print_attempt(attempt: ExplainedAttempt, out: Console) -> None:
+    from rich.text import Text
+
+    out.print(Text(f"\n  {attempt.outcome}: {escaped(attempt.reason)}"), style=COLOURS[attempt.outcome])
+    for reach in attempt.reaches:
+        when = f"{cell(reach.reached_at)} UTC" if reach.reached_at else "not reached"
+        out.print(Text(f"    {reach.step_index} {escaped(reach.step):<20} {when}"))
+    if attempt.timeline:
+        out.print(Text("  From the first step to the end of the attempt:"))
+    for event in attempt.timeline:
+        matches = f"   <- {', '.join(map(escaped, event.matches))}" if event.matches else ""
+        name = f"{escaped(event.event_name):<20} {escaped(event.touchpoint)}"
+        out.print(Text(f"    {cell(event.occurred_at)}  {name}{matches}"), style=None if event.matches else "dim")
+
+
+_FUNNELS = """
+    select funnel, kind, unit, max(step_index) as step_count, max(person_count) as person_count
+    from funnel_steps where persona = 'all' and period = 'all' group by funnel, kind, unit order by kind, funnel
+"""
+explainers = typer.Typer(
+    no_args_is_help=True, help="Say why an event is in its stage, or why a person counts as dropped."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command(
+        epilog=examples(
+            "journeyflow funnel",
+            "journeyflow funnel checkout",
+            "journeyflow funnel checkout --persona student --period 2026-03",
+        )
+    )(funnel)
+    app.command(
+        "drop-offs",
+        epilog=examples("journeyflow drop-offs checkout", "journeyflow drop-offs checkout --step cart --top 3"),
+    )(drop_offs)
+    app.command(
+        epilog=examples(
+            'journeyflow query "select * from personas"',
+            'journeyflow query "from paths" --format csv --output paths.csv',
+        )
+    )(query)
+    explainers.command("event", epilog=examples("journeyflow explain event 8f3c21"))(event)
+    explainers.command("person", epilog=examples("journeyflow explain person c-1042 --funnel checkout"))(person)
+    app.add_typer(explainers, name="explain")
+
+
+def funnel(
+    name: Annotated[
+        str | None, typer.Argument(help="A funnel or a journey model; none lists them.", show_default=False)
+    ] = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Show a funnel step by step: who went on, who still may, who left."""
+    from journeyflow.cli.output import console, print_frame
+
+    with open_marts(config, published) as marts:
+        if name is None:
+            print_frame(marts.sql(_FUNNELS))
+            return
+        steps = steps_of(marts, name, persona, period)
+    if as_json:
+        typer.echo(steps.write_json())
+    else:
+        print_funnel(steps, console())
+
+
+def drop_offs(
+    name: Annotated[str, typer.Argument(metavar="FUNNEL", help="A funnel or a journey model.")],
+    step: Annotated[str | None, typer.Option("--step", help="Only the people who left at this step.")] = None,
+    top: Annotated[int, typer.Option("--top", help="Most rows a step.", min=1)] = 8,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Show where people left a funnel, from which touchpoint, and what they did next."""
+    from journeyflow.cli.output import console
+
+    with open_marts(config, published) as marts:
+        steps = steps_of(marts, name, persona, period).head(-1)
+        if step is not None:
+            require_known("step with drop-off", step, steps["step"].to_list())
+        tables = [matching(marts, table, name, persona, period) for table in ("drop_offs", "drop_off_next")]
+    for row in steps.to_dicts():
+        if step in (None, row["step"]):
+            print_drop_offs(row, *tables, top=top, out=console())
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT over the published tables.")],
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="Most rows of a table on the terminal; 0 is all.", min=0)] = 50,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Ask the published tables in SQL; nothing can be changed."""
+    from journeyflow.cli.output import write_frame
+
+    with open_marts(config, published) as marts:
+        write_frame(marts.sql(sql), form, output, limit or None)
+
+
+def event(
+    event_id: Annotated[str, typer.Argument(help="The source's id of the event.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Say why an event is in its stage, in every journey model."""
+
+    from journeyflow.cli.output import console
+    from journeyflow.config import load_config
+    from journeyflow.operations.explain import explain_event
+
+    explained = explain_event(load_config(config), event_id)
+    if as_json:
+        typer.echo(as_text(explained))
+    else:
+        print_events(explained, console())
+
+
+def person(
+    person_id: Annotated[str, typer.Argument(help="A published person_id, a user_id or an anonymous_id.")],
+    funnel: Annotated[str, typer.Option("--funnel", help="A funnel or a journey model.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Say how far a person came in a funnel, and why it ended there."""
+
+    from journeyflow.cli.output import console
+    from journeyflow.config import load_config
+    from journeyflow.operations.explain import explain_person
+
+    explained = explain_person(load_config(config), person_id, funnel)
+    if as_json:
+        typer.echo(as_text(explained))
+    else:
+        print_person(explained, console())

@@ -1,0 +1,401 @@
+"""Compile `staging.events` and predicates over event types: source filters, bots, caps on names, condition bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from sqlglot import exp
+
+from journeyflow.compile.conditions import call, column, compile_condition, leaf_truth, sql, text
+from journeyflow.config.conditions import All, Condition, Leaf, leaves
+from journeyflow.config.config import Config
+from journeyflow.config.journey_models import vocabulary
+from journeyflow.config.predicates import EVENT_TYPE_FIELDS, Predicate, event_level_conditions, predicates
+
+_WORDS = (
+    # `bot` as a word or its end, but not the phones called Cubot.
+    r"(^|[^u]|[^c]u|^u)bot([^a-z]|$)",
+    "crawl",
+    "spider",
+    "slurp",
+    "scrap(er|y)",
+    "archiver|heritrix|nutch|httrack|wget|curl/|libcurl",
+    "feed(fetcher|burner|ly|parser|validator|demon|bin)|rss|newsblur|netvibes|simplepie|magpie",
+    "mediapartners-google|google favicon|google web preview|adsbot|apis-google|google-read-aloud|bingpreview",
+    "facebookexternalhit|facebookcatalog|meta-external|whatsapp/|embedly|outbrain|quora link|bitly|pinterest/0",
+    "python-|python/|aiohttp|httpx|go-http-client|httpclient|java/|libwww-perl|lwp::|lwp-|perl|ruby|php/|guzzle",
+    "node-fetch|axios|winhttp",
+    "headless|phantomjs|selenium|puppeteer|playwright|lighthouse|page ?speed|gtmetrix|webpagetest",
+    "pingdom|uptime|statuscake|site24x7|newrelic|monitor|nagios|check_http|zabbix|datadog",
+    "validator|linkcheck|link checker|xenu|siteimprove|screaming frog|netcraft|nmap|nikto|masscan|zgrab|censys",
+    "sqlmap|nessus|ahrefs|semrush|majestic|megaindex|yandeximages|sogou|teoma|ask jeeves|grapeshot|proximic",
+    "admantx|exabot",
+    "chatgpt-user|oai-searchbot|anthropic-ai|perplexity|bytespider|cohere-ai|diffbot",
+)
+BOT_PATTERN = "(?i)" + "|".join(_WORDS)
+"""RE2 pattern of known bots, fetchers, monitors and scripts."""
+
+
+MOST_NAMES = 500
+"""Event names that a run tells apart."""
+MOST_CHANNELS = 50
+OTHER = "other"
+UNKNOWN_CHANNEL = "unknown"
+"""Channel of events whose source states none."""
+_NEGATIVE = ("not_in", "exists")
+
+
+def capped_channel() -> exp.Expr:
+    """Return the channel of a row of `sources.events`: its own, or `other` where there are too many."""
+    rare = exp.select(column("channel")).from_("rare_channels").subquery()
+    is_rare = exp.In(this=_channel(), query=rare)
+    return exp.Case().when(is_rare, text(OTHER)).else_(_channel())
+
+
+def capped_name() -> exp.Expr:
+    """Return the event name of a row of `sources.events`: its own, or `other` where there are too many."""
+    rare = exp.select(column("event_name")).from_("rare_names").subquery()
+    is_rare = exp.In(this=column("event_name"), query=rare)
+    return exp.Case().when(is_rare, text(OTHER)).else_(column("event_name"))
+
+
+def rare_channels(config: Config) -> exp.Select:
+    """Find the channels beyond the most frequent ones; those that the configuration names come first."""
+    named = {
+        source.channel.constant for source in config.sources.values() if source.channel and source.channel.constant
+    }
+    named |= {*config.sessions.offline_channels, UNKNOWN_CHANNEL}
+    return _rare("channel", _channel(), [_of_leaf(Leaf("channel", "in", tuple(sorted(named))))], MOST_CHANNELS)
+
+
+def rare_names(config: Config) -> exp.Select:
+    """Find the event names beyond the most frequent ones; those that the configuration names come first."""
+    return _rare("event_name", column("event_name"), [_of_leaf(leaf) for leaf in _event_leaves(config)], MOST_NAMES)
+
+
+def _channel() -> exp.Expr:
+    return exp.Coalesce(this=column("channel"), expressions=[text(UNKNOWN_CHANNEL)])
+
+
+def _of_leaf(leaf: Leaf) -> exp.Expr:
+    return leaf_truth(leaf, column("name"))
+
+
+def _event_leaves(config: Config) -> Iterator[Leaf]:
+    names = {word.event for word in vocabulary()} | {survey.event for survey in config.surveys.values()}
+    for model in config.journey_models:
+        names |= {placed.rule.after.event for placed in model.rules if placed.rule.after}
+    names |= {event for persona in config.personas for event in persona.counted_events}
+    yield Leaf("event", "in", tuple(sorted(names)))
+    conditions = [predicate.condition for predicate in predicates(config)]
+    conditions += [touchpoint.when for touchpoint in config.touchpoints]
+    found = (leaf for condition in conditions for leaf in leaves(condition))
+    yield from dict.fromkeys(leaf for leaf in found if leaf.field == "event" and leaf.operator not in _NEGATIVE)
+
+
+def _rare(name: str, value: exp.Expr, is_named: list[exp.Expr], most: int) -> exp.Select:
+    counted = (
+        exp.select(exp.alias_(value, "name"), exp.alias_(exp.Count(this=exp.Star()), "event_count"))
+        .from_(exp.table_("events", db="sources"))
+        .group_by(value.copy())
+        .subquery("counted")
+    )
+    order = [
+        exp.Ordered(this=exp.Case().when(exp.or_(*is_named), exp.Literal.number(0)).else_(exp.Literal.number(1))),
+        exp.Ordered(this=column("event_count"), desc=True),
+        exp.Ordered(this=column("name")),
+    ]
+    place = exp.Window(this=call("row_number"), order=exp.Order(expressions=order))
+    is_rare = exp.GT(this=place, expression=exp.Literal.number(most))
+    return exp.select(exp.alias_(column("name"), name)).from_(counted).qualify(is_rare)
+
+
+ALIAS_EVENT = "alias"
+PREVIOUS_ID = "previous_id"
+"""Property of an alias event that holds the user_id that was used before."""
+BITS = 64
+_PLAIN_COLUMNS = {"event": "event_name"}
+
+
+def unit_properties(config: Config) -> tuple[str, ...]:
+    """Return the distinct properties that funnels count; the n-th is the column `unit_<n>` of `staging.events`."""
+    found = (funnel.unit.property for funnel in config.funnels.values())
+    return tuple(dict.fromkeys(key for key in found if key is not None))
+
+
+def staging_events(config: Config) -> str:
+    """Compile `staging.events`: one narrow row per event of the run.
+
+    Parameters
+    ----------
+    config : Config
+
+    Returns
+    -------
+    str
+        A SELECT over `sources.events`. Grain: event_ix. Columns: event_ix, event_id, occurred_at, sequence, device_key,
+        user_key, event_name, channel, source_ix, session_key, touchpoint, is_bot, is_internal, is_offline, truths,
+        alias_key, and `unit_<n>` for each of `unit_properties`. No order.
+    """
+    return sql(_Staging(config).select())
+
+
+def source_filter(config: Config, source_name: str) -> str | None:
+    """Compile the `where` of a source, over the canonical columns; None when the source keeps every row."""
+    condition = config.sources[source_name].where
+    if condition == All():
+        return None
+    return sql(compile_condition(condition, lambda leaf: leaf_truth(leaf, event_value(leaf.field))))
+
+
+def goal_value(config: Config, goal: str) -> str | None:
+    """Compile the value of a goal's event over `sources.events`, as DECIMAL(18, 4); None when it has no value."""
+    value = config.goals[goal].value
+    if value is None:
+        return None
+    if value == "revenue_amount":
+        return sql(column("revenue_amount"))
+    return sql(exp.TryCast(this=event_value(value), to=exp.DataType.build("decimal(18, 4)", dialect="duckdb")))
+
+
+def event_value(field: str) -> exp.Expr:
+    """Return the value of an event's field over the canonical columns."""
+    if field.startswith("properties."):
+        return call("json_extract_string", column("properties"), text(json_path(field.removeprefix("properties."))))
+    return column(_PLAIN_COLUMNS.get(field, field))
+
+
+def json_path(key: str) -> str:
+    """Write the path of a property as a JSON pointer; a point goes down into a nested object.
+
+    Pointers take every key as it is, where DuckDB reads `*` in other paths as a wildcard, quoted or not.
+
+    Examples
+    --------
+    >>> json_path("page.url")
+    '/page/url'
+    """
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in key.split("."))
+
+
+def user_key(user_id: exp.Expr) -> exp.Expr:
+    """Return the key of a user_id, as landing computes it."""
+    return call("md5_number_lower", exp.DPipe(this=text("u:"), expression=user_id))
+
+
+def alias_of() -> str:
+    """Compile the key of the previous user_id of an alias event, over `landed.events`; null for other events."""
+    is_alias = exp.EQ(this=column("event_name"), expression=text(ALIAS_EVENT))
+    return sql(exp.Case().when(is_alias, user_key(event_value(f"properties.{PREVIOUS_ID}"))))
+
+
+class _Staging:
+    """The parts of the SELECT behind `staging.events`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.deep = event_level_conditions(config)
+        self.units = unit_properties(config)
+        self.paths = tuple(dict.fromkeys(self._properties_read()))
+
+    def select(self) -> exp.Select:
+        taken = [
+            column(name)
+            for name in (
+                "event_ix",
+                "event_id",
+                "occurred_at",
+                "sequence",
+                "device_key",
+                "user_key",
+                "event_name",
+                "channel",
+            )
+        ]
+        computed = {
+            "source_ix": self._source_ix(),
+            "session_key": call("md5_number_lower", column("session_id")),
+            "touchpoint": self._touchpoint(),
+            "is_bot": self._is_bot(),
+            "is_internal": self._judged(self.config.exclude_traffic.internal),
+            "is_offline": self._is_offline(),
+            "truths": self._truths(),
+            "alias_key": self._alias_key(),
+        }
+        units = [exp.alias_(self._property(key), f"unit_{n}") for n, key in enumerate(self.units, 1)]
+        named = [exp.alias_(expression, name) for name, expression in computed.items()]
+        query = exp.select(*taken, *named, *units).from_("events_read")
+        query = query.with_("rare_names", as_=rare_names(self.config)).with_(
+            "rare_channels", as_=rare_channels(self.config)
+        )
+        query = query.with_("events_read", as_=self._events_read())
+        return query.with_("bot_agents", as_=_bot_agents()) if self.config.exclude_traffic.bots.builtin else query
+
+    def _events_read(self) -> exp.Select:
+        """Name the columns used, and take all properties used out of the JSON in one go."""
+        fixed = (
+            "event_ix",
+            "event_id",
+            "source",
+            "occurred_at",
+            "sequence",
+            "device_key",
+            "user_key",
+            "session_id",
+        )
+        used = dict.fromkeys([*fixed, *(_PLAIN_COLUMNS.get(leaf.field, leaf.field) for leaf in self._plain_leaves())])
+        capped = {"event_name": capped_name(), "channel": capped_channel()}
+        columns = [column(name) for name in used if name not in capped]
+        columns += [exp.alias_(value, name) for name, value in capped.items()] + [self._previous_id()]
+        if self.config.exclude_traffic.bots.builtin and "user_agent" not in used:
+            columns.append(column("user_agent"))
+        if self.paths:
+            paths = exp.Array(expressions=[text(json_path(key)) for key in self.paths])
+            columns.append(exp.alias_(call("json_extract_string", column("properties"), paths), "extracted"))
+        return exp.select(*columns).from_(exp.table_("events", db="sources"))
+
+    def _previous_id(self) -> exp.Expr:
+        """Read the JSON of alias events only: they are few, and reading all of it is what costs."""
+        is_alias = exp.EQ(this=column("event_name"), expression=text(ALIAS_EVENT))
+        return exp.alias_(exp.Case().when(is_alias, event_value(f"properties.{PREVIOUS_ID}")), PREVIOUS_ID)
+
+    def _all_leaves(self) -> Iterator[Leaf]:
+        yield from self.deep
+        traffic = self.config.exclude_traffic
+        for condition in (
+            traffic.internal,
+            traffic.bots.when,
+            *(touchpoint.when for touchpoint in self.config.touchpoints),
+        ):
+            yield from leaves(condition)
+
+    def _plain_leaves(self) -> Iterator[Leaf]:
+        return (leaf for leaf in self._all_leaves() if not leaf.field.startswith("properties."))
+
+    def _properties_read(self) -> Iterator[str]:
+        yield from self.units
+        for leaf in self._all_leaves():
+            if leaf.field.startswith("properties."):
+                yield leaf.field.removeprefix("properties.")
+
+    def _property(self, key: str) -> exp.Expr:
+        return call("list_extract", column("extracted"), exp.Literal.number(self.paths.index(key) + 1))
+
+    def _truth(self, leaf: Leaf) -> exp.Expr:
+        if leaf.field.startswith("properties."):
+            return leaf_truth(leaf, self._property(leaf.field.removeprefix("properties.")))
+        return leaf_truth(leaf, column(_PLAIN_COLUMNS.get(leaf.field, leaf.field)))
+
+    def _judged(self, condition: Condition) -> exp.Expr:
+        return compile_condition(condition, self._truth)
+
+    def _source_ix(self) -> exp.Expr:
+        chosen = exp.Case(this=column("source"))
+        for number, name in enumerate(self.config.sources, 1):
+            chosen = chosen.when(text(name), exp.Literal.number(number))
+        return exp.cast(chosen, "int")
+
+    def _touchpoint(self) -> exp.Expr:
+        surface: exp.Expr = column("event_name")
+        if self.config.touchpoints:
+            chosen = exp.Case()
+            for touchpoint in self.config.touchpoints:
+                chosen = chosen.when(self._judged(touchpoint.when), text(touchpoint.label))
+            surface = chosen.else_(surface)
+        return exp.DPipe(this=exp.DPipe(this=column("channel"), expression=text(": ")), expression=surface)
+
+    def _is_bot(self) -> exp.Expr:
+        bots = self.config.exclude_traffic.bots
+        own = self._judged(bots.when)
+        if not bots.builtin:
+            return own
+        agents = exp.select(column("agent")).from_("bot_agents").subquery()
+        known = exp.Coalesce(this=exp.In(this=column("user_agent"), query=agents), expressions=[exp.false()])
+        return known if own == exp.false() else exp.or_(known, own)
+
+    def _is_offline(self) -> exp.Expr:
+        channels = self.config.sessions.offline_channels
+        return leaf_truth(Leaf("channel", "in", channels), column("channel")) if channels else exp.false()
+
+    def _truths(self) -> exp.Expr:
+        """Pack the truth of every deep leaf: bits of one number while they fit, else a text of zeros and ones."""
+        tests = [self._truth(leaf) for leaf in self.deep]
+        if len(tests) > BITS:
+            digits = [exp.Case().when(test, text("1")).else_(text("0")) for test in tests]
+            return call("concat", *digits)
+        packed = ubigint(0)
+        for bit, test in enumerate(tests):
+            worth = exp.Case().when(test, ubigint(1 << bit)).else_(ubigint(0))
+            packed = exp.BitwiseOr(this=packed, expression=worth) if bit else worth
+        return packed
+
+    def _alias_key(self) -> exp.Expr:
+        return user_key(column(PREVIOUS_ID))
+
+
+def _bot_agents() -> exp.Select:
+    """Find the bots among the distinct agents: agents repeat, and the pattern is what costs."""
+    agents = exp.select(exp.alias_(column("user_agent"), "agent")).distinct().from_(exp.table_("events", db="sources"))
+    is_bot = leaf_truth(Leaf("user_agent", "regex", (BOT_PATTERN,)), column("agent"))
+    return exp.select(column("agent")).from_(agents.subquery("agents")).where(is_bot)
+
+
+def ubigint(value: int) -> exp.Expr:
+    """Return a whole number as UBIGINT."""
+    return exp.cast(exp.Literal.number(value), "ubigint", dialect="duckdb")
+
+
+UNCLASSIFIED = "unclassified"
+"""What a condition on `stage` reads where no rule matched; stage_index 0."""
+
+
+def event_type_predicates(config: Config) -> str:
+    """Compile `config.kind_truths`: the conditions that hold, per event kind.
+
+    Returns
+    -------
+    str
+        A SELECT over `journeys.event_kinds`. Grain: kind_ix, stage_index, predicate; only where the condition holds
+        (`is_true` is always true). stage_index is 0 where the condition reads no stage; where it does, there is a row
+        for each stage in which it holds, 0 for unclassified. No order.
+    """
+    deep = {leaf: bit for bit, leaf in enumerate(event_level_conditions(config))}
+    selects = [select for predicate in predicates(config) for select in _selects(predicate, deep)]
+    if not selects:
+        return sql(_select("", 0, exp.false()))
+    union: exp.Query = selects[0]
+    for select in selects[1:]:
+        union = exp.union(union, select, distinct=False, copy=False)
+    return sql(union)
+
+
+def _selects(predicate: Predicate, deep: dict[Leaf, int]) -> Iterator[exp.Select]:
+    stages = (UNCLASSIFIED, *predicate.model.stage_names) if predicate.model else (UNCLASSIFIED,)
+    for stage_index, stage in enumerate(stages):
+        condition = compile_condition(predicate.condition, partial(_truth, deep=deep, stage=stage))
+        yield _select(predicate.name, stage_index, condition)
+
+
+def _select(predicate: str, stage_index: int, condition: exp.Expr) -> exp.Select:
+    columns = {
+        "kind_ix": column("kind_ix"),
+        "stage_index": exp.cast(exp.Literal.number(stage_index), "int"),
+        "predicate": text(predicate),
+        "is_true": exp.true(),
+    }
+    named = [exp.alias_(expression, name) for name, expression in columns.items()]
+    return exp.select(*named).from_(exp.table_("event_kinds", db="journeys")).where(condition)
+
+
+def _truth(leaf: Leaf, deep: dict[Leaf, int], stage: str) -> exp.Expr:
+    if leaf.field == "stage":
+        return leaf_truth(leaf, text(stage))
+    if leaf.field in EVENT_TYPE_FIELDS:
+        return leaf_truth(leaf, column("event_name" if leaf.field == "event" else "channel"))
+    bit = deep[leaf]
+    if len(deep) > BITS:
+        digit = exp.func("substr", column("truths"), exp.Literal.number(bit + 1), exp.Literal.number(1))
+        return exp.EQ(this=digit, expression=text("1"))
+    shared = exp.paren(exp.BitwiseAnd(this=column("truths"), expression=ubigint(1 << bit)))
+    return exp.NEQ(this=shared, expression=ubigint(0))

@@ -1,0 +1,1 @@
+"""Erasure of persons from everything below the state folder."""

@@ -1,0 +1,220 @@
+"""File registry: which file contents were loaded, when, and with what outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING
+
+from journeyflow.config.sources import Source
+from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest.files import InputFile
+
+if TYPE_CHECKING:
+    from journeyflow.ingest.insert import RecordCounts
+
+
+@dataclass(frozen=True)
+class RegistryEntry:
+    """A file content that a source has loaded before."""
+
+    file_ix: int
+    first_loaded_at: datetime
+    settings_hash: str
+    is_landed: bool
+    kept_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class RegisteredFile:
+    """A file that a source has met, by its content; `first_loaded_at` is naive UTC.
+
+    `kept_sha256` is the content that is kept in its place since an erasure; blank where nothing is left of it.
+    """
+
+    source: str
+    source_file: str
+    sha256: str
+    byte_count: int
+    first_loaded_at: datetime
+    is_landed: bool
+    kept_sha256: str | None = None
+
+    @property
+    def copy_sha256(self) -> str:
+        """The hash under which its copy lies, if it has one."""
+        return self.sha256 if self.kept_sha256 is None else self.kept_sha256
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether erasures left nothing of it."""
+        return self.kept_sha256 == ""
+
+
+class FileRegistry:
+    """The tables `ledger.files` and `ledger.loads` of a warehouse, for one run.
+
+    Parameters
+    ----------
+    warehouse : DuckDBEngine
+        Holds the ledger.
+    run_id : str
+        Names the run in `ledger.loads`.
+    now_us : int
+        Microseconds since the epoch: when this run meets new files.
+    """
+
+    def __init__(self, warehouse: DuckDBEngine, run_id: str, now_us: int) -> None:
+        self._warehouse = warehouse
+        self._run_id = run_id
+        self.now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
+
+    def entries(self, source: str, contents: Sequence[str]) -> dict[str, RegistryEntry]:
+        """Return what is known of those of the contents that a source has met, by their hash."""
+        found = self._warehouse.rows(
+            "select sha256, file_ix, first_loaded_at, settings_hash, is_landed, kept_sha256 from ledger.files "
+            "where source = ? and sha256 in (select unnest(?))",
+            [source, list(contents)],
+        ).to_pylist()
+        return {row.pop("sha256"): RegistryEntry(**row) for row in found}
+
+    def sizes(self, source: str) -> set[int]:
+        """Return the sizes of the files of a source that are landed."""
+        found = self._warehouse.rows(
+            "select distinct byte_count from ledger.files where source = ? and is_landed", [source]
+        )
+        return set(found["byte_count"].to_pylist())
+
+    def unlanded(self, source: str) -> list[RegisteredFile]:
+        """Return the files of a source that were met before and are not landed now, first loads first."""
+        return self._known("source = ? and not is_landed", [source])
+
+    def files(self) -> list[RegisteredFile]:
+        """Return every file that was ever met, in the order of their first load."""
+        return self._known("true", [])
+
+    def _known(self, condition: str, values: list[str]) -> list[RegisteredFile]:
+        found = self._warehouse.rows(
+            "select source, source_file, sha256, byte_count, first_loaded_at, is_landed, kept_sha256 from ledger.files "
+            f"where {condition} order by file_ix",
+            values or None,
+        )
+        return [RegisteredFile(**row) for row in found.to_pylist()]
+
+    def landed_otherwise(self, source: str, settings: str) -> list[RegisteredFile]:
+        """Return the landed files of a source that were read under other settings."""
+        return self._known("source = ? and is_landed and settings_hash <> ?", [source, settings])
+
+    def forget(self, source: str) -> None:
+        """Take a source's rows out of the landed tables; when its files were first met stays known."""
+        files = "select file_ix from ledger.files where source = ?"
+        self._warehouse.execute("delete from landed.events where source = ?", [source])
+        self._warehouse.execute(f"delete from landed.quarantine where file_ix in ({files})", [source])
+        self._warehouse.execute("update ledger.files set is_landed = false where source = ?", [source])
+
+    def new_entries(self, settings: str, known: Sequence[RegistryEntry | None]) -> list[RegistryEntry]:
+        """Return the entries under which files are landed now; `record_unsettled` writes them.
+
+        A content that was met before, `known`, keeps its number and the time when it was first met.
+        """
+        last = self._warehouse.rows("select coalesce(max(file_ix), 0) as ix from ledger.files")["ix"][0].as_py()
+        numbers = count(last + 1)
+        return [
+            replace(entry, settings_hash=settings)
+            if entry
+            else RegistryEntry(next(numbers), self.now, settings, is_landed=False)
+            for entry in known
+        ]
+
+    def kept_otherwise(self, contents: Sequence[str]) -> dict[str, str]:
+        """Return, for contents from which somebody was erased, the content that is kept in the place of each."""
+        found = self._warehouse.rows(
+            "select sha256, max(kept_sha256) as kept from ledger.files "
+            "where kept_sha256 is not null and sha256 in (select unnest(?)) group by sha256",
+            [list(contents)],
+        )
+        return {row["sha256"]: row["kept"] for row in found.to_pylist()}
+
+    def record_rewritten(self, sha256: str, kept_sha256: str) -> None:
+        """Write down what is kept of a content since an erasure, for every source that read it."""
+        self._warehouse.execute("update ledger.files set kept_sha256 = ? where sha256 = ?", [kept_sha256, sha256])
+
+    def has_loaded(self, source: str) -> bool:
+        """Tell whether a source has loaded any file in its life."""
+        escaped = source.replace("'", "''")
+        return self._warehouse.count("ledger.files", f"source = '{escaped}'") > 0
+
+    def record_unsettled(
+        self, source: str, files: Sequence[InputFile], entries: Sequence[RegistryEntry], record_counts: Sequence[int]
+    ) -> None:
+        """Write down what landed with files, in the transaction of their events; `record_settled` makes it count."""
+        numbers = [entry.file_ix for entry in entries]
+        self._warehouse.execute("delete from ledger.files where file_ix in (select unnest(?))", [numbers])
+        rows = [
+            (
+                entry.file_ix,
+                source,
+                file.name,
+                file.sha256,
+                file.byte_count,
+                entry.first_loaded_at,
+                record_count,
+                entry.settings_hash,
+                False,
+                entry.kept_sha256,
+            )
+            for file, entry, record_count in zip(files, entries, record_counts, strict=True)
+        ]
+        self._insert("ledger.files", rows)
+
+    def record_settled(self, source: str, files: Sequence[InputFile], counts: Sequence[RecordCounts]) -> None:
+        """Write down that files are loaded, in the transaction that settled the duplicates among their events."""
+        self._warehouse.execute(
+            "update ledger.files set is_landed = true where source = ? and sha256 in (select unnest(?))",
+            [source, [file.sha256 for file in files]],
+        )
+        self._add(
+            *((source, file.name, each, file.sha256, "loaded", None) for file, each in zip(files, counts, strict=True))
+        )
+
+    def drop_unsettled(self) -> None:
+        """Take out what landed with files of which a killed run had not settled the duplicates yet."""
+        unsettled = "file_ix in (select file_ix from ledger.files where not is_landed)"
+        if self._warehouse.count("ledger.files", "not is_landed"):
+            self._warehouse.execute(f"delete from landed.events where {unsettled}")
+            self._warehouse.execute(f"delete from landed.quarantine where {unsettled}")
+
+    def record_refused(self, source: str, name: str, sha256: str | None, counts: RecordCounts, detail: str) -> None:
+        """Write down a file that could not be read; it is tried again by the next run."""
+        self._add((source, name, counts, sha256, "refused", detail))
+
+    def record_traits(self, name: str, sha256: str, counts: RecordCounts) -> None:
+        """Write down a file of traits, which every run reads anew."""
+        self._add(("people", name, counts, sha256, "loaded", None))
+
+    def _add(self, *loads: tuple[str, str, RecordCounts, str | None, str, str | None]) -> None:
+        rows = [(self._run_id, source, name, *astuple(counts), *rest) for source, name, counts, *rest in loads]
+        self._insert("ledger.loads", rows)
+
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        places = f"({', '.join('?' * len(rows[0]))})"
+        values = [value for row in rows for value in row]
+        self._warehouse.execute(f"insert into {table} values {', '.join([places] * len(rows))}", values)
+
+
+def settings_hash(source: Source, *others: object) -> str:
+    """Hash all that decides what a file's records become; not where the files lie.
+
+    Parameters
+    ----------
+    source : Source
+        The section of the configuration.
+    *others : object
+        Settings of the project that count too.
+    """
+    content = source.model_dump(mode="json", exclude={"path"})
+    return hashlib.sha256(json.dumps([content, [str(o) for o in others]], sort_keys=True).encode()).hexdigest()

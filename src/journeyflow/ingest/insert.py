@@ -1,0 +1,269 @@
+"""Insert validated records into `landed.events`, deduplicate, quarantine, reconcile counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from itertools import accumulate
+
+from journeyflow.config.sources import CANONICAL_COLUMNS
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import JourneyflowError
+from journeyflow.ingest.files import InputFile
+from journeyflow.ingest.mapping import TIMES
+from journeyflow.ingest.readers.records import PLACE_BITS, RawRecords
+from journeyflow.ingest.suppression import split_suppressed
+from journeyflow.state.warehouse import packaged_sql
+
+_REST = [name for name in CANONICAL_COLUMNS if name not in ("event_id", *TIMES)]
+COLUMNS = ", ".join(("event_id", "source", *TIMES, "device_key", "user_key", *_REST, "properties"))
+"""Columns of `landed.events` between the keys and the lineage."""
+
+CONTENT = ", ".join(("occurred_at", *(name for name in _REST if name != "sequence"), "properties"))
+"""What two rows of one event must share to say the same; when and where they arrived is not of it."""
+
+
+@dataclass(frozen=True)
+class RecordCounts:
+    """Where the records of a file went; `conflicting` are among the duplicates."""
+
+    record: int = 0
+    accepted: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    conflicting: int = 0
+    filtered: int = 0
+    erased: int = 0
+
+    def __add__(self, other: RecordCounts) -> RecordCounts:
+        """Add up, outcome by outcome."""
+        return RecordCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+def next_event_ix(warehouse: DuckDBEngine) -> int:
+    """Return the number that the next landed event gets."""
+    found = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from landed.events")
+    return int(found["ix"][0].as_py())
+
+
+def insert_records(
+    warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords
+) -> list[RecordCounts]:
+    """Move the records of `judged_records` and `raw_rejects` into the warehouse, duplicates and all.
+
+    Records of people who were erased are counted and left in `erased_records`. The caller opens the transaction,
+    settles the duplicates of the files that it holds, and writes the ledger.
+
+    Parameters
+    ----------
+    warehouse : DuckDBEngine
+        Holds the temporary relations of the files.
+    files : sequence of tuple
+        The files they come from, in the order in which they were read, each with its number in the ledger.
+    raw : RawRecords
+        What the reader said of them.
+
+    Returns
+    -------
+    list of Counts
+        One a file. They add up to the records of the file; duplicates are still among the accepted.
+
+    Raises
+    ------
+    JourneyflowError
+        When they do not: a defect of this program, not of the file.
+    """
+    first_ixs = list(accumulate(raw.record_counts[:-1], initial=next_event_ix(warehouse)))
+    numbers = [file_ix for _, file_ix in files]
+    split_suppressed(warehouse, raw)
+    erased = _by_place(warehouse, _ERASED)
+    judged = [
+        _Validated(record_count - reject_count - erased.get(place, _Validated()).readable_count)
+        for place, (record_count, reject_count) in enumerate(zip(raw.record_counts, raw.reject_counts, strict=True))
+    ]
+    warehouse.execute(_insert(first_ixs, numbers, _WITH_ID))
+    # Judging is what costs: where every record arrived there is nothing left to judge again and count.
+    if sum(_counted(warehouse, "landed.events", numbers).values()) != sum(each.readable_count for each in judged):
+        found = _by_place(warehouse, _COUNT)
+        judged = [found.get(place, _Validated()) for place in range(len(files))]
+        if any(each.without_id_count for each in judged):
+            warehouse.execute(_REPEATED)
+            warehouse.execute(_insert(first_ixs, numbers, f"({_IDENTIFIED})"))
+    _quarantine(warehouse, files, raw, is_judged=any(each.bad_count for each in judged))
+    return _accounts(warehouse, files, raw, judged, erased)
+
+
+def deduplicate(warehouse: DuckDBEngine, first_ix: int) -> dict[int, RecordCounts]:
+    """Keep the least version of every event that landed from `first_ix` on and has several.
+
+    Returns
+    -------
+    dict of int to Counts
+        By number of the file, what this changes in its counts: as if the files had been settled one after the other.
+    """
+    warehouse.execute(packaged_sql("duplicates").format(first_ix=first_ix, content=CONTENT))
+    if not warehouse.count("duplicate_versions"):
+        return {}
+    warehouse.execute(
+        "delete from landed.events where event_ix in (select event_ix from duplicate_versions where not is_winner)"
+    )
+    found = warehouse.rows("select file_ix, duplicate_count, conflicting_count from duplicate_counts").to_pylist()
+    return {
+        row["file_ix"]: RecordCounts(
+            accepted=-row["duplicate_count"],
+            duplicate=row["duplicate_count"],
+            conflicting=row["conflicting_count"],
+        )
+        for row in found
+    }
+
+
+@dataclass(frozen=True)
+class _Validated:
+    """Readable records of one file, and how many of them are what."""
+
+    readable_count: int = 0
+    filtered_count: int = 0
+    bad_count: int = 0
+    without_id_count: int = 0
+    record_count: int = 0
+
+
+def _by_place(warehouse: DuckDBEngine, select: str) -> dict[int, _Validated]:
+    rows = warehouse.rows(select).to_pylist()
+    return {row.pop("place"): _Validated(**row) for row in rows}
+
+
+def _accounts(
+    warehouse: DuckDBEngine,
+    files: Sequence[tuple[InputFile, int]],
+    raw: RawRecords,
+    judged: Sequence[_Validated],
+    erased: Mapping[int, _Validated],
+) -> list[RecordCounts]:
+    """Count where the records of each file went, by what the warehouse holds of it now."""
+    numbers = [file_ix for _, file_ix in files]
+    landed = _counted(warehouse, "landed.events", numbers)
+    quarantined = _counted(warehouse, "landed.quarantine", numbers)
+    counts = []
+    for place, (file, file_ix) in enumerate(files):
+        gone = erased.get(place, _Validated())
+        count = RecordCounts(
+            record=judged[place].readable_count + raw.reject_counts[place] + gone.readable_count,
+            accepted=landed.get(file_ix, 0),
+            quarantined=quarantined.get(file_ix, 0),
+            filtered=judged[place].filtered_count,
+            erased=gone.record_count,
+        )
+        _reconcile(count, raw.record_counts[place], file)
+        counts.append(count)
+    return counts
+
+
+def _counted(warehouse: DuckDBEngine, table: str, numbers: Sequence[int]) -> dict[int, int]:
+    listed = ", ".join(map(str, numbers))
+    # The bounds let whole row groups of other files be passed over.
+    select = f"""
+        select file_ix, count(*) as n from {table}
+        where file_ix between {min(numbers)} and {max(numbers)} and file_ix in ({listed}) group by file_ix
+    """
+    return {row["file_ix"]: row["n"] for row in warehouse.rows(select).to_pylist()}
+
+
+_MASK = (1 << PLACE_BITS) - 1
+_PLACE = f"record_ix >> {PLACE_BITS}"
+_PLACE_OF_REJECT = f"source_row >> {PLACE_BITS}"
+_ERASED = f"""
+select coalesce({_PLACE}, {_PLACE_OF_REJECT}) as place, count(*) as record_count, count(record_ix) as readable_count
+from erased_records
+group by place
+"""
+_COUNT = f"""
+select
+    {_PLACE} as place,
+    count(*) as readable_count,
+    count(*) filter (where not is_kept) as filtered_count,
+    count(*) filter (where is_kept and reason is not null) as bad_count,
+    count(*) filter (where is_kept and reason is null and event_id is null) as without_id_count
+from surviving_records
+group by place
+"""
+_WITH_ID = "surviving_records where is_kept and reason is null and event_id is not null"
+
+
+def _insert(first_ixs: Sequence[int], numbers: Sequence[int], source: str) -> str:
+    event_ix = f"{_of_file(first_ixs)} + (record_ix & {_MASK})"
+    return f"""
+        insert into landed.events
+        select {event_ix}, md5_number(source || '/' || event_id), {COLUMNS}, {_of_file(numbers)}, source_row
+        from {source}
+    """
+
+
+def _of_file(values: Sequence[int], place: str = _PLACE) -> str:
+    """Return the SQL expression of what belongs to the file of a record."""
+    return f"{values[0]}" if len(values) == 1 else f"list_extract([{', '.join(map(str, values))}], ({place}) + 1)"
+
+
+# An event without an id is its content and the how-many-eth of its like in the file: a repeated line is an event of its
+# own, and the same line in two overlapping files is one. Only contents that do repeat are numbered: a window over all
+# rows of a large file would write them to disk twice.
+_CONTENT_HASH = f"md5(coalesce(content, cast(json_array({CONTENT}, received_at, sequence) as varchar)))"
+_UNIDENTIFIED = f"""
+select record_ix, {_PLACE} as place, {_CONTENT_HASH} as content_hash from surviving_records
+where is_kept and reason is null and event_id is null
+"""
+_REPEATED = f"""
+create or replace temp table content_ordinals as
+with
+unidentified as ({_UNIDENTIFIED}),
+repeated as (select content_hash from unidentified group by content_hash having count(*) > 1)
+select record_ix, row_number() over (partition by place, content_hash order by record_ix) as ordinal
+from unidentified where content_hash in (select content_hash from repeated)
+"""
+_IDENTIFIED = f"""
+select judged.* exclude (event_id), md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
+from surviving_records as judged
+left join content_ordinals on content_ordinals.record_ix = judged.record_ix
+where judged.is_kept and judged.reason is null and judged.event_id is null
+"""
+
+
+def _quarantine(
+    warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords, *, is_judged: bool
+) -> None:
+    numbers, names = [file_ix for _, file_ix in files], [[file.name for file, _ in files]]
+    if raw.reject_count:
+        place = _PLACE_OF_REJECT
+        warehouse.execute(
+            f"""
+            insert into landed.quarantine
+            select
+                {_of_file(numbers, place)}, list_extract(?, ({place}) + 1), source_row & {_MASK}, reason,
+                nullif(detail, ''), raw
+            from raw_rejects
+            """,
+            names,
+        )
+    if is_judged:
+        warehouse.execute(
+            f"""
+            insert into landed.quarantine
+            select
+                {_of_file(numbers, f"judged.{_PLACE}")}, list_extract(?, (judged.{_PLACE}) + 1), judged.source_row,
+                judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)
+            from surviving_records as judged
+            left join shown_records as shown on shown.record_ix = judged.record_ix
+            where judged.is_kept and judged.reason is not null
+            """,
+            names,
+        )
+
+
+def _reconcile(counts: RecordCounts, record_count: int, file: InputFile) -> None:
+    total = counts.accepted + counts.quarantined + counts.duplicate + counts.filtered + counts.erased
+    if total != counts.record or record_count != counts.record:
+        raise JourneyflowError(
+            f"The records of {file.name} do not add up: {counts.record} read, {total} accounted for. "
+            "Nothing of the file was kept; please report this."
+        )

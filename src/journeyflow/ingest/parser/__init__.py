@@ -1,0 +1,1 @@
+"""Parsing in a confined process: input files are untrusted."""

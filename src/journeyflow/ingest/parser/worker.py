@@ -1,0 +1,204 @@
+"""Parser process: confined, reads one file per job and writes its records as Arrow."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import EngineError
+from journeyflow.ingest.files import RefusedFileError, allowed_bytes, kind_of, opened
+from journeyflow.ingest.parser.jobs import Answer, Job, ParserLimits
+from journeyflow.ingest.parser.transfer import ARROW_RATIO, Budget, send_records
+from journeyflow.ingest.readers.csv import Dialect, read_csv
+from journeyflow.ingest.readers.lines import TABLES, read_json_lines, read_lines
+from journeyflow.ingest.readers.parquet import read_parquet
+from journeyflow.ingest.readers.records import REJECT_SCHEMA, Parsed
+
+HEAD_BYTES = 1 << 16
+SPILL = "spill"
+DATABASE_SHARE = 0.4
+"""Of the memory, what the database inside may take before it spills; the rest is for lines, batches and libraries."""
+
+
+class Databases:
+    """The database that helps to parse: made when a file needs it, kept for the next, made anew after a failure."""
+
+    def __init__(self) -> None:
+        self._engine: DuckDBEngine | None = None
+
+    @contextmanager
+    def engine(self, folder: Path, limits: ParserLimits) -> Iterator[DuckDBEngine]:
+        """Lend it, empty."""
+        engine = self._engine or _engine(folder, limits)
+        self._engine = None
+        try:
+            yield engine
+            for name in TABLES:
+                engine.drop(name)
+        except BaseException:
+            engine.close()
+            raise
+        self._engine = engine
+
+
+def parse(folder: Path, job: Job, limits: ParserLimits, databases: Databases | None = None) -> Answer:
+    """Parse the file of a job in `folder` and leave its records there.
+
+    Formats of collectors are written in several ways; which one a file is, its first bytes say: Parquet by its mark,
+    JSON by an opening brace or bracket, else delimited text (by tabs when the header has any).
+
+    Raises
+    ------
+    RefusedFileError
+        When it cannot be read, or costs more than the limits allow.
+    """
+    path = folder / job.file
+    budget = Budget.of(job.byte_count, limits)
+    with _parsed(folder, path, job, limits, databases or Databases()) as parsed:
+        row_count = send_records(folder / job.rows_file, parsed.schema, parsed.batches, budget)
+        reject_count = send_records(folder / job.rejects_file, REJECT_SCHEMA, parsed.rejects(), budget)
+    return Answer(parsed.shape, parsed.names, row_count, reject_count)
+
+
+@contextmanager
+def _parsed(folder: Path, path: Path, job: Job, limits: ParserLimits, databases: Databases) -> Iterator[Parsed]:
+    container = container_of(path, job.format)
+    if container == "lines":
+        with opened(path) as stream:
+            yield read_lines(stream, job.encoding)
+    elif container == "csv":
+        with opened(path) as stream:
+            yield read_csv(stream, dialect_of(path, job), limits.column_count)
+    else:
+        with databases.engine(folder, limits) as engine:
+            if container == "parquet":
+                yield read_parquet(engine, path, limits.column_count)
+            else:
+                yield read_json_lines(engine, path, job.encoding, job.records)
+
+
+def _engine(folder: Path, limits: ParserLimits) -> DuckDBEngine:
+    memory = f"{int(limits.memory_bytes * DATABASE_SHARE) >> 20}MB"
+    return DuckDBEngine(memory_limit=memory, threads=1, temp_folder=folder / SPILL, folders=[folder], is_lossless=True)
+
+
+def container_of(path: Path, form: str) -> str:
+    """Say how a file is written: ``parquet``, ``jsonl``, ``csv`` or ``lines``; of a collector's by its first bytes."""
+    if form in {"csv", "jsonl", "parquet"}:
+        return form
+    if form == "access_log":
+        return "lines"
+    with path.open("rb") as stream:
+        if kind_of(stream.read(4)) == "parquet":
+            return "parquet"
+    head = _head(path)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
+
+
+def dialect_of(path: Path, job: Job) -> Dialect:
+    """Return how delimited text is written."""
+    delimiter = job.delimiter
+    if job.format != "csv" and delimiter == "," and b"\t" in _head(path).split(b"\n", 1)[0]:
+        delimiter = "\t"
+    return Dialect(delimiter, job.quote, job.encoding, job.has_header)
+
+
+def _head(path: Path) -> bytes:
+    with opened(path) as stream:
+        return stream.read(HEAD_BYTES)
+
+
+READY = {"ready": True}
+OPEN_FILES = 64
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FIRST_VICTIM = 1000
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    parent, limits = int(sys.argv[2]), ParserLimits(**json.loads(sys.argv[3]))
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What a library prints is no answer.
+    _die_with(parent)
+    _confine(limits)
+    _write(answers, READY)
+    databases = Databases()
+    for line in sys.stdin.buffer:
+        _write(answers, answer(Job.read(line), Path(), limits, databases))
+
+
+def answer(job: Job, folder: Path, limits: ParserLimits, databases: Databases) -> dict[str, Any]:
+    """Do a job and tell how it went: `done`, `refused` with reason and detail, or `failed` for want of room."""
+    try:
+        _allow(job, limits)
+        return {"done": parse(folder, job, limits, databases).written()}
+    except RefusedFileError as error:
+        return {"refused": [error.reason, error.detail]}
+    except MemoryError:
+        return {"refused": ["too_large", "reading it takes more memory than `limits.memory` allows"]}
+    except (EngineError, OSError) as error:
+        if getattr(error, "errno", None) in _FULL or "No space left" in str(error):
+            return {"failed": "No space left on device"}
+        return {"refused": _told(error)}
+    except Exception as error:  # A defect of a reader costs the file that showed it.
+        return {"refused": _told(error)}
+
+
+def _told(error: Exception) -> list[str]:
+    if any(sign in str(error) for sign in ("Out of Memory", "allocat")):
+        return ["too_large", "reading it takes more memory than `limits.memory` allows"]
+    if getattr(error, "errno", None) == errno.EFBIG:
+        return ["bomb", "what it holds unpacks to more than is allowed"]
+    return ["unreadable", f"it cannot be read ({type(error).__name__})"]
+
+
+def _write(answers: Any, content: dict[str, Any]) -> None:  # noqa: ANN401 — a raw file
+    rest = memoryview(json.dumps(content).encode() + b"\n")
+    while rest:
+        rest = rest[answers.write(rest) :]
+
+
+def _die_with(parent: int) -> None:
+    """End when the run ends, however it ends; and be the one that ends where the machine runs out of memory."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_FIRST_VICTIM))
+
+
+def _confine(limits: ParserLimits) -> None:
+    os.umask(0o077)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    # Of Linux, what is allocated; elsewhere it does nothing, and the address space has no honest limit.
+    _limit(resource.RLIMIT_DATA, limits.memory_bytes)
+
+
+def _allow(job: Job, limits: ParserLimits) -> None:
+    """Give a job its time and its room; both are counted by the system, and only the soft limits move."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + limits.seconds + 1, is_soft=True)
+    # What is handed over is counted as it is written; this is for what the database spills.
+    _limit(resource.RLIMIT_FSIZE, 2 * ARROW_RATIO * allowed_bytes(job.byte_count), is_soft=True)
+
+
+def _limit(what: int, value: int, *, is_soft: bool = False) -> None:
+    hard = resource.getrlimit(what)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (value, hard if is_soft else value))

@@ -1,0 +1,141 @@
+"""What every reader returns: the relation `raw_records` and the unreadable records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import pyarrow as pa
+
+from journeyflow.ingest.files import RefusedFileError
+
+REJECT_SCHEMA = pa.schema(
+    [("source_row", pa.int64()), ("reason", pa.string()), ("detail", pa.string()), ("raw", pa.string())]
+)
+"""Columns of the temporary relation `raw_rejects`."""
+KEYS = pa.schema([("record_ix", pa.int64()), ("source_row", pa.int64())])
+"""The first columns of `raw_records`."""
+PLACE_BITS = 40
+"""Of files that are read together the place of a file, from 0, is in the bits above these: of `record_ix`, and of the
+`source_row` of what could not be read."""
+
+BATCH_ROWS = 50_000
+BATCH_WEIGHT = 1 << 25
+"""Characters, and what else takes room, after which a batch is full: long records come in small batches."""
+
+MAX_REJECTED_BYTES = 1 << 28
+"""Unreadable records are held in memory until the file is read; one with more of them than this is refused."""
+_ROW_BYTES = 250
+KEPT_OF_LONG_LINES = 1_000
+
+Shape = Literal["columns", "json", "lines"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a reader makes of a file, while it is open: `RawRecords` on their way.
+
+    Parameters
+    ----------
+    shape, names
+        See `RawRecords`.
+    schema : pyarrow.Schema
+        Of the batches.
+    batches : iterator of pyarrow.RecordBatch
+        The records that can be read.
+    rejects : callable
+        Returns those that cannot; asked when the batches are through.
+    """
+
+    shape: Shape
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    rejects: Callable[[], Iterable[pa.RecordBatch]]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RawRecords:
+    """The records of one file, or of several that are alike.
+
+    `raw_records` holds `record_ix` (0-based, unique, less than the records of the file; see `PLACE_BITS`), `source_row`
+    (1-based line or record number) and, by `shape`: ``columns`` — `c0`, `c1`, … named by `names` and typed by `types`;
+    ``json`` — `record` and `parent` (the record around a nested one, without its list); ``lines`` — `line`. No name of
+    a file becomes an identifier of the database.
+
+    Parameters
+    ----------
+    shape : str
+        ``columns``, ``json`` or ``lines``.
+    names, types : tuple of str
+        Header of the file and the types of its columns (``columns`` only).
+    record_counts : tuple of int
+        Records in each file, unreadable ones included.
+    reject_counts : tuple of int
+        Records of each file that could not be read; they are in `raw_rejects`.
+    """
+
+    shape: Shape
+    names: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    record_counts: tuple[int, ...] = ()
+    reject_counts: tuple[int, ...] = ()
+
+    @property
+    def record_count(self) -> int:
+        """Records in all files, unreadable ones included."""
+        return sum(self.record_counts)
+
+    @property
+    def reject_count(self) -> int:
+        """Records of all files that could not be read."""
+        return sum(self.reject_counts)
+
+
+@dataclass
+class Rejects:
+    """Collects unreadable records while a file is read."""
+
+    rows: list[tuple[int, str, str, str]] = field(default_factory=list)
+    byte_count: int = 0
+
+    def add(self, source_row: int, reason: str, detail: str, raw: str) -> None:
+        """Keep one unreadable record whole, with the reason; of a line that is too long its beginning."""
+        if reason == "too_long":
+            detail, raw = f"its first {KEPT_OF_LONG_LINES:,} characters are kept", raw[:KEPT_OF_LONG_LINES]
+        self.byte_count += len(raw) + _ROW_BYTES
+        if self.byte_count > MAX_REJECTED_BYTES:
+            raise RefusedFileError("too_broken", "too many of its records cannot be read; see `format` and `encoding`")
+        self.rows.append((source_row, reason, detail, printable(raw)))
+
+    def table(self) -> pa.Table:
+        """Return them as the rows of `raw_rejects`."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(REJECT_SCHEMA)
+        return pa.table(
+            [pa.array(c, f.type) for c, f in zip(columns, REJECT_SCHEMA, strict=True)], schema=REJECT_SCHEMA
+        )
+
+    def batches(self) -> list[pa.RecordBatch]:
+        """Return them in batches."""
+        return list(self.table().to_batches(max_chunksize=BATCH_ROWS))
+
+
+def in_batches(items: Iterable[tuple[int, T]]) -> Iterator[list[T]]:
+    """Put weighed items together until they are many or heavy."""
+    batch: list[T] = []
+    weight = 0
+    for heaviness, item in items:
+        batch.append(item)
+        weight += heaviness
+        if len(batch) == BATCH_ROWS or weight > BATCH_WEIGHT:
+            yield batch
+            batch, weight = [], 0
+    if batch:
+        yield batch
+
+
+def printable(text: str) -> str:
+    """Write bytes that are no text of the file's encoding as escapes, so that the record can be stored."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\x00", "\\x00")

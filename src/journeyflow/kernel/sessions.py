@@ -1,0 +1,165 @@
+"""Sessions of devices, and persons of events on shared devices (compiled)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from journeyflow.kernel.hash_table import HashTable, find_slot, new_table, table_size, take_slot, widest_run
+from journeyflow.kernel.jit import Bools, Int32s, Int64s, UInt64s, compiled
+
+NO_DEVICE = np.uint64(0xA5A5A5A5A5A5A5A5)
+"""Sets the key of a person without a device apart from that of a device."""
+
+
+class SessionEvents(NamedTuple):
+    """The columns that sessions are cut by, in the kernel's order; absent keys are 0."""
+
+    component: UInt64s
+    device: UInt64s
+    person: UInt64s
+    is_undecided: Bools
+    user: UInt64s
+    session_key: UInt64s
+    at: Int64s
+    is_offline: Bools
+
+
+class SessionRows(NamedTuple):
+    """What is found: by event its session (-1 none) and person; by session its events, its number, its user so far."""
+
+    of_event: Int32s
+    person: UInt64s
+    first: Int32s
+    last: Int32s
+    event_count: Int32s
+    number: Int32s
+    user: UInt64s
+
+
+@compiled
+def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[SessionRows, int]:
+    """Cut the sessions of whole components; return them and their number (rows beyond it are empty).
+
+    A session is of one unit (the device, or the person where there is none) and one mapped session id.
+    """
+    component, device, session_key = events.component, events.device, events.session_key
+    n = len(events.at)
+    rows = SessionRows(
+        np.full(n, -1, np.int32),
+        events.person.copy() if _has_any(events.is_undecided) else events.person,
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+        np.empty(n, np.uint64),
+    )
+    nothing = np.uint64(0)
+    widest = widest_run(component)
+    streams, units = new_table(widest), new_table(widest)
+    count = 0
+    mark = 0
+    start = 0
+    while start < n:
+        stop = start + 1
+        is_one_stream = device[start] != nothing and session_key[start] == nothing
+        while stop < n and component[stop] == component[start]:
+            is_one_stream = is_one_stream and device[stop] == device[start] and session_key[stop] == nothing
+            stop += 1
+        mark += 1
+        if is_one_stream:
+            count = _cut_stream(events, rows, count, start, stop, timeout, longest)
+        else:
+            count = _cut_streams(events, rows, count, start, stop, timeout, longest, streams, units, mark)
+        start = stop
+    return rows, count
+
+
+@compiled
+def _has_any(flags: Bools) -> bool:
+    for flag in flags:  # noqa: SIM110 - numba compiles no generators
+        if flag:
+            return True
+    return False
+
+
+@compiled
+def _cut_stream(
+    events: SessionEvents, rows: SessionRows, count: int, start: int, stop: int, timeout: int, longest: int
+) -> int:
+    """Cut the sessions of a component of one device; return the number of sessions so far."""
+    at, user, is_offline, is_undecided = events.at, events.user, events.is_offline, events.is_undecided
+    of_event, person, first, last = rows.of_event, rows.person, rows.first, rows.last
+    event_count, number, session_user = rows.event_count, rows.number, rows.user
+    nothing = np.uint64(0)
+    s = count - 1
+    for i in range(start, stop):
+        if is_offline[i]:
+            continue
+        if s < count or _begins(at[i] - at[last[s]], at[i] - at[first[s]], timeout, longest, user[i], session_user[s]):
+            s += 1
+            first[s] = i
+            event_count[s] = 0
+            number[s] = s - count + 1
+            session_user[s] = nothing
+        of_event[i] = s
+        last[s] = i
+        event_count[s] += 1
+        if user[i] != nothing:
+            session_user[s] = user[i]
+        elif is_undecided[i] and session_user[s] != nothing:
+            person[i] = session_user[s]
+    return s + 1
+
+
+@compiled
+def _cut_streams(
+    events: SessionEvents, rows: SessionRows, count: int, start: int, stop: int, timeout: int, longest: int,
+    streams: HashTable, units: HashTable, mark: int,
+) -> int:  # fmt: skip
+    """Cut the sessions of several streams: `streams` finds the open session, `units` numbers sessions."""
+    at, user, is_offline, is_undecided = events.at, events.user, events.is_offline, events.is_undecided
+    of_event, person, first, last = rows.of_event, rows.person, rows.first, rows.last
+    event_count, number, session_user = rows.event_count, rows.number, rows.user
+    size = table_size(stop - start)
+    nothing = np.uint64(0)
+    for i in range(start, stop):
+        if is_offline[i]:
+            continue
+        key = events.session_key[i]
+        unit = events.device[i] if events.device[i] != nothing else events.person[i] ^ NO_DEVICE
+        slot = find_slot(streams, size, mark, unit, key)
+        s = streams.values[slot]
+        # A mapped session id replaces the gap rule, and that alone.
+        gap = at[i] - at[last[s]] if streams.marks[slot] == mark and key == nothing else 0
+        if streams.marks[slot] != mark or _begins(
+            gap, at[i] - at[first[s]], timeout, longest, user[i], session_user[s]
+        ):
+            counter = find_slot(units, size, mark, unit, nothing)
+            if units.marks[counter] != mark:
+                take_slot(units, counter, mark, unit, nothing, 0)
+            units.values[counter] += 1
+            s = count
+            count += 1
+            take_slot(streams, slot, mark, unit, key, s)
+            first[s] = i
+            event_count[s] = 0
+            number[s] = units.values[counter]
+            session_user[s] = nothing
+        of_event[i] = s
+        last[s] = i
+        event_count[s] += 1
+        if user[i] != nothing:
+            session_user[s] = user[i]
+        elif is_undecided[i] and session_user[s] != nothing:
+            person[i] = session_user[s]
+    return count
+
+
+@compiled
+def _begins(gap: int, length: int, timeout: int, longest: int, user: np.uint64, session_user: np.uint64) -> bool:
+    """Does an event begin another session: a gap, a session too long, or a changed user."""
+    nothing = np.uint64(0)
+    is_changed = user != nothing and session_user != nothing and user != session_user
+    return gap > timeout or length > longest or is_changed

@@ -1,0 +1,235 @@
+"""The graph of models: read from `sql/`, resolved and ordered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from journeyflow.errors import ModelError
+from journeyflow.models import metadata, sql
+from journeyflow.models.metadata import Column
+from journeyflow.models.model import LAYERS, Model, check_arrow
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+LOADED_LAYERS = ("load", "config")
+"""What `filled_by` says of relations that are there when a night has loaded."""
+
+STITCHED = ("journeys.identities", "journeys.users", "journeys.persons")
+
+
+class Phase(StrEnum):
+    """The part of a night in which a model is built."""
+
+    LOAD = "load"
+    STITCH = "stitch"
+    CLASSIFY = "classify"
+    BUILD = "build"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All models of a project, upstream before downstream.
+
+    Attributes
+    ----------
+    models : mapping of str to Model
+        By name, in an order in which they can be built.
+    """
+
+    models: Mapping[str, Model]
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.models.values())
+
+    def __getitem__(self, name: str) -> Model:
+        if name not in self.models:
+            raise ModelError(f"There is no model {name}.{_nearest(name, self.models)}")
+        return self.models[name]
+
+    def ancestors(self, names: Iterable[str]) -> frozenset[str]:
+        """Return `names` (those that exist) and everything they read, directly or not."""
+        found: set[str] = set()
+        waiting = [name for name in names if name in self.models]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting.extend(self.models[name].inputs)
+        return frozenset(found)
+
+    def phase(self, name: str) -> Phase:
+        """Return the phase in which `name` is built, see `docs/architecture.md`."""
+        if self[name].paperwork.filled_by in LOADED_LAYERS:
+            return Phase.LOAD
+        if name in self._stitched:
+            return Phase.STITCH
+        return Phase.CLASSIFY if name in self._classified else Phase.BUILD
+
+    def of_phase(self, phase: Phase) -> tuple[Model, ...]:
+        """Return the models of one phase in the order of building."""
+        return tuple(model for model in self if self.phase(model.name) == phase)
+
+    def published(self) -> tuple[Model, ...]:
+        """Return the models that users read, by name."""
+        return tuple(sorted((model for model in self if model.is_published), key=lambda model: model.name))
+
+    @cached_property
+    def _stitched(self) -> frozenset[str]:
+        return self.ancestors(STITCHED)
+
+    @cached_property
+    def _classified(self) -> frozenset[str]:
+        return self.ancestors(name for name in self.models if name.startswith("kernel."))
+
+
+def load_graph(folder: Path, own: Path | None = None) -> Graph:
+    """Read the models under `folder` and, where given, the user's own under `own`.
+
+    Parameters
+    ----------
+    folder : Path
+        The project's `sql/`.
+    own : Path or None
+        A folder of the same layout; its models may read any published table.
+
+    Raises
+    ------
+    ModelError
+        For an unknown table, a cycle, an arrow against the layers, a column described twice or nowhere, bad paperwork.
+    """
+    drafts = {model.name: model for model in _read_folder(folder, is_own=False)}
+    if own is not None and own.is_dir() and own.resolve() != folder.resolve():
+        for model in _read_folder(own, is_own=True):
+            if model.name in drafts:
+                raise ModelError(f"{model.path} redefines the built-in model {model.name}; give it another name.")
+            drafts[model.name] = model
+    drafts = _sharing_inputs(drafts)
+    _check_names(drafts.values())
+    for model in drafts.values():
+        _check_inputs(model, drafts)
+    built: dict[str, Model] = {}
+    for name in _ordered(drafts):
+        built[name] = replace(drafts[name], columns=_resolved(drafts[name], built, _siblings(drafts[name], drafts)))
+    return Graph(built)
+
+
+def _read_folder(folder: Path, *, is_own: bool) -> Iterator[Model]:
+    if not folder.is_dir():
+        raise ModelError(f"The folder of models {folder} does not exist.")
+    stems = {path.with_suffix("") for suffix in ("sql", "yml") for path in folder.rglob(f"*.{suffix}")}
+    for stem in sorted(stems):
+        layer = stem.parent.name
+        if stem.parent.parent != folder or layer not in LAYERS:
+            raise ModelError(f"{stem.relative_to(folder)} must lie in one of the layers {', '.join(LAYERS)}.")
+        if layer == "sources" and metadata.is_adapter(stem.with_suffix(".yml")):
+            continue  # It shapes raw files while they are loaded, and is no node of the graph.
+        yield _read_model(stem, f"{layer}.{stem.name}", is_own=is_own)
+
+
+def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
+    select, side = stem.with_suffix(".sql"), stem.with_suffix(".yml")
+    if not side.exists():
+        raise ModelError(f"{name} has no {side.name} beside {select.name}; see docs/architecture.md for its format.")
+    words = metadata.read_metadata(side)
+    if is_own and (words.renewed_by or words.keeps_numbers):
+        raise ModelError(
+            f"{name}: leave renewed_by and keeps_numbers out of {side.name}; "
+            "a model of your own is built anew each night."
+        )
+    if not select.exists():
+        if not words.filled_by:
+            raise ModelError(f"{name} has neither a {select.name} nor `filled_by`.")
+        if is_own:
+            raise ModelError(f"{name} says filled_by; a model of your own is a SELECT in {select.name}.")
+        return Model(name, side, None, words.inputs, words, {})
+    if words.filled_by or words.inputs:
+        raise ModelError(f"{name} has a {select.name}: leave filled_by and inputs out of {side.name}.")
+    for word in (stem.name, *words.columns):
+        if not _WORD.fullmatch(word):
+            raise ModelError(
+                f"{name}: `{word[:40]}` cannot name a table or column: use letters, digits and underscores."
+            )
+    text = metadata.text_of(select)
+    tree = sql.parsed(text, select)
+    if (says := sql.output_columns(tree)) != tuple(words.columns):
+        extra = sorted(set(says) ^ set(words.columns)) or ["the order"]
+        raise ModelError(f"{name}: {select.name} and {side.name} differ in columns ({', '.join(extra)}).")
+    return Model(name, select, text, sql.tables_read(tree, select), words, {}, is_own, sql.origins(tree))
+
+
+def _sharing_inputs(models: Mapping[str, Model]) -> dict[str, Model]:
+    """Give relations that one function fills at once the inputs of all of them: it runs when the last is there."""
+    together: dict[str, list[Model]] = {}
+    for model in models.values():
+        if model.paperwork.filled_by and model.paperwork.filled_by not in LOADED_LAYERS:
+            together.setdefault(model.paperwork.filled_by, []).append(model)
+    shared = dict(models)
+    for group in together.values():
+        names = {model.name for model in group}
+        inputs = tuple(dict.fromkeys(name for model in group for name in model.inputs if name not in names))
+        shared |= {model.name: replace(model, inputs=inputs) for model in group}
+    return shared
+
+
+def _check_inputs(model: Model, models: Mapping[str, Model]) -> None:
+    for upstream in model.inputs:
+        if upstream not in models:
+            raise ModelError(f"{model.name} reads {upstream}, which does not exist.{_nearest(upstream, models)}")
+        check_arrow(model, models[upstream])
+
+
+def _check_names(models: Iterable[Model]) -> None:
+    """Published tables lie side by side in one schema, whatever their layer."""
+    taken: dict[str, str] = {}
+    for model in models:
+        if model.is_published and taken.setdefault(model.table, model.name) != model.name:
+            raise ModelError(f"{taken[model.table]} and {model.name} would be published under one name; rename one.")
+
+
+def _ordered(models: Mapping[str, Model]) -> Iterable[str]:
+    sorter = TopologicalSorter({name: model.inputs for name, model in sorted(models.items())})
+    try:
+        return tuple(sorter.static_order())
+    except CycleError as error:
+        raise ModelError(f"Models read one another in a circle: {' -> '.join(error.args[1])}.") from error
+
+
+def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
+    """Return the columns described by relations that the same function fills."""
+    filled_by = model.paperwork.filled_by
+    together = [each.paperwork for each in models.values() if filled_by and each.paperwork.filled_by == filled_by]
+    return {name: column for words in together for name, column in words.columns.items() if column}
+
+
+def _resolved(model: Model, built: Mapping[str, Model], siblings: Mapping[str, Column]) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
+    for name, described in model.paperwork.columns.items():
+        passed_on = model.origins.get(name)
+        if described and passed_on and passed_on[1] in built[passed_on[0]].columns:
+            raise ModelError(f"{model.name} describes `{name}` again; {passed_on[0]} did. List the bare name.")
+        columns[name] = described or siblings.get(name) or _inherited(model, name, passed_on, built)
+    return columns
+
+
+def _inherited(model: Model, name: str, passed_on: tuple[str, str] | None, built: Mapping[str, Model]) -> Column:
+    nearest = [passed_on[0]] if passed_on else list(model.inputs)
+    seen: set[str] = set()
+    while nearest:
+        for upstream in nearest:
+            if name in built[upstream].columns:
+                return built[upstream].columns[name]
+        seen.update(nearest)
+        nearest = [further for upstream in nearest for further in built[upstream].inputs if further not in seen]
+    raise ModelError(f"{model.name} lists `{name}` bare, and no upstream model describes it: give type and meaning.")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    close = get_close_matches(name, list(names), n=3)
+    return f" Did you mean {', '.join(close)}?" if close else " See `journeyflow plan` for the names."

@@ -1,0 +1,1 @@
+"""Operations on a project: rebuild, verify, doctor, status, explain, erase."""

@@ -1,0 +1,464 @@
+"""Plan an erasure for given ids, and carry it out with a run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from journeyflow.engines import DuckDBEngine, default_memory_limit
+from journeyflow.erasure import journal
+from journeyflow.erasure.apply import find_erased_rows, withdraw_empty_publication
+from journeyflow.erasure.journal import PendingErasure
+from journeyflow.erasure.search import FoundRecords, RecordSearch
+from journeyflow.errors import InputError, NotFoundError
+from journeyflow.ingest import suppression
+from journeyflow.ingest.file_registry import FileRegistry
+from journeyflow.ingest.parser.copy import InputParser, open_input_parser
+from journeyflow.ingest.raw_store import RawStore
+from journeyflow.ingest.traits import find_erased_traits
+from journeyflow.models import Phase
+from journeyflow.pipeline.builder import Builder
+from journeyflow.pipeline.load_phase import LoadResult, register_configuration
+from journeyflow.pipeline.run import Run, RunReport
+from journeyflow.state.lock import project_lock
+from journeyflow.state.paths import WAREHOUSE, dictionary, graph_of
+from journeyflow.state.secret_key import person_secret, set_hash_keys
+from journeyflow.state.warehouse import open_warehouse, packaged_sql
+from journeyflow.utils.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.utils.progress import Progress
+
+
+USER, DEVICE = "user", "device"
+_KINDS = {"user": USER, "user_id": USER, "device": DEVICE, "anonymous_id": DEVICE}
+
+
+@dataclass(frozen=True)
+class RequestedId:
+    """One id of a person: `kind` is ``user`` for a user_id, ``device`` for an anonymous_id."""
+
+    kind: str
+    value: str
+
+
+def read_ids(lines: Iterable[str]) -> list[RequestedId]:
+    """Read ids, one a line: ``user:…`` or ``device:…``; blank lines and those that begin with ``#`` say nothing.
+
+    Raises
+    ------
+    InputError
+        Names the lines that say something else, never what they say.
+
+    Examples
+    --------
+    >>> read_ids(["# by request", "user: ann@shop.example", "device:c-17"])
+    [Id(kind='user', value='ann@shop.example'), Id(kind='device', value='c-17')]
+    """
+    found, wrong = [], []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip("\ufeff \t\r\n")
+        if not text or text.startswith("#"):
+            continue
+        kind, _, value = text.partition(":")
+        if kind.strip() in _KINDS and value.strip():
+            found.append(RequestedId(_KINDS[kind.strip()], value.strip()))
+        else:
+            wrong.append(str(number))
+    if wrong:
+        raise InputError(
+            f"Lines {', '.join(wrong[:10])} of the ids ({len(wrong):,} in all) cannot be read; each must be `user:` "
+            "and a user_id, or `device:` and an anonymous_id. Nothing was erased."
+        )
+    return found
+
+
+_EPOCH = datetime(1970, 1, 1)
+_PERSONS = """
+with named as (
+    select coalesce(aliases.person_key, given.id_key) as person_key
+    from forget.given as given
+    left join journeys.user_aliases as aliases on aliases.user_key = given.id_key
+    where given.kind = 'user'
+)
+
+select person_key from named
+union
+-- A device that is one person's alone names that person.
+select identities.person_key
+from forget.given as given
+inner join journeys.identities as identities on identities.device_key = given.id_key
+where given.kind = 'device' and identities.decision = 'joined'
+"""
+_USERS = """
+select user_key as id_key from journeys.user_aliases where person_key in (select person_key from forget.persons)
+union
+select person_key from forget.persons
+union
+select id_key from forget.given where kind = 'user'
+"""
+# Not the devices that others use too, unless all who use them are meant.
+_DEVICES = """
+with users as (
+    select
+        device_users.device_key,
+        bool_and(
+            coalesce(aliases.person_key, device_users.user_key) in (select person_key from forget.persons)
+        ) as is_all_meant
+    from journeys._device_users as device_users
+    left join journeys.user_aliases as aliases on aliases.user_key = device_users.user_key
+    group by device_users.device_key
+)
+
+select device_key as id_key from users where is_all_meant
+union
+select id_key from forget.given where kind = 'device'
+"""
+_CLEAR_USERS = """
+with alias_events as (
+    select json_extract_string(properties, '/previous_id') as previous_id
+    from warehouse.landed.events
+    where event_name = 'alias'
+)
+
+select user_id as id from warehouse.landed.events where user_key in (select id_key from forget.users)
+union
+select user_id from warehouse.landed.traits where user_key in (select id_key from forget.users)
+union
+select previous_id from alias_events
+where md5_number_lower('u:' || previous_id) in (select id_key from forget.users)
+"""
+_CLEAR_DEVICES = """
+select distinct anonymous_id as id from warehouse.landed.events
+where device_key in (select id_key from forget.devices)
+"""
+
+
+@dataclass(frozen=True)
+class IdentifiedPersons:
+    """The ids of the people who are meant, those given among them.
+
+    Attributes
+    ----------
+    users, devices : tuple of str
+        In clear; they stay in memory.
+    unknown_count : int
+        Ids given that nothing landed names.
+    hashes : tuple of str
+        Tombstones of all of them.
+    """
+
+    users: tuple[str, ...]
+    devices: tuple[str, ...]
+    unknown_count: int
+    hashes: tuple[str, ...]
+
+
+def identify_persons(
+    config: Config, ids: Sequence[RequestedId], work: Path, progress: Progress, memory_limit: str | None = None
+) -> IdentifiedPersons:
+    """Find all ids of the people that some ids name.
+
+    Parameters
+    ----------
+    config : Config
+        The project; nobody else may hold its warehouse.
+    ids : sequence of Id
+        As the sources write them.
+    work : Path
+        A private folder.
+    progress : Progress
+        Told of the models that are built.
+    memory_limit : str or None
+        What the database may use before it spills.
+    """
+    attached = {"warehouse": config.state / WAREHOUSE}
+    limits: dict[str, Any] = {"memory_limit": memory_limit, "temp_folder": work / "spill"}
+    with DuckDBEngine(work / "people.duckdb", attached=attached, **limits) as engine:
+        _stitch(engine, config, progress)
+        set_hash_keys(engine, person_secret(config))
+        engine.execute(packaged_sql("privacy"))
+        given = pa.table({"kind": [each.kind for each in ids], "id": [each.value for each in ids]})
+        engine.register("forget.typed", given)
+        engine.run("forget.given", _GIVEN)
+        for name, select in (("persons", _PERSONS), ("users", _USERS), ("devices", _DEVICES)):
+            engine.run(f"forget.{name}", select)
+        users, devices = (_texts(engine, select) for select in (_CLEAR_USERS, _CLEAR_DEVICES))
+        known = {*((USER, each) for each in users), *((DEVICE, each) for each in devices)}
+        stored = {(row["kind"], row["id"]) for row in engine.rows("select kind, id from forget.given").to_pylist()}
+        every = known | stored | {(each.kind, each.value) for each in ids}
+        return IdentifiedPersons(
+            tuple(sorted(value for kind, value in every if kind == USER)),
+            tuple(sorted(value for kind, value in every if kind == DEVICE)),
+            len(stored - known),
+            _hashes(engine, config, every),
+        )
+
+
+# Devices are stored as hashes where they are addresses of machines.
+_GIVEN = """
+select
+    kind,
+    case when kind = 'device' then without_address(id) else id end as id,
+    md5_number_lower(case when kind = 'device' then 'd:' || without_address(id) else 'u:' || id end) as id_key
+from forget.typed
+"""
+
+
+# Who used a device in a source that was taken out of the configuration used it all the same.
+_OTHER_SOURCES = """
+insert into config.sources (source)
+select distinct source from warehouse.landed.events where source not in (select source from config.sources)
+"""
+
+
+def _stitch(engine: DuckDBEngine, config: Config, progress: Progress) -> None:
+    graph = graph_of(config)
+    builder = Builder(engine, graph, config)
+    builder.mirror_warehouse()
+    register_configuration(engine, config, _loaded(engine, config), "forget")
+    engine.register("config.columns", dictionary(graph))
+    engine.execute(_OTHER_SOURCES)
+    builder.build(Phase.STITCH, progress)
+
+
+def _loaded(engine: DuckDBEngine, config: Config) -> LoadResult:
+    """Say what is landed, to its last event: whoever is erased is so from all of it."""
+    select = "select min(occurred_at) as first, max(occurred_at) as last, count(*) as n from warehouse.landed.events"
+    found: dict[str, Any] = engine.rows(select).to_pylist()[0]
+    last = found["last"] or _EPOCH
+    return LoadResult(config, last, found["first"] or last, found["n"], {}, ())
+
+
+def _texts(engine: DuckDBEngine, select: str) -> list[str]:
+    return [text for text in engine.rows(select).column(0).to_pylist() if text]
+
+
+def _hashes(engine: DuckDBEngine, config: Config, ids: set[tuple[str, str]]) -> tuple[str, ...]:
+    engine.register("forget.every", pa.table({"id": [f"{kind[0]}:{value}" for kind, value in sorted(ids)]}))
+    engine.execute("create or replace temp table erased_ids as select ''::varchar as id_hash where false")
+    suppression.set_suppression_keys(engine, config)
+    return tuple(_texts(engine, "select tombstone_of(id) as id_hash from forget.every order by id_hash"))
+
+
+@dataclass(frozen=True)
+class ErasurePlan:
+    """What an erasure would take out, in numbers alone, and the note with which a night does it.
+
+    Attributes
+    ----------
+    user_count, device_count : int
+        Ids of the people that are meant, those included that belong to them.
+    unknown_count : int
+        Ids given that no event, trait or kept row names.
+    event_count, quarantined_count, trait_count : int
+        Rows of the warehouse.
+    copies, dropped : tuple of Found
+        Kept files and the records in them; and those that go whole, because they cannot be written anew.
+    inputs : tuple of Found
+        Files of the user's own, which stay as they are, and the records in them.
+    other_count : int
+        Events on the devices given that name other people; they go too.
+    is_done_before : bool
+        Whether all of them were erased before.
+    is_begun : bool
+        Whether an erasure was begun and is not done.
+    """
+
+    erasure: PendingErasure
+    user_count: int
+    device_count: int
+    unknown_count: int
+    event_count: int
+    quarantined_count: int
+    trait_count: int
+    copies: tuple[FoundRecords, ...]
+    dropped: tuple[FoundRecords, ...]
+    inputs: tuple[FoundRecords, ...]
+    other_count: int
+    is_done_before: bool
+    is_begun: bool
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether anything would go."""
+        rows = self.event_count + self.quarantined_count + self.trait_count
+        return bool(rows or self.copies or self.dropped or self.is_begun)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of them were erased before, and nothing is left to do."""
+        return self.is_done_before and not self.is_anything
+
+    def counts(self) -> dict[str, Any]:
+        """Return the plan without its note, for programs."""
+        whole = asdict(self)
+        del whole["erasure"]
+        return whole
+
+
+@dataclass(frozen=True)
+class ErasureResult:
+    """What was done: the plan, and the night that published without it; None where nobody is left to publish of."""
+
+    plan: ErasurePlan
+    report: RunReport | None
+
+
+def plan_erasure(
+    config: Config, ids: Iterable[RequestedId], progress: Progress | None = None, *, memory_limit: str | None = None
+) -> ErasurePlan:
+    """Find all that is known of some people; nothing is changed.
+
+    Parameters
+    ----------
+    config : Config
+        The project.
+    ids : iterable of Id
+        As the sources write them.
+    progress : Progress or None
+        Told how far long work is.
+    memory_limit : str or None
+        See `runner.Night`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError
+        When nothing was ever loaded, or no id is given.
+    NotFoundError
+        When nothing is known under any of the ids.
+    LockedError
+        While a run is going on.
+
+    References
+    ----------
+    `docs/adr/0025-erasure.md`; `docs/reference/semantics.md`, section 2.
+    """
+    wanted = sorted({each for each in ids if each.value}, key=lambda each: (each.kind, each.value))
+    if not wanted:
+        raise InputError("No id is given: use --user-id, --anonymous-id or --ids-from.")
+    path = config.state / WAREHOUSE
+    with project_lock(config.state):
+        if not path.exists():
+            raise InputError(f"There is no {path}: run `journeyflow run` first.")
+        work = config.state / "work" / "forget"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(mode=0o700, parents=True)
+        try:
+            with open_warehouse(path):  # It may be of an older version.
+                pass
+            people = identify_persons(config, wanted, work, progress or silent, memory_limit)
+            limit = memory_limit or default_memory_limit()
+            with (
+                open_warehouse(path, temp_folder=work / "spill", memory_limit=limit) as warehouse,
+                open_input_parser(config, work.name) as intake,
+            ):
+                return _plan(config, warehouse, intake, people, progress or silent)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _plan(
+    config: Config, warehouse: DuckDBEngine, intake: InputParser, people: IdentifiedPersons, progress: Progress
+) -> ErasurePlan:
+    kept = RawStore(config.state)
+    set_hash_keys(warehouse, person_secret(config))
+    before = set(warehouse.rows("select id_hash from ledger.tombstones").column(0).to_pylist())
+    suppression.register_suppression(warehouse, config, kept, people.hashes)
+    gone = find_erased_rows(warehouse)
+    searched = RecordSearch(warehouse, config, (*people.users, *people.devices), progress, intake).whole()
+    traits = [FoundRecords(*each) for each in find_erased_traits(config, warehouse, intake)]
+    erasure = PendingErasure(
+        people.hashes,
+        tuple(searched.contents),
+        tuple(searched.dropped_contents),
+        _readable_again(config, warehouse, searched.again),
+        _days(warehouse, config.timezone),
+    )
+    plan = ErasurePlan(
+        erasure=erasure,
+        user_count=len(people.users),
+        device_count=len(people.devices),
+        unknown_count=people.unknown_count,
+        event_count=gone.event_count,
+        quarantined_count=gone.quarantined_count,
+        trait_count=gone.trait_count,
+        copies=tuple(searched.copies),
+        dropped=tuple(searched.dropped),
+        inputs=(*searched.inputs, *traits),
+        other_count=warehouse.count("landed.events", _OF_OTHERS),
+        is_done_before=before.issuperset(people.hashes),
+        is_begun=journal.pending_erasure(config.state) is not None,
+    )
+    if not plan.is_anything and not plan.inputs and not plan.is_done_before:
+        raise NotFoundError("Nothing is known under any of these ids. Nothing was erased.")
+    return plan
+
+
+_OF_OTHERS = """
+    event_ix in (select event_ix from gone_events) and user_id is not null and not is_erased_user(user_id)
+"""
+
+
+def _readable_again(config: Config, warehouse: DuckDBEngine, sources: Iterable[str]) -> tuple[str, ...]:
+    """Leave out sources of which a file is gone: to read them again would end the night."""
+    kept = RawStore(config.state)
+    files = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_landed and not file.is_empty]
+    lost = {
+        file.source
+        for file in files
+        if not kept.path(file.copy_sha256) and not (config.folder / file.source_file).is_file()
+    }
+    return tuple(sorted(set(sources) - lost))
+
+
+def _days(warehouse: DuckDBEngine, timezone: str) -> tuple[str, ...]:
+    """Return the local days of the events that go, to the minute's zone."""
+    zone, utc = ZoneInfo(timezone), ZoneInfo("UTC")
+    select = """
+        select distinct date_trunc('minute', occurred_at) as minute from landed.events
+        where event_ix in (select event_ix from gone_events)
+    """
+    minutes = warehouse.rows(select).column(0).to_pylist()
+    return tuple(sorted({str(each.replace(tzinfo=utc).astimezone(zone).date()) for each in minutes}))
+
+
+def erase(config: Config, plan: ErasurePlan, **limits: Any) -> ErasureResult:  # noqa: ANN401 — handed on
+    """Erase what a plan tells of, and publish without it.
+
+    Parameters
+    ----------
+    config : Config
+        The project.
+    plan : Plan
+        From `plan_erasure`.
+    **limits
+        See `runner.Night`.
+
+    Raises
+    ------
+    JourneyflowError
+        Whatever failed; the next night, or the same command, goes on where this one stopped.
+    """
+    with project_lock(config.state):
+        journal.begin_erasure(config.state, plan.erasure)
+    try:
+        with Run(config, **limits) as night:
+            return ErasureResult(plan, night.whole())
+    except InputError:
+        with project_lock(config.state):
+            if journal.pending_erasure(config.state) and not withdraw_empty_publication(config):
+                raise
+    return ErasureResult(plan, None)

@@ -1,0 +1,1 @@
+"""The pipeline: load, stitch, classify, build, check, publish."""

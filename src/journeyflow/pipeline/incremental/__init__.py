@@ -1,0 +1,1 @@
+"""Incremental builds: affected persons only, merged into the last build."""

@@ -1,0 +1,252 @@
+"""Merge a delta into the last build: delete and insert, surrogate keys, counts, maturity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from journeyflow.compile.config_tables import funnel_indexes
+from journeyflow.config.base import microseconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from journeyflow.config import Config
+    from journeyflow.engines import DuckDBEngine
+    from journeyflow.models import Model
+
+
+def delete_insert(base: DuckDBEngine, model: Model) -> None:
+    """Exchange the rows of a relation that belong to people touched.
+
+    Parameters
+    ----------
+    base : DuckDBEngine
+        The last build; ``delta`` is attached and holds `touched.*` and the relation.
+    model : Model
+        Says in `renewed_by` which columns tell whose a row is.
+    """
+    base.execute(f"delete from {model.name} where {' or '.join(map(_affected, model.paperwork.renewed_by))}")
+    columns = ", ".join(base.columns(model.name))
+    base.execute(f"insert into {model.name} by name select {columns} from delta.{model.name}", model=model.name)
+
+
+def _affected(key: str) -> str:
+    if key == "attempt_ix":  # Attempts are numbered within a funnel.
+        return f"(funnel_index, attempt_ix) in (select (funnel_index, attempt_ix) from delta.touched.{key})"
+    return f"{key} in (select {key} from delta.touched.{key})"
+
+
+def append_rows(base: DuckDBEngine, model: Model) -> None:
+    """Add the rows of new events to a relation whose rows are events and never change, without those that are gone."""
+    base.execute(f"delete from {model.name} where event_ix in (select event_ix from delta.touched.gone_events)")
+    base.execute(
+        f"insert into {model.name} by name select * from delta.{model.name} "
+        "where event_ix in (select event_ix from delta.touched.new_events)",
+        model=model.name,
+    )
+
+
+def replace_table(base: DuckDBEngine, model: Model) -> None:
+    """Take a small relation over whole."""
+    replace_rows(base, model.name, f"delta.{model.name}")
+
+
+def replace_rows(base: DuckDBEngine, name: str, source: str) -> None:
+    """Let the table `name` hold the rows of `source`: unlike a new table this may be undone with the transaction."""
+    base.execute(f"delete from {name}")
+    base.execute(f"insert into {name} by name select * from {source}", model=name)
+
+
+def assign_surrogate_keys(base: DuckDBEngine, delta: DuckDBEngine, model: Model) -> None:
+    """Let a numbered relation of `delta` hold the rows of the last build as they were, and after them what is new.
+
+    Parameters
+    ----------
+    base : DuckDBEngine
+        The last build; ``delta`` is attached.
+    delta : DuckDBEngine
+        The database beside it, in which the model was built from what is new.
+    model : Model
+        Says in `keeps_numbers` which column numbers and which name a row.
+    """
+    ((number, names),) = model.paperwork.keeps_numbers.items()
+    columns = [name for name in model.columns if name != number]
+    alike = " and ".join(f"old.{name} is not distinct from new.{name}" for name in names)
+    taken = f"(select coalesce(max({number}), 0) from {model.name})"
+    numbered = f"cast({taken} + row_number() over (order by {', '.join(f'new.{name}' for name in names)}) as integer)"
+    listed = {number: numbered, **{name: f"new.{name}" for name in columns}}
+    base.execute(
+        f"""
+        create table delta.touched.numbered as
+        select {", ".join(model.columns)} from {model.name}
+        union all
+        select {", ".join(f"{listed[name]} as {name}" for name in model.columns)}
+        from delta.{model.name} as new
+        where not exists (select 1 from {model.name} as old where {alike})
+        """
+    )
+    delta.execute(f"create or replace table {model.name} as select * from touched.numbered")
+    delta.execute("drop table touched.numbered")
+
+
+_CLASSIFICATIONS_BEFORE = """
+    select
+        events.label_key,
+        count(*) as event_count,
+        min(times.occurred_at) as first_seen_at,
+        max(times.occurred_at) as last_seen_at
+    from kernel.events as events
+    inner join (
+        select event_ix, occurred_at from delta.landed.events
+        union all
+        select event_ix, occurred_at from delta.touched.gone_events
+    ) as times on times.event_ix = events.event_ix
+    where events.person_key in (select person_key from delta.touched.person_key)
+    group by events.label_key
+"""
+_PERSONS_BEFORE = """
+    select labels.model_index, labels.kind_ix, labels.rule_index, count(distinct events.person_key) as person_count
+    from kernel.events as events
+    inner join kernel.labels as labels on labels.label_key = events.label_key
+    where events.person_key in (select person_key from delta.touched.person_key)
+    group by labels.model_index, labels.kind_ix, labels.rule_index
+"""
+# Whose first or last event may have got another label: nothing but the events can tell which is first now.
+_DOUBTFUL = """
+    select distinct old.label_key
+    from kernel.labels as old
+    inner join labels_before as before on before.label_key = old.label_key
+    left join delta.kernel.labels as after
+        on after.label_key = old.label_key and after.model_index = old.model_index
+    where
+        (before.first_seen_at = old.first_seen_at and coalesce(after.first_seen_at > before.first_seen_at, true))
+        or (before.last_seen_at = old.last_seen_at and coalesce(after.last_seen_at < before.last_seen_at, true))
+"""
+_SEEN = """
+    select events.label_key, min(staged.occurred_at) as first_seen_at, max(staged.occurred_at) as last_seen_at
+    from kernel.events as events
+    inner join staging.events as staged on staged.event_ix = events.event_ix
+    where events.label_key in (select label_key from labels_doubtful)
+    group by events.label_key
+"""
+_CLASSIFICATIONS = """
+    select
+        coalesce(old.label_key, after.label_key) as label_key,
+        coalesce(old.model_index, after.model_index) as model_index,
+        coalesce(old.kind_ix, after.kind_ix) as kind_ix,
+        coalesce(old.stage_index, after.stage_index) as stage_index,
+        coalesce(old.rule_index, after.rule_index) as rule_index,
+        coalesce(old.event_count, 0) - coalesce(before.event_count, 0) + coalesce(after.event_count, 0) as event_count,
+        coalesce(
+            seen.first_seen_at,
+            case when old.first_seen_at < after.first_seen_at then old.first_seen_at end,
+            after.first_seen_at,
+            old.first_seen_at
+        ) as first_seen_at,
+        coalesce(
+            seen.last_seen_at,
+            case when old.last_seen_at > after.last_seen_at then old.last_seen_at end,
+            after.last_seen_at,
+            old.last_seen_at
+        ) as last_seen_at
+    from kernel.labels as old
+    full join delta.kernel.labels as after
+        on after.label_key = old.label_key and after.model_index = old.model_index
+    left join labels_before as before on before.label_key = old.label_key
+    left join labels_seen as seen on seen.label_key = old.label_key
+    where coalesce(old.event_count, 0) - coalesce(before.event_count, 0) + coalesce(after.event_count, 0) > 0
+"""
+_PERSONS = """
+    select
+        coalesce(old.model_index, after.model_index) as model_index,
+        coalesce(old.kind_ix, after.kind_ix) as kind_ix,
+        coalesce(old.rule_index, after.rule_index) as rule_index,
+        coalesce(old.person_count, 0) - coalesce(before.person_count, 0) + coalesce(after.person_count, 0)
+            as person_count
+    from kernel.kind_persons as old
+    full join delta.kernel.kind_persons as after
+        on after.model_index = old.model_index and after.kind_ix = old.kind_ix and after.rule_index = old.rule_index
+    left join persons_before as before
+        on before.model_index = old.model_index and before.kind_ix = old.kind_ix
+        and before.rule_index = old.rule_index
+    where coalesce(old.person_count, 0) - coalesce(before.person_count, 0) + coalesce(after.person_count, 0) > 0
+"""
+
+
+def count_before(base: DuckDBEngine) -> None:
+    """Remember what people touched count for, before their rows are exchanged.
+
+    Parameters
+    ----------
+    base : DuckDBEngine
+        The last build; ``delta`` is attached.
+    """
+    base.execute(f"create or replace temp table labels_before as {_CLASSIFICATIONS_BEFORE}")
+    base.execute(f"create or replace temp table persons_before as {_PERSONS_BEFORE}")
+    base.execute(f"create or replace temp table labels_doubtful as {_DOUBTFUL}")
+
+
+def count_after(base: DuckDBEngine) -> None:
+    """Let `kernel.labels` and `kernel.kind_persons` count everybody as they are now, when rows were exchanged."""
+    is_certain = base.rows("select count(*) as n from labels_doubtful")["n"][0].as_py() == 0
+    # Without a doubtful label the events need not be read.
+    base.execute(f"create or replace temp table labels_seen as {_SEEN}{' limit 0' if is_certain else ''}")
+    for name, select in (("kernel.labels", _CLASSIFICATIONS), ("kernel.kind_persons", _PERSONS)):
+        base.execute(f"create or replace temp table counted as {select}")
+        replace_rows(base, name, "counted")
+
+
+def update_maturity(base: DuckDBEngine, config: Config, high_water_at: datetime) -> None:
+    """Let the marks of `kernel.*` that depend on the high-water mark hold at a later one.
+
+    Parameters
+    ----------
+    base : DuckDBEngine
+        A build; its rows hold as of an earlier mark or of this one.
+    config : Config
+    high_water_at : datetime
+        Naive UTC.
+
+    References
+    ----------
+    `docs/reference/semantics.md`, section 7: pending, and matured.
+    """
+    for statement, params in _statements(config, high_water_at):
+        base.execute(statement, params)
+
+
+def _statements(config: Config, high_water_at: datetime) -> Iterator[tuple[str, list[object]]]:
+    for table, until in (("funnel_units", "closes_at"), ("funnel_days", "pending_until")):
+        emptied = ", pending_until = null" if until == "pending_until" else ""
+        yield (
+            f"update kernel.{table} set is_pending = false{emptied} where is_pending and {until} <= ?",
+            [high_water_at],
+        )
+        for funnel_index, window_us in _windows(config).items():
+            yield (
+                f"update kernel.{table} set is_matured = true "
+                f"where not is_matured and funnel_index = ? and {_is_over('entered_at')}",
+                [funnel_index, high_water_at, window_us],
+            )
+    window_us = microseconds(config.journeys.window)
+    yield (
+        "update kernel.map_journeys set is_matured = true, is_pending = false "
+        f"where not is_matured and {_is_over('entered_at')}",
+        [high_water_at, window_us],
+    )
+    yield (
+        f"update kernel.stage_passes set is_matured = true where not is_matured and {_is_over('opened_at')}",
+        [high_water_at, window_us],
+    )
+
+
+def _is_over(start: str) -> str:
+    return f"date_diff('microsecond', {start}, cast(? as timestamp)) >= ?"
+
+
+def _windows(config: Config) -> dict[int, int]:
+    """Return the window of every funnel by its index, in microseconds."""
+    indexes = funnel_indexes(config)
+    windows = {indexes[model.model]: microseconds(config.journeys.window) for model in config.journey_models}
+    return windows | {indexes[name]: microseconds(funnel.window) for name, funnel in config.funnels.items()}

@@ -1,0 +1,147 @@
+"""Build state: which events, rules and high-water mark a build holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.ingest.validate import CLEANING, FLOOR
+from journeyflow.state.paths import BUILD_STATE
+from journeyflow.state.secret_key import person_secret
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
+
+EVENTS_READ = """
+    select event_ix, event_key from warehouse.landed.events
+    where source in (select unnest(?)) and event_ix <= ? and occurred_at <= ?
+"""
+"""What a night read; the parameters are its sources, the last number and the high-water mark."""
+FORMAT = 1
+"""Rises when relations that are renewed come to hold something else under the same rules."""
+_SCHEMA = pa.schema({
+    "rules": pa.string(),
+    "high_water_at": pa.timestamp("us"),
+    "last_event_ix": pa.int64(),
+    "event_count": pa.int64(),
+    "fingerprint": pa.string(),
+    "next_position": pa.int64(),
+    "byte_count": pa.int64(),
+    "is_whole": pa.bool_(),
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BuildState:
+    """What is in a build database.
+
+    Attributes
+    ----------
+    rules : str
+        Hash of all that decides figures beside events: see `rules_of`.
+    high_water_at : datetime
+        The mark up to which events were read, naive UTC.
+    last_event_ix : int
+        The last landed event, read or not.
+    event_count : int
+        Events read.
+    fingerprint : str
+        Of the events read: whichever are lost or exchanged, it changes.
+    next_position : int
+        Sessions and attempts have numbers below it.
+    byte_count : int
+        Size of the file after the last whole build.
+    is_whole : bool
+        False while rows are being exchanged.
+    """
+
+    rules: str
+    high_water_at: datetime
+    last_event_ix: int
+    event_count: int
+    fingerprint: str
+    next_position: int
+    byte_count: int
+    is_whole: bool = True
+
+
+def rules_of(config: Config, config_hash: str) -> str:
+    """Return the hash of all that decides figures beside events and their mark.
+
+    Parameters
+    ----------
+    config : Config
+        As it is run: without a default funnel that does not apply.
+    config_hash : str
+        Of the configuration as it is written, the models and the version.
+    """
+    # Funnels and surveys are numbered in their order, which changes no figure and so not the hash.
+    orders = {name: list(section) for name, section in config if isinstance(section, dict)}
+    # Numbers and keys of events stay the same when files are read again by new rules of cleaning.
+    rules = [FORMAT, CLEANING, str(FLOOR), config_hash, orders, person_secret(config)]
+    return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
+
+
+def fingerprint_of(engine: DuckDBEngine, events: str, params: list[object]) -> tuple[int, str]:
+    """Return the number and the fingerprint of events, in whatever order they lie.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        The build; the warehouse is attached to it as ``warehouse``.
+    events : str
+        SELECT of `event_ix` and `event_key`, such as `EVENTS_READ`.
+    params : list
+        Values of its parameters.
+    """
+    # Number and key of an event are mixed together: a source that is read again may give its numbers to other events.
+    # Added up, because `hash` of two joins theirs by an exclusive or, which `bit_xor` would take apart again.
+    query = f"""
+        select count(*) as n, sum(event_ix) as added, sum(hash(event_ix, event_key)) as mixed from ({events}) as events
+    """
+    row = engine.connection.execute(query, params).fetchall()[0]
+    return int(row[0]), f"{row[1]}/{row[2]}"
+
+
+def read_build_state(engine: DuckDBEngine) -> BuildState | None:
+    """Return the mark of a build database, None where it has none."""
+    if not engine.columns(BUILD_STATE):
+        return None
+    rows = engine.rows(f"select * from {BUILD_STATE}").to_pylist()
+    return BuildState(**rows[0]) if len(rows) == 1 else None
+
+
+def write_build_state(engine: DuckDBEngine, mark: BuildState) -> None:
+    """Say what is in a build database, in one step."""
+    engine.register(BUILD_STATE, pa.Table.from_pylist([asdict(mark)], schema=_SCHEMA))
+
+
+def build_state_of(
+    engine: DuckDBEngine,
+    config: Config,
+    config_hash: str,
+    high_water_at: datetime,
+    next_position: int,
+    byte_count: int = 0,
+) -> BuildState:
+    """Return the mark of a build that holds all events up to `high_water_at`.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        The build; the warehouse is attached.
+    config, config_hash
+        See `rules_of`.
+    high_water_at, next_position, byte_count
+        See `Mark`; a size of 0 says that nobody has looked since everything was built.
+    """
+    last = engine.rows("select coalesce(max(event_ix), -1) as ix from warehouse.landed.events")["ix"][0].as_py()
+    count, found = fingerprint_of(engine, EVENTS_READ, [list(config.sources), last, high_water_at])
+    return BuildState(rules_of(config, config_hash), high_water_at, last, count, found, next_position, byte_count)

@@ -1,0 +1,202 @@
+"""The load phase: sources into the warehouse, configuration into the build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError
+from journeyflow.state import run_log
+from journeyflow.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.config.funnels import Step
+    from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot
+
+
+_EPOCH = datetime(1970, 1, 1)
+_COUNTS = ("record_count", "accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
+LAST_YEAR = 2200
+"""Every day up to the mark becomes a row of `config.days`."""
+QUARANTINE_ALERT_RATE = 0.05
+"""Share of a file's records in quarantine from which a run raises an alarm."""
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What loading found.
+
+    Attributes
+    ----------
+    config : Config
+        The configuration without a default funnel whose events do not occur.
+    high_water_at, first_event_at : datetime
+        Naive UTC; the mark, and the earliest event.
+    event_count : int
+        Events up to the mark.
+    counts : dict of str to int
+        Outcomes of the records that this run read.
+    alarms : tuple of str
+        Files refused, and files with many records in quarantine.
+    why_nothing : str
+        Where no event was accepted: what became of the records.
+    """
+
+    config: Config
+    high_water_at: datetime
+    first_event_at: datetime
+    event_count: int
+    counts: dict[str, int]
+    alarms: tuple[str, ...]
+    why_nothing: str = ""
+
+
+def load_sources(
+    config: Config,
+    warehouse: DuckDBEngine,
+    run_id: str,
+    as_of: datetime | None,
+    progress: Progress,
+    anew: tuple[RegistrySnapshot, RawStore] | None = None,
+) -> LoadResult:
+    """Load events and traits into `warehouse` and say what is there now.
+
+    `anew` is the past of another warehouse and its kept files: these and no others are landed then.
+
+    Raises
+    ------
+    InputError
+        When the mark lies beyond all reason, or no file of a source can be read.
+    """
+    from journeyflow.ingest.load import load_events, reload_events
+    from journeyflow.ingest.parser.copy import open_input_parser
+    from journeyflow.ingest.traits import load_traits
+
+    if as_of and as_of.year > LAST_YEAR:
+        raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
+    now_us = us(run_log.now())
+    with open_input_parser(config, run_id) as intake:
+        if anew:
+            reload_events(config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress, intake=intake)
+        else:
+            load_events(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, intake=intake)
+        load_traits(config, warehouse, run_id=run_id, intake=intake)
+    # What `sources.events` reads: events of a source that was taken out of the configuration are stored and wait.
+    found = warehouse.rows(
+        """
+        select min(occurred_at) as first, max(occurred_at) as last, count(*) as n
+        from landed.events
+        where source in (select unnest(?)) and occurred_at <= coalesce(?, timestamp 'infinity')
+        """,
+        [list(config.sources), as_of],
+    ).to_pylist()[0]
+    high_water = as_of or found["last"] or _EPOCH
+    return LoadResult(
+        config=_without_idle_default(config, warehouse, high_water),
+        high_water_at=high_water,
+        first_event_at=found["first"] or high_water,
+        event_count=found["n"],
+        counts=_counts(warehouse, run_id),
+        alarms=_alerts(warehouse, run_id),
+        why_nothing="" if found["n"] else _why_nothing(warehouse, as_of),
+    )
+
+
+def register_configuration(engine: DuckDBEngine, config: Config, loaded: LoadResult, run_id: str) -> None:
+    """Put the configuration into `engine` as `config.*`."""
+    from journeyflow.compile import config_tables
+    from journeyflow.state.secret_key import person_secret
+
+    tables = config_tables.config_tables(
+        config,
+        run_id=run_id,
+        high_water_us=us(loaded.high_water_at),
+        first_event_us=us(loaded.first_event_at),
+        person_secret=person_secret(config),
+    )
+    for name, table in (tables | config_tables.experience_tables(config) | config_tables.map_tables(config)).items():
+        engine.register(name, table)
+
+
+def us(instant: datetime) -> int:
+    """Return naive UTC as microseconds since the epoch."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def _without_idle_default(config: Config, warehouse: DuckDBEngine, high_water: datetime) -> Config:
+    """Leave the default funnel out where one of its events never occurs: it would say that everybody is lost there."""
+    idle = {
+        name
+        for name, funnel in config.funnels.items()
+        if funnel.is_default and not _occur(funnel.steps, config, warehouse, high_water)
+    }
+    if not idle:
+        return config
+    return config.model_copy(
+        update={"funnels": {name: item for name, item in config.funnels.items() if name not in idle}}
+    )
+
+
+def _occur(steps: tuple[Step, ...], config: Config, warehouse: DuckDBEngine, high_water: datetime) -> bool:
+    from journeyflow.config.conditions import leaves
+
+    names = {str(value) for step in steps for leaf in leaves(step.when) for value in leaf.values}
+    query = """
+        select count(distinct event_name)
+        from landed.events
+        where event_name in (select unnest(?)) and source in (select unnest(?)) and occurred_at <= ?
+    """
+    return bool(
+        warehouse.rows(query, [sorted(names), list(config.sources), high_water]).column(0)[0].as_py() == len(names)
+    )
+
+
+def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
+    sums = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in _COUNTS)
+    # Traits are read anew at every run and are no events.
+    query = f"select {sums} from ledger.loads where run_id = ? and source is distinct from 'people'"
+    counted: dict[str, int] = warehouse.rows(query, [run_id]).to_pylist()[0]
+    return counted
+
+
+def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
+    """Count what is in quarantine by reason; codes and counts only, for rows hold personal data."""
+    query = """
+        select reason, count(*) as n
+        from landed.quarantine
+        where source_file = coalesce(?, source_file)
+        group by reason
+        order by n desc, reason
+    """
+    return ", ".join(f"{row['reason']} {row['n']:,}" for row in warehouse.rows(query, [source_file]).to_pylist())
+
+
+def _why_nothing(warehouse: DuckDBEngine, as_of: datetime | None) -> str:
+    later = warehouse.count("landed.events")
+    if as_of and later:
+        return f"No event lies up to {as_of} UTC; all {later:,} that were accepted are later. Choose a later --as-of."
+    reasons = _reasons(warehouse)
+    where = "`landed.quarantine` in warehouse.duckdb of the state folder holds the rows"
+    found = f"the quarantine holds {reasons}; {where}" if reasons else "the files hold no record that was kept"
+    return f"No event was accepted: {found}. See `path`, `columns`, `where` and `encoding` of the sources."
+
+
+def _alerts(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
+    query = """
+        select source_file, status, detail, quarantined_count, record_count
+        from ledger.loads
+        where run_id = ? and (status = 'refused' or quarantined_count > ? * record_count)
+        order by source_file
+    """
+    found = warehouse.rows(query, [run_id, QUARANTINE_ALERT_RATE]).to_pylist()
+    return tuple(_alert(row, _reasons(warehouse, row["source_file"])) for row in found)
+
+
+def _alert(row: dict[str, Any], reasons: str) -> str:
+    if row["status"] == "refused":
+        return f"{row['source_file']} was refused: {row['detail']}."
+    share = f"{row['quarantined_count']:,} of {row['record_count']:,}"
+    return f"{row['source_file']}: {share} records are in quarantine ({reasons})."

@@ -1,0 +1,306 @@
+"""A run: load, stitch, classify, build, check, publish."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from journeyflow.engines import DuckDBEngine, default_memory_limit
+from journeyflow.erasure import apply
+from journeyflow.errors import JourneyflowError
+from journeyflow.models import Graph, Phase
+from journeyflow.pipeline import run_report
+from journeyflow.pipeline.builder import Builder
+from journeyflow.pipeline.incremental.builder import IncrementalBuilder, choose_builder, complete_build_state
+from journeyflow.pipeline.load_phase import LoadResult, load_sources, register_configuration
+from journeyflow.pipeline.run_report import RunReport, facts_of, report_of
+from journeyflow.publish import publish
+from journeyflow.report.html import draw_page
+from journeyflow.state import run_log
+from journeyflow.state.lock import project_lock
+from journeyflow.state.paths import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
+from journeyflow.state.warehouse import compact_if_worthwhile
+from journeyflow.utils.progress import Progress, silent, tell
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
+
+__all__ = ["BUILD", "WAREHOUSE", "Run", "PlanEntry", "RunReport", "open_build", "plan", "run"]
+
+
+class Run:
+    """One run, phase by phase; the command line and the flow call the same methods.
+
+    Parameters
+    ----------
+    config : Config
+        A validated configuration.
+    as_of : datetime or None
+        High-water mark, naive UTC; None is the latest accepted event.
+    memory_limit : str or None
+        What the database may use before it spills, e.g. ``"2GB"``; None reads ``JOURNEYFLOW_MEMORY_LIMIT``, else 1 GB.
+    threads : int or None
+        Threads of the database; None is one for each core.
+    progress : Progress or None
+        Told how far long work is.
+    is_whole : bool
+        Build every table anew, though the last build could be renewed.
+
+    Notes
+    -----
+    Entering takes the lock; then call ``load``, ``stitch``, ``classify``, ``build``, ``check``, ``publish``.
+    An error marks the run as failed and removes what it built; the last generation stays.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        as_of: datetime | None = None,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        is_whole: bool = False,
+    ) -> None:
+        self.config = config
+        self.as_of = as_of
+        self.progress = progress or silent
+        self.phase_seconds: dict[str, float] = {}
+        self.generation: Path | None = None
+        self.check_count = 0
+        self.is_whole = is_whole
+        self.built = ""
+        self.alarms = run_report.Alerts()
+        self.row: run_log.RunRow
+        self.graph: Graph
+        self.work: Path
+        self._limits: dict[str, Any] = {"memory_limit": memory_limit or default_memory_limit(), "threads": threads}
+        self._resources = ExitStack()
+        self._databases = ExitStack()
+        self._builder: Builder | None = None
+        self._loaded: LoadResult | None = None
+
+    def __enter__(self) -> Run:
+        self._resources.enter_context(project_lock(self.config.state))
+        try:
+            self._begin()
+        except BaseException:
+            self._resources.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._end(is_good=kind is None and self.generation is not None)
+        finally:
+            self._resources.close()
+
+    @property
+    def run_id(self) -> str:
+        """The id of this run; ids sort by time."""
+        return self.row.run_id
+
+    @property
+    def builder(self) -> Builder:
+        """What builds into the database of this run, there once `load` is done."""
+        if self._builder is None:
+            raise JourneyflowError("The night has not loaded yet; call `load` before the other phases.")
+        return self._builder
+
+    @property
+    def loaded(self) -> LoadResult:
+        """What `load` found."""
+        if self._loaded is None:
+            raise JourneyflowError("The night has not loaded yet; call `load` before the other phases.")
+        return self._loaded
+
+    def load(self) -> None:
+        """Bring new files into the warehouse, fix the high-water mark, open the build database.
+
+        Raises
+        ------
+        InputError
+            When no accepted event lies at or before the high-water mark.
+        """
+        with self._timed(Phase.LOAD):
+            self._loaded = loaded = self._land()
+            if not loaded.event_count:
+                raise apply.nothing_to_publish(self.config, loaded.why_nothing)
+            self.config = loaded.config
+            self.row = replace(self.row, high_water_at=loaded.high_water_at, event_count=loaded.event_count)
+            tell(self.progress, "loaded", event_count=loaded.event_count, **loaded.counts)
+            self._builder = self._new_builder()
+
+    def stitch(self) -> None:
+        """Join devices and users into persons."""
+        self._build_phase(Phase.STITCH)
+
+    def classify(self) -> None:
+        """Put events into stages, sessions, journeys and funnels."""
+        self._build_phase(Phase.CLASSIFY)
+
+    def build(self) -> None:
+        """Build every other model, the published tables among them."""
+        self._build_phase(Phase.BUILD)
+
+    def check(self) -> None:
+        """Check every model against its side file.
+
+        Raises
+        ------
+        CheckFailedError
+            Lists all failing checks with their counts.
+        """
+        with self._timed("check"):
+            self.alarms = run_report.find_alerts(self.builder.engine, self.loaded.alarms, self.progress)
+            self.row = replace(self.row, alarm_count=len(self.alarms.told))
+            self.builder.tell_run(self._finished("published"))
+            self.check_count = self.builder.check()
+            complete_build_state(self.builder, self.config, self.row, self.loaded.high_water_at)
+
+    def publish(self) -> Path:
+        """Publish a generation, the page with the journey maps in it, and return its folder.
+
+        Raises
+        ------
+        JourneyflowError
+            When the tables were not checked, or the page cannot be drawn from them.
+        """
+        if not self.check_count:
+            raise JourneyflowError("The tables of this night were not checked; call `check` before `publish`.")
+        with self._timed("publish"):
+            self.builder.tell_run(self._finished("published"))
+            facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
+            models, kept = self.graph.published(), self.config.retention.generations
+            self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page, kept)
+            tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
+        return self.generation
+
+    def whole(self) -> RunReport:
+        """Go through all phases and return what this night did."""
+        for phase in (self.load, self.stitch, self.classify, self.build, self.check, self.publish):
+            phase()
+        return self.report()
+
+    def report(self) -> RunReport:
+        """Return what this night did; call it when it has published."""
+        if self.generation is None:
+            raise JourneyflowError("The night has not published yet; call `publish` before `report`.")
+        return report_of(
+            self.generation,
+            counts=self.loaded.counts,
+            phase_seconds=self.phase_seconds,
+            check_count=self.check_count,
+            built=self.built,
+            alarms=self.alarms.sentences,
+        )
+
+    def _land(self) -> LoadResult:
+        with self._warehouse() as warehouse:
+            return load_sources(self.config, warehouse, self.run_id, self.as_of, self.progress)
+
+    def _begin(self) -> None:
+        self.graph = graph_of(self.config)
+        shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
+        with self._warehouse() as warehouse:
+            self.row = run_log.begin_run(
+                warehouse, self.config.publish / "generations", rules_hash(self.config, self.graph)
+            )
+        tell(self.progress, "run_started", run_id=self.run_id)
+        self.work = self.config.state / "work" / self.run_id
+        self.work.mkdir(parents=True)
+        apply.apply_erasure(self.config, self.work, **self._limits)
+
+    def _end(self, *, is_good: bool) -> None:
+        self._databases.close()  # First, also when building never began: it holds the warehouse open.
+        if is_good and not isinstance(self._builder, IncrementalBuilder):
+            kept = self.config.state / BUILD
+            # A log of an older file beside the new one would make it unopenable.
+            kept.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
+            (self.work / BUILD).replace(kept)
+        shutil.rmtree(self.config.state / "work", ignore_errors=True)
+        row = self._finished("published" if is_good else "failed")
+        with self._warehouse() as warehouse:
+            (self.alarms if is_good else run_report.Alerts()).write(warehouse, self.run_id)
+            run_log.write_run(warehouse, row)
+        compact_if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
+        tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
+        apply.finish_erasure(self.config, is_published=is_good)
+
+    def _finished(self, status: str) -> run_log.RunRow:
+        return self.row.ended(status)
+
+    def _warehouse(self) -> DuckDBEngine:
+        from journeyflow.state.warehouse import open_warehouse
+
+        spill = self.config.state / "work" / "spill"
+        return open_warehouse(self.config.state / WAREHOUSE, temp_folder=spill, **self._limits)
+
+    def _new_builder(self) -> Builder:
+        limits = {"temp_folder": self.work / "spill", **self._limits}
+        builder, self.built = choose_builder(
+            self.config, self.loaded, self.graph, self.row, self.work / BUILD, limits, is_whole=self.is_whole
+        )
+        self._databases.callback(builder.engine.close)
+        register_configuration(builder.engine, self.config, self.loaded, self.run_id)
+        builder.engine.register("config.columns", dictionary(self.graph))
+        builder.tell_run(self._finished("published"))
+        return builder
+
+    def _build_phase(self, phase: Phase) -> None:
+        with self._timed(phase):
+            self.builder.build(phase, self.progress)
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        tell(self.progress, "phase_started", phase=str(phase))
+        try:
+            yield
+        finally:
+            self.phase_seconds[str(phase)] = seconds = round(time.perf_counter() - started, 3)
+        tell(self.progress, "phase_finished", phase=str(phase), seconds=seconds)
+
+
+def run(
+    config: Config | str | Path,
+    *,
+    as_of: datetime | None = None,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    is_whole: bool = False,
+) -> RunReport:
+    """Run one whole night and publish its tables.
+
+    Parameters
+    ----------
+    config, as_of, memory_limit, threads, progress, is_whole
+        See `Night`; `config` may also be the path of a `journeyflow.yml` or of its folder.
+
+    Returns
+    -------
+    RunReport
+
+    Raises
+    ------
+    JourneyflowError
+        Whatever failed; the last generation is still served.
+    """
+    if isinstance(config, str | Path):
+        from journeyflow.config import load_config
+
+        config = load_config(config)
+    limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "progress": progress}
+    with Run(config, as_of=as_of, is_whole=is_whole, **limits) as night:
+        return night.whole()

@@ -1,0 +1,178 @@
+"""The report of a run, and the alerts that it raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.publish import RunFacts
+from journeyflow.publish.reader import open_published
+from journeyflow.state.run_log import RunRow, now
+from journeyflow.utils.progress import Progress, silent, tell
+
+ALERT_KINDS = ("silent_source", "empty_input", "jumped_share")
+"""Kinds of `blind_spots` whose critical rows are alarms. The others stay from night to night and are told there."""
+INPUT_ALERT = "input"
+"""The kind of what loading found: files refused, many records in quarantine."""
+_SPOTS = "insights.blind_spots"
+_SHARES = "insights._night_shares"
+_ALERTS = pa.schema([("run_id", pa.string()), ("kind", pa.string()), ("detail", pa.string())])
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """The alarms of one run, and the shares that later runs compare theirs with.
+
+    Attributes
+    ----------
+    told : tuple of (str, str)
+        Kind and sentence: `INPUT` first, then the kinds of `KINDS` in their order.
+    shares : Table or None
+        Kind, subject, item_count and whole_count of what came with the run.
+    """
+
+    told: tuple[tuple[str, str], ...] = ()
+    shares: pa.Table | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a person reads."""
+        return tuple(sentence for _, sentence in self.told)
+
+    def write(self, warehouse: DuckDBEngine, run_id: str) -> None:
+        """Remember them under a run, in the place of what was remembered of it."""
+        rows = [{"run_id": run_id, "kind": kind, "detail": sentence} for kind, sentence in self.told]
+        _shown_spot(warehouse, "ledger.alarms", run_id, pa.Table.from_pylist(rows, schema=_ALERTS))
+        if self.shares is not None:
+            named = pa.array([run_id] * self.shares.num_rows, pa.string())
+            _shown_spot(warehouse, "ledger.shares", run_id, self.shares.add_column(0, "run_id", named))
+
+
+def find_alerts(engine: DuckDBEngine, of_loading: tuple[str, ...], progress: Progress = silent) -> Alerts:
+    """Return the alarms of a run from what it built, and tell those who watch it.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        Where the models are built.
+    of_loading : tuple of str
+        What loading found.
+    progress : Progress
+        Told of each.
+    """
+    told = [(INPUT_ALERT, sentence) for sentence in of_loading]
+    if engine.columns(_SPOTS):
+        query = f"select kind, detail from {_SPOTS} where severity = 'critical' order by kind, item_count desc, subject"
+        spots = engine.rows(query).to_pylist()
+        told += [(kind, spot["detail"]) for kind in ALERT_KINDS for spot in spots if spot["kind"] == kind]
+    for kind, sentence in told:
+        tell(progress, "alarm", kind=kind, detail=sentence)
+    has_shares = bool(engine.columns(_SHARES))
+    shares = engine.rows(f"select kind, subject, item_count, whole_count from {_SHARES}") if has_shares else None
+    return Alerts(tuple(told), shares)
+
+
+def _shown_spot(warehouse: DuckDBEngine, table: str, run_id: str, rows: pa.Table) -> None:
+    warehouse.append(table, rows.slice(0, 0))  # There it is when it was not.
+    warehouse.execute(f"delete from {table} where run_id = ?", [run_id])
+    warehouse.append(table, rows)
+
+
+class RunReport(BaseModel):
+    """What a night did; times are naive UTC.
+
+    Attributes
+    ----------
+    status : str
+        ``published``.
+    phase_seconds : mapping of str to float
+        Seconds of each phase, in their order.
+    generation : Path
+        The published folder.
+    built : str
+        Whether the last build was renewed, and of how many people, or why everything was built anew.
+    table_rows : mapping of str to int
+        Rows of each published table.
+    files : tuple of str
+        Names of the files beside the tables, such as ``map.html``.
+    alarms : tuple of str
+        Sentences about what somebody should look at (see `alarms`); each is raised as long as its cause lasts.
+    critical_spots : tuple of str
+        Sentences of the critical rows of `blind_spots`, most items first, those that are alarms too among them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    high_water_at: datetime
+    event_count: int
+    record_count: int
+    accepted_count: int
+    quarantined_count: int
+    duplicate_count: int
+    filtered_count: int
+    erased_count: int
+    elapsed_seconds: float
+    phase_seconds: dict[str, float]
+    check_count: int
+    built: str
+    generation: Path
+    table_rows: dict[str, int]
+    files: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    critical_spots: tuple[str, ...] = ()
+
+
+def facts_of(row: RunRow, project: str, high_water_at: datetime, event_count: int) -> RunFacts:
+    """Return what the manifest says of a run that publishes now."""
+    return RunFacts(
+        run_id=row.run_id,
+        project=project,
+        version=row.version,
+        config_hash=row.config_hash,
+        started_at=row.started_at,
+        published_at=max(now(), row.started_at),
+        high_water_at=high_water_at,
+        event_count=event_count,
+    )
+
+
+def report_of(
+    generation: Path,
+    *,
+    counts: Mapping[str, int],
+    phase_seconds: Mapping[str, float],
+    check_count: int,
+    built: str,
+    alarms: tuple[str, ...],
+) -> RunReport:
+    """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
+    with open_published(generation) as published:
+        manifest, critical_spots = published.manifest, published.critical_spots
+    return RunReport(
+        run_id=manifest.run_id,
+        status="published",
+        started_at=manifest.started_at,
+        finished_at=manifest.published_at,
+        high_water_at=manifest.high_water_at,
+        event_count=manifest.event_count,
+        **counts,
+        elapsed_seconds=round(sum(phase_seconds.values()), 3),
+        phase_seconds=dict(phase_seconds),
+        check_count=check_count,
+        built=built,
+        generation=generation,
+        table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
+        files=tuple(manifest.files),
+        alarms=alarms,
+        critical_spots=critical_spots,
+    )

@@ -1,0 +1,135 @@
+"""Read published tables."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from journeyflow.errors import EngineError, NotFoundError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from journeyflow.publish.generation import Manifest
+
+
+class PublishedTables:
+    """A read-only handle on one generation; later publications do not disturb it.
+
+    Parameters
+    ----------
+    folder : Path
+        The `publish` folder of a project (its current generation is opened), or the folder of a generation.
+
+    Raises
+    ------
+    NotFoundError
+        When nothing is published there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from journeyflow.engines import DuckDBEngine
+        from journeyflow.publish.generation import read_manifest
+
+        current = folder / "current"
+        # Resolved once: the link may be swapped while this handle is open.
+        self.folder = (current if current.exists() else folder).resolve()
+        self.manifest: Manifest = read_manifest(self.folder)
+        self._engine = DuckDBEngine(self.folder / "marts.duckdb", read_only=True, is_sealed=True)
+
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the published tables, sorted."""
+        return tuple(sorted(self.manifest.tables))
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return the published table `name`, whole, in the order of its key.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such table; gives the nearest names.
+        """
+        if name not in self.tables:
+            close = get_close_matches(name, self.tables, n=3)
+            hint = f"Did you mean {', '.join(close)}?" if close else f"There are {', '.join(self.tables)}."
+            raise NotFoundError(f"There is no published table `{name}`. {hint}")
+        import polars as pl
+
+        from journeyflow.engines.base import relation
+
+        try:
+            return pl.read_parquet(self.folder / self.manifest.tables[name].file)
+        except FileNotFoundError:
+            # Only the last generations are kept, but the database of this one is open and stays whole.
+            return self.sql(f"select * from {relation(name)} order by all nulls first")
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Return the rows of a query over the published tables.
+
+        Parameters
+        ----------
+        query : str
+            A SELECT in the dialect of DuckDB; it can read nothing but the published tables.
+
+        Raises
+        ------
+        EngineError
+            When the database refuses it, or two columns share a name.
+        """
+        import polars as pl
+        from polars.exceptions import PolarsError
+
+        rows = self._engine.rows(query)
+        try:
+            found = pl.from_arrow(rows)
+        except PolarsError as error:
+            columns = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
+            raise EngineError(
+                f"The columns {columns} make no table: give each a name of its own, and cast intervals to varchar."
+            ) from error
+        assert isinstance(found, pl.DataFrame)
+        return found
+
+    @cached_property
+    def critical_spots(self) -> tuple[str, ...]:
+        """Sentences of the critical rows of `blind_spots`, most items first; none where there is no such table."""
+        if "blind_spots" not in self.tables:
+            return ()
+        rows = self._engine.rows(
+            "select detail from blind_spots where severity = 'critical' order by item_count desc, kind, subject"
+        )
+        return tuple(rows.column("detail").to_pylist())
+
+    def close(self) -> None:
+        """Close the database file."""
+        self._engine.close()
+
+    def __enter__(self) -> PublishedTables:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_published(published: str | Path) -> PublishedTables:
+    """Open what a project published, for reading.
+
+    Parameters
+    ----------
+    published : str or Path
+        The `publish` folder, or the folder of one generation.
+
+    Returns
+    -------
+    Published
+        With ``.table(name)``, ``.sql(query)`` and ``.manifest``.
+
+    Raises
+    ------
+    NotFoundError
+        When nothing is published there.
+    """
+    return PublishedTables(Path(published))

@@ -1,0 +1,209 @@
+"""Fixed words of the report, and how values and entries are written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from journeyflow.report.view_model import Cell, Figure, Item, RowKey
+from journeyflow.utils.formatting import count, duration, escaped, percent
+
+if TYPE_CHECKING:
+    from journeyflow.report.view_model import Figure, RowKey, Unit, Value
+
+
+NAME_LENGTH = 80
+TEXT_LENGTH = 300
+UNKNOWN = "unknown"
+
+ROWS: tuple[tuple[RowKey, str, str], ...] = (
+    ("people", "People reached", "Who reached the stage or a later one: went on, dropped, or pending (still may)."),
+    ("goals", "Goals", "What people want here, as told in the configuration."),
+    ("needs", "Needs", "What people need here, as told in the configuration."),
+    ("quotes", "Quotes", "What people say here, as told in the configuration."),
+    (
+        "touchpoints",
+        "Touchpoints",
+        "What people met in the stage, online and offline, by the share of visitors it met.",
+    ),
+    ("channels", "Channels", "Where they met it."),
+    ("next", "What they do next", "Where a visit of the stage led, and what those who dropped did afterwards."),
+    ("time", "Time to the next stage", "Median of those who went on, with the 10th and the 90th percentile."),
+    ("emotion", "Emotion", "From -1 (bad) to 1 (good): answers to surveys observed, text and behaviour inferred."),
+    ("pain_points", "Pain points", "Where more people are lost than their persona and stage would predict."),
+    ("promises", "Promise against delivery", "What was promised here, and how often it was kept."),
+    ("desired", "Desired against measured", "The journey wished for, beside the measured one."),
+    ("opportunities", "Opportunities", "What mending it is worth: an estimate, not a forecast."),
+    ("owner", "Owner", "Who looks after the stage."),
+)
+"""Key, label and explanation of the rows of a map, in their order."""
+
+PAIN_KINDS = {
+    "drop_off": "lost here",
+    "repeat": "done over and over",
+    "return": "sent back",
+    "wait": "long wait",
+    "friction": "friction",
+    "promise": "broken promise",
+}
+MEASURES: dict[str, tuple[str, Unit]] = {
+    "reach_rate": ("reach the stage", "rate"),
+    "p50_time": ("median time to the next stage", "seconds"),
+    "sentiment": ("sentiment", "sentiment"),
+}
+SEVERITIES = ("critical", "warning", "note")
+SPOT_KINDS = {
+    "unclassified": "events in no stage",
+    "missing_stage": "stage never seen",
+    "silent_source": "source gone silent",
+    "new_event": "new event",
+    "vanished_event": "vanished event",
+    "idle_rule": "rule that never fires",
+    "no_persona": "people in no persona",
+    "unstitched_devices": "devices never stitched",
+    "late": "late events",
+    "quarantined": "quarantined records",
+    "bots": "robots left out",
+    "internal": "internal traffic left out",
+    "unstaged_journeys": "journeys without a stage",
+    "missing_rate": "missing exchange rate",
+    "unreadable_text": "text in another language",
+    "empty_input": "input that gave nothing",
+    "jumped_share": "share that jumped",
+}
+COUNTED_ONCE = "as in the funnel: each person once, in the month of the furthest journey"
+"""What to mind of the few figures of a month that are not of the people of the map."""
+ENDS = {"exit": "exit: the journey ended", "open": "open: may still go on", "entry": "the journey began"}
+NEXT_ACTIONS = {"none": "nothing more", "other": "something rarer"}
+
+READING = (
+    (
+        "What this is",
+        "A map of what people did, drawn from their events every night: stages as columns, one map per journey model, "
+        "persona and month of entry.",
+    ),
+    (
+        "How a cell is known",
+        "Observed: counted in events or answers. Inferred: concluded by the method named beside it. Supplied: written "
+        "by a person in the configuration. Unknown: nothing says; it is left open rather than guessed.",
+    ),
+    (
+        "Counts and rates",
+        "Counts are of everybody. Rates, intervals and times are of those whose window is over (matured), so that "
+        "the young ones, who may still go on (pending), do not look lost.",
+    ),
+    (
+        "Months",
+        "The map of a month is of the journeys begun in it, so it counts a person in each month in which they began "
+        "one; the funnel counts a person only once, in the month of the furthest journey of all, so its months add up. "
+        "Answers and promises count in the month in which they were given.",
+    ),
+    ("Intervals", "The 95 % interval beside a rate is the range of true rates that the count would not surprise."),
+    (
+        "Small groups",
+        "Figures on fewer people than min_count are marked, and suppressed where they would mislead.",
+    ),
+    (
+        "Touchpoints",
+        "Lift compares those who met a touchpoint with those who did not. It is an association, not a cause. "
+        "q is the chance of a false alarm among the findings of one map.",
+    ),
+    (
+        "Pain points",
+        "Tested against people of the same persona in the same stage, with false alarms controlled; configured "
+        "friction is listed as told, untested. Lost conversions are estimates.",
+    ),
+    ("Blind spots", "What is not recorded looks like a drop-off: read the blind spots first."),
+)
+
+
+def shown(value: object, limit: int = NAME_LENGTH) -> str:
+    r"""Return text from outside as it may be shown anywhere: hidden characters as codes, cut at `limit` characters.
+
+    It still has to be escaped for the form it goes into.
+
+    Examples
+    --------
+    >>> shown("a\u202eb")
+    'a\\u202eb'
+    >>> shown("abcdef", 4)
+    'abc…'
+    """
+    given = str(value)
+    text = escaped(given[: limit + 1]).strip()
+    return text if len(text) <= limit and len(given) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def written(figure: Figure) -> str:
+    """Return the value of a figure as it is read: ``42.0 %``, ``1 d 2 h``, ``1,234 EUR``; unknown in words."""
+    return value_text(figure.value, figure.unit, figure.currency)
+
+
+def written_range(figure: Figure) -> str:
+    """Return low and high of a figure as read, empty where there are none."""
+    if figure.low is None or figure.high is None:
+        return ""
+    ends = (value_text(end, figure.unit, figure.currency) for end in (figure.low, figure.high))
+    return " to ".join(ends)
+
+
+def value_text(value: Value, unit: Unit, currency: str | None = None) -> str:
+    """Return one value in its unit."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M UTC")
+    if unit == "amount":
+        return f"{value:,.0f}" + (f" {currency}" if currency else "")
+    if isinstance(value, Decimal):
+        value = float(value)
+    return _number_text(value, unit)
+
+
+def _number_text(value: float, unit: Unit) -> str:
+    if unit == "rate":
+        return percent(value)
+    if unit == "seconds":
+        return duration(value)
+    if unit == "sentiment":
+        told = f"{value:+.2f}"
+        return "+0.00" if told == "-0.00" else told
+    if unit in ("ratio", "score"):
+        return f"{value:.2f}"
+    if unit == "probability":
+        return "< 0.001" if 0 <= value < 0.001 else f"{value:.3f}"
+    return count(round(value))
+
+
+_MOST: dict[RowKey, int] = {"people": 5, "promises": 5}
+"""Figures of an entry that a line tells, where it is not three."""
+
+
+def figure_line(figure: Figure) -> str:
+    """Return a figure with its range and its base: ``lift 1.25 (1.10 to 1.42, n 380)``."""
+    spread = written_range(figure)
+    base = "" if figure.n is None else f"n {figure.n:,}"
+    mark = "small group" if figure.is_small else ""
+    beside = ", ".join(part for part in (spread, base, mark) if part)
+    return f"{figure.label} {written(figure)}" + (f" ({beside})" if beside else "")
+
+
+def item_line(item: Item, most: int | None = None) -> str:
+    """Return an entry with its first figures in one line."""
+    figures = "; ".join(figure_line(figure) for figure in item.figures[:most])
+    head = (
+        f"{item.text} [{item.note}]"
+        if item.text and item.note
+        else item.text or (f"[{item.note}]" if item.note else "")
+    )
+    return ": ".join(part for part in (head, figures) if part)
+
+
+def cell_lines(cell: Cell) -> list[str]:
+    """Return a cell as lines; an unknown one says so, and why where that can be said."""
+    if cell.evidence == "unknown":
+        return [f"{UNKNOWN}: {cell.note}" if cell.note else UNKNOWN]
+    rest = [f"and {cell.rest_count:,} more"] if cell.rest_count else []
+    note = [cell.note] if cell.note else []
+    return [*(item_line(item, _MOST.get(cell.row, 3)) for item in cell.items), *rest, *note, f"({cell.evidence})"]

@@ -1,0 +1,1 @@
+"""The state folder: warehouse, builds, run log, lock, secret key."""

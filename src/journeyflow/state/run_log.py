@@ -1,0 +1,109 @@
+"""The run log: one row per run in `ledger.runs`, failed runs included."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+
+from journeyflow.engines import DuckDBEngine
+
+RUNS_SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("started_at", pa.timestamp("us")),
+        ("finished_at", pa.timestamp("us")),
+        ("status", pa.string()),
+        ("high_water_at", pa.timestamp("us")),
+        ("config_hash", pa.string()),
+        ("version", pa.string()),
+        ("event_count", pa.int64()),
+        ("elapsed_seconds", pa.float64()),
+        ("alarm_count", pa.int64()),
+    ]
+)
+
+_ID_FORM = "%Y%m%dT%H%M%S%f"
+_ID = re.compile(r"\d{8}T\d{12}")
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run; times are naive UTC, None while unknown."""
+
+    run_id: str
+    started_at: datetime
+    config_hash: str
+    version: str
+    status: str = "running"
+    finished_at: datetime | None = None
+    high_water_at: datetime | None = None
+    event_count: int | None = None
+    elapsed_seconds: float | None = None
+    alarm_count: int | None = None
+    began: float = field(default_factory=time.perf_counter)
+
+    def table(self) -> pa.Table:
+        """Return the row as a table of `SCHEMA`."""
+        return pa.Table.from_pylist([vars(self)], schema=RUNS_SCHEMA)
+
+    def ended(self, status: str) -> RunRow:
+        """Return the row of the run as it ends now."""
+        # The clock of the day may be set back meanwhile; this one never is.
+        elapsed = time.perf_counter() - self.began
+        finished = self.started_at + timedelta(seconds=elapsed)
+        return replace(self, status=status, finished_at=finished, elapsed_seconds=round(elapsed, 6))
+
+
+def now() -> datetime:
+    """Return the present instant as naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def begin_run(warehouse: DuckDBEngine, generations: Path, config_hash: str) -> RunRow:
+    """Settle what killed runs left, and write down that a run begins; call it only while holding the lock.
+
+    Its id is the present time, or just after the latest id where the clock was set back: ids sort by order of the runs,
+    and none comes twice, whatever the clock does.
+    """
+    close_interrupted(warehouse, generations)
+    known = warehouse.rows("select run_id from ledger.runs").column(0).to_pylist()
+    if generations.is_dir():  # A warehouse that was lost does not know of them.
+        known += [path.name for path in generations.iterdir()]
+    started = now()
+    row = RunRow(_next_id(known, started), started, config_hash, version("journeyflow"))
+    write_run(warehouse, row)
+    return row
+
+
+def _next_id(known: Iterable[str], started: datetime) -> str:
+    latest = max((each for each in known if _ID.fullmatch(each)), default="")
+    own = started.strftime(_ID_FORM)
+    if own > latest:
+        return own
+    return (datetime.strptime(latest, _ID_FORM) + timedelta(microseconds=1)).strftime(_ID_FORM)
+
+
+def write_run(warehouse: DuckDBEngine, row: RunRow) -> None:
+    """Put `row` in the place of an earlier row of the same run."""
+    warehouse.append("ledger.runs", RUNS_SCHEMA.empty_table())
+    warehouse.execute("delete from ledger.runs where run_id = ?", [row.run_id])
+    warehouse.append("ledger.runs", row.table())
+
+
+def close_interrupted(warehouse: DuckDBEngine, generations: Path) -> None:
+    """Settle rows that a killed run left `running`: published when its generation stands, else failed.
+
+    Call it only while holding the lock.
+    """
+    warehouse.append("ledger.runs", RUNS_SCHEMA.empty_table())
+    left = warehouse.rows("select run_id from ledger.runs where status = 'running'").column(0).to_pylist()
+    for run_id in left:
+        status = "published" if (generations / run_id).is_dir() else "failed"
+        warehouse.execute("update ledger.runs set status = ? where run_id = ?", [status, run_id])

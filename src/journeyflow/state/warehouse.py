@@ -1,0 +1,299 @@
+"""The warehouse database: schema migrations, transactions, compaction."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import EngineError, InputError, JourneyflowError
+from journeyflow.state.lock import project_lock
+from journeyflow.state.paths import WAREHOUSE
+from journeyflow.utils.files import sync
+from journeyflow.utils.progress import Progress, silent, tell
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
+
+@contextmanager
+def transaction(warehouse: DuckDBEngine) -> Iterator[None]:
+    """Keep what the block does to the database if it ends well, and nothing of it otherwise."""
+    warehouse.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        warehouse.execute("rollback")
+        raise
+    warehouse.execute("commit")
+
+
+@cache
+def migrations() -> Mapping[int, str]:
+    """Return the steps of `sql/schema/<number>_<name>.sql` by number: what each does to the schema before it.
+
+    A new warehouse goes through all of them, so that there is one way to a schema and not two.
+
+    References
+    ----------
+    `docs/adr/0027-a-warehouse-over-the-years.md`: what a step may hold.
+    """
+    folder = resources.files("journeyflow.state").joinpath("sql", "schema")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return {int(file.name.split("_", 1)[0]): file.read_text(encoding="utf-8") for file in files}
+
+
+def newest_version() -> int:
+    """Return the number of the schema that this version writes."""
+    return max(migrations())
+
+
+def schema_version(warehouse: DuckDBEngine) -> int:
+    """Return the number of a warehouse's schema; 0 where there is none yet."""
+    if not warehouse.columns("ledger.schema_version"):
+        return 0
+    found = warehouse.rows("select coalesce(max(version), 0) as version from ledger.schema_version")
+    return int(found["version"][0].as_py())
+
+
+def upgrade(warehouse: DuckDBEngine) -> None:
+    """Carry out the steps that a warehouse has not seen, in their order.
+
+    Each is one transaction with its number: a run that dies in the middle leaves an older schema, whole, and the next
+    run goes on from there.
+
+    Raises
+    ------
+    InputError
+        When a newer version of journeyflow wrote the warehouse; nothing is changed then.
+    EngineError
+        When a step fails; the schema before it stands.
+    """
+    version = schema_version(warehouse)
+    if version > newest_version():
+        raise InputError(
+            f"The warehouse was written by a newer journeyflow (schema {version}, this one knows {newest_version()}); "
+            "install the newer version."
+        )
+    for number, statements in migrations().items():
+        if number > version:
+            _migrate(warehouse, number, statements)
+
+
+def _migrate(warehouse: DuckDBEngine, number: int, statements: str) -> None:
+    try:
+        with transaction(warehouse):
+            warehouse.execute(statements)
+            warehouse.execute("delete from ledger.schema_version")
+            warehouse.execute("insert into ledger.schema_version values (?)", [number])
+    except EngineError as error:
+        raise EngineError(
+            f"The warehouse could not be brought to schema {number}: {error.message} It is as it was before."
+        ) from error
+
+
+def open_warehouse(
+    path: Path | None = None,
+    *,
+    memory_limit: str = "1GB",
+    threads: int | None = None,
+    temp_folder: Path | None = None,
+) -> DuckDBEngine:
+    """Open the warehouse for writing, made or brought up to date where needed.
+
+    Parameters
+    ----------
+    path : Path or None
+        The database file, made when missing; None is in memory.
+    memory_limit : str
+        What the database may use before it spills, e.g. ``"1GB"``.
+    threads : int or None
+        Threads of the database; None lets it choose.
+    temp_folder : Path or None
+        Where it spills.
+
+    Returns
+    -------
+    DuckDBEngine
+        With the schemas `landed` and `ledger`.
+
+    Raises
+    ------
+    InputError
+        When the file was written by a newer version of journeyflow, or everybody may write to it.
+    EngineError
+        When the file cannot be opened.
+    """
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_mode & stat.S_IWOTH:
+            raise InputError(
+                f"Everybody may write to the warehouse {path}, and so change every figure: chmod o-w {path}"
+            )
+    try:
+        warehouse = DuckDBEngine(path, memory_limit=memory_limit, threads=threads, temp_folder=temp_folder)
+    except EngineError as error:
+        if not any(sign in error.message for sign in ("IO Error", "Serialization Error", "INTERNAL Error")):
+            raise
+        raise EngineError(
+            f"{error.message} If it is damaged, put a copy of it back, or move it away: the next run then reads all "
+            "files of the sources anew."
+        ) from error
+    try:
+        upgrade(warehouse)
+        warehouse.execute(packaged_sql("views"))
+        warehouse.execute(packaged_sql("privacy"))
+    except BaseException:
+        warehouse.close()
+        raise
+    return warehouse
+
+
+def clear_raw_events(warehouse: DuckDBEngine) -> None:
+    """Empty the landed tables for a full rebuild; the ledger keeps when each file was first loaded."""
+    for table in ("landed.events", "landed.traits", "landed.quarantine"):
+        warehouse.execute(f"delete from {table}")
+    warehouse.execute("update ledger.files set is_landed = false")
+
+
+def packaged_sql(name: str) -> str:
+    """Return the text of a statement that lies beside this module."""
+    return resources.files("journeyflow.state").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+FREE_SHARE = 0.5
+"""Share of free blocks from which a night compacts by itself."""
+LEAST_BYTES = 64 << 20
+"""A warehouse below this size is left as it is by a night."""
+_OLD = "old"
+
+
+@dataclass(frozen=True)
+class CompactionResult:
+    """What the file took before and after, in bytes."""
+
+    bytes_before: int
+    bytes_after: int
+
+
+def compact(config: Config, *, memory_limit: str | None = None, progress: Progress = silent) -> CompactionResult:
+    """Write the warehouse of a project anew, under its lock.
+
+    Parameters
+    ----------
+    config : Config
+        The project.
+    memory_limit : str or None
+        See `runner.Night`.
+    progress : Progress
+        Told when it is done.
+
+    Raises
+    ------
+    InputError
+        When there is no warehouse, or not room for a second one.
+    JourneyflowError
+        When it cannot be read or written; the old file stands.
+    """
+    place = config.state / WAREHOUSE
+    if not place.exists():
+        raise InputError(f"There is no {place}: nothing was loaded yet. Run `journeyflow run` first.")
+    with project_lock(config.state):
+        open_warehouse(place).close()  # Brought to the newest schema, its log written into it.
+        return rewrite_warehouse(place, config.state / "work" / "compact", memory_limit=memory_limit, progress=progress)
+
+
+def compact_if_worthwhile(place: Path, work: Path, progress: Progress = silent) -> None:
+    """Compact a closed warehouse when half of a large file is free; call it while holding the lock.
+
+    It is no part of what a night owes: when it cannot be done, the file stays as it is, and `doctor` tells.
+    """
+    with suppress(JourneyflowError, OSError):
+        if place.stat().st_size >= LEAST_BYTES and free_share(place) >= FREE_SHARE:
+            rewrite_warehouse(place, work, progress=progress)
+
+
+def free_share(place: Path) -> float:
+    """Return which share of a database file's blocks holds nothing."""
+    with DuckDBEngine(place, read_only=True, threads=1) as engine:
+        total, free = engine.blocks()
+    return free / total if total else 0.0
+
+
+def rewrite_warehouse(
+    place: Path, work: Path, *, memory_limit: str | None = None, progress: Progress = silent
+) -> CompactionResult:
+    """Copy the closed database `place` into a new file, by way of the folder `work`, which takes the old one's place.
+
+    Bytes of deleted rows are not copied. A process that dies in the middle leaves the old file or the new one, whole.
+
+    Raises
+    ------
+    JourneyflowError
+        When there is no room, or the copy is not what was copied; the old file stands.
+    """
+    started, before = time.monotonic(), place.stat().st_size
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(mode=0o700, parents=True)
+    try:
+        _require_room(work, before)
+        fresh = work / place.name
+        _copy_database(place, fresh, memory_limit)
+        settle_warehouse(fresh, place)
+    except OSError as error:
+        raise JourneyflowError(
+            f"Cannot compact {place}: {error.strerror or type(error).__name__}. The file is as it was; see that the "
+            "disk has room for a second one."
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    done = CompactionResult(before, place.stat().st_size)
+    seconds = round(time.monotonic() - started, 3)
+    tell(progress, "compacted", bytes_before=done.bytes_before, bytes_after=done.bytes_after, seconds=seconds)
+    return done
+
+
+def _require_room(folder: Path, byte_count: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < byte_count:
+        raise InputError(
+            f"Compacting needs room for a second warehouse: {byte_count >> 20:,} MiB, and {folder} has {free >> 20:,} "
+            "MiB free. Make room, then try again."
+        )
+
+
+def _copy_database(place: Path, fresh: Path, memory_limit: str | None) -> None:
+    # Neighbours stay neighbours, so that a scan of the newest events still skips the others.
+    with DuckDBEngine(
+        fresh,
+        memory_limit=memory_limit,
+        temp_folder=fresh.parent / "spill",
+        attached={_OLD: place},
+        is_ordered=True,
+    ) as engine:
+        engine.copy_from(_OLD)
+        copied = _row_counts(engine)
+    with DuckDBEngine(place, read_only=True, memory_limit=memory_limit) as old:
+        if _row_counts(old) != copied:
+            raise JourneyflowError(f"The copy of {place} holds other rows than the file; it stands as it was.")
+
+
+def _row_counts(engine: DuckDBEngine) -> dict[str, int]:
+    return {name: engine.count(name) for name in engine.tables()}
+
+
+def settle_warehouse(fresh: Path, place: Path) -> None:
+    """Let the database `fresh` take the place of another one; both are closed, and so without a log of their own."""
+    sync(fresh)
+    # A log of the older file beside the new one would make it unopenable.
+    place.with_name(f"{place.name}.wal").unlink(missing_ok=True)
+    fresh.replace(place)
+    sync(place.parent)

@@ -1,0 +1,265 @@
+"""Intervals and exact conditional tests of proportions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.engines import Engine
+
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+EXACT_VARIANCE = 400.0
+"""Up to a standard deviation of 20 persons a count is followed exactly; above it the normal curve is as good."""
+
+_REACH = 9.0
+_MARGIN = 20
+_CELLS = 1 << 21
+_LEAST = 1e-16
+_LEAST_WIDTH = 8
+_TIE = 1.0 + 1e-7
+
+
+class Strata(NamedTuple):
+    """Two-by-two tables, one a stratum. The strata of a test are neighbours; tests are numbered from 0 without gaps.
+
+    `hits` of `exposed` persons and `base_hits` of `base` other persons had the outcome.
+    """
+
+    test: Ints
+    exposed: Ints
+    hits: Ints
+    base: Ints
+    base_hits: Ints
+
+
+class Tails(NamedTuple):
+    """The p-values of each test: of so many hits or more, and of a count as improbable or more so."""
+
+    excess: Floats
+    two_sided: Floats
+
+
+def conditional_tails(strata: Strata) -> Tails:
+    """Return the p-values of as many hits among the exposed, given each stratum's margins.
+
+    The hits of a stratum follow a hypergeometric distribution when exposure and outcome are unrelated; those of a test
+    follow the sum over its strata. One stratum gives Fisher's exact test. Above `EXACT_VARIANCE` the sum is taken as
+    normal, with a continuity correction: the Cochran-Mantel-Haenszel test.
+
+    Parameters
+    ----------
+    strata : Strata
+        Strata without exposed or without others say nothing, and may be present.
+
+    Returns
+    -------
+    Tails
+        One p-value a test in the order of the tests, in (0, 1].
+
+    References
+    ----------
+    Fisher (1935), "The logic of inductive inference"; Mantel and Haenszel (1959), "Statistical aspects of the analysis
+    of data from retrospective studies of disease"; for the exact distribution over strata Mehta, Patel and Gray (1985),
+    "Computing an exact confidence interval for the common odds ratio in several 2 x 2 contingency tables".
+
+    Examples
+    --------
+    All three exposed left, none of three others did: one of the 20 ways to choose three of six.
+
+    >>> one = Strata(*(np.array([value]) for value in (0, 3, 3, 3, 0)))
+    >>> round(float(conditional_tails(one).excess[0]), 4), round(float(conditional_tails(one).two_sided[0]), 4)
+    (0.05, 0.1)
+    """
+    from scipy.special import ndtr
+
+    count = int(strata.test[-1]) + 1 if len(strata.test) else 0
+    total, marked = strata.exposed + strata.base, strata.hits + strata.base_hits
+    mean = strata.exposed * (marked / np.maximum(total, 1))
+    variance = mean * (strata.base / np.maximum(total, 1)) * ((total - marked) / np.maximum(total - 1, 1))
+    seen = np.bincount(strata.test, strata.hits, count)
+    above = seen - np.bincount(strata.test, mean, count)
+    spread = np.bincount(strata.test, variance, count)
+    deviation = np.sqrt(np.where(spread > 0, spread, 1.0))
+    excess = ndtr(-(above - 0.5) / deviation)
+    two_sided = np.minimum(1.0, 2.0 * ndtr(-(np.abs(above) - 0.5) / deviation))
+    for tests, tails in _exact(strata, mean, variance, seen.astype(np.int64), spread <= EXACT_VARIANCE):
+        excess[tests], two_sided[tests] = tails
+    return Tails(np.clip(excess, _LEAST, 1.0), np.clip(two_sided, _LEAST, 1.0))
+
+
+def _exact(
+    strata: Strata, mean: Floats, variance: Floats, seen: Ints, wanted: npt.NDArray[np.bool_]
+) -> list[tuple[Ints, Tails]]:
+    """Return the exact p-values of the wanted tests, in batches of tests whose distributions are alike in width.
+
+    How wide a test's arrays are is a matter of the test alone: with the batch it would be one of the other tests and
+    of their order, and so would the last digit of its p-values.
+    """
+    reach = _REACH * np.sqrt(variance) + _MARGIN
+    low = np.maximum(
+        np.maximum(0, strata.hits + strata.base_hits - strata.base), np.floor(mean - reach).astype(np.int64)
+    )
+    high = np.minimum(
+        np.minimum(strata.exposed, strata.hits + strata.base_hits), np.ceil(mean + reach).astype(np.int64)
+    )
+    first = np.flatnonzero(np.diff(strata.test, prepend=-1))
+    length = np.diff(first, append=len(strata.test))
+    width = np.maximum.reduceat(high - low + 1, first) if len(first) else first
+    # The next power of two.
+    width = np.maximum(_LEAST_WIDTH, np.int64(1) << np.frexp(width - 1)[1].astype(np.int64))
+    cells = width * length * length
+    tests = np.flatnonzero(wanted)
+    tests = tests[np.lexsort((width[tests], length[tests]))]
+    found = []
+    while len(tests):
+        alike = (length[tests] == length[tests[0]]) & (width[tests] == width[tests[0]])
+        size = max(
+            1, min(int(np.argmin(alike)) if not alike.all() else len(tests), _CELLS // int(4 * cells[tests[0]] + 8))
+        )
+        batch, tests = tests[:size], tests[size:]
+        rows = (first[batch][:, None] + np.arange(length[batch[0]])).ravel()
+        chances = _hypergeometric(strata, rows, low[rows], high[rows], int(width[batch[0]]))
+        chances = _sums(chances, int(length[batch[0]]))
+        offset = np.add.reduceat(low, first)[batch]
+        found.append((batch, _tails(chances, seen[batch] - offset)))
+    return found
+
+
+def _hypergeometric(strata: Strata, rows: Ints, low: Ints, high: Ints, width: int) -> Floats:
+    """Return the chances of `low`, `low + 1`, … hits in each of the rows, `width` of them, 0 past `high`."""
+    exposed, base = strata.exposed[rows][:, None], strata.base[rows][:, None]
+    marked = (strata.hits + strata.base_hits)[rows][:, None]
+    steps = np.arange(width)
+    hits = low[:, None] + steps
+    held = hits < high[:, None]
+    # Each chance from the one before it, which needs no factorials.
+    rising = np.where(held, (marked - hits) * (exposed - hits), 1).astype(np.float64)
+    falling = np.where(held, (hits + 1) * (base - marked + hits + 1), 1).astype(np.float64)
+    logs = np.zeros(hits.shape)
+    np.cumsum(np.log(rising[:, :-1]) - np.log(falling[:, :-1]), axis=1, out=logs[:, 1:])
+    logs[hits > high[:, None]] = -np.inf
+    chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+    scaled: Floats = chances / chances.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def _sums(chances: Floats, strata_count: int) -> Floats:
+    """Return the distribution of the sum over each test's strata, which are neighbouring rows."""
+    if strata_count == 1:
+        return chances
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    size = next_fast_len((chances.shape[1] - 1) * strata_count + 1, real=True)
+    waves = rfft(chances, size, axis=1).reshape(-1, strata_count, size // 2 + 1)
+    summed: Floats = np.maximum(irfft(waves.prod(axis=1), size, axis=1), 0.0)
+    return summed
+
+
+def _tails(chances: Floats, seen: Ints) -> Tails:
+    """Return the p-values of the column `seen`; a count beyond the columns has next to no chance."""
+    columns = np.arange(chances.shape[1])
+    place = np.clip(seen, 0, chances.shape[1] - 1)
+    own = np.where(place == seen, np.take_along_axis(chances, place[:, None], axis=1)[:, 0], 0.0)
+    excess = np.where(columns >= seen[:, None], chances, 0.0).sum(axis=1)
+    two_sided = np.where(chances <= own[:, None] * _TIE, chances, 0.0).sum(axis=1)
+    return Tails(excess, two_sided)
+
+
+Counts = npt.NDArray[np.int64]
+Rates = npt.NDArray[np.float64]
+
+ALPHA = 0.05
+"""Intervals hold 95 in 100 times."""
+
+_STEPS = ("funnel_index", "persona", "period", "step_index")
+_STAGES = ("model_index", "persona", "period", "stage_index")
+
+
+def wilson_interval(counts: Counts, totals: Counts) -> tuple[Rates, Rates]:
+    """Return the 95 % Wilson score interval of each rate.
+
+    Parameters
+    ----------
+    counts, totals : array of int64
+        Rate i is `counts[i] / totals[i]`.
+
+    Returns
+    -------
+    low, high : arrays of float64
+        In [0, 1], with the rate between them; NaN where the total is 0.
+
+    References
+    ----------
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference"; computed by
+    ``statsmodels.stats.proportion.proportion_confint``.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(np.array([5]), np.array([10]))
+    >>> round(float(low[0]), 4), round(float(high[0]), 4)
+    (0.2366, 0.7634)
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    low = np.full(len(totals), np.nan)
+    high = np.full(len(totals), np.nan)
+    known = totals > 0
+    if known.any():
+        low[known], high[known] = proportion_confint(counts[known], totals[known], alpha=ALPHA, method="wilson")
+        rates = counts[known] / totals[known]
+        # Rounding may put an end past the rate by one part in 10^16.
+        low[known] = np.clip(low[known], 0.0, rates)
+        high[known] = np.clip(high[known], rates, 1.0)
+    return low, high
+
+
+def fill_step_intervals(engine: Engine, config: Config) -> None:
+    """Fill `statistics.step_intervals`: the interval of the drop-off rate of every funnel step.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.funnel_step_counts`.
+    config : Config
+        Not read.
+    """
+    del config
+    _fill(engine, "statistics.step_intervals", "journeys.funnel_step_counts", _STEPS)
+
+
+def fill_stage_intervals(engine: Engine, config: Config) -> None:
+    """Fill `statistics.stage_intervals`: the interval of the drop-off rate of every stage of the map.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.stage_bases`.
+    config : Config
+        Not read.
+    """
+    del config
+    _fill(engine, "statistics.stage_intervals", "journeys.stage_bases", _STAGES)
+
+
+def _fill(engine: Engine, relation: str, source: str, keys: tuple[str, ...]) -> None:
+    """Register the interval of the drop-off rate of every row of `source`."""
+    left = "matured_count - matured_next_count as left_count"
+    counts = engine.rows(f"select {', '.join(keys)}, matured_count, {left} from {source}")
+    low, high = wilson_interval(_column(counts, "left_count"), _column(counts, "matured_count"))
+    table = {key: counts.column(key) for key in keys}
+    table["drop_off_rate_low"] = pa.array(low, from_pandas=True)
+    table["drop_off_rate_high"] = pa.array(high, from_pandas=True)
+    engine.register(relation, pa.table(table))
+
+
+def _column(table: pa.Table, name: str) -> Counts:
+    values: Counts = table.column(name).to_numpy().astype(np.int64, copy=False)
+    return values

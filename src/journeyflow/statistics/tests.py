@@ -1,0 +1,337 @@
+"""Tests of lift and of pain points, with controlled false discovery rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from journeyflow.statistics.proportions import ALPHA, Floats, Ints, Strata, conditional_tails, wilson_interval
+
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+    from journeyflow.engines import Engine
+
+
+class Excess(NamedTuple):
+    """By test: the exposed who can be compared, their rate, that of the others, the excess and its 95 % interval."""
+
+    exposed: Ints
+    rate: Floats
+    base_rate: Floats
+    excess: Floats
+    low: Floats
+    high: Floats
+
+
+def standardised_excess(strata: Strata) -> Excess:
+    """Return by how much the rate of the exposed is above that of the others, weighed by the exposed of each stratum.
+
+    Times the exposed it is the number of hits that would not have happened at the others' rates. Strata without others
+    say nothing, and their exposed are left out.
+
+    Parameters
+    ----------
+    strata : Strata
+        Two-by-two tables.
+
+    Returns
+    -------
+    Excess
+        Arrays in the order of the tests; NaN where no stratum can be compared.
+
+    References
+    ----------
+    For one stratum Newcombe (1998), "Interval estimation for the difference between independent proportions", method
+    10, from Wilson intervals; for weighted sums Zou and Donner (2008), "Construction of confidence limits about effect
+    measures", and Yan and Su (2010), "Stratified Wilson and Newcombe confidence intervals for multiple binomial
+    proportions".
+
+    Examples
+    --------
+    >>> one = Strata(*(np.array([value]) for value in (0, 70, 56, 80, 48)))
+    >>> said = standardised_excess(one)
+    >>> round(float(said.excess[0]), 4), round(float(said.low[0]), 4), round(float(said.high[0]), 4)
+    (0.2, 0.0524, 0.3339)
+    """
+    count = int(strata.test[-1]) + 1 if len(strata.test) else 0
+    known = (strata.exposed > 0) & (strata.base > 0)
+    test, exposed, hits, base, base_hits = (values[known] for values in strata)
+    rate, base_rate = hits / exposed, base_hits / base
+    low, high = wilson_interval(hits, exposed)
+    base_low, base_high = wilson_interval(base_hits, base)
+    totals = np.bincount(test, exposed, count)
+    with np.errstate(invalid="ignore"):
+        weighed = [
+            np.bincount(test, values * exposed, count) / np.where(totals > 0, totals, np.nan)
+            for values in (rate, base_rate)
+        ]
+        below, above = (
+            np.sqrt(np.bincount(test, values * exposed**2, count)) / np.where(totals > 0, totals, np.nan)
+            for values in (
+                (rate - low) ** 2 + (base_high - base_rate) ** 2,
+                (high - rate) ** 2 + (base_rate - base_low) ** 2,
+            )
+        )
+    excess = weighed[0] - weighed[1]
+    return Excess(totals.astype(np.int64), weighed[0], weighed[1], excess, excess - below, excess + above)
+
+
+def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints) -> tuple[Floats, Floats]:
+    """Return the 95 % interval of the ratio of two rates.
+
+    Parameters
+    ----------
+    hits, totals, base_hits, base_totals : array of int64
+        Ratio i is `hits[i] / totals[i]` over `base_hits[i] / base_totals[i]`; no total is 0.
+
+    Returns
+    -------
+    low, high : arrays of float64
+        With the ratio between them; NaN where the lower rate of the two is 0 and the ratio unknown.
+
+    References
+    ----------
+    Walter (1975), "The distribution of Levin's measure of attributable risk": the log of the ratio, half a person
+    added; computed by ``statsmodels.stats.proportion.confint_proportions_2indep``.
+    """
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    low, high = np.full(len(hits), np.nan), np.full(len(hits), np.nan)
+    known = base_hits > 0
+    if known.any():
+        of = (hits[known], totals[known], base_hits[known], base_totals[known])
+        ratio = (of[0] / of[1]) / (of[2] / of[3])
+        ends = confint_proportions_2indep(*of, compare="ratio", method="log-adjusted", alpha=ALPHA)
+        # Half a person may put an end past the ratio of a handful; none at all is a ratio of 0.
+        low[known], high[known] = np.minimum(ends[0], ratio), np.maximum(ends[1], ratio)
+    return low, high
+
+
+def discovery_rates(p_values: Floats, family: Ints) -> Floats:
+    """Return the Benjamini-Hochberg q-value of each test among the tests of its family.
+
+    Parameters
+    ----------
+    p_values : array of float64
+        In [0, 1].
+    family : array of int64
+        Any number that the tests of a family share.
+
+    Returns
+    -------
+    array of float64
+        In [0, 1], never below the p-value.
+
+    References
+    ----------
+    Benjamini and Hochberg (1995), "Controlling the false discovery rate": the least rate at which the test is a
+    discovery.
+
+    Examples
+    --------
+    >>> discovery_rates(np.array([0.01, 0.02, 0.5, 0.04]), np.array([1, 1, 1, 2])).tolist()
+    [0.03, 0.03, 0.5, 0.04]
+    """
+    from scipy.stats import false_discovery_control
+
+    rates = np.empty(len(p_values))
+    order = np.argsort(family, kind="stable")
+    starts = np.flatnonzero(np.diff(family[order], prepend=np.nan))
+    for members in np.split(order, starts[1:]) if len(order) else []:
+        rates[members] = false_discovery_control(p_values[members])
+    return rates
+
+
+MAP = ("model_index", "persona", "period")
+INTERACTION = (*MAP, "stage_index", "subject_ix")
+TEST = (*INTERACTION, "exposure")
+
+_LAST_STAGES = "select model_index, max(stage_index) as stage_index from config.stages group by model_index"
+_TOUCHPOINTS = f"""
+    select
+        met.model_index, met.persona, met.period, met.stage_index, met.subject_ix,
+        met.matured_count as with_count, met.matured_went_on_count as with_next_count,
+        stages.matured_visited_count - met.matured_count as without_count,
+        stages.matured_went_on_count - met.matured_went_on_count as without_next_count
+    from journeys.subject_counts as met
+    inner join journeys.touch_subjects as subjects
+        on subjects.subject_ix = met.subject_ix and subjects.subject_kind = 'touchpoint'
+    inner join journeys.stage_bases as stages
+        on stages.model_index = met.model_index and stages.persona = met.persona
+        and stages.period = met.period and stages.stage_index = met.stage_index
+    inner join ({_LAST_STAGES}) as lasts
+        on lasts.model_index = met.model_index and met.stage_index < lasts.stage_index
+    cross join config.settings
+    where met.matured_count >= settings.min_count
+        and stages.matured_visited_count - met.matured_count >= settings.min_count
+    order by met.model_index, met.persona, met.period, met.stage_index, met.subject_ix
+"""
+_STRATA = f"""
+    with counted as (
+        select
+            counts.model_index, counts.persona, counts.period, counts.stage_index, counts.subject_ix, counts.exposure,
+            counts.pass_count, counts.matured_count as exposed,
+            counts.matured_count - counts.matured_went_on_count as hits
+        from journeys.pass_counts as counts
+        inner join ({_LAST_STAGES}) as lasts
+            on lasts.model_index = counts.model_index and counts.stage_index < lasts.stage_index
+        where counts.persona <> 'all'
+    )
+
+    select
+        met.model_index, met.persona, met.period, met.stage_index, met.subject_ix, met.exposure,
+        subjects.subject_kind, met.pass_count, met.exposed, met.hits,
+        every.exposed - met.exposed as others_base, every.hits - met.hits as others_base_hits,
+        case when met.period = 'all' or subjects.subject_kind = 'friction' then 0
+            else same.exposed - met.exposed end as months_base,
+        case when met.period = 'all' or subjects.subject_kind = 'friction' then 0
+            else same.hits - met.hits end as months_base_hits
+    from counted as met
+    inner join journeys.touch_subjects as subjects on subjects.subject_ix = met.subject_ix
+    inner join counted as every
+        on every.model_index = met.model_index and every.persona = met.persona and every.period = 'all'
+        and every.stage_index = met.stage_index and every.subject_ix = 0
+    inner join counted as same
+        on same.model_index = met.model_index and same.persona = met.persona and same.period = 'all'
+        and same.stage_index = met.stage_index and same.subject_ix = met.subject_ix and same.exposure = met.exposure
+"""
+
+
+def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
+    """Fill `statistics.touchpoint_tests`: the lift of every touchpoint that enough visitors met and enough did not.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.subject_counts`, `journeys.stage_bases`, `journeys.touch_subjects`, `config.stages` and
+        `config.settings`.
+    config : Config
+        Not read.
+
+    References
+    ----------
+    `docs/adr/0017-pain-points.md`.
+    """
+    del config
+    rows = engine.rows(_TOUCHPOINTS)
+    met, met_next, rest, rest_next = (
+        rows.column(f"{name}_count").to_numpy().astype(np.int64)
+        for name in ("with", "with_next", "without", "without_next")
+    )
+    low, high = ratio_interval(met_next, met, rest_next, rest)
+    p_values = conditional_tails(Strata(np.arange(len(met)), met, met_next, rest, rest_next)).two_sided
+    families = (
+        pl.DataFrame(rows.select(MAP)).select(pl.struct(MAP).rank("dense")).to_series().to_numpy().astype(np.int64)
+    )
+    table = {key: rows.column(key) for key in INTERACTION}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(rest_next > 0, (met_next / met) / (rest_next / rest), np.nan)
+    figures = {"lift": ratio, "lift_low": low, "lift_high": high, "p_value": p_values}
+    figures["q_value"] = discovery_rates(p_values, families)
+    engine.register("statistics.touchpoint_tests", _table(table, figures))
+
+
+def fill_pain_tests(engine: Engine, config: Config) -> None:
+    """Fill `statistics.pain_tests`: by how much more often passes ended that met a pain.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds `journeys.pass_counts`, `journeys.touch_subjects`, `config.stages` and `config.settings`.
+    config : Config
+        Not read.
+
+    References
+    ----------
+    `docs/adr/0017-pain-points.md`.
+    """
+    del config
+    min_count = engine.rows("select min_count from config.settings").column("min_count")[0].as_py()
+    # Sums of counts come as decimals.
+    strata = pl.DataFrame(engine.rows(_STRATA)).with_columns(pl.selectors.decimal().cast(pl.Int64))
+    engine.register("statistics.pain_tests", pain_tests(strata, min_count).to_arrow())
+
+
+def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
+    """Test every exposure of every map.
+
+    Parameters
+    ----------
+    strata : polars.DataFrame
+        A row for each exposure of a persona (none is `all`): the columns of `TEST`, `subject_kind`, `pass_count`,
+        `exposed` (the matured of them) and `hits` (those that did not go on), and the same of two groups to compare
+        with: `others_base`, `others_base_hits` (passes of the stage, of all months, without the exposure of the row)
+        and `months_base`, `months_base_hits` (those with the exposure in the other months).
+    min_count : int
+        Fewer passes than these, exposed or to compare with, are not tested.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row a test, sorted by the columns of `TEST`, the maps of persona `all` included: `compared_with`,
+        `pass_count`, `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`,
+        `lost_high`, `p_value`, `q_value`. Friction is told but not tested: its last two are null.
+    """
+    tables = _compared(strata, min_count)
+    tests = tables.unique("test", keep="first", maintain_order=True)
+    arrays = Strata(
+        *(tables[name].to_numpy().astype(np.int64) for name in ("test", "exposed", "hits", "base", "base_hits"))
+    )
+    said = standardised_excess(arrays)
+    told = tests.select(
+        *TEST, "compared_with", pass_count="pass_total", is_tested=pl.col("subject_kind") != "friction"
+    ).with_columns(
+        matured_count=pl.Series(said.exposed, dtype=pl.Int64),
+        drop_off_rate=pl.Series(said.rate, dtype=pl.Float64),
+        baseline_rate=pl.Series(said.base_rate, dtype=pl.Float64),
+        excess_rate=pl.Series(said.excess, dtype=pl.Float64),
+        lost=pl.Series(said.exposed * said.excess, dtype=pl.Float64),
+        lost_low=pl.Series(said.exposed * said.low, dtype=pl.Float64),
+        lost_high=pl.Series(said.exposed * said.high, dtype=pl.Float64),
+        p_value=pl.Series(conditional_tails(arrays).excess, dtype=pl.Float64),
+    )
+    return _with_discoveries(told)
+
+
+def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
+    """Return the two-by-two tables of every test that can be made; a persona is a stratum of the map of all."""
+    everybody = strata.with_columns(stratum=pl.col("persona"), persona=pl.lit("all"))
+    both = pl.concat([strata.with_columns(stratum=pl.lit("")), everybody])
+    totals = both.group_by(TEST).agg(
+        exposed_total=pl.col("exposed").sum(),
+        pass_total=pl.col("pass_count").sum(),
+        is_own=pl.col("months_base").sum() >= min_count,
+        months_total=pl.col("months_base").sum(),
+        others_total=pl.col("others_base").sum(),
+    )
+    # The same pain in other months says most; one that is new this month is held against the rest of the stage.
+    chosen = both.join(totals, on=TEST).with_columns(
+        compared_with=pl.when("is_own").then(pl.lit("other months")).otherwise(pl.lit("other passes")),
+        base=pl.when("is_own").then("months_base").otherwise("others_base"),
+        base_hits=pl.when("is_own").then("months_base_hits").otherwise("others_base_hits"),
+        base_total=pl.when("is_own").then("months_total").otherwise("others_total"),
+    )
+    is_enough = (pl.col("exposed_total") >= min_count) & (pl.col("base_total") >= min_count)
+    return (
+        chosen.filter(is_enough)
+        .sort(*TEST, "stratum")
+        .with_columns(test=pl.struct(TEST).rank("dense").cast(pl.Int64) - 1)
+    )
+
+
+def _with_discoveries(told: pl.DataFrame) -> pl.DataFrame:
+    tested = told.filter("is_tested").with_columns(family=pl.struct(MAP).rank("dense").cast(pl.Int64))
+    rates = discovery_rates(tested["p_value"].to_numpy(), tested["family"].to_numpy())
+    tested = tested.select(*TEST, q_value=pl.Series(rates, dtype=pl.Float64))
+    joined = told.join(tested, on=TEST, how="left").sort(TEST)
+    known = joined.with_columns(pl.when("is_tested").then("p_value").alias("p_value"))
+    return known.with_columns(pl.selectors.float().fill_nan(None)).drop("is_tested")
+
+
+def _table(keys: dict[str, pa.ChunkedArray], figures: dict[str, Floats]) -> pa.Table:
+    return pa.table(
+        {**keys, **{name: pa.array(values, pa.float64(), from_pandas=True) for name, values in figures.items()}}
+    )

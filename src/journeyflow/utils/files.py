@@ -1,0 +1,73 @@
+"""Packaged folders (`sql/`, sample, flows), and files that are complete or absent: hash, sync, atomic link."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from journeyflow.errors import JourneyflowError
+
+_PACKAGE = Path(__file__).parents[1]
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def sql_folder() -> Path:
+    """Return the folder of the built-in models."""
+    return _found("sql", "sql")
+
+
+def sample_folder() -> Path:
+    """Return the folder of the sample data and its configuration."""
+    return _found("sample", "data/sample")
+
+
+def pipelines_folder() -> Path:
+    """Return the folder of the Prefect flows."""
+    return _found("pipelines", "pipelines")
+
+
+def _found(installed: str, checkout: str) -> Path:
+    for folder in (_PACKAGE / installed, _CHECKOUT / checkout):
+        if folder.is_dir():
+            return folder
+    raise JourneyflowError(f"The packaged folder {installed}/ is missing; install journeyflow again.")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Make a file or a folder's list of names survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """`sync` every file of `folder`, then the folder."""
+    for path in sorted(folder.iterdir()):
+        sync(path)
+    sync(folder)
+
+
+def point(link: Path, target: str) -> None:
+    """Let the symbolic link `link` point at `target`, in one atomic step.
+
+    Parameters
+    ----------
+    link : Path
+        The link, replaced when there.
+    target : str
+        Path relative to the link's folder, so that the whole folder can be moved.
+    """
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+    sync(link.parent)

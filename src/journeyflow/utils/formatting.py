@@ -1,0 +1,88 @@
+"""Text for people: control characters escaped, numbers and durations written one way."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+_LINE_BREAKS = "\n\t"
+
+
+def escaped(value: object, *, keep_lines: bool = False) -> str:
+    r"""Return `value` as text in which control and direction characters are shown, not obeyed.
+
+    Examples
+    --------
+    >>> escaped("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if _is_harmless(c) or (keep_lines and c in _LINE_BREAKS) else _shown(c) for c in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) in {"Zs", "Co", "Cn"}
+
+
+def _shown(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def count(value: int | None) -> str:
+    """Return a count with thousands separated, or a dash.
+
+    Examples
+    --------
+    >>> count(1234567)
+    '1,234,567'
+    """
+    return "-" if value is None else f"{value:,}"
+
+
+def percent(rate: float | None) -> str:
+    """Return a rate as a percentage with one decimal, or a dash.
+
+    Examples
+    --------
+    >>> percent(0.1234)
+    '12.3 %'
+    """
+    return "-" if rate is None else f"{rate * 100:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds in the two largest units that matter, or a dash.
+
+    Examples
+    --------
+    >>> duration(93784)
+    '1 d 2 h'
+    >>> duration(0.4)
+    '0 s'
+    """
+    if seconds is None:
+        return "-"
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
+    rest, parts = round(seconds), []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        amount, rest = divmod(rest, length)
+        if amount:
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def cell(value: object) -> str:
+    """Return one value of a table as a person reads it; null is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds" if not value.microsecond else "microseconds")
+    if isinstance(value, date | Decimal | timedelta):
+        return str(value)
+    return escaped(value)

@@ -1,0 +1,67 @@
+"""The journeys of the map and what they touched, read one journey, stage and subject at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from journeyflow.kernel.plan import SECOND_US, ExposurePlan, KernelPlan
+from reference.stages import read_journey, visits_of
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """How often a journey touched a subject in a stage, and the longest wait after it in seconds."""
+
+    stage_index: int
+    subject_ix: int
+    count: int
+    longest_wait: float | None
+
+
+def interactions_of(
+    times: list[int], kinds: list[int], stages: list[int], window_us: int, subjects: tuple[ExposurePlan, ...]
+) -> Iterator[Interaction]:
+    """Yield the touches of one journey, given the times, kinds and stages of its events."""
+    inside = sum(at - times[0] <= window_us for at in times)
+    for stage, reach in enumerate(read_journey(times, stages, window_us), 1):
+        stop = inside if reach.next_at is None else reach.next_at
+        for subject in subjects:
+            if not subject.is_of_people:
+                continue
+            touched = [i for i in range(stop) if is_exposed(i, kinds, stages, stage, subject)]
+            waits = [(times[i + 1] - times[i]) / SECOND_US for i in touched if i + 1 < stop]
+            count = len(touched)
+            if subject.return_stage:
+                count = _returns(stages[:stop], stage, subject.return_stage)
+            if not subject.has_waits:
+                waits = []
+            if count:
+                yield Interaction(stage, subject.subject_ix, count, max(waits, default=None))
+
+
+def is_exposed(i: int, kinds: list[int], stages: list[int], stage: int, subject: ExposurePlan) -> bool:
+    """Does event `i` touch the subject in the stage."""
+    if not subject.when[kinds[i]]:
+        return False
+    if stages[i] or not subject.is_loose:
+        return stages[i] == stage
+    latest = [each for each in stages[:i] if each]
+    return bool(latest) and latest[-1] == stage
+
+
+def _returns(stages: list[int], stage: int, to_stage: int) -> int:
+    if to_stage >= stage:
+        return 0
+    visits = [visit.stage for visit in visits_of(stages)]
+    return sum(pair == (stage, to_stage) for pair in pairwise(visits))
+
+
+def month_of(at: int, plan: KernelPlan) -> str:
+    """Return the month of the local day that holds `at`, as 2026-03."""
+    days = [day for start, day in zip(plan.day_start_us, plan.day_date, strict=True) if start <= at]
+    return (_EPOCH + timedelta(days=int(days[-1]))).strftime("%Y-%m")
