@@ -15,9 +15,9 @@ from prefect.client.schemas.objects import State
 from prefect.schedules import Cron
 
 from journeyflow import load_config
+import journeyflow
 from journeyflow.errors import EngineError
 from journeyflow.errors import InputError
-from journeyflow.publish.reader import open_published
 from journeyflow.pipeline.run import Run
 from journeyflow.pipeline.run import RunReport
 from local_server import configured_or_local
@@ -124,7 +124,7 @@ def naive_utc(instant: datetime | None) -> datetime | None:
 
 def _leave_artifacts(report: RunReport) -> None:
     """Leave a table of the greatest drop-offs and a summary of the run in Prefect's interface."""
-    with open_published(report.generation) as published:
+    with journeyflow.open(report.generation) as published:
         rows = published.sql(DROP_OFFS.replace("$1", str(MOST_DROP_OFFS))).to_dicts()
     create_table_artifact(table=rows, key="journeyflow-drop-offs", description="Steps that lose the most people")
     create_markdown_artifact(markdown=summary(report), key="journeyflow-run", description="What the last night did")

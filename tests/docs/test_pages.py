@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import journeyflow
 from docs.pages import REPOSITORY, all_pages, anchors, blocks, commands, place, stories
 from journeyflow.cli.app import app
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.models import load_graph
 from journeyflow.models.metadata import ModelMetadata
 from journeyflow.utils.files import sql_folder
@@ -92,7 +92,7 @@ def assert_is_valid(text):
     if "columns" in content:
         ModelMetadata.model_validate(content)
     else:
-        Config.from_mapping({"sources": SOURCE, **content}, folder=REPOSITORY)
+        load_config({"sources": SOURCE, **content}, folder=REPOSITORY)
 
 
 def is_understood(command):

@@ -6,7 +6,7 @@ import collections
 import resource
 
 from faults import corpus
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.ingest.load import load_events
 from journeyflow.state.warehouse import open_warehouse
 
@@ -24,7 +24,7 @@ COUNTS = "record_count, accepted_count, quarantined_count, duplicate_count, filt
 
 
 def config_of(folder, source):
-    return Config.from_mapping({"sources": {"web": source | {"path": "data/*"}}}, folder=folder)
+    return load_config({"sources": {"web": source | {"path": "data/*"}}}, folder=folder)
 
 
 def load(warehouse, folder, source):

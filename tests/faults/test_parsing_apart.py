@@ -14,7 +14,7 @@ import pytest
 import journeyflow
 from faults import corpus, nights, rigged
 from faults.fates import COLUMNS, NOW_US, config_of
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.load import load_events
@@ -48,7 +48,7 @@ def warehouse():
 
 
 def _load(warehouse, folder, **limits):
-    config = Config.from_mapping({"sources": {"web": SOURCE | {"path": "data/*"}}, "limits": limits}, folder=folder)
+    config = load_config({"sources": {"web": SOURCE | {"path": "data/*"}}, "limits": limits}, folder=folder)
     return load_events(config, warehouse, run_id="r", now_us=NOW_US)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from journeyflow.config import Config
+from journeyflow.config import Config, load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.utils import files
 
@@ -111,7 +111,7 @@ def make_config(folder: Path) -> Config:
         "path": "a.csv",
         "columns": {"occurred_at": "at", "user_id": "who", "event_name": "what"},
     }
-    return Config.from_mapping({"sources": {"web": source}}, folder=folder)
+    return load_config({"sources": {"web": source}}, folder=folder)
 
 
 def _types(name: str) -> dict[str, str]:

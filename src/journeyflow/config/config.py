@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StrictInt
@@ -89,7 +88,7 @@ class Config(Section):
 
     Notes
     -----
-    Build one with `load_config` or `Config.from_mapping`: they check the rules across sections too.
+    Build one with `load_config`: it checks the rules across sections too.
     """
 
     project: Name = "journeyflow"
@@ -166,26 +165,6 @@ class Config(Section):
         copy = self.model_copy()
         copy._folder, copy._path = folder, path
         return copy
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], *, folder: Path = Path()) -> Config:
-        """Build a configuration from the YAML's content as a mapping.
-
-        Parameters
-        ----------
-        mapping : mapping
-            The keys of `journeyflow.yml`.
-        folder : Path
-            Where relative paths start.
-
-        Raises
-        ------
-        InvalidConfigError
-            Listing every error.
-        """
-        from journeyflow.config.load import config_of_mapping
-
-        return config_of_mapping(mapping, folder)
 
     @cached_property
     def hash(self) -> str:

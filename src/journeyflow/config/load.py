@@ -61,24 +61,26 @@ _BOUNDS = {
 _NAMED_SECTIONS = ("sources", "models", "funnels", "goals", "surveys")
 
 
-def load_config(path: Path | str) -> Config:
+def load_config(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) -> Config:
     """Read and check a configuration.
 
     Parameters
     ----------
-    path : Path or str
-        A `journeyflow.yml`, or the folder that holds it.
-
-    Returns
-    -------
-    Config
+    source : Path, str or mapping
+        A `journeyflow.yml`, the folder that holds it, or its content as a mapping.
+    folder : Path or None
+        Of a mapping: where relative paths start; None is the working directory.
 
     Raises
     ------
     InvalidConfigError
         Listing every error with its file, line, YAML path, value, what is allowed and the nearest name.
     """
-    config, problems = _examined(Path(path))
+    if isinstance(source, Mapping):
+        place = (folder or Path()).absolute()
+        config, problems = _judged(Document(content=dict(source)), place, "mapping", None)
+    else:
+        config, problems = _examined(Path(source))
     if config is None:
         raise InvalidConfigError(problems)
     return config
@@ -93,15 +95,6 @@ def check(path: Path | str) -> list[Problem]:
         When there is no such file.
     """
     return _examined(Path(path))[1]
-
-
-def config_of_mapping(mapping: Mapping[str, Any], folder: Path) -> Config:
-    """Build a configuration from a mapping; see `Config.from_mapping`."""
-    document = Document(content=dict(mapping))
-    config, problems = _judged(document, folder.absolute(), "mapping", None)
-    if config is None:
-        raise InvalidConfigError(problems)
-    return config
 
 
 def _examined(path: Path) -> tuple[Config | None, list[Problem]]:

@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from journeyflow.errors import InputError, JourneyflowError
+from journeyflow.state.paths import ERASURE
 from journeyflow.utils.files import sync
-
-FILE = "erasure.json"
-"""In the state folder, from the moment when an erasure is decided until nothing is left of whom it is about."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def pending_erasure(state: Path) -> PendingErasure | None:
     InputError
         When its note cannot be read.
     """
-    path = state / FILE
+    path = state / ERASURE
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         return replace(
@@ -78,20 +76,20 @@ def begin_erasure(state: Path, erasure: PendingErasure) -> None:
     """
     earlier = pending_erasure(state)
     whole = earlier.joined(erasure) if earlier else erasure
-    fresh = state / f"{FILE}.unfinished"
+    fresh = state / f"{ERASURE}.unfinished"
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(asdict(whole), file)
         sync(fresh)
-        fresh.replace(state / FILE)
+        fresh.replace(state / ERASURE)
         sync(state)
     except OSError as error:
         raise JourneyflowError(
-            f"Cannot write {FILE} in {state}: {error.strerror or type(error).__name__}. Nothing was erased; make room."
+            f"Cannot write {ERASURE} in {state}: {error.strerror or type(error).__name__}. Nothing was erased; make room."
         ) from error
 
 
 def end_erasure(state: Path) -> None:
     """Take the note of an erasure away: it is done."""
-    (state / FILE).unlink(missing_ok=True)
+    (state / ERASURE).unlink(missing_ok=True)
     sync(state)

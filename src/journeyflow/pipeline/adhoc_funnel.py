@@ -115,7 +115,7 @@ def funnel(
 
 
 def _config(steps: Sequence[str | Mapping[str, Any]], settings: Mapping[str, Any]) -> Config:
-    from journeyflow.config import Config
+    from journeyflow.config import load_config
 
     source = {"format": "parquet", "path": "events.parquet", "channel": "table"}
     columns = {"occurred_at": "time", "user_id": "person", "event_name": "event"}
@@ -124,7 +124,7 @@ def _config(steps: Sequence[str | Mapping[str, Any]], settings: Mapping[str, Any
         "sources": {"table": {**source, "columns": columns}},
         "funnels": {NAME: {"steps": given, **settings}},
     }
-    return Config.from_mapping(mapping, folder=Path())
+    return load_config(mapping, folder=Path())
 
 
 def _arrow(events: Any) -> pa.Table:  # noqa: ANN401 - see funnel

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from journeyflow.erasure.journal import FILE as ERASURE
 from journeyflow.state.lock import FILE, HOLDER
-from journeyflow.state.paths import BUILD, WAREHOUSE
+from journeyflow.state.paths import BUILD, ERASURE, WAREHOUSE
 
 if TYPE_CHECKING:
     from journeyflow.config import Config

@@ -26,6 +26,8 @@ WAREHOUSE = "warehouse.duckdb"
 """In the state folder: what is kept from run to run."""
 BUILD = "build.duckdb"
 """In the state folder: what the last good run built."""
+ERASURE = "erasure.json"
+"""In the state folder, while an erasure is pending."""
 
 
 BUILD_STATE = "renewal.mark"

@@ -13,7 +13,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.load import load_events
 from journeyflow.state.warehouse import clear_raw_events, open_warehouse
@@ -62,7 +62,7 @@ def landed(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], Reco
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "data").mkdir()
-        config = Config.from_mapping({"sources": {"web": {"path": "data/*"} | source}}, folder=folder)
+        config = load_config({"sources": {"web": {"path": "data/*"} | source}}, folder=folder)
         for night, files in enumerate(nights):
             for name, text in files.items():
                 (folder / "data" / name).write_text(text, encoding="utf-8", newline="")
@@ -142,7 +142,7 @@ def test_every_record_of_any_file_whatever_is_accounted_for(content):
         (folder / "data").mkdir()
         header = b"ts,cookie,event,target\n"
         (folder / "data" / "a.csv").write_bytes(header + content + b"\n2026-03-01,last,x,t\n")
-        config = Config.from_mapping(
+        config = load_config(
             {"sources": {"web": {"format": "csv", "path": "data/*", "columns": MAPPED}}}, folder=folder
         )
         counts = load_events(config, warehouse, run_id="r", now_us=NOW_US).counts

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.load import load_events
 from journeyflow.state.warehouse import open_warehouse
@@ -37,7 +37,7 @@ def warehouse():
 
 
 def load(warehouse, folder: Path, **source) -> RecordCounts:
-    config = Config.from_mapping({"sources": {"web": source}}, folder=folder)
+    config = load_config({"sources": {"web": source}}, folder=folder)
     report = load_events(config, warehouse, run_id="r", now_us=NOW_US)
     assert not report.refused
     return report.counts

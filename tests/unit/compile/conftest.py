@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import Config, load_config
 from journeyflow.engines import DuckDBEngine
 
 EVENT_TYPES = {
@@ -52,7 +52,7 @@ def engine() -> Iterator[DuckDBEngine]:
 @pytest.fixture
 def configured() -> Callable[..., Config]:
     """Give a configuration with one source `web` and the given sections."""
-    return lambda **sections: Config.from_mapping({"sources": {"web": WEB}, **sections})
+    return lambda **sections: load_config({"sources": {"web": WEB}, **sections})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from journeyflow.compile.staging_events import (
     staging_events,
     unit_properties,
 )
-from journeyflow.config import Config
+from journeyflow.config import load_config
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_a_source_keeps_the_rows_of_its_filter(engine, land):
         "a": {"format": "csv", "path": "a", "columns": columns, "where": where},
         "b": {"format": "csv", "path": "b", "columns": columns},
     }
-    config = Config.from_mapping({"sources": sources})
+    config = load_config({"sources": sources})
     land({"properties": '{"app_id": "skip-me"}'}, {"properties": '{"app_id": "x"}'}, {}, {"event_name": "ping"})
     kept = engine.rows(f"select event_ix from sources.events where {source_filter(config, 'a')} order by event_ix")
     assert kept["event_ix"].to_pylist() == [2, 3]

@@ -135,7 +135,7 @@ def test_every_section_is_read(whole, tmp_path):
 
 
 def test_only_sources_are_needed(tmp_path):
-    config = Config.from_mapping({"sources": {"web": WEB}}, folder=tmp_path)
+    config = load_config({"sources": {"web": WEB}}, folder=tmp_path)
     assert (config.timezone, config.clock_skew, config.min_count) == ("UTC", timedelta(hours=1), 30)
     assert (config.sessions.timeout, config.sessions.max_duration) == (timedelta(minutes=30), timedelta(hours=24))
     assert config.sessions.offline_channels == ("store", "call_centre", "crm", "delivery", "survey", "email")
@@ -152,7 +152,7 @@ def test_only_sources_are_needed(tmp_path):
 
 
 def test_the_default_funnel_stakes_only_a_goal_there_is():
-    config = Config.from_mapping({"sources": {"web": WEB}, "goals": {"lead": {"when": {"event": "lead"}}}})
+    config = load_config({"sources": {"web": WEB}, "goals": {"lead": {"when": {"event": "lead"}}}})
     assert config.funnels["cart_abandonment"].goal is None
 
 
@@ -163,12 +163,12 @@ def test_a_configuration_is_frozen(whole):
 
 def test_a_mapping_with_mistakes_lists_them():
     with pytest.raises(InvalidConfigError, match=r"mapping: error: sessions\.timeout: '30' is not a duration"):
-        Config.from_mapping({"sources": {"web": WEB}, "sessions": {"timeout": 30}})
+        load_config({"sources": {"web": WEB}, "sessions": {"timeout": 30}})
 
 
 def test_the_hash_is_of_figures_only(tmp_path):
     def hashed(folder="a", **more):
-        return Config.from_mapping({"sources": {"web": WEB}, **more}, folder=tmp_path / folder).hash
+        return load_config({"sources": {"web": WEB}, **more}, folder=tmp_path / folder).hash
 
     plain = hashed()
     assert plain == hashed("b") == hashed(project="other", publish="elsewhere", sessions={"timeout": "1800s"})
@@ -186,7 +186,7 @@ def test_the_hash_tells_the_order_where_it_counts(tmp_path):
 
     def hashed(section, items, order):
         mapping = {"sources": {"web": WEB}} | {section: {name: items[name] for name in order}}
-        return Config.from_mapping(mapping, folder=tmp_path).hash
+        return load_config(mapping, folder=tmp_path).hash
 
     goals = {name: {"when": {"event": name}} for name in ("purchase", "trial_started")}
     sources = {name: WEB | {"path": f"{name}/*.csv"} for name in ("web", "app")}
@@ -258,7 +258,7 @@ def test_personas_read_facts():
 
 
 def test_paths_may_be_absolute():
-    config = Config.from_mapping(
+    config = load_config(
         {"sources": {"web": WEB | {"path": "/data/a.csv"}}, "state": "../state"}, folder=Path("/srv/x")
     )
     assert (config.sources["web"].path, config.state) == (Path("/data/a.csv"), Path("/srv/state"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from journeyflow import models
 from journeyflow.compile.config_tables import config_tables, experience_tables, funnel_indexes, map_tables
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.utils import files
 
@@ -19,7 +19,7 @@ WEB = {"format": "access_log", "path": "a"}
 
 
 def built(first="2026-01-01T00:00:00", last="2026-01-02T12:00:00", **sections):
-    config = Config.from_mapping({"sources": {"web": WEB}, **sections})
+    config = load_config({"sources": {"web": WEB}, **sections})
     first_us, last_us = (
         int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp()) * 1_000_000 for stamp in (first, last)
     )
@@ -28,7 +28,7 @@ def built(first="2026-01-01T00:00:00", last="2026-01-02T12:00:00", **sections):
 
 
 def test_columns_are_those_of_the_side_files():
-    config = Config.from_mapping({"sources": {"web": WEB}})
+    config = load_config({"sources": {"web": WEB}})
     graph = models.load_graph(files.sql_folder())
     found = config_tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
     found |= experience_tables(config) | map_tables(config)
@@ -72,7 +72,7 @@ def test_stage_funnels_come_first_and_are_named_as_their_models():
     ]
     steps = [row["step"] for row in found["funnel_steps"] if row["funnel"] == "four_stage"]
     assert steps == ["awareness", "consideration", "decision", "post_purchase"]
-    config = Config.from_mapping({"sources": {"web": WEB}})
+    config = load_config({"sources": {"web": WEB}})
     assert funnel_indexes(config) == {"four_stage": 1, "cart_abandonment": 2}
 
 
@@ -140,7 +140,7 @@ def test_days_cover_the_data_in_the_projects_zone():
     st.integers(0, 400 * 86_400),
 )
 def test_every_instant_is_in_its_local_day(zone, start, span):
-    config = Config.from_mapping({"sources": {"web": WEB}, "timezone": zone})
+    config = load_config({"sources": {"web": WEB}, "timezone": zone})
     first, last = start * 1_000_000, (start + span) * 1_000_000
     days = config_tables(config, run_id="r", high_water_us=last, first_event_us=first, person_secret="s")[
         "config.days"

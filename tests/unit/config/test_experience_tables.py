@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow.compile import config_tables
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.config.problems import InvalidConfigError
 
 WEB = {"format": "access_log", "path": "a"}
@@ -13,7 +13,7 @@ FAST = {"name": "fast", "from": {"event": "purchase"}, "to": {"event": "delivere
 
 
 def tables_of(**sections):
-    config = Config.from_mapping({"sources": {"web": WEB}, **sections})
+    config = load_config({"sources": {"web": WEB}, **sections})
     return {
         name.removeprefix("config."): each.to_pylist() for name, each in config_tables.experience_tables(config).items()
     }

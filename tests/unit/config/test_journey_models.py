@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.config.conditions import leaves
 from journeyflow.config.journey_models import BUILTIN_MODELS, vocabulary, vocabulary_page
 
@@ -14,9 +14,7 @@ WEB = {"format": "access_log", "path": "a"}
 
 
 def resolved(**models):
-    return {
-        model.model: model for model in Config.from_mapping({"sources": {"web": WEB}, "models": models}).journey_models
-    }
+    return {model.model: model for model in load_config({"sources": {"web": WEB}, "models": models}).journey_models}
 
 
 def names_read(model):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from journeyflow.compile import config_tables
-from journeyflow.config import Config
+from journeyflow.config import load_config
 
 WEB = {"format": "access_log", "path": "a"}
 OWN = {
@@ -11,7 +11,7 @@ OWN = {
 
 
 def built(**sections):
-    config = Config.from_mapping({"sources": {"web": WEB}, **sections})
+    config = load_config({"sources": {"web": WEB}, **sections})
     return config, {
         name: [tuple(row.values()) for row in table.to_pylist()]
         for name, table in config_tables.map_tables(config).items()

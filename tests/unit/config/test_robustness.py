@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow.config import Config, InvalidConfigError
+from journeyflow.config import Config, InvalidConfigError, load_config
 from journeyflow.utils.yaml import read_yaml
 
 WORDS = """
@@ -31,7 +31,7 @@ SECTIONS = st.sampled_from(sorted(Config.model_fields))
 def problems_of(mapping):
     """Return the problems of a mapping; none when it is a configuration."""
     try:
-        assert Config.from_mapping(mapping).hash
+        assert load_config(mapping).hash
     except InvalidConfigError as error:
         return error.problems or pytest.fail("an error without a problem")
     return ()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import Config, load_config
 from journeyflow.ingest.load import IngestResult, load_events
 from journeyflow.state.warehouse import open_warehouse
 from support.parsing_here import parse_here
@@ -34,7 +34,7 @@ class Project:
         return path
 
     def config(self, **more) -> Config:
-        return Config.from_mapping({"sources": {"web": self.source}} | more, folder=self.folder)
+        return load_config({"sources": {"web": self.source}} | more, folder=self.folder)
 
     def load(self, now_us: int = NOW_US, **more) -> IngestResult:
         self.run += 1

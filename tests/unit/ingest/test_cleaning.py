@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.ingest.load import load_events
 from journeyflow.state.warehouse import open_warehouse
 
@@ -187,9 +187,7 @@ def test_a_keyed_hash_stands_for_an_address(shop, tmp_path):
     assert len(ids[0][1]) == 32
     key = tmp_path / "state" / "pseudonym.key"
     assert key.stat().st_mode & 0o777 == 0o600
-    other = Config.from_mapping(
-        {"sources": {"web": shop.source}, "privacy": {"key_file": "other.key"}}, folder=tmp_path
-    )
+    other = load_config({"sources": {"web": shop.source}, "privacy": {"key_file": "other.key"}}, folder=tmp_path)
     with open_warehouse(threads=1) as warehouse:
         load_events(other, warehouse, run_id="r", now_us=1_800_000_000_000_000)
         foreign = warehouse.rows("select anonymous_id from landed.events order by event_id")["anonymous_id"][0].as_py()

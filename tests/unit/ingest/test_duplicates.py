@@ -118,9 +118,7 @@ def test_the_same_id_in_two_sources_is_two_events(shop):
     shop.write("a", HEADER + row("e1"))
     config = {"sources": {"one": shop.source, "two": shop.source}}
     with open_warehouse(threads=1) as warehouse:
-        from journeyflow.config import Config
+        from journeyflow.config import load_config
 
-        load_events(
-            Config.from_mapping(config, folder=shop.folder), warehouse, run_id="r", now_us=1_800_000_000_000_000
-        )
+        load_events(load_config(config, folder=shop.folder), warehouse, run_id="r", now_us=1_800_000_000_000_000)
         assert warehouse.rows("select count(distinct event_key) as n from landed.events")["n"][0].as_py() == 2

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.errors import EngineError, InputError, JourneyflowError
 from journeyflow.ingest import insert, load
 from journeyflow.ingest.insert import RecordCounts
@@ -288,6 +288,6 @@ def test_formats_mix_in_one_project(project):
     parquet = project.source | {"format": "parquet", "path": "shop/*"}
     late = project.source | {"path": "data/z.csv"}
     first = project.source | {"path": "data/a.csv"}
-    config = Config.from_mapping({"sources": {"web": first, "shop": parquet, "late": late}}, folder=project.folder)
+    config = load_config({"sources": {"web": first, "shop": parquet, "late": late}}, folder=project.folder)
     load_events(config, project.warehouse, run_id="r", now_us=NOW_US)
     assert project.events() == ["e1", "e2", "p1"]

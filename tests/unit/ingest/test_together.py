@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.ingest import load, suppression
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.raw_store import RawStore
@@ -78,7 +78,7 @@ def landed(folder, kind, files, *, buried):
     (folder / "data").mkdir(parents=True)
     for number, text in enumerate(files):
         (folder / "data" / f"{number:03}").write_text(text, encoding="utf-8")
-    config = Config.from_mapping({"sources": {"web": SOURCES[kind]}}, folder=folder)
+    config = load_config({"sources": {"web": SOURCES[kind]}}, folder=folder)
     kept = RawStore(config.state)
     (folder / "state").mkdir(mode=0o700)
     (folder / "state" / "pseudonym.key").write_text("k" * 64, encoding="utf-8")

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow.config import Config
+from journeyflow.config import load_config
 from journeyflow.errors import InputError
 from journeyflow.ingest import suppression
 from journeyflow.ingest.load import load_events
@@ -159,7 +159,7 @@ def test_two_sources_of_one_file_each_take_their_records_out(shop, tmp_path):
         shop.run += 1
         return load_events(config, shop.warehouse, run_id=f"r{shop.run}", now_us=1_800_000_000_000_000)
 
-    config = Config.from_mapping({"sources": {"web": shop.source, "other": other}}, folder=tmp_path)
+    config = load_config({"sources": {"web": shop.source, "other": other}}, folder=tmp_path)
     assert counts(load(config)) == (6, 4, 0, 0, 0, 2)
     kept = shop.warehouse.rows("select distinct kept_sha256 from ledger.files")["kept_sha256"].to_pylist()
     assert len(kept) == 1

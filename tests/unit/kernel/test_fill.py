@@ -13,7 +13,7 @@ import pytest
 from journeyflow import kernel
 from journeyflow.compile import config_tables
 from journeyflow.compile.staging_events import event_type_predicates
-from journeyflow.config import Config
+from journeyflow.config import Config, load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
 from journeyflow.kernel.events import COLUMNS, from_arrow
@@ -105,7 +105,7 @@ def _filled(engine: DuckDBEngine, config: Config, chunk_rows: int) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def config():
-    return Config.from_mapping(CONFIG)
+    return load_config(CONFIG)
 
 
 @pytest.fixture
