@@ -22,9 +22,9 @@ from journeyflow.ingest.parser.jobs import Job
 from journeyflow.ingest.parser.worker import container_of, dialect_of
 from journeyflow.ingest.raw_store import content_hash
 from journeyflow.ingest.readers.csv import record_ranges
-from journeyflow.ingest.readers.json_lists import is_list, list_elements
+from journeyflow.ingest.readers.lines import is_list, list_elements
 from journeyflow.ingest.readers.parquet import unpacked
-from journeyflow.ingest.readers.text import BLOCK_CHARACTERS, MAX_LINE_CHARACTERS, codec_of, decoded, text_lines
+from journeyflow.ingest.readers.records import BLOCK_CHARACTERS, MAX_LINE_CHARACTERS, codec_of, decoded, text_lines
 from journeyflow.ingest.suppression import split_suppressed
 from journeyflow.ingest.validate import prepare
 

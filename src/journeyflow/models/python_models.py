@@ -21,7 +21,7 @@ FUNCTIONS: dict[str, str] = {
     "kernel": "journeyflow.kernel.run:fill_kernel",
     "restatements": "journeyflow.pipeline.restatements:fill",
     "statistics.pain_tests": "journeyflow.statistics.tests:fill_pain_tests",
-    "statistics.promise_intervals": "journeyflow.statistics.promises:fill_promise_intervals",
+    "statistics.promise_intervals": "journeyflow.statistics.proportions:fill_promise_intervals",
     "statistics.stage_feelings": "journeyflow.statistics.sentiment:fill_stage_sentiment",
     "statistics.stage_intervals": "journeyflow.statistics.proportions:fill_stage_intervals",
     "statistics.step_intervals": "journeyflow.statistics.proportions:fill_step_intervals",
@@ -35,7 +35,7 @@ COMPILED: dict[str, str] = {
     "compiled.staging_events": "journeyflow.compile.staging_events:staging_events",
     "compiled.kind_truths": "journeyflow.compile.staging_events:event_type_predicates",
     "compiled.personas": "journeyflow.compile.personas:personas",
-    "compiled.survey_answers": "journeyflow.compile.surveys:survey_answers",
+    "compiled.survey_answers": "journeyflow.compile.staging_events:survey_answers",
 }
 """`filled_by` → ``module:function`` of type ``(Config) -> str``, the SELECT that the configuration compiles to."""
 

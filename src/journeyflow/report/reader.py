@@ -30,7 +30,7 @@ from journeyflow.report.view_model import (
     Reach,
     ReportData,
     Stage,
-    Text,  # fmt: skip
+    Text,
     conjunction,
 )
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from journeyflow.compile import config_tables
-from journeyflow.compile.surveys import MOST_CHARACTERS, survey_answers
+from journeyflow.compile.staging_events import MOST_CHARACTERS, survey_answers
 
 CSAT = {"event": "csat", "score": "properties.score", "text": "properties.said.text", "scale": [1, 5]}
 

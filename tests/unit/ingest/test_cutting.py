@@ -15,7 +15,7 @@ import pytest
 from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.parser.jobs import Job
-from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS
+from journeyflow.ingest.readers.records import MAX_LINE_CHARACTERS
 from journeyflow.ingest.rewrite import RemovedRecords, remove_records, without_elements
 
 CSV = 'id,note\n1,"two\nlines"\n\n2,"a ""quoted"" word"\n3,wide,er\n4,x\n'

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from journeyflow.ingest.readers import json_lists, text
+from journeyflow.ingest.readers import lines as line_readers
+from journeyflow.ingest.readers import records as reading
 
 SOURCE = {
     "format": "jsonl",
@@ -171,15 +172,15 @@ def test_a_list_that_is_not_whole_is_refused(lines, broken):
 
 
 def test_records_longer_than_what_is_read_at_once(lines, monkeypatch):
-    monkeypatch.setattr(text, "BLOCK_CHARACTERS", 7)
+    monkeypatch.setattr(reading, "BLOCK_CHARACTERS", 7)
     lines.write("a", json.dumps([event(1, name="é" * 99), event(2)], ensure_ascii=False))
     lines.load()
     assert lines.events("event_id, length(event_name)") == [("e1", 99), ("e2", 1)]
 
 
 def test_no_more_is_held_than_a_record_may_be_long(lines, monkeypatch):
-    monkeypatch.setattr(json_lists, "MAX_RECORD_CHARACTERS", 1000)
-    monkeypatch.setattr(text, "BLOCK_CHARACTERS", 100)
+    monkeypatch.setattr(line_readers, "MAX_RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(reading, "BLOCK_CHARACTERS", 100)
     lines.write("a", json.dumps([event(1), event(2, name="x" * 5000)]))
     lines.write("b", dump(event(3)))
     (refused,) = lines.load().refused

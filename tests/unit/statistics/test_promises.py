@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from journeyflow.statistics.promises import newcombe_interval
+from journeyflow.statistics.proportions import newcombe_interval
 
 RATES = st.integers(1, 60).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 

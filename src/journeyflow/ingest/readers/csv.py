@@ -11,8 +11,15 @@ from typing import IO
 import pyarrow as pa
 
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.readers.records import KEYS, Parsed, Rejects, in_batches
-from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS, flaw_of, text_lines
+from journeyflow.ingest.readers.records import (
+    KEYS,
+    MAX_LINE_CHARACTERS,
+    Parsed,
+    Rejects,
+    flaw_of,
+    in_batches,
+    text_lines,
+)
 
 MAX_RECORD_LINES = 1_000
 """A quoted record longer than this many lines is taken for an unclosed quote."""

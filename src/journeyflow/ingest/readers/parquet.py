@@ -12,8 +12,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import BLOCK_BYTES, RefusedFileError, opened, wrapping_of
 from journeyflow.ingest.mapping import identifier, literal
-from journeyflow.ingest.readers.records import KEPT_OF_LONG_LINES, KEYS, Parsed, Rejects
-from journeyflow.ingest.readers.text import MAX_LINE_CHARACTERS
+from journeyflow.ingest.readers.records import KEPT_OF_LONG_LINES, KEYS, MAX_LINE_CHARACTERS, Parsed, Rejects
 
 READ_ROWS = 10_240
 _MEMORY = ("Out of Memory", "allocat", "malloc")
