@@ -100,7 +100,7 @@ def rebuild(
 
     References
     ----------
-    `docs/adr/0024-kept-files.md`.
+    `docs/adr/0024-raw-store.md`.
     """
     limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "progress": progress}
     with RebuildResult(config, as_of=as_of, **limits) as night:

@@ -69,7 +69,7 @@ def verify(
 
     References
     ----------
-    `docs/adr/0024-kept-files.md`.
+    `docs/adr/0024-raw-store.md`.
     """
     with project_lock(config.state):
         require_no_pending_erasure(config)

@@ -44,7 +44,7 @@ def migrations() -> Mapping[int, str]:
 
     References
     ----------
-    `docs/adr/0027-a-warehouse-over-the-years.md`: what a step may hold.
+    `docs/adr/0027-warehouse-maintenance.md`: what a step may hold.
     """
     folder = resources.files("journeyflow.state").joinpath("sql", "schema")
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)

@@ -81,7 +81,7 @@ class IncrementalBuilder(Builder):
 
     References
     ----------
-    `docs/adr/0028-renewal.md`.
+    `docs/adr/0028-incremental-builds.md`.
     """
 
     def __init__(
