@@ -26,20 +26,20 @@ MOST = 18
 SHOWN = 12
 LISTED = (pl.col("q_value") <= 0.05) & (pl.col("excess_rate") > 0)
 MAP = ["model_index", "persona", "period"]
-TEST = [*MAP, "stage_index", "subject_ix", "exposure"]
+TEST = [*MAP, "stage_index", "exposure_ix", "exposure"]
 POOL = ["model_index", "persona", "stage_index"]
 """Whose outcomes are dealt out among them: passes of all months; the whole time has the same passes."""
-KEYS = ["model_index", "stage_index", "person_key", "journey_index", "pass_index"]
+KEYS = ["model_index", "stage_index", "person_key", "journey_index", "attempt_index"]
 ROOT = Path(__file__).resolve().parents[1]
 
 _PASSES = """
     select
-        passes.model_index, passes.stage_index, passes.person_key, passes.journey_index, passes.pass_index,
-        passes.subject_ix, facts.persona, passes.touch_count, passes.longest_wait_seconds,
+        passes.model_index, passes.stage_index, passes.person_key, passes.journey_index, passes.attempt_index,
+        passes.exposure_ix, facts.persona, passes.touch_count, passes.longest_wait_seconds,
         substr(cast(passes.month_number as varchar), 1, 4) || '-' || substr(cast(passes.month_number as varchar), 5, 2)
             as month,
-        not passes.is_went_on as is_left
-    from kernel.stage_passes as passes
+        not passes.is_advanced as is_left
+    from kernel.stage_attempts as passes
     inner join journeys.journey_facts as facts
         on facts.person_key = passes.person_key and facts.journey_index = passes.journey_index
     inner join (select model_index, max(stage_index) as last from config.stages group by model_index) as lasts
@@ -47,27 +47,27 @@ _PASSES = """
     where passes.is_matured
 """
 _VISITS = f"""
-    select model_index, persona, stage_index, person_key, journey_index, pass_index, is_left
-    from ({_PASSES}) where subject_ix = 0
+    select model_index, persona, stage_index, person_key, journey_index, attempt_index, is_left
+    from ({_PASSES}) where exposure_ix = 0
 """
 _EXPOSURES = f"""
     with touches as (
         select
-            passes.model_index, passes.stage_index, passes.person_key, passes.journey_index, passes.pass_index,
-            passes.month, passes.subject_ix, subjects.subject_kind, passes.touch_count,
+            passes.model_index, passes.stage_index, passes.person_key, passes.journey_index, passes.attempt_index,
+            passes.month, passes.exposure_ix, subjects.exposure_kind, passes.touch_count,
             passes.longest_wait_seconds > waits.long_wait_seconds as is_long
         from ({_PASSES}) as passes
-        inner join journeys.touch_subjects as subjects on subjects.subject_ix = passes.subject_ix
-        left join journeys.long_waits as waits
+        inner join journeys.exposures as subjects on subjects.exposure_ix = passes.exposure_ix
+        left join journeys.wait_thresholds as waits
             on waits.model_index = passes.model_index and waits.stage_index = passes.stage_index
-            and waits.subject_ix = passes.subject_ix and waits.persona = passes.persona
+            and waits.exposure_ix = passes.exposure_ix and waits.persona = passes.persona
     ),
 
     exposed as (
         select * exclude (touch_count, is_long), 'met' as exposure from touches
         union all
         select * exclude (touch_count, is_long), 'repeat' as exposure from touches
-        where subject_kind = 'touchpoint' and touch_count >= 3
+        where exposure_kind = 'touchpoint' and touch_count >= 3
         union all
         select * exclude (touch_count, is_long), 'wait' as exposure from touches where is_long
     )
@@ -85,7 +85,7 @@ class Passes:
     visits: pl.DataFrame
     """`POOL`, `is_left`; sorted pool by pool."""
     exposures: pl.DataFrame
-    """`TEST`, `subject_kind`, and `visit`, the row of `visits`."""
+    """`TEST`, `exposure_kind`, and `visit`, the row of `visits`."""
     min_count: int
 
     def strata(self, left: npt.NDArray[np.bool_]) -> pl.DataFrame:
@@ -93,10 +93,10 @@ class Passes:
         visits = self.visits.with_columns(is_left=pl.Series(left))
         every = visits.group_by(POOL).agg(visited=_count(), visited_left=_sum("is_left"))
         met = self.exposures.with_columns(is_left=pl.Series(left[self.exposures["visit"].to_numpy()]))
-        counted = met.group_by(*TEST, "subject_kind").agg(exposed=_count(), hits=_sum("is_left"))
-        same = [*POOL, "subject_ix", "exposure"]
+        counted = met.group_by(*TEST, "exposure_kind").agg(exposed=_count(), hits=_sum("is_left"))
+        same = [*POOL, "exposure_ix", "exposure"]
         whole = counted.filter(pl.col("period") == "all").select(*same, all_exposed="exposed", all_hits="hits")
-        is_in_months = (pl.col("period") != "all") & (pl.col("subject_kind") != "friction")
+        is_in_months = (pl.col("period") != "all") & (pl.col("exposure_kind") != "friction")
         return (
             counted.join(every, on=POOL)
             .join(whole, on=same)
@@ -173,9 +173,9 @@ def _night(template: Path, scratch: Path) -> tuple[Passes, dict[int, str]]:
 
 
 def _passes(visits: pl.DataFrame, exposures: pl.DataFrame, min_count: int) -> Passes:
-    ordered = visits.sort(*POOL, "person_key", "journey_index", "pass_index").with_row_index("visit")
+    ordered = visits.sort(*POOL, "person_key", "journey_index", "attempt_index").with_row_index("visit")
     met = exposures.join(ordered.select("visit", "persona", *KEYS), on=KEYS)
-    return Passes(ordered.select(*POOL, "is_left"), met.select(*TEST, "subject_kind", "visit"), min_count)
+    return Passes(ordered.select(*POOL, "is_left"), met.select(*TEST, "exposure_kind", "visit"), min_count)
 
 
 def _require_same(passes: Passes, told: pl.DataFrame) -> None:

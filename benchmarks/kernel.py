@@ -126,7 +126,7 @@ def _events(folder: Path) -> EventArrays:
         source_ix=np.zeros(count, np.int32),
         sequence=np.full(count, NO_SEQUENCE),
         occurred_us=table.column("second").to_numpy().astype(np.int64) * _US,
-        kind_ix=table.column("kind").to_numpy().astype(np.int32),
+        event_type_ix=table.column("kind").to_numpy().astype(np.int32),
         is_offline=np.zeros(count, np.bool_),
     )
 

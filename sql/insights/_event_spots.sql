@@ -19,7 +19,7 @@ rhythms as (
     select
         source, event_name, is_source, is_goal, is_pain, active_days, event_count, share_rate, first_day, last_day,
         source_first_day, longest_gap_days, silent_days, is_silent, is_source_silent
-    from insights._rhythms
+    from insights._source_cadence
 ),
 
 settings as (

@@ -16,13 +16,13 @@ events as (
 ),
 
 labelled as (
-    select event_ix, label_key
+    select event_ix, classification_key
     from kernel.events
 ),
 
 labels as (
-    select label_key, model_index, stage_index
-    from kernel.labels
+    select classification_key, model_index, stage_index
+    from kernel.classifications
 ),
 
 sources as (
@@ -54,10 +54,10 @@ bots_counted as (
 
 -- Counted by label first: there are few of them, and each is of every model.
 labels_counted as (
-    select label_key, count(*) as event_count
+    select classification_key, count(*) as event_count
     from labelled
     where event_ix >= (select first_event_ix from news)
-    group by label_key
+    group by classification_key
 ),
 
 stages_counted as (
@@ -66,7 +66,7 @@ stages_counted as (
         cast(coalesce(sum(labels_counted.event_count) filter (where labels.stage_index = 0), 0) as bigint) as item_count,
         cast(sum(labels_counted.event_count) as bigint) as whole_count
     from labels_counted
-    inner join labels on labels.label_key = labels_counted.label_key
+    inner join labels on labels.classification_key = labels_counted.classification_key
     group by labels.model_index
 )
 

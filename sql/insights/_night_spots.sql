@@ -2,7 +2,7 @@
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with shares as (
     select kind, subject, item_count, whole_count
-    from insights._night_shares
+    from insights._run_shares
 ),
 
 history as (

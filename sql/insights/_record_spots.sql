@@ -2,11 +2,11 @@
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with arrivals as (
     select currency, event_count
-    from journeys.arrivals
+    from journeys.event_arrival_counts
 ),
 
 reasons as (
-    select source, reason, reason_count, landed_count
+    select source, reason, reason_count, loaded_count
     from ledger.reasons
 ),
 
@@ -46,7 +46,7 @@ reasons_summed as (
     select
         reasons.source,
         cast(sum(reasons.reason_count) as bigint) as quarantined_count,
-        max(reasons.landed_count) as landed_count,
+        max(reasons.loaded_count) as loaded_count,
         string_agg(concat(reasons.reason, ' ', reasons.reason_count), ', ' order by reasons.reason_count desc, reasons.reason) as reasons_told
     from reasons
     inner join sources on sources.source = reasons.source
@@ -65,15 +65,15 @@ select
     'quarantined' as kind,
     source as subject,
     case
-        when quarantined_count >= 0.05 * landed_count then 'critical'
-        when quarantined_count >= 0.01 * landed_count then 'warning'
+        when quarantined_count >= 0.05 * loaded_count then 'critical'
+        when quarantined_count >= 0.01 * loaded_count then 'warning'
         else 'note'
     end as severity,
     quarantined_count as item_count,
-    cast(quarantined_count as double) / landed_count as share_rate,
+    cast(quarantined_count as double) / loaded_count as share_rate,
     concat(
-        quarantined_count, ' of ', landed_count, ' records of source ', source, ' are in quarantine and in no figure: ', reasons_told,
-        '. The warehouse keeps them whole in `landed.quarantine`.'
+        quarantined_count, ' of ', loaded_count, ' records of source ', source, ' are in quarantine and in no figure: ', reasons_told,
+        '. The warehouse keeps them whole in `raw.quarantine`.'
     ) as detail
 from reasons_summed
 

@@ -16,40 +16,40 @@ settings as (
 ),
 
 kinds as (
-    select kind_ix, event_name
-    from journeys.event_kinds
+    select event_type_ix, event_name
+    from journeys.event_types
 ),
 
 truths as (
-    select kind_ix, predicate
-    from config.kind_truths
+    select event_type_ix, predicate
+    from config.event_type_predicates
 ),
 
 goal_names as (
     select kinds.event_name
     from kinds
-    inner join truths on truths.kind_ix = kinds.kind_ix
+    inner join truths on truths.event_type_ix = kinds.event_type_ix
     where truths.predicate like 'goal/%'
     group by kinds.event_name
 ),
 
 subjects as (
-    select subject_ix, subject_kind
-    from journeys.touch_subjects
+    select exposure_ix, exposure_kind
+    from journeys.exposures
 ),
 
-subject_kinds as (
-    select subject_ix, kind_ix
-    from journeys.subject_kinds
+exposure_event_types as (
+    select exposure_ix, event_type_ix
+    from journeys.exposure_event_types
 ),
 
 -- Failures and what the configuration calls friction: that they end is not bad news.
 pain_names as (
     select kinds.event_name
     from kinds
-    inner join subject_kinds on subject_kinds.kind_ix = kinds.kind_ix
-    inner join subjects on subjects.subject_ix = subject_kinds.subject_ix
-    where subjects.subject_kind in ('friction', 'signal')
+    inner join exposure_event_types on exposure_event_types.event_type_ix = kinds.event_type_ix
+    inner join subjects on subjects.exposure_ix = exposure_event_types.exposure_ix
+    where subjects.exposure_kind in ('friction', 'signal')
     group by kinds.event_name
 ),
 

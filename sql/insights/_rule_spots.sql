@@ -7,7 +7,7 @@ with rules as (
 
 labels as (
     select model_index, rule_index
-    from kernel.labels
+    from kernel.classifications
 ),
 
 builtin_rules as (
@@ -16,8 +16,8 @@ builtin_rules as (
 ),
 
 truths as (
-    select kind_ix, predicate
-    from config.kind_truths
+    select event_type_ix, predicate
+    from config.event_type_predicates
 ),
 
 rules_used as (

@@ -2,7 +2,7 @@
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with shows as (
     select model_index, persona, stage_index, journey_count, show_count
-    from journeys.stage_shows
+    from journeys.stage_presence
 ),
 
 stages as (

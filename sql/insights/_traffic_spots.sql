@@ -2,7 +2,7 @@
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with arrivals as (
     select source, received_count, late_count, recent_late_count
-    from journeys.arrivals
+    from journeys.event_arrival_counts
 ),
 
 counts as (

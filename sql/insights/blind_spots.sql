@@ -2,42 +2,42 @@
 -- Grain: kind, subject.
 with event_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._event_spots
+    from insights._blind_spots_events
 ),
 
 rule_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._rule_spots
+    from insights._blind_spots_rules
 ),
 
 stage_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._stage_spots
+    from insights._blind_spots_stages
 ),
 
 unstaged_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._unstaged_spots
+    from insights._blind_spots_unstaged
 ),
 
 identity_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._identity_spots
+    from insights._blind_spots_identity
 ),
 
 traffic_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._traffic_spots
+    from insights._blind_spots_traffic
 ),
 
 record_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._record_spots
+    from insights._blind_spots_records
 ),
 
 night_spots as (
     select kind, subject, severity, item_count, share_rate, detail
-    from insights._night_spots
+    from insights._blind_spots_run
 ),
 
 spots_gathered as (

@@ -2,19 +2,19 @@
 -- Grain: model, persona, period, pain_rank.
 with tests as (
     select
-        model_index, persona, period, stage_index, subject_ix, exposure, compared_with, pass_count, matured_count,
+        model_index, persona, period, stage_index, exposure_ix, exposure, compared_with, pass_count, matured_count,
         drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
     from statistics.pain_tests
 ),
 
 persons as (
-    select model_index, persona, period, stage_index, subject_ix, exposure, person_count, pass_count
+    select model_index, persona, period, stage_index, exposure_ix, exposure, person_count, pass_count
     from insights._pain_persons
 ),
 
 subjects as (
-    select subject_ix, subject_kind, subject
-    from journeys.touch_subjects
+    select exposure_ix, exposure_kind, subject
+    from journeys.exposures
 ),
 
 stages as (
@@ -29,14 +29,14 @@ settings as (
 
 tests_passed as (
     select
-        tests.model_index, tests.persona, tests.period, tests.stage_index, subjects.subject_kind, subjects.subject,
+        tests.model_index, tests.persona, tests.period, tests.stage_index, subjects.exposure_kind, subjects.subject,
         tests.exposure, persons.person_count, tests.pass_count, tests.compared_with, tests.matured_count, tests.drop_off_rate,
         tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high, tests.q_value
     from tests
-    inner join subjects on subjects.subject_ix = tests.subject_ix
+    inner join subjects on subjects.exposure_ix = tests.exposure_ix
     inner join persons
         on persons.model_index = tests.model_index and persons.persona = tests.persona and persons.period = tests.period
-        and persons.stage_index = tests.stage_index and persons.subject_ix = tests.subject_ix and persons.exposure = tests.exposure
+        and persons.stage_index = tests.stage_index and persons.exposure_ix = tests.exposure_ix and persons.exposure = tests.exposure
     cross join settings
     -- A few persons who come again and again are no crowd, however many their passes.
     where tests.q_value <= 0.05 and tests.excess_rate > 0 and persons.person_count >= settings.min_count
@@ -45,33 +45,33 @@ tests_passed as (
 -- Friction is pain by itself and needs no test. What enough people met in the whole time is told in every month.
 friction_listed as (
     select
-        persons.model_index, persons.persona, persons.period, persons.stage_index, subjects.subject_kind, subjects.subject,
+        persons.model_index, persons.persona, persons.period, persons.stage_index, subjects.exposure_kind, subjects.subject,
         persons.exposure, persons.person_count, persons.pass_count, tests.compared_with, tests.matured_count,
         tests.drop_off_rate, tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high,
         tests.q_value
     from persons
-    inner join subjects on subjects.subject_ix = persons.subject_ix and subjects.subject_kind = 'friction'
+    inner join subjects on subjects.exposure_ix = persons.exposure_ix and subjects.exposure_kind = 'friction'
     cross join settings
     left join persons as whole_time
         on whole_time.model_index = persons.model_index and whole_time.persona = persons.persona and whole_time.period = 'all'
-        and whole_time.stage_index = persons.stage_index and whole_time.subject_ix = persons.subject_ix and whole_time.exposure = persons.exposure
+        and whole_time.stage_index = persons.stage_index and whole_time.exposure_ix = persons.exposure_ix and whole_time.exposure = persons.exposure
     left join tests
         on tests.model_index = persons.model_index and tests.persona = persons.persona and tests.period = persons.period
-        and tests.stage_index = persons.stage_index and tests.subject_ix = persons.subject_ix and tests.exposure = persons.exposure
+        and tests.stage_index = persons.stage_index and tests.exposure_ix = persons.exposure_ix and tests.exposure = persons.exposure
         and persons.person_count >= settings.min_count
     where persons.person_count >= settings.min_count or whole_time.person_count >= settings.min_count
 ),
 
 pains_listed as (
     select
-        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, pass_count,
+        model_index, persona, period, stage_index, exposure_kind, subject, exposure, person_count, pass_count,
         compared_with, matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
     from tests_passed
 
     union all
 
     select
-        model_index, persona, period, stage_index, subject_kind, subject, exposure, person_count, pass_count,
+        model_index, persona, period, stage_index, exposure_kind, subject, exposure, person_count, pass_count,
         compared_with, matured_count, drop_off_rate, baseline_rate, excess_rate, lost, lost_low, lost_high, q_value
     from friction_listed
 ),
@@ -81,11 +81,11 @@ pains_named as (
         pains_listed.model_index, stages.model, pains_listed.persona, pains_listed.period,
         pains_listed.stage_index, stages.stage,
         case
-            when pains_listed.subject_kind = 'return' then 'back to ' || earlier_stages.stage
+            when pains_listed.exposure_kind = 'return' then 'back to ' || earlier_stages.stage
             else pains_listed.subject
         end as pain_point,
         case
-            when pains_listed.subject_kind in ('return', 'friction') then pains_listed.subject_kind
+            when pains_listed.exposure_kind in ('return', 'friction') then pains_listed.exposure_kind
             when pains_listed.exposure = 'met' then 'drop_off'
             else pains_listed.exposure
         end as kind,
@@ -102,7 +102,7 @@ pains_named as (
         and stages.stage_index = pains_listed.stage_index
     left join stages as earlier_stages
         on earlier_stages.model_index = pains_listed.model_index
-        and pains_listed.subject_kind = 'return'
+        and pains_listed.exposure_kind = 'return'
         and cast(earlier_stages.stage_index as varchar) = pains_listed.subject
 ),
 

@@ -10,9 +10,9 @@ journeys as (
     from journeys.journey_facts
 ),
 
-goal_journeys as (
+converted_journeys as (
     select person_key, journey_index
-    from journeys.goal_journeys
+    from journeys.converted_journeys
 )
 
 select
@@ -21,12 +21,12 @@ select
     codes.first_visits,
     codes.later_visits,
     count(*) as journey_count,
-    count(goal_journeys.person_key) as converted_count
+    count(converted_journeys.person_key) as converted_count
 from codes
 inner join journeys
     on journeys.person_key = codes.person_key
     and journeys.journey_index = codes.journey_index
-left join goal_journeys
-    on goal_journeys.person_key = codes.person_key
-    and goal_journeys.journey_index = codes.journey_index
+left join converted_journeys
+    on converted_journeys.person_key = codes.person_key
+    and converted_journeys.journey_index = codes.journey_index
 group by codes.model_index, journeys.persona, codes.first_visits, codes.later_visits

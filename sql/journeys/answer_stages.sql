@@ -1,7 +1,7 @@
 -- Every answer that has a stage, by model: its sentiment where it has a score, and the key of its text.
 -- Grain: model_index, event_ix, survey_index.
 with answers as (
-    select event_ix, survey_index, person_key, journey_index, label_key, answered_at, score, text_key
+    select event_ix, survey_index, person_key, journey_index, classification_key, answered_at, score, text_key
     from journeys.survey_answers
 ),
 
@@ -11,8 +11,8 @@ surveys as (
 ),
 
 labels as (
-    select label_key, model_index, stage_index
-    from kernel.labels
+    select classification_key, model_index, stage_index
+    from kernel.classifications
 ),
 
 facts as (
@@ -38,7 +38,7 @@ scores_placed as (
         answers.survey_index,
         answers.person_key,
         answers.journey_index,
-        answers.label_key,
+        answers.classification_key,
         answers.answered_at,
         answers.text_key,
         surveys.kind,
@@ -54,7 +54,7 @@ sentiments_taken as (
         survey_index,
         person_key,
         journey_index,
-        label_key,
+        classification_key,
         answered_at,
         text_key,
         cast(
@@ -81,7 +81,7 @@ select
     sentiments_taken.text_key
 from sentiments_taken
 inner join labels
-    on labels.label_key = sentiments_taken.label_key
+    on labels.classification_key = sentiments_taken.classification_key
     and labels.stage_index > 0
 inner join months_bounded
     on sentiments_taken.answered_at >= months_bounded.start_at

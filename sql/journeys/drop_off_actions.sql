@@ -1,7 +1,7 @@
 -- What those who left a step did next.
 -- Grain: funnel_index, persona, period, step_index, next_action.
 with reaches as (
-    select funnel_index, persona, period, step_index, outcome, next_kind_ix
+    select funnel_index, persona, period, step_index, outcome, next_event_type_ix
     from journeys.funnel_reaches
 ),
 
@@ -11,8 +11,8 @@ funnels as (
 ),
 
 kinds as (
-    select kind_ix, touchpoint
-    from journeys.event_kinds
+    select event_type_ix, touchpoint
+    from journeys.event_types
 ),
 
 actions_named as (
@@ -24,7 +24,7 @@ actions_named as (
         coalesce(kinds.touchpoint, 'none') as next_action
     from reaches
     inner join funnels on funnels.funnel_index = reaches.funnel_index
-    left join kinds on kinds.kind_ix = reaches.next_kind_ix
+    left join kinds on kinds.event_type_ix = reaches.next_event_type_ix
     where reaches.outcome = 'dropped' and reaches.step_index < funnels.step_count
 )
 

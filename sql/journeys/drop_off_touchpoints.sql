@@ -2,7 +2,7 @@
 -- Grain: funnel_index, persona, period, step_index, last_touchpoint.
 with reaches as (
     select
-        funnel_index, persona, period, step_index, outcome, is_matured, last_kind_ix, seconds_to_last
+        funnel_index, persona, period, step_index, outcome, is_matured, last_event_type_ix, seconds_to_last
     from journeys.funnel_reaches
 ),
 
@@ -12,8 +12,8 @@ funnels as (
 ),
 
 kinds as (
-    select kind_ix, touchpoint
-    from journeys.event_kinds
+    select event_type_ix, touchpoint
+    from journeys.event_types
 ),
 
 sides_told_apart as (
@@ -27,7 +27,7 @@ sides_told_apart as (
         case when reaches.outcome = 'dropped' then reaches.seconds_to_last end as seconds_before_leaving
     from reaches
     inner join funnels on funnels.funnel_index = reaches.funnel_index
-    inner join kinds on kinds.kind_ix = reaches.last_kind_ix
+    inner join kinds on kinds.event_type_ix = reaches.last_event_type_ix
     where
         reaches.step_index < funnels.step_count
         and (reaches.outcome = 'dropped' or (reaches.outcome = 'converted' and reaches.is_matured))
@@ -40,7 +40,7 @@ select
     step_index,
     last_touchpoint,
     count(*) filter (where is_dropped) as drop_off_count,
-    count(*) filter (where not is_dropped) as went_on_count,
+    count(*) filter (where not is_dropped) as advanced_count,
     -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
     round(quantile_cont(seconds_before_leaving, 0.5), 6) as p50_seconds_before_leaving
 from sides_told_apart

@@ -1,5 +1,5 @@
 -- The distinct kinds of events: alike in name, channel, touchpoint and every deep condition of the configuration.
--- Grain: kind_ix.
+-- Grain: event_type_ix.
 with events as (
     select event_name, channel, touchpoint, truths, is_bot, is_internal
     from staging.events
@@ -18,7 +18,7 @@ select
             order by event_name, channel, touchpoint, truths
             rows between unbounded preceding and current row
         ) as integer
-    ) as kind_ix,
+    ) as event_type_ix,
     -- The separator is a control character, so that no two kinds are spelt alike.
     substr(md5(concat_ws(chr(31), event_name, channel, touchpoint, cast(truths as varchar))), 1, 12) as kind_id,
     event_name,

@@ -18,8 +18,8 @@ users as (
 ),
 
 kinds as (
-    select kind_ix, event_name, channel, touchpoint, truths
-    from journeys.event_kinds
+    select event_type_ix, event_name, channel, touchpoint, truths
+    from journeys.event_types
 )
 
 select
@@ -34,7 +34,7 @@ select
     events.source_ix,
     events.sequence,
     date_diff('microsecond', timestamp '1970-01-01 00:00:00', events.occurred_at) as occurred_us,
-    kinds.kind_ix,
+    kinds.event_type_ix,
     events.is_offline
 from events
 inner join kinds

@@ -1,13 +1,13 @@
 -- How many visitors of a stage met a failure there, or clicked in rage.
 -- Grain: model_index, persona, period, stage_index.
 with touches as (
-    select model_index, person_key, journey_index, stage_index, subject_ix
-    from kernel.stage_touches
+    select model_index, person_key, journey_index, stage_index, exposure_ix
+    from kernel.stage_interactions
 ),
 
 subjects as (
-    select subject_ix, subject_kind
-    from journeys.touch_subjects
+    select exposure_ix, exposure_kind
+    from journeys.exposures
 ),
 
 journeys as (
@@ -20,17 +20,17 @@ facts as (
     from journeys.journey_facts
 ),
 
-rage_touches as (
+rage_click_exposures as (
     select model_index, person_key, journey_index, stage_index
-    from journeys.rage_touches
+    from journeys.rage_click_exposures
 ),
 
 failures_met as (
     select touches.model_index, touches.person_key, touches.journey_index, touches.stage_index
     from touches
     inner join subjects
-        on subjects.subject_ix = touches.subject_ix
-        and subjects.subject_kind in ('signal', 'friction')
+        on subjects.exposure_ix = touches.exposure_ix
+        and subjects.exposure_kind in ('signal', 'friction')
 ),
 
 signs_gathered as (
@@ -38,7 +38,7 @@ signs_gathered as (
     from failures_met
     union
     select model_index, person_key, journey_index, stage_index
-    from rage_touches
+    from rage_click_exposures
 ),
 
 -- Only who visited the stage is counted: a visited stage always has a touch of a channel.
@@ -55,8 +55,8 @@ visitors_found as (
         and touches.journey_index = signs_gathered.journey_index
         and touches.stage_index = signs_gathered.stage_index
     inner join subjects
-        on subjects.subject_ix = touches.subject_ix
-        and subjects.subject_kind = 'channel'
+        on subjects.exposure_ix = touches.exposure_ix
+        and subjects.exposure_kind = 'channel'
 ),
 
 visitors_described as (

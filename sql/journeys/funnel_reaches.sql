@@ -3,7 +3,7 @@
 with reaches as (
     select
         funnel_index, attempt_ix, step_index, reached_at, is_visited, visited_at, next_at,
-        last_kind_ix, last_at, next_kind_ix
+        last_event_type_ix, last_at, next_event_type_ix
     from kernel.funnel_reaches
 ),
 
@@ -36,8 +36,8 @@ select
         when reaches.is_visited then cast(date_diff('microsecond', reaches.visited_at, reaches.next_at) as double) / 1000000
     end as seconds_to_next,
     cast(date_diff('microsecond', reaches.reached_at, reaches.last_at) as double) / 1000000 as seconds_to_last,
-    reaches.last_kind_ix,
-    reaches.next_kind_ix
+    reaches.last_event_type_ix,
+    reaches.next_event_type_ix
 from reaches
 inner join attempts
     on attempts.funnel_index = reaches.funnel_index

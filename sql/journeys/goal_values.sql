@@ -20,18 +20,18 @@ goals as (
 ),
 
 truths as (
-    select kind_ix, predicate, is_true
-    from config.kind_truths
+    select event_type_ix, predicate, is_true
+    from config.event_type_predicates
 ),
 
 kernel_events as (
-    select event_ix, label_key
+    select event_ix, classification_key
     from kernel.events
 ),
 
 labels as (
-    select label_key, model_index, kind_ix
-    from kernel.labels
+    select classification_key, model_index, event_type_ix
+    from kernel.classifications
 ),
 
 events as (
@@ -57,11 +57,11 @@ funnels_valued as (
 
 -- Only an event that is the goal has the goal's value. Which labels those have is a small table; texts come last.
 goal_labels as (
-    select distinct funnels_valued.funnel_index, labels.label_key
+    select distinct funnels_valued.funnel_index, labels.classification_key
     from funnels_valued
     inner join truths on truths.predicate = funnels_valued.predicate
     inner join labels
-        on labels.kind_ix = truths.kind_ix
+        on labels.event_type_ix = truths.event_type_ix
         and labels.model_index = 1
     where truths.is_true
 ),
@@ -80,7 +80,7 @@ goal_events_found as (
     inner join kernel_events on kernel_events.event_ix = last_steps_found.event_ix
     inner join goal_labels
         on goal_labels.funnel_index = last_steps_found.funnel_index
-        and goal_labels.label_key = kernel_events.label_key
+        and goal_labels.classification_key = kernel_events.classification_key
 ),
 
 amounts_read as (

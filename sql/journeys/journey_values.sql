@@ -12,17 +12,17 @@ with goals as (
 ),
 
 truths as (
-    select kind_ix, predicate, is_true
-    from config.kind_truths
+    select event_type_ix, predicate, is_true
+    from config.event_type_predicates
 ),
 
 labels as (
-    select label_key, model_index, kind_ix
-    from kernel.labels
+    select classification_key, model_index, event_type_ix
+    from kernel.classifications
 ),
 
 kernel_events as (
-    select event_ix, person_key, journey_index, label_key
+    select event_ix, person_key, journey_index, classification_key
     from kernel.events
 ),
 
@@ -58,9 +58,9 @@ goal_events_found as (
         on truths.predicate = goals.predicate
         and truths.is_true
     inner join labels
-        on labels.kind_ix = truths.kind_ix
+        on labels.event_type_ix = truths.event_type_ix
         and labels.model_index = 1
-    inner join kernel_events on kernel_events.label_key = labels.label_key
+    inner join kernel_events on kernel_events.classification_key = labels.classification_key
 ),
 
 amounts_read as (

@@ -1,10 +1,10 @@
 -- What came of the passes through a stage, of all and of those that touched a subject, touched it again and again, or waited long after it.
--- Grain: model_index, persona, period, stage_index, subject_ix, exposure.
-with stage_passes as (
+-- Grain: model_index, persona, period, stage_index, exposure_ix, exposure.
+with stage_attempts as (
     select
-        model_index, person_key, journey_index, stage_index, subject_ix, month_number, is_went_on, is_matured, touch_count,
+        model_index, person_key, journey_index, stage_index, exposure_ix, month_number, is_advanced, is_matured, touch_count,
         longest_wait_seconds
-    from kernel.stage_passes
+    from kernel.stage_attempts
 ),
 
 journey_facts as (
@@ -12,46 +12,46 @@ journey_facts as (
     from journeys.journey_facts
 ),
 
-touch_subjects as (
-    select subject_ix, subject_kind = 'touchpoint' as is_touchpoint
-    from journeys.touch_subjects
+exposures as (
+    select exposure_ix, exposure_kind = 'touchpoint' as is_touchpoint
+    from journeys.exposures
 ),
 
-long_waits as (
-    select model_index, persona, stage_index, subject_ix, long_wait_seconds
-    from journeys.long_waits
+wait_thresholds as (
+    select model_index, persona, stage_index, exposure_ix, long_wait_seconds
+    from journeys.wait_thresholds
 ),
 
 -- A few thousand rows; everything below is cheap however many passes there are.
 passes_grouped as (
     select
-        stage_passes.model_index,
+        stage_attempts.model_index,
         journey_facts.persona,
-        stage_passes.month_number,
-        stage_passes.stage_index,
-        stage_passes.subject_ix,
-        stage_passes.is_matured,
-        stage_passes.is_went_on,
-        stage_passes.touch_count >= 3 as is_repeated,
-        coalesce(stage_passes.longest_wait_seconds > long_waits.long_wait_seconds, false) as is_long,
+        stage_attempts.month_number,
+        stage_attempts.stage_index,
+        stage_attempts.exposure_ix,
+        stage_attempts.is_matured,
+        stage_attempts.is_advanced,
+        stage_attempts.touch_count >= 3 as is_repeated,
+        coalesce(stage_attempts.longest_wait_seconds > wait_thresholds.long_wait_seconds, false) as is_long,
         count(*) as pass_count
-    from stage_passes
+    from stage_attempts
     inner join journey_facts
-        on journey_facts.person_key = stage_passes.person_key
-        and journey_facts.journey_index = stage_passes.journey_index
-    left join long_waits
-        on long_waits.model_index = stage_passes.model_index
-        and long_waits.persona = journey_facts.persona
-        and long_waits.stage_index = stage_passes.stage_index
-        and long_waits.subject_ix = stage_passes.subject_ix
+        on journey_facts.person_key = stage_attempts.person_key
+        and journey_facts.journey_index = stage_attempts.journey_index
+    left join wait_thresholds
+        on wait_thresholds.model_index = stage_attempts.model_index
+        and wait_thresholds.persona = journey_facts.persona
+        and wait_thresholds.stage_index = stage_attempts.stage_index
+        and wait_thresholds.exposure_ix = stage_attempts.exposure_ix
     group by
-        stage_passes.model_index, journey_facts.persona, stage_passes.month_number, stage_passes.stage_index,
-        stage_passes.subject_ix, stage_passes.is_matured, stage_passes.is_went_on, is_repeated, is_long
+        stage_attempts.model_index, journey_facts.persona, stage_attempts.month_number, stage_attempts.stage_index,
+        stage_attempts.exposure_ix, stage_attempts.is_matured, stage_attempts.is_advanced, is_repeated, is_long
 ),
 
 exposures_listed as (
     select
-        model_index, persona, month_number, stage_index, subject_ix, 'met' as exposure, is_matured, is_went_on,
+        model_index, persona, month_number, stage_index, exposure_ix, 'met' as exposure, is_matured, is_advanced,
         pass_count
     from passes_grouped
 
@@ -59,16 +59,16 @@ exposures_listed as (
 
     select
         passes_grouped.model_index, passes_grouped.persona, passes_grouped.month_number,
-        passes_grouped.stage_index, passes_grouped.subject_ix, 'repeat' as exposure, passes_grouped.is_matured,
-        passes_grouped.is_went_on, passes_grouped.pass_count
+        passes_grouped.stage_index, passes_grouped.exposure_ix, 'repeat' as exposure, passes_grouped.is_matured,
+        passes_grouped.is_advanced, passes_grouped.pass_count
     from passes_grouped
-    inner join touch_subjects on touch_subjects.subject_ix = passes_grouped.subject_ix
-    where passes_grouped.is_repeated and touch_subjects.is_touchpoint
+    inner join exposures on exposures.exposure_ix = passes_grouped.exposure_ix
+    where passes_grouped.is_repeated and exposures.is_touchpoint
 
     union all
 
     select
-        model_index, persona, month_number, stage_index, subject_ix, 'wait' as exposure, is_matured, is_went_on,
+        model_index, persona, month_number, stage_index, exposure_ix, 'wait' as exposure, is_matured, is_advanced,
         pass_count
     from passes_grouped
     where is_long
@@ -82,15 +82,15 @@ select
         else substr(cast(month_number as varchar), 1, 4) || '-' || substr(cast(month_number as varchar), 5, 2)
     end as period,
     stage_index,
-    subject_ix,
+    exposure_ix,
     exposure,
     cast(sum(pass_count) as bigint) as pass_count,
     cast(coalesce(sum(pass_count) filter (where is_matured), 0) as bigint) as matured_count,
-    cast(coalesce(sum(pass_count) filter (where is_matured and is_went_on), 0) as bigint) as matured_went_on_count
+    cast(coalesce(sum(pass_count) filter (where is_matured and is_advanced), 0) as bigint) as matured_advanced_count
 from exposures_listed
 group by grouping sets (
-    (model_index, stage_index, subject_ix, exposure, persona, month_number),
-    (model_index, stage_index, subject_ix, exposure, persona),
-    (model_index, stage_index, subject_ix, exposure, month_number),
-    (model_index, stage_index, subject_ix, exposure)
+    (model_index, stage_index, exposure_ix, exposure, persona, month_number),
+    (model_index, stage_index, exposure_ix, exposure, persona),
+    (model_index, stage_index, exposure_ix, exposure, month_number),
+    (model_index, stage_index, exposure_ix, exposure)
 )

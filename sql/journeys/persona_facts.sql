@@ -1,7 +1,7 @@
 -- What persona rules read of a journey beside traits, counts of events and conditions on its first event.
 -- Grain: person_key, journey_index.
 with journeys as (
-    select person_key, journey_index, entered_at, first_kind_ix
+    select person_key, journey_index, entered_at, first_event_type_ix
     from kernel.journeys
 ),
 
@@ -19,7 +19,7 @@ select
     journeys.person_key,
     journeys.journey_index,
     journeys.entered_at,
-    journeys.first_kind_ix,
+    journeys.first_event_type_ix,
     persons.session_count,
     -- Whole days of exact elapsed time, not boundaries of calendar days.
     cast(

@@ -12,17 +12,17 @@ with promises as (
 ),
 
 truths as (
-    select kind_ix, predicate, is_true
-    from config.kind_truths
+    select event_type_ix, predicate, is_true
+    from config.event_type_predicates
 ),
 
 labels as (
-    select label_key, model_index, kind_ix
-    from kernel.labels
+    select classification_key, model_index, event_type_ix
+    from kernel.classifications
 ),
 
 kernel_events as (
-    select event_ix, person_key, journey_index, label_key
+    select event_ix, person_key, journey_index, classification_key
     from kernel.events
 ),
 
@@ -41,7 +41,7 @@ kinds_judged as (
         promises.promise_index,
         promises.match_property,
         promises.pointer,
-        truths.kind_ix,
+        truths.event_type_ix,
         max(case when truths.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
         max(case when truths.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
     from promises
@@ -50,7 +50,7 @@ kinds_judged as (
             concat('promise/', promises.promise, '/from'), concat('promise/', promises.promise, '/to')
         )
     where truths.is_true
-    group by promises.promise_index, promises.match_property, promises.pointer, truths.kind_ix
+    group by promises.promise_index, promises.match_property, promises.pointer, truths.event_type_ix
 ),
 
 events_found as (
@@ -65,9 +65,9 @@ events_found as (
         kernel_events.journey_index
     from kinds_judged
     inner join labels
-        on labels.kind_ix = kinds_judged.kind_ix
+        on labels.event_type_ix = kinds_judged.event_type_ix
         and labels.model_index = 1
-    inner join kernel_events on kernel_events.label_key = labels.label_key
+    inner join kernel_events on kernel_events.classification_key = labels.classification_key
 ),
 
 ends_matched as (

@@ -11,7 +11,7 @@ sources as (
 ),
 
 kernel_events as (
-    select event_ix, person_key, journey_index, label_key
+    select event_ix, person_key, journey_index, classification_key
     from kernel.events
 ),
 
@@ -79,7 +79,7 @@ clicks_counted as (
         clicks_kept.target,
         kernel_events.person_key,
         kernel_events.journey_index,
-        kernel_events.label_key,
+        kernel_events.classification_key,
         -- The device; the person where an event has none.
         clicks_kept.device_key is null as is_of_person,
         coalesce(clicks_kept.device_key, kernel_events.person_key) as clicker_key
@@ -93,7 +93,7 @@ clicks_followed as (
         occurred_at,
         person_key,
         journey_index,
-        label_key,
+        classification_key,
         lag(occurred_at, 2) over (
             partition by is_of_person, clicker_key, target
             order by occurred_at, sequence nulls last, event_id, source_ix
@@ -105,7 +105,7 @@ select
     event_ix,
     person_key,
     journey_index,
-    label_key,
+    classification_key,
     occurred_at as clicked_at
 from clicks_followed
 where date_diff('microsecond', second_before_at, occurred_at) <= 2000000

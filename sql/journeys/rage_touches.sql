@@ -1,13 +1,13 @@
 -- The stages in which journeys of the map clicked in rage.
 -- Grain: model_index, person_key, journey_index, stage_index.
 with clicks as (
-    select person_key, journey_index, label_key, clicked_at
+    select person_key, journey_index, classification_key, clicked_at
     from journeys.rage_clicks
 ),
 
 labels as (
-    select label_key, model_index, stage_index
-    from kernel.labels
+    select classification_key, model_index, stage_index
+    from kernel.classifications
 ),
 
 journeys as (
@@ -48,7 +48,7 @@ clicks_placed as (
         clicks.clicked_at,
         coalesce(nullif(labels.stage_index, 0), visits.stage_index) as stage_index
     from clicks
-    inner join labels on labels.label_key = clicks.label_key
+    inner join labels on labels.classification_key = clicks.classification_key
     left join visits
         on labels.stage_index = 0
         and visits.model_index = labels.model_index

@@ -141,6 +141,6 @@ select
     cast(coalesce(sum(person_count) filter (where is_visited), 0) as bigint) as visited_count,
     cast(coalesce(sum(person_count) filter (where is_visited and is_matured), 0) as bigint) as matured_visited_count,
     cast(coalesce(sum(person_count) filter (where is_visited and is_matured and is_gone_on), 0) as bigint)
-        as matured_went_on_count
+        as matured_advanced_count
 from visits_marked
 group by visits_marked.model_index, visits_marked.persona, visits_marked.period, visits_marked.stage_index

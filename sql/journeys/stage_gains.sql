@@ -11,13 +11,13 @@ journeys as (
 ),
 
 touches as (
-    select model_index, person_key, journey_index, stage_index, subject_ix
-    from kernel.stage_touches
+    select model_index, person_key, journey_index, stage_index, exposure_ix
+    from kernel.stage_interactions
 ),
 
 subjects as (
-    select subject_ix, subject_kind
-    from journeys.touch_subjects
+    select exposure_ix, exposure_kind
+    from journeys.exposures
 ),
 
 facts as (
@@ -26,7 +26,7 @@ facts as (
 ),
 
 bases as (
-    select model_index, persona, period, stage_index, matured_visited_count, matured_went_on_count
+    select model_index, persona, period, stage_index, matured_visited_count, matured_advanced_count
     from journeys.stage_bases
 ),
 
@@ -68,8 +68,8 @@ visits_valued as (
         and touches.person_key = journeys.person_key
         and touches.journey_index = journeys.journey_index
     inner join subjects
-        on subjects.subject_ix = touches.subject_ix
-        and subjects.subject_kind = 'channel'
+        on subjects.exposure_ix = touches.exposure_ix
+        and subjects.exposure_kind = 'channel'
 ),
 
 visits_counted as (
@@ -114,11 +114,11 @@ select
     -- One amount that cannot be converted makes both means unknown; so do too few journeys on either side.
     case
         when not amounts_added.is_rate_missing
-            and bases.matured_went_on_count >= settings.min_count
-            and bases.matured_visited_count - bases.matured_went_on_count >= settings.min_count
-            then cast(amounts_added.went_on_amount as double) / bases.matured_went_on_count
+            and bases.matured_advanced_count >= settings.min_count
+            and bases.matured_visited_count - bases.matured_advanced_count >= settings.min_count
+            then cast(amounts_added.went_on_amount as double) / bases.matured_advanced_count
                 - cast(amounts_added.stayed_amount as double)
-                / (bases.matured_visited_count - bases.matured_went_on_count)
+                / (bases.matured_visited_count - bases.matured_advanced_count)
     end as gain_amount
 from bases
 inner join last_stages

@@ -1,44 +1,44 @@
 -- Which event kinds touch which subject.
--- Grain: subject_ix, kind_ix.
+-- Grain: exposure_ix, event_type_ix.
 with subjects as (
-    select subject_ix, subject_kind, subject
-    from journeys.touch_subjects
+    select exposure_ix, exposure_kind, subject
+    from journeys.exposures
 ),
 
 event_kinds as (
-    select kind_ix, event_name, channel, touchpoint
-    from journeys.event_kinds
+    select event_type_ix, event_name, channel, touchpoint
+    from journeys.event_types
 ),
 
-kind_truths as (
-    select kind_ix, predicate
-    from config.kind_truths
+event_type_predicates as (
+    select event_type_ix, predicate
+    from config.event_type_predicates
     where is_true and predicate like 'friction/%'
 ),
 
 names_listed as (
-    select kind_ix, 'touchpoint' as subject_kind, touchpoint as subject
+    select event_type_ix, 'touchpoint' as exposure_kind, touchpoint as subject
     from event_kinds
 
     union all
 
-    select kind_ix, 'channel' as subject_kind, channel as subject
+    select event_type_ix, 'channel' as exposure_kind, channel as subject
     from event_kinds
 
     union all
 
     -- Only some event names are subjects; the join below keeps those.
-    select kind_ix, 'signal' as subject_kind, event_name as subject
+    select event_type_ix, 'signal' as exposure_kind, event_name as subject
     from event_kinds
 
     union
 
-    select kind_ix, 'friction' as subject_kind, substr(predicate, 10) as subject
-    from kind_truths
+    select event_type_ix, 'friction' as exposure_kind, substr(predicate, 10) as subject
+    from event_type_predicates
 )
 
-select subjects.subject_ix, names_listed.kind_ix
+select subjects.exposure_ix, names_listed.event_type_ix
 from names_listed
 inner join subjects
-    on subjects.subject_kind = names_listed.subject_kind
+    on subjects.exposure_kind = names_listed.exposure_kind
     and subjects.subject = names_listed.subject

@@ -1,13 +1,13 @@
 -- The things that a journey can touch in a stage: touchpoints, channels, friction, signals of trouble, and returns to a stage.
--- Grain: subject_ix.
+-- Grain: exposure_ix.
 with event_kinds as (
     select event_name, channel, touchpoint
-    from journeys.event_kinds
+    from journeys.event_types
 ),
 
-kind_truths as (
+event_type_predicates as (
     select predicate
-    from config.kind_truths
+    from config.event_type_predicates
     where is_true and predicate like 'friction/%'
 ),
 
@@ -17,45 +17,45 @@ stages as (
 ),
 
 subjects_listed as (
-    select 'touchpoint' as subject_kind, 1 as kind_order, touchpoint as subject
+    select 'touchpoint' as exposure_kind, 1 as kind_order, touchpoint as subject
     from event_kinds
 
     union all
 
-    select 'channel' as subject_kind, 2 as kind_order, channel as subject
+    select 'channel' as exposure_kind, 2 as kind_order, channel as subject
     from event_kinds
 
     union all
 
-    select 'friction' as subject_kind, 3 as kind_order, substr(predicate, 10) as subject
-    from kind_truths
+    select 'friction' as exposure_kind, 3 as kind_order, substr(predicate, 10) as subject
+    from event_type_predicates
 
     union all
 
-    select 'signal' as subject_kind, 4 as kind_order, event_name as subject
+    select 'signal' as exposure_kind, 4 as kind_order, event_name as subject
     from event_kinds
     where event_name in ('payment_error', 'error', 'refund', 'return_requested', 'order_cancelled', 'complaint')
 
     union all
 
     -- A return is to a stage of the model in hand, so one subject a number serves all models.
-    select 'return' as subject_kind, 5 as kind_order, cast(stage_index as varchar) as subject
+    select 'return' as exposure_kind, 5 as kind_order, cast(stage_index as varchar) as subject
     from stages
 ),
 
 subjects_found as (
-    select subject_kind, kind_order, subject
+    select exposure_kind, kind_order, subject
     from subjects_listed
-    group by subject_kind, kind_order, subject
+    group by exposure_kind, kind_order, subject
 )
 
 select
     cast(
         row_number() over (
-            order by kind_order, subject_kind, subject
+            order by kind_order, exposure_kind, subject
             rows between unbounded preceding and current row
         ) as integer
-    ) as subject_ix,
-    subject_kind,
+    ) as exposure_ix,
+    exposure_kind,
     subject
 from subjects_found

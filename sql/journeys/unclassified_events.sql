@@ -1,24 +1,24 @@
 -- Events that no rule of a model put into a stage, beside all events of that name.
 -- Grain: model_index, event_name.
 with events as (
-    select person_key, label_key
+    select person_key, classification_key
     from kernel.events
 ),
 
 labels as (
-    select label_key, model_index, kind_ix, stage_index, event_count
-    from kernel.labels
+    select classification_key, model_index, event_type_ix, stage_index, event_count
+    from kernel.classifications
 ),
 
 kinds as (
-    select kind_ix, event_name, channel
-    from journeys.event_kinds
+    select event_type_ix, event_name, channel
+    from journeys.event_types
 ),
 
 labels_named as (
-    select labels.label_key, labels.model_index, labels.stage_index, labels.event_count, kinds.event_name, kinds.channel
+    select labels.classification_key, labels.model_index, labels.stage_index, labels.event_count, kinds.event_name, kinds.channel
     from labels
-    inner join kinds on kinds.kind_ix = labels.kind_ix
+    inner join kinds on kinds.event_type_ix = labels.event_type_ix
 ),
 
 channels_found as (
@@ -48,7 +48,7 @@ names_summed as (
 persons_counted as (
     select labels_named.model_index, labels_named.event_name, count(distinct events.person_key) as person_count
     from events
-    inner join labels_named on labels_named.label_key = events.label_key
+    inner join labels_named on labels_named.classification_key = events.classification_key
     where labels_named.stage_index = 0
     group by labels_named.model_index, labels_named.event_name
 )

@@ -3,7 +3,7 @@
 with touchpoints as (
     select
         funnel_index, persona, period, step_index, last_touchpoint,
-        drop_off_count, went_on_count, p50_seconds_before_leaving
+        drop_off_count, advanced_count, p50_seconds_before_leaving
     from journeys.drop_off_touchpoints
 ),
 
@@ -29,7 +29,7 @@ steps_totalled as (
         period,
         step_index,
         sum(drop_off_count) as drop_off_count,
-        sum(went_on_count) as went_on_count
+        sum(advanced_count) as advanced_count
     from touchpoints
     group by funnel_index, persona, period, step_index
 ),
@@ -44,7 +44,7 @@ shares_taken as (
         touchpoints.drop_off_count,
         touchpoints.p50_seconds_before_leaving,
         cast(touchpoints.drop_off_count as double) / nullif(steps_totalled.drop_off_count, 0) as share_rate,
-        cast(touchpoints.went_on_count as double) / nullif(steps_totalled.went_on_count, 0) as expected_rate
+        cast(touchpoints.advanced_count as double) / nullif(steps_totalled.advanced_count, 0) as expected_rate
     from touchpoints
     inner join steps_totalled
         on steps_totalled.funnel_index = touchpoints.funnel_index

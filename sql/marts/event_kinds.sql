@@ -2,18 +2,18 @@
 -- Grain: model, kind_id, stage, rule_id.
 with labels as (
     select
-        model_index, kind_ix, stage_index, rule_index, event_count, first_seen_at, last_seen_at
-    from kernel.labels
+        model_index, event_type_ix, stage_index, rule_index, event_count, first_seen_at, last_seen_at
+    from kernel.classifications
 ),
 
-kind_persons as (
-    select model_index, kind_ix, rule_index, person_count
-    from kernel.kind_persons
+event_type_persons as (
+    select model_index, event_type_ix, rule_index, person_count
+    from kernel.event_type_persons
 ),
 
 kinds as (
-    select kind_ix, kind_id, event_name, channel, touchpoint
-    from journeys.event_kinds
+    select event_type_ix, kind_id, event_name, channel, touchpoint
+    from journeys.event_types
 ),
 
 models as (
@@ -34,14 +34,14 @@ rules as (
 labels_added_up as (
     select
         model_index,
-        kind_ix,
+        event_type_ix,
         stage_index,
         rule_index,
         cast(sum(event_count) as bigint) as event_count,
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
     from labels
-    group by model_index, kind_ix, stage_index, rule_index
+    group by model_index, event_type_ix, stage_index, rule_index
 )
 
 select
@@ -58,15 +58,15 @@ select
         else 'rule'
     end as evidence,
     labels_added_up.event_count,
-    kind_persons.person_count,
+    event_type_persons.person_count,
     labels_added_up.first_seen_at,
     labels_added_up.last_seen_at
 from labels_added_up
-inner join kind_persons
-    on kind_persons.model_index = labels_added_up.model_index
-    and kind_persons.kind_ix = labels_added_up.kind_ix
-    and kind_persons.rule_index = labels_added_up.rule_index
-inner join kinds on kinds.kind_ix = labels_added_up.kind_ix
+inner join event_type_persons
+    on event_type_persons.model_index = labels_added_up.model_index
+    and event_type_persons.event_type_ix = labels_added_up.event_type_ix
+    and event_type_persons.rule_index = labels_added_up.rule_index
+inner join kinds on kinds.event_type_ix = labels_added_up.event_type_ix
 inner join models on models.model_index = labels_added_up.model_index
 left join stages
     on stages.model_index = labels_added_up.model_index

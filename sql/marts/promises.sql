@@ -11,7 +11,7 @@ goings as (
     select
         promise_index, persona, period,
         kept_journey_count, kept_next_count, broken_journey_count, broken_next_count
-    from journeys.promise_goings
+    from journeys.promise_next_stage
 ),
 
 intervals as (

@@ -1,14 +1,14 @@
 -- Through which channels people are at each stage, online and offline side by side.
 -- Grain: model, persona, period, stage, channel.
 with counts as (
-    select model_index, persona, period, stage_index, subject_ix, person_count, touch_count
-    from journeys.subject_counts
+    select model_index, persona, period, stage_index, exposure_ix, person_count, touch_count
+    from journeys.exposure_counts
 ),
 
 subjects as (
-    select subject_ix, subject as channel
-    from journeys.touch_subjects
-    where subject_kind = 'channel'
+    select exposure_ix, subject as channel
+    from journeys.exposures
+    where exposure_kind = 'channel'
 ),
 
 bases as (
@@ -34,7 +34,7 @@ shares_taken as (
             partition by counts.model_index, counts.persona, counts.period, counts.stage_index
         ) as share_rate
     from counts
-    inner join subjects on subjects.subject_ix = counts.subject_ix
+    inner join subjects on subjects.exposure_ix = counts.exposure_ix
 )
 
 select

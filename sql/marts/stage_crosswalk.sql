@@ -1,8 +1,8 @@
 -- Events by their stages in each pair of journey models, both ways round.
 -- Grain: model, stage, other_model, other_stage.
 with labels as (
-    select label_key, model_index, stage_index, event_count
-    from kernel.labels
+    select classification_key, model_index, stage_index, event_count
+    from kernel.classifications
 ),
 
 models as (
@@ -17,7 +17,7 @@ stages as (
 
 stages_named as (
     select
-        labels.label_key,
+        labels.classification_key,
         models.model,
         coalesce(stages.stage, 'unclassified') as stage,
         labels.event_count
@@ -36,6 +36,6 @@ select
     cast(sum(stages_named.event_count) as bigint) as event_count
 from stages_named
 inner join stages_named as others
-    on others.label_key = stages_named.label_key
+    on others.classification_key = stages_named.classification_key
     and others.model <> stages_named.model
 group by stages_named.model, stages_named.stage, others.model, others.stage

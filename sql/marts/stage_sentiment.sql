@@ -4,7 +4,7 @@ with feelings as (
     select
         model_index, persona, period, stage_index, basis, method,
         answer_count, sentiment, sentiment_low, sentiment_high
-    from statistics.stage_feelings
+    from statistics.stage_sentiment
 ),
 
 bases as (

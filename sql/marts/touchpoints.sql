@@ -1,23 +1,23 @@
 -- What people meet at each stage, and whether those who met it went on more often.
 -- Grain: model, persona, period, stage, touchpoint.
 with counts as (
-    select model_index, persona, period, stage_index, subject_ix, person_count, touch_count, matured_count, matured_went_on_count
-    from journeys.subject_counts
+    select model_index, persona, period, stage_index, exposure_ix, person_count, touch_count, matured_count, matured_advanced_count
+    from journeys.exposure_counts
 ),
 
 subjects as (
-    select subject_ix, subject as touchpoint
-    from journeys.touch_subjects
-    where subject_kind = 'touchpoint'
+    select exposure_ix, subject as touchpoint
+    from journeys.exposures
+    where exposure_kind = 'touchpoint'
 ),
 
 bases as (
-    select model_index, persona, period, stage_index, visited_count, matured_visited_count, matured_went_on_count
+    select model_index, persona, period, stage_index, visited_count, matured_visited_count, matured_advanced_count
     from journeys.stage_bases
 ),
 
 tests as (
-    select model_index, persona, period, stage_index, subject_ix, lift, lift_low, lift_high, q_value
+    select model_index, persona, period, stage_index, exposure_ix, lift, lift_low, lift_high, q_value
     from statistics.touchpoint_tests
 ),
 
@@ -44,7 +44,7 @@ counts_compared as (
         counts.persona,
         counts.period,
         counts.stage_index,
-        counts.subject_ix,
+        counts.exposure_ix,
         subjects.touchpoint,
         counts.person_count,
         bases.visited_count,
@@ -53,12 +53,12 @@ counts_compared as (
             partition by counts.model_index, counts.persona, counts.period, counts.stage_index
         ) as stage_touch_count,
         counts.matured_count,
-        counts.matured_went_on_count,
+        counts.matured_advanced_count,
         counts.stage_index = lasts_found.stage_index as is_last,
         bases.matured_visited_count - counts.matured_count as without_count,
-        bases.matured_went_on_count - counts.matured_went_on_count as without_went_on_count
+        bases.matured_advanced_count - counts.matured_advanced_count as without_went_on_count
     from counts
-    inner join subjects on subjects.subject_ix = counts.subject_ix
+    inner join subjects on subjects.exposure_ix = counts.exposure_ix
     inner join bases
         on bases.model_index = counts.model_index
         and bases.persona = counts.persona
@@ -73,14 +73,14 @@ rates_taken as (
         counts_compared.persona,
         counts_compared.period,
         counts_compared.stage_index,
-        counts_compared.subject_ix,
+        counts_compared.exposure_ix,
         counts_compared.touchpoint,
         counts_compared.person_count,
         counts_compared.visited_count,
         counts_compared.touch_count,
         counts_compared.stage_touch_count,
         counts_compared.matured_count,
-        case when not counts_compared.is_last then counts_compared.matured_went_on_count end as matured_next_count,
+        case when not counts_compared.is_last then counts_compared.matured_advanced_count end as matured_next_count,
         case when not counts_compared.is_last then counts_compared.without_count end as without_count,
         case when not counts_compared.is_last then counts_compared.without_went_on_count end as without_went_on_count,
         counts_compared.matured_count < settings.min_count
@@ -122,4 +122,4 @@ left join tests
     and tests.persona = rates_taken.persona
     and tests.period = rates_taken.period
     and tests.stage_index = rates_taken.stage_index
-    and tests.subject_ix = rates_taken.subject_ix
+    and tests.exposure_ix = rates_taken.exposure_ix

@@ -29,7 +29,7 @@ with events as (
         properties,
         file_ix,
         source_row,
-    from landed.events
+    from raw.events
 ),
 
 configured_sources as (

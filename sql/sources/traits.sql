@@ -7,7 +7,7 @@ with traits as (
         trait,
         trait_value,
         valid_from,
-    from landed.traits
+    from raw.traits
 )
 
 select

@@ -42,7 +42,7 @@ def test_the_interface_is_whole(table):
 
 
 def test_what_python_fills_is_registered():
-    filled = {model.paperwork.filled_by for model in GRAPH if model.sql is None}
+    filled = {model.paperwork.python_model for model in GRAPH if model.sql is None}
     assert all(python_models.is_registered(name) for name in filled)
     unused = {*python_models.FUNCTIONS, *python_models.COMPILED} - filled
     assert not unused, f"registered and used by no model: {', '.join(sorted(unused))}"
@@ -110,7 +110,7 @@ def test_what_is_renewed_reads_nothing_that_is_of_everybody():
     of_everybody = [
         f"{model.name} reads {name}"
         for model in GRAPH
-        if model.paperwork.renewed_by
+        if model.paperwork.unique_key
         for name in sorted(GRAPH.ancestors(model.inputs))
         if not _is_of_people_touched(name)
     ]
@@ -119,20 +119,20 @@ def test_what_is_renewed_reads_nothing_that_is_of_everybody():
 
 def _is_of_people_touched(name):
     words = GRAPH[name].paperwork
-    if words.renewed_by or words.keeps_numbers or words.kind == "view":
+    if words.unique_key or words.surrogate_key or words.kind == "view":
         return True
     # The kernel is asked of people touched; what it counts is added up. Conditions are true of kinds, of whomever.
-    if words.filled_by == "kernel" or GRAPH.phase(name) == "load":
+    if words.python_model == "kernel" or GRAPH.phase(name) == "load":
         return True
-    known = [each for each in GRAPH.ancestors(GRAPH[name].inputs) if GRAPH[each].layer not in ("config", "landed")]
+    known = [each for each in GRAPH.ancestors(GRAPH[name].inputs) if GRAPH[each].layer not in ("config", "raw")]
     return all(_is_of_people_touched(each) for each in known) and name in (
-        "config.kind_truths",
-        "journeys.subject_kinds",
+        "config.event_type_predicates",
+        "journeys.exposure_event_types",
     )
 
 
 def test_rows_are_renewed_by_keys_that_a_night_knows():
     from journeyflow.pipeline.incremental.affected import KEYS
 
-    assert {key for model in GRAPH for key in model.paperwork.renewed_by} <= set(KEYS)
-    assert all(len(model.paperwork.keeps_numbers) <= 1 for model in GRAPH)
+    assert {key for model in GRAPH for key in model.paperwork.unique_key} <= set(KEYS)
+    assert all(len(model.paperwork.surrogate_key) <= 1 for model in GRAPH)

@@ -138,7 +138,7 @@ def csv_cases() -> list[Case]:
             "header_no_text": (text(HEADER)[:-1] + b",\xfc\n" + text(*good("ht")), refused("header")),
             "header_of_nul": (text(HEADER + ",\x00", *good("hn")), refused("header")),
             "header_of_sql": (
-                text(HEADER + ',"x""); drop table landed.events; --"', f"hs1,{at},c,view,1"),
+                text(HEADER + ',"x""); drop table raw.events; --"', f"hs1,{at},c,view,1"),
                 Fate(1),
             ),
             "binary": (bytes(range(256)) * 16, refused("header")),
@@ -202,7 +202,7 @@ def json_cases() -> list[Case]:
             "empty": (b"", Fate()),
             "nothing_in_it": (text("{}", record("i1")), bad(1, no_time=1)),
             "objects_for_texts": (text(record("v1", event={"a": 1}), record("v2", cookie=["c"])), Fate(2)),
-            "sql": (text(record("q1'); drop table landed.events; --", event="'; --")), Fate(1)),
+            "sql": (text(record("q1'); drop table raw.events; --", event="'; --")), Fate(1)),
             "filtered": (text(record("f1"), record("f2", event="skip_me")), Fate(1, filtered=1)),
             "duplicates": (text(record("u1"), record("u1"), record("u1", event="z")), Fate(1, {}, 2)),
             "too_long": (lambda: text(record("y1", note="x" * LONG), record("y2")), bad(1, too_long=1)),

@@ -38,11 +38,11 @@ def found(warehouse, name):
     ).to_pylist()
     (row,) = counts
     landed = warehouse.rows(
-        "select count(*) as n from landed.events where file_ix in "
+        "select count(*) as n from raw.events where file_ix in "
         "(select file_ix from ledger.files where source_file = ?)",
         [name],
     )["n"][0].as_py()
-    reasons = warehouse.rows("select reason from landed.quarantine where source_file = ?", [name])["reason"].to_pylist()
+    reasons = warehouse.rows("select reason from raw.quarantine where source_file = ?", [name])["reason"].to_pylist()
     return row, landed, dict(collections.Counter(reasons))
 
 

@@ -23,7 +23,7 @@ PAYLOADS = (
     "-2+3",
     "<script>alert(1)</script>",
     "</script><img src=x onerror=alert(1)>",
-    "'; drop table landed.events; --",
+    "'; drop table raw.events; --",
     '" or 1=1 --',
     "../../../../etc/passwd",
     "${jndi:ldap://x}",

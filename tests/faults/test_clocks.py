@@ -115,8 +115,8 @@ def test_files_first_met_later_than_now_count_once_and_are_kept(folder, clock):
     clock.at = EVENING - 20 * DAY
     report = journeyflow.run(folder)
     assert (report.record_count, report.event_count) == (0, 2)
-    (known,) = ledger(folder, "select first_loaded_at, is_landed from ledger.files")
-    assert known == {"first_loaded_at": EVENING, "is_landed": True}
+    (known,) = ledger(folder, "select first_loaded_at, is_loaded from ledger.files")
+    assert known == {"first_loaded_at": EVENING, "is_loaded": True}
     assert len(list((folder / "state" / "raw").glob("*.zst"))) == 1
     verify(load_config(folder))
 
@@ -142,7 +142,7 @@ def test_what_a_slow_clock_took_for_the_future_is_an_alarm_and_comes_in_by_a_rep
     replay(load_config(folder), reason="future")  # until somebody says that it was wrong.
     report = journeyflow.run(folder)
     assert report.event_count == 3
-    assert ledger(folder, "select count(*) as n from landed.quarantine") == [{"n": 0}]
+    assert ledger(folder, "select count(*) as n from raw.quarantine") == [{"n": 0}]
     verify(load_config(folder))
     assert rebuild(load_config(folder)).event_count == 3
 

@@ -65,7 +65,7 @@ def test_free_room_and_deleted_bytes_go_and_every_row_stays(bloated):
     with open_warehouse(bloated) as warehouse:  # Views and rules of the tables came along.
         assert warehouse.count("ledger.reasons") == 0
         with pytest.raises(JourneyflowError, match="NOT NULL"):
-            warehouse.execute("insert into ledger.alarms values (null, 'x', 'y')")
+            warehouse.execute("insert into ledger.alerts values (null, 'x', 'y')")
 
 
 def _die_at(path, nth):

@@ -73,9 +73,9 @@ def _copy(project, folder):
 def _state(night):
     """Return all that must not depend on the accidents of a run: every figure, and every row that was landed."""
     events = night.landed(
-        "select source, event_id, occurred_at, event_name, revenue_amount from landed.events order by all"
+        "select source, event_id, occurred_at, event_name, revenue_amount from raw.events order by all"
     )
-    kept = night.landed("select source_file, source_row, reason from landed.quarantine order by all")
+    kept = night.landed("select source_file, source_row, reason from raw.quarantine order by all")
     return night.figures(), events, kept
 
 

@@ -149,8 +149,8 @@ def copy(folder, place):
 
 def state(path):
     night = Night(path.parent)
-    events = night.landed("select source, event_id, occurred_at, user_id from landed.events order by all")
-    return night.figures(), events, night.landed("select source_file, reason from landed.quarantine order by all")
+    events = night.landed("select source, event_id, occurred_at, user_id from raw.events order by all")
+    return night.figures(), events, night.landed("select source_file, reason from raw.quarantine order by all")
 
 
 def published_ids(folder):

@@ -95,7 +95,7 @@ def test_links_are_read_as_what_they_lead_to(warehouse, data):
     found = statuses(warehouse, data)
     assert collections.Counter(found.values()) == {"known": 2, "loaded": 2}
     assert found["data/outside"] == "loaded"
-    assert warehouse.count("landed.events") == 4
+    assert warehouse.count("raw.events") == 4
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
@@ -133,7 +133,7 @@ def test_names_of_files_do_nothing(warehouse, tmp_path, kind):
         (tmp_path / "data" / os.fsdecode(name)).write_bytes(rows)
     report = load(warehouse, tmp_path, SOURCES[kind][0])
     assert {file.source_file: file.status for file in report.files} == {f"data/{n}": "loaded" for n in NAMES.values()}
-    assert warehouse.count("landed.events") == 2 * len(NAMES)
+    assert warehouse.count("raw.events") == 2 * len(NAMES)
     assert warehouse.count("ledger.files") == len(NAMES)
 
 
@@ -164,13 +164,13 @@ def test_a_file_that_moves_under_the_reader_counts_as_it_was(warehouse, tmp_path
         "data/still": "loaded",
     }
     rows = 3 if kind == "parquet" else 2
-    assert warehouse.count("landed.events") == 2 + rows
+    assert warehouse.count("raw.events") == 2 + rows
     (name,) = {row["source_file"] for row in warehouse.rows(MOVED, [sha(content)]).to_pylist()}
     assert name == "data/moving"
     assert content_hash(RawStore(tmp_path / "state").path(sha(content))) == sha(content)
 
 
-MOVED = "select source_file from ledger.files where sha256 = ? and is_landed"
+MOVED = "select source_file from ledger.files where sha256 = ? and is_loaded"
 
 
 def sha(content):
@@ -204,7 +204,7 @@ def test_a_file_that_changes_while_it_is_copied_waits_for_the_next_night(warehou
     assert refused == [("data/moving", True)]
     moving.write_bytes(whole)
     assert statuses(warehouse, data) == {"data/good": "known", "data/moving": "loaded"}
-    assert warehouse.count("landed.events") == 52
+    assert warehouse.count("raw.events") == 52
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "file"])
@@ -224,7 +224,7 @@ def test_a_name_that_is_taken_over_while_its_file_is_copied_changes_nothing(ware
 
     _during_the_copy(monkeypatch, take_over)
     assert statuses(warehouse, data) == {"data/good": "loaded", "data/moving": "loaded"}
-    found = warehouse.rows("select event_id from landed.events order by 1")["event_id"].to_pylist()
+    found = warehouse.rows("select event_id from raw.events order by 1")["event_id"].to_pylist()
     assert found == ["good-0", "good-1", "moving-0", "moving-1"]
 
 

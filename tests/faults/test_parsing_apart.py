@@ -66,7 +66,7 @@ def test_a_parser_that_fails_costs_the_file_that_it_failed_on_and_nothing_else(w
     details = {file.source_file.removeprefix("data/"): file.detail for file in report.refused}
     assert {name: detail for name, detail in details.items() if TOLD[name] not in detail} == {}
     assert "secret" not in str(details)
-    assert warehouse.count("landed.events") == 2 * len(TOLD)
+    assert warehouse.count("raw.events") == 2 * len(TOLD)
     assert not list((tmp_path / "state" / "work").rglob("*.*"))
     seconds = time.monotonic() - begun
     assert seconds < 60
@@ -203,7 +203,7 @@ def test_a_file_beyond_the_limits_of_the_configuration_is_refused(warehouse, tmp
     (refused,) = _load(warehouse, tmp_path, **limits).refused
     assert refused.source_file == "data/much"
     assert told in refused.detail
-    assert warehouse.count("landed.events") == 2
+    assert warehouse.count("raw.events") == 2
 
 
 GOOD = corpus.text(corpus.HEADER, *corpus.good("good"))

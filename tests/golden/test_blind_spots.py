@@ -95,7 +95,7 @@ def test_traffic_devices_and_people_are_told_as_the_generator_knows_them(spots, 
 def test_quarantine_is_told_by_reason_and_source(sample, spots):
     for source in sample.landed("select distinct source from ledger.files"):
         query = f"""
-            select reason, count(*) from landed.quarantine
+            select reason, count(*) from raw.quarantine
             where file_ix in (select file_ix from ledger.files where source = '{source[0]}') group by reason
         """
         told = dict(sample.landed(query))

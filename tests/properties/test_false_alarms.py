@@ -45,7 +45,7 @@ def made_up(draw, *, planted=0.0):
     names = (
         "persona",
         "period",
-        "subject_ix",
+        "exposure_ix",
         "exposed",
         "hits",
         "others_base",
@@ -55,7 +55,7 @@ def made_up(draw, *, planted=0.0):
     )
     frame = pl.DataFrame(rows, schema=names, orient="row")
     return frame.with_columns(
-        model_index=1, stage_index=1, exposure=pl.lit("met"), subject_kind=pl.lit("touchpoint"), pass_count="exposed"
+        model_index=1, stage_index=1, exposure=pl.lit("met"), exposure_kind=pl.lit("touchpoint"), pass_count="exposed"
     )
 
 
@@ -86,6 +86,6 @@ def test_what_is_planted_leads_its_month_and_no_other():
     found = [listed(made_up(draw, planted=0.35)) for _ in range(20)]
     of_march = [told.filter(persona="all", period="2026-03").sort("lost", descending=True) for told in found]
     # Its luck may be to be met by a handful.
-    assert sum(told["subject_ix"].to_list()[:1] == [3] for told in of_march) >= 17
+    assert sum(told["exposure_ix"].to_list()[:1] == [3] for told in of_march) >= 17
     others = sum(told.filter(pl.col("period") != "2026-03", persona="all").height for told in found)
     assert others <= 5

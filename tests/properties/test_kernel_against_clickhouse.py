@@ -28,7 +28,7 @@ def _log(persons: int, instants: int, seed: int) -> list[dict[str, Any]]:
                 {
                     "event_ix": len(rows), "component_key": person, "device_key": person, "person_key": person,
                     "is_undecided": False, "user_key": None, "session_key": None, "source_ix": 0, "sequence": None,
-                    "occurred_us": U * draw.randrange(instants), "kind_ix": draw.randrange(KINDS), "is_offline": False,
+                    "occurred_us": U * draw.randrange(instants), "event_type_ix": draw.randrange(KINDS), "is_offline": False,
                 }
             )  # fmt: skip
     return rows
@@ -46,7 +46,7 @@ def _ours(log: list[dict[str, Any]], steps: list[int], window: int, **settings: 
 
 
 def _theirs(log: list[dict[str, Any]], steps: list[int], window: int, mode: str = "") -> dict[int, int]:
-    values = ", ".join(f"({row['person_key']}, {row['occurred_us'] // U}, {row['kind_ix']})" for row in log)
+    values = ", ".join(f"({row['person_key']}, {row['occurred_us'] // U}, {row['event_type_ix']})" for row in log)
     conditions = ", ".join(f"kind = {step}" for step in steps)
     given = f"{window}, '{mode}'" if mode else str(window)
     answer = query(
@@ -62,7 +62,7 @@ def _theirs(log: list[dict[str, Any]], steps: list[int], window: int, mode: str 
 @pytest.mark.parametrize("window", [1, 3, 6])
 def test_strictly_later_where_nobody_repeats_a_step(seed, window):
     # The first of each person's events of a kind.
-    log = list({(row["person_key"], row["kind_ix"]): row for row in reversed(_log(150, 10, seed))}.values())
+    log = list({(row["person_key"], row["event_type_ix"]): row for row in reversed(_log(150, 10, seed))}.values())
     steps = [0, 1, 2, 3]
     assert _ours(log, steps, window, is_strictly_later=True) == _theirs(log, steps, window, "strict_increase")
 
@@ -103,7 +103,7 @@ def test_ties_convert_in_step_order(seed):
 def test_where_clickhouse_is_known_to_be_wrong(steps, kinds, times, depth):
     """With one state a step, an event that repeats a step overwrites the earlier one, and the chain is lost."""
     log = [
-        row | {"person_key": 1, "component_key": 1, "device_key": 1, "kind_ix": kind, "occurred_us": U * at}
+        row | {"person_key": 1, "component_key": 1, "device_key": 1, "event_type_ix": kind, "occurred_us": U * at}
         for row, kind, at in zip(_log(4, 1, seed=0), kinds, times, strict=False)
     ]
     assert _ours(log, steps, 10, is_strictly_later=True) == {1: depth}

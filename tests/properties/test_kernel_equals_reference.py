@@ -14,21 +14,21 @@ from support.kernel_logs import arrays_of, logs, plans, rows_of
 
 KEYS = {
     "kernel.events": ("event_ix",),
-    "kernel.kind_persons": ("model_index", "kind_ix", "rule_index"),
+    "kernel.event_type_persons": ("model_index", "event_type_ix", "rule_index"),
     "kernel.sessions": ("session_ix",),
     "kernel.journeys": ("person_key", "journey_index"),
     "kernel.persons": ("person_key",),
     "kernel.person_event_counts": ("person_key", "event_name"),
     "kernel.stage_visits": ("model_index", "person_key", "journey_index", "visit_index"),
     "kernel.map_journeys": ("model_index", "person_key", "journey_index"),
-    "kernel.stage_touches": ("model_index", "person_key", "journey_index", "stage_index", "subject_ix"),
-    "kernel.stage_passes": (
+    "kernel.stage_interactions": ("model_index", "person_key", "journey_index", "stage_index", "exposure_ix"),
+    "kernel.stage_attempts": (
         "model_index",
         "person_key",
         "journey_index",
         "stage_index",
-        "pass_index",
-        "subject_ix",
+        "attempt_index",
+        "exposure_ix",
     ),
     "kernel.funnel_units": ("funnel_index", "attempt_ix"),
     "kernel.funnel_reaches": ("funnel_index", "attempt_ix", "step_index"),

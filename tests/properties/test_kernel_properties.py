@@ -119,7 +119,7 @@ def test_an_event_of_no_step_changes_no_ordered_funnel(log, funnel, extra):
         journey_timeout_us=99 * U,
     )
     # An untied instant: beside other events without its sequence it would make them tie.
-    foreign = log[0] | {"event_ix": 999, "kind_ix": KINDS, "occurred_us": U * extra + 1}
+    foreign = log[0] | {"event_ix": 999, "event_type_ix": KINDS, "occurred_us": U * extra + 1}
     names = ("person_key", "depth", "entered_at", "closes_at", "is_pending", "is_tie_decided")
     before, after = (found(each, plan)["kernel.funnel_units"] for each in (log, [*log, foreign]))
     assert _projected(before, names) == _projected(after, names)

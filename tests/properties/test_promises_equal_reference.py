@@ -88,13 +88,13 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
     truths = [(FROM, "from"), (TO, "to"), (BOTH, "from"), (BOTH, "to")]
     put(
         engine,
-        "config.kind_truths",
-        [{"kind_ix": kind, "predicate": f"promise/p/{end}", "is_true": True} for kind, end in truths],
+        "config.event_type_predicates",
+        [{"event_type_ix": kind, "predicate": f"promise/p/{end}", "is_true": True} for kind, end in truths],
     )
     put(
         engine,
-        "kernel.labels",
-        [{"label_key": kind, "model_index": 1, "kind_ix": kind} for kind in (FROM, TO, BOTH, OTHER)],
+        "kernel.classifications",
+        [{"classification_key": kind, "model_index": 1, "event_type_ix": kind} for kind in (FROM, TO, BOTH, OTHER)],
     )
     put(engine, "journeys.survey_answers", [])
     put(engine, "config.sources", [{"source": "web", "source_ix": 1}])
@@ -102,7 +102,7 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
     put(
         engine,
         "kernel.events",
-        [{"event_ix": at, "person_key": e["person"], "journey_index": 1, "label_key": e["kind"]} for at, e in numbered],
+        [{"event_ix": at, "person_key": e["person"], "journey_index": 1, "classification_key": e["kind"]} for at, e in numbered],
     )
     put(
         engine,

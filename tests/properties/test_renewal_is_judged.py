@@ -24,8 +24,8 @@ from support.shop_nights import ShopProject
 MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
 GRAPH = load_graph(files.sql_folder())
 # With units of a property, which the shop has, what follows attempts is made anew for all.
-FOLLOWERS = {model.name for model in GRAPH if model.paperwork.renewed_by == ("attempt_ix",) and model.layer != "kernel"}
-RENEWED = {model.name for model in GRAPH if model.paperwork.renewed_by} - FOLLOWERS
+FOLLOWERS = {model.name for model in GRAPH if model.paperwork.unique_key == ("attempt_ix",) and model.layer != "kernel"}
+RENEWED = {model.name for model in GRAPH if model.paperwork.unique_key} - FOLLOWERS
 OWN_ROWS = {"journeys.person_components"}
 """Read only to find its own rows again."""
 READ = sorted(
@@ -52,7 +52,7 @@ MATURING = [
     "funnel_days set is_pending",
     "funnel_days set is_matured",
     "map_journeys",
-    "stage_passes",
+    "stage_attempts",
 ]
 
 

@@ -29,8 +29,8 @@ def leaving(reads: list[Read], place: int, places: list[int]) -> Row:
     last = max(i for i in members if i == place or (i > place and i in places))
     following = next((i for i in range(members[-1] + 1, len(reads)) if i in places), None)
     return {
-        "last_kind_ix": reads[last].event.kind, "last_at": reads[last].event.at,
-        "next_kind_ix": None if following is None else reads[following].event.kind,
+        "last_event_type_ix": reads[last].event.kind, "last_at": reads[last].event.at,
+        "next_event_type_ix": None if following is None else reads[following].event.kind,
     }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def after_session(life: list[Read], left: Read, closes_at: int) -> Row:
     last = max(i for i, read in enumerate(life) if read.session == left.session)
     following = life[last + 1 : last + 2]
     is_open = bool(following) and following[0].event.at <= closes_at
-    return {"next_kind_ix": following[0].event.kind if is_open else None}
+    return {"next_event_type_ix": following[0].event.kind if is_open else None}
 
 
 def inside(reads: list[Read], next_place: int | None, closed_by: int | None, closes_at: int) -> list[int]:

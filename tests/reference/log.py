@@ -41,7 +41,7 @@ def events_of(arrays: EventArrays) -> list[Event]:
             source=int(arrays.source_ix[i]),
             sequence=None if arrays.sequence[i] == NO_SEQUENCE else int(arrays.sequence[i]),
             at=int(arrays.occurred_us[i]),
-            kind=int(arrays.kind_ix[i]),
+            kind=int(arrays.event_type_ix[i]),
             is_offline=bool(arrays.is_offline[i]),
         )
         for i in range(len(arrays))

@@ -1,4 +1,4 @@
-"""The rows of `kernel.map_journeys`, `kernel.stage_touches` and `kernel.stage_passes` as the reference finds them."""
+"""The rows of `kernel.map_journeys`, `kernel.stage_interactions` and `kernel.stage_attempts` as the reference finds them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_map(rows: dict[str, list[Row]], reads: list[Read], funnel: StageFunnelPl
     found: list[tuple[Row, list[Read]]] = []
     for number in sorted({read.journey for read in reads}):
         its = [read for read in reads if read.journey == number]
-        rows["kernel.stage_passes"].extend(_pass_rows(its, funnel, plan))
+        rows["kernel.stage_attempts"].extend(_pass_rows(its, funnel, plan))
         start = its[0].event.at
         seen = {read.labels[m][0] for read in its if read.event.at - start <= funnel.window_us}
         depth = max(seen)
@@ -43,9 +43,9 @@ def add_map(rows: dict[str, list[Row]], reads: list[Read], funnel: StageFunnelPl
         for touch in interactions_of(
             times, kinds, [read.labels[m][0] for read in its], funnel.window_us, plan.subjects
         ):
-            rows["kernel.stage_touches"].append({
+            rows["kernel.stage_interactions"].append({
                 "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": row["journey_index"],
-                "stage_index": touch.stage_index, "subject_ix": touch.subject_ix, "touch_count": touch.count,
+                "stage_index": touch.stage_index, "exposure_ix": touch.exposure_ix, "touch_count": touch.count,
                 "longest_wait_seconds": touch.longest_wait,
             })  # fmt: skip
 
@@ -60,13 +60,13 @@ def _pass_rows(its: list[Read], funnel: StageFunnelPlan, plan: KernelPlan) -> It
         for one in stage_attempts_of(times, stages, sessions, stage, funnel.window_us):
             of_pass = {
                 "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": its[0].journey,
-                "stage_index": stage, "pass_index": one.number, "opened_at": one.opened_at,
-                "month_number": int(month_of(one.opened_at, plan).replace("-", "")), "is_went_on": one.is_went_on,
+                "stage_index": stage, "attempt_index": one.number, "opened_at": one.opened_at,
+                "month_number": int(month_of(one.opened_at, plan).replace("-", "")), "is_advanced": one.is_advanced,
                 "is_matured": one.opened_at + funnel.window_us <= plan.high_water_us,
             }  # fmt: skip
             for touch in attempt_interactions(one, times, kinds, stages, funnel.window_us, subjects):
                 yield of_pass | {
-                    "subject_ix": touch.subject_ix, "touch_count": touch.count,
+                    "exposure_ix": touch.exposure_ix, "touch_count": touch.count,
                     "longest_wait_seconds": touch.longest_wait,
                 }  # fmt: skip
 

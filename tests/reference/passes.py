@@ -16,7 +16,7 @@ class StageAttempt:
     stage: int
     number: int
     opened_at: int
-    is_went_on: bool = False
+    is_advanced: bool = False
     went_on_in: int | None = None
     events: list[int] = field(default_factory=list)
 
@@ -33,11 +33,11 @@ def stage_attempts_of(
         if stages[i] > stage:
             beyond = session
             if is_open:
-                passes[-1].is_went_on, passes[-1].went_on_in, is_open = True, session, False
+                passes[-1].is_advanced, passes[-1].went_on_in, is_open = True, session, False
             continue
         if stages[i] != stage and _before(i, stages) != stage:
             continue
-        gone = [each for each in passes if each.is_went_on]
+        gone = [each for each in passes if each.is_advanced]
         if is_open:
             passes[-1].events.append(i)
         elif session is not None and gone and gone[-1].went_on_in == session:
@@ -71,7 +71,7 @@ def attempt_interactions(
         if subject.return_stage and subject.return_stage < one.stage:
             count = sum(_is_return(i, stages, one.stage, subject.return_stage) for i in one.events)
         if count:
-            yield Interaction(one.stage, subject.subject_ix, count, max(waits, default=None))
+            yield Interaction(one.stage, subject.exposure_ix, count, max(waits, default=None))
 
 
 def _before(i: int, stages: list[int]) -> int:

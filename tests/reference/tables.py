@@ -40,15 +40,15 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
     everything = sorted((read for reads in people.values() for read in reads), key=lambda read: read.position)
     rows: Rows = {
         "kernel.events": [_event_row(read) for read in everything],
-        "kernel.kind_persons": [row for model in plan.models for row in _kind_rows(everything, model)],
+        "kernel.event_type_persons": [row for model in plan.models for row in _kind_rows(everything, model)],
         "kernel.sessions": [_session_row(session, log, persons) for session in sessions],
         "kernel.journeys": [row for reads in people.values() for row in _journey_rows(reads)],
         "kernel.persons": [_person_row(reads, plan) for reads in people.values()],
         "kernel.person_event_counts": [row for reads in people.values() for row in _count_rows(reads, plan)],
         "kernel.stage_visits": [row for m in plan.models for reads in people.values() for row in _visit_rows(reads, m)],
         "kernel.map_journeys": [],
-        "kernel.stage_touches": [],
-        "kernel.stage_passes": [],
+        "kernel.stage_interactions": [],
+        "kernel.stage_attempts": [],
         "kernel.funnel_units": [],
         "kernel.funnel_reaches": [],
         "kernel.funnel_days": [],
@@ -124,7 +124,7 @@ def _journey_rows(reads: list[Read]) -> list[Row]:
     return [
         {
             "person_key": its[0].person, "journey_index": index, "entered_at": its[0].event.at,
-            "last_event_at": its[-1].event.at, "first_event_ix": its[0].event.ix, "first_kind_ix": its[0].event.kind,
+            "last_event_at": its[-1].event.at, "first_event_ix": its[0].event.ix, "first_event_type_ix": its[0].event.kind,
             "event_count": len(its), "session_count": _session_count(its),
         }
         for index, its in _by_journey(reads).items()
@@ -148,7 +148,7 @@ def _count_rows(reads: list[Read], plan: KernelPlan) -> list[Row]:
 def _kind_rows(reads: list[Read], model: ModelPlan) -> list[Row]:
     met = {(read.event.kind, read.labels[model.model_index - 1][1], read.person) for read in reads}
     return [
-        {"model_index": model.model_index, "kind_ix": kind, "rule_index": rule, "person_count": count}
+        {"model_index": model.model_index, "event_type_ix": kind, "rule_index": rule, "person_count": count}
         for (kind, rule), count in Counter((kind, rule) for kind, rule, _ in met).items()
     ]
 

@@ -18,7 +18,7 @@ class Interaction:
     """How often a journey touched a subject in a stage, and the longest wait after it in seconds."""
 
     stage_index: int
-    subject_ix: int
+    exposure_ix: int
     count: int
     longest_wait: float | None
 
@@ -41,7 +41,7 @@ def interactions_of(
             if not subject.has_waits:
                 waits = []
             if count:
-                yield Interaction(stage, subject.subject_ix, count, max(waits, default=None))
+                yield Interaction(stage, subject.exposure_ix, count, max(waits, default=None))
 
 
 def is_exposed(i: int, kinds: list[int], stages: list[int], stage: int, subject: ExposurePlan) -> bool:

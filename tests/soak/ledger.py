@@ -29,7 +29,7 @@ _LOADED = """
     left join ledger.files as files on files.source = loads.source and files.sha256 = loads.sha256
     where loads.run_id = ? and loads.status = 'loaded'
 """
-_STORED = "select source, event_id from landed.events order by all"
+_STORED = "select source, event_id from raw.events order by all"
 
 
 @dataclass

@@ -60,9 +60,9 @@ def _plain(table: pa.Table, plan: KernelPlan) -> list[ROW]:
             column = column.cast(pa.int32())
         columns.append(column)
     rows: list[ROW] = pa.table(columns, names=table.column_names).to_pylist()
-    if "label_key" in table.column_names and "journey_index" in table.column_names:
+    if "classification_key" in table.column_names and "journey_index" in table.column_names:
         for row in rows:
-            row["labels"] = unpacked(row.pop("label_key"), plan)
+            row["labels"] = unpacked(row.pop("classification_key"), plan)
     return rows
 
 
@@ -100,7 +100,7 @@ def logs(draw: st.DrawFn, max_size: int = 9, instants: int = 12) -> list[ROW]:
                 "source_ix": draw(st.sampled_from([0, 0, 0, 1])),
                 "sequence": draw(st.sampled_from([None, None, 0, 1, 2])),
                 "occurred_us": U * draw(st.integers(0, instants)),
-                "kind_ix": draw(st.integers(0, KINDS - 1)),
+                "event_type_ix": draw(st.integers(0, KINDS - 1)),
                 "is_offline": draw(st.sampled_from([False, False, False, True])),
             }
         )
@@ -116,7 +116,7 @@ def one_person_logs(draw: st.DrawFn, max_size: int = 9, instants: int = 8) -> li
             "event_ix": event_ix, "component_key": 1, "device_key": 10, "person_key": 100, "is_undecided": False,
             "user_key": None, "session_key": None, "source_ix": draw(st.sampled_from([0, 0, 0, 1])),
             "sequence": draw(st.integers(0, 2)) if has_sequence else None,
-            "occurred_us": U * draw(st.integers(0, instants)), "kind_ix": draw(st.integers(0, KINDS - 1)),
+            "occurred_us": U * draw(st.integers(0, instants)), "event_type_ix": draw(st.integers(0, KINDS - 1)),
             "is_offline": False,
         }
         for event_ix in range(draw(st.integers(1, max_size)))

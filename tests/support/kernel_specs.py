@@ -73,7 +73,7 @@ class Log:
             "source_ix": 1,
             "sequence": None if sequence is None else int(sequence),
             "occurred_us": START_US + us(at),
-            "kind_ix": _number(self.names, name),
+            "event_type_ix": _number(self.names, name),
             "is_offline": name.isupper(),
         }
 

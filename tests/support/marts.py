@@ -12,7 +12,7 @@ from journeyflow.utils import files
 from support.text_tables import create
 
 GRAPH = models.load_graph(files.sql_folder())
-GIVEN = ("kernel", "config", "sources", "staging", "landed", "ledger")
+GIVEN = ("kernel", "config", "sources", "staging", "raw", "ledger")
 """Layers that a test writes by hand; the rest is built from them."""
 
 PERSONAS = "journeys.personas"
@@ -48,4 +48,4 @@ def _build(engine: DuckDBEngine, model: models.Model) -> None:
     if model.sql:
         engine.run(model.name, model.sql, kind=model.paperwork.kind)
     else:
-        python_models.python_model(model.paperwork.filled_by, model.name)(engine, None)
+        python_models.python_model(model.paperwork.python_model, model.name)(engine, None)

@@ -15,8 +15,8 @@ from journeyflow.utils import files
 
 EPOCH = datetime(1970, 1, 1)
 MODELS = (
-    "landed/events",
-    "landed/traits",
+    "raw/events",
+    "raw/traits",
     "ledger/loads",
     "ledger/runs",
     "config/settings",
@@ -65,7 +65,7 @@ def make_sql_folder(folder: Path) -> Path:
 def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> dict[str, list[str]]:
     """Let `ingest.load` land one event a day for each of `names`; change the returned mapping between nights."""
     given = {"names": list(names)}
-    columns = _types("landed/events")
+    columns = _types("raw/events")
 
     def load(config, warehouse, *, run_id, now_us, progress, **_):
         progress("load", "records", len(given["names"]), len(given["names"]))
@@ -74,14 +74,14 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
             | {"occurred_at": DAY + timedelta(days=at)}
             for at, name in enumerate(given["names"])
         ]
-        _put(warehouse, "landed.events", columns, rows)
-        _put(warehouse, "landed.quarantine", {"source_file": "VARCHAR", "reason": "VARCHAR"}, [])
+        _put(warehouse, "raw.events", columns, rows)
+        _put(warehouse, "raw.quarantine", {"source_file": "VARCHAR", "reason": "VARCHAR"}, [])
         counted = {name: 0 for name in _types("ledger/loads") if name.endswith("_count")}
         counted |= {"record_count": len(rows), "accepted_count": len(rows)}
         _put(warehouse, "ledger.loads", _types("ledger/loads"), [{"run_id": run_id, "source_file": "a.csv", **counted}])
 
     def load_traits(config, warehouse, **_):
-        _put(warehouse, "landed.traits", _types("landed/traits"), [])
+        _put(warehouse, "raw.traits", _types("raw/traits"), [])
 
     def settings(config, *, run_id, high_water_us, first_event_us, person_secret):
         mark = pa.array([high_water_us], pa.timestamp("us"))

@@ -20,7 +20,7 @@ def personas(config: Config) -> str:
     -------
     str
         A SELECT over `journeys.persona_facts`, `journeys.traits_as_of`, `kernel.person_event_counts` and
-        `config.kind_truths`.
+        `config.event_type_predicates`.
         Grain: person_key, journey_index. Columns: person_key, journey_index, persona. No order.
     """
     return sql(_Personas(config).select())
@@ -65,7 +65,7 @@ class _Personas:
         if self.events:
             tables.append(("counts_spread", self._counts_spread(), journey[:1]))
         if self.firsts:
-            tables.append(("firsts_spread", self._firsts_spread(), [("kind_ix", "first_kind_ix")]))
+            tables.append(("firsts_spread", self._firsts_spread(), [("event_type_ix", "first_event_type_ix")]))
         return tables
 
     def _traits_spread(self) -> exp.Select:
@@ -86,8 +86,8 @@ class _Personas:
 
     def _firsts_spread(self) -> exp.Select:
         columns = [_only_where("max", "is_true", "predicate", name, alias) for name, alias in self.firsts.values()]
-        key = column("kind_ix")
-        return exp.select(key, *columns).from_(exp.table_("kind_truths", db="config")).group_by(key)
+        key = column("event_type_ix")
+        return exp.select(key, *columns).from_(exp.table_("event_type_predicates", db="config")).group_by(key)
 
     def _truth_for(self, persona: Persona) -> Callable[[Leaf], exp.Expr]:
         def truth(leaf: Leaf) -> exp.Expr:

@@ -186,7 +186,7 @@ def user_key(user_id: exp.Expr) -> exp.Expr:
 
 
 def alias_of() -> str:
-    """Compile the key of the previous user_id of an alias event, over `landed.events`; null for other events."""
+    """Compile the key of the previous user_id of an alias event, over `raw.events`; null for other events."""
     is_alias = exp.EQ(this=column("event_name"), expression=text(ALIAS_EVENT))
     return sql(exp.Case().when(is_alias, user_key(event_value(f"properties.{PREVIOUS_ID}"))))
 
@@ -352,12 +352,12 @@ UNCLASSIFIED = "unclassified"
 
 
 def event_type_predicates(config: Config) -> str:
-    """Compile `config.kind_truths`: the conditions that hold, per event kind.
+    """Compile `config.event_type_predicates`: the conditions that hold, per event kind.
 
     Returns
     -------
     str
-        A SELECT over `journeys.event_kinds`. Grain: kind_ix, stage_index, predicate; only where the condition holds
+        A SELECT over `journeys.event_types`. Grain: event_type_ix, stage_index, predicate; only where the condition holds
         (`is_true` is always true). stage_index is 0 where the condition reads no stage; where it does, there is a row
         for each stage in which it holds, 0 for unclassified. No order.
     """
@@ -380,7 +380,7 @@ def _selects(predicate: Predicate, deep: dict[Leaf, int]) -> Iterator[exp.Select
 
 def _select(predicate: str, stage_index: int, condition: exp.Expr) -> exp.Select:
     columns = {
-        "kind_ix": column("kind_ix"),
+        "event_type_ix": column("event_type_ix"),
         "stage_index": exp.cast(exp.Literal.number(stage_index), "int"),
         "predicate": text(predicate),
         "is_true": exp.true(),
@@ -432,7 +432,7 @@ _SELECT = """
         answers_told.survey_index,
         events.person_key,
         events.journey_index,
-        events.label_key,
+        events.classification_key,
         answers_told.answered_at,
         case
             when answers_told.told_score between answers_told.least and answers_told.most then answers_told.told_score

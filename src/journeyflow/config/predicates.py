@@ -21,7 +21,7 @@ class Predicate:
     Parameters
     ----------
     name : str
-        As in the column `predicate` of `config.kind_truths`.
+        As in the column `predicate` of `config.event_type_predicates`.
     condition : Condition
         Free of prefixes such as ``first.``.
     model : JourneyModel or None

@@ -155,7 +155,7 @@ CanonicalColumn = Literal[
     "currency",
 ]
 CANONICAL_COLUMNS: tuple[str, ...] = get_args(CanonicalColumn)
-"""The columns that a source fills, in the order of `landed.events`; their one list."""
+"""The columns that a source fills, in the order of `raw.events`; their one list."""
 UTM_COLUMNS = tuple(name for name in CANONICAL_COLUMNS if name.startswith("utm_"))
 
 

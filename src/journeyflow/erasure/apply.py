@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 _ERASED_EVENTS = """
-create or replace temp table gone_events as
-select event_ix, file_ix from landed.events
+create or replace temp table superseded_events as
+select event_ix, file_ix from raw.events
 where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '/previous_id')))
 """
@@ -40,15 +40,15 @@ _ERASED_ROWS = """
 create or replace temp table gone_rows as
 select row_id from naming_texts
 union
-select others.rowid from landed.quarantine as others
-inner join landed.quarantine as theirs
+select others.rowid from raw.quarantine as others
+inner join raw.quarantine as theirs
     on theirs.file_ix = others.file_ix and theirs.source_row = others.source_row and theirs.detail = others.detail
 where theirs.rowid in (select row_id from naming_texts) and theirs.file_ix > 0
 """
 _EVENTS_OF_LINES = """
-create or replace temp table gone_events as
+create or replace temp table superseded_events as
 select events.event_ix, events.file_ix
-from landed.events as events
+from raw.events as events
 inner join ledger.files as files on files.file_ix = events.file_ix
 where files.source = ? and files.sha256 = ? and events.source_row in (select source_row from erased_records)
 """
@@ -56,12 +56,12 @@ where files.source = ? and files.sha256 = ? and events.source_row in (select sou
 _ROWS_OF_FILE = f"""
 create or replace temp table gone_rows as
 select quarantine.rowid as row_id
-from landed.quarantine as quarantine
+from raw.quarantine as quarantine
 inner join ledger.files as files on files.file_ix = quarantine.file_ix
 where files.source = ? and files.sha256 = ? and quarantine.source_row in ({WHOLE_ROWS})
 """
 _NOTHING = {
-    "events": "create or replace temp table gone_events as select 0::bigint as event_ix, 0 as file_ix where false",
+    "events": "create or replace temp table superseded_events as select 0::bigint as event_ix, 0 as file_ix where false",
     "rows": "create or replace temp table gone_rows as select 0::bigint as row_id where false",
 }
 # An account says what became of each record: what was accepted or kept aside is erased now. Where a file's event took
@@ -69,9 +69,9 @@ _NOTHING = {
 _ERASED_COUNTS = """
 create or replace temp table gone_counts as
 with counted as (
-    select file_ix, count(*) as event_count, 0 as row_count from gone_events group by file_ix
+    select file_ix, count(*) as event_count, 0 as row_count from superseded_events group by file_ix
     union all
-    select file_ix, 0, count(*) from landed.quarantine where rowid in (select row_id from gone_rows) group by file_ix
+    select file_ix, 0, count(*) from raw.quarantine where rowid in (select row_id from gone_rows) group by file_ix
 ),
 summed as (
     select file_ix, sum(event_count)::bigint as event_count, sum(row_count)::bigint as row_count
@@ -114,9 +114,9 @@ where files.source = gone.source and files.sha256 = gone.sha256 and files.kept_s
 """
 _COUNT_RECORDS = "update ledger.files set record_count = getvariable('surviving_count') where source = ? and sha256 = ?"
 _DELETE = (
-    "delete from landed.events where event_ix in (select event_ix from gone_events)",
-    "delete from landed.quarantine where rowid in (select row_id from gone_rows)",
-    "delete from landed.traits where is_erased_user(user_id)",
+    "delete from raw.events where event_ix in (select event_ix from superseded_events)",
+    "delete from raw.quarantine where rowid in (select row_id from gone_rows)",
+    "delete from raw.traits where is_erased_user(user_id)",
 )
 
 
@@ -130,14 +130,14 @@ class ErasedCounts:
 
 
 def find_erased_rows(warehouse: DuckDBEngine) -> ErasedCounts:
-    """Find what `erased_ids` tells of: leaves `gone_events` and `gone_rows`."""
+    """Find what `erased_ids` tells of: leaves `superseded_events` and `gone_rows`."""
     warehouse.execute(_ERASED_EVENTS)
-    find_rejects_naming(warehouse, "select rowid as row_id, raw as text from landed.quarantine")
+    find_rejects_naming(warehouse, "select rowid as row_id, raw as text from raw.quarantine")
     warehouse.execute(_ERASED_ROWS)
     return ErasedCounts(
-        warehouse.count("gone_events"),
+        warehouse.count("superseded_events"),
         warehouse.count("gone_rows"),
-        warehouse.count("landed.traits", "is_erased_user(user_id)"),
+        warehouse.count("raw.traits", "is_erased_user(user_id)"),
     )
 
 
@@ -261,7 +261,7 @@ def withdraw_empty_publication(config: Config) -> bool:
 
     Events of sources that were taken out of the configuration are published of nobody.
     """
-    select = "select count(*) as n from landed.events where source in (select unnest(?))"
+    select = "select count(*) as n from raw.events where source in (select unnest(?))"
     with open_warehouse(config.state / WAREHOUSE) as warehouse:
         if warehouse.rows(select, [list(config.sources)])["n"][0].as_py():
             return False
@@ -278,7 +278,7 @@ def _erase(warehouse: DuckDBEngine, erasure: PendingErasure) -> None:
         delete_erased_rows(warehouse)
         for source in erasure.again:
             # No settings have an empty hash: the night takes the source's files for changed and reads them again.
-            warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_landed", [source])
+            warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_loaded", [source])
 
 
 def _rewrite_copies(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ERASED_KEYS = """
 create or replace temp table gone_keys as
-select event_key from landed.events where event_ix in (select event_ix from gone_events)
+select event_key from raw.events where event_ix in (select event_ix from superseded_events)
 """
 _DUPLICATES = """
     is_kept and reason is null and event_id is not null
@@ -32,9 +32,9 @@ _DUPLICATES = """
 """
 _ERASED_ROWS = """
 with gone as (
-    select file_ix, source_row from landed.events where event_ix in (select event_ix from gone_events)
+    select file_ix, source_row from raw.events where event_ix in (select event_ix from superseded_events)
     union
-    select file_ix, source_row from landed.quarantine where rowid in (select row_id from gone_rows)
+    select file_ix, source_row from raw.quarantine where rowid in (select row_id from gone_rows)
 )
 select gone.source_row
 from gone

@@ -25,7 +25,7 @@ class RegistryEntry:
     file_ix: int
     first_loaded_at: datetime
     settings_hash: str
-    is_landed: bool
+    is_loaded: bool
     kept_sha256: str | None = None
 
 
@@ -41,7 +41,7 @@ class RegisteredFile:
     sha256: str
     byte_count: int
     first_loaded_at: datetime
-    is_landed: bool
+    is_loaded: bool
     kept_sha256: str | None = None
 
     @property
@@ -76,7 +76,7 @@ class FileRegistry:
     def entries(self, source: str, contents: Sequence[str]) -> dict[str, RegistryEntry]:
         """Return what is known of those of the contents that a source has met, by their hash."""
         found = self._warehouse.rows(
-            "select sha256, file_ix, first_loaded_at, settings_hash, is_landed, kept_sha256 from ledger.files "
+            "select sha256, file_ix, first_loaded_at, settings_hash, is_loaded, kept_sha256 from ledger.files "
             "where source = ? and sha256 in (select unnest(?))",
             [source, list(contents)],
         ).to_pylist()
@@ -85,13 +85,13 @@ class FileRegistry:
     def sizes(self, source: str) -> set[int]:
         """Return the sizes of the files of a source that are landed."""
         found = self._warehouse.rows(
-            "select distinct byte_count from ledger.files where source = ? and is_landed", [source]
+            "select distinct byte_count from ledger.files where source = ? and is_loaded", [source]
         )
         return set(found["byte_count"].to_pylist())
 
-    def unlanded(self, source: str) -> list[RegisteredFile]:
+    def unloaded(self, source: str) -> list[RegisteredFile]:
         """Return the files of a source that were met before and are not landed now, first loads first."""
-        return self._known("source = ? and not is_landed", [source])
+        return self._known("source = ? and not is_loaded", [source])
 
     def files(self) -> list[RegisteredFile]:
         """Return every file that was ever met, in the order of their first load."""
@@ -99,22 +99,22 @@ class FileRegistry:
 
     def _known(self, condition: str, values: list[str]) -> list[RegisteredFile]:
         found = self._warehouse.rows(
-            "select source, source_file, sha256, byte_count, first_loaded_at, is_landed, kept_sha256 from ledger.files "
+            "select source, source_file, sha256, byte_count, first_loaded_at, is_loaded, kept_sha256 from ledger.files "
             f"where {condition} order by file_ix",
             values or None,
         )
         return [RegisteredFile(**row) for row in found.to_pylist()]
 
-    def landed_otherwise(self, source: str, settings: str) -> list[RegisteredFile]:
+    def loaded_with_other_settings(self, source: str, settings: str) -> list[RegisteredFile]:
         """Return the landed files of a source that were read under other settings."""
-        return self._known("source = ? and is_landed and settings_hash <> ?", [source, settings])
+        return self._known("source = ? and is_loaded and settings_hash <> ?", [source, settings])
 
     def forget(self, source: str) -> None:
         """Take a source's rows out of the landed tables; when its files were first met stays known."""
         files = "select file_ix from ledger.files where source = ?"
-        self._warehouse.execute("delete from landed.events where source = ?", [source])
-        self._warehouse.execute(f"delete from landed.quarantine where file_ix in ({files})", [source])
-        self._warehouse.execute("update ledger.files set is_landed = false where source = ?", [source])
+        self._warehouse.execute("delete from raw.events where source = ?", [source])
+        self._warehouse.execute(f"delete from raw.quarantine where file_ix in ({files})", [source])
+        self._warehouse.execute("update ledger.files set is_loaded = false where source = ?", [source])
 
     def new_entries(self, settings: str, known: Sequence[RegistryEntry | None]) -> list[RegistryEntry]:
         """Return the entries under which files are landed now; `record_unsettled` writes them.
@@ -126,7 +126,7 @@ class FileRegistry:
         return [
             replace(entry, settings_hash=settings)
             if entry
-            else RegistryEntry(next(numbers), self.now, settings, is_landed=False)
+            else RegistryEntry(next(numbers), self.now, settings, is_loaded=False)
             for entry in known
         ]
 
@@ -174,7 +174,7 @@ class FileRegistry:
     def record_settled(self, source: str, files: Sequence[InputFile], counts: Sequence[RecordCounts]) -> None:
         """Write down that files are loaded, in the transaction that settled the duplicates among their events."""
         self._warehouse.execute(
-            "update ledger.files set is_landed = true where source = ? and sha256 in (select unnest(?))",
+            "update ledger.files set is_loaded = true where source = ? and sha256 in (select unnest(?))",
             [source, [file.sha256 for file in files]],
         )
         self._add(
@@ -183,10 +183,10 @@ class FileRegistry:
 
     def drop_unsettled(self) -> None:
         """Take out what landed with files of which a killed run had not settled the duplicates yet."""
-        unsettled = "file_ix in (select file_ix from ledger.files where not is_landed)"
-        if self._warehouse.count("ledger.files", "not is_landed"):
-            self._warehouse.execute(f"delete from landed.events where {unsettled}")
-            self._warehouse.execute(f"delete from landed.quarantine where {unsettled}")
+        unsettled = "file_ix in (select file_ix from ledger.files where not is_loaded)"
+        if self._warehouse.count("ledger.files", "not is_loaded"):
+            self._warehouse.execute(f"delete from raw.events where {unsettled}")
+            self._warehouse.execute(f"delete from raw.quarantine where {unsettled}")
 
     def record_refused(self, source: str, name: str, sha256: str | None, counts: RecordCounts, detail: str) -> None:
         """Write down a file that could not be read; it is tried again by the next run."""

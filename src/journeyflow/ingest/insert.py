@@ -1,4 +1,4 @@
-"""Insert validated records into `landed.events`, deduplicate, quarantine, reconcile counts."""
+"""Insert validated records into `raw.events`, deduplicate, quarantine, reconcile counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journeyflow.state.warehouse import packaged_sql
 
 _REST = [name for name in CANONICAL_COLUMNS if name not in ("event_id", *TIMES)]
 COLUMNS = ", ".join(("event_id", "source", *TIMES, "device_key", "user_key", *_REST, "properties"))
-"""Columns of `landed.events` between the keys and the lineage."""
+"""Columns of `raw.events` between the keys and the lineage."""
 
 CONTENT = ", ".join(("occurred_at", *(name for name in _REST if name != "sequence"), "properties"))
 """What two rows of one event must share to say the same; when and where they arrived is not of it."""
@@ -42,7 +42,7 @@ class RecordCounts:
 
 def next_event_ix(warehouse: DuckDBEngine) -> int:
     """Return the number that the next landed event gets."""
-    found = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from landed.events")
+    found = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from raw.events")
     return int(found["ix"][0].as_py())
 
 
@@ -83,7 +83,7 @@ def insert_records(
     ]
     warehouse.execute(_insert(first_ixs, numbers, _WITH_ID))
     # Judging is what costs: where every record arrived there is nothing left to judge again and count.
-    if sum(_counted(warehouse, "landed.events", numbers).values()) != sum(each.readable_count for each in judged):
+    if sum(_counted(warehouse, "raw.events", numbers).values()) != sum(each.readable_count for each in judged):
         found = _by_place(warehouse, _COUNT)
         judged = [found.get(place, _Validated()) for place in range(len(files))]
         if any(each.without_id_count for each in judged):
@@ -105,7 +105,7 @@ def deduplicate(warehouse: DuckDBEngine, first_ix: int) -> dict[int, RecordCount
     if not warehouse.count("duplicate_versions"):
         return {}
     warehouse.execute(
-        "delete from landed.events where event_ix in (select event_ix from duplicate_versions where not is_winner)"
+        "delete from raw.events where event_ix in (select event_ix from duplicate_versions where not is_winner)"
     )
     found = warehouse.rows("select file_ix, duplicate_count, conflicting_count from duplicate_counts").to_pylist()
     return {
@@ -143,8 +143,8 @@ def _accounts(
 ) -> list[RecordCounts]:
     """Count where the records of each file went, by what the warehouse holds of it now."""
     numbers = [file_ix for _, file_ix in files]
-    landed = _counted(warehouse, "landed.events", numbers)
-    quarantined = _counted(warehouse, "landed.quarantine", numbers)
+    landed = _counted(warehouse, "raw.events", numbers)
+    quarantined = _counted(warehouse, "raw.quarantine", numbers)
     counts = []
     for place, (file, file_ix) in enumerate(files):
         gone = erased.get(place, _Validated())
@@ -194,7 +194,7 @@ _WITH_ID = "surviving_records where is_kept and reason is null and event_id is n
 def _insert(first_ixs: Sequence[int], numbers: Sequence[int], source: str) -> str:
     event_ix = f"{_of_file(first_ixs)} + (record_ix & {_MASK})"
     return f"""
-        insert into landed.events
+        insert into raw.events
         select {event_ix}, md5_number(source || '/' || event_id), {COLUMNS}, {_of_file(numbers)}, source_row
         from {source}
     """
@@ -237,7 +237,7 @@ def _quarantine(
         place = _PLACE_OF_REJECT
         warehouse.execute(
             f"""
-            insert into landed.quarantine
+            insert into raw.quarantine
             select
                 {_of_file(numbers, place)}, list_extract(?, ({place}) + 1), source_row & {_MASK}, reason,
                 nullif(detail, ''), raw
@@ -248,7 +248,7 @@ def _quarantine(
     if is_judged:
         warehouse.execute(
             f"""
-            insert into landed.quarantine
+            insert into raw.quarantine
             select
                 {_of_file(numbers, f"judged.{_PLACE}")}, list_extract(?, (judged.{_PLACE}) + 1), judged.source_row,
                 judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)

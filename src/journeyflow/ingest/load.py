@@ -81,7 +81,7 @@ class SourceWriter:
         with transaction(self.warehouse):
             landed: dict[int, RecordCounts] = {}
             for group in self._alike(files):
-                landed |= self._land_alike(group)
+                landed |= self._load_alike(group)
         with transaction(self.warehouse):
             settled = deduplicate(self.warehouse, first_ix)
             loaded = [counts + settled.get(file_ix, NOTHING) for file_ix, counts in landed.items()]
@@ -102,7 +102,7 @@ class SourceWriter:
             group.append(landing)
         yield group
 
-    def _land_alike(self, group: list[PendingFile]) -> dict[int, RecordCounts]:
+    def _load_alike(self, group: list[PendingFile]) -> dict[int, RecordCounts]:
         files, entries = [each.file for each in group], [each.entry for each in group]
         with read_together(self.warehouse, [each.parsed for each in group], self.config.sources[self.name]) as raw:
             prepare(self.warehouse, self.config, self.name, raw, entries[0].first_loaded_at)
@@ -259,7 +259,7 @@ class SourceLoader(SourceWriter):
 
     def _forget_if_changed(self, files: list[InputFile]) -> None:
         """Read all files of the source again when its settings changed, or events of old rules would stay mixed in."""
-        gone = self.ledger.landed_otherwise(self.name, self.settings_hash())
+        gone = self.ledger.loaded_with_other_settings(self.name, self.settings_hash())
         if not gone:
             return
         there = {file.sha256 for file in files}
@@ -275,8 +275,8 @@ class SourceLoader(SourceWriter):
     def _gone(self, files: list[InputFile]) -> list[InputFile]:
         """Return kept copies of what must be read again and is no longer in the input."""
         there = {file.sha256 for file in files}
-        unlanded = [known for known in self.ledger.unlanded(self.name) if known.sha256 not in there]
-        copies = [self._copy(known) for known in unlanded]
+        unloaded = [known for known in self.ledger.unloaded(self.name) if known.sha256 not in there]
+        copies = [self._copy(known) for known in unloaded]
         return [copy for copy in copies if copy]
 
     def _copy(self, known: RegisteredFile) -> InputFile | None:
@@ -297,7 +297,7 @@ class SourceLoader(SourceWriter):
             if file.sha256 in met:
                 continue
             met.add(file.sha256)
-            if (entry := known.get(file.sha256)) and entry.is_landed:
+            if (entry := known.get(file.sha256)) and entry.is_loaded:
                 # It may have been loaded before copies were kept. After an erasure it may hold who is gone.
                 if entry.kept_sha256 is None and not self.warehouse.count("erased_ids"):
                     with suppress(RefusedFileError):  # It may change meanwhile; the next run reads it then.
@@ -444,7 +444,7 @@ def reload_events(
     ledger = FileRegistry(warehouse, run_id, now_us)
     set_hash_keys(warehouse, person_secret(config))
     register_suppression(warehouse, config, kept)
-    landed = {(row["source"], row["sha256"]) for row in past.files.to_pylist() if row["is_landed"]}
+    landed = {(row["source"], row["sha256"]) for row in past.files.to_pylist() if row["is_loaded"]}
     known = [file for file in ledger.files() if (file.source, file.sha256) in landed]
     loads: list[FileLoad] = []
     with nullcontext(intake) if intake else open_input_parser(config, run_id) as taken:

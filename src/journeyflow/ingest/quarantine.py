@@ -27,7 +27,7 @@ PEOPLE = "people"
 _FOUND = """
     select coalesce(files.source, 'people') as source, quarantine.source_file, quarantine.source_row,
         quarantine.reason, quarantine.detail, quarantine.raw
-    from landed.quarantine as quarantine
+    from raw.quarantine as quarantine
     left join ledger.files as files on files.file_ix = quarantine.file_ix
     where ($1 is null or coalesce(files.source, 'people') = $1) and ($2 is null or quarantine.reason = $2)
 """
@@ -112,7 +112,7 @@ def replay(config: Config, source: str | None = None, reason: str | None = None)
         with transaction(warehouse):
             for name in names:
                 # No settings have an empty hash: the next run takes the source's files for changed.
-                warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_landed", [name])
+                warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_loaded", [name])
                 _meet_again(warehouse, name)
         return tuple(told)
 
@@ -120,8 +120,8 @@ def replay(config: Config, source: str | None = None, reason: str | None = None)
 def _meet_again(warehouse: DuckDBEngine, source: str) -> None:
     """Let files with records of the future count as first met now, and so does every rebuild from now on."""
     warehouse.execute(
-        "update ledger.files set first_loaded_at = greatest(first_loaded_at, ?) where source = ? and is_landed "
-        "and file_ix in (select file_ix from landed.quarantine where reason = 'future')",
+        "update ledger.files set first_loaded_at = greatest(first_loaded_at, ?) where source = ? and is_loaded "
+        "and file_ix in (select file_ix from raw.quarantine where reason = 'future')",
         [now(), source],
     )
 
@@ -129,7 +129,7 @@ def _meet_again(warehouse: DuckDBEngine, source: str) -> None:
 def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:
     found = warehouse.rows(
         "select source_file, coalesce(kept_sha256, sha256) as sha256 from ledger.files "
-        "where source = ? and is_landed and kept_sha256 is distinct from ''",
+        "where source = ? and is_loaded and kept_sha256 is distinct from ''",
         [source],
     )
     return [(row["source_file"], row["sha256"]) for row in found.to_pylist()]

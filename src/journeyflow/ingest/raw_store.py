@@ -174,10 +174,10 @@ def _pass_on(stream: IO[bytes], *takers: Callable[[bytes], object]) -> None:
 SNAPSHOT = "files.parquet"
 """Beside the kept files: what the ledger says of them, for a warehouse that is gone."""
 _FILES = (
-    "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_landed, "
+    "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_loaded, "
     "kept_sha256 from ledger.files order by file_ix"
 )
-SNAPSHOT_TABLES = ("loads", "runs", "alarms", "shares", "tombstones")
+SNAPSHOT_TABLES = ("loads", "runs", "alerts", "shares", "suppressions")
 """Tables of the ledger besides `files` that landing does not make again: a rebuild takes them over."""
 
 
@@ -236,6 +236,7 @@ def read_snapshot(warehouse: DuckDBEngine, kept: RawStore) -> RegistrySnapshot:
 
 def _as_listed(found: pa.Table, schema: pa.Schema) -> pa.Table:
     """Give a list that an older version wrote the columns that came since, all of them null."""
+    found = found.rename_columns(["is_loaded" if name == "is_landed" else name for name in found.column_names])
     for column in schema:
         if column.name not in found.column_names:
             found = found.append_column(column, pa.nulls(found.num_rows, column.type))
@@ -245,7 +246,7 @@ def _as_listed(found: pa.Table, schema: pa.Schema) -> pa.Table:
 def restore_snapshot(warehouse: DuckDBEngine, past: RegistrySnapshot) -> None:
     """Write a past into an empty warehouse; no file is landed yet."""
     warehouse.append("ledger.files", past.files)
-    warehouse.execute("update ledger.files set is_landed = false")
+    warehouse.execute("update ledger.files set is_loaded = false")
     for table, rows in past.others.items():
         warehouse.append(f"ledger.{table}", rows)
 

@@ -54,7 +54,7 @@ def register_suppression(warehouse: DuckDBEngine, config: Config, kept: RawStore
     """
     _recall(warehouse, kept)
     warehouse.scratch("erased_ids", _hashes(more).to_reader())
-    warehouse.execute("insert into erased_ids select id_hash from ledger.tombstones")
+    warehouse.execute("insert into erased_ids select id_hash from ledger.suppressions")
     if not warehouse.count("erased_ids"):
         return False
     set_suppression_keys(warehouse, config)
@@ -73,8 +73,8 @@ def add_suppressions(warehouse: DuckDBEngine, hashes: Iterable[str]) -> None:
     """Write tombstones into the warehouse, each once."""
     warehouse.scratch("new_tombstones", _hashes(hashes).to_reader())
     warehouse.execute(
-        "insert into ledger.tombstones select distinct id_hash, now()::timestamp from new_tombstones "
-        "where id_hash not in (select id_hash from ledger.tombstones)"
+        "insert into ledger.suppressions select distinct id_hash, now()::timestamp from new_tombstones "
+        "where id_hash not in (select id_hash from ledger.suppressions)"
     )
 
 
@@ -86,7 +86,7 @@ def write_suppressions(warehouse: DuckDBEngine, kept: RawStore) -> None:
     JourneyflowError
         When they cannot be written.
     """
-    found = warehouse.rows("select id_hash, erased_at from ledger.tombstones order by id_hash")
+    found = warehouse.rows("select id_hash, erased_at from ledger.suppressions order by id_hash")
     final = kept.folder / SUPPRESSION_FILE
     if not found.num_rows:
         return
@@ -238,8 +238,8 @@ def _recall(warehouse: DuckDBEngine, kept: RawStore) -> None:
         ) from error
     warehouse.scratch("listed_tombstones", listed.to_reader())
     warehouse.execute(
-        "insert into ledger.tombstones select id_hash, erased_at from listed_tombstones "
-        "where id_hash not in (select id_hash from ledger.tombstones)"
+        "insert into ledger.suppressions select id_hash, erased_at from listed_tombstones "
+        "where id_hash not in (select id_hash from ledger.suppressions)"
     )
 
 

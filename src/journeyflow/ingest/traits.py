@@ -25,7 +25,7 @@ _UNNAMED = "traits"
 def load_traits(
     config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, intake: InputParser | None = None
 ) -> RecordCounts:
-    """Rebuild `landed.traits` from the files of `people:`.
+    """Rebuild `raw.traits` from the files of `people:`.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def load_traits(
     total = RecordCounts()
     opened = nullcontext(intake) if intake else open_input_parser(config, run_id or _UNNAMED)
     with opened as taken, transaction(warehouse):
-        warehouse.execute("delete from landed.traits")
-        warehouse.execute("delete from landed.quarantine where file_ix = 0")
+        warehouse.execute("delete from raw.traits")
+        warehouse.execute("delete from raw.quarantine where file_ix = 0")
         for index, people in enumerate(config.people):
             for file in _files(config, people, index, taken):
                 counts = _load(warehouse, taken, file, people, config.timezone)
@@ -124,7 +124,7 @@ def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRe
     for trait in range(len(people.traits)):
         name = literal(people.traits[trait])
         warehouse.execute(
-            f"insert into landed.traits select distinct md5_number_lower('u:' || user_id), user_id, {name}, t{trait}, "
+            f"insert into raw.traits select distinct md5_number_lower('u:' || user_id), user_id, {name}, t{trait}, "
             "valid_from from trait_records where reason is null"
         )
     bad = warehouse.count("trait_records", "reason is not null") + warehouse.count("raw_rejects")
@@ -145,7 +145,7 @@ def _delete_erased(warehouse: DuckDBEngine) -> int:
 
 
 _QUARANTINE = """
-insert into landed.quarantine
+insert into raw.quarantine
 select 0, ?, source_row, reason, null, raw from trait_records where reason is not null
 union all
 select 0, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects

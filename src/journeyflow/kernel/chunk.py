@@ -39,7 +39,7 @@ def process_chunk(events: EventArrays, plan: KernelPlan, first_position: int = 0
     Returns
     -------
     dict of str to list of pyarrow.Table
-        Rows by relation, all but the funnels of property units. The rows of `kernel.labels` and `kernel.kind_persons`
+        Rows by relation, all but the funnels of property units. The rows of `kernel.classifications` and `kernel.event_type_persons`
         are of this chunk: rows of one key from several chunks are to be added up.
     """
     chunk = read_chunk(events, plan, first_position)
@@ -51,7 +51,7 @@ def process_chunk(events: EventArrays, plan: KernelPlan, first_position: int = 0
         "kernel.journeys": [_journeys(chunk)],
         "kernel.persons": [_persons(chunk, plan)],
         "kernel.person_event_counts": _event_counts(chunk.persons, plan),
-        "kernel.stage_passes": [stage_attempt_table(chunk, funnel, plan) for funnel in plan.stage_funnels],
+        "kernel.stage_attempts": [stage_attempt_table(chunk, funnel, plan) for funnel in plan.stage_funnels],
         "kernel.stage_visits": [_visits(chunk, m) for m in range(len(plan.models))],
     }
     of_models = [map_tables(chunk, funnel, plan) for funnel in plan.stage_funnels]
@@ -82,7 +82,7 @@ def _events(chunk: Chunk, labels: Int64s) -> pa.Table:
             "person_key": persons.person_key,
             "journey_index": persons.journey_index,
             "session_ix": (keys[persons.session], persons.session < 0),
-            "label_key": labels,
+            "classification_key": labels,
         },
     )
 
@@ -92,7 +92,7 @@ def _classifications(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> Tables:
     persons = chunk.persons
     number, example = number_classifications(labels)
     counts, first, last = count_classifications(number, persons.at, len(example))
-    found: Tables = {"kernel.labels": [], "kernel.kind_persons": []}
+    found: Tables = {"kernel.classifications": [], "kernel.event_type_persons": []}
     for m, model in enumerate(plan.models):
         rule = chunk.rule[m][example]
         cells, cell = np.unique(
@@ -100,22 +100,22 @@ def _classifications(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> Tables:
         )
         met = {
             "model_index": np.full(len(cells), model.model_index),
-            "kind_ix": cells // (len(model.rules) + 1),
+            "event_type_ix": cells // (len(model.rules) + 1),
             "rule_index": cells % (len(model.rules) + 1),
             "person_count": count_persons(persons.start, number, cell, len(cells)),
         }
-        found["kernel.kind_persons"].append(table("kernel.kind_persons", met))
+        found["kernel.event_type_persons"].append(table("kernel.event_type_persons", met))
         columns = {
-            "label_key": labels[example],
+            "classification_key": labels[example],
             "model_index": np.full(len(example), model.model_index),
-            "kind_ix": persons.kind[example],
+            "event_type_ix": persons.kind[example],
             "stage_index": persons.stage[m][example],
             "rule_index": rule,
             "event_count": counts,
             "first_seen_at": first,
             "last_seen_at": last,
         }
-        found["kernel.labels"].append(table("kernel.labels", columns))
+        found["kernel.classifications"].append(table("kernel.classifications", columns))
     return found
 
 
@@ -147,7 +147,7 @@ def _journeys(chunk: Chunk) -> pa.Table:
             "entered_at": persons.at[first],
             "last_event_at": persons.at[last],
             "first_event_ix": persons.event_ix[first],
-            "first_kind_ix": persons.kind[first],
+            "first_event_type_ix": persons.kind[first],
             "event_count": last - first + 1,
             "session_count": journeys.session_count,
         },

@@ -28,7 +28,7 @@ COLUMNS = {
     "source_ix": np.int32,
     "sequence": np.int64,
     "occurred_us": np.int64,
-    "kind_ix": np.int32,
+    "event_type_ix": np.int32,
     "is_offline": np.bool_,
 }
 
@@ -50,7 +50,7 @@ class EventArrays:
     source_ix: npt.NDArray[np.int32]
     sequence: npt.NDArray[np.int64]
     occurred_us: npt.NDArray[np.int64]
-    kind_ix: npt.NDArray[np.int32]
+    event_type_ix: npt.NDArray[np.int32]
     is_offline: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -150,8 +150,8 @@ def group_persons(events: EventArrays, sessions: SessionRows) -> tuple[Int32s, I
     order, start = group(number, count)
     rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
     if is_grouped:
-        return order, start, rank, events.occurred_us, events.kind_ix
-    return order, start, rank, events.occurred_us[order], events.kind_ix[order]
+        return order, start, rank, events.occurred_us, events.event_type_ix
+    return order, start, rank, events.occurred_us[order], events.event_type_ix[order]
 
 
 def read_sessions(events: EventArrays, plan: KernelPlan) -> SessionRows:

@@ -250,9 +250,9 @@ def _reaches(
         "step_index": np.broadcast_to(np.arange(1, steps + 1), places.shape),
         "reached_at": reached_at,
         "event_ix": units.event_ix[places],
-        "last_kind_ix": units.kind[last],
+        "last_event_type_ix": units.kind[last],
         "last_at": units.at[last],
-        "next_kind_ix": next_kind,
+        "next_event_type_ix": next_kind,
     }
 
 

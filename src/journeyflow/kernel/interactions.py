@@ -20,7 +20,7 @@ _ROW, _CELL, _COUNT, _WAIT = range(4)
 
 
 class ExposureTables(NamedTuple):
-    """The subjects of touches, numbered by `subject_ix`.
+    """The subjects of touches, numbered by `exposure_ix`.
 
     An event of kind `k` touches `items[start[k] : start[k + 1]]`, and only those from `loose[k]` on where it is
     unclassified. `returns` is the subject of a return to a stage (0-based), 0 for none.
@@ -196,19 +196,19 @@ def exposure_tables(plan: KernelPlan, *, of_passes: bool) -> ExposureTables:
     classified = [subject for subject in subjects if not subject.is_loose]
     loose = [subject for subject in subjects if subject.is_loose]
     by_kind = [
-        [[each.subject_ix for each in some if each.when[kind]] for some in (classified, loose)]
+        [[each.exposure_ix for each in some if each.when[kind]] for some in (classified, loose)]
         for kind in range(plan.kind_count)
     ]
     start, items = packed([[*few, *more] for few, more in by_kind])
     returns = np.zeros(max((model.stage_count for model in plan.models), default=0), np.int32)
     for subject in subjects:
         if 0 < subject.return_stage <= len(returns):
-            returns[subject.return_stage - 1] = subject.subject_ix
+            returns[subject.return_stage - 1] = subject.exposure_ix
     return ExposureTables(start, start[1:] - np.array([len(more) for _, more in by_kind], np.int64), items, returns)
 
 
 def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[str, pa.Table]:
-    """Return the rows of `kernel.map_journeys` and `kernel.stage_touches` of one model.
+    """Return the rows of `kernel.map_journeys` and `kernel.stage_interactions` of one model.
 
     References
     ----------
@@ -221,8 +221,8 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
         journeys.start, journeys.person, persons.at, stage, funnel.window_us, plan.day_start_us, day_month
     )
     stages = plan.model(funnel.model_index).stage_count
-    has_waits = np.zeros(max((each.subject_ix for each in plan.subjects), default=0) + 1, np.bool_)
-    has_waits[[each.subject_ix for each in plan.subjects if each.has_waits]] = True
+    has_waits = np.zeros(max((each.exposure_ix for each in plan.subjects), default=0) + 1, np.bool_)
+    has_waits[[each.exposure_ix for each in plan.subjects if each.has_waits]] = True
     visited, row, its_stage, subject, count, wait = stage_interactions(
         journeys.start, journey, persons.at, persons.kind, stage, stages, funnel.window_us,
         exposure_tables(plan, of_passes=False), len(has_waits),
@@ -248,13 +248,13 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
         "person_key": picked["person_key"][row],
         "journey_index": picked["journey_index"][row],
         "stage_index": its_stage,
-        "subject_ix": subject,
+        "exposure_ix": subject,
         "touch_count": count,
         "longest_wait_seconds": (wait / SECOND_US, (wait < 0) | ~has_waits[subject]),
     }
     return {
         "kernel.map_journeys": table("kernel.map_journeys", picked),
-        "kernel.stage_touches": table("kernel.stage_touches", touches),
+        "kernel.stage_interactions": table("kernel.stage_interactions", touches),
     }
 
 

@@ -38,9 +38,9 @@ class RulePlan:
     rule_index, stage_index : int
         1-based; rules of a model are tried in the order of `rule_index`.
     when : array of bool
-        By `kind_ix`: does the stateless condition hold.
+        By `event_type_ix`: does the stateless condition hold.
     after : array of bool or None
-        By `kind_ix`: the events that must have come earlier; None when there is no such demand.
+        By `event_type_ix`: the events that must have come earlier; None when there is no such demand.
     after_within_us : int or None
         Longest time since the latest of them, inclusive; None is any time.
     nth_at_least, nth_is : int or None
@@ -129,10 +129,10 @@ class ExposurePlan:
 
     Parameters
     ----------
-    subject_ix : int
-        From 1, as in `journeys.touch_subjects`.
+    exposure_ix : int
+        From 1, as in `journeys.exposures`.
     when : array of bool
-        By `kind_ix`: does an event of the kind touch it.
+        By `event_type_ix`: does an event of the kind touch it.
     is_loose : bool
         Does an unclassified event touch it too, in the stage of the visit in progress.
     has_waits : bool
@@ -143,7 +143,7 @@ class ExposurePlan:
         Is it told of the journeys of the map, of the passes through stages.
     """
 
-    subject_ix: int
+    exposure_ix: int
     when: Bools
     is_loose: bool = False
     has_waits: bool = False
@@ -167,7 +167,7 @@ class KernelPlan:
     day_start_us, day_date : array
         Starts (UTC) of the local days over the data's range, ascending, and their dates as days since 1970.
     purchase, counted : array of bool; dict of arrays
-        By `kind_ix`: purchases; and for each event name that a persona counts, its kinds.
+        By `event_type_ix`: purchases; and for each event name that a persona counts, its kinds.
     """
 
     kind_count: int
@@ -216,7 +216,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, eq=False)
 class _EventTypes:
-    """What is true of the event kinds: name by kind, and (kind_ix, stage_index) arrays by predicate."""
+    """What is true of the event kinds: name by kind, and (event_type_ix, stage_index) arrays by predicate."""
 
     count: int
     names: npt.NDArray[np.object_]
@@ -241,7 +241,7 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.event_kinds`, `journeys.touch_subjects`, `journeys.subject_kinds`, `config.kind_truths`,
+        Holds `journeys.event_types`, `journeys.exposures`, `journeys.exposure_event_types`, `config.event_type_predicates`,
         `config.funnels`, `config.settings`, `config.days`.
     config : Config
     """
@@ -278,17 +278,17 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
 
 
 def _event_types(engine: Engine) -> _EventTypes:
-    table = engine.rows("select kind_ix, event_name from journeys.event_kinds")
-    kind_ix = table.column("kind_ix").to_numpy()
-    count = int(kind_ix.max(initial=0)) + 1
+    table = engine.rows("select event_type_ix, event_name from journeys.event_types")
+    event_type_ix = table.column("event_type_ix").to_numpy()
+    count = int(event_type_ix.max(initial=0)) + 1
     names = np.full(count, None, object)
-    names[kind_ix] = table.column("event_name").to_pylist()
+    names[event_type_ix] = table.column("event_name").to_pylist()
     rows = engine.rows(
-        "select predicate, kind_ix, stage_index from config.kind_truths "
-        "where is_true order by predicate, kind_ix, stage_index"
+        "select predicate, event_type_ix, stage_index from config.event_type_predicates "
+        "where is_true order by predicate, event_type_ix, stage_index"
     )
     predicates = np.array(rows.column("predicate").to_pylist(), object)
-    kinds, stages = rows.column("kind_ix").to_numpy(), rows.column("stage_index").to_numpy()
+    kinds, stages = rows.column("event_type_ix").to_numpy(), rows.column("stage_index").to_numpy()
     starts = [i for i in range(len(predicates)) if i == 0 or predicates[i] != predicates[i - 1]]
     stops = [*starts[1:], len(predicates)]
     truths = {predicates[a]: (kinds[a:b], stages[a:b]) for a, b in zip(starts, stops, strict=bool(starts))}
@@ -301,13 +301,13 @@ def _pairs(engine: Engine, select: str) -> dict[str, int]:
 
 
 def _exposures(engine: Engine, kind_count: int) -> Iterator[ExposurePlan]:
-    touched = engine.rows("select subject_ix, kind_ix from journeys.subject_kinds")
-    subject_ix, kind_ix = touched.column("subject_ix").to_numpy(), touched.column("kind_ix").to_numpy()
-    subjects = engine.rows("select subject_ix, subject_kind, subject from journeys.touch_subjects order by subject_ix")
+    touched = engine.rows("select exposure_ix, event_type_ix from journeys.exposure_event_types")
+    exposure_ix, event_type_ix = affected.column("exposure_ix").to_numpy(), affected.column("event_type_ix").to_numpy()
+    subjects = engine.rows("select exposure_ix, exposure_kind, subject from journeys.exposures order by exposure_ix")
     when = np.zeros((subjects.num_rows + 1, kind_count), np.bool_)
-    when[subject_ix, kind_ix] = True
+    when[exposure_ix, event_type_ix] = True
     for row in subjects.to_pylist():
-        number, kind = row["subject_ix"], row["subject_kind"]
+        number, kind = row["exposure_ix"], row["exposure_kind"]
         stage = int(row["subject"]) if kind == "return" else 0
         yield ExposurePlan(
             number,

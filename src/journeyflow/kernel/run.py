@@ -23,7 +23,7 @@ from journeyflow.kernel.schemas import SCHEMAS, empty
 from journeyflow.kernel.stages import unpack_stages
 
 PROPERTY_BATCH_ROWS = 250_000
-_COLUMNS = ("unit_key", "event_ix", "source_ix", "occurred_us", "person_key", "journey_index", "label_key")
+_COLUMNS = ("unit_key", "event_ix", "source_ix", "occurred_us", "person_key", "journey_index", "classification_key")
 
 
 def property_tables(engine: Engine, plan: KernelPlan, chunk_rows: int) -> Iterator[tuple[str, list[pa.Table]]]:
@@ -48,7 +48,7 @@ def _select(column: str) -> str:
             md5_number_lower(cast(staged.{column} as varchar)) as unit_key, staged.event_ix, staged.source_ix,
             staged.sequence,
             date_diff('microsecond', timestamp '1970-01-01 00:00:00', staged.occurred_at) as occurred_us,
-            labelled.person_key, labelled.journey_index, labelled.session_ix, labelled.label_key
+            labelled.person_key, labelled.journey_index, labelled.session_ix, labelled.classification_key
         from staging.events as staged
         inner join kernel.events as labelled on labelled.event_ix = staged.event_ix
         where staged.{column} is not null
@@ -83,7 +83,7 @@ def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
     start = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
     session = _dense(rows.column("session_ix"))
     order = np.arange(len(keys), dtype=np.int32)
-    label = arrays["label_key"]
+    label = arrays["classification_key"]
     return Units(
         start,
         keys[start[:-1]],
@@ -114,14 +114,14 @@ CHUNK_ROWS = 250_000
 WORKERS = 2
 BATCH_ROWS = 125_000
 SUMMED: dict[str, dict[str, str]] = {
-    "kernel.labels": {"event_count": "sum", "first_seen_at": "min", "last_seen_at": "max"},
-    "kernel.kind_persons": {"person_count": "sum"},
+    "kernel.classifications": {"event_count": "sum", "first_seen_at": "min", "last_seen_at": "max"},
+    "kernel.event_type_persons": {"person_count": "sum"},
 }
 """Relations of few rows that whole chunks add to, and how their columns add up."""
 STREAM = """
 select
     event_ix, component_key, device_key, person_key, is_undecided, user_key, session_key, source_ix, sequence,
-    occurred_us, kind_ix, is_offline
+    occurred_us, event_type_ix, is_offline
 from journeys.event_stream
 """
 
@@ -132,7 +132,7 @@ def fill_kernel(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS)
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.event_stream`, `journeys.event_kinds`, `journeys.touch_subjects`, `journeys.subject_kinds`,
+        Holds `journeys.event_stream`, `journeys.event_types`, `journeys.exposures`, `journeys.exposure_event_types`,
         `staging.events` and `config.*`.
     config : Config
     chunk_rows : int

@@ -19,14 +19,14 @@ SCHEMAS: dict[str, pa.Schema] = {
     name: pa.schema(list(columns.items()))
     for name, columns in {
         "kernel.events": {
-            "event_ix": _IX, "person_key": _KEY, "journey_index": _INDEX, "session_ix": _IX, "label_key": _IX,
+            "event_ix": _IX, "person_key": _KEY, "journey_index": _INDEX, "session_ix": _IX, "classification_key": _IX,
         },
-        "kernel.labels": {
-            "label_key": _IX, "model_index": _INDEX, "kind_ix": _INDEX, "stage_index": _INDEX, "rule_index": _INDEX,
+        "kernel.classifications": {
+            "classification_key": _IX, "model_index": _INDEX, "event_type_ix": _INDEX, "stage_index": _INDEX, "rule_index": _INDEX,
             "event_count": _COUNT, "first_seen_at": _AT, "last_seen_at": _AT,
         },
-        "kernel.kind_persons": {
-            "model_index": _INDEX, "kind_ix": _INDEX, "rule_index": _INDEX, "person_count": _COUNT,
+        "kernel.event_type_persons": {
+            "model_index": _INDEX, "event_type_ix": _INDEX, "rule_index": _INDEX, "person_count": _COUNT,
         },
         "kernel.sessions": {
             "session_ix": _IX, "device_key": _KEY, "person_key": _KEY, "session_index": _INDEX,
@@ -34,7 +34,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         "kernel.journeys": {
             "person_key": _KEY, "journey_index": _INDEX, "entered_at": _AT, "last_event_at": _AT, "first_event_ix": _IX,
-            "first_kind_ix": _INDEX, "event_count": _COUNT, "session_count": _COUNT,
+            "first_event_type_ix": _INDEX, "event_count": _COUNT, "session_count": _COUNT,
         },
         "kernel.persons": {
             "person_key": _KEY, "first_event_at": _AT, "last_event_at": _AT, "event_count": _COUNT,
@@ -50,14 +50,14 @@ SCHEMAS: dict[str, pa.Schema] = {
             "depth": _INDEX, "visited_stages": pa.string(), "is_pending": pa.bool_(), "is_matured": pa.bool_(),
             "is_furthest": pa.bool_(), "is_furthest_in_month": pa.bool_(),
         },
-        "kernel.stage_touches": {
+        "kernel.stage_interactions": {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "stage_index": _INDEX,
-            "subject_ix": _INDEX, "touch_count": _INDEX, "longest_wait_seconds": pa.float64(),
+            "exposure_ix": _INDEX, "touch_count": _INDEX, "longest_wait_seconds": pa.float64(),
         },
-        "kernel.stage_passes": {
+        "kernel.stage_attempts": {
             "model_index": _INDEX, "person_key": _KEY, "journey_index": _INDEX, "stage_index": _INDEX,
-            "pass_index": _INDEX, "opened_at": _AT, "subject_ix": _INDEX, "month_number": _INDEX,
-            "is_went_on": pa.bool_(), "is_matured": pa.bool_(), "touch_count": _INDEX,
+            "attempt_index": _INDEX, "opened_at": _AT, "exposure_ix": _INDEX, "month_number": _INDEX,
+            "is_advanced": pa.bool_(), "is_matured": pa.bool_(), "touch_count": _INDEX,
             "longest_wait_seconds": pa.float64(),
         },
         "kernel.funnel_units": {
@@ -67,8 +67,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         "kernel.funnel_reaches": {
             "funnel_index": _INDEX, "attempt_ix": _IX, "step_index": _INDEX, "reached_at": _AT, "event_ix": _IX,
-            "is_visited": pa.bool_(), "visited_at": _AT, "next_at": _AT, "last_kind_ix": _INDEX, "last_at": _AT,
-            "next_kind_ix": _INDEX,
+            "is_visited": pa.bool_(), "visited_at": _AT, "next_at": _AT, "last_event_type_ix": _INDEX, "last_at": _AT,
+            "next_event_type_ix": _INDEX,
         },
         "kernel.funnel_days": {
             "funnel_index": _INDEX, "unit_key": _KEY, "person_key": _KEY, "journey_index": _INDEX,

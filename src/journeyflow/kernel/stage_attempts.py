@@ -148,7 +148,7 @@ def _record_interaction(
 
 
 def stage_attempt_table(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> pa.Table:
-    """Return the rows of `kernel.stage_passes` of one model: one a pass (subject 0), and one each subject it touched.
+    """Return the rows of `kernel.stage_attempts` of one model: one a pass (subject 0), and one each subject it touched.
 
     References
     ----------
@@ -167,10 +167,10 @@ def stage_attempt_table(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan)
         "person_key": persons.person_key[first],
         "journey_index": persons.journey_index[first],
         "stage_index": passes[:, STAGE].astype(np.int32),
-        "pass_index": passes[:, NUMBER].astype(np.int32),
+        "attempt_index": passes[:, NUMBER].astype(np.int32),
         "opened_at": opened,
         "month_number": _month_numbers(plan)[day],
-        "is_went_on": passes[:, WENT_ON] > 0,
+        "is_advanced": passes[:, WENT_ON] > 0,
         "is_matured": opened + funnel.window_us <= plan.high_water_us,
     }
     row, subject, wait = (touches[:, column] for column in (PASS, SUBJECT, WAIT))
@@ -178,17 +178,17 @@ def stage_attempt_table(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan)
     columns = {name: np.concatenate([values, values[row]]) for name, values in of_pass.items()}
     columns |= {
         "model_index": np.full(len(waits), funnel.model_index, np.int32),
-        "subject_ix": np.concatenate([np.zeros(len(passes), np.int32), subject.astype(np.int32)]),
+        "exposure_ix": np.concatenate([np.zeros(len(passes), np.int32), subject.astype(np.int32)]),
         "touch_count": np.concatenate([passes[:, EVENTS], touches[:, TOUCHES]]).astype(np.int32),
     }
-    return table("kernel.stage_passes", {**columns, "longest_wait_seconds": (waits / SECOND_US, waits < 0)})
+    return table("kernel.stage_attempts", {**columns, "longest_wait_seconds": (waits / SECOND_US, waits < 0)})
 
 
 @lru_cache(maxsize=4)
 def _has_waits(plan: KernelPlan) -> npt.NDArray[np.bool_]:
     """Return by subject whether the waits after it are told."""
-    found = np.zeros(max((each.subject_ix for each in plan.subjects), default=0) + 1, np.bool_)
-    found[[each.subject_ix for each in plan.subjects if each.has_waits]] = True
+    found = np.zeros(max((each.exposure_ix for each in plan.subjects), default=0) + 1, np.bool_)
+    found[[each.exposure_ix for each in plan.subjects if each.has_waits]] = True
     return found
 
 

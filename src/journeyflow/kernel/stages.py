@@ -341,12 +341,12 @@ def _slots(members: list[int], count: int) -> npt.NDArray[np.int32]:
 def pack_classifications(
     kind: npt.NDArray[np.int32], rule: npt.NDArray[np.int16], plan: KernelPlan
 ) -> npt.NDArray[np.int64]:
-    """Return the `label_key` of every event: its kind and its rule in each model, in mixed radix.
+    """Return the `classification_key` of every event: its kind and its rule in each model, in mixed radix.
 
     Parameters
     ----------
     kind : array
-        `kind_ix` by place.
+        `event_type_ix` by place.
     rule : array, shape (models, places)
         Matching `rule_index`, 0 for none.
     plan : KernelPlan

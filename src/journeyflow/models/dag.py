@@ -19,7 +19,7 @@ from journeyflow.models.model import LAYERS, Model, check_arrow
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LOADED_LAYERS = ("load", "config")
-"""What `filled_by` says of relations that are there when a night has loaded."""
+"""What `python_model` says of relations that are there when a night has loaded."""
 
 STITCHED = ("journeys.identities", "journeys.users", "journeys.persons")
 
@@ -66,7 +66,7 @@ class Graph:
 
     def phase(self, name: str) -> Phase:
         """Return the phase in which `name` is built, see `docs/architecture.md`."""
-        if self[name].paperwork.filled_by in LOADED_LAYERS:
+        if self[name].paperwork.python_model in LOADED_LAYERS:
             return Phase.LOAD
         if name in self._stitched:
             return Phase.STITCH
@@ -138,19 +138,19 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
     if not side.exists():
         raise ModelError(f"{name} has no {side.name} beside {select.name}; see docs/architecture.md for its format.")
     words = metadata.read_metadata(side)
-    if is_own and (words.renewed_by or words.keeps_numbers):
+    if is_own and (words.unique_key or words.surrogate_key):
         raise ModelError(
-            f"{name}: leave renewed_by and keeps_numbers out of {side.name}; "
+            f"{name}: leave unique_key and surrogate_key out of {side.name}; "
             "a model of your own is built anew each night."
         )
     if not select.exists():
-        if not words.filled_by:
-            raise ModelError(f"{name} has neither a {select.name} nor `filled_by`.")
+        if not words.python_model:
+            raise ModelError(f"{name} has neither a {select.name} nor `python_model`.")
         if is_own:
-            raise ModelError(f"{name} says filled_by; a model of your own is a SELECT in {select.name}.")
+            raise ModelError(f"{name} says python_model; a model of your own is a SELECT in {select.name}.")
         return Model(name, side, None, words.inputs, words, {})
-    if words.filled_by or words.inputs:
-        raise ModelError(f"{name} has a {select.name}: leave filled_by and inputs out of {side.name}.")
+    if words.python_model or words.inputs:
+        raise ModelError(f"{name} has a {select.name}: leave python_model and inputs out of {side.name}.")
     for word in (stem.name, *words.columns):
         if not _WORD.fullmatch(word):
             raise ModelError(
@@ -168,8 +168,8 @@ def _sharing_inputs(models: Mapping[str, Model]) -> dict[str, Model]:
     """Give relations that one function fills at once the inputs of all of them: it runs when the last is there."""
     together: dict[str, list[Model]] = {}
     for model in models.values():
-        if model.paperwork.filled_by and model.paperwork.filled_by not in LOADED_LAYERS:
-            together.setdefault(model.paperwork.filled_by, []).append(model)
+        if model.paperwork.python_model and model.paperwork.python_model not in LOADED_LAYERS:
+            together.setdefault(model.paperwork.python_model, []).append(model)
     shared = dict(models)
     for group in together.values():
         names = {model.name for model in group}
@@ -203,8 +203,8 @@ def _ordered(models: Mapping[str, Model]) -> Iterable[str]:
 
 def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
     """Return the columns described by relations that the same function fills."""
-    filled_by = model.paperwork.filled_by
-    together = [each.paperwork for each in models.values() if filled_by and each.paperwork.filled_by == filled_by]
+    python_model = model.paperwork.python_model
+    together = [each.paperwork for each in models.values() if python_model and each.paperwork.python_model == python_model]
     return {name: column for words in together for name, column in words.columns.items() if column}
 
 

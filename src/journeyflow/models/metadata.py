@@ -63,12 +63,12 @@ class ModelMetadata(_Strict):
     is_shaped_by_configuration: bool = False
     """The configuration adds columns behind the listed ones, and may change their types."""
     kind: Literal["table", "view"] = "table"
-    renewed_by: tuple[str, ...] = ()
+    unique_key: tuple[str, ...] = ()
     """Each row is of one person, device or attempt, which these columns name (any of them): a night that renews makes
     only the rows of those anew who were touched."""
-    keeps_numbers: dict[str, tuple[str, ...]] = {}
+    surrogate_key: dict[str, tuple[str, ...]] = {}
     """The column that numbers the rows, and those that name them: a night that renews keeps numbers once given."""
-    filled_by: str | None = None
+    python_model: str | None = None
     inputs: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     cases: tuple[Case, ...] = ()
@@ -82,12 +82,12 @@ class ModelMetadata(_Strict):
         if unknown := sorted(named - set(self.columns)):
             raise ValueError(f"grain or checks name {', '.join(unknown)}, which is not among the columns")
         renewed = {
-            *self.renewed_by,
-            *self.keeps_numbers,
-            *(name for names in self.keeps_numbers.values() for name in names),
+            *self.unique_key,
+            *self.surrogate_key,
+            *(name for names in self.surrogate_key.values() for name in names),
         }
         if unknown := sorted(renewed - set(self.columns)):
-            raise ValueError(f"renewed_by or keeps_numbers name {', '.join(unknown)}, which is not among the columns")
+            raise ValueError(f"unique_key or surrogate_key name {', '.join(unknown)}, which is not among the columns")
         return self
 
 

@@ -12,11 +12,11 @@ from journeyflow.models.metadata import Column, ModelMetadata
 _BELOW_MARTS = ("config", "ledger", "sources", "staging", "journeys", "kernel", "statistics")
 
 MAY_READ: dict[str, tuple[str, ...]] = {
-    "landed": (),
+    "raw": (),
     "ledger": (),
     # Truths of conditions are configuration, evaluated over the event kinds.
     "config": ("config", "staging", "journeys"),
-    "sources": ("landed", "config"),
+    "sources": ("raw", "config"),
     "staging": ("config", "sources", "staging"),
     "journeys": ("config", "sources", "staging", "journeys", "kernel"),
     "kernel": ("config", "staging", "journeys", "kernel"),
@@ -50,7 +50,7 @@ def check_arrow(model: Model, upstream: Model) -> None:
 
 
 LAYERS = (
-    "landed",
+    "raw",
     "ledger",
     "config",
     "sources",

@@ -22,22 +22,22 @@ FUNCTIONS: dict[str, str] = {
     "restatements": "journeyflow.pipeline.restatements:fill",
     "statistics.pain_tests": "journeyflow.statistics.tests:fill_pain_tests",
     "statistics.promise_intervals": "journeyflow.statistics.proportions:fill_promise_intervals",
-    "statistics.stage_feelings": "journeyflow.statistics.sentiment:fill_stage_sentiment",
+    "statistics.stage_sentiment": "journeyflow.statistics.sentiment:fill_stage_sentiment",
     "statistics.stage_intervals": "journeyflow.statistics.proportions:fill_stage_intervals",
     "statistics.step_intervals": "journeyflow.statistics.proportions:fill_step_intervals",
     "statistics.step_survival": "journeyflow.statistics.survival:fill_step_survival",
     "statistics.touchpoint_tests": "journeyflow.statistics.tests:fill_touchpoint_tests",
     "statistics.text_scores": "journeyflow.statistics.text:fill_text_scores",
 }
-"""`filled_by` → ``module:function`` of type ``(Engine, Config) -> None``. Imported when a night needs it."""
+"""`python_model` → ``module:function`` of type ``(Engine, Config) -> None``. Imported when a night needs it."""
 
 COMPILED: dict[str, str] = {
     "compiled.staging_events": "journeyflow.compile.staging_events:staging_events",
-    "compiled.kind_truths": "journeyflow.compile.staging_events:event_type_predicates",
+    "compiled.event_type_predicates": "journeyflow.compile.staging_events:event_type_predicates",
     "compiled.personas": "journeyflow.compile.personas:personas",
     "compiled.survey_answers": "journeyflow.compile.staging_events:survey_answers",
 }
-"""`filled_by` → ``module:function`` of type ``(Config) -> str``, the SELECT that the configuration compiles to."""
+"""`python_model` → ``module:function`` of type ``(Config) -> str``, the SELECT that the configuration compiles to."""
 
 
 def python_model(name: str, relation: str) -> PythonModel:
@@ -46,7 +46,7 @@ def python_model(name: str, relation: str) -> PythonModel:
     Parameters
     ----------
     name : str
-        What the side file says under `filled_by`.
+        What the side file says under `python_model`.
     relation : str
         ``layer.name``; only a compiled SELECT needs to be told where its rows go.
 
@@ -62,11 +62,11 @@ def python_model(name: str, relation: str) -> PythonModel:
         fill: PythonModel = _imported(FUNCTIONS[name])
         return fill
     known = ", ".join(sorted({*FUNCTIONS, *COMPILED}))
-    raise ModelError(f"{relation} is filled_by {name}, which is not registered in relations.py; there are {known}.")
+    raise ModelError(f"{relation} is python_model {name}, which is not registered in relations.py; there are {known}.")
 
 
 def is_registered(name: str) -> bool:
-    """Tell whether `filled_by: name` can be carried out, the relations that loading makes included."""
+    """Tell whether `python_model: name` can be carried out, the relations that loading makes included."""
     return name in FUNCTIONS or name in COMPILED or name in ("load", "config")
 
 

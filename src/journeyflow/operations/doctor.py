@@ -157,12 +157,12 @@ _UNSETTLED = """
     select count(*) as n from ledger.loads
     where record_count <> accepted_count + quarantined_count + duplicate_count + filtered_count + erased_count
 """
-_UNEXPECTED = "select count(*) as n from landed.events where file_ix not in (select file_ix from ledger.files)"
+_UNEXPECTED = "select count(*) as n from raw.events where file_ix not in (select file_ix from ledger.files)"
 
 
 def _accounts(warehouse: DuckDBEngine, path: Path) -> Diagnoses:
-    files = warehouse.count("ledger.files", "is_landed")
-    events = warehouse.count("landed.events")
+    files = warehouse.count("ledger.files", "is_loaded")
+    events = warehouse.count("raw.events")
     wrong = [int(warehouse.rows(query)["n"][0].as_py()) for query in (_UNSETTLED, _UNEXPECTED)]
     if any(wrong):
         detail = f"{wrong[0]} files whose records do not add up, {wrong[1]:,} events of no known file; rebuild it"
@@ -177,7 +177,7 @@ def _accounts(warehouse: DuckDBEngine, path: Path) -> Diagnoses:
 def _kept(config: Config, warehouse: DuckDBEngine) -> Diagnoses:
     """Without its copy a file can be rebuilt only while the input still has it."""
     kept, now = RawStore(config.state), run_log.now()
-    landed = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_landed]
+    landed = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded]
     wanted = [file for file in landed if not is_over(config, file.source, file.first_loaded_at, now)]
     missing = [file.source_file for file in wanted if not file.is_empty and not kept.path(file.copy_sha256)]
     if missing:

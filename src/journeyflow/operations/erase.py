@@ -125,19 +125,19 @@ select id_key from forget.given where kind = 'device'
 _CLEAR_USERS = """
 with alias_events as (
     select json_extract_string(properties, '/previous_id') as previous_id
-    from warehouse.landed.events
+    from warehouse.raw.events
     where event_name = 'alias'
 )
 
-select user_id as id from warehouse.landed.events where user_key in (select id_key from forget.users)
+select user_id as id from warehouse.raw.events where user_key in (select id_key from forget.users)
 union
-select user_id from warehouse.landed.traits where user_key in (select id_key from forget.users)
+select user_id from warehouse.raw.traits where user_key in (select id_key from forget.users)
 union
 select previous_id from alias_events
 where md5_number_lower('u:' || previous_id) in (select id_key from forget.users)
 """
 _CLEAR_DEVICES = """
-select distinct anonymous_id as id from warehouse.landed.events
+select distinct anonymous_id as id from warehouse.raw.events
 where device_key in (select id_key from forget.devices)
 """
 
@@ -216,7 +216,7 @@ from forget.typed
 # Who used a device in a source that was taken out of the configuration used it all the same.
 _OTHER_SOURCES = """
 insert into config.sources (source)
-select distinct source from warehouse.landed.events where source not in (select source from config.sources)
+select distinct source from warehouse.raw.events where source not in (select source from config.sources)
 """
 
 
@@ -232,7 +232,7 @@ def _stitch(engine: DuckDBEngine, config: Config, progress: Progress) -> None:
 
 def _loaded(engine: DuckDBEngine, config: Config) -> LoadResult:
     """Say what is landed, to its last event: whoever is erased is so from all of it."""
-    select = "select min(occurred_at) as first, max(occurred_at) as last, count(*) as n from warehouse.landed.events"
+    select = "select min(occurred_at) as first, max(occurred_at) as last, count(*) as n from warehouse.raw.events"
     found: dict[str, Any] = engine.rows(select).to_pylist()[0]
     last = found["last"] or _EPOCH
     return LoadResult(config, last, found["first"] or last, found["n"], {}, ())
@@ -375,7 +375,7 @@ def _plan(
 ) -> ErasurePlan:
     kept = RawStore(config.state)
     set_hash_keys(warehouse, person_secret(config))
-    before = set(warehouse.rows("select id_hash from ledger.tombstones").column(0).to_pylist())
+    before = set(warehouse.rows("select id_hash from ledger.suppressions").column(0).to_pylist())
     suppression.register_suppression(warehouse, config, kept, people.hashes)
     gone = find_erased_rows(warehouse)
     searched = RecordSearch(warehouse, config, (*people.users, *people.devices), progress, intake).whole()
@@ -398,7 +398,7 @@ def _plan(
         copies=tuple(searched.copies),
         dropped=tuple(searched.dropped),
         inputs=(*searched.inputs, *traits),
-        other_count=warehouse.count("landed.events", _OF_OTHERS),
+        other_count=warehouse.count("raw.events", _OF_OTHERS),
         is_done_before=before.issuperset(people.hashes),
         is_begun=journal.pending_erasure(config.state) is not None,
     )
@@ -408,14 +408,14 @@ def _plan(
 
 
 _OF_OTHERS = """
-    event_ix in (select event_ix from gone_events) and user_id is not null and not is_erased_user(user_id)
+    event_ix in (select event_ix from superseded_events) and user_id is not null and not is_erased_user(user_id)
 """
 
 
 def _readable_again(config: Config, warehouse: DuckDBEngine, sources: Iterable[str]) -> tuple[str, ...]:
     """Leave out sources of which a file is gone: to read them again would end the night."""
     kept = RawStore(config.state)
-    files = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_landed and not file.is_empty]
+    files = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded and not file.is_empty]
     lost = {
         file.source
         for file in files
@@ -428,8 +428,8 @@ def _days(warehouse: DuckDBEngine, timezone: str) -> tuple[str, ...]:
     """Return the local days of the events that go, to the minute's zone."""
     zone, utc = ZoneInfo(timezone), ZoneInfo("UTC")
     select = """
-        select distinct date_trunc('minute', occurred_at) as minute from landed.events
-        where event_ix in (select event_ix from gone_events)
+        select distinct date_trunc('minute', occurred_at) as minute from raw.events
+        where event_ix in (select event_ix from superseded_events)
     """
     minutes = warehouse.rows(select).column(0).to_pylist()
     return tuple(sorted({str(each.replace(tzinfo=utc).astimezone(zone).date()) for each in minutes}))

@@ -55,17 +55,17 @@ MAX_EVENTS = 200
 """Most events that a timeline lists."""
 
 _EVENTS = """
-    select e.occurred_at, e.event_name, e.touchpoint, l.kind_ix, l.stage_index, s.stage
+    select e.occurred_at, e.event_name, e.touchpoint, l.event_type_ix, l.stage_index, s.stage
     from kernel.events as k
     join staging.events as e on e.event_ix = k.event_ix
-    join kernel.labels as l on l.label_key = k.label_key
+    join kernel.classifications as l on l.classification_key = k.classification_key
     join config.models as m on m.model_index = l.model_index and m.model = $2
     left join config.stages as s on s.model_index = l.model_index and s.stage_index = l.stage_index
     where k.person_key = $1 and e.occurred_at between $3 and $4
     order by e.occurred_at, e.sequence nulls last, e.event_id
     limit $5
 """
-_TRUTHS = "select kind_ix, stage_index, predicate from config.kind_truths where is_true and starts_with(predicate, $1)"
+_TRUTHS = "select event_type_ix, stage_index, predicate from config.event_type_predicates where is_true and starts_with(predicate, $1)"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def timeline(
     model = funnel["model"] or config.journey_models[0].model
     events = rows(engine, _EVENTS, [person_key, model, first, last, MAX_EVENTS])
     prefix = f"funnel/{funnel['funnel']}/"
-    truths = {(row["predicate"], row["kind_ix"], row["stage_index"]) for row in rows(engine, _TRUTHS, [prefix])}
+    truths = {(row["predicate"], row["event_type_ix"], row["stage_index"]) for row in rows(engine, _TRUTHS, [prefix])}
     named = [predicate for predicate in predicates(config) if predicate.name.startswith(prefix)]
 
     def matches(event: Row) -> tuple[str, ...]:
@@ -116,12 +116,12 @@ def timeline(
 
 def _place(predicate: Predicate, event: Row) -> tuple[str, int, int]:
     """Return where the truth of a predicate is kept; what reads no stage is kept at stage 0."""
-    return predicate.name, event["kind_ix"], event["stage_index"] if predicate.model else 0
+    return predicate.name, event["event_type_ix"], event["stage_index"] if predicate.model else 0
 
 
 _EVENT = """
     select e.event_ix, e.event_id, e.occurred_at, e.sequence, e.event_name, e.channel, e.touchpoint, e.is_bot,
-        e.is_internal, k.person_key, k.journey_index, k.label_key, p.person_id
+        e.is_internal, k.person_key, k.journey_index, k.classification_key, p.person_id
     from staging.events as e
     left join kernel.events as k on k.event_ix = e.event_ix
     left join journeys.persons as p on p.person_key = k.person_key
@@ -129,14 +129,14 @@ _EVENT = """
     order by e.occurred_at, e.event_ix
 """
 _LABELS = """
-    select m.model, l.kind_ix, l.rule_index, coalesce(s.stage, 'unclassified') as stage
-    from kernel.labels as l
+    select m.model, l.event_type_ix, l.rule_index, coalesce(s.stage, 'unclassified') as stage
+    from kernel.classifications as l
     join config.models as m on m.model_index = l.model_index
     left join config.stages as s on s.model_index = l.model_index and s.stage_index = l.stage_index
-    where l.label_key = $1
+    where l.classification_key = $1
     order by m.model_index
 """
-_TRUE_PREDICATES = "select distinct predicate from config.kind_truths where kind_ix = $1 and is_true"
+_TRUE_PREDICATES = "select distinct predicate from config.event_type_predicates where event_type_ix = $1 and is_true"
 # The total order of a person's events; events without a sequence come last among equal times.
 _EARLIER = """
     from kernel.events as k
@@ -148,8 +148,8 @@ _EARLIER = """
 """
 _LAST_OF_NAME = "select max(e.occurred_at) as at" + _EARLIER.format(joins="", condition="e.event_name = $2")
 _COUNT_OF_RULE = "select count(*) as n" + _EARLIER.format(
-    joins="""join kernel.labels as l on l.label_key = k.label_key and l.model_index = 1
-    join config.kind_truths as t on t.kind_ix = l.kind_ix""",
+    joins="""join kernel.classifications as l on l.classification_key = k.classification_key and l.model_index = 1
+    join config.event_type_predicates as t on t.event_type_ix = l.event_type_ix""",
     condition="t.predicate = $2 and t.is_true",
 )
 
@@ -229,7 +229,7 @@ def explain_event(config: Config, event_id: str) -> list[ExplainedEvent]:
 
 def _explained(engine: Engine, config: Config, event: Row) -> ExplainedEvent:
     left_out = "a bot's" if event["is_bot"] else "internal traffic" if event["is_internal"] else None
-    labels = rows(engine, _LABELS, [event["label_key"]]) if event["label_key"] is not None else []
+    labels = rows(engine, _LABELS, [event["classification_key"]]) if event["classification_key"] is not None else []
     return ExplainedEvent(
         event["event_id"],
         event["occurred_at"],
@@ -245,7 +245,7 @@ def _explained(engine: Engine, config: Config, event: Row) -> ExplainedEvent:
 
 def _verdict(engine: Engine, model: JourneyModel, event: Row, label: Row) -> Verdict:
     chosen = next((rule for rule in model.rules if rule.rule_index == label["rule_index"]), None)
-    true = {row["predicate"] for row in rows(engine, _TRUE_PREDICATES, [label["kind_ix"]])}
+    true = {row["predicate"] for row in rows(engine, _TRUE_PREDICATES, [label["event_type_ix"]])}
     before = [rule for rule in model.rules if chosen is None or rule.rule_index < chosen.rule_index]
     passed_over = tuple(describe_rule(rule) for rule in before if rule_predicate(model.model, rule.rule_id) in true)
     if chosen is None:

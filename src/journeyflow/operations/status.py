@@ -92,9 +92,9 @@ def _of_the_warehouse(config: Config) -> tuple[_Rows | None, _Rows | None]:
 
 def _alarms(warehouse: DuckDBEngine, runs: _Rows) -> _Rows:
     published = next((run["run_id"] for run in runs if run["status"] == "published"), None)
-    if published is None or not warehouse.columns("ledger.alarms"):  # No run, or none since there are alarms.
+    if published is None or not warehouse.columns("ledger.alerts"):  # No run, or none since there are alarms.
         return []
-    query = "select kind, detail from ledger.alarms where run_id = ? order by kind, detail"
+    query = "select kind, detail from ledger.alerts where run_id = ? order by kind, detail"
     found: _Rows = warehouse.rows(query, [published]).to_pylist()
     return found
 

@@ -146,7 +146,7 @@ def _arrow(events: Any) -> pa.Table:  # noqa: ANN401 - see funnel
 
 
 def _register_events(engine: DuckDBEngine, events: pa.Table, columns: Mapping[str, str]) -> None:
-    """Give the table the shape of `landed.events`; one extra column holds the value of `by`."""
+    """Give the table the shape of `raw.events`; one extra column holds the value of `by`."""
     missing = sorted({name for name in columns.values() if name not in events.column_names})
     if missing:
         raise InputError(
@@ -157,9 +157,9 @@ def _register_events(engine: DuckDBEngine, events: pa.Table, columns: Mapping[st
         raise InputError(f"The events have the column {', '.join(doubled)} more than once; keep one.")
     roles = {f"_{role}": events.column(name) for role, name in columns.items()}
     fields = {name: events.column(name) for name in _FIELDS if name in events.column_names}
-    engine.register("landed.table", pa.table({**roles, **fields}))
-    engine.run("landed.events", _raw_events_select(set(fields), has_groups="by" in columns))
-    engine.run("landed.traits", _NO_TRAITS)
+    engine.register("raw.table", pa.table({**roles, **fields}))
+    engine.run("raw.events", _raw_events_select(set(fields), has_groups="by" in columns))
+    engine.run("raw.traits", _NO_TRAITS)
 
 
 def _raw_events_select(fields: set[str], *, has_groups: bool) -> str:
@@ -180,7 +180,7 @@ def _raw_events_select(fields: set[str], *, has_groups: bool) -> str:
             cast({"_by" if has_groups else "null"} as varchar) as by_value,
             0 as file_ix,
             row_number() over () as source_row
-        from landed.table
+        from raw.table
         where _person is not null and _time is not null and _event is not null
     """
 
@@ -196,7 +196,7 @@ _NO_TRAITS = """
 def _groups(engine: DuckDBEngine) -> list[str]:
     from journeyflow.config.personas import UNASSIGNED
 
-    found = engine.rows("select distinct by_value from landed.events where by_value is not null order by by_value")
+    found = engine.rows("select distinct by_value from raw.events where by_value is not null order by by_value")
     groups = [str(value) for value in found["by_value"].to_pylist()]
     if taken := sorted({"all", UNASSIGNED} & set(groups)):
         raise InputError(
@@ -226,7 +226,7 @@ def _build(engine: DuckDBEngine, config: Config, groups: list[str], as_of: datet
 _PERSONAS = """
     select journeys.person_key, journeys.journey_index, coalesce(events.by_value, 'unassigned') as persona
     from kernel.journeys as journeys
-    inner join landed.events as events on events.event_ix = journeys.first_event_ix
+    inner join raw.events as events on events.event_ix = journeys.first_event_ix
 """
 
 
@@ -234,7 +234,7 @@ def _configure(engine: DuckDBEngine, config: Config, groups: list[str], as_of: d
     from journeyflow.compile import config_tables
     from journeyflow.pipeline.load_phase import us
 
-    times = engine.rows("select min(occurred_at) as first, max(occurred_at) as last from landed.events").to_pylist()[0]
+    times = engine.rows("select min(occurred_at) as first, max(occurred_at) as last from raw.events").to_pylist()[0]
     if times["first"] is None:
         raise InputError("There is no event with a person, a time and a name in the table.")
     mark = as_of or times["last"]

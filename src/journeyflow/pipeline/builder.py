@@ -36,9 +36,9 @@ class Builder:
         self._built: set[str] = set()
 
     def mirror_warehouse(self) -> None:
-        """Let `landed.*` and `ledger.*` be views of the warehouse."""
+        """Let `raw.*` and `ledger.*` be views of the warehouse."""
         for model in self._graph.of_phase(Phase.LOAD):
-            if model.layer in ("landed", "ledger"):
+            if model.layer in ("raw", "ledger"):
                 self.engine.run(model.name, f"select * from warehouse.{model.name}", kind="view")
 
     def build(self, phase: Phase, progress: Progress) -> None:
@@ -58,7 +58,7 @@ class Builder:
             Lists all failing checks with their counts.
         """
         return checks.require_checks(
-            self.engine, [model for model in self._graph if model.layer not in ("landed", "ledger")]
+            self.engine, [model for model in self._graph if model.layer not in ("raw", "ledger")]
         )
 
     @property
@@ -86,7 +86,7 @@ class Builder:
         if model.sql is not None:
             self.engine.run(model.name, model.sql, kind=model.paperwork.kind)
             return
-        name = model.paperwork.filled_by or ""
+        name = model.paperwork.python_model or ""
         if name not in self._filled:
             python_models.python_model(name, model.name)(self.engine, self._config)
             # A function may fill several relations at once; a compiled SELECT is of one relation only.

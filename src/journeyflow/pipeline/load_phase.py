@@ -88,7 +88,7 @@ def load_sources(
     found = warehouse.rows(
         """
         select min(occurred_at) as first, max(occurred_at) as last, count(*) as n
-        from landed.events
+        from raw.events
         where source in (select unnest(?)) and occurred_at <= coalesce(?, timestamp 'infinity')
         """,
         [list(config.sources), as_of],
@@ -146,7 +146,7 @@ def _occur(steps: tuple[Step, ...], config: Config, warehouse: DuckDBEngine, hig
     names = {str(value) for step in steps for leaf in leaves(step.when) for value in leaf.values}
     query = """
         select count(distinct event_name)
-        from landed.events
+        from raw.events
         where event_name in (select unnest(?)) and source in (select unnest(?)) and occurred_at <= ?
     """
     return bool(
@@ -166,7 +166,7 @@ def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
     """Count what is in quarantine by reason; codes and counts only, for rows hold personal data."""
     query = """
         select reason, count(*) as n
-        from landed.quarantine
+        from raw.quarantine
         where source_file = coalesce(?, source_file)
         group by reason
         order by n desc, reason
@@ -175,11 +175,11 @@ def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
 
 
 def _why_nothing(warehouse: DuckDBEngine, as_of: datetime | None) -> str:
-    later = warehouse.count("landed.events")
+    later = warehouse.count("raw.events")
     if as_of and later:
         return f"No event lies up to {as_of} UTC; all {later:,} that were accepted are later. Choose a later --as-of."
     reasons = _reasons(warehouse)
-    where = "`landed.quarantine` in warehouse.duckdb of the state folder holds the rows"
+    where = "`raw.quarantine` in warehouse.duckdb of the state folder holds the rows"
     found = f"the quarantine holds {reasons}; {where}" if reasons else "the files hold no record that was kept"
     return f"No event was accepted: {found}. See `path`, `columns`, `where` and `encoding` of the sources."
 

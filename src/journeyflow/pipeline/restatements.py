@@ -42,7 +42,7 @@ _WINDOWS = "select funnel, window_seconds from config.funnels"
 # Files that a failed run loaded count too: nothing published has told of them.
 _LATE = """
     select distinct events.occurred_at
-    from warehouse.landed.events as events
+    from warehouse.raw.events as events
     inner join warehouse.ledger.files as files on files.file_ix = events.file_ix
     inner join warehouse.ledger.loads as loads on loads.sha256 = files.sha256 and loads.source = files.source
     where loads.run_id > ? and events.occurred_at <= ?
@@ -57,7 +57,7 @@ _REPLACED = """
         group by source, sha256
     ),
     landed as (
-        select file_ix, count(*) as event_count from warehouse.landed.events group by file_ix
+        select file_ix, count(*) as event_count from warehouse.raw.events group by file_ix
     )
     select loaded.source
     from loaded

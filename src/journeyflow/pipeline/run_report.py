@@ -21,7 +21,7 @@ ALERT_KINDS = ("silent_source", "empty_input", "jumped_share")
 INPUT_ALERT = "input"
 """The kind of what loading found: files refused, many records in quarantine."""
 _SPOTS = "insights.blind_spots"
-_SHARES = "insights._night_shares"
+_SHARES = "insights._run_shares"
 _ALERTS = pa.schema([("run_id", pa.string()), ("kind", pa.string()), ("detail", pa.string())])
 
 
@@ -48,7 +48,7 @@ class Alerts:
     def write(self, warehouse: DuckDBEngine, run_id: str) -> None:
         """Remember them under a run, in the place of what was remembered of it."""
         rows = [{"run_id": run_id, "kind": kind, "detail": sentence} for kind, sentence in self.told]
-        _shown_spot(warehouse, "ledger.alarms", run_id, pa.Table.from_pylist(rows, schema=_ALERTS))
+        _shown_spot(warehouse, "ledger.alerts", run_id, pa.Table.from_pylist(rows, schema=_ALERTS))
         if self.shares is not None:
             named = pa.array([run_id] * self.shares.num_rows, pa.string())
             _shown_spot(warehouse, "ledger.shares", run_id, self.shares.add_column(0, "run_id", named))

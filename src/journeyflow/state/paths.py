@@ -30,7 +30,7 @@ ERASURE = "erasure.json"
 """In the state folder, while an erasure is pending."""
 
 
-BUILD_STATE = "renewal.mark"
+BUILD_STATE = "incremental.build_state"
 """In a build: what it was built of, see `renewing`."""
 
 

@@ -159,9 +159,9 @@ def open_warehouse(
 
 def clear_raw_events(warehouse: DuckDBEngine) -> None:
     """Empty the landed tables for a full rebuild; the ledger keeps when each file was first loaded."""
-    for table in ("landed.events", "landed.traits", "landed.quarantine"):
+    for table in ("raw.events", "raw.traits", "raw.quarantine"):
         warehouse.execute(f"delete from {table}")
-    warehouse.execute("update ledger.files set is_landed = false")
+    warehouse.execute("update ledger.files set is_loaded = false")
 
 
 def packaged_sql(name: str) -> str:

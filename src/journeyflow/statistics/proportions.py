@@ -273,7 +273,7 @@ _COUNTS = """
         coalesce(goings.broken_next_count, 0) as broken_next_count,
         coalesce(goings.broken_journey_count, 0) as broken_journey_count
     from journeys.promise_counts as counts
-    left join journeys.promise_goings as goings
+    left join journeys.promise_next_stage as goings
         on goings.promise_index = counts.promise_index and goings.persona = counts.persona
         and goings.period = counts.period
 """
@@ -325,7 +325,7 @@ def fill_promise_intervals(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.promise_counts` and `journeys.promise_goings`.
+        Holds `journeys.promise_counts` and `journeys.promise_next_stage`.
     config : Config
         Not read.
     """

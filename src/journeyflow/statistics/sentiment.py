@@ -116,7 +116,7 @@ def mean_interval(counts: Counts, totals: Numbers, totals_of_squares: Numbers) -
 
 
 def fill_stage_sentiment(engine: Engine, config: Config) -> None:
-    """Fill `statistics.stage_feelings`: the sentiment of every stage by each basis that there is for it.
+    """Fill `statistics.stage_sentiment`: the sentiment of every stage by each basis that there is for it.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def fill_stage_sentiment(engine: Engine, config: Config) -> None:
     del config
     answers, behaviour = engine.rows(_ANSWERS), engine.rows(_BEHAVIOUR)
     parts = [_of_answers(answers), _of_behaviour(behaviour)]
-    engine.register("statistics.stage_feelings", pa.concat_tables(parts))
+    engine.register("statistics.stage_sentiment", pa.concat_tables(parts))
 
 
 def _of_answers(answers: pa.Table) -> pa.Table:

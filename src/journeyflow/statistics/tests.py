@@ -146,19 +146,19 @@ def discovery_rates(p_values: Floats, family: Ints) -> Floats:
 
 
 MAP = ("model_index", "persona", "period")
-INTERACTION = (*MAP, "stage_index", "subject_ix")
+INTERACTION = (*MAP, "stage_index", "exposure_ix")
 TEST = (*INTERACTION, "exposure")
 
 _LAST_STAGES = "select model_index, max(stage_index) as stage_index from config.stages group by model_index"
 _TOUCHPOINTS = f"""
     select
-        met.model_index, met.persona, met.period, met.stage_index, met.subject_ix,
-        met.matured_count as with_count, met.matured_went_on_count as with_next_count,
+        met.model_index, met.persona, met.period, met.stage_index, met.exposure_ix,
+        met.matured_count as with_count, met.matured_advanced_count as with_next_count,
         stages.matured_visited_count - met.matured_count as without_count,
-        stages.matured_went_on_count - met.matured_went_on_count as without_next_count
-    from journeys.subject_counts as met
-    inner join journeys.touch_subjects as subjects
-        on subjects.subject_ix = met.subject_ix and subjects.subject_kind = 'touchpoint'
+        stages.matured_advanced_count - met.matured_advanced_count as without_next_count
+    from journeys.exposure_counts as met
+    inner join journeys.exposures as subjects
+        on subjects.exposure_ix = met.exposure_ix and subjects.exposure_kind = 'touchpoint'
     inner join journeys.stage_bases as stages
         on stages.model_index = met.model_index and stages.persona = met.persona
         and stages.period = met.period and stages.stage_index = met.stage_index
@@ -167,36 +167,36 @@ _TOUCHPOINTS = f"""
     cross join config.settings
     where met.matured_count >= settings.min_count
         and stages.matured_visited_count - met.matured_count >= settings.min_count
-    order by met.model_index, met.persona, met.period, met.stage_index, met.subject_ix
+    order by met.model_index, met.persona, met.period, met.stage_index, met.exposure_ix
 """
 _STRATA = f"""
     with counted as (
         select
-            counts.model_index, counts.persona, counts.period, counts.stage_index, counts.subject_ix, counts.exposure,
+            counts.model_index, counts.persona, counts.period, counts.stage_index, counts.exposure_ix, counts.exposure,
             counts.pass_count, counts.matured_count as exposed,
-            counts.matured_count - counts.matured_went_on_count as hits
-        from journeys.pass_counts as counts
+            counts.matured_count - counts.matured_advanced_count as hits
+        from journeys.stage_attempt_counts as counts
         inner join ({_LAST_STAGES}) as lasts
             on lasts.model_index = counts.model_index and counts.stage_index < lasts.stage_index
         where counts.persona <> 'all'
     )
 
     select
-        met.model_index, met.persona, met.period, met.stage_index, met.subject_ix, met.exposure,
-        subjects.subject_kind, met.pass_count, met.exposed, met.hits,
+        met.model_index, met.persona, met.period, met.stage_index, met.exposure_ix, met.exposure,
+        subjects.exposure_kind, met.pass_count, met.exposed, met.hits,
         every.exposed - met.exposed as others_base, every.hits - met.hits as others_base_hits,
-        case when met.period = 'all' or subjects.subject_kind = 'friction' then 0
+        case when met.period = 'all' or subjects.exposure_kind = 'friction' then 0
             else same.exposed - met.exposed end as months_base,
-        case when met.period = 'all' or subjects.subject_kind = 'friction' then 0
+        case when met.period = 'all' or subjects.exposure_kind = 'friction' then 0
             else same.hits - met.hits end as months_base_hits
     from counted as met
-    inner join journeys.touch_subjects as subjects on subjects.subject_ix = met.subject_ix
+    inner join journeys.exposures as subjects on subjects.exposure_ix = met.exposure_ix
     inner join counted as every
         on every.model_index = met.model_index and every.persona = met.persona and every.period = 'all'
-        and every.stage_index = met.stage_index and every.subject_ix = 0
+        and every.stage_index = met.stage_index and every.exposure_ix = 0
     inner join counted as same
         on same.model_index = met.model_index and same.persona = met.persona and same.period = 'all'
-        and same.stage_index = met.stage_index and same.subject_ix = met.subject_ix and same.exposure = met.exposure
+        and same.stage_index = met.stage_index and same.exposure_ix = met.exposure_ix and same.exposure = met.exposure
 """
 
 
@@ -206,7 +206,7 @@ def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.subject_counts`, `journeys.stage_bases`, `journeys.touch_subjects`, `config.stages` and
+        Holds `journeys.exposure_counts`, `journeys.stage_bases`, `journeys.exposures`, `config.stages` and
         `config.settings`.
     config : Config
         Not read.
@@ -240,7 +240,7 @@ def fill_pain_tests(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.pass_counts`, `journeys.touch_subjects`, `config.stages` and `config.settings`.
+        Holds `journeys.stage_attempt_counts`, `journeys.exposures`, `config.stages` and `config.settings`.
     config : Config
         Not read.
 
@@ -261,7 +261,7 @@ def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     Parameters
     ----------
     strata : polars.DataFrame
-        A row for each exposure of a persona (none is `all`): the columns of `TEST`, `subject_kind`, `pass_count`,
+        A row for each exposure of a persona (none is `all`): the columns of `TEST`, `exposure_kind`, `pass_count`,
         `exposed` (the matured of them) and `hits` (those that did not go on), and the same of two groups to compare
         with: `others_base`, `others_base_hits` (passes of the stage, of all months, without the exposure of the row)
         and `months_base`, `months_base_hits` (those with the exposure in the other months).
@@ -282,7 +282,7 @@ def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     )
     said = standardised_excess(arrays)
     told = tests.select(
-        *TEST, "compared_with", pass_count="pass_total", is_tested=pl.col("subject_kind") != "friction"
+        *TEST, "compared_with", pass_count="pass_total", is_tested=pl.col("exposure_kind") != "friction"
     ).with_columns(
         matured_count=pl.Series(said.exposed, dtype=pl.Int64),
         drop_off_rate=pl.Series(said.rate, dtype=pl.Float64),

@@ -37,7 +37,7 @@ def test_one_line_is_quarantined(night, log):
         0,
     ]
     assert len(events) == 9_999
-    assert [8_899] == unread == [row for (row,) in night.landed("select source_row from landed.quarantine")]
+    assert [8_899] == unread == [row for (row,) in night.landed("select source_row from raw.quarantine")]
 
 
 def test_sessions_by_address_and_agent(night, log):
@@ -48,7 +48,7 @@ def test_sessions_by_address_and_agent(night, log):
 def test_repeated_lines_are_events_of_their_own(night, log):
     lines = Counter(event.detail["line"] for event in log[0])
     assert sum(count - 1 for count in lines.values()) == 19
-    assert night.landed("select count(*), count(distinct event_id) from landed.events") == [(9_999, 9_999)]
+    assert night.landed("select count(*), count(distinct event_id) from raw.events") == [(9_999, 9_999)]
 
 
 def test_bots_are_left_out(night, without_bots, log):
@@ -85,8 +85,8 @@ def test_the_map_leaves_open_what_a_log_cannot_know(night):
 def test_no_address_is_stored(night):
     text = " || ' ' || ".join(f"coalesce(cast({column} as varchar), '')" for column in ("anonymous_id", "properties"))
     with_address = night.landed(
-        f"select count(*) from landed.events where regexp_matches({text}, '\\d+\\.\\d+\\.\\d+\\.\\d+')"
+        f"select count(*) from raw.events where regexp_matches({text}, '\\d+\\.\\d+\\.\\d+\\.\\d+')"
     )
     assert with_address == [(0,)]
-    raw = pl.Series([row for (row,) in night.landed("select raw from landed.quarantine")])
+    raw = pl.Series([row for (row,) in night.landed("select raw from raw.quarantine")])
     assert len(raw) == 1

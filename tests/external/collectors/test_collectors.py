@@ -30,11 +30,11 @@ def test_a_file_loads(night, file, truth):
 
 
 def test_the_same_content_is_not_loaded_twice(night):
-    assert night.landed("select count(*) from landed.events where source = 'adobe'") == [(10,)]
+    assert night.landed("select count(*) from raw.events where source = 'adobe'") == [(10,)]
 
 
 def test_a_row_without_a_person_is_told_apart(night):
-    reasons = night.landed("select distinct reason from landed.quarantine")
+    reasons = night.landed("select distinct reason from raw.quarantine")
     assert len(reasons) == 1
     assert "id" in reasons[0][0]
 
@@ -42,7 +42,7 @@ def test_a_row_without_a_person_is_told_apart(night):
 def test_visitors_of_adobe_are_hashed(night):
     (visitors, raw), *_ = night.landed(
         "select count(distinct anonymous_id), count(*) filter (where anonymous_id similar to '[0-9]+') "
-        "from landed.events where source = 'adobe'"
+        "from raw.events where source = 'adobe'"
     )
     assert visitors > 1
     assert raw == 0

@@ -70,7 +70,7 @@ def test_money_is_kept_by_currency(night, events):
     }
     truth = {"EUR": Decimal("1234863.89"), "USD": Decimal("231231.00")}
     landed = night.landed(
-        "select currency, count(*), sum(revenue_amount) from landed.events where revenue_amount is not null group by 1"
+        "select currency, count(*), sum(revenue_amount) from raw.events where revenue_amount is not null group by 1"
     )
     assert truth == again == {currency: amount for currency, _, amount in landed}
     assert sum(count for _, count, _ in landed) == 14
@@ -104,7 +104,7 @@ def test_rows_without_an_action_are_unclassified(night, model):
 
 def test_the_mobile_person_has_a_session_of_their_own(night):
     rows = night.landed(
-        "select distinct anonymous_id, session_id from landed.events where starts_with(user_agent, 'snowplow/andr')"
+        "select distinct anonymous_id, session_id from raw.events where starts_with(user_agent, 'snowplow/andr')"
     )
     assert len(rows) == 1
     assert None not in rows[0]

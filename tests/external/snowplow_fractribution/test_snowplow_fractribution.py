@@ -35,5 +35,5 @@ def test_persons_and_converting_persons(night, events, conversions):
 
 def test_value(night, events, conversions):
     told = sum(Decimal(row["revenue"]) for row in conversions)
-    landed = night.landed("select sum(revenue_amount) from landed.events")[0][0]
+    landed = night.landed("select sum(revenue_amount) from raw.events")[0][0]
     assert Decimal("500.92") == told == sum(event.amount or 0 for event in events) == landed

@@ -72,7 +72,7 @@ def test_of_three_recurring_ids_one_row_each_is_kept(night):
 
 def test_the_row_received_first_wins(night):
     event = "9e983d4a-e07c-4858-8e97-bdb7feb31241"
-    rows = night.landed(f"select received_at, occurred_at from landed.events where event_id = '{event}'")
+    rows = night.landed(f"select received_at, occurred_at from raw.events where event_id = '{event}'")
     assert [str(stamp) for stamp in rows[0]] == ["2021-03-03 21:27:32.696000", "2021-03-03 21:27:32.695000"]
 
 

@@ -11,8 +11,8 @@ def leaving(text: str, step: int, steps: str = "view > cart > pay", **settings: 
     log = Log(text)
     tables = found_in(log, plan_for(log, funnels=(funnel_of(log, steps, **settings),)))
     (row,) = (row for row in tables["kernel.funnel_reaches"] if row["step_index"] == step)
-    following = row["next_kind_ix"]
-    return log.names[row["last_kind_ix"]], "none" if following is None else log.names[following]
+    following = row["next_event_type_ix"]
+    return log.names[row["last_event_type_ix"]], "none" if following is None else log.names[following]
 
 
 def test_the_last_event_of_the_session_that_holds_the_deepest_event():

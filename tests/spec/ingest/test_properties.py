@@ -67,7 +67,7 @@ def landed(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], Reco
             for name, text in files.items():
                 (folder / "data" / name).write_text(text, encoding="utf-8", newline="")
             total += load_events(config, warehouse, run_id=f"r{night}", now_us=NOW_US).counts
-        return warehouse.rows(f"select {LANDED} from landed.events order by event_id").to_pylist(), total
+        return warehouse.rows(f"select {LANDED} from raw.events order by event_id").to_pylist(), total
 
 
 def as_csv(header: list[str], rows: list, **dialect: object) -> str:

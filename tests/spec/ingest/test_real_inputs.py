@@ -54,14 +54,14 @@ def records(stream: io.TextIOBase, **dialect) -> int:
 def test_access_log(warehouse, data, tmp_path):
     counts = load(warehouse, tmp_path, format="access_log", path=str(data / "apache_logs" / "apache_logs"))
     assert counts == RecordCounts(record=10_000, accepted=9_999, quarantined=1)
-    assert ask(warehouse, "select source_row from landed.quarantine") == [(8899,)]
+    assert ask(warehouse, "select source_row from raw.quarantine") == [(8899,)]
     lines = (data / "apache_logs" / "apache_logs").read_text(encoding="utf-8").splitlines()
     assert len(lines) - len(set(lines)) == 19
-    assert ask(warehouse, "select count(*), count(distinct event_id), count(distinct sequence) from landed.events") == [
+    assert ask(warehouse, "select count(*), count(distinct event_id), count(distinct sequence) from raw.events") == [
         (9_999, 9_999, 9_999)
     ]
     # Some referrers are pages of servers that have no name: their host is kept, as any page's is.
-    kept = ask(warehouse, "select e::varchar from (select * exclude (referrer_host, page_path) from landed.events) e")
+    kept = ask(warehouse, "select e::varchar from (select * exclude (referrer_host, page_path) from raw.events) e")
     addresses = {line.split(" ", 1)[0] for line in lines}
     text = "\n".join(row[0] for row in kept)
     assert not [address for address in addresses if f"'{address}'" in text or f" {address} " in text]
@@ -85,7 +85,7 @@ def test_latin_1_and_semicolons(warehouse, data, tmp_path):
     assert counts == RecordCounts(
         record=289, accepted=counts.accepted, duplicate=289 - counts.accepted, conflicting=counts.conflicting
     )
-    assert ask(warehouse, "select count(distinct user_id) from landed.events") == [(226,)]
+    assert ask(warehouse, "select count(distinct user_id) from raw.events") == [(226,)]
 
 
 def test_days_in_columns_in_a_zip(warehouse, data, tmp_path):
@@ -108,7 +108,7 @@ def test_days_in_columns_in_a_zip(warehouse, data, tmp_path):
     with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as stream:
         assert counts.record == records(io.TextIOWrapper(stream, newline=""), delimiter=";") == 165_474
     assert counts.accepted == 165_474
-    assert ask(warehouse, "select count(distinct session_id), min(sequence) from landed.events") == [(24_026, 1)]
+    assert ask(warehouse, "select count(distinct session_id), min(sequence) from raw.events") == [(24_026, 1)]
 
 
 def test_nested_sessions(warehouse, data, tmp_path):
@@ -125,7 +125,7 @@ def test_nested_sessions(warehouse, data, tmp_path):
     expected = sum(len(json.loads(line)["events"]) for line in path.read_text(encoding="utf-8").splitlines())
     assert counts == RecordCounts(record=expected, accepted=expected)
     assert expected == 862
-    assert ask(warehouse, "select count(distinct anonymous_id) from landed.events") == [(20,)]
+    assert ask(warehouse, "select count(distinct anonymous_id) from raw.events") == [(20,)]
 
 
 def test_gzip(warehouse, data, tmp_path):
@@ -143,25 +143,25 @@ def test_snowplow_shop(warehouse, data, tmp_path):
     assert load(warehouse, tmp_path, format="snowplow", path=str(path), where=where) == RecordCounts(
         record=833, accepted=832, filtered=1
     )
-    assert ask(warehouse, "select count(*) from landed.events where event_name = 'snowplow_ecommerce_action'") == [
+    assert ask(warehouse, "select count(*) from raw.events where event_name = 'snowplow_ecommerce_action'") == [
         (410,)
     ]
     assert ask(
         warehouse,
-        "select currency, count(*), sum(revenue_amount) from landed.events where event_name = 'purchase' "
+        "select currency, count(*), sum(revenue_amount) from raw.events where event_name = 'purchase' "
         "group by currency order by currency",
     ) == [("EUR", 13, Decimal("1234863.8900")), ("USD", 1, Decimal("231231.0000"))]
-    assert ask(warehouse, "select count(*) from landed.events where revenue_amount is not null") == [(14,)]
+    assert ask(warehouse, "select count(*) from raw.events where revenue_amount is not null") == [(14,)]
     sessions = "count(distinct session_id) filter (where event_name = '{}')"
     steps = ("add_to_cart", "checkout_started", "purchase")
     chosen = ", ".join(sessions.format(name) for name in steps)
-    assert ask(warehouse, f"select {chosen} from landed.events") == [(15, 11, 8)]
+    assert ask(warehouse, f"select {chosen} from raw.events") == [(15, 11, 8)]
     assert ask(
         warehouse,
-        "select count(*), count(session_id), count(sequence), count(distinct anonymous_id) from landed.events "
+        "select count(*), count(session_id), count(sequence), count(distinct anonymous_id) from raw.events "
         "where channel = 'app'",
     ) == [(10, 10, 10, 1)]
-    assert ask(warehouse, "select count(*) from landed.events where contains(properties::varchar, '@')") == [(0,)]
+    assert ask(warehouse, "select count(*) from raw.events where contains(properties::varchar, '@')") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ SHOP = {
 }
 OTHERS = (
     "marts.identity_audit",
-    "journeys.touch_subjects",
-    "journeys.subject_kinds",
+    "journeys.exposures",
+    "journeys.exposure_event_types",
     "journeys.survey_answers",
     "statistics.survey_texts",
 )
@@ -142,7 +142,7 @@ def test_a_goal_that_vanished_is_critical():
     given = {
         "config.sources": sources("web"),
         "staging.events": events(("view", days_before(*range(40))), ("click", DAILY)),
-        "config.kind_truths": "kind_ix | stage_index | predicate | is_true\n1 | 0 | goal/order | true",
+        "config.event_type_predicates": "event_type_ix | stage_index | predicate | is_true\n1 | 0 | goal/order | true",
     }
     assert told(spots(given), "vanished_event") == {"web: click": "critical"}  # kind 1 is click: kinds go by name
 
@@ -151,8 +151,8 @@ def test_the_end_of_a_failure_is_a_note():
     given = {
         "config.sources": sources("web"),
         "staging.events": events(("view", days_before(*range(40))), ("error", DAILY)),
-        "journeys.touch_subjects": "subject_ix | subject_kind | subject\n1 | signal | error",
-        "journeys.subject_kinds": "subject_ix | kind_ix\n1 | 1",
+        "journeys.exposures": "exposure_ix | exposure_kind | subject\n1 | signal | error",
+        "journeys.exposure_event_types": "exposure_ix | event_type_ix\n1 | 1",
     }
     assert told(spots(given), "vanished_event") == {"web: error": "note"}
 
@@ -166,7 +166,7 @@ def test_a_new_name_in_an_old_source():
 
 
 def classified(*labels, persons=100, event_count=1000):
-    """Write labels of ``(kind_ix, stage_index, count)``, with an event for each, by persons of their own."""
+    """Write labels of ``(event_type_ix, stage_index, count)``, with an event for each, by persons of their own."""
     heads, lines, key = [], [], 0
     for at, (kind, stage, count) in enumerate(labels, 1):
         heads.append(f"{at} | 1 | {kind} | {stage} | {count}")
@@ -175,20 +175,20 @@ def classified(*labels, persons=100, event_count=1000):
             lines.append(f"{key} | {key} | 1 | {at}")
     rest = [f"{n + 1000} | {event_count // persons} | 2026-03-01 | 2026-03-01" for n in range(persons)]
     return {
-        "kernel.labels": "\n".join(["label_key | model_index | kind_ix | stage_index | event_count", *heads]),
-        "kernel.events": "\n".join(["event_ix | person_key | journey_index | label_key", *lines]),
+        "kernel.classifications": "\n".join(["classification_key | model_index | event_type_ix | stage_index | event_count", *heads]),
+        "kernel.events": "\n".join(["event_ix | person_key | journey_index | classification_key", *lines]),
         "kernel.persons": "\n".join(["person_key | event_count | first_event_at | last_event_at", *rest]),
     }
 
 
 KINDS = (
-    "kind_ix | event_name | channel\n1 | ping | web\n2 | ping | app\n3 | pong | web\n4 | login | web\n5 | view | web"
+    "event_type_ix | event_name | channel\n1 | ping | web\n2 | ping | app\n3 | pong | web\n4 | login | web\n5 | view | web"
 )
 
 
 def test_events_in_no_stage_name_the_model_and_the_channels():
     world = classified((1, 0, 30), (2, 0, 20), (3, 0, 3), (3, 1, 2), (4, 0, 200), (5, 1, 3))
-    found = spots({**SHOP, **world, "journeys.event_kinds": KINDS, "config.unstaged_events": "event_name\nlogin"})
+    found = spots({**SHOP, **world, "journeys.event_types": KINDS, "config.unstaged_events": "event_name\nlogin"})
     assert told(found, "unclassified") == {
         "shop: ping": "critical",  # 50 of 1,000 events
         "shop: pong": "warning",  # 3 of 1,000
@@ -215,7 +215,7 @@ def test_events_in_no_stage_name_the_model_and_the_channels():
 )
 def test_how_bad_events_in_no_stage_are(count, persons, events, severity):
     world = classified((3, 0, count), persons=persons, event_count=events)
-    assert told(spots({**SHOP, **world, "journeys.event_kinds": KINDS}), "unclassified") == {"shop: pong": severity}
+    assert told(spots({**SHOP, **world, "journeys.event_types": KINDS}), "unclassified") == {"shop: pong": severity}
 
 
 def test_rules_that_put_nothing_into_their_stage():
@@ -231,19 +231,19 @@ def test_rules_that_put_nothing_into_their_stage():
             shop  | 1           | view    | 6          | look  | 1           | false
         """,
         "config.builtin_rules": "model_index | rule_index\n1 | 5\n1 | 6",
-        "config.kind_truths": """
-            kind_ix | stage_index | predicate         | is_true
+        "config.event_type_predicates": """
+            event_type_ix | stage_index | predicate         | is_true
             1       | 0           | model/shop/second | true
             1       | 0           | model/shop/used   | true
             1       | 0           | model/shop/hidden | true
             2       | 0           | model/shop/view   | true
         """,
-        "kernel.labels": """
-            label_key | model_index | kind_ix | stage_index | rule_index | event_count
+        "kernel.classifications": """
+            classification_key | model_index | event_type_ix | stage_index | rule_index | event_count
             1         | 1           | 1       | 2           | 2          | 1
             2         | 1           | 2       | 1           | 6          | 1
         """,
-        "journeys.event_kinds": "kind_ix | event_name | channel\n1 | purchase | web\n2 | view | web",
+        "journeys.event_types": "event_type_ix | event_name | channel\n1 | purchase | web\n2 | view | web",
     }
     found = spots(given)
     assert told(found, "idle_rule") == {
@@ -399,7 +399,7 @@ def test_what_came_late_in_which_money_and_what_was_kept_aside():
             4        | shop   | 2026-03-01 00:00:00 |                     | 10             |
         """,
         "ledger.reasons": """
-            source | reason   | reason_count | landed_count
+            source | reason   | reason_count | loaded_count
             web    | bad_time | 2            | 100
             web    | no_name  | 3            | 100
             shop   | no_name  | 1            | 100
@@ -439,8 +439,8 @@ def test_strangers_names_cannot_flood_the_table_or_break_its_key():
     long = "x" * 300
     names = {at: f"n{at:02d}" for at in counts} | {1: f"{long}a", 2: f"{long}b", 3: "a\tb"}
     world = classified(*((at, 0, count) for at, count in counts.items()), persons=10, event_count=100_000)
-    kinds = "\n".join(["kind_ix | event_name | channel", *(f"{at} | {name} | web" for at, name in names.items())])
-    found = spots({**SHOP, **world, "journeys.event_kinds": kinds})
+    kinds = "\n".join(["event_type_ix | event_name | channel", *(f"{at} | {name} | web" for at, name in names.items())])
+    found = spots({**SHOP, **world, "journeys.event_types": kinds})
     rows = {subject: row for (kind, subject), row in found.items() if kind == "unclassified"}
     assert len(rows) == 31
     assert all(len(subject) <= 200 for subject in rows)

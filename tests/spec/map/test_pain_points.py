@@ -29,8 +29,8 @@ GIVEN = {
         shop  | 1           | buy   | 2
         shop  | 1           | enjoy | 3
     """,
-    "journeys.touch_subjects": """
-        subject_ix | subject_kind | subject
+    "journeys.exposures": """
+        exposure_ix | exposure_kind | subject
         1          | touchpoint   | app: pay
         2          | touchpoint   | web: new page
         3          | channel      | app
@@ -40,7 +40,7 @@ GIVEN = {
         7          | return       | 1
     """,
     "journeys.stage_bases": """
-        model_index | persona | period  | stage_index | person_count | visited_count | matured_visited_count | matured_went_on_count
+        model_index | persona | period  | stage_index | person_count | visited_count | matured_visited_count | matured_advanced_count
         1           | student | 2026-02 | 2           | 100          | 100           | 100                   | 70
         1           | student | 2026-03 | 2           | 120          | 120           | 110                   | 60
         1           | student | all     | 2           | 200          | 200           | 200                   | 130
@@ -53,8 +53,8 @@ GIVEN = {
         1           | all     | all     | 3           | 130          | 130           | 130                   | 0
         1           | all     | all     | 2           | 290          | 290           | 290                   | 193
     """,
-    "journeys.subject_counts": """
-        model_index | persona | period  | stage_index | subject_ix | person_count | touch_count | matured_count | matured_went_on_count
+    "journeys.exposure_counts": """
+        model_index | persona | period  | stage_index | exposure_ix | person_count | touch_count | matured_count | matured_advanced_count
         1           | student | 2026-02 | 2           | 1          | 60           | 60          | 60            | 48
         1           | student | 2026-03 | 2           | 1          | 55           | 90          | 50            | 25
         1           | student | all     | 2           | 1          | 100          | 130         | 100           | 65
@@ -82,8 +82,8 @@ GIVEN = {
         1           | all     | 2026-03 | 2           | 3          | 170          | 185         | 160           | 95
         1           | family  | 2026-03 | 2           | 3          | 50           | 30          | 50            | 35
     """,
-    "journeys.pass_counts": """
-        model_index | persona | period  | stage_index | subject_ix | exposure | pass_count | matured_count | matured_went_on_count
+    "journeys.stage_attempt_counts": """
+        model_index | persona | period  | stage_index | exposure_ix | exposure | pass_count | matured_count | matured_advanced_count
         1           | student | 2026-02 | 2           | 0          | met      | 100        | 100           | 70
         1           | student | 2026-03 | 2           | 0          | met      | 120        | 110           | 60
         1           | student | all     | 2           | 0          | met      | 220        | 210           | 130
@@ -120,7 +120,7 @@ GIVEN = {
         1           | all     | all     | 2           | 5          | met      | 75         | 75            | 20
     """,
     "insights._pain_persons": """
-        model_index | persona | period  | stage_index | subject_ix | exposure | person_count | pass_count
+        model_index | persona | period  | stage_index | exposure_ix | exposure | person_count | pass_count
         1           | student | 2026-02 | 2           | 1          | met      | 60 | 60
         1           | student | 2026-03 | 2           | 1          | met      | 55 | 55
         1           | student | 2026-03 | 2           | 2          | met      | 65 | 65
@@ -202,7 +202,7 @@ def test_q_is_the_tail_after_benjamini_and_hochberg(shop):
 def test_everybody_is_weighed_and_tested_by_persona(shop):
     """Of 50 students 10 would have left, of 30 families 9: 34 of 80 did, 15 more than the 19 to be expected."""
     (row,) = said(
-        shop, "select * from statistics.pain_tests where persona = 'all' and period = '2026-03' and subject_ix = 1"
+        shop, "select * from statistics.pain_tests where persona = 'all' and period = '2026-03' and exposure_ix = 1"
     )
     assert row["matured_count"] == 80
     assert row["baseline_rate"] == pytest.approx(19 / 80)
@@ -215,7 +215,7 @@ def test_everybody_is_weighed_and_tested_by_persona(shop):
 def test_all_periods_compare_with_the_stage_s_other_passes(shop):
     """Of the passes of students in both months 37 of 110 that met the page ended there, 43 of the 100 that did not."""
     (row,) = said(
-        shop, "select * from statistics.pain_tests where persona = 'student' and period = 'all' and subject_ix = 1"
+        shop, "select * from statistics.pain_tests where persona = 'student' and period = 'all' and exposure_ix = 1"
     )
     assert (row["compared_with"], row["baseline_rate"]) == ("other passes", 0.43)
     assert row["excess_rate"] == pytest.approx(37 / 110 - 0.43)
@@ -242,7 +242,7 @@ def test_nobody_goes_on_from_the_last_stage(shop):
 
 
 def test_signals_and_channels_are_no_pains(shop):
-    assert said(shop, "select 1 as wrong from statistics.pain_tests where subject_ix in (3, 4, 6)") == []
+    assert said(shop, "select 1 as wrong from statistics.pain_tests where exposure_ix in (3, 4, 6)") == []
 
 
 def test_the_lift_of_a_touchpoint(shop):

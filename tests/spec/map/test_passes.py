@@ -12,14 +12,14 @@ def passes(text: str, **settings: Any) -> list[str]:
     """Return passes as ``who stage.number month outcome events``, touches as ``who stage.number subject count``."""
     log, tables, names = found(text, **settings)
     lines = []
-    for row in tables["kernel.stage_passes"]:
-        who = f"{log.person(row['person_key'])} {row['stage_index']}.{row['pass_index']}"
-        if row["subject_ix"]:
+    for row in tables["kernel.stage_attempts"]:
+        who = f"{log.person(row['person_key'])} {row['stage_index']}.{row['attempt_index']}"
+        if row["exposure_ix"]:
             wait = row["longest_wait_seconds"]
             waited = "" if wait is None else f" {wait:.0f}s"
-            lines.append(f"{who} {names[row['subject_ix']]} {row['touch_count']}{waited}")
+            lines.append(f"{who} {names[row['exposure_ix']]} {row['touch_count']}{waited}")
         else:
-            outcome = "on" if row["is_went_on"] else "left" if row["is_matured"] else "pending"
+            outcome = "on" if row["is_advanced"] else "left" if row["is_matured"] else "pending"
             lines.append(f"{who} {row['month_number']} {outcome} {row['touch_count']}")
     return sorted(lines)
 

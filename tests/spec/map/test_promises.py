@@ -68,13 +68,13 @@ def given_relations(min_count):
             promise | promise_index | kind  | model | model_index | stage  | stage_index | is_last_stage | within_us    | match_property | target
             fast    | 1             | timed | m     | 1           | served | 2           | false         | 172800000000 | order          | 1
         """,
-        "config.kind_truths": """
-            kind_ix | predicate         | is_true
+        "config.event_type_predicates": """
+            event_type_ix | predicate         | is_true
             1       | promise/fast/from | true
             2       | promise/fast/to   | true
         """,
-        "kernel.labels": """
-            label_key | model_index | kind_ix
+        "kernel.classifications": """
+            classification_key | model_index | event_type_ix
             1         | 1           | 1
             2         | 1           | 2
         """,
@@ -82,7 +82,7 @@ def given_relations(min_count):
         "journeys.personas": f"person_key | journey_index | persona\n{personas}",
         "kernel.map_journeys": "model_index | person_key | journey_index | entered_at | month | depth | is_pending | is_matured"
         f" | is_furthest | is_furthest_in_month\n{counted}",
-        "kernel.events": f"event_ix | person_key | journey_index | label_key\n{kernel}",
+        "kernel.events": f"event_ix | person_key | journey_index | classification_key\n{kernel}",
         "sources.events": f"event_ix | event_id | source | occurred_at | properties\n{landed}",
         "config.sources": "source | source_ix\nweb | 1",
         "kernel.stage_visits": "",

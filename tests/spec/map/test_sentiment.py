@@ -42,14 +42,14 @@ GIVEN = {
         survey | survey_index | kind  | least | most | is_low_good | has_score | has_text
         stars  | 1            | score | 1     | 5    | false       | true      | true
     """,
-    "kernel.labels": """
-        label_key | model_index | stage_index
+    "kernel.classifications": """
+        classification_key | model_index | stage_index
         3         | 1           | 3
         4         | 1           | 4
         2         | 1           | 2
     """,
     "journeys.survey_answers": """
-        event_ix | survey | survey_index | person_key | journey_index | label_key | answered_at         | score | has_text | text_key | answer_text
+        event_ix | survey | survey_index | person_key | journey_index | classification_key | answered_at         | score | has_text | text_key | answer_text
         1        | stars  | 1            | 1          | 1             | 3         | 2026-03-02 00:00:00 | 5     | true     | 11       | terrible, awful, I hate it
         2        | stars  | 1            | 2          | 1             | 3         | 2026-03-02 00:00:00 | 4     | false    |          |
         3        | stars  | 1            | 3          | 1             | 3         | 2026-03-02 00:00:00 | 4     | false    |          |

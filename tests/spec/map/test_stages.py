@@ -61,12 +61,12 @@ GIVEN = {
         1           | 3          | 1             | 2026-03-29 10:00:00 | 2026-03 | 1     | 100            | true       | false      | true        | true
         1           | 4          | 1             | 2026-03-07 10:00:00 | 2026-03 | 1     | 100            | false      | true       | true        | true
     """,
-    "journeys.event_kinds": """
-        kind_ix | kind_id | event_name | channel | touchpoint
+    "journeys.event_types": """
+        event_type_ix | kind_id | event_name | channel | touchpoint
         1       | k1      | view       | web     | web: view
     """,
     # What they touched is another test's.
-    "journeys.subject_counts": "",
+    "journeys.exposure_counts": "",
     "statistics.pain_tests": "",
     # The counted journeys of the stage funnel.
     "kernel.funnel_units": """
@@ -77,7 +77,7 @@ GIVEN = {
         1            | 4          | 4        | 4          | 1             | 2026-03-07 10:00:00 | 2026-03-07 | 1     | false      | true       | false          | true
     """,
     "kernel.funnel_reaches": """
-        funnel_index | attempt_ix | step_index | reached_at          | is_visited | last_kind_ix
+        funnel_index | attempt_ix | step_index | reached_at          | is_visited | last_event_type_ix
         1            | 1          | 1          | 2026-03-03 10:00:00 | true       | 1
         1            | 1          | 2          | 2026-03-03 10:01:00 | false      | 1
         1            | 1          | 3          | 2026-03-03 10:01:00 | true       | 1

@@ -30,9 +30,9 @@ def touches(text: str, **settings: Any) -> list[str]:
     """Return the touches as ``who stage subject count wait``; a wait of ``-`` is none."""
     log, tables, names = found(text, **settings)
     return sorted(
-        f"{log.person(row['person_key'])} {row['stage_index']} {names[row['subject_ix']]} {row['touch_count']} "
+        f"{log.person(row['person_key'])} {row['stage_index']} {names[row['exposure_ix']]} {row['touch_count']} "
         + ("-" if row["longest_wait_seconds"] is None else f"{row['longest_wait_seconds']:.0f}s")
-        for row in tables["kernel.stage_touches"]
+        for row in tables["kernel.stage_interactions"]
     )
 
 

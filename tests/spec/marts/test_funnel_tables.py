@@ -44,12 +44,12 @@ GIVEN = {
         EUR      | 1
         USD      | 0.5
     """,
-    "config.kind_truths": """
-        kind_ix | stage_index | predicate  | is_true
+    "config.event_type_predicates": """
+        event_type_ix | stage_index | predicate  | is_true
         3       | 0           | goal/order | true
     """,
-    "journeys.event_kinds": """
-        kind_ix | kind_id | event_name | channel     | touchpoint        | truths
+    "journeys.event_types": """
+        event_type_ix | kind_id | event_name | channel     | touchpoint        | truths
         1       | k1      | cart       | web         | web: cart         | 0
         2       | k2      | form       | web         | web: form         | 0
         3       | k3      | purchase   | web         | web: purchase     | 0
@@ -83,7 +83,7 @@ GIVEN = {
         1            | 6          | 6        | 6          | 1             | 2026-03-30 00:00:00 | 2026-03-30 | 2     | false      | false      | false
     """,
     "kernel.funnel_reaches": """
-        funnel_index | attempt_ix | step_index | reached_at          | event_ix | is_visited | visited_at          | next_at             | last_kind_ix | last_at             | next_kind_ix
+        funnel_index | attempt_ix | step_index | reached_at          | event_ix | is_visited | visited_at          | next_at             | last_event_type_ix | last_at             | next_event_type_ix
         1            | 1          | 1          | 2026-03-01 10:00:00 | 11       | true       | 2026-03-01 10:00:00 | 2026-03-01 10:01:00 | 1            | 2026-03-01 10:00:00 |
         1            | 1          | 2          | 2026-03-01 10:01:00 | 12       | true       | 2026-03-01 10:01:00 | 2026-03-01 10:03:00 | 2            | 2026-03-01 10:01:00 |
         1            | 1          | 3          | 2026-03-01 10:03:00 | 13       | true       | 2026-03-01 10:03:00 |                     | 3            | 2026-03-01 10:03:00 |
@@ -98,12 +98,12 @@ GIVEN = {
         1            | 6          | 2          | 2026-03-30 00:00:30 | 62       | true       | 2026-03-30 00:00:30 |                     | 2            | 2026-03-30 00:00:35 |
     """,
     "kernel.events": """
-        event_ix | label_key
+        event_ix | classification_key
         13       | 30
         53       | 30
     """,
-    "kernel.labels": """
-        label_key | model_index | kind_ix
+    "kernel.classifications": """
+        classification_key | model_index | event_type_ix
         30        | 1           | 3
     """,
     "sources.events": """

@@ -35,18 +35,18 @@ def test_three_quantiles_of_one_time_are_one(count):
 
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_no_wait_is_longer_than_as_long_ones(count):
-    head = "model_index | person_key | journey_index | stage_index | pass_index | subject_ix | longest_wait_seconds"
+    head = "model_index | person_key | journey_index | stage_index | attempt_index | exposure_ix | longest_wait_seconds"
     lines = [
         f"1 | 1 | 1 | 1 | {number} | {subject} | {time}"
         for subject, time in enumerate(TIMES)
         for number in range(count)
     ]
     rows = built(
-        "journeys.long_waits",
+        "journeys.wait_thresholds",
         {
             "config.settings": "min_count\n1",
             "journeys.journey_facts": "person_key | journey_index | persona\n1 | 1 | a",
-            "kernel.stage_passes": "\n".join([head, *lines]),
+            "kernel.stage_attempts": "\n".join([head, *lines]),
         },
     )
-    assert {row["subject_ix"]: row["long_wait_seconds"] for row in rows} == dict(enumerate(TIMES))
+    assert {row["exposure_ix"]: row["long_wait_seconds"] for row in rows} == dict(enumerate(TIMES))

@@ -84,9 +84,9 @@ def steps_of(key, unit, entered):
             "is_visited": True,
             "visited_at": at,
             "next_at": following,
-            "last_kind_ix": unit["kinds"][step],
+            "last_event_type_ix": unit["kinds"][step],
             "last_at": at,
-            "next_kind_ix": unit["next_kind"],
+            "next_event_type_ix": unit["next_kind"],
         }
 
 

@@ -143,7 +143,7 @@ def test_ids_whose_signs_are_escaped_leave_the_quarantine_too(project):
     journeyflow.run(project)
     erase(project, *(RequestedId("user", name) for name in names))
     with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as warehouse:
-        raw = warehouse.rows("select raw from landed.quarantine where source_file not in ('web/one.csv')")
+        raw = warehouse.rows("select raw from raw.quarantine where source_file not in ('web/one.csv')")
     assert len(raw) == 2
     needles = {json.dumps(name, ensure_ascii=is_ascii)[1:-1] for name in names for is_ascii in (True, False)}
     assert files_with(project / "state", *names, *needles, 'zo""brien') == []
@@ -293,11 +293,11 @@ def test_another_version_of_an_event_comes_into_its_place(project):
     journeyflow.run(project)
     warehouse = project / "state" / "warehouse.duckdb"
     with DuckDBEngine(warehouse, read_only=True) as engine:
-        winner = engine.rows("select user_id from landed.events where event_id = '4'")["user_id"].to_pylist()
+        winner = engine.rows("select user_id from raw.events where event_id = '4'")["user_id"].to_pylist()
     loser = "ben" if winner == [ANN] else ANN
     erase(project, RequestedId("user", ANN if loser == "ben" else "ben"))
     with DuckDBEngine(warehouse, read_only=True) as engine:
-        assert engine.rows("select user_id from landed.events where event_id = '4'")["user_id"].to_pylist() == [loser]
+        assert engine.rows("select user_id from raw.events where event_id = '4'")["user_id"].to_pylist() == [loser]
     verify(load_config(project))
 
 
@@ -367,20 +367,20 @@ def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
     assert verify(load_config(project)).row_count > 100
 
 
-@pytest.mark.parametrize("is_landed", [True, False])
-def test_kept_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_landed):
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_kept_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_loaded):
     """Nobody can cut them any more; what landed tells whose they are, and else the bytes do."""
-    name = "zmüller-1" if is_landed else ANN.replace("ann", "änn/é")
+    name = "zmüller-1" if is_loaded else ANN.replace("ann", "änn/é")
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")
     old = text[text.index("  web:") : text.index("people:")].replace("web", "old").replace("csv", "jsonl")
-    drops = "" if is_landed else "    where: {event: {not: purchase}}\n"
+    drops = "" if is_loaded else "    where: {event: {not: purchase}}\n"
     (project / "journeyflow.yml").write_text(text.replace("people:", f"{old}{drops}people:"), encoding="utf-8")
     (project / "old").mkdir()
     row = {"id": "1", "at": "2026-03-01 10:00:00", "customer": name, "event": "purchase"}
     spelled = json.dumps(row).replace("/", r"\/").replace("u00e", "u00E")
     lines = (spelled, json.dumps(row | {"id": "2", "event": "x", "customer": "cyd"}))
     (project / "old" / "one.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    if not is_landed:
+    if not is_loaded:
         (project / "web" / "two.csv").write_text(f"{HEAD}77,2026-03-01 10:00:00,,{name},x,,\n", encoding="utf-8")
     journeyflow.run(project)
     (project / "journeyflow.yml").write_text(text, encoding="utf-8")

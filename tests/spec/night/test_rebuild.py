@@ -64,7 +64,7 @@ def tables(project):
 def firsts(project):
     with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as warehouse:
         return warehouse.rows(
-            "select source_file, first_loaded_at, is_landed from ledger.files order by file_ix"
+            "select source_file, first_loaded_at, is_loaded from ledger.files order by file_ix"
         ).to_pylist()
 
 

@@ -13,7 +13,7 @@ def sessions(text: str, shared: tuple[str, ...] = (), **changes: Any) -> list[li
     """Return the names of the events of each session, in the order sessions begin."""
     log = Log(text, shared)
     events = found_in(log, plan_for(log, **changes))["kernel.events"]
-    names = {row["event_ix"]: log.names[row["kind_ix"]] for row in log.rows}
+    names = {row["event_ix"]: log.names[row["event_type_ix"]] for row in log.rows}
     by_session: dict[int, list[str]] = {}
     for row in sorted(events, key=lambda row: row["event_ix"]):
         if row["session_ix"] is not None:
@@ -24,7 +24,7 @@ def sessions(text: str, shared: tuple[str, ...] = (), **changes: Any) -> list[li
 def persons(text: str, shared: tuple[str, ...]) -> dict[str, str]:
     """Return the person of each event."""
     log = Log(text, shared)
-    names = {row["event_ix"]: log.names[row["kind_ix"]] for row in log.rows}
+    names = {row["event_ix"]: log.names[row["event_type_ix"]] for row in log.rows}
     return {
         names[row["event_ix"]]: log.person(row["person_key"]) for row in found_in(log, plan_for(log))["kernel.events"]
     }

@@ -123,24 +123,24 @@ def test_truths_hold_any_number_of_conditions(engine, staged, configured, count)
     goals = {f"g{n}": {"when": {"target": str(n), "event": "page_view"}} for n in range(count)}
     staged(*({"target": str(n)} for n in range(-1, count)), goals=goals, funnels=funnels)
     engine.run(
-        "journeys.event_kinds",
-        "select cast(event_ix as integer) as kind_ix, event_name, channel, touchpoint, truths from staging.events",
+        "journeys.event_types",
+        "select cast(event_ix as integer) as event_type_ix, event_name, channel, touchpoint, truths from staging.events",
     )
     select = event_type_predicates(configured(goals=goals, funnels=funnels))
-    engine.run("config.kind_truths", select)
+    engine.run("config.event_type_predicates", select)
     found = engine.rows(
-        "select kind_ix, predicate, is_true from config.kind_truths where predicate like 'goal/%'"
+        "select event_type_ix, predicate, is_true from config.event_type_predicates where predicate like 'goal/%'"
     ).to_pylist()
-    assert {(row["kind_ix"], row["predicate"]) for row in found} == {(n + 2, f"goal/g{n}") for n in range(count)}
+    assert {(row["event_type_ix"], row["predicate"]) for row in found} == {(n + 2, f"goal/g{n}") for n in range(count)}
     assert len(found) == count
 
 
 def test_predicates_read_names_channels_and_stages(engine, configured):
     engine.execute("create schema journeys")
     engine.execute("""
-        create table journeys.event_kinds as
+        create table journeys.event_types as
         select * from (values (1, 'purchase', 'web', 'a', 0::ubigint), (2, 'page_view', 'store', 'b', 0::ubigint))
-            as kinds (kind_ix, event_name, channel, touchpoint, truths)
+            as kinds (event_type_ix, event_name, channel, touchpoint, truths)
     """)
     funnels = {
         "f": {
@@ -153,10 +153,10 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
             "exclusions": [{"between": ["shop", "any"], "when": {"event": {"not": "purchase"}}}],
         }
     }
-    engine.run("config.kind_truths", event_type_predicates(configured(funnels=funnels)))
+    engine.run("config.event_type_predicates", event_type_predicates(configured(funnels=funnels)))
     rows = engine.rows("""
-        select predicate, kind_ix, stage_index, is_true from config.kind_truths where predicate not like 'model/%'
-        order by predicate, kind_ix, stage_index
+        select predicate, event_type_ix, stage_index, is_true from config.event_type_predicates where predicate not like 'model/%'
+        order by predicate, event_type_ix, stage_index
     """).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         ("funnel/f/any", 1, 0, True),
@@ -168,7 +168,7 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
         ("goal/order", 1, 0, True),
     ]
     assert (
-        engine.rows("select count(*) as n from config.kind_truths where predicate = 'model/four_stage/purchase'")["n"][
+        engine.rows("select count(*) as n from config.event_type_predicates where predicate = 'model/four_stage/purchase'")["n"][
             0
         ].as_py()
         == 1
@@ -177,7 +177,7 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
 
 def test_a_configuration_without_any_condition(engine, configured):
     engine.execute("create schema journeys")
-    engine.execute("create table journeys.event_kinds (kind_ix integer)")
+    engine.execute("create table journeys.event_types (event_type_ix integer)")
     empty = configured(models={"m": {"stages": [{"name": "a"}]}}, funnels={}, goals={})
     assert engine.rows(event_type_predicates(empty)).num_rows == 0
 

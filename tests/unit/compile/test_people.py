@@ -9,7 +9,7 @@ FACTS = """
     create schema journeys; create schema kernel; create schema config;
     create table journeys.persona_facts as select * from (values
         (1::ubigint, 1, 7, 3, 10), (1::ubigint, 2, 8, 3, 10), (2::ubigint, 1, 7, 1, 100), (3::ubigint, 1, 9, 0, 5)
-    ) as facts (person_key, journey_index, first_kind_ix, session_count, days_since_last);
+    ) as facts (person_key, journey_index, first_event_type_ix, session_count, days_since_last);
     create table journeys.traits_as_of as select * from (values
         (1::ubigint, 1, 'plan', 'free', 'pro'), (1::ubigint, 2, 'plan', 'pro', 'pro'),
         (2::ubigint, 1, 'plan', null, 'pro'), (2::ubigint, 1, 'birth year', '2001', '2001')
@@ -17,9 +17,9 @@ FACTS = """
     create table kernel.person_event_counts as select * from (values
         (1::ubigint, 'purchase', 2), (2::ubigint, 'purchase', 1)
     ) as counts (person_key, event_name, event_count);
-    create table config.kind_truths as select * from (values
+    create table config.event_type_predicates as select * from (values
         (7, 'persona/p/first/1', true), (9, 'persona/p/first/2', true), (7, 'persona/other/first/1', true)
-    ) as truths (kind_ix, predicate, is_true);
+    ) as truths (event_type_ix, predicate, is_true);
 """
 
 

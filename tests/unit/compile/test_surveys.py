@@ -23,7 +23,7 @@ def answers(engine, configured, land):
         kept = [number for number in range(1, len(events) + 1) if number not in excluded]
         keys = {
             name: pa.array([7] * len(kept), kind)
-            for name, kind in (("person_key", pa.uint64()), ("label_key", pa.int64()))
+            for name, kind in (("person_key", pa.uint64()), ("classification_key", pa.int64()))
         }
         journeys = pa.array([1] * len(kept), pa.int32())
         engine.register(

@@ -41,15 +41,15 @@ class Project:
         return load_events(self.config(**more), self.warehouse, run_id=f"run-{self.run}", now_us=now_us)
 
     def events(self, columns: str = "event_id") -> list:
-        rows = self.warehouse.rows(f"select {columns} from landed.events order by all").to_pylist()
+        rows = self.warehouse.rows(f"select {columns} from raw.events order by all").to_pylist()
         return [tuple(row.values()) if len(row) > 1 else next(iter(row.values())) for row in rows]
 
     def quarantine(self) -> list[tuple[int, str]]:
-        rows = self.warehouse.rows("select source_row, reason from landed.quarantine order by all").to_pylist()
+        rows = self.warehouse.rows("select source_row, reason from raw.quarantine order by all").to_pylist()
         return [(row["source_row"], row["reason"]) for row in rows]
 
     def raws(self) -> list[str]:
-        return self.warehouse.rows("select raw from landed.quarantine order by source_row, raw")["raw"].to_pylist()
+        return self.warehouse.rows("select raw from raw.quarantine order by source_row, raw")["raw"].to_pylist()
 
 
 @pytest.fixture(autouse=True)

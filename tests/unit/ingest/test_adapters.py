@@ -139,8 +139,8 @@ def test_no_address_is_kept_anywhere(project, tmp_path):
         LINE.format("host-77.example", 3),
         "host-77.example broken\n",
     )
-    everything = project.warehouse.rows("select * from landed.events").to_pylist()
-    everything += project.warehouse.rows("select * from landed.quarantine").to_pylist()
+    everything = project.warehouse.rows("select * from raw.events").to_pylist()
+    everything += project.warehouse.rows("select * from raw.quarantine").to_pylist()
     assert len(everything) == 6
     for address in ("192.0.2.77", "2001:db8", ":0:77", "host-77"):
         assert address not in str(everything)
@@ -152,7 +152,7 @@ def test_lines_without_an_address_hash_to_nothing_that_can_be_guessed(project):
     (project.folder / "state" / "pseudonym.key").write_text("another secret")
     with open_warehouse(threads=1) as other:
         load_events(project.config(), other, run_id="r", now_us=1_800_000_000_000_000)
-        assert other.rows("select event_id from landed.events")["event_id"].to_pylist() != project.events()
+        assert other.rows("select event_id from raw.events")["event_id"].to_pylist() != project.events()
 
 
 def test_a_line_that_repeats_is_an_event_and_in_an_overlapping_file_it_is_not(project):

@@ -190,7 +190,7 @@ def test_a_keyed_hash_stands_for_an_address(shop, tmp_path):
     other = load_config({"sources": {"web": shop.source}, "privacy": {"key_file": "other.key"}}, folder=tmp_path)
     with open_warehouse(threads=1) as warehouse:
         load_events(other, warehouse, run_id="r", now_us=1_800_000_000_000_000)
-        foreign = warehouse.rows("select anonymous_id from landed.events order by event_id")["anonymous_id"][0].as_py()
+        foreign = warehouse.rows("select anonymous_id from raw.events order by event_id")["anonymous_id"][0].as_py()
     assert foreign != ids[0][1]
 
 

@@ -8,7 +8,7 @@ from journeyflow.state.warehouse import open_warehouse
 
 def test_landed_events_has_the_canonical_columns_in_their_order():
     with open_warehouse(threads=1) as warehouse:
-        stored = list(warehouse.columns("landed.events"))
+        stored = list(warehouse.columns("raw.events"))
     assert stored == ["event_ix", "event_key", *COLUMNS.split(", "), "file_ix", "source_row"]
 
 

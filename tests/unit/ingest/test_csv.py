@@ -191,7 +191,7 @@ def test_no_text_is_taken_for_a_null_or_a_number(project):
 
 
 def test_names_of_columns_are_never_sql(project):
-    name = 'x"; drop table landed.events; --'
+    name = 'x"; drop table raw.events; --'
     project.source = {
         **project.source,
         "properties": [name],

@@ -64,7 +64,7 @@ def test_each_row_is_accounted_for_in_the_file_that_brought_it(shop):
     assert counts["b"][3] == 2
     assert counts["c"][3] == 2
     accepted = shop.warehouse.rows("select sum(accepted_count) as n from ledger.loads")["n"][0].as_py()
-    assert accepted == shop.warehouse.count("landed.events")
+    assert accepted == shop.warehouse.count("raw.events")
 
 
 LANDED = (
@@ -87,8 +87,8 @@ def test_no_order_of_arrival_changes_an_event(shop, order, nightly):
         for name, text in FILES.items():
             shop.write(name, HEADER + text)
         load_events(shop.config(), warehouse, run_id="r", now_us=1_800_000_000_000_000)
-        expected = warehouse.rows(f"select {LANDED} from landed.events order by event_id").to_pylist()
-    assert shop.warehouse.rows(f"select {LANDED} from landed.events order by event_id").to_pylist() == expected
+        expected = warehouse.rows(f"select {LANDED} from raw.events order by event_id").to_pylist()
+    assert shop.warehouse.rows(f"select {LANDED} from raw.events order by event_id").to_pylist() == expected
 
 
 def test_equal_rows_in_one_file_are_events_of_their_own_when_they_have_no_id(shop):
@@ -121,4 +121,4 @@ def test_the_same_id_in_two_sources_is_two_events(shop):
         from journeyflow.config import load_config
 
         load_events(load_config(config, folder=shop.folder), warehouse, run_id="r", now_us=1_800_000_000_000_000)
-        assert warehouse.rows("select count(distinct event_key) as n from landed.events")["n"][0].as_py() == 2
+        assert warehouse.rows("select count(distinct event_key) as n from raw.events")["n"][0].as_py() == 2

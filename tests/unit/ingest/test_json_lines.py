@@ -56,8 +56,8 @@ def test_a_key_first_seen_late_is_seen(lines):
     lines.source["columns"] = SOURCE["columns"] | {"target": "late"}
     lines.write("a", dump(*(event(n) for n in range(30_000)), event(30_000, late="here")))
     lines.load()
-    assert lines.warehouse.count("landed.events", "target = 'here'") == 1
-    assert lines.warehouse.count("landed.events") == 30_001
+    assert lines.warehouse.count("raw.events", "target = 'here'") == 1
+    assert lines.warehouse.count("raw.events") == 30_001
 
 
 def test_numbers_keep_their_digits(lines):

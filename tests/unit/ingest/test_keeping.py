@@ -97,7 +97,7 @@ def test_a_run_that_ended_between_forgetting_and_reading_is_made_good(project):
     project.write("b.csv", rows(2))
     project.load()
     path.unlink()
-    project.warehouse.execute("update ledger.files set is_landed = false")
+    project.warehouse.execute("update ledger.files set is_loaded = false")
     project.load()
     assert project.events() == ["e1", "e2"]
 

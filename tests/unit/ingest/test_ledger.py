@@ -167,7 +167,7 @@ def test_what_a_killed_run_had_not_settled_is_read_again(project, monkeypatch):
     monkeypatch.undo()
     assert project.load().counts == RecordCounts(record=6, accepted=3, quarantined=1, duplicate=2)
     assert project.events() == ["e1", "e2", "e3"]
-    assert project.warehouse.count("landed.quarantine") == 1
+    assert project.warehouse.count("raw.quarantine") == 1
     assert [file.status for file in project.load().files] == ["known", "known"]
 
 
@@ -244,7 +244,7 @@ def test_the_warehouse_survives_being_closed(project, tmp_path):
     for _ in range(2):
         with open_warehouse(tmp_path / "state" / "w.duckdb") as warehouse:
             load_events(project.config(), warehouse, run_id="r", now_us=NOW_US)
-            assert warehouse.count("landed.events") == 1
+            assert warehouse.count("raw.events") == 1
             assert warehouse.count("ledger.schema_version") == 1
 
 

@@ -85,13 +85,13 @@ def test_of_a_referrer_the_host_is_kept(landed, referrer, kept):
 def test_names_that_are_published_hold_no_address_and_no_token(landed, column):
     field = "name" if column == "event_name" else column
     assert landed(column, **{field: "mail to ann@example.com"}) == "mail to e-mail"
-    landed.project.warehouse.execute("delete from landed.events")
+    landed.project.warehouse.execute("delete from raw.events")
     assert landed(column, **{field: "key 550e8400-e29b-41d4-a716-446655440000"}) == "key secret"
 
 
 def test_campaign_parameters_hold_no_address(landed):
     assert landed("utm_term", term="ann@example.com") == "e-mail"
-    landed.project.warehouse.execute("delete from landed.events")
+    landed.project.warehouse.execute("delete from raw.events")
     assert landed("utm_content", url="/?utm_content=ann%40example.com&x=1") == "e-mail"
 
 

@@ -81,7 +81,7 @@ def _tables(warehouse):
     """Return every column and every row that is there, by table."""
     columns = warehouse.rows(
         "select table_schema || '.' || table_name as name, column_name, data_type, is_nullable "
-        "from information_schema.columns where table_schema in ('landed', 'ledger') order by all"
+        "from information_schema.columns where table_schema in ('landed', 'raw', 'ledger') order by all"
     ).to_pylist()
     names = sorted({row["name"] for row in columns})
     return columns, {name: warehouse.rows(f"select * from {name} order by all").to_pylist() for name in names}
@@ -95,9 +95,13 @@ def test_a_warehouse_of_the_first_version_becomes_what_a_new_one_is_and_keeps_it
         assert columns == _tables(new)[0]
         assert migrating.schema_version(upgraded) == migrating.schema_version(new) == migrating.newest_version()
     for table in set(rows) - {"ledger.schema_version"}:
-        shared = [{name: row[name] for name in old_row} for row, old_row in zip(kept[table], rows[table], strict=True)]
+        now = kept[table.replace("landed.", "raw.")]
+        shared = [
+            {name: row["is_loaded" if name == "is_landed" else name] for name in old_row}
+            for row, old_row in zip(now, rows[table], strict=True)
+        ]
         assert shared == rows[table], table
-    assert kept["ledger.reasons"] == [{"source": "web", "reason": "no_time", "reason_count": 1, "landed_count": 2}]
+    assert kept["ledger.reasons"] == [{"source": "web", "reason": "no_time", "reason_count": 1, "loaded_count": 2}]
 
 
 def test_a_file_that_was_killed_before_it_had_a_number_is_of_the_first_schema(old):
@@ -105,7 +109,7 @@ def test_a_file_that_was_killed_before_it_had_a_number_is_of_the_first_schema(ol
         engine.execute("delete from ledger.schema_version")
     with open_warehouse(old) as warehouse:
         assert migrating.schema_version(warehouse) == migrating.newest_version()
-        assert warehouse.count("landed.events") == 1
+        assert warehouse.count("raw.events") == 1
 
 
 def _die_at(path, made_up, nth):
@@ -145,7 +149,7 @@ def test_an_upgrade_that_is_killed_anywhere_is_completed_by_the_next_run(old, mo
             assert migrating.schema_version(warehouse) == 103
             assert warehouse.rows("select * from ledger.lengths").to_pylist() == [{"length": 5}]
             assert not warehouse.columns("ledger.notes")
-            assert warehouse.count("landed.events") == 1
+            assert warehouse.count("raw.events") == 1
         nth += 1
     assert versions >= {1, 101, 102, 103}  # It was hit between all of the made-up steps.
 

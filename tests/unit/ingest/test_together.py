@@ -24,8 +24,8 @@ SOURCES = {
 }
 OF_EVENTS = "events.* exclude (event_ix, properties), events.properties::varchar as properties"
 DUMPED = (
-    f"select {OF_EVENTS}, files.source_file from landed.events join ledger.files using (file_ix) order by event_ix",
-    "select * from landed.quarantine order by all",
+    f"select {OF_EVENTS}, files.source_file from raw.events join ledger.files using (file_ix) order by event_ix",
+    "select * from raw.quarantine order by all",
     "select * from ledger.files order by file_ix",
     "select * from ledger.loads order by all",
 )
@@ -89,7 +89,7 @@ def landed(folder, kind, files, *, buried):
         suppression.add_suppressions(warehouse, hashes)
         report = load_events(config, warehouse, run_id="r", now_us=NOW_US)
         (numbers,) = warehouse.rows(
-            "select count(*) as n, count(distinct event_ix) as d from landed.events"
+            "select count(*) as n, count(distinct event_ix) as d from raw.events"
         ).to_pylist()
         assert numbers["n"] == numbers["d"]
         tables = [warehouse.rows(select).to_pylist() for select in DUMPED]

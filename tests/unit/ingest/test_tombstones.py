@@ -218,11 +218,11 @@ def test_an_older_warehouse_and_an_older_list_are_brought_up_to_date(tmp_path):
     with open_warehouse(path) as warehouse:
         warehouse.execute("drop view ledger.reasons")
         warehouse.execute("alter table ledger.files drop column kept_sha256")
-        warehouse.execute("drop table ledger.tombstones")
+        warehouse.execute("drop table ledger.suppressions")
         warehouse.execute("update ledger.schema_version set version = 2")
     with open_warehouse(path) as warehouse:
         assert "kept_sha256" in warehouse.columns("ledger.files")
-        assert warehouse.count("ledger.tombstones") == 0
+        assert warehouse.count("ledger.suppressions") == 0
         assert warehouse.count("ledger.schema_version", f"version = {newest_version()}") == 1
         kept = RawStore(tmp_path)
         kept.folder.mkdir()

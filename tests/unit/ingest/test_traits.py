@@ -24,7 +24,7 @@ def crm(project):
 
 def traits(crm) -> list[tuple]:
     found = crm.warehouse.rows(
-        "select user_id, trait, trait_value, valid_from from landed.traits order by all"
+        "select user_id, trait, trait_value, valid_from from raw.traits order by all"
     ).to_pylist()
     return [tuple(row.values()) for row in found]
 
@@ -78,7 +78,7 @@ def test_other_formats(crm, kind):
 def test_keys_are_those_of_events(crm):
     (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,\n")
     load(crm)
-    assert crm.warehouse.count("landed.traits", "user_key = md5_number_lower('u:u1')") == 2
+    assert crm.warehouse.count("raw.traits", "user_key = md5_number_lower('u:u1')") == 2
 
 
 def test_a_missing_file_or_column_is_an_error(crm):

@@ -62,7 +62,7 @@ def _events(count: int, seed: int) -> list[dict[str, Any]]:
                 "event_ix": event_ix, "component_key": person, "device_key": person, "person_key": person,
                 "is_undecided": False, "user_key": None, "session_key": None, "source_ix": 1, "sequence": None,
                 "occurred_us": START_US + HOUR_US * draw.randrange(24 * 6),
-                "kind_ix": draw.randrange(1, len(NAMES) + 1),
+                "event_type_ix": draw.randrange(1, len(NAMES) + 1),
                 "is_offline": draw.random() < 0.1, "account": draw.choice([None, *ACCOUNTS]),
             }
         )  # fmt: skip
@@ -82,18 +82,18 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
         "make_timestamp(occurred_us) as occurred_at from staging.incoming",
     )
     kinds = {
-        "kind_ix": pa.array(range(1, len(NAMES) + 1), pa.int32()),
+        "event_type_ix": pa.array(range(1, len(NAMES) + 1), pa.int32()),
         "event_name": pa.array(NAMES),
         "channel": pa.array(["web"] * len(NAMES)),
         "touchpoint": pa.array(NAMES),
         "truths": pa.array([0] * len(NAMES), pa.uint64()),
     }
-    engine.register("journeys.event_kinds", pa.table(kinds))
+    engine.register("journeys.event_types", pa.table(kinds))
     settings = {"high_water_us": START_US + 144 * HOUR_US, "first_event_us": START_US, "person_secret": "secret"}
     for name, table in config_tables.config_tables(config, run_id="run", **settings).items():
         engine.register(name, table)
-    engine.run("config.kind_truths", event_type_predicates(config))
-    for name in ("touch_subjects", "subject_kinds"):
+    engine.run("config.event_type_predicates", event_type_predicates(config))
+    for name in ("exposures", "exposure_event_types"):
         engine.run(f"journeys.{name}", (sql_folder() / "journeys" / f"{name}.sql").read_text())
     return engine
 
@@ -163,14 +163,14 @@ def test_relations_have_the_types_that_their_pages_promise(engine, config):
 def test_labels_add_up(engine, config):
     fill_kernel(engine, config)
     events = engine.rows("select count(*) as n from kernel.events").to_pylist()[0]["n"]
-    per_model = engine.rows("select cast(sum(event_count) as bigint) as n from kernel.labels group by model_index")
+    per_model = engine.rows("select cast(sum(event_count) as bigint) as n from kernel.classifications group by model_index")
     assert per_model.column("n").to_pylist() == [events, events]
     counted = engine.rows("""
-        select model_index, kind_ix, rule_index, person_count from kernel.kind_persons order by all
+        select model_index, event_type_ix, rule_index, person_count from kernel.event_type_persons order by all
     """).to_pylist()
     distinct = engine.rows("""
-        select l.model_index, l.kind_ix, l.rule_index, count(distinct e.person_key) as person_count
-        from kernel.events as e join kernel.labels as l using (label_key) group by all order by all
+        select l.model_index, l.event_type_ix, l.rule_index, count(distinct e.person_key) as person_count
+        from kernel.events as e join kernel.classifications as l using (classification_key) group by all order by all
     """).to_pylist()
     assert counted == distinct
 

@@ -11,15 +11,15 @@ A = "{a: {type: BIGINT, meaning: A number.}}"
 
 
 def base(folder):
-    folder("landed.events", filled_by="load")
-    return folder("sources.events", "select a from landed.events", columns="{a: }")
+    folder("raw.events", python_model="load")
+    return folder("sources.events", "select a from raw.events", columns="{a: }")
 
 
 def test_the_order_follows_the_from_clauses(folder):
     folder("marts.z", "with b as (select a from journeys.b) select a from b", columns="{a: }")
     folder("journeys.b", "select a from sources.events", columns="{a: }")
     graph = load_graph(base(folder))
-    assert [model.name for model in graph] == ["landed.events", "sources.events", "journeys.b", "marts.z"]
+    assert [model.name for model in graph] == ["raw.events", "sources.events", "journeys.b", "marts.z"]
     assert graph["marts.z"].inputs == ("journeys.b",)
 
 
@@ -34,7 +34,7 @@ def test_a_cte_hides_a_table_of_its_name(folder):
 
 def test_tables_of_subqueries_and_unions_are_read_too(folder):
     folder("journeys.c", "select a from sources.events", columns="{a: }")
-    select = "select a from sources.events where a in (select a from journeys.c) union all select a from landed.events"
+    select = "select a from sources.events where a in (select a from journeys.c) union all select a from raw.events"
     folder("staging.b", select, columns="{a: }")
     with pytest.raises(
         ModelError, match=r"staging\.b reads journeys\.c, but staging may read only: config, sources, staging"
@@ -116,9 +116,9 @@ def test_a_model_of_ones_own_says_nothing_of_how_it_is_renewed(folder, tmp_path)
     own = tmp_path / "own"
     (own / "marts").mkdir(parents=True)
     (own / "marts" / "mine.sql").write_text("select a from sources.events")
-    for key in ("renewed_by: [a]", "keeps_numbers: {a: [a]}"):
+    for key in ("unique_key: [a]", "surrogate_key: {a: [a]}"):
         (own / "marts" / "mine.yml").write_text(f"description: A table of mine.\n{key}\ncolumns: {{a: }}\n")
-        with pytest.raises(ModelError, match=r"marts\.mine: leave renewed_by and keeps_numbers out of mine\.yml"):
+        with pytest.raises(ModelError, match=r"marts\.mine: leave unique_key and surrogate_key out of mine\.yml"):
             load_graph(base(folder), own)
 
 
@@ -131,16 +131,16 @@ def test_two_published_tables_may_not_share_a_name(folder):
 
 def test_phases_come_from_the_graph(folder):
     base(folder)
-    folder("config.settings", filled_by="config")
+    folder("config.settings", python_model="config")
     folder("staging.events", "select a from sources.events", columns="{a: }")
     for name in ("journeys.identities", "journeys.persons", "journeys.kinds"):
         folder(name, "select a from staging.events", columns="{a: }")
-    folder("kernel.events", filled_by="kernel", inputs="[journeys.kinds, config.settings]")
-    folder("kernel.labels", filled_by="kernel", inputs="[journeys.persons]")
+    folder("kernel.events", python_model="kernel", inputs="[journeys.kinds, config.settings]")
+    folder("kernel.classifications", python_model="kernel", inputs="[journeys.persons]")
     graph = load_graph(folder("marts.b", "select a from kernel.events", columns="{a: }"))
     phases = {model.name: graph.phase(model.name) for model in graph}
     assert phases == {
-        "landed.events": Phase.LOAD,
+        "raw.events": Phase.LOAD,
         "config.settings": Phase.LOAD,
         "sources.events": Phase.STITCH,
         "staging.events": Phase.STITCH,
@@ -148,18 +148,18 @@ def test_phases_come_from_the_graph(folder):
         "journeys.persons": Phase.STITCH,
         "journeys.kinds": Phase.CLASSIFY,
         "kernel.events": Phase.CLASSIFY,
-        "kernel.labels": Phase.CLASSIFY,
+        "kernel.classifications": Phase.CLASSIFY,
         "marts.b": Phase.BUILD,
     }
-    assert set(graph["kernel.labels"].inputs) == {"journeys.kinds", "journeys.persons", "config.settings"}
+    assert set(graph["kernel.classifications"].inputs) == {"journeys.kinds", "journeys.persons", "config.settings"}
 
 
 def test_a_bare_column_inherits_and_a_second_description_is_refused(folder):
     counted = "f as (select a as a, count(*) as n from e group by a)"
-    select = f"with e as (select a, b from landed.events), {counted} select a, n from f"
+    select = f"with e as (select a, b from raw.events), {counted} select a, n from f"
     folder(
-        "landed.events",
-        filled_by="load",
+        "raw.events",
+        python_model="load",
         columns="{a: {type: DATE, unit: day, meaning: Day of it.}, b: {type: BIGINT, meaning: Bee.}}",
     )
     folder("sources.b", select, columns="{a: , n: {type: BIGINT, meaning: How many.}}")
@@ -173,18 +173,18 @@ def test_a_bare_column_inherits_and_a_second_description_is_refused(folder):
 
 def test_a_computed_column_of_an_upstream_name_is_born_anew(folder):
     base(folder)
-    folder("sources.b", "select sum(a) as a from landed.events", columns="{a: {type: HUGEINT, meaning: The sum.}}")
+    folder("sources.b", "select sum(a) as a from raw.events", columns="{a: {type: HUGEINT, meaning: The sum.}}")
     assert load_graph(folder.path)["sources.b"].columns["a"].meaning == "The sum."
 
 
 def test_a_bare_column_that_nobody_describes_is_refused(folder):
-    folder("sources.b", "select a as c from landed.events", columns="{c: }")
+    folder("sources.b", "select a as c from raw.events", columns="{c: }")
     with pytest.raises(ModelError, match=r"sources\.b lists `c` bare, and no upstream model describes it"):
         load_graph(base(folder))
 
 
 def test_sql_and_paperwork_list_the_same_columns(folder):
-    folder("sources.b", "select a, a as c from landed.events", columns="{a: }")
+    folder("sources.b", "select a, a as c from raw.events", columns="{a: }")
     with pytest.raises(ModelError, match=r"b\.sql and b\.yml differ in columns \(c\)"):
         load_graph(base(folder))
 
@@ -204,7 +204,7 @@ def test_sql_and_paperwork_list_the_same_columns(folder):
     ],
 )
 def test_bad_paperwork_is_told_with_its_file(folder, words, message):
-    folder("sources.b", "select a from landed.events", **{"columns": "{a: }", **words})
+    folder("sources.b", "select a from raw.events", **{"columns": "{a: }", **words})
     with pytest.raises(ModelError, match=message) as failed:
         load_graph(base(folder))
     assert "sources/b.yml" in str(failed.value)
@@ -223,15 +223,15 @@ def test_a_model_without_paperwork_or_layer_is_refused(folder):
 def test_relations_filled_together_share_their_descriptions(folder):
     base(folder)
     folder("journeys.c", "select a from sources.events", columns="{a: }")
-    folder("kernel.b", filled_by="kernel", inputs="[journeys.c]", columns="{k: {type: BIGINT, meaning: The key.}}")
-    folder("kernel.a", filled_by="kernel", inputs="[journeys.c]", columns="{k: , a: }")
+    folder("kernel.b", python_model="kernel", inputs="[journeys.c]", columns="{k: {type: BIGINT, meaning: The key.}}")
+    folder("kernel.a", python_model="kernel", inputs="[journeys.c]", columns="{k: , a: }")
     assert load_graph(folder.path)["kernel.a"].columns["k"].meaning == "The key."
 
 
 @pytest.mark.parametrize("suffix", [".sql", ".yml"])
 def test_a_file_that_is_no_utf_8_is_told(folder, suffix):
     base(folder)
-    folder("sources.c", "select a from landed.events", columns="{a: }")
+    folder("sources.c", "select a from raw.events", columns="{a: }")
     (folder.path / "sources" / f"c{suffix}").write_bytes("select 1 as Größe".encode("latin-1"))
     with pytest.raises(ModelError, match=rf"sources/c\{suffix} cannot be read as UTF-8"):
         load_graph(folder.path)
@@ -239,7 +239,7 @@ def test_a_file_that_is_no_utf_8_is_told(folder, suffix):
 
 def test_names_that_cannot_be_tables_or_columns_are_told_before_anything_is_built(folder):
     base(folder)
-    folder("sources.my table", "select a from landed.events", columns="{a: }")
+    folder("sources.my table", "select a from raw.events", columns="{a: }")
     with pytest.raises(ModelError, match="`my table` cannot name a table"):
         load_graph(folder.path)
 

@@ -217,14 +217,14 @@ def test_the_plan_tells_order_and_reason(project, config):
     entries = {entry.model: entry for entry in plan(config)}
     names = list(entries)
     assert (
-        names.index("landed.events")
+        names.index("raw.events")
         < names.index("sources.events")
         < names.index("marts.visits")
         < names.index("marts.twice")
     )
     assert entries["marts.twice"].why == "your own, published"
     assert entries["sources.events"].why == "read by marts.visits"
-    assert entries["landed.events"].phase == "load"
+    assert entries["raw.events"].phase == "load"
 
 
 def test_an_own_model_that_names_no_table_gets_the_nearest(project, config):
@@ -274,7 +274,7 @@ def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
     def spoilt(config, warehouse, **arguments):
         load(config, warehouse, **arguments)
         warehouse.execute("update ledger.loads set quarantined_count = 1")
-        warehouse.execute("insert into landed.quarantine values ('a.csv', 'bad_time'), ('a.csv', 'bad_time')")
+        warehouse.execute("insert into raw.quarantine values ('a.csv', 'bad_time'), ('a.csv', 'bad_time')")
         refused = "'b.csv' as source_file, 'refused' as status, 'not CSV' as detail"
         warehouse.execute(f"insert into ledger.loads by name (select * replace ({refused}) from ledger.loads)")
 

@@ -1,7 +1,7 @@
 -- Where journeys begin: a table of the shop's own, as an example to copy from.
 -- Grain: persona, first_touchpoint.
 with journeys as (
-    select person_key, journey_index, first_kind_ix
+    select person_key, journey_index, first_event_type_ix
     from kernel.journeys
 ),
 
@@ -11,8 +11,8 @@ journey_facts as (
 ),
 
 event_kinds as (
-    select kind_ix, touchpoint
-    from journeys.event_kinds
+    select event_type_ix, touchpoint
+    from journeys.event_types
 ),
 
 first_touches_named as (
@@ -23,7 +23,7 @@ first_touches_named as (
     inner join journey_facts
         on journey_facts.person_key = journeys.person_key
         and journey_facts.journey_index = journeys.journey_index
-    inner join event_kinds on event_kinds.kind_ix = journeys.first_kind_ix
+    inner join event_kinds on event_kinds.event_type_ix = journeys.first_event_type_ix
 ),
 
 journeys_counted as (

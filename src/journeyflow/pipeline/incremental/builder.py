@@ -57,7 +57,7 @@ _SUMS = {
     ),
     "labels add up to the events": (
         "select abs(coalesce(sum(event_count), 0) - (select count(*) from kernel.events)) "
-        "from kernel.labels where model_index = 1"
+        "from kernel.classifications where model_index = 1"
     ),
 }  # fmt: skip
 """What must come out at 0 after rows were exchanged, however they were found."""
@@ -102,10 +102,10 @@ class IncrementalBuilder(Builder):
     @property
     def story(self) -> str:
         """What was renewed, in a few words."""
-        counts = {name: self._delta.engine.count(f"touched.{name}") for name in ("new_events", "gone_events")}
-        people = self._delta.engine.count("touched.person_key")
+        counts = {name: self._delta.engine.count(f"affected.{name}") for name in ("new_events", "superseded_events")}
+        people = self._delta.engine.count("affected.person_key")
         new = f"{counts['new_events']:,} new events"
-        gone = f" and {counts['gone_events']:,} that gave way," if counts["gone_events"] else ""
+        gone = f" and {counts['superseded_events']:,} that gave way," if counts["superseded_events"] else ""
         return f"renewed what belongs to {new}{gone} and {people:,} people known before"
 
     def begin(self) -> None:
@@ -145,7 +145,7 @@ class IncrementalBuilder(Builder):
                     f"Rows were renewed, and now it does not hold that {demand}; nothing was published. The next run "
                     "builds everything anew; please report this."
                 )
-        models = [model for model in self._graph if model.layer not in ("landed", "ledger")]
+        models = [model for model in self._graph if model.layer not in ("raw", "ledger")]
         renewed = [model for model in models if model.name in self._renewed]
         rest = [model for model in models if model.name not in self._renewed]
         return (
@@ -168,9 +168,9 @@ class IncrementalBuilder(Builder):
 
         Units of a property may be of many people: what follows their attempts is made anew for all.
         """
-        found = {model.name for model in self._graph if model.paperwork.renewed_by}
+        found = {model.name for model in self._graph if model.paperwork.unique_key}
         if self._has_property_units:
-            followers = (name for name in found if self._graph[name].paperwork.renewed_by == ("attempt_ix",))
+            followers = (name for name in found if self._graph[name].paperwork.unique_key == ("attempt_ix",))
             found -= {name for name in followers if self._graph[name].layer != KERNEL}
         return frozenset(found)
 
@@ -178,7 +178,7 @@ class IncrementalBuilder(Builder):
     def _beside(self) -> frozenset[str]:
         """What is built beside the last build: what is renewed, and the few things that it reads."""
         wanted = self._graph.ancestors(self._renewed)
-        built = {"sources.events", EVENTS, "journeys.event_kinds"}
+        built = {"sources.events", EVENTS, "journeys.event_types"}
         return frozenset(name for name in wanted if self._graph.phase(name) != Phase.LOAD) - built
 
     @property
@@ -192,16 +192,16 @@ class IncrementalBuilder(Builder):
         """
         return (
             model.name not in self._renewed
-            and not model.paperwork.keeps_numbers
-            and model.paperwork.filled_by != KERNEL
+            and not model.paperwork.surrogate_key
+            and model.paperwork.python_model != KERNEL
             and self._graph.phase(model.name) != Phase.LOAD
         )
 
     def _build_beside(self, model: Model) -> None:
         delta = self._delta.engine
-        if model.paperwork.filled_by != KERNEL:
+        if model.paperwork.python_model != KERNEL:
             self._delta.build_model(model)
-            if model.paperwork.keeps_numbers:
+            if model.paperwork.surrogate_key:
                 assign_surrogate_keys(self.engine, delta, model)
         elif self._plan is None:
             self._plan = plan_of(delta, self._config)
@@ -212,7 +212,7 @@ class IncrementalBuilder(Builder):
         base.execute("begin transaction")
         count_before(base)
         for model in self._graph:
-            if model.paperwork.keeps_numbers:
+            if model.paperwork.surrogate_key:
                 replace_table(base, model)
             elif model.name == EVENTS:
                 append_rows(base, model)
@@ -258,7 +258,7 @@ def prepare_incremental(
     place = config.state / BUILD
     if not place.exists():
         return "nothing was built before"
-    if not any(model.paperwork.renewed_by for model in graph):
+    if not any(model.paperwork.unique_key for model in graph):
         return "no model is of single people"
     try:
         base = writable_build(config, place, limits)
@@ -297,21 +297,21 @@ def _delta_database(
     if not find_superseded(base, config, mark):
         raise NotIncremental("events that were read are others now")
     find_affected(base, config, mark, loaded.high_water_at)
-    touched = base.count("delta.touched.event_ix")
+    touched = base.count("delta.affected.event_ix")
     if touched > MOST_AFFECTED * loaded.event_count and touched > 100_000:
         raise NotIncremental("most people are touched")
     delta = base.beside("delta")
-    delta.execute("create schema landed")
+    delta.execute("create schema raw")
     delta.execute(
-        "create table landed.events as select * from warehouse.landed.events "
-        "where event_ix in (select event_ix from touched.event_ix)"
+        "create table raw.events as select * from warehouse.raw.events "
+        "where event_ix in (select event_ix from affected.event_ix)"
     )
     _require_few_names(base)
     register_configuration(delta, config, loaded, run_id)
     builder = Builder(delta, graph, config)
-    for name in ("sources.events", "staging.events", "journeys.event_kinds"):
+    for name in ("sources.events", "staging.events", "journeys.event_types"):
         builder.build_model(graph[name])
-    assign_surrogate_keys(base, delta, graph["journeys.event_kinds"])
+    assign_surrogate_keys(base, delta, graph["journeys.event_types"])
     rooms = {event_type_room(_build_event_types(engine)) for engine in (base, delta)}
     if len(rooms) > 1:
         raise NotIncremental("there are many new kinds of events")
@@ -319,7 +319,7 @@ def _delta_database(
 
 
 def _build_event_types(engine: DuckDBEngine) -> int:
-    return int(engine.rows("select coalesce(max(kind_ix), 0) + 1 as n from journeys.event_kinds")["n"][0].as_py())
+    return int(engine.rows("select coalesce(max(event_type_ix), 0) + 1 as n from journeys.event_types")["n"][0].as_py())
 
 
 def _require_few_names(base: DuckDBEngine) -> None:
@@ -329,7 +329,7 @@ def _require_few_names(base: DuckDBEngine) -> None:
             select count(*) as n from (
                 select {column} from staging.events
                 union
-                select coalesce({column}, '{missing}') from delta.landed.events
+                select coalesce({column}, '{missing}') from delta.raw.events
             ) as names
         """
         if base.rows(query)["n"][0].as_py() > most:

@@ -24,25 +24,25 @@ def delete_insert(base: DuckDBEngine, model: Model) -> None:
     base : DuckDBEngine
         The last build; ``delta`` is attached and holds `touched.*` and the relation.
     model : Model
-        Says in `renewed_by` which columns tell whose a row is.
+        Says in `unique_key` which columns tell whose a row is.
     """
-    base.execute(f"delete from {model.name} where {' or '.join(map(_affected, model.paperwork.renewed_by))}")
+    base.execute(f"delete from {model.name} where {' or '.join(map(_affected, model.paperwork.unique_key))}")
     columns = ", ".join(base.columns(model.name))
     base.execute(f"insert into {model.name} by name select {columns} from delta.{model.name}", model=model.name)
 
 
 def _affected(key: str) -> str:
     if key == "attempt_ix":  # Attempts are numbered within a funnel.
-        return f"(funnel_index, attempt_ix) in (select (funnel_index, attempt_ix) from delta.touched.{key})"
-    return f"{key} in (select {key} from delta.touched.{key})"
+        return f"(funnel_index, attempt_ix) in (select (funnel_index, attempt_ix) from delta.affected.{key})"
+    return f"{key} in (select {key} from delta.affected.{key})"
 
 
 def append_rows(base: DuckDBEngine, model: Model) -> None:
     """Add the rows of new events to a relation whose rows are events and never change, without those that are gone."""
-    base.execute(f"delete from {model.name} where event_ix in (select event_ix from delta.touched.gone_events)")
+    base.execute(f"delete from {model.name} where event_ix in (select event_ix from delta.affected.superseded_events)")
     base.execute(
         f"insert into {model.name} by name select * from delta.{model.name} "
-        "where event_ix in (select event_ix from delta.touched.new_events)",
+        "where event_ix in (select event_ix from delta.affected.new_events)",
         model=model.name,
     )
 
@@ -68,9 +68,9 @@ def assign_surrogate_keys(base: DuckDBEngine, delta: DuckDBEngine, model: Model)
     delta : DuckDBEngine
         The database beside it, in which the model was built from what is new.
     model : Model
-        Says in `keeps_numbers` which column numbers and which name a row.
+        Says in `surrogate_key` which column numbers and which name a row.
     """
-    ((number, names),) = model.paperwork.keeps_numbers.items()
+    ((number, names),) = model.paperwork.surrogate_key.items()
     columns = [name for name in model.columns if name != number]
     alike = " and ".join(f"old.{name} is not distinct from new.{name}" for name in names)
     taken = f"(select coalesce(max({number}), 0) from {model.name})"
@@ -78,7 +78,7 @@ def assign_surrogate_keys(base: DuckDBEngine, delta: DuckDBEngine, model: Model)
     listed = {number: numbered, **{name: f"new.{name}" for name in columns}}
     base.execute(
         f"""
-        create table delta.touched.numbered as
+        create table delta.affected.numbered as
         select {", ".join(model.columns)} from {model.name}
         union all
         select {", ".join(f"{listed[name]} as {name}" for name in model.columns)}
@@ -86,55 +86,55 @@ def assign_surrogate_keys(base: DuckDBEngine, delta: DuckDBEngine, model: Model)
         where not exists (select 1 from {model.name} as old where {alike})
         """
     )
-    delta.execute(f"create or replace table {model.name} as select * from touched.numbered")
-    delta.execute("drop table touched.numbered")
+    delta.execute(f"create or replace table {model.name} as select * from affected.numbered")
+    delta.execute("drop table affected.numbered")
 
 
 _CLASSIFICATIONS_BEFORE = """
     select
-        events.label_key,
+        events.classification_key,
         count(*) as event_count,
         min(times.occurred_at) as first_seen_at,
         max(times.occurred_at) as last_seen_at
     from kernel.events as events
     inner join (
-        select event_ix, occurred_at from delta.landed.events
+        select event_ix, occurred_at from delta.raw.events
         union all
-        select event_ix, occurred_at from delta.touched.gone_events
+        select event_ix, occurred_at from delta.affected.superseded_events
     ) as times on times.event_ix = events.event_ix
-    where events.person_key in (select person_key from delta.touched.person_key)
-    group by events.label_key
+    where events.person_key in (select person_key from delta.affected.person_key)
+    group by events.classification_key
 """
 _PERSONS_BEFORE = """
-    select labels.model_index, labels.kind_ix, labels.rule_index, count(distinct events.person_key) as person_count
+    select labels.model_index, labels.event_type_ix, labels.rule_index, count(distinct events.person_key) as person_count
     from kernel.events as events
-    inner join kernel.labels as labels on labels.label_key = events.label_key
-    where events.person_key in (select person_key from delta.touched.person_key)
-    group by labels.model_index, labels.kind_ix, labels.rule_index
+    inner join kernel.classifications as labels on labels.classification_key = events.classification_key
+    where events.person_key in (select person_key from delta.affected.person_key)
+    group by labels.model_index, labels.event_type_ix, labels.rule_index
 """
 # Whose first or last event may have got another label: nothing but the events can tell which is first now.
 _DOUBTFUL = """
-    select distinct old.label_key
-    from kernel.labels as old
-    inner join labels_before as before on before.label_key = old.label_key
-    left join delta.kernel.labels as after
-        on after.label_key = old.label_key and after.model_index = old.model_index
+    select distinct old.classification_key
+    from kernel.classifications as old
+    inner join labels_before as before on before.classification_key = old.classification_key
+    left join delta.kernel.classifications as after
+        on after.classification_key = old.classification_key and after.model_index = old.model_index
     where
         (before.first_seen_at = old.first_seen_at and coalesce(after.first_seen_at > before.first_seen_at, true))
         or (before.last_seen_at = old.last_seen_at and coalesce(after.last_seen_at < before.last_seen_at, true))
 """
 _SEEN = """
-    select events.label_key, min(staged.occurred_at) as first_seen_at, max(staged.occurred_at) as last_seen_at
+    select events.classification_key, min(staged.occurred_at) as first_seen_at, max(staged.occurred_at) as last_seen_at
     from kernel.events as events
     inner join staging.events as staged on staged.event_ix = events.event_ix
-    where events.label_key in (select label_key from labels_doubtful)
-    group by events.label_key
+    where events.classification_key in (select classification_key from labels_doubtful)
+    group by events.classification_key
 """
 _CLASSIFICATIONS = """
     select
-        coalesce(old.label_key, after.label_key) as label_key,
+        coalesce(old.classification_key, after.classification_key) as classification_key,
         coalesce(old.model_index, after.model_index) as model_index,
-        coalesce(old.kind_ix, after.kind_ix) as kind_ix,
+        coalesce(old.event_type_ix, after.event_type_ix) as event_type_ix,
         coalesce(old.stage_index, after.stage_index) as stage_index,
         coalesce(old.rule_index, after.rule_index) as rule_index,
         coalesce(old.event_count, 0) - coalesce(before.event_count, 0) + coalesce(after.event_count, 0) as event_count,
@@ -150,25 +150,25 @@ _CLASSIFICATIONS = """
             after.last_seen_at,
             old.last_seen_at
         ) as last_seen_at
-    from kernel.labels as old
-    full join delta.kernel.labels as after
-        on after.label_key = old.label_key and after.model_index = old.model_index
-    left join labels_before as before on before.label_key = old.label_key
-    left join labels_seen as seen on seen.label_key = old.label_key
+    from kernel.classifications as old
+    full join delta.kernel.classifications as after
+        on after.classification_key = old.classification_key and after.model_index = old.model_index
+    left join labels_before as before on before.classification_key = old.classification_key
+    left join labels_seen as seen on seen.classification_key = old.classification_key
     where coalesce(old.event_count, 0) - coalesce(before.event_count, 0) + coalesce(after.event_count, 0) > 0
 """
 _PERSONS = """
     select
         coalesce(old.model_index, after.model_index) as model_index,
-        coalesce(old.kind_ix, after.kind_ix) as kind_ix,
+        coalesce(old.event_type_ix, after.event_type_ix) as event_type_ix,
         coalesce(old.rule_index, after.rule_index) as rule_index,
         coalesce(old.person_count, 0) - coalesce(before.person_count, 0) + coalesce(after.person_count, 0)
             as person_count
-    from kernel.kind_persons as old
-    full join delta.kernel.kind_persons as after
-        on after.model_index = old.model_index and after.kind_ix = old.kind_ix and after.rule_index = old.rule_index
+    from kernel.event_type_persons as old
+    full join delta.kernel.event_type_persons as after
+        on after.model_index = old.model_index and after.event_type_ix = old.event_type_ix and after.rule_index = old.rule_index
     left join persons_before as before
-        on before.model_index = old.model_index and before.kind_ix = old.kind_ix
+        on before.model_index = old.model_index and before.event_type_ix = old.event_type_ix
         and before.rule_index = old.rule_index
     where coalesce(old.person_count, 0) - coalesce(before.person_count, 0) + coalesce(after.person_count, 0) > 0
 """
@@ -188,11 +188,11 @@ def count_before(base: DuckDBEngine) -> None:
 
 
 def count_after(base: DuckDBEngine) -> None:
-    """Let `kernel.labels` and `kernel.kind_persons` count everybody as they are now, when rows were exchanged."""
+    """Let `kernel.classifications` and `kernel.event_type_persons` count everybody as they are now, when rows were exchanged."""
     is_certain = base.rows("select count(*) as n from labels_doubtful")["n"][0].as_py() == 0
     # Without a doubtful label the events need not be read.
     base.execute(f"create or replace temp table labels_seen as {_SEEN}{' limit 0' if is_certain else ''}")
-    for name, select in (("kernel.labels", _CLASSIFICATIONS), ("kernel.kind_persons", _PERSONS)):
+    for name, select in (("kernel.classifications", _CLASSIFICATIONS), ("kernel.event_type_persons", _PERSONS)):
         base.execute(f"create or replace temp table counted as {select}")
         replace_rows(base, name, "counted")
 
@@ -236,7 +236,7 @@ def _statements(config: Config, high_water_at: datetime) -> Iterator[tuple[str, 
         [high_water_at, window_us],
     )
     yield (
-        f"update kernel.stage_passes set is_matured = true where not is_matured and {_is_over('opened_at')}",
+        f"update kernel.stage_attempts set is_matured = true where not is_matured and {_is_over('opened_at')}",
         [high_water_at, window_us],
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 EVENTS_READ = """
-    select event_ix, event_key from warehouse.landed.events
+    select event_ix, event_key from warehouse.raw.events
     where source in (select unnest(?)) and event_ix <= ? and occurred_at <= ?
 """
 """What a night read; the parameters are its sources, the last number and the high-water mark."""
@@ -142,6 +142,6 @@ def build_state_of(
     high_water_at, next_position, byte_count
         See `Mark`; a size of 0 says that nobody has looked since everything was built.
     """
-    last = engine.rows("select coalesce(max(event_ix), -1) as ix from warehouse.landed.events")["ix"][0].as_py()
+    last = engine.rows("select coalesce(max(event_ix), -1) as ix from warehouse.raw.events")["ix"][0].as_py()
     count, found = fingerprint_of(engine, EVENTS_READ, [list(config.sources), last, high_water_at])
     return BuildState(rules_of(config, config_hash), high_water_at, last, count, found, next_position, byte_count)

@@ -4,8 +4,8 @@ create or replace temp table duplicate_versions as
 with
 repeated as (
     select event_key
-    from landed.events
-    where event_key in (select event_key from landed.events where event_ix >= {first_ix})
+    from raw.events
+    where event_key in (select event_key from raw.events where event_ix >= {first_ix})
     group by event_key
     having count(*) > 1
 ),
@@ -14,7 +14,7 @@ versions as (
     select
         event_ix, event_key, received_at, sequence, file_ix, event_ix >= {first_ix} as is_new,
         md5(json_array({content})::varchar) as content_hash
-    from landed.events
+    from raw.events
     where event_key in (select event_key from repeated)
 )
 
