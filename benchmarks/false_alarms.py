@@ -119,15 +119,15 @@ def false_alarms(folder: Path) -> dict[str, object]:
     """Print the maps with most tests; answer how many maps there are and the most false alarms of any of them."""
     del folder
     begun = time.perf_counter()
-    alarms = []
+    alerts = []
     for config in _configurations():
         with tempfile.TemporaryDirectory() as scratch:
             passes, models = _night(config, Path(scratch))
         found = count_alarms(passes)
         _show(config.parent.name, found, models)
-        alarms.extend(found["alarm_count"].to_list())
+        alerts.extend(found["alarm_count"].to_list())
     spent = time.perf_counter() - begun
-    return {"seconds": spent, "maps": len(alarms), "most_alarms": max(alarms), "allowed": MOST}
+    return {"seconds": spent, "maps": len(alerts), "most_alarms": max(alerts), "allowed": MOST}
 
 
 def count_alarms(passes: Passes, *, permutations: int = PERMUTATIONS, seed: int = 1) -> pl.DataFrame:
@@ -142,8 +142,8 @@ def count_alarms(passes: Passes, *, permutations: int = PERMUTATIONS, seed: int 
         )
         tested.append(told.group_by(MAP).agg(test_count=pl.len()))
         seen.append(told.filter(LISTED).select(MAP).unique())
-    alarms = pl.concat(seen).group_by(MAP).agg(alarm_count=pl.len())
-    return tested[0].join(alarms, on=MAP, how="left").with_columns(pl.col("alarm_count").fill_null(0)).sort(MAP)
+    alerts = pl.concat(seen).group_by(MAP).agg(alarm_count=pl.len())
+    return tested[0].join(alerts, on=MAP, how="left").with_columns(pl.col("alarm_count").fill_null(0)).sort(MAP)
 
 
 def _configurations() -> Iterator[Path]:

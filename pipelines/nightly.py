@@ -53,39 +53,39 @@ RETRY_SECONDS = 30
 
 
 @task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
-def load(night: Run) -> None:
+def load(run: Run) -> None:
     """Bring new files into the warehouse."""
-    night.load()
+    run.load()
 
 
 @task(cache_policy=NO_CACHE)
-def stitch(night: Run) -> None:
+def stitch(run: Run) -> None:
     """Join devices and users into persons."""
-    night.stitch()
+    run.stitch()
 
 
 @task(cache_policy=NO_CACHE)
-def classify(night: Run) -> None:
+def classify(run: Run) -> None:
     """Put events into stages, sessions, journeys and funnels."""
-    night.classify()
+    run.classify()
 
 
 @task(cache_policy=NO_CACHE)
-def build(night: Run) -> None:
+def build(run: Run) -> None:
     """Build the tables."""
-    night.build()
+    run.build()
 
 
 @task(cache_policy=NO_CACHE)
-def check(night: Run) -> None:
+def check(run: Run) -> None:
     """Check the tables before anybody sees them."""
-    night.check()
+    run.check()
 
 
 @task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
-def publish(night: Run) -> None:
+def publish(run: Run) -> None:
     """Publish a generation."""
-    night.publish()
+    run.publish()
 
 
 @flow(name="journeyflow-nightly", persist_result=False)
@@ -105,12 +105,12 @@ def nightly(config_path: Path, as_of: datetime | None = None) -> RunReport:
         What `journeyflow run` reports.
     """
     logger = get_run_logger()
-    with Run(load_config(config_path), as_of=naive_utc(as_of)) as night:
+    with Run(load_config(config_path), as_of=naive_utc(as_of)) as run:
         for phase in (load, stitch, classify, build, check, publish):
-            phase(night)
-        report = night.report()
-    for alarm in report.alarms:
-        logger.warning(alarm)
+            phase(run)
+        report = run.report()
+    for alert in report.alerts:
+        logger.warning(alert)
     _leave_artifacts(report)
     return report
 
@@ -127,7 +127,7 @@ def _leave_artifacts(report: RunReport) -> None:
     with journeyflow.open(report.generation) as published:
         rows = published.sql(DROP_OFFS.replace("$1", str(MOST_DROP_OFFS))).to_dicts()
     create_table_artifact(table=rows, key="journeyflow-drop-offs", description="Steps that lose the most people")
-    create_markdown_artifact(markdown=summary(report), key="journeyflow-run", description="What the last night did")
+    create_markdown_artifact(markdown=summary(report), key="journeyflow-run", description="What the last run did")
 
 
 def summary(report: RunReport) -> str:
@@ -147,7 +147,7 @@ def summary(report: RunReport) -> str:
         "|---|---|",
         *(f"| {phase} | {seconds:,.1f} |" for phase, seconds in report.phase_seconds.items()),
         "",
-        *(f"- **Look at:** {alarm}" for alarm in report.alarms),
+        *(f"- **Look at:** {alert}" for alert in report.alerts),
         *(f"- **Blind spot:** {spot}" for spot in report.critical_spots),
     ]
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def _table(model: Model) -> Iterator[str]:
     yield ""
     yield f"### {model.table}"
     yield ""
-    yield model.paperwork.description.strip()
+    yield model.metadata.description.strip()
     yield ""
     if model.grain:
         yield f"One row per {', '.join(f'`{name}`' for name in model.grain)}. Reads {_listed(model)}."
@@ -75,7 +75,7 @@ def _internal(graph: Graph) -> Iterator[str]:
     for model in sorted(graph, key=lambda model: (LAYERS.index(model.layer), model.name)):
         if model.layer in _INTERNAL:
             grain = ", ".join(f"`{name}`" for name in model.grain or ())
-            yield f"| `{model.name}` | {grain} | {_cell(model.paperwork.description)} |"
+            yield f"| `{model.name}` | {grain} | {_cell(model.metadata.description)} |"
 
 
 def _listed(model: Model) -> str:

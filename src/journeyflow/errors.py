@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     LOCKED = 4
     CHECK_FAILED = 5
     NOT_FOUND = 6
-    ALARM = 7
+    ALERT = 7
     DIFFERENT = 8
     INTERRUPTED = 130
 

@@ -42,7 +42,7 @@ def test_the_interface_is_whole(table):
 
 
 def test_what_python_fills_is_registered():
-    filled = {model.paperwork.python_model for model in GRAPH if model.sql is None}
+    filled = {model.metadata.python_model for model in GRAPH if model.sql is None}
     assert all(python_models.is_registered(name) for name in filled)
     unused = {*python_models.FUNCTIONS, *python_models.COMPILED} - filled
     assert not unused, f"registered and used by no model: {', '.join(sorted(unused))}"
@@ -75,15 +75,15 @@ def test_published_columns_are_scalars_named_for_their_type(model):
 @pytest.mark.parametrize("model", PUBLISHED.values(), ids=PUBLISHED)
 def test_a_published_model_has_a_key_a_case_and_a_source(model):
     assert model.grain, "its grain"
-    assert model.paperwork.cases, "a given/expect case"
-    assert model.paperwork.source, "where its definition comes from"
+    assert model.metadata.cases, "a given/expect case"
+    assert model.metadata.source, "where its definition comes from"
 
 
 def test_a_column_passed_on_is_described_once():
     again = [
         f"{model.name}.{column}"
         for model in GRAPH
-        for column, described in model.paperwork.columns.items()
+        for column, described in model.metadata.columns.items()
         if described and column in model.origins
     ]
     assert not again
@@ -110,7 +110,7 @@ def test_what_is_renewed_reads_nothing_that_is_of_everybody():
     of_everybody = [
         f"{model.name} reads {name}"
         for model in GRAPH
-        if model.paperwork.unique_key
+        if model.metadata.unique_key
         for name in sorted(GRAPH.ancestors(model.inputs))
         if not _is_of_people_touched(name)
     ]
@@ -118,7 +118,7 @@ def test_what_is_renewed_reads_nothing_that_is_of_everybody():
 
 
 def _is_of_people_touched(name):
-    words = GRAPH[name].paperwork
+    words = GRAPH[name].metadata
     if words.unique_key or words.surrogate_key or words.kind == "view":
         return True
     # The kernel is asked of people touched; what it counts is added up. Conditions are true of kinds, of whomever.
@@ -131,8 +131,8 @@ def _is_of_people_touched(name):
     )
 
 
-def test_rows_are_renewed_by_keys_that_a_night_knows():
+def test_rows_are_unique_key_keys_that_a_night_knows():
     from journeyflow.pipeline.incremental.affected import KEYS
 
-    assert {key for model in GRAPH for key in model.paperwork.unique_key} <= set(KEYS)
-    assert all(len(model.paperwork.surrogate_key) <= 1 for model in GRAPH)
+    assert {key for model in GRAPH for key in model.metadata.unique_key} <= set(KEYS)
+    assert all(len(model.metadata.surrogate_key) <= 1 for model in GRAPH)

@@ -31,14 +31,14 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedTab
 
 
 @pytest.fixture(scope="session")
-def atlas(published: PublishedTables) -> ReportData:
+def report_data(published: PublishedTables) -> ReportData:
     return read_report_data(published)
 
 
 @pytest.fixture(scope="session")
-def page_file(atlas: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(report_data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "map.html"
-    path.write_text(render_page(atlas), encoding="utf-8")
+    path.write_text(render_page(report_data), encoding="utf-8")
     return path
 
 

@@ -75,12 +75,12 @@ def test_every_entry_shows_the_number_of_its_row(
     page = opened()
     chosen(page, model, persona, period)
     stages = [row["stage"] for row in rows(published, "map_stages", model, persona, period, "stage_index")]
-    [touched], [pains] = map_row(page, "touchpoints"), map_row(page, "pain_points")
+    [affected], [pains] = map_row(page, "touchpoints"), map_row(page, "pain_points")
     touchpoints = rows(published, "touchpoints", model, persona, period, "person_count desc, touchpoint")
     pain_points = rows(published, "pain_points", model, persona, period, "pain_rank")
     for at, stage in enumerate(stages):
         of_stage = [row for row in touchpoints if row["stage"] == stage][:6]
-        rates = re.findall(r"^\d+\.\d %", touched[at], re.MULTILINE)
+        rates = re.findall(r"^\d+\.\d %", affected[at], re.MULTILINE)
         assert rates == [percent(row["reach_rate"]) for row in of_stage]
         lost = [row["lost_count"] for row in pain_points if row["stage"] == stage][:5]
         assert re.findall(r"([\d,]+) conversions lost", pains[at]) == [count(number) for number in lost]

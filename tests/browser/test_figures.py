@@ -50,15 +50,15 @@ def figures(value: object) -> Iterator[Figure]:
             yield from figures(getattr(value, field.name))
 
 
-def test_the_page_has_every_figure_of_the_atlas_as_it_is_written(opened: Opener, atlas: ReportData) -> None:
+def test_the_page_has_every_figure_of_the_atlas_as_it_is_written(opened: Opener, report_data: ReportData) -> None:
     page = opened()
     shown = {(sql, label): tuple(map(told, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
     expected = {
         (figure.sql, figure.label): (
             written(figure), written_range(figure), figure.n, figure.evidence, figure.is_small,
-            atlas.meanings.get(f"{figure.source.table}.{figure.key}", ""),
+            report_data.meanings.get(f"{figure.source.table}.{figure.key}", ""),
         )
-        for part in (atlas.maps, atlas.funnels, atlas.flows, atlas.personas, atlas.blind_spots)
+        for part in (report_data.maps, report_data.funnels, report_data.flows, report_data.personas, report_data.blind_spots)
         for figure in figures(part)
     }  # fmt: skip
     assert len(expected) > 5_000

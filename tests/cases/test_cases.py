@@ -14,7 +14,7 @@ GRAPH = models.load_graph(files.sql_folder(), own=files.sample_folder() / "sql")
 CASES = [
     pytest.param(model, case, id=f"{model.name}-{case.name}")
     for model in GRAPH
-    for case in model.paperwork.cases
+    for case in model.metadata.cases
     if model.sql is not None
 ]
 
@@ -40,7 +40,7 @@ def test_case(model, case):
 
 
 def test_every_sql_model_with_a_rule_has_a_case():
-    missing = [model.name for model in GRAPH if model.sql and model.is_published and not model.paperwork.cases]
+    missing = [model.name for model in GRAPH if model.sql and model.is_published and not model.metadata.cases]
     assert not missing, f"published models need a case each: {', '.join(missing)}"
 
 

@@ -14,13 +14,13 @@ MOST_BYTES = 2_000_000
 def atlas_of(night: Night) -> ReportData:
     """Return all maps of a night, whose page is small enough to be sent."""
     with journeyflow.open(night.folder / "published") as published:
-        atlas = read_report_data(published)
-    assert len(render_page(atlas).encode()) < MOST_BYTES
-    return atlas
+        report_data = read_report_data(published)
+    assert len(render_page(report_data).encode()) < MOST_BYTES
+    return report_data
 
 
-def cells_of(atlas: ReportData, model: str, row: RowKey, period: str = "all") -> dict[str, Cell]:
+def cells_of(report_data: ReportData, model: str, row: RowKey, period: str = "all") -> dict[str, Cell]:
     """Return a row of everybody's map, a cell a stage."""
-    found = atlas.map_of(model, period=period)
+    found = report_data.map_of(model, period=period)
     assert found is not None
     return {cell.stage: cell for cell in found.row(row).cells}

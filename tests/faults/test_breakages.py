@@ -117,8 +117,8 @@ def _lose_a_row(monkeypatch):
 
     def prepare(warehouse, *rest):
         original(warehouse, *rest)
-        warehouse.execute("alter view judged_records rename to whole_records")
-        warehouse.execute("create temp view judged_records as select * from whole_records where record_ix <> 1")
+        warehouse.execute("alter view validated_records rename to whole_records")
+        warehouse.execute("create temp view validated_records as select * from whole_records where record_ix <> 1")
 
     monkeypatch.setattr(loader, "prepare", prepare)
 

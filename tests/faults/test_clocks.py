@@ -93,9 +93,9 @@ def test_a_clock_set_back_during_a_run_fails_no_check(folder, clock):
     from journeyflow.pipeline.run import Run as Running
 
     land(folder, "a", EVENING - 3 * DAY)
-    with Running(load_config(folder)) as night:
+    with Running(load_config(folder)) as run:
         clock.at = EVENING - 5 * HOUR
-        assert night.whole().status == "published"
+        assert run.execute().status == "published"
     (row,) = ledger(folder, "select * from ledger.runs")
     assert row["finished_at"] >= row["started_at"] == EVENING
     assert row["elapsed_seconds"] > 0
@@ -136,7 +136,7 @@ def test_what_a_slow_clock_took_for_the_future_is_an_alarm_and_comes_in_by_a_rep
     clock.at = EVENING - DAY
     report = journeyflow.run(folder)
     assert (report.event_count, report.quarantined_count) == (1, 2)
-    assert "future 2" in report.alarms[0]
+    assert "future 2" in report.alerts[0]
     clock.at = EVENING + HOUR
     assert journeyflow.run(folder).event_count == 1  # When it was first met is not forgotten,
     replay(load_config(folder), reason="future")  # until somebody says that it was wrong.

@@ -148,14 +148,14 @@ def test_a_file_that_moves_under_the_reader_counts_as_it_was(warehouse, tmp_path
     still.write_bytes({"log": corpus.text(corpus.log_line(50), corpus.log_line(51))}.get(kind) or _others(kind))
     original = loader.parsed_file
 
-    def parsed_file(intake, file, source):
+    def parsed_file(input_parser, file, source):
         if file.path.name == "moving":
             moving.unlink(missing_ok=True)
             if swap == "changed":
                 moving.write_bytes(_others(kind, "changed") if kind != "log" else corpus.text(corpus.log_line(52)))
             elif swap == "piped":
                 os.mkfifo(moving)
-        return original(intake, file, source)
+        return original(input_parser, file, source)
 
     monkeypatch.setattr(loader, "parsed_file", parsed_file)
     report = load(warehouse, tmp_path, source)
@@ -250,4 +250,4 @@ def test_a_source_that_loaded_before_may_bring_nothing_but_bad_files(tmp_path):
     (tmp_path / "web" / "bad.csv").write_text("nothing,that,is,expected\n1,2,3,4\n", encoding="utf-8")
     report = journeyflow.run(tmp_path)
     assert report.event_count == 1
-    assert any("bad.csv was refused" in alarm for alarm in report.alarms)
+    assert any("bad.csv was refused" in alert for alert in report.alerts)

@@ -80,7 +80,7 @@ def test_a_night_publishes_although_the_parser_crashes(tmp_path, monkeypatch):
     monkeypatch.setattr(client, "BOOT", rigged.BOOT)
     report = journeyflow.run(config_of(tmp_path, SOURCE | {"channel": "web"}))
     assert report.event_count == 2
-    assert any("data/2 was refused: it ends its parser" in alarm for alarm in report.alarms)
+    assert any("data/2 was refused: it ends its parser" in alert for alert in report.alerts)
 
 
 @pytest.fixture
@@ -113,14 +113,14 @@ def test_the_two_sides_never_wait_for_one_another(tmp_path):
     for job in jobs:
         (tmp_path / job.file).write_text(f"{names}\n{'1,' * 19}1\n", encoding="utf-8")
     waited = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError))
-    signal.alarm(100)
+    signal.alert(100)
     try:
         with Parser(tmp_path) as parsing:
             parsing.ask(jobs)
             time.sleep(1)  # So long nobody reads what is answered.
             assert [parsing.answer(job).row_count for job in jobs] == [1] * len(jobs)
     finally:
-        signal.alarm(0)
+        signal.alert(0)
         signal.signal(signal.SIGALRM, waited)
 
 

@@ -25,7 +25,7 @@ OUTCOMES = {
     "phase_seconds": {},
     "check_count": 0,
     "built": "everything built anew: nothing was built before",
-    "alarms": (),
+    "alerts": (),
 }
 
 

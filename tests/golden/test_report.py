@@ -26,7 +26,7 @@ def published(sample):
 
 
 @pytest.fixture(scope="module")
-def atlas(published):
+def report_data(published):
     return read_report_data(published)
 
 
@@ -35,21 +35,21 @@ def models_by_table():
     return {model.table: model for model in models.load_graph(files.sql_folder()).published()}
 
 
-def test_the_tables_return_the_figures_of_the_maps(atlas, published):
-    assert wrong_figures(atlas, published, EVERY) == []
+def test_the_tables_return_the_figures_of_the_maps(report_data, published):
+    assert wrong_figures(report_data, published, EVERY) == []
 
 
-def test_every_table_of_the_map_has_figures_in_it(atlas):
-    tables = Counter(figure.source.table for figure in figures_of(atlas))
+def test_every_table_of_the_map_has_figures_in_it(report_data):
+    tables = Counter(figure.source.table for figure in figures_of(report_data))
     drawn = set(SCHEMAS) - {"funnel_trend", "supplied_cells", "dictionary"}
     assert drawn <= set(tables)
     assert sum(tables.values()) > 10_000
 
 
-def test_a_map_reaches_as_many_as_its_table(atlas, published):
+def test_a_map_reaches_as_many_as_its_table(report_data, published):
     stages = published.table("map_stages").to_dicts()
     reached = {(row["model"], row["persona"], row["period"], row["stage"]): row for row in stages}
-    cells = [(found, cell) for found in atlas.maps for cell in found.row("people").cells]
+    cells = [(found, cell) for found in report_data.maps for cell in found.row("people").cells]
     assert len(cells) == len(reached)
     for found, cell in cells:
         row = reached[found.model, found.persona, found.period, cell.stage]

@@ -102,7 +102,10 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
     put(
         engine,
         "kernel.events",
-        [{"event_ix": at, "person_key": e["person"], "journey_index": 1, "classification_key": e["kind"]} for at, e in numbered],
+        [
+            {"event_ix": at, "person_key": e["person"], "journey_index": 1, "classification_key": e["kind"]}
+            for at, e in numbered
+        ],
     )
     put(
         engine,

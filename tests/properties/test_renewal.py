@@ -78,12 +78,12 @@ def test_renewed_nights_publish_what_whole_builds_do(root, seed):
             land(path, f"part{number}.csv", rows)
         if number == 3:
             write_people(path.parent, "gold")
-        renewed, story = night(path, days)
+        renewed, summary = night(path, days)
         figures = renewed.figures()
         whole, _ = night(path, days, is_whole=True) if number == 2 else _afresh(root, path, days)
         for name, rows_of_table in whole.figures().items():
-            assert figures[name] == rows_of_table, (name, number, story)
-        stories.append(story.split()[0])
+            assert figures[name] == rows_of_table, (name, number, summary)
+        stories.append(summary.split()[0])
     assert stories == ["everything", *["renewed"] * (len(NIGHTS) - 1)]
 
 

@@ -24,8 +24,8 @@ from support.shop_nights import ShopProject
 MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
 GRAPH = load_graph(files.sql_folder())
 # With units of a property, which the shop has, what follows attempts is made anew for all.
-FOLLOWERS = {model.name for model in GRAPH if model.paperwork.unique_key == ("attempt_ix",) and model.layer != "kernel"}
-RENEWED = {model.name for model in GRAPH if model.paperwork.unique_key} - FOLLOWERS
+FOLLOWERS = {model.name for model in GRAPH if model.metadata.unique_key == ("attempt_ix",) and model.layer != "kernel"}
+RENEWED = {model.name for model in GRAPH if model.metadata.unique_key} - FOLLOWERS
 OWN_ROWS = {"journeys.person_components"}
 """Read only to find its own rows again."""
 READ = sorted(
@@ -120,8 +120,8 @@ def _second(walk):
 
 
 def _due(walk):
-    night = walk.project.run()
-    assert night.built.startswith("renewed"), night.built
+    run = walk.project.run()
+    assert run.built.startswith("renewed"), run.built
     due, _ = afresh.made_afresh(walk.project.folder, walk.project.read, walk.root / "afresh")
     assert not afresh.compare(afresh.published(walk.project.folder), due).differences
     return due

@@ -65,9 +65,9 @@ def attempt_interactions(
         if i + 1 < len(times) and stages[i + 1] <= one.stage and times[i + 1] - one.opened_at <= window_us
     ]
     for subject in subjects:
-        touched = [i for i in one.events if is_exposed(i, kinds, stages, one.stage, subject)]
-        waits = [(times[i + 1] - times[i]) / SECOND_US for i in touched if i in waited and subject.has_waits]
-        count = len(touched)
+        affected = [i for i in one.events if is_exposed(i, kinds, stages, one.stage, subject)]
+        waits = [(times[i + 1] - times[i]) / SECOND_US for i in affected if i in waited and subject.has_waits]
+        count = len(affected)
         if subject.return_stage and subject.return_stage < one.stage:
             count = sum(_is_return(i, stages, one.stage, subject.return_stage) for i in one.events)
         if count:

@@ -33,9 +33,9 @@ def interactions_of(
         for subject in subjects:
             if not subject.is_of_people:
                 continue
-            touched = [i for i in range(stop) if is_exposed(i, kinds, stages, stage, subject)]
-            waits = [(times[i + 1] - times[i]) / SECOND_US for i in touched if i + 1 < stop]
-            count = len(touched)
+            affected = [i for i in range(stop) if is_exposed(i, kinds, stages, stage, subject)]
+            waits = [(times[i + 1] - times[i]) / SECOND_US for i in affected if i + 1 < stop]
+            count = len(affected)
             if subject.return_stage:
                 count = _returns(stages[:stop], stage, subject.return_stage)
             if not subject.has_waits:

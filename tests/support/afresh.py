@@ -90,16 +90,16 @@ def compare(mine: Tables, theirs: Tables) -> Found:
 
 
 def _built(folder: Path, as_of: datetime | None) -> tuple[Tables, datetime]:
-    with Run(load_config(folder / "journeyflow.yml"), as_of=as_of) as night:
-        for phase in (night.load, night.stitch, night.classify, night.build):
+    with Run(load_config(folder / "journeyflow.yml"), as_of=as_of) as run:
+        for phase in (run.load, run.stitch, run.classify, run.build):
             phase()
-        models = [model for model in graph_of(night.config).published() if model.table not in ARRIVALS]
-        engine = night.builder.engine
+        models = [model for model in graph_of(run.config).published() if model.table not in ARRIVALS]
+        engine = run.builder.engine
         rows = {
             model.table: pl.from_arrow(engine.rows(f"select * from {model.name} order by {order_of(model)}"))
             for model in models
         }
-        return {name: _figures(name, pl.DataFrame(table)) for name, table in rows.items()}, night.loaded.high_water_at
+        return {name: _figures(name, pl.DataFrame(table)) for name, table in rows.items()}, run.loaded.high_water_at
 
 
 def _figures(name: str, rows: pl.DataFrame) -> pl.DataFrame:

@@ -46,8 +46,8 @@ def told(figure: Figure) -> tuple[object, ...]:
     return (figure.value, *ends, *base)
 
 
-def wrong_figures(atlas: ReportData, published: PublishedTables, every: int = 1) -> list[str]:
+def wrong_figures(report_data: ReportData, published: PublishedTables, every: int = 1) -> list[str]:
     """Return the SQL of the figures that the tables do not give back; `every` n-th of the different ones is asked."""
-    different = {figure.sql: figure for figure in figures_of(atlas)}
+    different = {figure.sql: figure for figure in figures_of(report_data)}
     asked = list(different.values())[::every]
     return [figure.sql for figure in asked if published.sql(figure.sql).rows() != [told(figure)]]

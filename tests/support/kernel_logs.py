@@ -204,12 +204,12 @@ def plan_with(funnels: tuple[FunnelPlan, ...] = (), models: tuple[ModelPlan, ...
 def subjects(draw: st.DrawFn) -> tuple[ExposurePlan, ...]:
     """Two subjects that only events of the stage touch, two that unclassified ones touch too, and returns."""
     of_passes = draw(st.lists(st.booleans(), min_size=4, max_size=4))
-    touched = [
+    affected = [
         ExposurePlan(ix, draw(masks())[0], is_loose=ix > 2, has_waits=ix % 2 == 0, is_of_passes=of_passes[ix - 1])
         for ix in range(1, 5)
     ]
     returns = [ExposurePlan(4 + stage, np.zeros(KINDS, np.bool_), return_stage=stage) for stage in range(1, STAGES + 1)]
-    return (*touched, *returns[: draw(st.integers(0, STAGES))])
+    return (*affected, *returns[: draw(st.integers(0, STAGES))])
 
 
 @st.composite

@@ -46,6 +46,6 @@ def _is_given(model: models.Model, given: Mapping[str, str]) -> bool:
 
 def _build(engine: DuckDBEngine, model: models.Model) -> None:
     if model.sql:
-        engine.run(model.name, model.sql, kind=model.paperwork.kind)
+        engine.run(model.name, model.sql, kind=model.metadata.kind)
     else:
-        python_models.python_model(model.paperwork.python_model, model.name)(engine, None)
+        python_models.python_model(model.metadata.python_model, model.name)(engine, None)

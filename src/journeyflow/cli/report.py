@@ -108,33 +108,33 @@ def _atlas(
         model, persona = model or next(iter(known[0]), None), persona or ALL
     if form is not ReportFormat.HTML:
         period = period or ALL
-    atlas = read_report_data(marts, models=_only(model), personas=_only(persona), periods=_only(period))
-    if not atlas.maps and (model or form in PICTURES):
+    report_data = read_report_data(marts, models=_only(model), personas=_only(persona), periods=_only(period))
+    if not report_data.maps and (model or form in PICTURES):
         raise NotFoundError(
             "There is no journey map of these: nobody of the persona entered the model in the period. Choose another "
             "--persona or --period; `journeyflow report` shows all there are."
         )
-    return atlas
+    return report_data
 
 
 def _only(name: str | None) -> Collection[str] | None:
     return None if name is None else (name,)
 
 
-def _render(atlas: ReportData, form: ReportFormat, *, is_dark: bool) -> bytes:
+def _render(report_data: ReportData, form: ReportFormat, *, is_dark: bool) -> bytes:
     if form is ReportFormat.HTML:
         from journeyflow.report.html import render_page
 
-        return render_page(atlas).encode()
+        return render_page(report_data).encode()
     if form is ReportFormat.XLSX:
         from journeyflow.report.excel import render_workbook
 
-        return render_workbook(atlas)
+        return render_workbook(report_data)
     if form is ReportFormat.MD:
         from journeyflow.report.markdown import render_summary
 
-        return render_summary(atlas).encode()
+        return render_summary(report_data).encode()
     from journeyflow.report.image import render_png, render_svg
 
-    picture = render_svg(atlas.maps[0], atlas, "dark" if is_dark else "light")
+    picture = render_svg(report_data.maps[0], report_data, "dark" if is_dark else "light")
     return render_png(picture) if form is ReportFormat.PNG else picture.encode()

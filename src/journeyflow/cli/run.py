@@ -47,9 +47,9 @@ def print_report(report: RunReport, out: Console) -> None:
         *(("page", str(report.generation / name)) for name in report.files),
     ):
         out.print(Text(f"  {label:<8}{line}"))
-    for alarm in report.alarms:
-        out.print(Text(f"  look at  {escaped(alarm)}"), style="yellow")
-    print_critical_spots(report.critical_spots, out, report.alarms)
+    for alert in report.alerts:
+        out.print(Text(f"  look at  {escaped(alert)}"), style="yellow")
+    print_critical_spots(report.critical_spots, out, report.alerts)
 
 
 def print_critical_spots(spots: Sequence[str], out: Console, told: Collection[str] = (), most: int = 3) -> None:
@@ -107,10 +107,10 @@ def print_status(status: dict[str, Any], out: Console) -> None:
         )
         out.print(Text(f"  tables  {current['table_count']} in {current['folder']}"))
     out.print(Text(f"  disk    {_sizes(status['sizes'])}"))
-    for alarm in status["alarms"]:
-        out.print(Text(f"  look at {escaped(alarm['detail'])}"), style="yellow")
+    for alert in status["alerts"]:
+        out.print(Text(f"  look at {escaped(alert['detail'])}"), style="yellow")
     if current is not None:
-        print_critical_spots(current["critical_spots"], out, {alarm["detail"] for alarm in status["alarms"]})
+        print_critical_spots(current["critical_spots"], out, {alert["detail"] for alert in status["alerts"]})
     if running:
         where = f", on {escaped(running['host'])}" if running["host"] else ""
         who = f": process {running['pid']}, since {running['started_at']}{where}" if running["pid"] else ""
@@ -139,18 +139,18 @@ def _print_runs(runs: list[dict[str, Any]], out: Console, most: int = 5) -> None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title=None)
     for title in ("run", "status"):
         table.add_column(title)
-    for title in ("alarms", "events", "took", "events up to"):
+    for title in ("alerts", "events", "took", "events up to"):
         table.add_column(title, justify="right")
     for row in runs[:most]:
-        alarms = row.get("alarm_count")  # A table of an older version has no such column.
+        alerts = row.get("alarm_count")  # A table of an older version has no such column.
         table.add_row(
             row["run_id"],
             row["status"],
-            count(alarms),
+            count(alerts),
             count(row["event_count"]),
             duration(row["elapsed_seconds"]),
             f"{row['high_water_at']:%Y-%m-%d %H:%M}" if row["high_water_at"] else "-",
-            style="red" if row["status"] == "failed" else "yellow" if alarms else None,
+            style="red" if row["status"] == "failed" else "yellow" if alerts else None,
         )
     out.print(table)
 
@@ -298,8 +298,8 @@ def run(
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: AsOfOption = None,
     memory: MemoryOption = None,
-    fail_on_alarm: Annotated[
-        bool, typer.Option("--fail-on-alarm", help="Exit with 7 when the run published but somebody should look at it.")
+    fail_on_alert: Annotated[
+        bool, typer.Option("--fail-on-alert", help="Exit with 7 when the run published but somebody should look at it.")
     ] = False,
     whole: WholeOption = False,
     quiet: QuietOption = False,
@@ -307,9 +307,9 @@ def run(
     log_format: LogOption = LogFormat.TEXT,
 ) -> None:
     """Load what is new, build the tables, check and publish them; of people whom nothing new touches, as last time."""
-    has_alarm = _run(config, as_of, memory, log_format, is_whole=whole, quiet=quiet, as_json=as_json)
-    if has_alarm and fail_on_alarm:
-        raise typer.Exit(ExitCode.ALARM)
+    has_alert = _run(config, as_of, memory, log_format, full_refresh=whole, quiet=quiet, as_json=as_json)
+    if has_alert and fail_on_alert:
+        raise typer.Exit(ExitCode.ALERT)
 
 
 def _run(
@@ -320,19 +320,19 @@ def _run(
     *,
     quiet: bool,
     as_json: bool,
-    is_whole: bool = False,
+    full_refresh: bool = False,
 ) -> bool:
     from journeyflow.cli.output import console
     from journeyflow.pipeline.run import run as run_night
 
     instant = parse_instant(as_of)
     with watched("run", log_format, is_quiet=quiet or as_json) as progress:
-        report = run_night(config, as_of=instant, memory_limit=memory, progress=progress, is_whole=is_whole)
+        report = run_night(config, as_of=instant, memory_limit=memory, progress=progress, full_refresh=full_refresh)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:
         print_report(report, console())
-    return bool(report.alarms)
+    return bool(report.alerts)
 
 
 def plan(config: ConfigOption = DEFAULT_CONFIG) -> None:
@@ -345,7 +345,7 @@ def plan(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Show what is published, who holds the lock, alarms, sizes on the disk, and how the last runs ended."""
+    """Show what is published, who holds the lock, alerts, sizes on the disk, and how the last runs ended."""
     import json
 
     from journeyflow.cli.output import console

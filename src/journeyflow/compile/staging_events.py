@@ -386,7 +386,7 @@ def _select(predicate: str, stage_index: int, condition: exp.Expr) -> exp.Select
         "is_true": exp.true(),
     }
     named = [exp.alias_(expression, name) for name, expression in columns.items()]
-    return exp.select(*named).from_(exp.table_("event_kinds", db="journeys")).where(condition)
+    return exp.select(*named).from_(exp.table_("event_types", db="journeys")).where(condition)
 
 
 def _truth(leaf: Leaf, deep: dict[Leaf, int], stage: str) -> exp.Expr:

@@ -200,31 +200,34 @@ def apply_erasure(config: Config, work: Path, **limits: Any) -> None:  # noqa: A
     erasure = pending_erasure(config.state)
     if erasure is None:
         return
-    kept = RawStore(config.state)
+    raw_store = RawStore(config.state)
     place = config.state / WAREHOUSE
     with open_warehouse(place, temp_folder=work / "spill", **limits) as warehouse:
-        suppression.add_suppressions(warehouse, erasure.tombstones)
-        suppression.write_suppressions(warehouse, kept)
-        suppression.register_suppression(warehouse, config, kept)
+        suppression.add_suppressions(warehouse, erasure.suppressions)
+        suppression.write_suppressions(warehouse, raw_store)
+        suppression.register_suppression(warehouse, config, raw_store)
         set_hash_keys(warehouse, person_secret(config))
-        with _knowing_files(warehouse, config, kept) as knowing, open_input_parser(config, work.name) as intake:
-            wanted = _rewrite_copies(knowing, intake, config, kept, erasure)
+        with (
+            _knowing_files(warehouse, config, raw_store) as knowing,
+            open_input_parser(config, work.name) as input_parser,
+        ):
+            wanted = _rewrite_copies(knowing, input_parser, config, raw_store, erasure)
         _erase(warehouse, erasure)
     # What was deleted stays in the file until others write over it: only another file is without it.
     rewrite_warehouse(place, work / "erased", memory_limit=limits.get("memory_limit"))
-    kept.remove(set(kept.contents()) - wanted)
-    _remove_rest(config, kept)
+    raw_store.remove(set(raw_store.contents()) - wanted)
+    _remove_rest(config, raw_store)
 
 
 @contextmanager
-def _knowing_files(warehouse: DuckDBEngine, config: Config, kept: RawStore) -> Iterator[DuckDBEngine]:
+def _knowing_files(warehouse: DuckDBEngine, config: Config, raw_store: RawStore) -> Iterator[DuckDBEngine]:
     """Give the warehouse, or, where it is new, one that knows of the kept files by the list beside them."""
-    if warehouse.count("ledger.files") or not (kept.folder / SNAPSHOT).is_file():
+    if warehouse.count("ledger.files") or not (raw_store.folder / SNAPSHOT).is_file():
         yield warehouse
         return
     with open_warehouse() as knowing:
-        knowing.append("ledger.files", read_snapshot(warehouse, kept).files)
-        suppression.register_suppression(knowing, config, kept)
+        knowing.append("ledger.files", read_snapshot(warehouse, raw_store).files)
+        suppression.register_suppression(knowing, config, raw_store)
         yield knowing
 
 
@@ -282,37 +285,41 @@ def _erase(warehouse: DuckDBEngine, erasure: PendingErasure) -> None:
 
 
 def _rewrite_copies(
-    warehouse: DuckDBEngine, intake: InputParser, config: Config, kept: RawStore, erasure: PendingErasure
+    warehouse: DuckDBEngine, input_parser: InputParser, config: Config, raw_store: RawStore, erasure: PendingErasure
 ) -> set[str]:
     """Put copies without erased records beside the old ones, and return the contents that are still wanted."""
     set_hash_keys(warehouse, person_secret(config))
-    ledger = FileRegistry(warehouse, "", 0)
+    registry = FileRegistry(warehouse, "", 0)
     dropped = set(erasure.dropped)
     for source, sha256 in erasure.contents:
         # Asked anew: another source may have changed what is kept of the same file.
-        for known in ledger.files():
+        for known in registry.files():
             is_meant = (known.source, known.sha256) == (source, sha256)
-            if is_meant and not _rewrite_copy(warehouse, intake, config, kept, known):
+            if is_meant and not _rewrite_copy(warehouse, input_parser, config, raw_store, known):
                 dropped.add(sha256)
-    write_snapshot(warehouse, kept)
-    return {known.copy_sha256 for known in ledger.files() if known.sha256 not in dropped}
+    write_snapshot(warehouse, raw_store)
+    return {known.copy_sha256 for known in registry.files() if known.sha256 not in dropped}
 
 
 def _rewrite_copy(
-    warehouse: DuckDBEngine, intake: InputParser, config: Config, kept: RawStore, known: RegisteredFile
+    warehouse: DuckDBEngine, input_parser: InputParser, config: Config, raw_store: RawStore, known: RegisteredFile
 ) -> bool:
     """Put a copy without erased records in the place of a kept one; say whether that could be done."""
-    copy = None if known.is_empty else kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+    copy = (
+        None if known.is_empty else raw_store.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+    )
     if copy is None:
         return True
     try:
         source = config.sources[known.source]
-        if not count_erased(warehouse, intake, config, known.source, copy, known.first_loaded_at):
+        if not count_erased(warehouse, input_parser, config, known.source, copy, known.first_loaded_at):
             # Another source that read the same file may have cut it.
             count_survivors(warehouse, known.source, known.sha256)
             return True
-        is_numbered = copy.kept_sha256 is None or keeps_line_numbers(intake.staging.folder, intake.job(copy, source))
-        kept_sha256 = rewrite(warehouse, intake, config, known.source, copy, kept)
+        is_numbered = copy.kept_sha256 is None or keeps_line_numbers(
+            input_parser.staging.folder, input_parser.job(copy, source)
+        )
+        kept_sha256 = rewrite(warehouse, input_parser, config, known.source, copy, raw_store)
     except (RefusedFileError, KeyError):  # Damaged, or of a source that is gone by now.
         return False
     with transaction(warehouse):
@@ -322,14 +329,14 @@ def _rewrite_copy(
     return True
 
 
-def _remove_rest(config: Config, kept: RawStore) -> None:
+def _remove_rest(config: Config, raw_store: RawStore) -> None:
     """Remove what else holds rows: the last build, what killed runs and damage left."""
     for name in (BUILD, f"damaged-{WAREHOUSE}"):
         for path in config.state.glob(f"{name}*"):
             path.unlink(missing_ok=True)
     for path in (config.publish / "generations").glob(".unfinished-*"):
         shutil.rmtree(path, ignore_errors=True)
-    _sync(kept.folder)
+    _sync(raw_store.folder)
     _sync(config.state)
 
 

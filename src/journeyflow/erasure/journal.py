@@ -30,7 +30,7 @@ class PendingErasure:
         Local days of the erased events, to tell which figures moved for it.
     """
 
-    tombstones: tuple[str, ...] = ()
+    suppressions: tuple[str, ...] = ()
     contents: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
     again: tuple[str, ...] = ()

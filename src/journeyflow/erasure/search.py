@@ -86,15 +86,15 @@ class RecordSearch:
     config: Config
     clear_ids: Sequence[str]
     progress: Progress
-    intake: InputParser
+    input_parser: InputParser
     found: SearchResult = field(default_factory=SearchResult)
     _cut_rows: dict[str, set[int]] = field(default_factory=dict)
 
     def whole(self) -> SearchResult:
         """Search everything."""
         self.warehouse.execute(_ERASED_KEYS)
-        ledger = FileRegistry(self.warehouse, "", 0)
-        known = ledger.files()
+        registry = FileRegistry(self.warehouse, "", 0)
+        known = registry.files()
         for source in self.config.sources:
             mine = {file.sha256: file for file in known if file.source == source}
             inputs = {file.sha256: file for file in self._inputs(source)}
@@ -106,7 +106,7 @@ class RecordSearch:
     def _inputs(self, source: str) -> Iterator[InputFile]:
         for path in matching_paths(str(self.config.sources[source].path), self.config.folder):
             with suppress(RefusedFileError):  # What cannot be read was never loaded.
-                yield self.intake.staging.describe(path, self.config.folder)
+                yield self.input_parser.staging.describe(path, self.config.folder)
 
     def _search(self, source: str, known: RegisteredFile | None, own: InputFile | None) -> None:
         copy = self._copy(known) if known else None
@@ -138,9 +138,9 @@ class RecordSearch:
         self.progress("search", file.name, 0)
         with (
             self._released(file, source),
-            validated_records(self.warehouse, self.intake, self.config, source, file, first_loaded_at) as count,
+            validated_records(self.warehouse, self.input_parser, self.config, source, file, first_loaded_at) as count,
         ):
-            if self.warehouse.count("gone_keys") and self.warehouse.count("surviving_records", _DUPLICATES):
+            if self.warehouse.count("gone_keys") and self.warehouse.count("retained_records", _DUPLICATES):
                 self.found.again.add(source)
             return count
 
@@ -149,7 +149,7 @@ class RecordSearch:
         try:
             yield
         finally:
-            self.intake.release(file, self.config.sources[source])
+            self.input_parser.release(file, self.config.sources[source])
 
     def _search_strangers(self, files: Sequence[RegisteredFile]) -> None:
         """Files of sources that are gone from the configuration: nobody knows how to cut a record out of them.
@@ -191,8 +191,8 @@ class RecordSearch:
     def _copy(self, known: RegisteredFile) -> InputFile | None:
         if known.is_empty:
             return None
-        kept = RawStore(self.config.state)
-        return kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+        raw_store = RawStore(self.config.state)
+        return raw_store.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
 
     def _drop(self, known: RegisteredFile) -> None:
         self.found.dropped_contents.append(known.sha256)

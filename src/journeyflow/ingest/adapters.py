@@ -83,7 +83,7 @@ class Adapter:
     """A ready adapter: its paperwork and the SELECT over `raw`."""
 
     name: str
-    paperwork: AdapterMetadata
+    metadata: AdapterMetadata
     select: str
 
     def prepared_raw(self, raw: RawRecords) -> str:
@@ -94,12 +94,12 @@ class Adapter:
         RefusedFileError
             When a required column is missing.
         """
-        if self.paperwork.container == "lines":
+        if self.metadata.container == "lines":
             return "select record_ix, source_row, line from raw_records"
         columns = ["record_ix", "source_row"]
-        for name, declared in self.paperwork.raw.items():
+        for name, declared in self.metadata.raw.items():
             columns.append(f"{self._column(name, declared or RawColumn(), Fields(raw))} as {identifier(name)}")
-        if self.paperwork.others:
+        if self.metadata.others:
             columns.append(f"{self._others(Fields(raw))} as others")
         return f"select {', '.join(columns)} from raw_records"
 
@@ -116,17 +116,17 @@ class Adapter:
         return f"coalesce({', '.join([*texts, 'null'])})" if texts else "cast(null as varchar)"
 
     def _others(self, fields: Fields) -> str:
-        declared = [p for n, c in self.paperwork.raw.items() for p in ((c and c.any_of) or (n,))]
+        declared = [p for n, c in self.metadata.raw.items() for p in ((c and c.any_of) or (n,))]
         names = [
             n
             for n in fields.raw.names
-            if any(fnmatchcase(n, p) for p in self.paperwork.others) and not any(fnmatchcase(n, p) for p in declared)
+            if any(fnmatchcase(n, p) for p in self.metadata.others) and not any(fnmatchcase(n, p) for p in declared)
         ]
         pairs = ", ".join(f"{literal(_VERSION.sub('', n))}, {self._nulled(fields.text(n))}" for n in sorted(set(names)))
         return f"json_object({pairs})" if pairs else "'{}'::json"
 
     def _nulled(self, text: str) -> str:
-        for null in self.paperwork.nulls:
+        for null in self.metadata.nulls:
             text = f"nullif({text}, {literal(null)})"
         return text
 
@@ -148,9 +148,9 @@ def load_adapter(name: str, folder: Path | None = None) -> Adapter:
         When there is no such adapter.
     """
     place = folder or sql_folder() / "sources"
-    select, paperwork = place / f"{name}.sql", place / f"{name}.yml"
-    if not (select.is_file() and paperwork.is_file()):
+    select, metadata = place / f"{name}.sql", place / f"{name}.yml"
+    if not (select.is_file() and metadata.is_file()):
         known = ", ".join(sorted(path.stem for path in place.glob("*.sql")))
         raise ConfigError(f"The format {name} has no adapter in sql/sources; there are: {known}.")
-    described = AdapterMetadata.model_validate(read_yaml(paperwork.read_bytes()).content)
+    described = AdapterMetadata.model_validate(read_yaml(metadata.read_bytes()).content)
     return Adapter(name, described, select.read_text(encoding="utf-8"))

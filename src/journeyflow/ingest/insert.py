@@ -49,7 +49,7 @@ def next_event_ix(warehouse: DuckDBEngine) -> int:
 def insert_records(
     warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords
 ) -> list[RecordCounts]:
-    """Move the records of `judged_records` and `raw_rejects` into the warehouse, duplicates and all.
+    """Move the records of `validated_records` and `raw_rejects` into the warehouse, duplicates and all.
 
     Records of people who were erased are counted and left in `erased_records`. The caller opens the transaction,
     settles the duplicates of the files that it holds, and writes the ledger.
@@ -185,10 +185,10 @@ select
     count(*) filter (where not is_kept) as filtered_count,
     count(*) filter (where is_kept and reason is not null) as bad_count,
     count(*) filter (where is_kept and reason is null and event_id is null) as without_id_count
-from surviving_records
+from retained_records
 group by place
 """
-_WITH_ID = "surviving_records where is_kept and reason is null and event_id is not null"
+_WITH_ID = "retained_records where is_kept and reason is null and event_id is not null"
 
 
 def _insert(first_ixs: Sequence[int], numbers: Sequence[int], source: str) -> str:
@@ -210,7 +210,7 @@ def _of_file(values: Sequence[int], place: str = _PLACE) -> str:
 # rows of a large file would write them to disk twice.
 _CONTENT_HASH = f"md5(coalesce(content, cast(json_array({CONTENT}, received_at, sequence) as varchar)))"
 _UNIDENTIFIED = f"""
-select record_ix, {_PLACE} as place, {_CONTENT_HASH} as content_hash from surviving_records
+select record_ix, {_PLACE} as place, {_CONTENT_HASH} as content_hash from retained_records
 where is_kept and reason is null and event_id is null
 """
 _REPEATED = f"""
@@ -223,7 +223,7 @@ from unidentified where content_hash in (select content_hash from repeated)
 """
 _IDENTIFIED = f"""
 select judged.* exclude (event_id), md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
-from surviving_records as judged
+from retained_records as judged
 left join content_ordinals on content_ordinals.record_ix = judged.record_ix
 where judged.is_kept and judged.reason is null and judged.event_id is null
 """
@@ -252,8 +252,8 @@ def _quarantine(
             select
                 {_of_file(numbers, f"judged.{_PLACE}")}, list_extract(?, (judged.{_PLACE}) + 1), judged.source_row,
                 judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)
-            from surviving_records as judged
-            left join shown_records as shown on shown.record_ix = judged.record_ix
+            from retained_records as judged
+            left join raw_texts as shown on shown.record_ix = judged.record_ix
             where judged.is_kept and judged.reason is not null
             """,
             names,

@@ -65,11 +65,11 @@ class SourceWriter:
 
     config: Config
     warehouse: DuckDBEngine
-    ledger: FileRegistry
+    registry: FileRegistry
     name: str
     progress: Progress
-    kept: RawStore
-    intake: InputParser
+    raw_store: RawStore
+    input_parser: InputParser
 
     def land(self, files: list[InputFile]) -> list[RecordCounts]:
         """Land files in one transaction and settle their duplicates in a second one.
@@ -85,17 +85,17 @@ class SourceWriter:
         with transaction(self.warehouse):
             settled = deduplicate(self.warehouse, first_ix)
             loaded = [counts + settled.get(file_ix, NOTHING) for file_ix, counts in landed.items()]
-            self.ledger.record_settled(self.name, files, loaded)
+            self.registry.record_settled(self.name, files, loaded)
         return loaded
 
     def _alike(self, files: list[InputFile]) -> Iterator[list[PendingFile]]:
         """Yield the files in groups that the same statements can land; a large one, or one like no other, by itself."""
-        known = self.ledger.entries(self.name, [file.sha256 for file in files])
-        entries = self.ledger.new_entries(self.settings_hash(), [known.get(file.sha256) for file in files])
+        known = self.registry.entries(self.name, [file.sha256 for file in files])
+        entries = self.registry.new_entries(self.settings_hash(), [known.get(file.sha256) for file in files])
         group: list[PendingFile] = []
         for file, entry in zip(files, entries, strict=True):
             self.progress("load", file.name, 0)
-            landing = PendingFile(file, entry, parsed_file(self.intake, file, self.config.sources[self.name]))
+            landing = PendingFile(file, entry, parsed_file(self.input_parser, file, self.config.sources[self.name]))
             if group and not landing.is_like(group[-1]):
                 yield group
                 group = []
@@ -109,20 +109,20 @@ class SourceWriter:
             landed = insert_records(self.warehouse, [(each.file, each.entry.file_ix) for each in group], raw)
             if len(group) == 1:
                 remember_places(self.warehouse, raw)
-        others = self.ledger.kept_otherwise([file.sha256 for file in files])
+        others = self.registry.kept_otherwise([file.sha256 for file in files])
         entries = [
             self._kept(file, entry, counts, others.get(file.sha256), is_alone=len(group) == 1)
             for file, entry, counts in zip(files, entries, landed, strict=True)
         ]
-        self.ledger.record_unsettled(self.name, files, entries, [counts.record - counts.erased for counts in landed])
+        self.registry.record_unsettled(self.name, files, entries, [counts.record - counts.erased for counts in landed])
         return {entry.file_ix: counts for entry, counts in zip(entries, landed, strict=True)}
 
     def keep(self, file: InputFile, first_loaded_at: datetime) -> None:
         """Keep a copy before the ledger says that the file is landed: what is landed can always be made again."""
-        if file.is_kept or is_over(self.config, self.name, first_loaded_at, self.ledger.now):
+        if file.is_kept or is_over(self.config, self.name, first_loaded_at, self.registry.now):
             return
-        if not self.kept.path(file.sha256):
-            self.kept.keep(file, self.intake.staging.path(file))
+        if not self.raw_store.path(file.sha256):
+            self.raw_store.keep(file, self.input_parser.staging.path(file))
 
     def _kept(
         self, file: InputFile, entry: RegistryEntry, counts: RecordCounts, others: str | None, *, is_alone: bool
@@ -134,11 +134,11 @@ class SourceWriter:
         if not counts.erased and others is None:
             self.keep(file, entry.first_loaded_at)
             return entry
-        if is_over(self.config, self.name, entry.first_loaded_at, self.ledger.now) and not file.is_kept:
+        if is_over(self.config, self.name, entry.first_loaded_at, self.registry.now) and not file.is_kept:
             return entry
         # Another source may have taken out records of the same file already: what it left is what we take ours from.
         if others is not None and others != file.kept_sha256:
-            other = self.kept.file(file.name, file.sha256, file.byte_count, others)
+            other = self.raw_store.file(file.name, file.sha256, file.byte_count, others)
             if not other or not self._count_erased(other, entry):
                 return replace(entry, kept_sha256=others)
             file = other
@@ -146,13 +146,13 @@ class SourceWriter:
             return replace(entry, kept_sha256=others)
         elif not is_alone:
             self._count_erased(file, entry)
-        kept_sha256 = rewrite(self.warehouse, self.intake, self.config, self.name, file, self.kept)
-        self.ledger.record_rewritten(file.sha256, kept_sha256)
+        kept_sha256 = rewrite(self.warehouse, self.input_parser, self.config, self.name, file, self.raw_store)
+        self.registry.record_rewritten(file.sha256, kept_sha256)
         return replace(entry, kept_sha256=kept_sha256)
 
     def _count_erased(self, file: InputFile, entry: RegistryEntry) -> int:
         first = entry.first_loaded_at
-        return count_erased(self.warehouse, self.intake, self.config, self.name, file, first)
+        return count_erased(self.warehouse, self.input_parser, self.config, self.name, file, first)
 
     def settings_hash(self) -> str:
         """Return the hash of all that decides what a record of the source becomes."""
@@ -207,12 +207,12 @@ class SourceLoader(SourceWriter):
         """Land what is new, and again what was forgotten."""
         pattern = str(self.config.sources[self.name].path)
         paths = matching_paths(pattern, self.config.folder)
-        if not paths and not self.ledger.has_loaded(self.name):
+        if not paths and not self.registry.has_loaded(self.name):
             raise InputError(
                 f"Source {self.name}: no file matches {shown_name(Path(pattern), self.config.folder)}; "
                 f"correct `sources.{self.name}.path` or add the files."
             )
-        sizes = self.ledger.sizes(self.name)
+        sizes = self.registry.sizes(self.name)
         described = [self._described(path, sizes) for path in paths]
         self._forget_if_changed([file for file in described if isinstance(file, InputFile)])
         described += self._gone([file for file in described if isinstance(file, InputFile)])
@@ -224,7 +224,7 @@ class SourceLoader(SourceWriter):
             for file in described
         ]
         # One bad file that somebody sends must not end the night of a source that has loaded before.
-        if loads and all(load.status == "refused" for load in loads) and not self.ledger.has_loaded(self.name):
+        if loads and all(load.status == "refused" for load in loads) and not self.registry.has_loaded(self.name):
             raise InputError(
                 f"Source {self.name}: none of its {len(loads)} files can be read. The first, {loads[0].source_file}: "
                 f"{loads[0].detail}."
@@ -253,13 +253,13 @@ class SourceLoader(SourceWriter):
 
     def _described(self, path: Path, known_sizes: Collection[int]) -> InputFile | FileLoad:
         try:
-            return self.intake.staging.describe(path, self.config.folder, known_sizes)
+            return self.input_parser.staging.describe(path, self.config.folder, known_sizes)
         except RefusedFileError as error:
             return self._refused(shown_name(path, self.config.folder), None, error.detail)
 
     def _forget_if_changed(self, files: list[InputFile]) -> None:
         """Read all files of the source again when its settings changed, or events of old rules would stay mixed in."""
-        gone = self.ledger.loaded_with_other_settings(self.name, self.settings_hash())
+        gone = self.registry.loaded_with_other_settings(self.name, self.settings_hash())
         if not gone:
             return
         there = {file.sha256 for file in files}
@@ -270,29 +270,29 @@ class SourceLoader(SourceWriter):
                 f"{', '.join(missing[:5])} is no longer there. Put it back, or give the new settings a new source name."
             )
         with transaction(self.warehouse):
-            self.ledger.forget(self.name)
+            self.registry.forget(self.name)
 
     def _gone(self, files: list[InputFile]) -> list[InputFile]:
         """Return kept copies of what must be read again and is no longer in the input."""
         there = {file.sha256 for file in files}
-        unloaded = [known for known in self.ledger.unloaded(self.name) if known.sha256 not in there]
+        unloaded = [known for known in self.registry.unloaded(self.name) if known.sha256 not in there]
         copies = [self._copy(known) for known in unloaded]
         return [copy for copy in copies if copy]
 
     def _copy(self, known: RegisteredFile) -> InputFile | None:
         if known.is_empty:
             return None
-        return self.kept.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+        return self.raw_store.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
 
     def _is_copied(self, known: RegisteredFile) -> bool:
-        return known.is_empty or self.kept.path(known.copy_sha256) is not None
+        return known.is_empty or self.raw_store.path(known.copy_sha256) is not None
 
     def _batches(self, files: list[InputFile]) -> Iterator[list[InputFile]]:
         """Yield the files whose content is new, each content once, a few at a time."""
         limit = PARQUET_BATCH_BYTES if self.config.sources[self.name].format == "parquet" else BATCH_BYTES
         batch: list[InputFile] = []
         met: set[str] = set()
-        known = self.ledger.entries(self.name, [file.sha256 for file in files])
+        known = self.registry.entries(self.name, [file.sha256 for file in files])
         for file in files:
             if file.sha256 in met:
                 continue
@@ -302,7 +302,7 @@ class SourceLoader(SourceWriter):
                 if entry.kept_sha256 is None and not self.warehouse.count("erased_ids"):
                     with suppress(RefusedFileError):  # It may change meanwhile; the next run reads it then.
                         self.keep(file, entry.first_loaded_at)
-                self.intake.staging.release(file)
+                self.input_parser.staging.release(file)
                 continue
             is_full = sum(held.byte_count for held in batch) + file.byte_count > limit or len(batch) == BATCH_FILES
             if batch and is_full:
@@ -318,12 +318,12 @@ class SourceLoader(SourceWriter):
             return self._tried(files)
         finally:
             for file in files:
-                self.intake.release(file, self.config.sources[self.name])
+                self.input_parser.release(file, self.config.sources[self.name])
 
     def _tried(self, files: list[InputFile]) -> list[FileLoad]:
         """Land some files together; if one of them cannot be read, the halves of them apart."""
         try:
-            self.intake.ask(files, self.config.sources[self.name])
+            self.input_parser.ask(files, self.config.sources[self.name])
             landed = self.land(files)
         except RefusedFileError as error:
             if middle := len(files) // 2:
@@ -334,7 +334,7 @@ class SourceLoader(SourceWriter):
         return [FileLoad(self.name, file.name, "loaded", counts) for file, counts in zip(files, landed, strict=True)]
 
     def _refused(self, name: str, file: InputFile | None, detail: str) -> FileLoad:
-        self.ledger.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)
+        self.registry.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)
         return FileLoad(self.name, name, "refused", detail=detail)
 
 
@@ -362,7 +362,7 @@ def load_events(
     run_id: str,
     now_us: int,
     progress: Progress | None = None,
-    intake: InputParser | None = None,
+    input_parser: InputParser | None = None,
 ) -> IngestResult:
     """Load what is new in all sources, and keep copies of it.
 
@@ -395,19 +395,19 @@ def load_events(
     ----------
     `docs/reference/semantics.md`, section 1; the ADR on event identity and landing.
     """
-    ledger = FileRegistry(warehouse, run_id, now_us)
+    registry = FileRegistry(warehouse, run_id, now_us)
     set_hash_keys(warehouse, person_secret(config))
-    kept = RawStore(config.state)
-    register_suppression(warehouse, config, kept)
+    raw_store = RawStore(config.state)
+    register_suppression(warehouse, config, raw_store)
     with transaction(warehouse):
-        ledger.drop_unsettled()
+        registry.drop_unsettled()
     loads: list[FileLoad] = []
-    with nullcontext(intake) if intake else open_input_parser(config, run_id) as taken:
+    with nullcontext(input_parser) if input_parser else open_input_parser(config, run_id) as taken:
         for name in config.sources:
-            loads += SourceLoader(config, warehouse, ledger, name, progress or silent, kept, taken).load()
-    _tidy(config, ledger, kept)
-    write_snapshot(warehouse, kept)
-    suppression.write_suppressions(warehouse, kept)
+            loads += SourceLoader(config, warehouse, registry, name, progress or silent, raw_store, taken).load()
+    _tidy(config, registry, raw_store)
+    write_snapshot(warehouse, raw_store)
+    suppression.write_suppressions(warehouse, raw_store)
     return IngestResult(tuple(loads))
 
 
@@ -415,12 +415,12 @@ def reload_events(
     config: Config,
     warehouse: DuckDBEngine,
     past: RegistrySnapshot,
-    kept: RawStore,
+    raw_store: RawStore,
     *,
     run_id: str,
     now_us: int,
     progress: Progress | None = None,
-    intake: InputParser | None = None,
+    input_parser: InputParser | None = None,
 ) -> IngestResult:
     """Land every file that was landed, in an empty warehouse: from its kept copy, else from the input.
 
@@ -441,24 +441,24 @@ def reload_events(
         When a file is neither kept nor in the input, or its copy is damaged: without it figures would be others.
     """
     restore_snapshot(warehouse, past)
-    ledger = FileRegistry(warehouse, run_id, now_us)
+    registry = FileRegistry(warehouse, run_id, now_us)
     set_hash_keys(warehouse, person_secret(config))
-    register_suppression(warehouse, config, kept)
+    register_suppression(warehouse, config, raw_store)
     landed = {(row["source"], row["sha256"]) for row in past.files.to_pylist() if row["is_loaded"]}
-    known = [file for file in ledger.files() if (file.source, file.sha256) in landed]
+    known = [file for file in registry.files() if (file.source, file.sha256) in landed]
     loads: list[FileLoad] = []
-    with nullcontext(intake) if intake else open_input_parser(config, run_id) as taken:
+    with nullcontext(input_parser) if input_parser else open_input_parser(config, run_id) as taken:
         for name in config.sources:
-            source = SourceLoader(config, warehouse, ledger, name, progress or silent, kept, taken)
+            source = SourceLoader(config, warehouse, registry, name, progress or silent, raw_store, taken)
             loads += source.load_again([file for file in known if file.source == name])
     return IngestResult(tuple(loads))
 
 
-def _tidy(config: Config, ledger: FileRegistry, kept: RawStore) -> None:
+def _tidy(config: Config, registry: FileRegistry, raw_store: RawStore) -> None:
     """Remove copies whose time is over in every source that read them, and copies of what never landed."""
     wanted = {
         file.copy_sha256
-        for file in ledger.files()
-        if not is_over(config, file.source, file.first_loaded_at, ledger.now)
+        for file in registry.files()
+        if not is_over(config, file.source, file.first_loaded_at, registry.now)
     }
-    kept.remove(set(kept.contents()) - wanted)
+    raw_store.remove(set(raw_store.contents()) - wanted)

@@ -136,8 +136,8 @@ def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:
 
 
 def _see_all_there(config: Config, source: str, files: Sequence[tuple[str, str]]) -> None:
-    kept = RawStore(config.state)
-    if gone := sorted(name for name, sha in files if not (config.folder / name).is_file() and not kept.path(sha)):
+    raw_store = RawStore(config.state)
+    if gone := sorted(name for name, sha in files if not (config.folder / name).is_file() and not raw_store.path(sha)):
         raise InputError(
             f"Source {source}: to try its rows again all its files must be read, but {', '.join(gone[:5])} is no "
             "longer there. Put it back first."

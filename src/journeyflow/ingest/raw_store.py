@@ -210,7 +210,7 @@ class RegistrySnapshot:
         return RegistrySnapshot(self.files.filter(pa.array(is_known, pa.bool_())), self.others)
 
 
-def read_snapshot(warehouse: DuckDBEngine, kept: RawStore) -> RegistrySnapshot:
+def read_snapshot(warehouse: DuckDBEngine, raw_store: RawStore) -> RegistrySnapshot:
     """Return the past of a warehouse; of an empty one, what lies beside the kept files.
 
     Raises
@@ -223,7 +223,7 @@ def read_snapshot(warehouse: DuckDBEngine, kept: RawStore) -> RegistrySnapshot:
         return RegistrySnapshot(
             files, {table: warehouse.rows(f"select * from ledger.{table}") for table in SNAPSHOT_TABLES}
         )
-    path = kept.folder / SNAPSHOT
+    path = raw_store.folder / SNAPSHOT
     try:
         return RegistrySnapshot(_as_listed(pq.read_table(path), files.schema))
     except FileNotFoundError as error:
@@ -251,7 +251,7 @@ def restore_snapshot(warehouse: DuckDBEngine, past: RegistrySnapshot) -> None:
         warehouse.append(f"ledger.{table}", rows)
 
 
-def write_snapshot(warehouse: DuckDBEngine, kept: RawStore) -> None:
+def write_snapshot(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
     """Write down beside the kept files what the ledger says of them; wholly or not at all.
 
     Raises
@@ -259,13 +259,13 @@ def write_snapshot(warehouse: DuckDBEngine, kept: RawStore) -> None:
     JourneyflowError
         When it cannot be written.
     """
-    if not kept.folder.is_dir():
+    if not raw_store.folder.is_dir():
         return
     try:
-        _write_snapshot(warehouse.rows(_FILES), kept.folder / SNAPSHOT)
+        _write_snapshot(warehouse.rows(_FILES), raw_store.folder / SNAPSHOT)
     except OSError as error:
         raise JourneyflowError(
-            f"Cannot write {SNAPSHOT} in {kept.folder}: {error.strerror or type(error).__name__}. Make room."
+            f"Cannot write {SNAPSHOT} in {raw_store.folder}: {error.strerror or type(error).__name__}. Make room."
         ) from error
 
 

@@ -255,7 +255,7 @@ _ELEMENT = "an element of the list is no object"
 
 def count_erased(
     warehouse: DuckDBEngine,
-    intake: InputParser,
+    input_parser: InputParser,
     config: Config,
     source: str,
     file: InputFile,
@@ -268,24 +268,24 @@ def count_erased(
     RefusedFileError
         When the file cannot be read.
     """
-    with validated_records(warehouse, intake, config, source, file, first_loaded_at) as count:
+    with validated_records(warehouse, input_parser, config, source, file, first_loaded_at) as count:
         return count
 
 
 @contextmanager
 def validated_records(
     warehouse: DuckDBEngine,
-    intake: InputParser,
+    input_parser: InputParser,
     config: Config,
     source: str,
     file: InputFile,
     first_loaded_at: datetime,
 ) -> Iterator[int]:
-    """Do as `count_erased` does, and let `surviving_records` be asked while the context lasts.
+    """Do as `count_erased` does, and let `retained_records` be asked while the context lasts.
 
     The variable `surviving_count` says how many records are of nobody erased, unreadable ones among them.
     """
-    with read_records(warehouse, intake, file, config.sources[source]) as raw:
+    with read_records(warehouse, input_parser, file, config.sources[source]) as raw:
         prepare(warehouse, config, source, raw, first_loaded_at)
         split_suppressed(warehouse, raw)
         remember_places(warehouse, raw)
@@ -303,7 +303,12 @@ def remember_places(warehouse: DuckDBEngine, raw: RawRecords) -> None:
 
 
 def rewrite(
-    warehouse: DuckDBEngine, intake: InputParser, config: Config, source: str, file: InputFile, kept: RawStore
+    warehouse: DuckDBEngine,
+    input_parser: InputParser,
+    config: Config,
+    source: str,
+    file: InputFile,
+    raw_store: RawStore,
 ) -> str:
     """Keep a file without what `erased_records` and `erased_places` tell of.
 
@@ -319,21 +324,24 @@ def rewrite(
     JourneyflowError
         When the copy cannot be written.
     """
-    kept.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = kept.folder / f"{file.sha256}.cut.unfinished"
+    raw_store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = raw_store.folder / f"{file.sha256}.cut.unfinished"
     try:
         if not remove_records(
-            intake.staging.folder, intake.job(file, config.sources[source]), _without_records(warehouse), target
+            input_parser.staging.folder,
+            input_parser.job(file, config.sources[source]),
+            _without_records(warehouse),
+            target,
         ):
             return NOTHING_LEFT
-        return _keep(target, file.name, kept)
+        return _keep(target, file.name, raw_store)
     finally:
         target.unlink(missing_ok=True)
 
 
-def _keep(written: Path, name: str, kept: RawStore) -> str:
+def _keep(written: Path, name: str, raw_store: RawStore) -> str:
     sha256 = content_hash(written)
-    kept.keep(InputFile(name, written, sha256, written.stat().st_size), written)
+    raw_store.keep(InputFile(name, written, sha256, written.stat().st_size), written)
     return sha256
 
 

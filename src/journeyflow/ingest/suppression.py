@@ -33,7 +33,9 @@ PREVIOUS_ID = "/previous_id"
 _SCHEMA = pa.schema([("id_hash", pa.string()), ("erased_at", pa.timestamp("us"))])
 
 
-def register_suppression(warehouse: DuckDBEngine, config: Config, kept: RawStore, more: Iterable[str] = ()) -> bool:
+def register_suppression(
+    warehouse: DuckDBEngine, config: Config, raw_store: RawStore, more: Iterable[str] = ()
+) -> bool:
     """Let a connection know who was erased, by the warehouse and by the list beside the kept files.
 
     Parameters
@@ -52,7 +54,7 @@ def register_suppression(warehouse: DuckDBEngine, config: Config, kept: RawStore
     bool
         Whether anybody was erased.
     """
-    _recall(warehouse, kept)
+    _recall(warehouse, raw_store)
     warehouse.scratch("erased_ids", _hashes(more).to_reader())
     warehouse.execute("insert into erased_ids select id_hash from ledger.suppressions")
     if not warehouse.count("erased_ids"):
@@ -78,7 +80,7 @@ def add_suppressions(warehouse: DuckDBEngine, hashes: Iterable[str]) -> None:
     )
 
 
-def write_suppressions(warehouse: DuckDBEngine, kept: RawStore) -> None:
+def write_suppressions(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
     """Write the tombstones down beside the kept files, wholly or not at all; nothing where there are none.
 
     Raises
@@ -87,11 +89,11 @@ def write_suppressions(warehouse: DuckDBEngine, kept: RawStore) -> None:
         When they cannot be written.
     """
     found = warehouse.rows("select id_hash, erased_at from ledger.suppressions order by id_hash")
-    final = kept.folder / SUPPRESSION_FILE
+    final = raw_store.folder / SUPPRESSION_FILE
     if not found.num_rows:
         return
     try:
-        kept.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        raw_store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = final.with_name(f"{SUPPRESSION_FILE}.unfinished")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             pq.write_table(found.cast(_SCHEMA), file)
@@ -100,14 +102,14 @@ def write_suppressions(warehouse: DuckDBEngine, kept: RawStore) -> None:
         sync(final.parent)
     except OSError as error:
         raise JourneyflowError(
-            f"Cannot write {SUPPRESSION_FILE} in {kept.folder}: {error.strerror or type(error).__name__}. Make room."
+            f"Cannot write {SUPPRESSION_FILE} in {raw_store.folder}: {error.strerror or type(error).__name__}. Make room."
         ) from error
 
 
 def split_suppressed(warehouse: DuckDBEngine, raw: RawRecords) -> int:
     """Tell the records of a file that are of erased people from the others.
 
-    Leaves `erased_records(record_ix, source_row, detail)` and the view `surviving_records`, which is `judged_records`
+    Leaves `erased_records(record_ix, source_row, detail)` and the view `retained_records`, which is `validated_records`
     without them; takes them out of `raw_rejects`. A record is of an erased person when its user_id or anonymous_id is
     one's, when it is an alias event that names one, when it is a log line with one's login, and, where it would be kept
     whole in quarantine, when any part of its text is one's id.
@@ -118,7 +120,7 @@ def split_suppressed(warehouse: DuckDBEngine, raw: RawRecords) -> int:
         How many readable records are set apart.
     """
     if not warehouse.count("erased_ids"):
-        warehouse.execute("create or replace temp view surviving_records as select * from judged_records")
+        warehouse.execute("create or replace temp view retained_records as select * from validated_records")
         warehouse.execute(_NOBODY)
         return 0
     find_rejects_naming(warehouse, _BAD)
@@ -188,14 +190,14 @@ select 0::bigint as record_ix, 0::bigint as source_row, ''::varchar as detail wh
 # A bad record is kept whole, so the whole of it is asked.
 _BAD = """
 select judged.record_ix as row_id, coalesce(judged.quarantine_raw, shown.raw) as text
-from judged_records as judged
-left join shown_records as shown on shown.record_ix = judged.record_ix
+from validated_records as judged
+left join raw_texts as shown on shown.record_ix = judged.record_ix
 where judged.is_kept and judged.reason is not null
 """
 _OF_KEYS = f"""
 create or replace temp table erased_records as
 select record_ix, source_row, ''::varchar as detail
-from judged_records
+from validated_records
 where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '{PREVIOUS_ID}')))
     or record_ix in (select row_id from naming_texts)
@@ -220,13 +222,13 @@ delete from raw_rejects
 where (source_row, coalesce(detail, '')) in (select (source_row, detail) from erased_records where record_ix is null)
 """
 _SURVIVING = """
-create or replace temp view surviving_records as
-select * from judged_records where record_ix not in (select record_ix from erased_records where record_ix is not null)
+create or replace temp view retained_records as
+select * from validated_records where record_ix not in (select record_ix from erased_records where record_ix is not null)
 """
 
 
-def _recall(warehouse: DuckDBEngine, kept: RawStore) -> None:
-    path = kept.folder / SUPPRESSION_FILE
+def _recall(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
+    path = raw_store.folder / SUPPRESSION_FILE
     if not path.is_file():
         return
     try:
@@ -236,9 +238,9 @@ def _recall(warehouse: DuckDBEngine, kept: RawStore) -> None:
             f"{path}, the list of people who were erased, cannot be read; put a copy of it back. Without it they would "
             "be loaded again."
         ) from error
-    warehouse.scratch("listed_tombstones", listed.to_reader())
+    warehouse.scratch("listed_suppressions", listed.to_reader())
     warehouse.execute(
-        "insert into ledger.suppressions select id_hash, erased_at from listed_tombstones "
+        "insert into ledger.suppressions select id_hash, erased_at from listed_suppressions "
         "where id_hash not in (select id_hash from ledger.suppressions)"
     )
 

@@ -23,7 +23,7 @@ _UNNAMED = "traits"
 
 
 def load_traits(
-    config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, intake: InputParser | None = None
+    config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, input_parser: InputParser | None = None
 ) -> RecordCounts:
     """Rebuild `raw.traits` from the files of `people:`.
 
@@ -50,60 +50,62 @@ def load_traits(
         When a pattern matches no file, or a file cannot be read: traits missing in silence would move people between
         personas.
     """
-    ledger = FileRegistry(warehouse, run_id, 0) if run_id else None
+    registry = FileRegistry(warehouse, run_id, 0) if run_id else None
     register_suppression(warehouse, config, RawStore(config.state))
     total = RecordCounts()
-    opened = nullcontext(intake) if intake else open_input_parser(config, run_id or _UNNAMED)
+    opened = nullcontext(input_parser) if input_parser else open_input_parser(config, run_id or _UNNAMED)
     with opened as taken, transaction(warehouse):
         warehouse.execute("delete from raw.traits")
         warehouse.execute("delete from raw.quarantine where file_ix = 0")
         for index, people in enumerate(config.people):
             for file in _files(config, people, index, taken):
                 counts = _load(warehouse, taken, file, people, config.timezone)
-                if ledger:
-                    ledger.record_traits(file.name, file.sha256, counts)
+                if registry:
+                    registry.record_traits(file.name, file.sha256, counts)
                 total += counts
     return total
 
 
-def find_erased_traits(config: Config, warehouse: DuckDBEngine, intake: InputParser) -> list[tuple[str, int]]:
+def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: InputParser) -> list[tuple[str, int]]:
     """Return the files of `people:` that hold records of erased people, and how many; nothing is changed.
 
     Files that cannot be read are left out: no night could be run with them either.
     """
     found = []
     for index, people in enumerate(config.people):
-        for file in _files(config, people, index, intake):
+        for file in _files(config, people, index, input_parser):
             source = _source(people, config.timezone)
-            with suppress(RefusedFileError), read_records(warehouse, intake, file, source) as raw:
+            with suppress(RefusedFileError), read_records(warehouse, input_parser, file, source) as raw:
                 select = _select(people, Fields(raw), source.timezone)
                 warehouse.execute(f"create or replace temp table trait_records as {select}")
                 found.append((file.name, _delete_erased(warehouse)))
-            intake.release(file, people)
+            input_parser.release(file, people)
     return [(name, count) for name, count in found if count]
 
 
-def _files(config: Config, people: People, index: int, intake: InputParser) -> list[InputFile]:
+def _files(config: Config, people: People, index: int, input_parser: InputParser) -> list[InputFile]:
     paths = matching_paths(str(people.path), config.folder)
     if not paths:
         raise InputError(f"No file matches {people.path}; correct `people[{index}].path` or add the file.")
     try:
-        files = [intake.staging.describe(path, config.folder) for path in paths]
+        files = [input_parser.staging.describe(path, config.folder) for path in paths]
     except RefusedFileError as error:
         raise InputError(f"The traits of `people[{index}].path` cannot be read: {error.detail}.") from error
-    intake.ask(files, people)
+    input_parser.ask(files, people)
     return files
 
 
-def _load(warehouse: DuckDBEngine, intake: InputParser, file: InputFile, people: People, zone: str) -> RecordCounts:
+def _load(
+    warehouse: DuckDBEngine, input_parser: InputParser, file: InputFile, people: People, zone: str
+) -> RecordCounts:
     source = _source(people, zone)
     try:
-        with read_records(warehouse, intake, file, source) as raw:
+        with read_records(warehouse, input_parser, file, source) as raw:
             return _insert(warehouse, file, people, raw, source.timezone)
     except RefusedFileError as error:
         raise InputError(f"The traits in {file.name} cannot be read: {error.detail}.") from error
     finally:
-        intake.release(file, people)
+        input_parser.release(file, people)
 
 
 def _source(people: People, zone: str) -> Source:

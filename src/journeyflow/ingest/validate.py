@@ -34,7 +34,7 @@ CLEANING = 2
 
 
 def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:
-    """Make the views `canonical_records`, `typed_records`, `cleaned_records`, `judged_records` and `shown_records`.
+    """Make the views `canonical_records`, `typed_records`, `cleaned_records`, `validated_records` and `raw_texts`.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords,
     columns = warehouse.columns("canonical_records")
     _view(warehouse, "typed_records", typed_select(columns, source.timezone, channel))
     _view(warehouse, "cleaned_records", packaged_sql("cleaned"))
-    _view(warehouse, "judged_records", validated_select(config.privacy.keep_query_params, _filter(config, name)))
-    _view(warehouse, "shown_records", f"select record_ix, {raw_text_select(raw)} as raw from raw_records")
+    _view(warehouse, "validated_records", validated_select(config.privacy.keep_query_params, _filter(config, name)))
+    _view(warehouse, "raw_texts", f"select record_ix, {raw_text_select(raw)} as raw from raw_records")
 
 
 def _canonical(warehouse: DuckDBEngine, source: Source, raw: RawRecords) -> str:
@@ -105,7 +105,7 @@ def _filter(config: Config, name: str) -> str | None:
 
 
 def validated_select(kept_parameters: tuple[str, ...], where: str | None) -> str:
-    """Return the SELECT of `judged_records`: cleaned records, their campaign parameters, and whether they are kept.
+    """Return the SELECT of `validated_records`: cleaned records, their campaign parameters, and whether they are kept.
 
     Parameters
     ----------

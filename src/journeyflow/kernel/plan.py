@@ -301,7 +301,7 @@ def _pairs(engine: Engine, select: str) -> dict[str, int]:
 
 
 def _exposures(engine: Engine, kind_count: int) -> Iterator[ExposurePlan]:
-    touched = engine.rows("select exposure_ix, event_type_ix from journeys.exposure_event_types")
+    affected = engine.rows("select exposure_ix, event_type_ix from journeys.exposure_event_types")
     exposure_ix, event_type_ix = affected.column("exposure_ix").to_numpy(), affected.column("event_type_ix").to_numpy()
     subjects = engine.rows("select exposure_ix, exposure_kind, subject from journeys.exposures order by exposure_ix")
     when = np.zeros((subjects.num_rows + 1, kind_count), np.bool_)

@@ -42,8 +42,7 @@ def find_stage_attempts(
     beyond = np.empty(stages, np.int64)
     gone = np.empty(stages, np.int64)
     gone_in = np.empty(stages, np.int64)
-    count = 0
-    rows = 0
+    count = rows = 0
     for j in range(len(journey_start) - 1):
         opened[:] = -1
         number[:] = 0

@@ -51,7 +51,7 @@ def require_checks(engine: Engine, models: Iterable[Model]) -> int:
     total = 0
     failed: list[Failure] = []
     for model in models:
-        if model.paperwork.kind == "view":
+        if model.metadata.kind == "view":
             continue
         failed += [*_columns_differ(engine, model)]
         searched = queries(model, has_keys=_is_searched(engine, model))
@@ -70,10 +70,10 @@ def require_checks(engine: Engine, models: Iterable[Model]) -> int:
 def row_conditions(model: Model) -> dict[str, str]:
     """Return what each check of single rows demands, and the condition that holds where a row is against it."""
     named = dict.fromkeys(model.grain or ())
-    for check in model.paperwork.checks:
+    for check in model.metadata.checks:
         named |= dict.fromkeys(check.not_null or ())
     conditions = {f"{column} is not null": f"{word(column)} is null" for column in named}
-    for check in model.paperwork.checks:
+    for check in model.metadata.checks:
         for column, values in (check.accepted or {}).items():
             listed = ", ".join(text(_as_text(value)) for value in values)
             conditions[f"{column} is one of {listed}"] = f"cast({word(column)} as varchar) not in ({listed})"
@@ -96,7 +96,7 @@ def queries(model: Model, *, has_keys: bool = True) -> dict[str, str]:
         found |= _unique(model, model.grain) if has_keys else {}
     elif model.grain is not None:
         found |= _one_row(model)
-    for check in model.paperwork.checks:
+    for check in model.metadata.checks:
         if check.unique and has_keys:
             found |= _unique(model, check.unique)
         if check.no_rows:
@@ -154,7 +154,7 @@ def _as_text(value: Scalar) -> str:
 def _columns_differ(engine: Engine, model: Model) -> Iterator[Failure]:
     built = engine.columns(model.name)
     promised = {name: column.type for name, column in model.columns.items()}
-    if model.paperwork.is_shaped_by_configuration:
+    if model.metadata.is_shaped_by_configuration:
         built = {name: promised[name] for name in built if name in promised}
     if list(built) != list(promised):
         wrong = sorted(set(built) ^ set(promised))

@@ -66,7 +66,7 @@ class Graph:
 
     def phase(self, name: str) -> Phase:
         """Return the phase in which `name` is built, see `docs/architecture.md`."""
-        if self[name].paperwork.python_model in LOADED_LAYERS:
+        if self[name].metadata.python_model in LOADED_LAYERS:
             return Phase.LOAD
         if name in self._stitched:
             return Phase.STITCH
@@ -168,8 +168,8 @@ def _sharing_inputs(models: Mapping[str, Model]) -> dict[str, Model]:
     """Give relations that one function fills at once the inputs of all of them: it runs when the last is there."""
     together: dict[str, list[Model]] = {}
     for model in models.values():
-        if model.paperwork.python_model and model.paperwork.python_model not in LOADED_LAYERS:
-            together.setdefault(model.paperwork.python_model, []).append(model)
+        if model.metadata.python_model and model.metadata.python_model not in LOADED_LAYERS:
+            together.setdefault(model.metadata.python_model, []).append(model)
     shared = dict(models)
     for group in together.values():
         names = {model.name for model in group}
@@ -203,14 +203,16 @@ def _ordered(models: Mapping[str, Model]) -> Iterable[str]:
 
 def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
     """Return the columns described by relations that the same function fills."""
-    python_model = model.paperwork.python_model
-    together = [each.paperwork for each in models.values() if python_model and each.paperwork.python_model == python_model]
+    python_model = model.metadata.python_model
+    together = [
+        each.metadata for each in models.values() if python_model and each.metadata.python_model == python_model
+    ]
     return {name: column for words in together for name, column in words.columns.items() if column}
 
 
 def _resolved(model: Model, built: Mapping[str, Model], siblings: Mapping[str, Column]) -> dict[str, Column]:
     columns: dict[str, Column] = {}
-    for name, described in model.paperwork.columns.items():
+    for name, described in model.metadata.columns.items():
         passed_on = model.origins.get(name)
         if described and passed_on and passed_on[1] in built[passed_on[0]].columns:
             raise ModelError(f"{model.name} describes `{name}` again; {passed_on[0]} did. List the bare name.")

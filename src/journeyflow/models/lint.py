@@ -180,7 +180,7 @@ def _windows_with_frames(subject: LintedModel) -> Iterator[str]:
 
 @_rule("S04")
 def _no_idle_order(subject: LintedModel) -> Iterator[str]:
-    if subject.model.paperwork.kind == "view":
+    if subject.model.metadata.kind == "view":
         return  # Python streams it in this order.
     for query in subject.tree.find_all(exp.Query):
         if query.args.get("order") and not query.args.get("limit"):

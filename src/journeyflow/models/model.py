@@ -92,7 +92,7 @@ class Model:
     path: Path
     sql: str | None
     inputs: tuple[str, ...]
-    paperwork: ModelMetadata
+    metadata: ModelMetadata
     columns: Mapping[str, Column]
     is_own: bool = False
     origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -120,4 +120,4 @@ class Model:
     @property
     def grain(self) -> tuple[str, ...] | None:
         """Its key columns; empty for a table of one row, None where rows have no key."""
-        return self.paperwork.grain
+        return self.metadata.grain

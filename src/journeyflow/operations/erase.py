@@ -223,7 +223,7 @@ select distinct source from warehouse.raw.events where source not in (select sou
 def _stitch(engine: DuckDBEngine, config: Config, progress: Progress) -> None:
     graph = graph_of(config)
     builder = Builder(engine, graph, config)
-    builder.mirror_warehouse()
+    builder.attach_sources()
     register_configuration(engine, config, _loaded(engine, config), "forget")
     engine.register("config.columns", dictionary(graph))
     engine.execute(_OTHER_SOURCES)
@@ -363,23 +363,23 @@ def plan_erasure(
             limit = memory_limit or default_memory_limit()
             with (
                 open_warehouse(path, temp_folder=work / "spill", memory_limit=limit) as warehouse,
-                open_input_parser(config, work.name) as intake,
+                open_input_parser(config, work.name) as input_parser,
             ):
-                return _plan(config, warehouse, intake, people, progress or silent)
+                return _plan(config, warehouse, input_parser, people, progress or silent)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
 def _plan(
-    config: Config, warehouse: DuckDBEngine, intake: InputParser, people: IdentifiedPersons, progress: Progress
+    config: Config, warehouse: DuckDBEngine, input_parser: InputParser, people: IdentifiedPersons, progress: Progress
 ) -> ErasurePlan:
-    kept = RawStore(config.state)
+    raw_store = RawStore(config.state)
     set_hash_keys(warehouse, person_secret(config))
     before = set(warehouse.rows("select id_hash from ledger.suppressions").column(0).to_pylist())
-    suppression.register_suppression(warehouse, config, kept, people.hashes)
+    suppression.register_suppression(warehouse, config, raw_store, people.hashes)
     gone = find_erased_rows(warehouse)
-    searched = RecordSearch(warehouse, config, (*people.users, *people.devices), progress, intake).whole()
-    traits = [FoundRecords(*each) for each in find_erased_traits(config, warehouse, intake)]
+    searched = RecordSearch(warehouse, config, (*people.users, *people.devices), progress, input_parser).whole()
+    traits = [FoundRecords(*each) for each in find_erased_traits(config, warehouse, input_parser)]
     erasure = PendingErasure(
         people.hashes,
         tuple(searched.contents),
@@ -414,12 +414,12 @@ _OF_OTHERS = """
 
 def _readable_again(config: Config, warehouse: DuckDBEngine, sources: Iterable[str]) -> tuple[str, ...]:
     """Leave out sources of which a file is gone: to read them again would end the night."""
-    kept = RawStore(config.state)
+    raw_store = RawStore(config.state)
     files = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded and not file.is_empty]
     lost = {
         file.source
         for file in files
-        if not kept.path(file.copy_sha256) and not (config.folder / file.source_file).is_file()
+        if not raw_store.path(file.copy_sha256) and not (config.folder / file.source_file).is_file()
     }
     return tuple(sorted(set(sources) - lost))
 
@@ -455,8 +455,8 @@ def erase(config: Config, plan: ErasurePlan, **limits: Any) -> ErasureResult:  #
     with project_lock(config.state):
         journal.begin_erasure(config.state, plan.erasure)
     try:
-        with Run(config, **limits) as night:
-            return ErasureResult(plan, night.whole())
+        with Run(config, **limits) as run:
+            return ErasureResult(plan, run.execute())
     except InputError:
         with project_lock(config.state):
             if journal.pending_erasure(config.state) and not withdraw_empty_publication(config):

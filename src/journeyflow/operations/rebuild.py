@@ -43,12 +43,12 @@ class RebuildResult(Run):
         config: Config,
         *,
         past: RegistrySnapshot | None = None,
-        kept: RawStore | None = None,
+        raw_store: RawStore | None = None,
         **limits: Any,  # noqa: ANN401 — handed on
     ) -> None:
-        super().__init__(config, is_whole=True, **limits)
+        super().__init__(config, full_refresh=True, **limits)
         self._past = past
-        self._kept = kept or RawStore(config.state)
+        self._kept = raw_store or RawStore(config.state)
 
     def _land(self) -> LoadResult:
         """Land in a database beside the old one, which it replaces when every file was read."""
@@ -103,8 +103,8 @@ def rebuild(
     `docs/adr/0024-raw-store.md`.
     """
     limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "progress": progress}
-    with RebuildResult(config, as_of=as_of, **limits) as night:
-        return night.whole()
+    with RebuildResult(config, as_of=as_of, **limits) as run:
+        return run.execute()
 
 
 def snapshot_of(config: Config) -> RegistrySnapshot:

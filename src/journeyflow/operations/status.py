@@ -34,19 +34,19 @@ def status_of(config: Config) -> dict[str, Any]:
     -------
     dict
         ``current`` (figures of the manifest, the high-water mark among them, or None), ``running`` (process, start and
-        machine of who holds the lock, or None when it is free), ``alarms`` (kind and detail, of the last run that
-        published), ``sizes`` (see `state.sizes`), ``runs`` (the latest first). Runs and alarms are of the warehouse;
+        machine of who holds the lock, or None when it is free), ``alerts`` (kind and detail, of the last run that
+        published), ``sizes`` (see `state.sizes`), ``runs`` (the latest first). Runs and alerts are of the warehouse;
         while a run holds it, or when it is damaged, of what is published.
     """
     running = lock.holder(config.state)
     current = _current(config)
-    runs, alarms = _of_the_warehouse(config) if running is None else (None, None)
+    runs, alerts = _of_the_warehouse(config) if running is None else (None, None)
     if runs is None:
-        runs, alarms = _of_the_tables(config)
+        runs, alerts = _of_the_tables(config)
     return {
         "current": current,
         "running": asdict(running) if running else None,
-        "alarms": alarms,
+        "alerts": alerts,
         "sizes": sizes(config),
         "runs": runs,
     }
@@ -81,18 +81,18 @@ def _critical_spots(config: Config) -> list[str]:
 
 
 def _of_the_warehouse(config: Config) -> tuple[_Rows | None, _Rows | None]:
-    """Return runs and alarms; None when there is no warehouse, or none that can be read."""
+    """Return runs and alerts; None when there is no warehouse, or none that can be read."""
     if not (config.state / WAREHOUSE).exists():
         return None, None
     with suppress(JourneyflowError), DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
         runs = warehouse.rows(f"select * from ledger.runs order by run_id desc limit {MOST_RUNS}").to_pylist()
-        return runs, _alarms(warehouse, runs)
+        return runs, _alerts(warehouse, runs)
     return None, None
 
 
-def _alarms(warehouse: DuckDBEngine, runs: _Rows) -> _Rows:
+def _alerts(warehouse: DuckDBEngine, runs: _Rows) -> _Rows:
     published = next((run["run_id"] for run in runs if run["status"] == "published"), None)
-    if published is None or not warehouse.columns("ledger.alerts"):  # No run, or none since there are alarms.
+    if published is None or not warehouse.columns("ledger.alerts"):  # No run, or none since there are alerts.
         return []
     query = "select kind, detail from ledger.alerts where run_id = ? order by kind, detail"
     found: _Rows = warehouse.rows(query, [published]).to_pylist()

@@ -95,8 +95,8 @@ def verify(
 def _rebuilt(config: Config, manifest: Manifest, folder: Path, limits: dict[str, Any]) -> Path:
     past = snapshot_of(config).known_to(manifest.run_id)
     apart = config.model_copy(update={"state": folder / "state", "publish": folder / "published"})
-    with RebuildResult(apart, past=past, kept=RawStore(config.state), **limits) as night:
-        return night.whole().generation
+    with RebuildResult(apart, past=past, kept=RawStore(config.state), **limits) as run:
+        return run.execute().generation
 
 
 def _table(model: Model, generation: Path) -> pl.DataFrame:

@@ -35,7 +35,7 @@ class Builder:
         self._filled: set[str] = set()
         self._built: set[str] = set()
 
-    def mirror_warehouse(self) -> None:
+    def attach_sources(self) -> None:
         """Let `raw.*` and `ledger.*` be views of the warehouse."""
         for model in self._graph.of_phase(Phase.LOAD):
             if model.layer in ("raw", "ledger"):
@@ -71,7 +71,7 @@ class Builder:
         """Size of the file after the last whole build; 0 while it is being written."""
         return 0
 
-    def tell_run(self, row: run_log.RunRow) -> None:
+    def refresh_run_log(self, row: run_log.RunRow) -> None:
         """Let `ledger.runs`, and what was built on it, hold `row` beside the earlier runs."""
         earlier = self.engine.rows("select * from warehouse.ledger.runs where run_id <> ?", [row.run_id])
         self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(run_log.RUNS_SCHEMA), row.table()]))
@@ -84,9 +84,9 @@ class Builder:
         """Build one model whose inputs are there."""
         self._built.add(model.name)
         if model.sql is not None:
-            self.engine.run(model.name, model.sql, kind=model.paperwork.kind)
+            self.engine.run(model.name, model.sql, kind=model.metadata.kind)
             return
-        name = model.paperwork.python_model or ""
+        name = model.metadata.python_model or ""
         if name not in self._filled:
             python_models.python_model(name, model.name)(self.engine, self._config)
             # A function may fill several relations at once; a compiled SELECT is of one relation only.

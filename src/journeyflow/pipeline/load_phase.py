@@ -22,7 +22,7 @@ _COUNTS = ("record_count", "accepted_count", "quarantined_count", "duplicate_cou
 LAST_YEAR = 2200
 """Every day up to the mark becomes a row of `config.days`."""
 QUARANTINE_ALERT_RATE = 0.05
-"""Share of a file's records in quarantine from which a run raises an alarm."""
+"""Share of a file's records in quarantine from which a run raises an alert."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class LoadResult:
         Events up to the mark.
     counts : dict of str to int
         Outcomes of the records that this run read.
-    alarms : tuple of str
+    alerts : tuple of str
         Files refused, and files with many records in quarantine.
     why_nothing : str
         Where no event was accepted: what became of the records.
@@ -50,7 +50,7 @@ class LoadResult:
     first_event_at: datetime
     event_count: int
     counts: dict[str, int]
-    alarms: tuple[str, ...]
+    alerts: tuple[str, ...]
     why_nothing: str = ""
 
 
@@ -78,12 +78,14 @@ def load_sources(
     if as_of and as_of.year > LAST_YEAR:
         raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
     now_us = us(run_log.now())
-    with open_input_parser(config, run_id) as intake:
+    with open_input_parser(config, run_id) as input_parser:
         if anew:
-            reload_events(config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress, intake=intake)
+            reload_events(
+                config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser
+            )
         else:
-            load_events(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, intake=intake)
-        load_traits(config, warehouse, run_id=run_id, intake=intake)
+            load_events(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser)
+        load_traits(config, warehouse, run_id=run_id, input_parser=input_parser)
     # What `sources.events` reads: events of a source that was taken out of the configuration are stored and wait.
     found = warehouse.rows(
         """
@@ -100,7 +102,7 @@ def load_sources(
         first_event_at=found["first"] or high_water,
         event_count=found["n"],
         counts=_counts(warehouse, run_id),
-        alarms=_alerts(warehouse, run_id),
+        alerts=_alerts(warehouse, run_id),
         why_nothing="" if found["n"] else _why_nothing(warehouse, as_of),
     )
 

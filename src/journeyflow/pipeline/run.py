@@ -51,7 +51,7 @@ class Run:
         Threads of the database; None is one for each core.
     progress : Progress or None
         Told how far long work is.
-    is_whole : bool
+    full_refresh : bool
         Build every table anew, though the last build could be renewed.
 
     Notes
@@ -68,7 +68,7 @@ class Run:
         memory_limit: str | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
-        is_whole: bool = False,
+        full_refresh: bool = False,
     ) -> None:
         self.config = config
         self.as_of = as_of
@@ -76,9 +76,9 @@ class Run:
         self.phase_seconds: dict[str, float] = {}
         self.generation: Path | None = None
         self.check_count = 0
-        self.is_whole = is_whole
+        self.full_refresh = full_refresh
         self.built = ""
-        self.alarms = run_report.Alerts()
+        self.alerts = run_report.Alerts()
         self.row: run_log.RunRow
         self.graph: Graph
         self.work: Path
@@ -162,9 +162,9 @@ class Run:
             Lists all failing checks with their counts.
         """
         with self._timed("check"):
-            self.alarms = run_report.find_alerts(self.builder.engine, self.loaded.alarms, self.progress)
-            self.row = replace(self.row, alarm_count=len(self.alarms.told))
-            self.builder.tell_run(self._finished("published"))
+            self.alerts = run_report.find_alerts(self.builder.engine, self.loaded.alerts, self.progress)
+            self.row = replace(self.row, alarm_count=len(self.alerts.told))
+            self.builder.refresh_run_log(self._finished("published"))
             self.check_count = self.builder.check()
             complete_build_state(self.builder, self.config, self.row, self.loaded.high_water_at)
 
@@ -179,14 +179,14 @@ class Run:
         if not self.check_count:
             raise JourneyflowError("The tables of this night were not checked; call `check` before `publish`.")
         with self._timed("publish"):
-            self.builder.tell_run(self._finished("published"))
+            self.builder.refresh_run_log(self._finished("published"))
             facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
             models, kept = self.graph.published(), self.config.retention.generations
             self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page, kept)
             tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
         return self.generation
 
-    def whole(self) -> RunReport:
+    def execute(self) -> RunReport:
         """Go through all phases and return what this night did."""
         for phase in (self.load, self.stitch, self.classify, self.build, self.check, self.publish):
             phase()
@@ -202,7 +202,7 @@ class Run:
             phase_seconds=self.phase_seconds,
             check_count=self.check_count,
             built=self.built,
-            alarms=self.alarms.sentences,
+            alerts=self.alerts.sentences,
         )
 
     def _land(self) -> LoadResult:
@@ -231,7 +231,7 @@ class Run:
         shutil.rmtree(self.config.state / "work", ignore_errors=True)
         row = self._finished("published" if is_good else "failed")
         with self._warehouse() as warehouse:
-            (self.alarms if is_good else run_report.Alerts()).write(warehouse, self.run_id)
+            (self.alerts if is_good else run_report.Alerts()).write(warehouse, self.run_id)
             run_log.write_run(warehouse, row)
         compact_if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
@@ -249,12 +249,12 @@ class Run:
     def _new_builder(self) -> Builder:
         limits = {"temp_folder": self.work / "spill", **self._limits}
         builder, self.built = choose_builder(
-            self.config, self.loaded, self.graph, self.row, self.work / BUILD, limits, is_whole=self.is_whole
+            self.config, self.loaded, self.graph, self.row, self.work / BUILD, limits, full_refresh=self.full_refresh
         )
         self._databases.callback(builder.engine.close)
         register_configuration(builder.engine, self.config, self.loaded, self.run_id)
         builder.engine.register("config.columns", dictionary(self.graph))
-        builder.tell_run(self._finished("published"))
+        builder.refresh_run_log(self._finished("published"))
         return builder
 
     def _build_phase(self, phase: Phase) -> None:
@@ -279,13 +279,13 @@ def run(
     memory_limit: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-    is_whole: bool = False,
+    full_refresh: bool = False,
 ) -> RunReport:
     """Run one whole night and publish its tables.
 
     Parameters
     ----------
-    config, as_of, memory_limit, threads, progress, is_whole
+    config, as_of, memory_limit, threads, progress, full_refresh
         See `Night`; `config` may also be the path of a `journeyflow.yml` or of its folder.
 
     Returns
@@ -302,5 +302,5 @@ def run(
 
         config = load_config(config)
     limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "progress": progress}
-    with Run(config, as_of=as_of, is_whole=is_whole, **limits) as night:
-        return night.whole()
+    with Run(config, as_of=as_of, full_refresh=full_refresh, **limits) as started:
+        return started.execute()

@@ -17,7 +17,7 @@ from journeyflow.state.run_log import RunRow, now
 from journeyflow.utils.progress import Progress, silent, tell
 
 ALERT_KINDS = ("silent_source", "empty_input", "jumped_share")
-"""Kinds of `blind_spots` whose critical rows are alarms. The others stay from night to night and are told there."""
+"""Kinds of `blind_spots` whose critical rows are alerts. The others stay from night to night and are told there."""
 INPUT_ALERT = "input"
 """The kind of what loading found: files refused, many records in quarantine."""
 _SPOTS = "insights.blind_spots"
@@ -27,7 +27,7 @@ _ALERTS = pa.schema([("run_id", pa.string()), ("kind", pa.string()), ("detail", 
 
 @dataclass(frozen=True)
 class Alerts:
-    """The alarms of one run, and the shares that later runs compare theirs with.
+    """The alerts of one run, and the shares that later runs compare theirs with.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Alerts:
 
 
 def find_alerts(engine: DuckDBEngine, of_loading: tuple[str, ...], progress: Progress = silent) -> Alerts:
-    """Return the alarms of a run from what it built, and tell those who watch it.
+    """Return the alerts of a run from what it built, and tell those who watch it.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def find_alerts(engine: DuckDBEngine, of_loading: tuple[str, ...], progress: Pro
         spots = engine.rows(query).to_pylist()
         told += [(kind, spot["detail"]) for kind in ALERT_KINDS for spot in spots if spot["kind"] == kind]
     for kind, sentence in told:
-        tell(progress, "alarm", kind=kind, detail=sentence)
+        tell(progress, "alert", kind=kind, detail=sentence)
     has_shares = bool(engine.columns(_SHARES))
     shares = engine.rows(f"select kind, subject, item_count, whole_count from {_SHARES}") if has_shares else None
     return Alerts(tuple(told), shares)
@@ -101,10 +101,10 @@ class RunReport(BaseModel):
         Rows of each published table.
     files : tuple of str
         Names of the files beside the tables, such as ``map.html``.
-    alarms : tuple of str
-        Sentences about what somebody should look at (see `alarms`); each is raised as long as its cause lasts.
+    alerts : tuple of str
+        Sentences about what somebody should look at (see `alerts`); each is raised as long as its cause lasts.
     critical_spots : tuple of str
-        Sentences of the critical rows of `blind_spots`, most items first, those that are alarms too among them.
+        Sentences of the critical rows of `blind_spots`, most items first, those that are alerts too among them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -128,7 +128,7 @@ class RunReport(BaseModel):
     generation: Path
     table_rows: dict[str, int]
     files: tuple[str, ...] = ()
-    alarms: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
     critical_spots: tuple[str, ...] = ()
 
 
@@ -153,7 +153,7 @@ def report_of(
     phase_seconds: Mapping[str, float],
     check_count: int,
     built: str,
-    alarms: tuple[str, ...],
+    alerts: tuple[str, ...],
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
     with open_published(generation) as published:
@@ -173,6 +173,6 @@ def report_of(
         generation=generation,
         table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
         files=tuple(manifest.files),
-        alarms=alarms,
+        alerts=alerts,
         critical_spots=critical_spots,
     )

@@ -220,7 +220,7 @@ def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path)
 
 def _table_comment(model: Model) -> str:
     grain = f" One row per {', '.join(model.grain)}." if model.grain else ""
-    return f"{model.paperwork.description}{grain}"
+    return f"{model.metadata.description}{grain}"
 
 
 def _clear_unfinished(generations: Path) -> None:

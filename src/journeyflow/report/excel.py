@@ -201,7 +201,7 @@ _LABEL_WIDTH: Final = 24
 _STAGE_WIDTH: Final = 46
 
 
-def render_workbook(atlas: ReportData) -> bytes:
+def render_workbook(report_data: ReportData) -> bytes:
     """Return the atlas as an XLSX file without a single formula or link.
 
     Parameters
@@ -215,22 +215,22 @@ def render_workbook(atlas: ReportData) -> bytes:
         Sheets: what it is, blind spots, opportunities, drop-offs, one for each persona (a section for each map), and
         all figures of the maps with their SQL.
     """
-    book = Book(atlas.facts.published_at, f"Journey maps of {atlas.facts.project}")
-    _write_about(book, atlas)
-    book.write_list("Blind spots", _SPOTS, _spots(atlas), "No blind spot was found.")
-    book.write_list("Opportunities", _OPPORTUNITIES, _opportunities(atlas), "No opportunity was found.")
-    book.write_list("Drop-offs", _DROP_OFFS, _drop_offs(atlas), "Nobody dropped off.")
-    for persona in atlas.personas:
-        _write_persona(book, atlas, persona)
-    book.write_list("Figures", _FIGURES, _figures(atlas), "There is no map.")
+    book = Book(report_data.facts.published_at, f"Journey maps of {report_data.facts.project}")
+    _write_about(book, report_data)
+    book.write_list("Blind spots", _SPOTS, _spots(report_data), "No blind spot was found.")
+    book.write_list("Opportunities", _OPPORTUNITIES, _opportunities(report_data), "No opportunity was found.")
+    book.write_list("Drop-offs", _DROP_OFFS, _drop_offs(report_data), "Nobody dropped off.")
+    for persona in report_data.personas:
+        _write_persona(book, report_data, persona)
+    book.write_list("Figures", _FIGURES, _figures(report_data), "There is no map.")
     return book.done()
 
 
-def _write_about(book: Book, atlas: ReportData) -> None:
+def _write_about(book: Book, report_data: ReportData) -> None:
     sheet = book.sheet("About")
     sheet.set_column(0, 0, _LABEL_WIDTH + 8, book.bold)
     sheet.set_column(1, 1, 110, book.wrapped)
-    facts = atlas.facts
+    facts = report_data.facts
     lines: list[tuple[str, CellValue]] = [
         ("Events read", facts.events),
         ("People", facts.persons),
@@ -240,7 +240,7 @@ def _write_about(book: Book, atlas: ReportData) -> None:
         ("Run", facts.run_id),
         ("Version", facts.version),
         ("Hash of the configuration", facts.config_hash),
-        *((text.title, text.text) for text in (*atlas.reading, *atlas.definitions)),
+        *((text.title, text.text) for text in (*report_data.reading, *report_data.definitions)),
     ]
     book.write(sheet, 0, 0, f"Journey maps of {facts.project}", book.title)
     for at, (title, value) in enumerate(lines, start=2):
@@ -248,24 +248,24 @@ def _write_about(book: Book, atlas: ReportData) -> None:
         book.write(sheet, at, 1, value)
 
 
-def _spots(atlas: ReportData) -> Iterator[Row]:
-    for spot in atlas.blind_spots:
+def _spots(report_data: ReportData) -> Iterator[Row]:
+    for spot in report_data.blind_spots:
         yield [spot.severity, spot.kind_label, spot.subject, spot.items, spot.share, spot.detail]
 
 
-def _opportunities(atlas: ReportData) -> Iterator[Row]:
-    for found in atlas.maps:
+def _opportunities(report_data: ReportData) -> Iterator[Row]:
+    for found in report_data.maps:
         for told in found.opportunities:
             lost, worth = told.lost, told.worth
             yield [
-                *_where(atlas, found), told.rank, told.subject, told.stage_label, told.origin, told.kind, told.people,
+                *_where(report_data, found), told.rank, told.subject, told.stage_label, told.origin, told.kind, told.people,
                 lost, *ends(lost), worth, *ends(worth), worth.currency or "", told.owner,
             ]  # fmt: skip
 
 
-def _drop_offs(atlas: ReportData) -> Iterator[Row]:
-    personas, periods = _labels(atlas)
-    for funnel in (*(found.funnel for found in atlas.maps), *atlas.funnels):
+def _drop_offs(report_data: ReportData) -> Iterator[Row]:
+    personas, periods = _labels(report_data)
+    for funnel in (*(found.funnel for found in report_data.maps), *report_data.funnels):
         for step in funnel.steps:
             where: Row = [funnel.label, personas[funnel.persona], periods.get(funnel.period, funnel.period)]
             for what, item in _places(step):
@@ -278,24 +278,24 @@ def _places(step: FunnelStep) -> Iterator[tuple[str, Item]]:
     yield from (("did next", item) for item in step.next_actions)
 
 
-def _write_persona(book: Book, atlas: ReportData, persona: Persona) -> None:
+def _write_persona(book: Book, report_data: ReportData, persona: Persona) -> None:
     sheet = book.sheet(persona.label)
     sheet.set_column(0, 0, _LABEL_WIDTH, book.bold)
-    sheet.set_column(1, max((len(model.stages) for model in atlas.models), default=1), _STAGE_WIDTH, book.wrapped)
+    sheet.set_column(1, max((len(model.stages) for model in report_data.models), default=1), _STAGE_WIDTH, book.wrapped)
     sheet.freeze_panes(1, 1)
     about = persona.description or persona.rule
     book.write(sheet, 0, 0, f"{persona.label}{': ' if about else ''}{about}", book.title)
     row = 2
-    for found in atlas.maps:
+    for found in report_data.maps:
         if found.persona == persona.key:
-            row = _write_map(book, sheet, row, atlas, found)
+            row = _write_map(book, sheet, row, report_data, found)
 
 
-def _write_map(book: Book, sheet: Worksheet, row: int, atlas: ReportData, found: JourneyMap) -> int:
+def _write_map(book: Book, sheet: Worksheet, row: int, report_data: ReportData, found: JourneyMap) -> int:
     """Write one map from `row` on and return the row after it."""
-    model, _, period = _where(atlas, found)
+    model, _, period = _where(report_data, found)
     book.write(sheet, row, 0, f"{model}, {period}", book.title)
-    stages = next(known.stages for known in atlas.models if known.key == found.model)
+    stages = next(known.stages for known in report_data.models if known.key == found.model)
     for at, title in enumerate(("", *(stage.label for stage in stages))):
         book.write(sheet, row + 1, at, title, book.head)
     for down, of_map in enumerate(found.rows, start=row + 2):
@@ -305,10 +305,10 @@ def _write_map(book: Book, sheet: Worksheet, row: int, atlas: ReportData, found:
     return row + len(found.rows) + 3
 
 
-def _figures(atlas: ReportData) -> Iterator[Row]:
-    stages = {(model.key, stage.key): stage.label for model in atlas.models for stage in model.stages}
-    for found in atlas.maps:
-        where = _where(atlas, found)
+def _figures(report_data: ReportData) -> Iterator[Row]:
+    stages = {(model.key, stage.key): stage.label for model in report_data.models for stage in model.stages}
+    for found in report_data.maps:
+        where = _where(report_data, found)
         for of_map in found.rows:
             for cell in of_map.cells:
                 for item in cell.items:
@@ -319,12 +319,12 @@ def _figures(atlas: ReportData) -> Iterator[Row]:
                         ]  # fmt: skip
 
 
-def _labels(atlas: ReportData) -> tuple[dict[str, str], dict[str, str]]:
-    personas = {persona.key: persona.label for persona in atlas.personas}
-    return personas, {period.key: period.label for period in atlas.periods} | {ALL: "the whole time"}
+def _labels(report_data: ReportData) -> tuple[dict[str, str], dict[str, str]]:
+    personas = {persona.key: persona.label for persona in report_data.personas}
+    return personas, {period.key: period.label for period in report_data.periods} | {ALL: "the whole time"}
 
 
-def _where(atlas: ReportData, found: JourneyMap) -> Row:
-    personas, periods = _labels(atlas)
-    model = next(known.label for known in atlas.models if known.key == found.model)
+def _where(report_data: ReportData, found: JourneyMap) -> Row:
+    personas, periods = _labels(report_data)
+    model = next(known.label for known in report_data.models if known.key == found.model)
     return [model, personas[found.persona], periods[found.period]]

@@ -44,7 +44,7 @@ Row = list[Any]
 _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
-def page_json(atlas: ReportData) -> str:
+def page_json(report_data: ReportData) -> str:
     """Return the atlas as JSON that is safe inside a script element.
 
     Returns
@@ -52,7 +52,7 @@ def page_json(atlas: ReportData) -> str:
     str
         An object: `texts` and the other dictionaries, then what refers to them by position. ASCII only.
     """
-    return json.dumps(_Packer(atlas.meanings).pack(atlas), separators=(",", ":")).translate(_ESCAPED)
+    return json.dumps(_Packer(report_data.meanings).pack(report_data), separators=(",", ":")).translate(_ESCAPED)
 
 
 class _Packer:
@@ -68,20 +68,23 @@ class _Packer:
         self.manners: dict[tuple[int, int], int] = {}
         self.conditions: dict[tuple[int, int], int] = {}
 
-    def pack(self, atlas: ReportData) -> dict[str, Any]:
+    def pack(self, report_data: ReportData) -> dict[str, Any]:
         """Return the whole page's data."""
         packed = {
-            "facts": self.facts(atlas.facts),
+            "facts": self.facts(report_data.facts),
             "models": [
-                [model.key, model.label, [[s.key, s.label, s.owner] for s in model.stages]] for model in atlas.models
+                [model.key, model.label, [[s.key, s.label, s.owner] for s in model.stages]]
+                for model in report_data.models
             ],
-            "personas": [self.persona(persona) for persona in atlas.personas],
-            "periods": [[period.key, period.label] for period in atlas.periods],
-            "rows": [[row.key, row.label, row.hint] for row in atlas.maps[0].rows] if atlas.maps else [],
-            "maps": [self.map(found) for found in atlas.maps],
-            "funnels": [self.funnel(funnel) for funnel in atlas.funnels],
-            "flows": [[self.text(f.model), self.text(f.persona), [self.link(x) for x in f.links]] for f in atlas.flows],
-            "spots": [self.spot(spot) for spot in atlas.blind_spots],
+            "personas": [self.persona(persona) for persona in report_data.personas],
+            "periods": [[period.key, period.label] for period in report_data.periods],
+            "rows": [[row.key, row.label, row.hint] for row in report_data.maps[0].rows] if report_data.maps else [],
+            "maps": [self.map(found) for found in report_data.maps],
+            "funnels": [self.funnel(funnel) for funnel in report_data.funnels],
+            "flows": [
+                [self.text(f.model), self.text(f.persona), [self.link(x) for x in f.links]] for f in report_data.flows
+            ],
+            "spots": [self.spot(spot) for spot in report_data.blind_spots],
         }
         return packed | {
             "texts": list(self.texts),
@@ -241,7 +244,7 @@ STYLES: Final = ("page.css", "map.css", "print.css")
 SCRIPTS: Final = ("dom.js", "data.js", "words.js", "tip.js", "map.js", "curve.js", "flow.js", "tables.js", "page.js")
 
 
-def render_page(atlas: ReportData) -> str:
+def render_page(report_data: ReportData) -> str:
     """Return the page of an atlas.
 
     Parameters
@@ -262,12 +265,12 @@ def render_page(atlas: ReportData) -> str:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     style, script = _joined(STYLES), '"use strict";\n' + _joined(SCRIPTS)
     return environment.get_template("page.html.j2").render(
-        atlas=atlas,
+        report_data=report_data,
         policy=content_policy(style, script),
         # These three are the page's own files and JSON made safe for its place; everything else is escaped.
         style=Markup(style),
         script=Markup(script),
-        data=Markup(page_json(atlas)),
+        data=Markup(page_json(report_data)),
     )
 
 

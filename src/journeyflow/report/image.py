@@ -52,26 +52,26 @@ _HOW: Final = (
 )
 
 
-def heading(journey_map: JourneyMap, atlas: ReportData) -> tuple[str, str]:
+def heading(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str]:
     """Return title and subtitle of a map."""
-    persona = next((found for found in atlas.personas if found.key == journey_map.persona), None)
-    model = next((found.label for found in atlas.models if found.key == journey_map.model), "")
-    period = next((found.label for found in atlas.periods if found.key == journey_map.period), "")
+    persona = next((found for found in report_data.personas if found.key == journey_map.persona), None)
+    model = next((found.label for found in report_data.models if found.key == journey_map.model), "")
+    period = next((found.label for found in report_data.periods if found.key == journey_map.period), "")
     about = persona.description if persona else ""
     parts = (f"Model {model}", f"Entered: {period}", about)
     return f"Journey map: {persona.label if persona else ''}", " · ".join(part for part in parts if part)
 
 
-def foot(journey_map: JourneyMap, atlas: ReportData) -> tuple[str, str, str]:
+def foot(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str, str]:
     """Return the facts of the run, how to read the picture, and a warning where something cannot be seen."""
-    facts, stages = atlas.facts, journey_map.reached
+    facts, stages = report_data.facts, journey_map.reached
     reached = f"n = {written(stages[0].reached)} people" if stages else ""
     covered = (
         f"Events from {written(facts.first_event_at)} to {facts.high_water_at:%Y-%m-%d %H:%M} UTC (high-water mark)"
     )
     events = f"{written(facts.events)} events of {written(facts.persons)} people"
-    critical = sum(spot.severity == "critical" for spot in atlas.blind_spots)
-    persona = next((found for found in atlas.personas if found.key == journey_map.persona), None)
+    critical = sum(spot.severity == "critical" for spot in report_data.blind_spots)
+    persona = next((found for found in report_data.personas if found.key == journey_map.persona), None)
     warnings = (
         f"{critical} critical blind spot{'s' if critical > 1 else ''}: see the page" if critical else "",
         "the persona is chosen by its outcome" if persona and persona.is_outcome_based else "",
@@ -263,7 +263,7 @@ _HEADING: Final = 74.0
 _FOOT: Final = 46.0
 
 
-def render_svg(journey_map: JourneyMap, atlas: ReportData, theme: Literal["light", "dark"] = "light") -> str:
+def render_svg(journey_map: JourneyMap, report_data: ReportData, theme: Literal["light", "dark"] = "light") -> str:
     """Draw a map as an SVG that needs nothing else: no script, no picture, no font from elsewhere.
 
     Parameters
@@ -280,9 +280,9 @@ def render_svg(journey_map: JourneyMap, atlas: ReportData, theme: Literal["light
     str
         A picture of 1600 by 900. Every figure is one of the atlas; what has no room is counted as "and … more".
     """
-    stages = next((model.stages for model in atlas.models if model.key == journey_map.model), ())
+    stages = next((model.stages for model in report_data.models if model.key == journey_map.model), ())
     style = style_of(THEMES[theme], len(stages))
-    words = heading(journey_map, atlas)
+    words = heading(journey_map, report_data)
     scale = max(1.0, len(stages) / _MOST_STAGES)
     page = Box(0, 0, WIDTH * scale, HEIGHT * scale)
     canvas = Canvas(page, *words, width=WIDTH, height=HEIGHT)
@@ -290,7 +290,7 @@ def render_svg(journey_map: JourneyMap, atlas: ReportData, theme: Literal["light
     canvas.rect(page, style.theme.ground)
     inner = page.inset(_MARGIN, 16)
     draw_heading(canvas, inner.line(0, _HEADING), words, style)
-    draw_foot(canvas, Box(inner.x, inner.bottom - _FOOT, inner.width, _FOOT), foot(journey_map, atlas), style)
+    draw_foot(canvas, Box(inner.x, inner.bottom - _FOOT, inner.width, _FOOT), foot(journey_map, report_data), style)
     draw_grid(canvas, inner.below(_HEADING).line(0, inner.height - _HEADING - _FOOT - 6), journey_map, stages, style)
     return canvas.svg()
 

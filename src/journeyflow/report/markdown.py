@@ -17,7 +17,7 @@ _ACTIVE: Final = re.compile(r"[&<>]|[\\`*_\[\]#|~@$]|:(?=\S)|(?<=www)\.", re.IGN
 """What a reader of Markdown or HTML would act on: marks, links, mentions and bare addresses."""
 
 
-def render_summary(atlas: ReportData) -> str:
+def render_summary(report_data: ReportData) -> str:
     """Return a short message in Markdown.
 
     Parameters
@@ -32,7 +32,7 @@ def render_summary(atlas: ReportData) -> str:
         that were broken most often, and the first opportunities. Every name in it is text: no mark, link, mention or
         markup of its own.
     """
-    return "\n".join(_lines(atlas)) + "\n"
+    return "\n".join(_lines(report_data)) + "\n"
 
 
 def escape_markdown(text: str) -> str:
@@ -46,8 +46,8 @@ def escape_markdown(text: str) -> str:
     return _ACTIVE.sub(lambda found: _ENTITIES.get(found[0]) or f"\\{found[0]}", text)
 
 
-def _lines(atlas: ReportData) -> Iterator[str]:
-    facts = atlas.facts
+def _lines(report_data: ReportData) -> Iterator[str]:
+    facts = report_data.facts
     first = value_text(facts.first_event_at.value, "instant")[:10]
     yield f"# {escape_markdown(facts.project)}: journey maps"
     yield ""
@@ -55,28 +55,31 @@ def _lines(atlas: ReportData) -> Iterator[str]:
         f"{written(facts.events)} events of {written(facts.persons)} people, {first} to "
         f"{facts.high_water_at:%Y-%m-%d}. Run {escape_markdown(facts.run_id)}."
     )
-    yield from _blind_spots(atlas)
-    if not atlas.models or not atlas.periods:
+    yield from _blind_spots(report_data)
+    if not report_data.models or not report_data.periods:
         yield from ("", "No journey was seen in any stage, so there is no map.")
         return
-    model, period = atlas.models[0], next((one for one in atlas.periods if one.key == ALL), atlas.periods[0])
+    model, period = (
+        report_data.models[0],
+        next((one for one in report_data.periods if one.key == ALL), report_data.periods[0]),
+    )
     yield from ("", f"## {escape_markdown(model.label)}, {escape_markdown(period.label)}")
-    for persona in atlas.personas[:MOST_PERSONAS]:
-        found = atlas.map_of(model.key, persona.key, period.key)
+    for persona in report_data.personas[:MOST_PERSONAS]:
+        found = report_data.map_of(model.key, persona.key, period.key)
         if found:
             yield from ("", f"### {escape_markdown(persona.label)}", "", *_persona_lines(found))
-    yield from _left_out(atlas)
+    yield from _left_out(report_data)
 
 
-def _blind_spots(atlas: ReportData) -> Iterator[str]:
+def _blind_spots(report_data: ReportData) -> Iterator[str]:
     yield from ("", "## What the figures cannot see", "")
-    for spot in atlas.blind_spots[:MOST_SPOTS]:
+    for spot in report_data.blind_spots[:MOST_SPOTS]:
         subject = f": {escape_markdown(spot.subject)}" if spot.subject else ""
         yield f"- **{spot.severity}** {escape_markdown(spot.kind_label)}{subject}. {escape_markdown(spot.detail)}"
-    rest = len(atlas.blind_spots) - MOST_SPOTS
+    rest = len(report_data.blind_spots) - MOST_SPOTS
     if rest > 0:
         yield f"- and {rest} more"
-    if not atlas.blind_spots:
+    if not report_data.blind_spots:
         yield "No blind spot was found."
 
 
@@ -124,9 +127,9 @@ def _opportunity(told: Opportunity) -> str:
     return escape_markdown(f"{told.subject} in {told.stage_label}: {figure_line(figure)}{owner}")
 
 
-def _left_out(atlas: ReportData) -> Iterator[str]:
-    others: Sequence[str] = [model.label for model in atlas.models[1:]]
-    rest = len(atlas.personas) - MOST_PERSONAS
+def _left_out(report_data: ReportData) -> Iterator[str]:
+    others: Sequence[str] = [model.label for model in report_data.models[1:]]
+    rest = len(report_data.personas) - MOST_PERSONAS
     if others or rest > 0:
         yield ""
     if rest > 0:

@@ -135,7 +135,7 @@ def open_build(config: Config) -> DuckDBEngine:
 
 def is_complete(build: DuckDBEngine) -> bool:
     """Tell whether a build can be read: no night died while it exchanged rows of it."""
-    return not build.columns(BUILD_STATE) or build.rows(f"select is_whole from {BUILD_STATE}").column(
+    return not build.columns(BUILD_STATE) or build.rows(f"select is_complete from {BUILD_STATE}").column(
         0
     ).to_pylist() == [True]
 

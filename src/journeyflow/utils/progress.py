@@ -44,7 +44,7 @@ EVENTS: Mapping[str, str] = {
     "progress": "info",
     "loaded": "info",
     "phase_finished": "info",
-    "alarm": "warning",
+    "alert": "warning",
     "published": "info",
     "compacted": "info",
     "run_finished": "info",

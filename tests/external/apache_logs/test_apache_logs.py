@@ -68,16 +68,18 @@ def test_no_purchase_is_invented(night):
 
 
 def test_the_map_leaves_open_what_a_log_cannot_know(night):
-    atlas = atlas_of(night)
-    assert [model.key for model in atlas.models] == ["four_stage"]
-    found = atlas.map_of("four_stage")
+    report_data = atlas_of(night)
+    assert [model.key for model in report_data.models] == ["four_stage"]
+    found = report_data.map_of("four_stage")
     assert [stage.reached.value for stage in found.reached] == [1_861, 0, 0, 0]
     later = [cell for row in found.rows if row.key != "people" for cell in row.cells if cell.stage != "awareness"]
     assert {cell.evidence for cell in later} == {"unknown"}
     assert {cell.note for cell in later} - {""}
-    assert [item.text for item in cells_of(atlas, "four_stage", "touchpoints")["awareness"].items] == ["web: page_view"]
+    assert [item.text for item in cells_of(report_data, "four_stage", "touchpoints")["awareness"].items] == [
+        "web: page_view"
+    ]
     assert found.opportunities == ()
-    assert {spot.subject for spot in atlas.blind_spots if spot.kind_label == "stage never seen"} == {
+    assert {spot.subject for spot in report_data.blind_spots if spot.kind_label == "stage never seen"} == {
         f"four_stage: {stage}" for stage in ("consideration", "decision", "post_purchase")
     }
 

@@ -104,21 +104,21 @@ def test_the_payment_incident_leads_the_pains_of_may(night):
 
 def test_the_page_leads_with_both_incidents(night):
     """What heads the cell of its stage is what heads the ranked list."""
-    atlas = atlas_of(night)
+    report_data = atlas_of(night)
     for month, stage, subject in (
         ("2024-04", "checkout", "web: mobile shipping"),
         ("2024-05", "payment", "web: desktop payment"),
     ):
-        found = atlas.map_of("steps", period=month)
-        cells = cells_of(atlas, "steps", "pain_points", month)
+        found = report_data.map_of("steps", period=month)
+        cells = cells_of(report_data, "steps", "pain_points", month)
         assert cells[stage].items[0].text == subject
         others = {item.text for key, cell in cells.items() if key != stage for item in cell.items}
         assert others <= {"Payment error"}, "friction is listed wherever people were when they met it"
         assert (found.opportunities[0].stage_label, found.opportunities[0].subject) == (stage, subject)
-    assert [stage.key for model in atlas.models if model.key == "steps" for stage in model.stages] == [
+    assert [stage.key for model in report_data.models if model.key == "steps" for stage in model.stages] == [
         *("browsing", "cart", "checkout", "payment", "bought")
     ]
-    assert {cell.evidence for cell in cells_of(atlas, "steps", "owner").values()} == {"unknown"}
+    assert {cell.evidence for cell in cells_of(report_data, "steps", "owner").values()} == {"unknown"}
 
 
 def test_june_has_too_little_of_the_incident(night):

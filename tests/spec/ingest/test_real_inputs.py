@@ -143,9 +143,7 @@ def test_snowplow_shop(warehouse, data, tmp_path):
     assert load(warehouse, tmp_path, format="snowplow", path=str(path), where=where) == RecordCounts(
         record=833, accepted=832, filtered=1
     )
-    assert ask(warehouse, "select count(*) from raw.events where event_name = 'snowplow_ecommerce_action'") == [
-        (410,)
-    ]
+    assert ask(warehouse, "select count(*) from raw.events where event_name = 'snowplow_ecommerce_action'") == [(410,)]
     assert ask(
         warehouse,
         "select currency, count(*), sum(revenue_amount) from raw.events where event_name = 'purchase' "

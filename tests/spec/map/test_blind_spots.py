@@ -175,15 +175,15 @@ def classified(*labels, persons=100, event_count=1000):
             lines.append(f"{key} | {key} | 1 | {at}")
     rest = [f"{n + 1000} | {event_count // persons} | 2026-03-01 | 2026-03-01" for n in range(persons)]
     return {
-        "kernel.classifications": "\n".join(["classification_key | model_index | event_type_ix | stage_index | event_count", *heads]),
+        "kernel.classifications": "\n".join(
+            ["classification_key | model_index | event_type_ix | stage_index | event_count", *heads]
+        ),
         "kernel.events": "\n".join(["event_ix | person_key | journey_index | classification_key", *lines]),
         "kernel.persons": "\n".join(["person_key | event_count | first_event_at | last_event_at", *rest]),
     }
 
 
-KINDS = (
-    "event_type_ix | event_name | channel\n1 | ping | web\n2 | ping | app\n3 | pong | web\n4 | login | web\n5 | view | web"
-)
+KINDS = "event_type_ix | event_name | channel\n1 | ping | web\n2 | ping | app\n3 | pong | web\n4 | login | web\n5 | view | web"
 
 
 def test_events_in_no_stage_name_the_model_and_the_channels():
@@ -464,7 +464,7 @@ def night_of(share, earlier, *, whole=1000, kind="bots"):
     given = {
         "config.settings": SETTINGS.replace("r2 ", "r199"),
         "config.sources": sources("web"),
-        "ledger.news": NEWS,
+        "ledger.new_events": NEWS,
         "ledger.shares": "\n".join(["run_id | kind | subject | item_count | whole_count", *history]),
         "staging.events": f"{EVENTS}\n{flags}",
     }

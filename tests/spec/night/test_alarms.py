@@ -52,14 +52,14 @@ def shop(folder, day, event="purchase"):
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory):
     """Eight nights without anything odd; the ninth file may be."""
-    folder = tmp_path_factory.mktemp("alarms")
+    folder = tmp_path_factory.mktemp("alerts")
     (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
     for name in ("web", "shop"):
         (folder / name).mkdir()
     for day in range(1, 9):
         web(folder, day)
         shop(folder, day)
-        assert journeyflow.run(folder).alarms == ()
+        assert journeyflow.run(folder).alerts == ()
     return folder
 
 
@@ -93,8 +93,8 @@ def counts(folder):
 def test_a_share_that_jumps_is_an_alarm(folder, odd, subject, word):
     web(folder, 9, **odd)
     report = journeyflow.run(folder)
-    assert len(report.alarms) == 1
-    assert word in report.alarms[0]
+    assert len(report.alerts) == 1
+    assert word in report.alerts[0]
     assert spots(folder, "jumped_share") == [subject]
     assert counts(folder) == [0] * 8 + [1]
     assert verify(load_config(folder)).run_id == report.run_id  # It tells of a night, not of the figures.
@@ -103,8 +103,8 @@ def test_a_share_that_jumps_is_an_alarm(folder, odd, subject, word):
 def test_input_that_gave_no_row_is_an_alarm_in_the_exit_code(folder):
     shop(folder, 9, "ignored")
     web(folder, 9)
-    left = CliRunner().invoke(app, ["run", "-c", str(folder / "journeyflow.yml"), "--fail-on-alarm"])
-    assert left.exit_code == ExitCode.ALARM
+    left = CliRunner().invoke(app, ["run", "-c", str(folder / "journeyflow.yml"), "--fail-on-alert"])
+    assert left.exit_code == ExitCode.ALERT
     assert "none of them became an event" in left.output.replace("\n", " ")
     assert spots(folder, "empty_input") == ["shop"]
     assert counts(folder)[-1] == 1
@@ -112,11 +112,11 @@ def test_input_that_gave_no_row_is_an_alarm_in_the_exit_code(folder):
 
 def test_a_source_that_falls_silent_is_an_alarm_as_long_as_it_is_silent(folder):
     web(folder, 11)
-    assert "Source shop has been silent for 3 days" in journeyflow.run(folder).alarms[0]
+    assert "Source shop has been silent for 3 days" in journeyflow.run(folder).alerts[0]
     web(folder, 12)
-    assert "Source shop has been silent for 4 days" in journeyflow.run(folder).alarms[0]
+    assert "Source shop has been silent for 4 days" in journeyflow.run(folder).alerts[0]
     shop(folder, 12)
-    assert journeyflow.run(folder).alarms == ()
+    assert journeyflow.run(folder).alerts == ()
     assert counts(folder) == [0] * 8 + [1, 1, 0]
 
 
@@ -124,9 +124,9 @@ def test_what_a_killed_night_loaded_counts_for_the_next_one(folder):
     from journeyflow.pipeline.run import Run
 
     web(folder, 9, bots=40)
-    with Run(load_config(folder)) as night:
-        night.load()
-    assert "are of programs" in journeyflow.run(folder).alarms[0]
+    with Run(load_config(folder)) as run:
+        run.load()
+    assert "are of programs" in journeyflow.run(folder).alerts[0]
 
 
 def test_a_rebuild_remembers_earlier_alarms_and_shares(folder):
@@ -135,7 +135,7 @@ def test_a_rebuild_remembers_earlier_alarms_and_shares(folder):
 
     def remembered():
         with DuckDBEngine(folder / "state" / "warehouse.duckdb", read_only=True) as warehouse:
-            tables = ("alarms", "shares")
+            tables = ("alerts", "shares")
             query = "select * from ledger.{} where run_id <= ? order by all"
             return [warehouse.rows(query.format(table), [last]).to_pylist() for table in tables]
 

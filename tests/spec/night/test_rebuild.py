@@ -139,8 +139,8 @@ def test_verify_reads_as_far_as_the_generation_did(project, monkeypatch):
     (project / "web" / "three.csv").write_text(HEAD + "9,2026-03-01 12:30:00,z,,product_view\n", encoding="utf-8")
     from journeyflow.pipeline.run import Run
 
-    with Run(config(project)) as night:
-        night.load()
+    with Run(config(project)) as run:
+        run.load()
     assert (project / "published" / "current").readlink() == current
     verify(config(project))
 

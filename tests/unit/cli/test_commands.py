@@ -135,8 +135,8 @@ def test_status_tells_sizes_and_the_alarms_of_the_last_good_run(call: Caller, tm
         file.writelines(f"not a time,c{n},,page_view,/\n" for n in range(50))
     call("run", "-c", str(config), "--quiet")
     found = json.loads(call("status", "-c", str(config), "--json"))
-    (alarm,) = found["alarms"]
-    assert alarm == {
+    (alert,) = found["alerts"]
+    assert alert == {
         "kind": "input",
         "detail": "events.csv: 50 of 450 records are in quarantine (bad_time 50).",
     }
@@ -152,7 +152,7 @@ def test_status_tells_sizes_and_the_alarms_of_the_last_good_run(call: Caller, tm
     assert "1 kept files" in shown
     (config.parent / "events.csv").unlink()
     call("run", "-c", str(config), "--quiet")  # Nothing new, and nothing to look at.
-    assert json.loads(call("status", "-c", str(config), "--json"))["alarms"] == []
+    assert json.loads(call("status", "-c", str(config), "--json"))["alerts"] == []
 
 
 def test_doctor_tells_what_it_looked_at(call: Caller, project: Path) -> None:
@@ -196,7 +196,7 @@ def test_an_alarm_has_its_own_code_when_it_is_asked_for(call: Caller, tmp_path: 
     assert "look at  events.csv: 50 of 450 records are in quarantine (bad_time 50)." in shown
     (config.parent / "more.csv").write_text((config.parent / "events.csv").read_text() + "no,c,,x,/\n")
     config.write_text(config.read_text().replace("events.csv", "'*.csv'"))
-    call("run", "-c", str(config), "--fail-on-alarm", code=ExitCode.ALARM)
+    call("run", "-c", str(config), "--fail-on-alert", code=ExitCode.ALERT)
 
 
 def test_a_missing_input_keeps_what_was_published(call: Caller, tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ def test_a_night_tells_each_phase_with_its_run(
     assert run_id
     loaded = next(line for line in found if line["event"] == "loaded")
     assert (loaded["record_count"], loaded["quarantined_count"]) == (450, 50)
-    alarm = next(line for line in found if line["event"] == "alarm")
-    assert (alarm["level"], alarm["kind"], alarm["phase"]) == ("warning", "input", "check")
+    alert = next(line for line in found if line["event"] == "alert")
+    assert (alert["level"], alert["kind"], alert["phase"]) == ("warning", "input", "check")
     assert found[-2]["status"] == "published"
     assert found[-2]["alarm_count"] == 1
 

@@ -168,9 +168,9 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
         ("goal/order", 1, 0, True),
     ]
     assert (
-        engine.rows("select count(*) as n from config.event_type_predicates where predicate = 'model/four_stage/purchase'")["n"][
-            0
-        ].as_py()
+        engine.rows(
+            "select count(*) as n from config.event_type_predicates where predicate = 'model/four_stage/purchase'"
+        )["n"][0].as_py()
         == 1
     )
 
@@ -213,7 +213,7 @@ def test_the_value_of_a_goal(engine, land, configured):
 
 
 def test_names_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
-    monkeypatch.setattr(staging_events, "MOST_NAMES", 3)
+    monkeypatch.setattr("journeyflow.compile.staging_events.MOST_NAMES", 3)
     events = [{"event_name": name} for name in ("b", "b", "a", "c", "purchase", "my_step", "my_step")]
     funnel = {"steps": [{"name": "s", "when": {"event": {"prefix": "my_"}}}, {"name": "t", "when": {"event": "d"}}]}
     found = staged(*events, funnels={"f": funnel})
@@ -229,7 +229,7 @@ def test_names_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
 
 
 def test_channels_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):
-    monkeypatch.setattr(staging_events, "MOST_CHANNELS", 3)
+    monkeypatch.setattr("journeyflow.compile.staging_events.MOST_CHANNELS", 3)
     channels = ("store", "b", "b", "a", "c", "a", "a", None)
     found = staged(*({"channel": channel} for channel in channels))
     assert [row["channel"] for row in found] == ["store", "other", "other", "a", "other", "a", "a", "unknown"]

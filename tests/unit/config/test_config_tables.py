@@ -33,7 +33,7 @@ def test_columns_are_those_of_the_side_files():
     found = config_tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
     found |= experience_tables(config) | map_tables(config)
     described = {
-        name for name in graph.models if name.startswith("config.") and graph[name].paperwork.python_model == "config"
+        name for name in graph.models if name.startswith("config.") and graph[name].metadata.python_model == "config"
     }
     assert set(found) == described - {"config.columns"}
     with DuckDBEngine(threads=1) as engine:

@@ -22,7 +22,7 @@ NAMES = sorted(
     path.stem for path in (files.sql_folder() / "sources").glob("*.yml") if "\nraw:" in path.read_text(encoding="utf-8")
 )
 CASES = [
-    pytest.param(name, case, id=f"{name}-{case.name}") for name in NAMES for case in load_adapter(name).paperwork.cases
+    pytest.param(name, case, id=f"{name}-{case.name}") for name in NAMES for case in load_adapter(name).metadata.cases
 ]
 CANONICAL = {
     *TEXTS,
@@ -45,7 +45,7 @@ def engine():
 
 def raw_of(engine: DuckDBEngine, name: str, text: str) -> None:
     """Make `raw` of a case: the declared columns, all text."""
-    declared = load_adapter(name).paperwork
+    declared = load_adapter(name).metadata
     header, body = parse(text)
     assert set(header) <= set(declared.raw), "a case gives declared columns only"
     columns = {
@@ -78,7 +78,7 @@ def test_case(engine, name, case):
 def test_contract(engine, name):
     """Canonical columns only, among them those that make an event, one row per record, JSON properties."""
     adapter = load_adapter(name)
-    raw_of(engine, name, adapter.paperwork.cases[0].given)
+    raw_of(engine, name, adapter.metadata.cases[0].given)
     engine.execute(f"create or replace temp view canonical_records as {adapter.select}")
     columns = engine.columns("canonical_records")
     assert set(columns) <= CANONICAL

@@ -88,9 +88,7 @@ def landed(folder, kind, files, *, buried):
         hashes = [warehouse.rows(f"select tombstone_of('{each}') as h")["h"][0].as_py() for each in buried]
         suppression.add_suppressions(warehouse, hashes)
         report = load_events(config, warehouse, run_id="r", now_us=NOW_US)
-        (numbers,) = warehouse.rows(
-            "select count(*) as n, count(distinct event_ix) as d from raw.events"
-        ).to_pylist()
+        (numbers,) = warehouse.rows("select count(*) as n, count(distinct event_ix) as d from raw.events").to_pylist()
         assert numbers["n"] == numbers["d"]
         tables = [warehouse.rows(select).to_pylist() for select in DUMPED]
     return report.counts, tables, sorted(kept.contents())

@@ -163,7 +163,9 @@ def test_relations_have_the_types_that_their_pages_promise(engine, config):
 def test_labels_add_up(engine, config):
     fill_kernel(engine, config)
     events = engine.rows("select count(*) as n from kernel.events").to_pylist()[0]["n"]
-    per_model = engine.rows("select cast(sum(event_count) as bigint) as n from kernel.classifications group by model_index")
+    per_model = engine.rows(
+        "select cast(sum(event_count) as bigint) as n from kernel.classifications group by model_index"
+    )
     assert per_model.column("n").to_pylist() == [events, events]
     counted = engine.rows("""
         select model_index, event_type_ix, rule_index, person_count from kernel.event_type_persons order by all

@@ -43,8 +43,7 @@ BAD = [
 ]
 GOOD = [
     "select date_diff('microsecond', occurred_at, entered_at) / 1000000 as a from raw.events",
-    "select round(quantile_cont(a, 0.5), 6) as a, string_agg(event_name, ',' order by event_name) as b "
-    "from raw.events",
+    "select round(quantile_cont(a, 0.5), 6) as a, string_agg(event_name, ',' order by event_name) as b from raw.events",
     "select cast(floor(a / b) as bigint) as a, count(distinct a) filter (where b > 1) as m from raw.events",
     "select a from raw.events qualify row_number() over (partition by a order by occurred_at, event_id) = 1",
     "with n as (select a, b, count(*) as n from raw.events group by a, b) "
@@ -62,7 +61,7 @@ def codes(tmp_path, select):
         (folder / layer).mkdir(parents=True)
     listed = ", ".join(f"{name}: {{type: BIGINT, meaning: A number.}}" for name in COLUMNS)
     (folder / "raw/events.yml").write_text(
-        f"description: Events for a test.\nfilled_by: load\ngrain: [event_id]\ncolumns: {{{listed}}}"
+        f"description: Events for a test.\npython_model: load\ngrain: [event_id]\ncolumns: {{{listed}}}"
     )
     (folder / "sources/x.sql").write_text(select)
     from journeyflow.models.sql import output_columns, parsed
@@ -76,7 +75,7 @@ def codes(tmp_path, select):
         folder / "sources/x.sql",
         select,
         ("raw.events",),
-        models.paperwork.read(folder / "sources/x.yml"),
+        models.metadata.read_metadata(folder / "sources/x.yml"),
         {},
     )
     graph = models.Graph({**models.load_graph(_only(folder)).models, "sources.x": model})

@@ -16,5 +16,5 @@ def rich(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def atlas(rich):
+def report_data(rich):
     return read_report_data(rich)

@@ -151,16 +151,16 @@ def test_markdown_shows_a_text_as_it_is(text):
 def test_every_form_can_be_written_of_nothing(tmp_path, tables):
     publish_tables(tmp_path, tables)
     with open_published(tmp_path) as published:
-        atlas = read_report_data(published)
-    assert "there is no map" in render_summary(atlas)
-    assert openpyxl.load_workbook(io.BytesIO(render_workbook(atlas))).sheetnames[0] == "About"
+        report_data = read_report_data(published)
+    assert "there is no map" in render_summary(report_data)
+    assert openpyxl.load_workbook(io.BytesIO(render_workbook(report_data))).sheetnames[0] == "About"
 
 
 def test_one_persona_without_extras_is_enough(tmp_path):
     rows = [row for row in rich_tables()["map_stages"] if row["persona"] == "all" and row["period"] == "all"]
     publish_tables(tmp_path, {"map_stages": rows})
     with open_published(tmp_path) as published:
-        atlas = read_report_data(published)
-    assert render_summary(atlas).count("\n### ") == 1
-    assert openpyxl.load_workbook(io.BytesIO(render_workbook(atlas)))["everybody"]["A1"].value == "everybody"
-    assert not any(CONTROLS in text or BIDI in text for text in render_summary(atlas).splitlines())
+        report_data = read_report_data(published)
+    assert render_summary(report_data).count("\n### ") == 1
+    assert openpyxl.load_workbook(io.BytesIO(render_workbook(report_data)))["everybody"]["A1"].value == "everybody"
+    assert not any(CONTROLS in text or BIDI in text for text in render_summary(report_data).splitlines())

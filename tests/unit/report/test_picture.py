@@ -46,8 +46,8 @@ def atlas_of(*stages):
             return read_report_data(published)
 
 
-def tree_of(journey_map, atlas, theme="light"):
-    return ElementTree.fromstring(render_svg(journey_map, atlas, theme))
+def tree_of(journey_map, report_data, theme="light"):
+    return ElementTree.fromstring(render_svg(journey_map, report_data, theme))
 
 
 def cells_of(tree):
@@ -71,18 +71,18 @@ def plain(text):
 
 
 def every_map(*stages):
-    atlas = atlas_of(*stages)
-    return [(journey_map, atlas) for journey_map in atlas.maps]
+    report_data = atlas_of(*stages)
+    return [(journey_map, report_data) for journey_map in report_data.maps]
 
 
 def shop(**keys):
-    atlas = atlas_of()
-    return atlas.map_of("shop", **({"persona": "student", "period": "all"} | keys)), atlas
+    report_data = atlas_of()
+    return report_data.map_of("shop", **({"persona": "student", "period": "all"} | keys)), report_data
 
 
 def test_people_are_those_of_the_map():
-    journey_map, atlas = shop(period="2026-01")
-    cells = row_of(tree_of(journey_map, atlas), "People reached", "Touchpoints")
+    journey_map, report_data = shop(period="2026-01")
+    cells = row_of(tree_of(journey_map, report_data), "People reached", "Touchpoints")
     assert len(cells) == 4
     for told, step in zip(cells, journey_map.reached, strict=True):
         assert told[0] == written(step.reached)
@@ -97,10 +97,10 @@ def test_people_are_those_of_the_map():
 
 
 def test_bars_are_as_long_as_their_counts():
-    journey_map, atlas = shop()
+    journey_map, report_data = shop()
     groups = [
         g
-        for g in tree_of(journey_map, atlas).iter(f"{SVG}g")
+        for g in tree_of(journey_map, report_data).iter(f"{SVG}g")
         if g.find(f"{SVG}rect[@fill='url(#dropped)']") is not None
     ]
     groups = [g for g in groups if "drop off" in " ".join(g.itertext())]
@@ -134,8 +134,8 @@ def test_touchpoints_are_those_of_the_map(journey_map):
 
 
 def test_the_curve_is_drawn_at_the_sentiments():
-    journey_map, atlas = shop()
-    tree = tree_of(journey_map, atlas)
+    journey_map, report_data = shop()
+    tree = tree_of(journey_map, report_data)
     scale = [line.get("points") for line in tree.iter(f"{SVG}polyline") if line.get("stroke-width") == "1.2"]
     good, _, bad = (float(points.split(",")[-1]) for points in scale)
     heights = [float(c.get("cy")) for c in tree.iter(f"{SVG}circle") if c.get("r") == "6.5"]
@@ -150,8 +150,8 @@ def test_the_curve_is_drawn_at_the_sentiments():
 
 
 def test_pains_promises_and_owners_are_those_of_the_map():
-    journey_map, atlas = shop()
-    tree = tree_of(journey_map, atlas)
+    journey_map, report_data = shop()
+    tree = tree_of(journey_map, report_data)
     pains = row_of(tree, "Pain points", "Promise against delivery")
     for told, cell in zip(pains, journey_map.row("pain_points").cells, strict=True):
         words, lost = plain(" ".join(told)), cell.items[0].figure("lost_count")
@@ -176,8 +176,8 @@ def test_the_foot_tells_period_high_water_mark_and_base():
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_what_strangers_wrote_is_only_text(theme):
     told = set()
-    for journey_map, atlas in every_map():
-        svg = render_svg(journey_map, atlas, theme)
+    for journey_map, report_data in every_map():
+        svg = render_svg(journey_map, report_data, theme)
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", svg)
         assert "<!" not in svg
         assert "<?" not in svg
@@ -195,11 +195,11 @@ def test_what_strangers_wrote_is_only_text(theme):
 
 @pytest.mark.parametrize("text", [*HOSTILE, "\ud800 \ufffe \uffff \x00", "]]>", "&#0;", "日本語 ﷽ عربي"])
 def test_any_name_can_be_drawn(text):
-    journey_map, atlas = shop()
-    persona = [replace(found, label=text) if found.key == "student" else found for found in atlas.personas]
+    journey_map, report_data = shop()
+    persona = [replace(found, label=text) if found.key == "student" else found for found in report_data.personas]
     owner = Cell("owner", "awareness", "supplied", (Item(text),))
     rows = [replace(row, cells=(owner, *row.cells[1:])) if row.key == "owner" else row for row in journey_map.rows]
-    tree = tree_of(replace(journey_map, rows=tuple(rows)), replace(atlas, personas=tuple(persona)))
+    tree = tree_of(replace(journey_map, rows=tuple(rows)), replace(report_data, personas=tuple(persona)))
     assert tree.find(f"{SVG}title").text.startswith("Journey map: ")
     assert_inside(tree)
 
@@ -239,15 +239,15 @@ def assert_inside(tree):
 def test_no_text_leaves_its_cell_or_covers_another(stages):
     drawn = every_map(*stages)
     assert drawn
-    for journey_map, atlas in drawn[::5]:
-        assert_inside(tree_of(journey_map, atlas))
+    for journey_map, report_data in drawn[::5]:
+        assert_inside(tree_of(journey_map, report_data))
 
 
 def test_nothing_known_is_said_so_in_every_cell():
-    journey_map, atlas = shop()
+    journey_map, report_data = shop()
     rows = tuple(replace(row, cells=tuple(Cell(row.key, cell.stage) for cell in row.cells)) for row in journey_map.rows)
     empty = replace(journey_map, rows=rows, reached=())
-    tree = tree_of(empty, atlas)
+    tree = tree_of(empty, report_data)
     assert_inside(tree)
     assert [text.text for text in tree.iter(f"{SVG}text")].count("unknown") == 6 * 4 + 1
 
@@ -265,9 +265,9 @@ def test_the_picture_is_a_png_of_the_wanted_width():
 
 
 def test_letters_of_any_script_are_drawn_or_boxed():
-    journey_map, atlas = shop()
-    persona = [replace(found, label="日本語") if found.key == "student" else found for found in atlas.personas]
-    png = render_png(render_svg(journey_map, replace(atlas, personas=tuple(persona))), 960)
+    journey_map, report_data = shop()
+    persona = [replace(found, label="日本語") if found.key == "student" else found for found in report_data.personas]
+    png = render_png(render_svg(journey_map, replace(report_data, personas=tuple(persona))), 960)
     with Image.open(io.BytesIO(png)) as image:
         assert image.size == (960, 540)
 

@@ -19,42 +19,42 @@ def read(folder, tables):
         return read_report_data(published)
 
 
-def test_the_sql_of_every_figure_returns_it(atlas, rich):
-    assert wrong_figures(atlas, rich, every=5) == []
+def test_the_sql_of_every_figure_returns_it(report_data, rich):
+    assert wrong_figures(report_data, rich, every=5) == []
 
 
-def test_the_sql_of_a_figure_shows_all_its_characters(atlas):
-    sqls = {figure.sql for figure in figures_of(atlas)}
+def test_the_sql_of_a_figure_shows_all_its_characters(report_data):
+    sqls = {figure.sql for figure in figures_of(report_data)}
     assert all(sql.isprintable() and len(sql) < 1_500 for sql in sqls)
     assert any("chr(8238)" in sql for sql in sqls)
 
 
-def test_texts_are_short_and_every_character_of_them_can_be_seen(atlas):
-    texts = set(texts_of(atlas))
+def test_texts_are_short_and_every_character_of_them_can_be_seen(report_data):
+    texts = set(texts_of(report_data))
     assert [text for text in texts if not text.isprintable()] == []
     assert max(map(len, texts)) <= 1_200
     assert any("\\u202e" in text for text in texts)
     assert any(text.endswith("…") for text in texts)
 
 
-def test_a_map_has_every_row_and_a_cell_for_every_stage(atlas):
-    assert len(atlas.maps) == len(MODELS) * len(PERSONAS) * len(PERIODS)
-    for found in atlas.maps:
+def test_a_map_has_every_row_and_a_cell_for_every_stage(report_data):
+    assert len(report_data.maps) == len(MODELS) * len(PERSONAS) * len(PERIODS)
+    for found in report_data.maps:
         assert [row.key for row in found.rows] == [key for key, *_ in ROWS]
         assert all([cell.stage for cell in row.cells] == list(MODELS[found.model]) for row in found.rows)
 
 
-def test_a_cell_is_unknown_exactly_when_it_is_empty(atlas):
-    found = [cell for one in atlas.maps for row in one.rows for cell in row.cells]
+def test_a_cell_is_unknown_exactly_when_it_is_empty(report_data):
+    found = [cell for one in report_data.maps for row in one.rows for cell in row.cells]
     assert all((cell.evidence == "unknown") == (not cell.items) for cell in found)
     assert all(cell.note for cell in found if not cell.items)
     assert {cell.evidence for cell in found} == {"observed", "inferred", "supplied", "unknown"}
 
 
-def test_personas_come_with_everybody_first_and_the_unassigned_last(atlas, rich):
-    assert [persona.key for persona in atlas.personas] == ["all", "student", MARKUP, "unassigned"]
-    assert [period.key for period in atlas.periods] == list(PERIODS)
-    assert keys_of(rich)[1] == [persona.key for persona in atlas.personas]
+def test_personas_come_with_everybody_first_and_the_unassigned_last(report_data, rich):
+    assert [persona.key for persona in report_data.personas] == ["all", "student", MARKUP, "unassigned"]
+    assert [period.key for period in report_data.periods] == list(PERIODS)
+    assert keys_of(rich)[1] == [persona.key for persona in report_data.personas]
 
 
 def test_only_what_is_asked_for_is_read(rich):
@@ -63,24 +63,24 @@ def test_only_what_is_asked_for_is_read(rich):
     assert few.map_of("shop", MARKUP) is None
 
 
-def test_entries_beyond_the_most_are_counted(atlas):
-    cell = atlas.map_of("shop").row("touchpoints").cells[0]
+def test_entries_beyond_the_most_are_counted(report_data):
+    cell = report_data.map_of("shop").row("touchpoints").cells[0]
     assert len(cell.items) == cells.MOST["touchpoints"]
     assert len(cell.items) + cell.rest_count == 11
     reach = [item.figure("reach_rate").value for item in cell.items]
     assert reach == sorted(reach, reverse=True)
 
 
-def test_people_add_up(atlas):
-    for found in atlas.maps:
+def test_people_add_up(report_data):
+    for found in report_data.maps:
         for cell in found.row("people").cells[:-1]:
             parts = [cell.items[0].figure(key).value for key in ("converted_count", "drop_off_count", "pending_count")]
             assert sum(parts) == cell.items[0].figure("person_count").value
 
 
-def test_people_are_those_of_the_map_in_every_period_and_the_funnel_stays_itself(atlas, rich):
+def test_people_are_those_of_the_map_in_every_period_and_the_funnel_stays_itself(report_data, rich):
     for period, table, count in (("all", "funnel_steps", 2_000), ("2026-01", "map_stages", 1_012)):
-        found = atlas.map_of("shop", "student", period)
+        found = report_data.map_of("shop", "student", period)
         cells = [cell.items[0] for cell in found.row("people").cells]
         assert {figure.source.table for item in cells for figure in item.figures} == {"map_stages"}
         assert [item.figure("person_count").value for item in cells] == [stage.reached.value for stage in found.reached]
@@ -88,7 +88,7 @@ def test_people_are_those_of_the_map_in_every_period_and_the_funnel_stays_itself
             f"select max(person_count) from {table} where period = '{period}' and persona = 'student'"
         ).rows()
         assert cells[0].figure("person_count").value == found.reached[0].reached.value == told == count
-    assert atlas.map_of("shop", "student", "2026-01").funnel.steps[0].reached.value == 1_000
+    assert report_data.map_of("shop", "student", "2026-01").funnel.steps[0].reached.value == 1_000
 
 
 def test_a_month_in_which_the_funnel_counts_nobody_has_a_map(tmp_path):
@@ -100,8 +100,8 @@ def test_a_month_in_which_the_funnel_counts_nobody_has_a_map(tmp_path):
     assert found.row("time").cells[0].evidence == "unknown"
 
 
-def test_what_is_of_the_people_of_the_funnel_says_so_in_a_month(atlas):
-    month, whole = (atlas.map_of("shop", "student", period) for period in ("2026-01", "all"))
+def test_what_is_of_the_people_of_the_funnel_says_so_in_a_month(report_data):
+    month, whole = (report_data.map_of("shop", "student", period) for period in ("2026-01", "all"))
     told = {key: [cell.note for cell in month.row(key).cells] for key in ("next", "time")}
     assert all(COUNTED_ONCE in note for notes in told.values() for note in notes[:-1])
     assert not any(COUNTED_ONCE in cell.note for row in whole.rows for cell in row.cells)
@@ -128,23 +128,23 @@ def test_nothing_found_is_known_only_where_something_was_tested(tmp_path, row):
     ]
 
 
-def test_the_visits_of_a_stage_add_up_in_the_flow(atlas):
-    for flow in atlas.flows:
+def test_the_visits_of_a_stage_add_up_in_the_flow(report_data):
+    for flow in report_data.flows:
         for stage in MODELS[flow.model]:
             came = sum(link.count.value for link in flow.links if link.end == stage)
             left = sum(link.count.value for link in flow.links if link.start == stage)
             assert came >= left
-    ends = {link.end for link in atlas.flow_of("shop").links}
+    ends = {link.end for link in report_data.flow_of("shop").links}
     assert {"exit", "open"} < ends
-    assert any(link.is_backward for link in atlas.flow_of("shop").links)
+    assert any(link.is_backward for link in report_data.flow_of("shop").links)
 
 
-def test_what_was_measured_and_what_was_told_stay_apart(atlas):
-    cell = atlas.map_of("shop").row("desired").cells[0]
+def test_what_was_measured_and_what_was_told_stay_apart(report_data):
+    cell = report_data.map_of("shop").row("desired").cells[0]
     assert cell.evidence == "supplied"
     assert {item.figure("desired").evidence for item in cell.items} == {"supplied"}
     assert {item.figure("measured").evidence for item in cell.items} == {"observed"}
-    emotion = [cell.evidence for cell in atlas.map_of("shop").row("emotion").cells]
+    emotion = [cell.evidence for cell in report_data.map_of("shop").row("emotion").cells]
     assert emotion == ["observed", "inferred", "inferred", "unknown"]
 
 
@@ -156,8 +156,8 @@ def test_a_promise_tells_of_going_on_in_its_own_model_only(tmp_path):
     assert cell.items[0].figure("next_stage_rate_kept") is None
 
 
-def test_blind_spots_lead_with_the_critical_ones(atlas):
-    severities = [spot.severity for spot in atlas.blind_spots]
+def test_blind_spots_lead_with_the_critical_ones(report_data):
+    severities = [spot.severity for spot in report_data.blind_spots]
     assert severities == ["critical", "critical", "warning", "note", "note"]
 
 
@@ -186,6 +186,6 @@ def test_a_stage_that_nobody_reached_is_told_as_nobody(tmp_path):
     assert empty[0].items[0].figure("person_count").value == 0
 
 
-def test_hostile_keys_find_their_maps(atlas):
-    assert atlas.map_of(FORMULA, MARKUP, "2026-02").funnel.persona == MARKUP
+def test_hostile_keys_find_their_maps(report_data):
+    assert report_data.map_of(FORMULA, MARKUP, "2026-02").funnel.persona == MARKUP
     assert BIDI in {item for table in rich_tables()["stage_channels"] for item in table.values()}

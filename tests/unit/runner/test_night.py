@@ -177,8 +177,8 @@ def test_a_killed_run_frees_the_lock(config):
 def test_rows_that_a_killed_run_left_running_are_settled(config):
     pid = os.fork()
     if pid == 0:
-        night = Run(config).__enter__()
-        night.load()
+        started = Run(config).__enter__()
+        started.load()
         os._exit(9)
     os.waitpid(pid, 0)
     run(config)
@@ -186,13 +186,13 @@ def test_rows_that_a_killed_run_left_running_are_settled(config):
 
 
 def test_phases_out_of_order_are_refused(config):
-    with Run(config) as night:
+    with Run(config) as run:
         with pytest.raises(JourneyflowError, match="not loaded yet"):
-            night.build()
-        night.load()
-        night.build()
+            run.build()
+        run.load()
+        run.build()
         with pytest.raises(JourneyflowError, match="not checked"):
-            night.publish()
+            run.publish()
 
 
 def test_what_was_built_can_be_opened_again(config):
@@ -236,13 +236,13 @@ def test_an_own_model_that_names_no_table_gets_the_nearest(project, config):
 
 
 def test_a_default_funnel_whose_events_do_not_occur_is_left_out(config, events):
-    with Run(config) as night:
-        night.load()
-        assert dict(night.config.funnels) == {}
+    with Run(config) as run:
+        run.load()
+        assert dict(run.config.funnels) == {}
     events["names"] = ["add_to_cart", "checkout_started", "purchase"]
-    with Run(config) as night:
-        night.load()
-        assert list(night.config.funnels) == ["cart_abandonment"]
+    with Run(config) as run:
+        run.load()
+        assert list(run.config.funnels) == ["cart_abandonment"]
 
 
 def test_a_filler_that_fails_while_it_streams_frees_every_file(project, config, monkeypatch):
@@ -255,7 +255,7 @@ def test_a_filler_that_fails_while_it_streams_frees_every_file(project, config, 
     broken.fill = fill
     monkeypatch.setitem(sys.modules, "broken", broken)
     monkeypatch.setitem(python_models.FUNCTIONS, "broken", "broken:fill")
-    words = "description: Filled by what fails.\nfilled_by: broken\ninputs: [sources.events]\ncolumns: {event_ix: }\n"
+    words = "description: Filled by what fails.\npython_model: broken\ninputs: [sources.events]\ncolumns: {event_ix: }\n"
     folder = files.sql_folder() / "journeys"
     folder.mkdir()
     (folder / "b.yml").write_text(words)
@@ -280,7 +280,7 @@ def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
 
     monkeypatch.setattr("journeyflow.ingest.load.load_events", spoilt)
     monkeypatch.setattr("journeyflow.models.checks.require_checks", lambda engine, models: 1)
-    assert run(config).alarms == (
+    assert run(config).alerts == (
         "a.csv: 1 of 3 records are in quarantine (bad_time 2).",
         "b.csv was refused: not CSV.",
     )

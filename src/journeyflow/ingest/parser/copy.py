@@ -257,7 +257,7 @@ class ParsedFile:
         return is_alike and self.rows.schema.equals(other.rows.schema)
 
 
-def parsed_file(intake: InputParser, file: InputFile, source: Source) -> ParsedFile:
+def parsed_file(input_parser: InputParser, file: InputFile, source: Source) -> ParsedFile:
     """Wait until a file is parsed.
 
     Raises
@@ -265,15 +265,17 @@ def parsed_file(intake: InputParser, file: InputFile, source: Source) -> ParsedF
     RefusedFileError
         When the file cannot be read at all, or its parser hands over something else than records.
     """
-    job = intake.job(file, source)
-    answer = intake.parser.answer(job)
-    folder = intake.staging.folder
-    rows = receive_records(folder, job.rows_file, answer, intake.staging.limits)
+    job = input_parser.job(file, source)
+    answer = input_parser.parser.answer(job)
+    folder = input_parser.staging.folder
+    rows = receive_records(folder, job.rows_file, answer, input_parser.staging.limits)
     return ParsedFile(answer, rows, rejected(folder, job.rejects_file, answer))
 
 
 @contextmanager
-def read_records(warehouse: DuckDBEngine, intake: InputParser, file: InputFile, source: Source) -> Iterator[RawRecords]:
+def read_records(
+    warehouse: DuckDBEngine, input_parser: InputParser, file: InputFile, source: Source
+) -> Iterator[RawRecords]:
     """Show the records of a file as `raw_records` and `raw_rejects` while the context lasts.
 
     Raises
@@ -281,7 +283,7 @@ def read_records(warehouse: DuckDBEngine, intake: InputParser, file: InputFile, 
     RefusedFileError
         When the file cannot be read at all, or its parser hands over something else than records.
     """
-    with read_together(warehouse, [parsed_file(intake, file, source)], source) as raw:
+    with read_together(warehouse, [parsed_file(input_parser, file, source)], source) as raw:
         yield raw
 
 

@@ -100,7 +100,7 @@ class IncrementalBuilder(Builder):
         self._plan: KernelPlan | None = None
 
     @property
-    def story(self) -> str:
+    def summary(self) -> str:
         """What was renewed, in a few words."""
         counts = {name: self._delta.engine.count(f"affected.{name}") for name in ("new_events", "superseded_events")}
         people = self._delta.engine.count("affected.person_key")
@@ -110,7 +110,7 @@ class IncrementalBuilder(Builder):
 
     def begin(self) -> None:
         """Say that the last build is being changed: should this night die, the next one builds everything anew."""
-        write_build_state(self.engine, replace(self._mark, is_whole=False))
+        write_build_state(self.engine, replace(self._mark, is_complete=False))
 
     def build(self, phase: Phase, progress: Progress) -> None:
         """Build what is renewed of one phase beside the last build; in the last one exchange it and build the rest."""
@@ -168,9 +168,9 @@ class IncrementalBuilder(Builder):
 
         Units of a property may be of many people: what follows their attempts is made anew for all.
         """
-        found = {model.name for model in self._graph if model.paperwork.unique_key}
+        found = {model.name for model in self._graph if model.metadata.unique_key}
         if self._has_property_units:
-            followers = (name for name in found if self._graph[name].paperwork.unique_key == ("attempt_ix",))
+            followers = (name for name in found if self._graph[name].metadata.unique_key == ("attempt_ix",))
             found -= {name for name in followers if self._graph[name].layer != KERNEL}
         return frozenset(found)
 
@@ -192,16 +192,16 @@ class IncrementalBuilder(Builder):
         """
         return (
             model.name not in self._renewed
-            and not model.paperwork.surrogate_key
-            and model.paperwork.python_model != KERNEL
+            and not model.metadata.surrogate_key
+            and model.metadata.python_model != KERNEL
             and self._graph.phase(model.name) != Phase.LOAD
         )
 
     def _build_beside(self, model: Model) -> None:
         delta = self._delta.engine
-        if model.paperwork.python_model != KERNEL:
+        if model.metadata.python_model != KERNEL:
             self._delta.build_model(model)
-            if model.paperwork.surrogate_key:
+            if model.metadata.surrogate_key:
                 assign_surrogate_keys(self.engine, delta, model)
         elif self._plan is None:
             self._plan = plan_of(delta, self._config)
@@ -212,7 +212,7 @@ class IncrementalBuilder(Builder):
         base.execute("begin transaction")
         count_before(base)
         for model in self._graph:
-            if model.paperwork.surrogate_key:
+            if model.metadata.surrogate_key:
                 replace_table(base, model)
             elif model.name == EVENTS:
                 append_rows(base, model)
@@ -258,7 +258,7 @@ def prepare_incremental(
     place = config.state / BUILD
     if not place.exists():
         return "nothing was built before"
-    if not any(model.paperwork.unique_key for model in graph):
+    if not any(model.metadata.unique_key for model in graph):
         return "no model is of single people"
     try:
         base = writable_build(config, place, limits)
@@ -277,7 +277,7 @@ def prepare_incremental(
 
 def _usable(base: DuckDBEngine, config: Config, loaded: LoadResult, config_hash: str) -> BuildState:
     mark = read_build_state(base)
-    if mark is None or not mark.is_whole:
+    if mark is None or not mark.is_complete:
         raise NotIncremental("the last night did not end")
     if mark.rules != rules_of(config, config_hash):
         raise NotIncremental("the rules changed")
@@ -297,8 +297,8 @@ def _delta_database(
     if not find_superseded(base, config, mark):
         raise NotIncremental("events that were read are others now")
     find_affected(base, config, mark, loaded.high_water_at)
-    touched = base.count("delta.affected.event_ix")
-    if touched > MOST_AFFECTED * loaded.event_count and touched > 100_000:
+    affected = base.count("delta.affected.event_ix")
+    if affected > MOST_AFFECTED * loaded.event_count and affected > 100_000:
         raise NotIncremental("most people are touched")
     delta = base.beside("delta")
     delta.execute("create schema raw")
@@ -344,7 +344,7 @@ def choose_builder(
     place: Path,
     limits: dict[str, Any],
     *,
-    is_whole: bool,
+    full_refresh: bool,
 ) -> tuple[Builder, str]:
     """Return what builds the tables of a night, and in a few words what it builds and why.
 
@@ -361,16 +361,18 @@ def choose_builder(
         Where a database is made when everything is built anew.
     limits : dict
         Memory, threads and the spill folder of databases.
-    is_whole : bool
+    full_refresh : bool
         Build everything anew, though the last build could be renewed.
     """
-    renewer = "it was asked for" if is_whole else prepare_incremental(config, loaded, graph, row, limits)
-    if not isinstance(renewer, str):
-        renewer.begin()
-        return renewer, renewer.story
+    incremental_builder = (
+        "it was asked for" if full_refresh else prepare_incremental(config, loaded, graph, row, limits)
+    )
+    if not isinstance(incremental_builder, str):
+        incremental_builder.begin()
+        return incremental_builder, incremental_builder.summary
     builder = Builder(writable_build(config, place, limits), graph, config)
-    builder.mirror_warehouse()
-    return builder, f"everything built anew: {renewer}"
+    builder.attach_sources()
+    return builder, f"everything built anew: {incremental_builder}"
 
 
 def complete_build_state(builder: Builder, config: Config, row: RunRow, high_water_at: datetime) -> None:

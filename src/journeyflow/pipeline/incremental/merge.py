@@ -26,7 +26,7 @@ def delete_insert(base: DuckDBEngine, model: Model) -> None:
     model : Model
         Says in `unique_key` which columns tell whose a row is.
     """
-    base.execute(f"delete from {model.name} where {' or '.join(map(_affected, model.paperwork.unique_key))}")
+    base.execute(f"delete from {model.name} where {' or '.join(map(_affected, model.metadata.unique_key))}")
     columns = ", ".join(base.columns(model.name))
     base.execute(f"insert into {model.name} by name select {columns} from delta.{model.name}", model=model.name)
 
@@ -70,7 +70,7 @@ def assign_surrogate_keys(base: DuckDBEngine, delta: DuckDBEngine, model: Model)
     model : Model
         Says in `surrogate_key` which column numbers and which name a row.
     """
-    ((number, names),) = model.paperwork.surrogate_key.items()
+    ((number, names),) = model.metadata.surrogate_key.items()
     columns = [name for name in model.columns if name != number]
     alike = " and ".join(f"old.{name} is not distinct from new.{name}" for name in names)
     taken = f"(select coalesce(max({number}), 0) from {model.name})"

@@ -34,7 +34,7 @@ _SCHEMA = pa.schema({
     "fingerprint": pa.string(),
     "next_position": pa.int64(),
     "byte_count": pa.int64(),
-    "is_whole": pa.bool_(),
+    "is_complete": pa.bool_(),
 })  # fmt: skip
 
 
@@ -58,7 +58,7 @@ class BuildState:
         Sessions and attempts have numbers below it.
     byte_count : int
         Size of the file after the last whole build.
-    is_whole : bool
+    is_complete : bool
         False while rows are being exchanged.
     """
 
@@ -69,7 +69,7 @@ class BuildState:
     fingerprint: str
     next_position: int
     byte_count: int
-    is_whole: bool = True
+    is_complete: bool = True
 
 
 def rules_of(config: Config, config_hash: str) -> str:

@@ -24,7 +24,7 @@ left join sources_summed on sources_summed.source = loaded_files.source
 group by coalesce(loaded_files.source, 'people'), quarantine.reason;
 
 -- Where the events begin that came since the last run that wrote down its shares: of a run that died they count too.
-create or replace view ledger.news as
+create or replace view ledger.new_events as
 with last_told as (
     select coalesce(max(run_id), '') as run_id
     from ledger.shares

@@ -61,3 +61,5 @@ alter table ledger.files rename column is_landed to is_loaded;
 alter table ledger.alarms rename to alerts;
 
 alter table ledger.tombstones rename to suppressions;
+
+drop view if exists ledger.news;

@@ -2,7 +2,7 @@
 -- Grain: kind, subject.
 with news as (
     select first_event_ix
-    from ledger.news
+    from ledger.new_events
 ),
 
 arrivals as (
