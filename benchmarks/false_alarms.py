@@ -57,8 +57,8 @@ _EXPOSURES = f"""
             passes.month, passes.exposure_ix, subjects.exposure_kind, passes.touch_count,
             passes.longest_wait_seconds > waits.long_wait_seconds as is_long
         from ({_PASSES}) as passes
-        inner join journeys.exposures as subjects on subjects.exposure_ix = passes.exposure_ix
-        left join journeys.wait_thresholds as waits
+        inner join map.exposures as subjects on subjects.exposure_ix = passes.exposure_ix
+        left join map.wait_thresholds as waits
             on waits.model_index = passes.model_index and waits.stage_index = passes.stage_index
             and waits.exposure_ix = passes.exposure_ix and waits.persona = passes.persona
     ),

@@ -8,12 +8,12 @@ with tests as (
 
 stage_attempt_counts as (
     select model_index, persona, period, stage_index, exposure_ix, exposure
-    from journeys.stage_attempt_counts
+    from map.stage_attempt_counts
 ),
 
 frictions as (
     select exposure_ix
-    from journeys.exposures
+    from map.exposures
     where exposure_kind = 'friction'
 ),
 
@@ -30,7 +30,7 @@ journey_facts as (
 
 wait_thresholds as (
     select model_index, persona, stage_index, exposure_ix, long_wait_seconds
-    from journeys.wait_thresholds
+    from map.wait_thresholds
 ),
 
 pains_wanted as (

@@ -35,12 +35,12 @@ goal_names as (
 
 subjects as (
     select exposure_ix, exposure_kind
-    from journeys.exposures
+    from map.exposures
 ),
 
 exposure_event_types as (
     select exposure_ix, event_type_ix
-    from journeys.exposure_event_types
+    from map.exposure_event_types
 ),
 
 -- Failures and what the configuration calls friction: that they end is not bad news.

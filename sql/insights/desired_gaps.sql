@@ -12,7 +12,7 @@ stages as (
 
 bases as (
     select model_index, persona, period, stage_index
-    from journeys.stage_bases
+    from map.stage_bases
 ),
 
 measures as (

@@ -25,7 +25,7 @@ promise_names as (
 
 gains as (
     select model_index, persona, period, stage_index, gain_amount
-    from journeys.stage_value_uplift
+    from map.stage_value_uplift
 ),
 
 stages as (

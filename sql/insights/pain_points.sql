@@ -14,7 +14,7 @@ persons as (
 
 subjects as (
     select exposure_ix, exposure_kind, subject
-    from journeys.exposures
+    from map.exposures
 ),
 
 stages as (

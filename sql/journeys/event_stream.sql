@@ -9,12 +9,12 @@ with events as (
 
 identities as (
     select device_key, person_key, component_key, is_shared
-    from journeys.identities
+    from identity.identities
 ),
 
 users as (
     select user_key, person_key, component_key
-    from journeys.users
+    from identity.users
 ),
 
 kinds as (

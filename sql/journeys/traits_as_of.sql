@@ -7,7 +7,7 @@ with journeys as (
 
 users as (
     select user_key, user_id, person_key
-    from journeys.users
+    from identity.users
 ),
 
 traits as (

@@ -2,7 +2,7 @@
 -- Grain: funnel, persona, period, step_index, next_action.
 with actions as (
     select funnel_index, persona, period, step_index, next_action, drop_off_count
-    from journeys.drop_off_actions
+    from funnels.drop_off_actions
 ),
 
 funnels as (

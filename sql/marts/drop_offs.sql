@@ -4,12 +4,12 @@ with touchpoints as (
     select
         funnel_index, persona, period, step_index, last_touchpoint,
         drop_off_count, advanced_count, p50_seconds_before_leaving
-    from journeys.drop_off_touchpoints
+    from funnels.drop_off_touchpoints
 ),
 
 stakes as (
     select funnel_index, persona, period, step_index, value_per_drop_off_amount
-    from journeys.funnel_stakes
+    from funnels.funnel_stakes
 ),
 
 funnels as (

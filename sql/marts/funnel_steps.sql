@@ -5,19 +5,19 @@ with counts as (
         funnel_index, persona, period, step_index, person_count, next_count, pending_count, matured_entered_count,
         matured_before_count, matured_count, matured_next_count, tie_decided_count, matured_in_order_count,
         matured_order_known_count
-    from journeys.funnel_step_counts
+    from funnels.funnel_step_counts
 ),
 
 times as (
     select
         funnel_index, persona, period, step_index, visited_count,
         p10_seconds_to_next, p50_seconds_to_next, p90_seconds_to_next
-    from journeys.funnel_step_times
+    from funnels.funnel_step_times
 ),
 
 stakes as (
     select funnel_index, persona, period, step_index, value_per_drop_off_amount
-    from journeys.funnel_stakes
+    from funnels.funnel_stakes
 ),
 
 intervals as (

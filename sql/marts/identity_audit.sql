@@ -2,27 +2,27 @@
 -- Grain: decision.
 with device_events as (
     select device_key, user_key, event_count
-    from journeys.device_events
+    from identity.device_events
 ),
 
 shared_device_events as (
     select device_key, person_key, event_count
-    from journeys.shared_device_events
+    from identity.shared_device_events
 ),
 
 identities as (
     select device_key, person_key, decision
-    from journeys.identities
+    from identity.identities
 ),
 
 users as (
     select user_key, person_key
-    from journeys.users
+    from identity.users
 ),
 
 aliases as (
     select user_key, person_key
-    from journeys.user_aliases
+    from identity.user_aliases
 ),
 
 decisions_gathered as (

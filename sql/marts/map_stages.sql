@@ -4,7 +4,7 @@ with bases as (
     select
         model_index, persona, period, stage_index, person_count, converted_count, pending_count, matured_count,
         matured_next_count, visited_count
-    from journeys.stage_bases
+    from map.stage_bases
 ),
 
 intervals as (

@@ -12,7 +12,7 @@ latest_journeys as (
 
 persons as (
     select person_key, person_id
-    from journeys.persons
+    from identity.persons
 ),
 
 models as (

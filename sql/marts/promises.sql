@@ -4,14 +4,14 @@ with counts as (
     select
         promise_index, persona, period, due_count, kept_count, broken_count, pending_count,
         matured_count, matured_kept_count, broken_person_count, first_broken_at, mean_score
-    from journeys.promise_counts
+    from map.promise_counts
 ),
 
 goings as (
     select
         promise_index, persona, period,
         kept_journey_count, kept_next_count, broken_journey_count, broken_next_count
-    from journeys.promise_next_stage
+    from map.promise_next_stage
 ),
 
 intervals as (

@@ -2,18 +2,18 @@
 -- Grain: model, persona, period, stage, channel.
 with counts as (
     select model_index, persona, period, stage_index, exposure_ix, person_count, touch_count
-    from journeys.exposure_counts
+    from map.exposure_counts
 ),
 
 subjects as (
     select exposure_ix, subject as channel
-    from journeys.exposures
+    from map.exposures
     where exposure_kind = 'channel'
 ),
 
 bases as (
     select model_index, persona, period, stage_index, visited_count
-    from journeys.stage_bases
+    from map.stage_bases
 ),
 
 stages as (

@@ -9,7 +9,7 @@ with feelings as (
 
 bases as (
     select model_index, persona, period, stage_index
-    from journeys.stage_bases
+    from map.stage_bases
 ),
 
 stages as (

@@ -2,18 +2,18 @@
 -- Grain: model, persona, period, stage, touchpoint.
 with counts as (
     select model_index, persona, period, stage_index, exposure_ix, person_count, touch_count, matured_count, matured_advanced_count
-    from journeys.exposure_counts
+    from map.exposure_counts
 ),
 
 subjects as (
     select exposure_ix, subject as touchpoint
-    from journeys.exposures
+    from map.exposures
     where exposure_kind = 'touchpoint'
 ),
 
 bases as (
     select model_index, persona, period, stage_index, visited_count, matured_visited_count, matured_advanced_count
-    from journeys.stage_bases
+    from map.stage_bases
 ),
 
 tests as (

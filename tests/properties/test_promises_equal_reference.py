@@ -14,7 +14,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.utils import files
 
 GRAPH = models.load_graph(files.sql_folder())
-BUILT = ("journeys.promise_events", "journeys.promise_outcomes")
+BUILT = ("map.promise_events", "map.promise_outcomes")
 START = datetime(2026, 1, 1)
 WITHIN, MARK = 3, 9
 """Hours that a promise has, and hours from the start to the high-water mark."""
@@ -96,7 +96,7 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
         "kernel.classifications",
         [{"classification_key": kind, "model_index": 1, "event_type_ix": kind} for kind in (FROM, TO, BOTH, OTHER)],
     )
-    put(engine, "journeys.survey_answers", [])
+    put(engine, "map.survey_answers", [])
     put(engine, "config.sources", [{"source": "web", "source_ix": 1}])
     numbered = list(enumerate(events, 1))
     put(
@@ -124,7 +124,7 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
     )
     for name in BUILT:
         engine.run(name, GRAPH[name].sql)
-    rows = engine.rows("select event_ix, outcome, due_at, broken_at from journeys.promise_outcomes").to_pylist()
+    rows = engine.rows("select event_ix, outcome, due_at, broken_at from map.promise_outcomes").to_pylist()
     assert sorted((row["event_ix"], row["outcome"]) for row in rows) == reference(events, is_matched=is_matched)
     late = {row["broken_at"] - row["due_at"] for row in rows if row["outcome"] == "broken"}
     assert late <= {timedelta(hours=WITHIN)}

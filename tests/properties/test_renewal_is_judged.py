@@ -26,7 +26,7 @@ GRAPH = load_graph(files.sql_folder())
 # With units of a property, which the shop has, what follows attempts is made anew for all.
 FOLLOWERS = {model.name for model in GRAPH if model.metadata.unique_key == ("attempt_ix",) and model.layer != "kernel"}
 RENEWED = {model.name for model in GRAPH if model.metadata.unique_key} - FOLLOWERS
-OWN_ROWS = {"journeys.person_components"}
+OWN_ROWS = {"identity.person_components"}
 """Read only to find its own rows again."""
 READ = sorted(
     (
@@ -152,7 +152,7 @@ def test_the_nights_are_sound(shop, tmp_path):
     assert not is_noticed(shop, tmp_path)
 
 
-@pytest.mark.parametrize("name", READ if MANY else ["journeys.identities"])
+@pytest.mark.parametrize("name", READ if MANY else ["identity.identities"])
 def test_a_relation_that_is_not_renewed(shop, tmp_path, monkeypatch, name):
     exchange, put_new = builder.exchange, builder.put_new
     monkeypatch.setattr(builder, "delete_insert", lambda base, model: model.name == name or exchange(base, model))

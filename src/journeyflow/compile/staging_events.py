@@ -446,7 +446,7 @@ _SELECT = """
 
 
 def survey_answers(config: Config) -> str:
-    """Compile `journeys.survey_answers`: the score and the text of every answer of a person that counts.
+    """Compile `map.survey_answers`: the score and the text of every answer of a person that counts.
 
     Parameters
     ----------

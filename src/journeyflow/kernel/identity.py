@@ -20,7 +20,7 @@ _ALIASES = """
     from staging.events
     where alias_key is not null and user_key is not null and alias_key <> user_key and not is_bot and not is_internal
 """
-_MEETINGS = "select device_key, person_key from journeys.shared_device_persons"
+_MEETINGS = "select device_key, person_key from identity.shared_device_persons"
 
 
 def group_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
@@ -72,7 +72,7 @@ def resolve_aliases(previous: Keys, current: Keys) -> tuple[Keys, Keys]:
 
 
 def user_aliases(engine: Engine, config: Config) -> None:
-    """Fill `journeys.user_aliases`: one row per user_id of an alias event, with the key of its person.
+    """Fill `identity.user_aliases`: one row per user_id of an alias event, with the key of its person.
 
     Parameters
     ----------
@@ -84,18 +84,18 @@ def user_aliases(engine: Engine, config: Config) -> None:
     del config
     aliases = engine.rows(_ALIASES)
     keys, person_keys = resolve_aliases(_keys(aliases, "previous_key"), _keys(aliases, "user_key"))
-    engine.register("journeys.user_aliases", pa.table({"user_key": keys, "person_key": person_keys}))
+    engine.register("identity.user_aliases", pa.table({"user_key": keys, "person_key": person_keys}))
 
 
 def person_components(engine: Engine, config: Config) -> None:
-    """Fill `journeys.person_components`: persons and devices tied by shared devices, each with their component.
+    """Fill `identity.person_components`: persons and devices tied by shared devices, each with their component.
 
     A shared device is in it under its own key, as the anonymous person who owns its unnamed events.
 
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.shared_device_persons`.
+        Holds `identity.shared_device_persons`.
     config : Config
         Not read.
     """
@@ -104,7 +104,7 @@ def person_components(engine: Engine, config: Config) -> None:
     keys, groups = group_keys(_keys(meetings, "device_key"), _keys(meetings, "person_key"))
     _, firsts = np.unique(groups, return_index=True)
     table = {"person_key": keys, "component_key": keys[firsts][groups]}
-    engine.register("journeys.person_components", pa.table(table))
+    engine.register("identity.person_components", pa.table(table))
 
 
 def _keys(table: pa.Table, column: str) -> Keys:

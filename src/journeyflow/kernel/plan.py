@@ -130,7 +130,7 @@ class ExposurePlan:
     Parameters
     ----------
     exposure_ix : int
-        From 1, as in `journeys.exposures`.
+        From 1, as in `map.exposures`.
     when : array of bool
         By `event_type_ix`: does an event of the kind touch it.
     is_loose : bool
@@ -241,7 +241,7 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.event_types`, `journeys.exposures`, `journeys.exposure_event_types`, `config.event_type_predicates`,
+        Holds `journeys.event_types`, `map.exposures`, `map.exposure_event_types`, `config.event_type_predicates`,
         `config.funnels`, `config.settings`, `config.days`.
     config : Config
     """
@@ -301,9 +301,9 @@ def _pairs(engine: Engine, select: str) -> dict[str, int]:
 
 
 def _exposures(engine: Engine, kind_count: int) -> Iterator[ExposurePlan]:
-    affected = engine.rows("select exposure_ix, event_type_ix from journeys.exposure_event_types")
+    affected = engine.rows("select exposure_ix, event_type_ix from map.exposure_event_types")
     exposure_ix, event_type_ix = affected.column("exposure_ix").to_numpy(), affected.column("event_type_ix").to_numpy()
-    subjects = engine.rows("select exposure_ix, exposure_kind, subject from journeys.exposures order by exposure_ix")
+    subjects = engine.rows("select exposure_ix, exposure_kind, subject from map.exposures order by exposure_ix")
     when = np.zeros((subjects.num_rows + 1, kind_count), np.bool_)
     when[exposure_ix, event_type_ix] = True
     for row in subjects.to_pylist():

@@ -132,7 +132,7 @@ def fill_kernel(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS)
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.event_stream`, `journeys.event_types`, `journeys.exposures`, `journeys.exposure_event_types`,
+        Holds `journeys.event_stream`, `journeys.event_types`, `map.exposures`, `map.exposure_event_types`,
         `staging.events` and `config.*`.
     config : Config
     chunk_rows : int

@@ -21,7 +21,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LOADED_LAYERS = ("load", "config")
 """What `python_model` says of relations that are there when a night has loaded."""
 
-STITCHED = ("journeys.identities", "journeys.users", "journeys.persons")
+STITCHED = ("identity.identities", "identity.users", "identity.persons")
 
 
 class Phase(StrEnum):

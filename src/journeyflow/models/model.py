@@ -9,7 +9,8 @@ from pathlib import Path
 from journeyflow.errors import ModelError
 from journeyflow.models.metadata import Column, ModelMetadata
 
-_BELOW_MARTS = ("config", "ledger", "sources", "staging", "journeys", "kernel", "statistics")
+_EVENTS = ("config", "sources", "staging", "identity", "journeys", "kernel")
+_BELOW_MARTS = (*_EVENTS, "ledger", "funnels", "map", "statistics")
 
 MAY_READ: dict[str, tuple[str, ...]] = {
     "raw": (),
@@ -18,9 +19,13 @@ MAY_READ: dict[str, tuple[str, ...]] = {
     "config": ("config", "staging", "journeys"),
     "sources": ("raw", "config"),
     "staging": ("config", "sources", "staging"),
-    "journeys": ("config", "sources", "staging", "journeys", "kernel"),
-    "kernel": ("config", "staging", "journeys", "kernel"),
-    "statistics": ("config", "journeys", "kernel", "statistics"),
+    "identity": ("config", "sources", "staging", "identity", "kernel"),
+    "journeys": _EVENTS,
+    # Exposures are what the kernel looks for; the other relations of `map` aggregate its output.
+    "kernel": ("config", "staging", "identity", "journeys", "map", "kernel"),
+    "funnels": (*_EVENTS, "funnels"),
+    "map": (*_EVENTS, "map"),
+    "statistics": (*_EVENTS, "funnels", "map", "statistics"),
     "marts": _BELOW_MARTS,
     "insights": (*_BELOW_MARTS, "marts", "insights"),
 }
@@ -49,18 +54,7 @@ def check_arrow(model: Model, upstream: Model) -> None:
         raise ModelError(f"{model.name} reads {upstream.name}, but {model.layer} may read only: {names}.")
 
 
-LAYERS = (
-    "raw",
-    "ledger",
-    "config",
-    "sources",
-    "staging",
-    "journeys",
-    "kernel",
-    "statistics",
-    "marts",
-    "insights",
-)
+LAYERS = tuple(MAY_READ)
 PUBLISHED_LAYERS = ("marts", "insights")
 
 

@@ -86,7 +86,7 @@ _PERSONS = """
 with named as (
     select coalesce(aliases.person_key, given.id_key) as person_key
     from forget.given as given
-    left join journeys.user_aliases as aliases on aliases.user_key = given.id_key
+    left join identity.user_aliases as aliases on aliases.user_key = given.id_key
     where given.kind = 'user'
 )
 
@@ -95,11 +95,11 @@ union
 -- A device that is one person's alone names that person.
 select identities.person_key
 from forget.given as given
-inner join journeys.identities as identities on identities.device_key = given.id_key
+inner join identity.identities as identities on identities.device_key = given.id_key
 where given.kind = 'device' and identities.decision = 'joined'
 """
 _USERS = """
-select user_key as id_key from journeys.user_aliases where person_key in (select person_key from forget.persons)
+select user_key as id_key from identity.user_aliases where person_key in (select person_key from forget.persons)
 union
 select person_key from forget.persons
 union
@@ -113,8 +113,8 @@ with users as (
         bool_and(
             coalesce(aliases.person_key, device_users.user_key) in (select person_key from forget.persons)
         ) as is_all_meant
-    from journeys._device_users as device_users
-    left join journeys.user_aliases as aliases on aliases.user_key = device_users.user_key
+    from identity._device_users as device_users
+    left join identity.user_aliases as aliases on aliases.user_key = device_users.user_key
     group by device_users.device_key
 )
 

@@ -124,7 +124,7 @@ _EVENT = """
         e.is_internal, k.person_key, k.journey_index, k.classification_key, p.person_id
     from staging.events as e
     left join kernel.events as k on k.event_ix = e.event_ix
-    left join journeys.persons as p on p.person_key = k.person_key
+    left join identity.persons as p on p.person_key = k.person_key
     where e.event_id = $1
     order by e.occurred_at, e.event_ix
 """
@@ -276,13 +276,13 @@ def _history(engine: Engine, model: JourneyModel, placed: PlacedRule, event: Row
 _FUNNELS = "select * from config.funnels order by funnel_index"
 _STEPS = "select step_index, step from config.funnel_steps where funnel_index = $1 order by step_index"
 _PERSON = """
-    select person_key, person_id from journeys.persons where person_id = $1
+    select person_key, person_id from identity.persons where person_id = $1
     union
-    select p.person_key, p.person_id from journeys.users as u
-    join journeys.persons as p on p.person_key = u.person_key where u.user_id = $1
+    select p.person_key, p.person_id from identity.users as u
+    join identity.persons as p on p.person_key = u.person_key where u.user_id = $1
     union
-    select p.person_key, p.person_id from journeys.identities as i
-    join journeys.persons as p on p.person_key = i.person_key where i.anonymous_id = $1
+    select p.person_key, p.person_id from identity.identities as i
+    join identity.persons as p on p.person_key = i.person_key where i.anonymous_id = $1
 """
 _UNITS = """
     select attempt_ix, journey_index, entered_at, depth, closes_at, is_pending

@@ -227,12 +227,12 @@ def fill_step_intervals(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.funnel_step_counts`.
+        Holds `funnels.funnel_step_counts`.
     config : Config
         Not read.
     """
     del config
-    _fill(engine, "statistics.step_intervals", "journeys.funnel_step_counts", _STEPS)
+    _fill(engine, "statistics.step_intervals", "funnels.funnel_step_counts", _STEPS)
 
 
 def fill_stage_intervals(engine: Engine, config: Config) -> None:
@@ -241,12 +241,12 @@ def fill_stage_intervals(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.stage_bases`.
+        Holds `map.stage_bases`.
     config : Config
         Not read.
     """
     del config
-    _fill(engine, "statistics.stage_intervals", "journeys.stage_bases", _STAGES)
+    _fill(engine, "statistics.stage_intervals", "map.stage_bases", _STAGES)
 
 
 def _fill(engine: Engine, relation: str, source: str, keys: tuple[str, ...]) -> None:
@@ -272,8 +272,8 @@ _COUNTS = """
         coalesce(goings.kept_journey_count, 0) as kept_journey_count,
         coalesce(goings.broken_next_count, 0) as broken_next_count,
         coalesce(goings.broken_journey_count, 0) as broken_journey_count
-    from journeys.promise_counts as counts
-    left join journeys.promise_next_stage as goings
+    from map.promise_counts as counts
+    left join map.promise_next_stage as goings
         on goings.promise_index = counts.promise_index and goings.persona = counts.persona
         and goings.period = counts.period
 """
@@ -325,7 +325,7 @@ def fill_promise_intervals(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.promise_counts` and `journeys.promise_next_stage`.
+        Holds `map.promise_counts` and `map.promise_next_stage`.
     config : Config
         Not read.
     """

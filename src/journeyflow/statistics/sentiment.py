@@ -27,7 +27,7 @@ _ANSWERS = f"""
         select
             answers.model_index, answers.stage_index, answers.persona, answers.period,
             surveys.survey, answers.sentiment, scores.text_sentiment
-        from journeys.answer_stages as answers
+        from map.answer_stages as answers
         inner join config.surveys on surveys.survey_index = answers.survey_index
         left join statistics.text_scores as scores on scores.text_key = answers.text_key
     ),
@@ -67,12 +67,12 @@ _BEHAVIOUR = f"""
         bases.model_index, bases.persona, bases.period, bases.stage_index,
         'behaviour' as basis, '{BEHAVIOUR_METHOD}' as method,
         bases.visited_count as answer_count, coalesce(signs.frustrated_count, 0) as frustrated_count
-    from journeys.stage_bases as bases
-    left join journeys.frustrations as signs
+    from map.stage_bases as bases
+    left join map.frustrations as signs
         on signs.model_index = bases.model_index and signs.persona = bases.persona
         and signs.period = bases.period and signs.stage_index = bases.stage_index
     where bases.visited_count > 0
-    and bases.model_index in (select model_index from journeys.frustrations where frustrated_count > 0)
+    and bases.model_index in (select model_index from map.frustrations where frustrated_count > 0)
 """
 _KEYS = ("model_index", "persona", "period", "stage_index", "basis", "method", "answer_count")
 
@@ -121,7 +121,7 @@ def fill_stage_sentiment(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.answer_stages`, `statistics.text_scores`, `journeys.stage_bases`, `journeys.frustrations` and
+        Holds `map.answer_stages`, `statistics.text_scores`, `map.stage_bases`, `map.frustrations` and
         `config.surveys`.
     config : Config
         Not read.

@@ -23,8 +23,8 @@ _COUNTS = """
     select
         counts.funnel_index, counts.persona, counts.period, counts.step_index, funnels.window_seconds,
         firsts.person_count as entered_count, counts.matured_entered_count, counts.matured_count
-    from journeys.funnel_step_counts as counts
-    inner join journeys.funnel_step_counts as firsts
+    from funnels.funnel_step_counts as counts
+    inner join funnels.funnel_step_counts as firsts
         on firsts.funnel_index = counts.funnel_index and firsts.persona = counts.persona
         and firsts.period = counts.period and firsts.step_index = 1
     inner join config.funnels on funnels.funnel_index = counts.funnel_index
@@ -32,14 +32,14 @@ _COUNTS = """
 """
 _REACHES = """
     select persona, period, step_index, seconds_to_reach as seconds
-    from journeys.funnel_reaches
+    from funnels.funnel_reaches
     where funnel_index = ? and step_index > 1
 """
 _WAITING = """
     select
         attempts.persona, attempts.period, attempts.depth,
         cast(date_diff('microsecond', attempts.entered_at, settings.high_water_at) as double) / 1000000 as seconds
-    from journeys.funnel_attempts as attempts
+    from funnels.funnel_attempts as attempts
     cross join config.settings
     where attempts.funnel_index = ? and not attempts.is_matured
 """
@@ -99,7 +99,7 @@ def fill_step_survival(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.funnel_step_counts`, `journeys.funnel_reaches`, `journeys.funnel_attempts`, `config.funnels`
+        Holds `funnels.funnel_step_counts`, `funnels.funnel_reaches`, `funnels.funnel_attempts`, `config.funnels`
         and `config.settings`.
     config : Config
         Not read.

@@ -156,10 +156,10 @@ _TOUCHPOINTS = f"""
         met.matured_count as with_count, met.matured_advanced_count as with_next_count,
         stages.matured_visited_count - met.matured_count as without_count,
         stages.matured_advanced_count - met.matured_advanced_count as without_next_count
-    from journeys.exposure_counts as met
-    inner join journeys.exposures as subjects
+    from map.exposure_counts as met
+    inner join map.exposures as subjects
         on subjects.exposure_ix = met.exposure_ix and subjects.exposure_kind = 'touchpoint'
-    inner join journeys.stage_bases as stages
+    inner join map.stage_bases as stages
         on stages.model_index = met.model_index and stages.persona = met.persona
         and stages.period = met.period and stages.stage_index = met.stage_index
     inner join ({_LAST_STAGES}) as lasts
@@ -175,7 +175,7 @@ _STRATA = f"""
             counts.model_index, counts.persona, counts.period, counts.stage_index, counts.exposure_ix, counts.exposure,
             counts.pass_count, counts.matured_count as exposed,
             counts.matured_count - counts.matured_advanced_count as hits
-        from journeys.stage_attempt_counts as counts
+        from map.stage_attempt_counts as counts
         inner join ({_LAST_STAGES}) as lasts
             on lasts.model_index = counts.model_index and counts.stage_index < lasts.stage_index
         where counts.persona <> 'all'
@@ -190,7 +190,7 @@ _STRATA = f"""
         case when met.period = 'all' or subjects.exposure_kind = 'friction' then 0
             else same.hits - met.hits end as months_base_hits
     from counted as met
-    inner join journeys.exposures as subjects on subjects.exposure_ix = met.exposure_ix
+    inner join map.exposures as subjects on subjects.exposure_ix = met.exposure_ix
     inner join counted as every
         on every.model_index = met.model_index and every.persona = met.persona and every.period = 'all'
         and every.stage_index = met.stage_index and every.exposure_ix = 0
@@ -206,7 +206,7 @@ def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.exposure_counts`, `journeys.stage_bases`, `journeys.exposures`, `config.stages` and
+        Holds `map.exposure_counts`, `map.stage_bases`, `map.exposures`, `config.stages` and
         `config.settings`.
     config : Config
         Not read.
@@ -240,7 +240,7 @@ def fill_pain_tests(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.stage_attempt_counts`, `journeys.exposures`, `config.stages` and `config.settings`.
+        Holds `map.stage_attempt_counts`, `map.exposures`, `config.stages` and `config.settings`.
     config : Config
         Not read.
 

@@ -33,7 +33,7 @@ _SCORE = pa.decimal128(9, 6)
 _SCORES = pa.schema({"text_key": pa.uint64(), "language": pa.string(), "is_read": pa.bool_(), "text_sentiment": _SCORE})
 _TEXTS = f"""
     select text_key, min(answer_text) as answer_text
-    from journeys.survey_answers
+    from map.survey_answers
     where has_text
     group by text_key
     order by text_key
@@ -45,7 +45,7 @@ _COVERAGE = """
         count(answers.text_key) as text_count,
         count(*) filter (where scores.is_read) as read_count
     from config.surveys
-    left join journeys.survey_answers as answers on answers.survey_index = surveys.survey_index
+    left join map.survey_answers as answers on answers.survey_index = surveys.survey_index
     left join statistics.text_scores as scores on scores.text_key = answers.text_key
     where surveys.has_text
     group by surveys.survey
@@ -117,7 +117,7 @@ def fill_text_scores(engine: Engine, config: Config) -> None:
     Parameters
     ----------
     engine : Engine
-        Holds `journeys.survey_answers` and `config.surveys`.
+        Holds `map.survey_answers` and `config.surveys`.
     config : Config
         Not read.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.marts import built
 
-MODELS = ("journeys.event_stream", "journeys.persons", "journeys.identities", "journeys.users")
+MODELS = ("journeys.event_stream", "identity.persons", "identity.identities", "identity.users")
 SETTINGS = """
     is_clear_person_id | person_secret
     true               | s
@@ -86,9 +86,9 @@ def rows_of(events):
 def test_people_are_who_the_rules_say(events):
     users, devices = decided(events)
     found = rows_of(events)
-    assert {row["user_key"] - USER: row["person_key"] for row in found["journeys.users"]} == users
+    assert {row["user_key"] - USER: row["person_key"] for row in found["identity.users"]} == users
     identities = {
-        row["device_key"] - DEVICE: (row["person_key"], row["is_shared"]) for row in found["journeys.identities"]
+        row["device_key"] - DEVICE: (row["person_key"], row["is_shared"]) for row in found["identity.identities"]
     }
     assert identities == devices
     # Users of one device are one person only when an alias says so.
@@ -105,7 +105,7 @@ def test_every_event_that_counts_is_streamed_once_to_its_person(events):
     found = rows_of(events)
     stream = {row["event_ix"]: row for row in found["journeys.event_stream"]}
     assert sorted(stream) == [ix for ix, event in enumerate(events, 1) if not event[3]]
-    persons = {row["person_key"]: row["component_key"] for row in found["journeys.persons"]}
+    persons = {row["person_key"]: row["component_key"] for row in found["identity.persons"]}
     for ix, row in stream.items():
         device, user, _, _ = events[ix - 1]
         assert row["person_key"] == (users[user] if user else devices[device][0])
@@ -119,16 +119,16 @@ def test_every_event_that_counts_is_streamed_once_to_its_person(events):
 @given(events, st.integers(0, 2**32))
 def test_components_are_closed_and_the_order_of_events_changes_nobody(events, seed):
     found = rows_of(events)
-    of_person = {row["person_key"]: row["component_key"] for row in found["journeys.persons"]}
+    of_person = {row["person_key"]: row["component_key"] for row in found["identity.persons"]}
     for row in found["journeys.event_stream"]:
         if row["device_key"] is not None:
-            device = next(each for each in found["journeys.identities"] if each["device_key"] == row["device_key"])
+            device = next(each for each in found["identity.identities"] if each["device_key"] == row["device_key"])
             assert device["component_key"] == row["component_key"] == of_person[row["person_key"]]
     again = rows_of(random.Random(seed).sample(events, len(events)))
-    for name in ("journeys.users", "journeys.identities", "journeys.persons"):
+    for name in ("identity.users", "identity.identities", "identity.persons"):
         assert sorted(map(str, found[name])) == sorted(map(str, again[name]))
 
 
 def test_published_ids_prefer_the_id_in_use():
     found = rows_of([(1, 1, None, False), (1, 2, 1, False), (2, None, None, False)])
-    assert sorted(row["person_id"] for row in found["journeys.persons"]) == ["d2", "u2"]
+    assert sorted(row["person_id"] for row in found["identity.persons"]) == ["d2", "u2"]

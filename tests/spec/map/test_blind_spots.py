@@ -26,9 +26,9 @@ SHOP = {
 }
 OTHERS = (
     "marts.identity_audit",
-    "journeys.exposures",
-    "journeys.exposure_event_types",
-    "journeys.survey_answers",
+    "map.exposures",
+    "map.exposure_event_types",
+    "map.survey_answers",
     "statistics.survey_texts",
 )
 """Empty where a test does not write them."""
@@ -151,8 +151,8 @@ def test_the_end_of_a_failure_is_a_note():
     given = {
         "config.sources": sources("web"),
         "staging.events": events(("view", days_before(*range(40))), ("error", DAILY)),
-        "journeys.exposures": "exposure_ix | exposure_kind | subject\n1 | signal | error",
-        "journeys.exposure_event_types": "exposure_ix | event_type_ix\n1 | 1",
+        "map.exposures": "exposure_ix | exposure_kind | subject\n1 | signal | error",
+        "map.exposure_event_types": "exposure_ix | event_type_ix\n1 | 1",
     }
     assert told(spots(given), "vanished_event") == {"web: error": "note"}
 

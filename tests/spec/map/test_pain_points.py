@@ -29,7 +29,7 @@ GIVEN = {
         shop  | 1           | buy   | 2
         shop  | 1           | enjoy | 3
     """,
-    "journeys.exposures": """
+    "map.exposures": """
         exposure_ix | exposure_kind | subject
         1          | touchpoint   | app: pay
         2          | touchpoint   | web: new page
@@ -39,7 +39,7 @@ GIVEN = {
         6          | signal       | payment_error
         7          | return       | 1
     """,
-    "journeys.stage_bases": """
+    "map.stage_bases": """
         model_index | persona | period  | stage_index | person_count | visited_count | matured_visited_count | matured_advanced_count
         1           | student | 2026-02 | 2           | 100          | 100           | 100                   | 70
         1           | student | 2026-03 | 2           | 120          | 120           | 110                   | 60
@@ -53,7 +53,7 @@ GIVEN = {
         1           | all     | all     | 3           | 130          | 130           | 130                   | 0
         1           | all     | all     | 2           | 290          | 290           | 290                   | 193
     """,
-    "journeys.exposure_counts": """
+    "map.exposure_counts": """
         model_index | persona | period  | stage_index | exposure_ix | person_count | touch_count | matured_count | matured_advanced_count
         1           | student | 2026-02 | 2           | 1          | 60           | 60          | 60            | 48
         1           | student | 2026-03 | 2           | 1          | 55           | 90          | 50            | 25
@@ -82,7 +82,7 @@ GIVEN = {
         1           | all     | 2026-03 | 2           | 3          | 170          | 185         | 160           | 95
         1           | family  | 2026-03 | 2           | 3          | 50           | 30          | 50            | 35
     """,
-    "journeys.stage_attempt_counts": """
+    "map.stage_attempt_counts": """
         model_index | persona | period  | stage_index | exposure_ix | exposure | pass_count | matured_count | matured_advanced_count
         1           | student | 2026-02 | 2           | 0          | met      | 100        | 100           | 70
         1           | student | 2026-03 | 2           | 0          | met      | 120        | 110           | 60

@@ -86,7 +86,7 @@ def given_relations(min_count):
         "sources.events": f"event_ix | event_id | source | occurred_at | properties\n{landed}",
         "config.sources": "source | source_ix\nweb | 1",
         "kernel.stage_visits": "",
-        "journeys.survey_answers": "",
+        "map.survey_answers": "",
     }
 
 

@@ -48,7 +48,7 @@ GIVEN = {
         4         | 1           | 4
         2         | 1           | 2
     """,
-    "journeys.survey_answers": """
+    "map.survey_answers": """
         event_ix | survey | survey_index | person_key | journey_index | classification_key | answered_at         | score | has_text | text_key | answer_text
         1        | stars  | 1            | 1          | 1             | 3         | 2026-03-02 00:00:00 | 5     | true     | 11       | terrible, awful, I hate it
         2        | stars  | 1            | 2          | 1             | 3         | 2026-03-02 00:00:00 | 4     | false    |          |
@@ -57,14 +57,14 @@ GIVEN = {
         5        | stars  | 1            | 5          | 1             | 4         | 2026-03-02 00:00:00 |       | true     | 13       | I love it, great service
         6        | stars  | 1            | 6          | 1             | 4         | 2026-03-02 00:00:00 |       | true     | 12       | Das war sehr schlecht und zu spät
     """,
-    "journeys.stage_bases": """
+    "map.stage_bases": """
         model_index | persona | period | stage_index | visited_count
         1           | all     | all    | 1           | 0
         1           | all     | all    | 2           | 8
         1           | all     | all    | 3           | 6
         1           | all     | all    | 4           | 2
     """,
-    "journeys.frustrations": """
+    "map.frustrations": """
         model_index | persona | period | stage_index | frustrated_count
         1           | all     | all    | 2           | 3
         1           | all     | all    | 4           | 1
@@ -119,7 +119,7 @@ def test_without_any_sign_behaviour_says_nothing():
         model_index | persona | period | stage_index | frustrated_count
         1           | all     | all    | 2           | 0
     """
-    calm = GIVEN | {"journeys.frustrations": nobody, "journeys.survey_answers": ""}
+    calm = GIVEN | {"map.frustrations": nobody, "map.survey_answers": ""}
     with built(("marts.stage_sentiment",), calm) as engine:
         rows = engine.rows("select distinct evidence, sentiment from marts.stage_sentiment").to_pylist()
     assert rows == [{"evidence": "unknown", "sentiment": None}]

@@ -66,7 +66,7 @@ GIVEN = {
         1       | k1      | view       | web     | web: view
     """,
     # What they touched is another test's.
-    "journeys.exposure_counts": "",
+    "map.exposure_counts": "",
     "statistics.pain_tests": "",
     # The counted journeys of the stage funnel.
     "kernel.funnel_units": """

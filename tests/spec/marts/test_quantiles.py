@@ -27,7 +27,7 @@ def built(name, givens):
 def test_three_quantiles_of_one_time_are_one(count):
     head = "funnel_index | persona | period | step_index | is_visited | is_matured | seconds_to_next"
     lines = [f"{n} | a | 2026-03 | 1 | true | true | {time}" for n, time in enumerate(TIMES) for _ in range(count)]
-    rows = built("journeys.funnel_step_times", {"journeys.funnel_reaches": "\n".join([head, *lines])})
+    rows = built("funnels.funnel_step_times", {"funnels.funnel_reaches": "\n".join([head, *lines])})
     found = {row["funnel_index"]: row for row in rows if row["persona"] == "a" and row["period"] == "all"}
     for number, time in enumerate(TIMES):
         assert [found[number][f"p{part}_seconds_to_next"] for part in (10, 50, 90)] == [time] * 3
@@ -42,7 +42,7 @@ def test_no_wait_is_longer_than_as_long_ones(count):
         for number in range(count)
     ]
     rows = built(
-        "journeys.wait_thresholds",
+        "map.wait_thresholds",
         {
             "config.settings": "min_count\n1",
             "journeys.journey_facts": "person_key | journey_index | persona\n1 | 1 | a",

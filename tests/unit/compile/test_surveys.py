@@ -31,9 +31,9 @@ def answers(engine, configured, land):
         )
         for name, table in config_tables.experience_tables(config).items():
             engine.register(name, table)
-        engine.run("journeys.survey_answers", survey_answers(config))
+        engine.run("map.survey_answers", survey_answers(config))
         order = "order by event_ix, survey_index"
-        return engine.rows(f"select * from journeys.survey_answers {order}").to_pylist()
+        return engine.rows(f"select * from map.survey_answers {order}").to_pylist()
 
     return told
 

@@ -94,7 +94,7 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
         engine.register(name, table)
     engine.run("config.event_type_predicates", event_type_predicates(config))
     for name in ("exposures", "exposure_event_types"):
-        engine.run(f"journeys.{name}", (sql_folder() / "journeys" / f"{name}.sql").read_text())
+        engine.run(f"map.{name}", (sql_folder() / "map" / f"{name}.sql").read_text())
     return engine
 
 

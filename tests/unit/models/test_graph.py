@@ -133,10 +133,10 @@ def test_phases_come_from_the_graph(folder):
     base(folder)
     folder("config.settings", python_model="config")
     folder("staging.events", "select a from sources.events", columns="{a: }")
-    for name in ("journeys.identities", "journeys.persons", "journeys.kinds"):
+    for name in ("identity.identities", "identity.persons", "journeys.kinds"):
         folder(name, "select a from staging.events", columns="{a: }")
     folder("kernel.events", python_model="kernel", inputs="[journeys.kinds, config.settings]")
-    folder("kernel.classifications", python_model="kernel", inputs="[journeys.persons]")
+    folder("kernel.classifications", python_model="kernel", inputs="[identity.persons]")
     graph = load_graph(folder("marts.b", "select a from kernel.events", columns="{a: }"))
     phases = {model.name: graph.phase(model.name) for model in graph}
     assert phases == {
@@ -144,14 +144,14 @@ def test_phases_come_from_the_graph(folder):
         "config.settings": Phase.LOAD,
         "sources.events": Phase.STITCH,
         "staging.events": Phase.STITCH,
-        "journeys.identities": Phase.STITCH,
-        "journeys.persons": Phase.STITCH,
+        "identity.identities": Phase.STITCH,
+        "identity.persons": Phase.STITCH,
         "journeys.kinds": Phase.CLASSIFY,
         "kernel.events": Phase.CLASSIFY,
         "kernel.classifications": Phase.CLASSIFY,
         "marts.b": Phase.BUILD,
     }
-    assert set(graph["kernel.classifications"].inputs) == {"journeys.kinds", "journeys.persons", "config.settings"}
+    assert set(graph["kernel.classifications"].inputs) == {"journeys.kinds", "identity.persons", "config.settings"}
 
 
 def test_a_bare_column_inherits_and_a_second_description_is_refused(folder):

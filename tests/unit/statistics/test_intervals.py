@@ -42,7 +42,7 @@ def test_nobody_has_no_interval_and_it_is_null_not_nan():
             "matured_count": [10, 0],
             "matured_next_count": [0, 0],
         }
-        engine.register("journeys.funnel_step_counts", pa.table(counts))
+        engine.register("funnels.funnel_step_counts", pa.table(counts))
         fill_step_intervals(engine, None)
         rows = engine.rows("select * from statistics.step_intervals order by step_index").to_pylist()
     assert rows[0]["drop_off_rate_high"] == 1.0
@@ -60,7 +60,7 @@ def test_a_stage_of_the_map_has_the_interval_of_those_who_left_it():
             "matured_count": [20],
             "matured_next_count": [13],
         }
-        engine.register("journeys.stage_bases", pa.table(bases))
+        engine.register("map.stage_bases", pa.table(bases))
         fill_stage_intervals(engine, None)
         [row] = engine.rows("select * from statistics.stage_intervals").to_pylist()
     low, high = wilson_interval(np.array([7]), np.array([20]))

@@ -77,7 +77,7 @@ def filled(rows, surveys=("csat",)):
         }
         named = {"survey": list(surveys), "survey_index": pa.array(list(numbers.values()), pa.int32())}
         engine.register("config.surveys", pa.table({**named, "has_text": [True] * len(surveys)}))
-        engine.register("journeys.survey_answers", pa.table(answers))
+        engine.register("map.survey_answers", pa.table(answers))
         fill_text_scores(engine, None)
         scores = engine.rows("select * from statistics.text_scores").to_pylist()
         texts = engine.rows("select * from statistics.survey_texts").to_pylist()

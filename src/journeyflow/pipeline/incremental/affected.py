@@ -70,34 +70,34 @@ _STEPS: dict[str, str] = {
     """,
     # A user_id that only alias events name belongs to the person whom they gave it.
     "components": """
-        select component_key from journeys.identities
+        select component_key from identity.identities
         where device_key in (select device_key from delta.affected.named_devices)
         union
-        select component_key from journeys.users where user_key in (select user_key from delta.affected.named_users)
+        select component_key from identity.users where user_key in (select user_key from delta.affected.named_users)
         union
         select users.component_key
-        from journeys.users as users
-        inner join journeys.user_aliases as aliases on aliases.person_key = users.person_key
+        from identity.users as users
+        inner join identity.user_aliases as aliases on aliases.person_key = users.person_key
         where aliases.user_key in (select user_key from delta.affected.named_users)
     """,
     "person_key": """
-        select person_key from journeys.persons
+        select person_key from identity.persons
         where component_key in (select component_key from delta.affected.components)
         union
-        select person_key from journeys.person_components
+        select person_key from identity.person_components
         where component_key in (select component_key from delta.affected.components)
     """,
     "device_key": """
-        select device_key from journeys.identities
+        select device_key from identity.identities
         where component_key in (select component_key from delta.affected.components)
         union
         select device_key from delta.affected.named_devices
     """,
     "user_key": """
-        select user_key from journeys.users
+        select user_key from identity.users
         where component_key in (select component_key from delta.affected.components)
         union
-        select user_key from journeys.user_aliases
+        select user_key from identity.user_aliases
         where person_key in (select person_key from delta.affected.person_key)
         union
         select user_key from delta.affected.named_users

@@ -1,0 +1,91 @@
+-- Every answer that has a stage, by model: its sentiment where it has a score, and the key of its text.
+-- Grain: model_index, event_ix, survey_index.
+with answers as (
+    select event_ix, survey_index, person_key, journey_index, classification_key, answered_at, score, text_key
+    from map.survey_answers
+),
+
+surveys as (
+    select survey_index, kind, least, most, is_low_good
+    from config.surveys
+),
+
+labels as (
+    select classification_key, model_index, stage_index
+    from kernel.classifications
+),
+
+facts as (
+    select person_key, journey_index, persona
+    from journeys.journey_facts
+),
+
+days as (
+    select month, start_at, end_at
+    from config.days
+),
+
+months_bounded as (
+    select month, min(start_at) as start_at, max(end_at) as end_at
+    from days
+    group by month
+),
+
+-- How high on the scale, from 0 to 1, with the good end up.
+scores_placed as (
+    select
+        answers.event_ix,
+        answers.survey_index,
+        answers.person_key,
+        answers.journey_index,
+        answers.classification_key,
+        answers.answered_at,
+        answers.text_key,
+        surveys.kind,
+        case when surveys.is_low_good then surveys.most - answers.score else answers.score - surveys.least end as height,
+        surveys.most - surveys.least as reach
+    from answers
+    inner join surveys on surveys.survey_index = answers.survey_index
+),
+
+sentiments_taken as (
+    select
+        event_ix,
+        survey_index,
+        person_key,
+        journey_index,
+        classification_key,
+        answered_at,
+        text_key,
+        cast(
+            case
+                when kind <> 'nps' then 2 * height / reach - 1
+                -- On the scale of 0 to 10 promoters give 9 and more, detractors less than 7.
+                when height * 10 >= 9 * reach then 1
+                when height * 10 >= 7 * reach then 0
+                -- A score that is null is of no kind.
+                when height is not null then -1
+            end as decimal(9, 6)
+        ) as sentiment
+    from scores_placed
+)
+
+select
+    labels.model_index,
+    sentiments_taken.event_ix,
+    sentiments_taken.survey_index,
+    labels.stage_index,
+    coalesce(facts.persona, 'unassigned') as persona,
+    months_bounded.month as period,
+    sentiments_taken.sentiment,
+    sentiments_taken.text_key
+from sentiments_taken
+inner join labels
+    on labels.classification_key = sentiments_taken.classification_key
+    and labels.stage_index > 0
+inner join months_bounded
+    on sentiments_taken.answered_at >= months_bounded.start_at
+    and sentiments_taken.answered_at < months_bounded.end_at
+left join facts
+    on facts.person_key = sentiments_taken.person_key
+    and facts.journey_index = sentiments_taken.journey_index

@@ -1,0 +1,93 @@
+-- How many visitors of a stage met a failure there, or clicked in rage.
+-- Grain: model_index, persona, period, stage_index.
+with touches as (
+    select model_index, person_key, journey_index, stage_index, exposure_ix
+    from kernel.stage_interactions
+),
+
+subjects as (
+    select exposure_ix, exposure_kind
+    from map.exposures
+),
+
+journeys as (
+    select model_index, person_key, journey_index, month, is_furthest, is_furthest_in_month
+    from kernel.map_journeys
+),
+
+facts as (
+    select person_key, journey_index, persona
+    from journeys.journey_facts
+),
+
+rage_click_exposures as (
+    select model_index, person_key, journey_index, stage_index
+    from map.rage_click_exposures
+),
+
+failures_met as (
+    select touches.model_index, touches.person_key, touches.journey_index, touches.stage_index
+    from touches
+    inner join subjects
+        on subjects.exposure_ix = touches.exposure_ix
+        and subjects.exposure_kind in ('signal', 'friction')
+),
+
+signs_gathered as (
+    select model_index, person_key, journey_index, stage_index
+    from failures_met
+    union
+    select model_index, person_key, journey_index, stage_index
+    from rage_click_exposures
+),
+
+-- Only who visited the stage is counted: a visited stage always has a touch of a channel.
+visitors_found as (
+    select distinct
+        signs_gathered.model_index,
+        signs_gathered.person_key,
+        signs_gathered.journey_index,
+        signs_gathered.stage_index
+    from signs_gathered
+    inner join touches
+        on touches.model_index = signs_gathered.model_index
+        and touches.person_key = signs_gathered.person_key
+        and touches.journey_index = signs_gathered.journey_index
+        and touches.stage_index = signs_gathered.stage_index
+    inner join subjects
+        on subjects.exposure_ix = touches.exposure_ix
+        and subjects.exposure_kind = 'channel'
+),
+
+visitors_described as (
+    select
+        visitors_found.model_index,
+        visitors_found.stage_index,
+        coalesce(facts.persona, 'unassigned') as persona,
+        journeys.month,
+        journeys.is_furthest,
+        journeys.is_furthest_in_month
+    from visitors_found
+    inner join journeys
+        on journeys.model_index = visitors_found.model_index
+        and journeys.person_key = visitors_found.person_key
+        and journeys.journey_index = visitors_found.journey_index
+    left join facts
+        on facts.person_key = visitors_found.person_key
+        and facts.journey_index = visitors_found.journey_index
+)
+
+select
+    model_index,
+    coalesce(persona, 'all') as persona,
+    coalesce(month, 'all') as period,
+    stage_index,
+    case when month is null then count(*) filter (where is_furthest) else count(*) filter (where is_furthest_in_month) end
+        as frustrated_count
+from visitors_described
+group by grouping sets (
+    (model_index, stage_index, persona, month),
+    (model_index, stage_index, persona),
+    (model_index, stage_index, month),
+    (model_index, stage_index)
+)

@@ -1,0 +1,106 @@
+-- The stages in which journeys of the map clicked in rage.
+-- Grain: model_index, person_key, journey_index, stage_index.
+with clicks as (
+    select person_key, journey_index, classification_key, clicked_at
+    from map.rage_clicks
+),
+
+labels as (
+    select classification_key, model_index, stage_index
+    from kernel.classifications
+),
+
+journeys as (
+    select model_index, person_key, journey_index, entered_at
+    from kernel.map_journeys
+),
+
+stage_visits as (
+    select model_index, person_key, journey_index, visit_index, stage_index, entered_at, left_at
+    from kernel.stage_visits
+),
+
+settings as (
+    select journeys_window_seconds
+    from config.settings
+),
+
+clickers_listed as (
+    select distinct person_key
+    from clicks
+),
+
+-- Few people rage: nobody else's visits are looked at.
+visits as (
+    select
+        stage_visits.model_index, stage_visits.person_key, stage_visits.journey_index, stage_visits.visit_index,
+        stage_visits.stage_index, stage_visits.entered_at, stage_visits.left_at
+    from stage_visits
+    inner join clickers_listed on clickers_listed.person_key = stage_visits.person_key
+),
+
+-- A click that no rule puts into a stage belongs to the stage of the visit in progress.
+clicks_placed as (
+    select
+        labels.model_index,
+        clicks.person_key,
+        clicks.journey_index,
+        clicks.clicked_at,
+        coalesce(nullif(labels.stage_index, 0), visits.stage_index) as stage_index
+    from clicks
+    inner join labels on labels.classification_key = clicks.classification_key
+    left join visits
+        on labels.stage_index = 0
+        and visits.model_index = labels.model_index
+        and visits.person_key = clicks.person_key
+        and visits.journey_index = clicks.journey_index
+        and visits.entered_at <= clicks.clicked_at
+        and (visits.left_at is null or clicks.clicked_at < visits.left_at)
+),
+
+stages_seen as (
+    select
+        visits.model_index,
+        visits.person_key,
+        visits.journey_index,
+        visits.stage_index,
+        min(visits.visit_index) as first_visit_index
+    from visits
+    inner join clicks_placed
+        on clicks_placed.model_index = visits.model_index
+        and clicks_placed.person_key = visits.person_key
+        and clicks_placed.journey_index = visits.journey_index
+        and clicks_placed.stage_index = visits.stage_index
+    group by visits.model_index, visits.person_key, visits.journey_index, visits.stage_index
+)
+
+-- Like every touch, a click counts inside the window and before the journey first went beyond the stage.
+select
+    clicks_placed.model_index,
+    clicks_placed.person_key,
+    clicks_placed.journey_index,
+    clicks_placed.stage_index
+from clicks_placed
+inner join journeys
+    on journeys.model_index = clicks_placed.model_index
+    and journeys.person_key = clicks_placed.person_key
+    and journeys.journey_index = clicks_placed.journey_index
+cross join settings
+left join stages_seen
+    on stages_seen.model_index = clicks_placed.model_index
+    and stages_seen.person_key = clicks_placed.person_key
+    and stages_seen.journey_index = clicks_placed.journey_index
+    and stages_seen.stage_index = clicks_placed.stage_index
+left join visits
+    on visits.model_index = clicks_placed.model_index
+    and visits.person_key = clicks_placed.person_key
+    and visits.journey_index = clicks_placed.journey_index
+    and visits.visit_index > stages_seen.first_visit_index
+    and visits.stage_index > clicks_placed.stage_index
+    and visits.entered_at <= clicks_placed.clicked_at
+where visits.visit_index is null
+    -- A click before any stage is in none.
+    and clicks_placed.stage_index is not null
+    and date_diff('microsecond', journeys.entered_at, clicks_placed.clicked_at)
+    <= settings.journeys_window_seconds * 1000000
+group by clicks_placed.model_index, clicks_placed.person_key, clicks_placed.journey_index, clicks_placed.stage_index

@@ -1,0 +1,96 @@
+-- What came of the passes through a stage, of all and of those that touched a subject, touched it again and again, or waited long after it.
+-- Grain: model_index, persona, period, stage_index, exposure_ix, exposure.
+with stage_attempts as (
+    select
+        model_index, person_key, journey_index, stage_index, exposure_ix, month_number, is_advanced, is_matured, touch_count,
+        longest_wait_seconds
+    from kernel.stage_attempts
+),
+
+journey_facts as (
+    select person_key, journey_index, persona
+    from journeys.journey_facts
+),
+
+exposures as (
+    select exposure_ix, exposure_kind = 'touchpoint' as is_touchpoint
+    from map.exposures
+),
+
+wait_thresholds as (
+    select model_index, persona, stage_index, exposure_ix, long_wait_seconds
+    from map.wait_thresholds
+),
+
+-- A few thousand rows; everything below is cheap however many passes there are.
+passes_grouped as (
+    select
+        stage_attempts.model_index,
+        journey_facts.persona,
+        stage_attempts.month_number,
+        stage_attempts.stage_index,
+        stage_attempts.exposure_ix,
+        stage_attempts.is_matured,
+        stage_attempts.is_advanced,
+        stage_attempts.touch_count >= 3 as is_repeated,
+        coalesce(stage_attempts.longest_wait_seconds > wait_thresholds.long_wait_seconds, false) as is_long,
+        count(*) as pass_count
+    from stage_attempts
+    inner join journey_facts
+        on journey_facts.person_key = stage_attempts.person_key
+        and journey_facts.journey_index = stage_attempts.journey_index
+    left join wait_thresholds
+        on wait_thresholds.model_index = stage_attempts.model_index
+        and wait_thresholds.persona = journey_facts.persona
+        and wait_thresholds.stage_index = stage_attempts.stage_index
+        and wait_thresholds.exposure_ix = stage_attempts.exposure_ix
+    group by
+        stage_attempts.model_index, journey_facts.persona, stage_attempts.month_number, stage_attempts.stage_index,
+        stage_attempts.exposure_ix, stage_attempts.is_matured, stage_attempts.is_advanced, is_repeated, is_long
+),
+
+exposures_listed as (
+    select
+        model_index, persona, month_number, stage_index, exposure_ix, 'met' as exposure, is_matured, is_advanced,
+        pass_count
+    from passes_grouped
+
+    union all
+
+    select
+        passes_grouped.model_index, passes_grouped.persona, passes_grouped.month_number,
+        passes_grouped.stage_index, passes_grouped.exposure_ix, 'repeat' as exposure, passes_grouped.is_matured,
+        passes_grouped.is_advanced, passes_grouped.pass_count
+    from passes_grouped
+    inner join exposures on exposures.exposure_ix = passes_grouped.exposure_ix
+    where passes_grouped.is_repeated and exposures.is_touchpoint
+
+    union all
+
+    select
+        model_index, persona, month_number, stage_index, exposure_ix, 'wait' as exposure, is_matured, is_advanced,
+        pass_count
+    from passes_grouped
+    where is_long
+)
+
+select
+    model_index,
+    coalesce(persona, 'all') as persona,
+    case
+        when month_number is null then 'all'
+        else substr(cast(month_number as varchar), 1, 4) || '-' || substr(cast(month_number as varchar), 5, 2)
+    end as period,
+    stage_index,
+    exposure_ix,
+    exposure,
+    cast(sum(pass_count) as bigint) as pass_count,
+    cast(coalesce(sum(pass_count) filter (where is_matured), 0) as bigint) as matured_count,
+    cast(coalesce(sum(pass_count) filter (where is_matured and is_advanced), 0) as bigint) as matured_advanced_count
+from exposures_listed
+group by grouping sets (
+    (model_index, stage_index, exposure_ix, exposure, persona, month_number),
+    (model_index, stage_index, exposure_ix, exposure, persona),
+    (model_index, stage_index, exposure_ix, exposure, month_number),
+    (model_index, stage_index, exposure_ix, exposure)
+)
