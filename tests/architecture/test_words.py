@@ -1,0 +1,77 @@
+"""Words that the project does not use: the terms of dbt, Spark, the GDPR and statistics stand in their place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+INSTEAD = {
+    r"nights?": "run",
+    r"anew": "again, full refresh",
+    r"mend(s|ed|ing)?": "fix",
+    r"told|tells": "reported, says",
+    r"touched": "affected",
+    r"(gave|gives|give|giving) way": "superseded",
+    r"of everybody": "global, of all persons",
+    r"lies": "is stored in",
+    r"strangers?": "untrusted input",
+    r"whom": "a sentence with a subject",
+    r"renew(s|al|als|ing|er)?|renewed(_by)?": "incremental build",
+    r"keeps_numbers": "surrogate_key",
+    r"filled_by|fillers?": "python_model",
+    r"paperwork|side files?": "metadata",
+    r"tombstones?": "suppression list",
+    r"forg(ot|otten|etting|ets)": "erased, erasure",
+    r"land(s|ed|ing)(?! pages?)": "load, raw events",
+    r"alarms?": "alert",
+    r"ledger(?!\.)": "file registry, run log",
+    r"rivals?|gone_events": "duplicates, superseded events",
+    r"kept (files?|cop(y|ies))": "archived file",
+    r"atlas(es)?": "report data",
+}
+"""Pattern of a word → what to write. `land` as a verb only: a landing page is a landing page."""
+ALLOWED = {
+    r"false alarms?": "statistics says so",
+    r"rate_alarms|alarm_count|--fail-on-alarm": "published or stable names",
+    r"tombstones\.parquet|\"tombstones\"": "file and key of versions before the suppression list",
+}
+FOLDERS = ("src", "sql", "docs", "pipelines")
+ENDINGS = {".py", ".sql", ".yml", ".md", ".j2", ".js", ".css"}
+# A step of the schema is never changed after it was released; it holds the names of its time.
+FROZEN = ("src/journeyflow/state/sql/schema",)
+
+
+def texts():
+    """Yield every text of the project, with the entries of the changelog since the words were chosen."""
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*")):
+            name = path.relative_to(ROOT).as_posix()
+            if path.suffix in ENDINGS and not name.startswith(FROZEN):
+                yield name, path.read_text(encoding="utf-8")
+    for name in ("README.md", "SECURITY.md", "CHANGELOG.md"):
+        yield name, (ROOT / name).read_text(encoding="utf-8")
+
+
+TEXTS = dict(texts())
+
+
+@pytest.mark.parametrize("pattern", INSTEAD)
+def test_a_word_has_not_come_back(pattern):
+    word = re.compile(rf"(?<![A-Za-z])({pattern})(?![A-Za-z])", re.IGNORECASE)
+    allowed = re.compile("|".join(ALLOWED), re.IGNORECASE)
+    found = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in TEXTS.items()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if word.search(allowed.sub("", line))
+    ]
+    assert not found, f"write {INSTEAD[pattern]!r} instead:\n" + "\n".join(found)
+
+
+def test_a_banned_word_would_be_found():
+    word = re.compile(rf"(?<![A-Za-z])({'|'.join(INSTEAD)})(?![A-Za-z])", re.IGNORECASE)
+    assert word.search("a night in which rows were touched")
+    assert not word.search("midnight, a landing page, untouched")
