@@ -45,7 +45,7 @@ faults: $(VENV)/.installed-dev ## Kill, starve, mislead and crowd the nightly jo
 	JOURNEYFLOW_FAULTS=300 $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
 
 soak: $(VENV)/.installed-dev ## Live a year of nights and judge it by rebuilds; try long walks of nights (an hour)
-	JOURNEYFLOW_SOAK_DAYS=365 JOURNEYFLOW_EXAMPLES=30 $(BIN)/python -m pytest -n 0 -s tests/soak tests/properties/test_nights.py $(ARGS)
+	JOURNEYFLOW_SOAK_DAYS=365 JOURNEYFLOW_EXAMPLES=30 $(BIN)/python -m pytest -n 0 -s tests/soak tests/properties/test_run_histories.py $(ARGS)
 
 check: lint types test ## Everything that CI runs
 

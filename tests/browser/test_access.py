@@ -9,7 +9,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Page
 
-from support.browser_reading import plain
+from support.page_reader import plain
 
 Opener = Callable[..., Page]
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"

@@ -11,8 +11,8 @@ from playwright.sync_api import Page
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.formatting import shown
 from journeyflow.utils.formatting import count, percent
-from support.browser_reading import body_rows, choose, map_row, plain
 from support.map_tables import FORMULA, MARKUP
+from support.page_reader import body_rows, choose, map_row, plain
 
 Opener = Callable[..., Page]
 CHOICES = (

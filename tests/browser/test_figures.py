@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.formatting import value_text, written, written_range
 from journeyflow.report.view_model import Figure, ReportData
-from support.browser_reading import plain
+from support.page_reader import plain
 
 Opener = Callable[..., Page]
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"

@@ -10,8 +10,8 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from journeyflow.report.formatting import shown
-from support.browser_reading import show_all
 from support.map_tables import BIDI, CONTROLS, FORMULA, LINK, LONG, MARKUP, SCRIPT, TEMPLATE, UNBROKEN
+from support.page_reader import show_all
 
 Opener = Callable[..., Page]
 KNOWN_GLOBALS = "window.before = new Set(Object.getOwnPropertyNames(window));"

@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.html import render_page
 from journeyflow.report.reader import read_report_data
-from support.browser_reading import show_all
 from support.map_tables import publish_tables, rich_tables
+from support.page_reader import show_all
 
 Opener = Callable[..., Page]
 LONGEST = "#model=shop&persona=unassigned&with=student&period=2026-01"

@@ -1,4 +1,4 @@
-"""The real inputs: named by an environment variable, skipped with a word where they are absent."""
+"""The real inputs: named by an environment variable; skipped where they are absent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from external.nights import EXTERNAL_DATA, Night, run_night, write_config
+from external.projects import EXTERNAL_DATA, Project, run_project, write_config
 
 
 def pytest_collection_modifyitems(items):
@@ -28,7 +28,7 @@ def external_data() -> Path:
 
 
 @pytest.fixture(scope="module")
-def night(request, external_data, tmp_path_factory) -> Night:
+def project(request, external_data, tmp_path_factory) -> Project:
     """One run of the configuration beside the test module."""
     template = request.path.parent / "journeyflow.yml"
-    return run_night(write_config(template, tmp_path_factory.mktemp("night"), external_data))
+    return run_project(write_config(template, tmp_path_factory.mktemp("project"), external_data))

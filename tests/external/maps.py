@@ -1,9 +1,9 @@
-"""Reading the map of a night as the page tells it."""
+"""Reads the map of a project as the page shows it."""
 
 from __future__ import annotations
 
 import journeyflow
-from external.nights import Night
+from external.projects import Project
 from journeyflow.report.html import render_page
 from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import Cell, ReportData, RowKey
@@ -11,16 +11,16 @@ from journeyflow.report.view_model import Cell, ReportData, RowKey
 MOST_BYTES = 2_000_000
 
 
-def atlas_of(night: Night) -> ReportData:
-    """Return all maps of a night, whose page is small enough to be sent."""
-    with journeyflow.open(night.folder / "published") as published:
+def report_data_of(project: Project) -> ReportData:
+    """Return all maps of a project, whose page is small enough to be sent."""
+    with journeyflow.open(project.folder / "published") as published:
         report_data = read_report_data(published)
     assert len(render_page(report_data).encode()) < MOST_BYTES
     return report_data
 
 
 def cells_of(report_data: ReportData, model: str, row: RowKey, period: str = "all") -> dict[str, Cell]:
-    """Return a row of everybody's map, a cell a stage."""
+    """Return a row of the map of all persons, a cell a stage."""
     found = report_data.map_of(model, period=period)
     assert found is not None
     return {cell.stage: cell for cell in found.row(row).cells}

@@ -28,7 +28,7 @@ DAY = 86_400 * SECOND
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One event as the raw file tells it; two that look alike are still two."""
+    """One event as the raw file has it; two that look alike are still two."""
 
     name: str
     at: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from external.nights import Night
+from external.projects import Project
 
 ALL = "all"
 UNIT_COUNTS = [
@@ -19,21 +19,21 @@ UNIT_COUNTS = [
 STEP = ["funnel", "persona", "period", "step_index"]
 
 
-def assert_reconciles(night: Night) -> None:
+def assert_reconciles(project: Project) -> None:
     """Check every identity that the published tables promise."""
-    every_row_is_accounted_for(night.table("load_audit"))
-    steps = night.table("funnel_steps")
+    every_row_is_accounted_for(project.table("load_audit"))
+    steps = project.table("funnel_steps")
     outcomes_are_three(steps)
     rates_follow_from_the_counts(steps)
     parts_add_up(steps, "persona")
     parts_add_up(steps, "period")
-    reasons_add_up(steps, night.table("drop_offs"))
-    reasons_add_up(steps, night.table("drop_off_next"))
-    models_see_the_same_events(night)
-    persons_add_up(night)
-    shares_add_up(night.table("stage_transitions"), ["model", "persona", "from_stage"], "transition_rate")
-    shares_add_up(night.table("paths"), ["model", "persona"], "share_rate")
-    everything_is_described(night)
+    reasons_add_up(steps, project.table("drop_offs"))
+    reasons_add_up(steps, project.table("drop_off_next"))
+    models_see_the_same_events(project)
+    persons_add_up(project)
+    shares_add_up(project.table("stage_transitions"), ["model", "persona", "from_stage"], "transition_rate")
+    shares_add_up(project.table("paths"), ["model", "persona"], "share_rate")
+    everything_is_described(project)
 
 
 def every_row_is_accounted_for(audit: pl.DataFrame) -> None:
@@ -102,23 +102,23 @@ def parts_add_up(steps: pl.DataFrame, part: str) -> None:
 
 def reasons_add_up(steps: pl.DataFrame, reasons: pl.DataFrame) -> None:
     sums = reasons.group_by(STEP).agg(
-        pl.col("drop_off_count").sum().alias("told"), pl.col("share_rate").sum().alias("share")
+        pl.col("drop_off_count").sum().alias("listed"), pl.col("share_rate").sum().alias("share")
     )
     joined = steps.select(*STEP, "drop_off_count").join(sums, on=STEP, how="full", coalesce=True)
-    assert (joined["drop_off_count"].fill_null(0) == joined["told"].fill_null(0)).all()
+    assert (joined["drop_off_count"].fill_null(0) == joined["listed"].fill_null(0)).all()
     assert ((joined["share"].drop_nulls() - 1).abs() < 1e-9).all()
 
 
-def models_see_the_same_events(night: Night) -> None:
-    kinds = night.table("event_kinds").group_by("model").agg(pl.col("event_count").sum())
+def models_see_the_same_events(project: Project) -> None:
+    kinds = project.table("event_kinds").group_by("model").agg(pl.col("event_count").sum())
     assert kinds["event_count"].n_unique() <= 1
-    crosswalk = night.table("stage_crosswalk").group_by("model", "other_model").agg(pl.col("event_count").sum())
+    crosswalk = project.table("stage_crosswalk").group_by("model", "other_model").agg(pl.col("event_count").sum())
     assert crosswalk["event_count"].n_unique() <= 1
     assert set(crosswalk["event_count"]) <= set(kinds["event_count"])
 
 
-def persons_add_up(night: Night) -> None:
-    personas, stages = night.table("personas"), night.table("person_stages")
+def persons_add_up(project: Project) -> None:
+    personas, stages = project.table("personas"), project.table("person_stages")
     parts = personas.filter(pl.col("persona") != ALL)
     persons = int(parts["person_count"].sum())
     assert set(personas.filter(pl.col("persona") == ALL)["person_count"]) <= {persons}
@@ -134,10 +134,10 @@ def shares_add_up(table: pl.DataFrame, keys: list[str], rate: str) -> None:
     assert ((sums - 1).abs() < 1e-9).all(), table
 
 
-def everything_is_described(night: Night) -> None:
-    described = night.table("dictionary")
+def everything_is_described(project: Project) -> None:
+    described = project.table("dictionary")
     names = set(described["table_name"])
     for name in names - {"dictionary"}:
         columns = set(described.filter(pl.col("table_name") == name)["column_name"])
-        assert set(night.table(name).columns) == columns, name
+        assert set(project.table(name).columns) == columns, name
     assert described["meaning"].is_not_null().all()

@@ -22,7 +22,7 @@ LONG = 1 << 24
 
 
 @dataclass(frozen=True)
-class Fate:
+class Expected:
     """What must become of a file: counted by the script that wrote it, not by the program that reads it."""
 
     accepted: int = 0
@@ -48,7 +48,7 @@ class Case:
 
     name: str
     make: Callable[[], bytes]
-    fate: Fate
+    expected: Expected
 
 
 def good(key: str, numbers: Iterable[int] = range(2)) -> list[str]:
@@ -61,21 +61,21 @@ def text(*lines: str, end: str = "\n") -> bytes:
     return "".join(line + end for line in lines).encode("utf-8", "surrogatepass")
 
 
-def _cases(made: dict[str, tuple[bytes | Callable[[], bytes], Fate]]) -> list[Case]:
+def _cases(made: dict[str, tuple[bytes | Callable[[], bytes], Expected]]) -> list[Case]:
     return [
-        Case(name, content if callable(content) else (lambda content=content: content), fate)
-        for name, (content, fate) in made.items()
+        Case(name, content if callable(content) else (lambda content=content: content), expected)
+        for name, (content, expected) in made.items()
     ]
 
 
-def refused(why: str) -> Fate:
-    """Return the fate of a file that is not read, and a piece of the reason that is given."""
-    return Fate(refused=why)
+def refused(why: str) -> Expected:
+    """Return the expected of a file that is not read, and a piece of the reason that is given."""
+    return Expected(refused=why)
 
 
-def bad(accepted: int, **reasons: int) -> Fate:
-    """Return the fate of a file of which some rows are kept aside."""
-    return Fate(accepted, reasons)
+def bad(accepted: int, **reasons: int) -> Expected:
+    """Return the expected of a file of which some rows are kept aside."""
+    return Expected(accepted, reasons)
 
 
 def csv_cases() -> list[Case]:
@@ -83,27 +83,30 @@ def csv_cases() -> list[Case]:
     at = "2026-01-01 00:00:00"
     return _cases(
         {
-            "good": (text(HEADER, *good("good")), Fate(2)),
+            "good": (text(HEADER, *good("good")), Expected(2)),
             "unclosed_quote": (text(HEADER, 'q1,"2026-01-01,c,view', *good("uq")), bad(2, bad_record=1)),
             "unclosed_quote_last": (text(HEADER, *good("ul"), 'q2,"2026-01-01,c,view'), bad(2, bad_record=1)),
             "ragged": (text(HEADER, "r1,x", *good("rg"), f"r2,{at},c,view,more"), bad(2, bad_record=2)),
             "wrong_header": (text("a,b,c,d", *good("wh")), refused("column")),
             "missing_column": (text("id,cookie,event", "m1,c,view"), refused("ts")),
             "twice_header": (text("id,ts,cookie,event,ts", f"t1,{at},c,view,{at}"), refused("ts")),
-            "unused_twice": (text(HEADER + ",x,x", f"u1,{at},c,view,1,2"), Fate(1)),
-            "reordered": (text("event,cookie,id,ts", f"view,c,o1,{at}"), Fate(1)),
+            "unused_twice": (text(HEADER + ",x,x", f"u1,{at},c,view,1,2"), Expected(1)),
+            "reordered": (text("event,cookie,id,ts", f"view,c,o1,{at}"), Expected(1)),
             "no_header": (text(*good("nh")), refused("column")),
-            "bom": (b"\xef\xbb\xbf" + text(HEADER, *good("bom")), Fate(2)),
+            "bom": (b"\xef\xbb\xbf" + text(HEADER, *good("bom")), Expected(2)),
             "utf16": (text(HEADER, *good("u16")).decode().encode("utf-16"), refused("header")),
             "nul_byte": (text(HEADER, *good("nul"), f"n\x00,{at},c,view"), bad(2, nul_byte=1)),
             "mixed_encodings": (
                 text(HEADER, *good("mix")) + f"m1,{at},ü,view\n".encode("latin-1") + f"m2,{at},ü,view\n".encode(),
                 bad(3, bad_encoding=1),
             ),
-            "mixed_line_ends": (text(HEADER) + f"l1,{at},c,view\r\nl2,{at},c,view\rl3,{at},c,view\n".encode(), Fate(3)),
-            "odd_separators": (text(HEADER, f"os1,{at},a\u2028b\u0085\x0b\x0c\x1e,view"), Fate(1)),
+            "mixed_line_ends": (
+                text(HEADER) + f"l1,{at},c,view\r\nl2,{at},c,view\rl3,{at},c,view\n".encode(),
+                Expected(3),
+            ),
+            "odd_separators": (text(HEADER, f"os1,{at},a\u2028b\u0085\x0b\x0c\x1e,view"), Expected(1)),
             "lone_return": (text(HEADER, f"lr1,{at},a\rb,view", *good("lr")), bad(2, bad_record=2)),
-            "no_last_line_end": (text(HEADER, *good("nl"))[:-1], Fate(2)),
+            "no_last_line_end": (text(HEADER, *good("nl"))[:-1], Expected(2)),
             "quote_in_the_middle": (text(HEADER, f'qm1,{at},a"b,view', f'qm2,{at},"a"b,view'), bad(1, bad_record=1)),
             "quoted_header_torn": (text('id,"ts,cookie,event', *good("qh")), refused("header")),
             "endless_record": (
@@ -112,9 +115,9 @@ def csv_cases() -> list[Case]:
             ),
             "empty": (b"", refused("header")),
             "blank": (b" \n\n \n", refused("column")),
-            "header_only": (text(HEADER), Fate()),
-            "header_unended": (HEADER.encode(), Fate()),
-            "blank_lines": (text(HEADER, "", "", *good("bl"), ""), Fate(2)),
+            "header_only": (text(HEADER), Expected()),
+            "header_unended": (HEADER.encode(), Expected()),
+            "blank_lines": (text(HEADER, "", "", *good("bl"), ""), Expected(2)),
             "empty_cells": (text(HEADER, ",,,"), bad(0, no_time=1)),
             "no_time": (text(HEADER, "nt1,,c,view", "nt2,soon,c,view"), bad(0, no_time=1, bad_time=1)),
             "no_name": (text(HEADER, f"nn1,{at},c,", f"nn2,{at},c,  "), bad(0, no_name=2)),
@@ -127,23 +130,23 @@ def csv_cases() -> list[Case]:
                 text(HEADER, "it1,2026-02-30 00:00:00,c,view", "it2,294300-01-01,c,view", "it3,infinity,c,view"),
                 bad(0, bad_time=3),
             ),
-            "duplicates": (text(HEADER, *good("dd"), *good("dd", [1]), "dd-0," + at + ",c,other"), Fate(2, {}, 2)),
-            "filtered": (text(HEADER, *good("ff"), f"ff9,{at},c,skip_me"), Fate(2, filtered=1)),
+            "duplicates": (text(HEADER, *good("dd"), *good("dd", [1]), "dd-0," + at + ",c,other"), Expected(2, {}, 2)),
+            "filtered": (text(HEADER, *good("ff"), f"ff9,{at},c,skip_me"), Expected(2, filtered=1)),
             "other_delimiter": (text(HEADER, *good("od")).replace(b",", b";"), refused("column")),
             "wide": (
                 text(HEADER + "".join(f",x{n}" for n in range(3000)), f"w1,{at},c,view" + ",1" * 3000),
-                Fate(1),
+                Expected(1),
             ),
             "too_wide": (text(HEADER + "," * 10_000, *good("tw")), refused("header")),
             "header_no_text": (text(HEADER)[:-1] + b",\xfc\n" + text(*good("ht")), refused("header")),
             "header_of_nul": (text(HEADER + ",\x00", *good("hn")), refused("header")),
             "header_of_sql": (
                 text(HEADER + ',"x""); drop table raw.events; --"', f"hs1,{at},c,view,1"),
-                Fate(1),
+                Expected(1),
             ),
             "binary": (bytes(range(256)) * 16, refused("header")),
             "binary_rows": (text(HEADER, *good("br")) + b"\x89PNG\x1a\xff\xfe\n\x00\x01\n", bad(2, **_BINARY)),
-            "long_cell": (text(HEADER + ",note", f"lc1,{at},c,view,{'x' * 1_000_000}"), Fate(1)),
+            "long_cell": (text(HEADER + ",note", f"lc1,{at},c,view,{'x' * 1_000_000}"), Expected(1)),
             "too_long_cell": (
                 lambda: text(HEADER + ",note", f"tc1,{at},c,view,{'x' * (LONG + 1)}", f"tc2,{at},c,view,x"),
                 bad(1, too_long=1),
@@ -173,24 +176,24 @@ def json_cases() -> list[Case]:
     deep = 20_000
     return _cases(
         {
-            "good": (text(record("g1"), record("g2")), Fate(2)),
+            "good": (text(record("g1"), record("g2")), Expected(2)),
             "torn_line": (text(record("t1"), record("t2"))[:-20], bad(1, bad_json=1)),
-            "deep_lists": (text(_with("d1", "[" * deep + "]" * deep), record("d2")), Fate(2)),
-            "deep_objects": (text(_with("d3", '{"a":' * deep + "1" + "}" * deep), record("d4")), Fate(2)),
+            "deep_lists": (text(_with("d1", "[" * deep + "]" * deep), record("d2")), Expected(2)),
+            "deep_objects": (text(_with("d3", '{"a":' * deep + "1" + "}" * deep), record("d4")), Expected(2)),
             "deep_unclosed": (text("[" * 100_000, record("d5")), refused("cannot be read beyond")),
             "deep_brackets_late": (text(record("d6"), "[" * 1_000_000), bad(1, bad_json=1)),
-            "deep_but_sane": (text(_with("d7", "[" * 50 + "]" * 50)), Fate(1)),
-            "twice_a_key": (text(record("k1")[:-1] + ', "event": "other"}'), Fate(1)),
-            "not_a_number": (text(_with("n1", "NaN"), _with("n2", "Infinity"), record("n3")), Fate(3)),
-            "huge_numbers": (text(_with("h1", "9" * 400), _with("h2", "1e999999"), record("h3")), Fate(3)),
-            "huge_id": (text(record("x").replace('"x"', "98765432109876543210987654321")), Fate(1)),
+            "deep_but_sane": (text(_with("d7", "[" * 50 + "]" * 50)), Expected(1)),
+            "twice_a_key": (text(record("k1")[:-1] + ', "event": "other"}'), Expected(1)),
+            "not_a_number": (text(_with("n1", "NaN"), _with("n2", "Infinity"), record("n3")), Expected(3)),
+            "huge_numbers": (text(_with("h1", "9" * 400), _with("h2", "1e999999"), record("h3")), Expected(3)),
+            "huge_id": (text(record("x").replace('"x"', "98765432109876543210987654321")), Expected(1)),
             "lone_surrogates": (text(_with("s1", '"\\ud800"'), record("s2")), bad(1, bad_json=1)),
-            "escaped_nul": (text(_with("z1", '"a\\u0000b"'), record("z2")), Fate(2)),
-            "nul_in_the_event": (text(record("z3", event="a\x00b"), record("z4")), Fate(2)),
+            "escaped_nul": (text(_with("z1", '"a\\u0000b"'), record("z2")), Expected(2)),
+            "nul_in_the_event": (text(record("z3", event="a\x00b"), record("z4")), Expected(2)),
             "raw_nul": (text(record("z5"), record("z6").replace("view", "vi\x00ew")), bad(1, nul_byte=1)),
             "no_text": (text(record("e1")) + b'{"id": "\xff\xfe"}\n', bad(1, bad_encoding=1)),
             "no_objects": (text("1", '"a"', "null", "true", "[1]", record("o1")), bad(1, bad_json=5)),
-            "bom": (b"\xef\xbb\xbf" + text(record("b1")), Fate(1)),
+            "bom": (b"\xef\xbb\xbf" + text(record("b1")), Expected(1)),
             "list": (text("[" + record("l1") + "," + record("l2") + ", 7]"), bad(2, bad_json=1)),
             "list_torn": (text("[" + record("l3") + "," + record("l4"))[:-9], refused("cut short")),
             "list_unclosed": (text("[" + record("l5") + ","), refused("cut short")),
@@ -198,13 +201,13 @@ def json_cases() -> list[Case]:
             "two_on_a_line": (text(record("w1") + record("w2"), record("w3")), bad(1, bad_json=1)),
             "pretty": (text("{", '"id": "p1"', "}", record("p2")), bad(1, bad_json=3)),
             "comments": (text("// hello", record("c1"), "{'id': 1}", record("c2")[:-1] + ",}"), bad(2, bad_json=2)),
-            "blank": (b"\n \n\t\n", Fate()),
-            "empty": (b"", Fate()),
+            "blank": (b"\n \n\t\n", Expected()),
+            "empty": (b"", Expected()),
             "nothing_in_it": (text("{}", record("i1")), bad(1, no_time=1)),
-            "objects_for_texts": (text(record("v1", event={"a": 1}), record("v2", cookie=["c"])), Fate(2)),
-            "sql": (text(record("q1'); drop table raw.events; --", event="'; --")), Fate(1)),
-            "filtered": (text(record("f1"), record("f2", event="skip_me")), Fate(1, filtered=1)),
-            "duplicates": (text(record("u1"), record("u1"), record("u1", event="z")), Fate(1, {}, 2)),
+            "objects_for_texts": (text(record("v1", event={"a": 1}), record("v2", cookie=["c"])), Expected(2)),
+            "sql": (text(record("q1'); drop table raw.events; --", event="'; --")), Expected(1)),
+            "filtered": (text(record("f1"), record("f2", event="skip_me")), Expected(1, filtered=1)),
+            "duplicates": (text(record("u1"), record("u1"), record("u1", event="z")), Expected(1, {}, 2)),
             "too_long": (lambda: text(record("y1", note="x" * LONG), record("y2")), bad(1, too_long=1)),
         }
     )
@@ -238,20 +241,20 @@ def archive_cases() -> list[Case]:
     packed = {name: gzip.compress(text(HEADER, *good(name), *good(name, range(2, 50)))) for name in "abcdef"}
     return _cases(
         {
-            "good": (packed["a"], Fate(50)),
+            "good": (packed["a"], Expected(50)),
             "truncated": (packed["b"][:-30], refused("damaged")),
             "truncated_head": (packed["b"][:7], refused("damaged")),
             "wrong_sum": (packed["b"][:-8] + struct.pack("<I", 7) + packed["b"][-4:], refused("damaged")),
             "wrong_length": (packed["b"][:-4] + struct.pack("<I", 7), refused("damaged")),
             "trailing_garbage": (packed["b"] + b"garbage", refused("damaged")),
-            "trailing_zeros": (packed["b"] + bytes(512), Fate(50)),
-            "members": (gzip.compress(text(HEADER, *good("m"))) + gzip.compress(text(*good("n"))), Fate(4)),
-            "not_packed.gz": (text(HEADER, *good("np")), Fate(2)),
+            "trailing_zeros": (packed["b"] + bytes(512), Expected(50)),
+            "members": (gzip.compress(text(HEADER, *good("m"))) + gzip.compress(text(*good("n"))), Expected(4)),
+            "not_packed.gz": (text(HEADER, *good("np")), Expected(2)),
             "packed_twice": (gzip.compress(packed["c"]), refused("header")),
             "nothing_packed": (gzip.compress(b""), refused("header")),
             "zstd_torn": (pa.compress(text(HEADER, *good("zt")), "zstd", asbytes=True)[:-5], refused("damaged")),
             "zip_of_two": (_zipped(a=head, b=head), refused("2 files")),
-            "zip_that_climbs": (_zipped(**{"../../../climbs.csv": text(HEADER, *good("zc"))}), Fate(2)),
+            "zip_that_climbs": (_zipped(**{"../../../climbs.csv": text(HEADER, *good("zc"))}), Expected(2)),
             "zip_torn": (_zipped(a=text(HEADER, *good("zz")))[:-10], refused("damaged")),
         }
     )
@@ -262,7 +265,7 @@ def bomb_cases() -> list[Case]:
     head = text(HEADER)
     cases = _cases(
         {
-            "good": (text(HEADER, *good("bg")), Fate(2)),
+            "good": (text(HEADER, *good("bg")), Expected(2)),
             "bomb_of_one_line": (lambda: _bomb(head, b"x", 2048), refused("unpacks")),
             "bomb_of_nul": (lambda: _bomb(head, b"\x00", 2048), refused("unpacks")),
             "bomb_of_bad_lines": (lambda: _bomb(head, b"\n,", 1024), refused("too many of its records")),
@@ -300,7 +303,7 @@ def json_bomb_cases() -> list[Case]:
     one = record("bj", note="")[:-2].encode()
     return _cases(
         {
-            "good": (text(record("jg")), Fate(1)),
+            "good": (text(record("jg")), Expected(1)),
             "field_of_100_mb": (lambda: text(record("jf")) + _huge(one, b'"}\n'), bad(1, too_long=1)),
             "endless_list": (lambda: b"[" + text(record("je"))[:-1] + b",1" * (20 << 20), refused("cut short")),
             "endless_record": (lambda: b"[" + _huge(one, b'"}]'), refused("too long")),
@@ -318,7 +321,7 @@ def parquet_bomb_cases() -> list[Case]:
     wide = {f"x{n}": pa.array([1, 2, 3]) for n in range(12_000)}
     return _cases(
         {
-            "good": (parquet(table("bp")), Fate(3)),
+            "good": (parquet(table("bp")), Expected(3)),
             "constant_for_ever": (lambda: _constant(60), refused("unpacks")),
             "claims_more_rows": (_claiming, refused("rows")),
             "field_of_100_mb": (lambda: parquet(table("bf", **notes)), bad(2, too_long=1)),
@@ -396,7 +399,7 @@ def parquet_cases() -> list[Case]:
     no_time = table("nt").drop_columns(["ts"])
     return _cases(
         {
-            "good": (parquet(table("go")), Fate(3)),
+            "good": (parquet(table("go")), Expected(3)),
             "torn": (whole[:-100], refused("Parquet")),
             "torn_head": (whole[100:], refused("Parquet")),
             "marks_only": (b"PAR1PAR1", refused("Parquet")),
@@ -405,17 +408,17 @@ def parquet_cases() -> list[Case]:
             "flipped_footer": (_flipped(whole, len(whole) - 8 - footer, footer), refused("Parquet")),
             "footer_too_long": (whole[:-8] + struct.pack("<I", 1 << 31) + b"PAR1", refused("Parquet")),
             "encrypted": (_encrypted, refused("Parquet")),
-            "zero_rows": (parquet(table("zr", 0)), Fate()),
+            "zero_rows": (parquet(table("zr", 0)), Expected()),
             "missing_column": (parquet(no_time), refused("ts")),
             "times_of_null": (parquet(no_time.append_column("ts", pa.nulls(3, pa.string()))), bad(0, no_time=3)),
-            "other_types": (parquet(others.append_column("cookie", pa.array([1, 2, 3]))), Fate(3)),
-            "lists_for_texts": (parquet(lists), Fate(3)),
+            "other_types": (parquet(others.append_column("cookie", pa.array([1, 2, 3]))), Expected(3)),
+            "lists_for_texts": (parquet(lists), Expected(3)),
             "numbers_for_times": (parquet(no_time.append_column("ts", pa.array([1, 2, 3]))), bad(0, bad_time=3)),
             "row_number_named": (
                 parquet(table("rn").append_column("file_row_number", pa.array([1, 1, 1]))),
                 refused("Parquet"),
             ),
-            "sql_in_a_name": (parquet(table("sn").append_column('x"; drop table x', pa.array([1, 1, 1]))), Fate(3)),
+            "sql_in_a_name": (parquet(table("sn").append_column('x"; drop table x', pa.array([1, 1, 1]))), Expected(3)),
             "text_for_parquet": (text(HEADER, *good("tp")), refused("Parquet")),
             "empty": (b"", refused("Parquet")),
         }
@@ -437,14 +440,14 @@ def log_cases() -> list[Case]:
     """Return access logs."""
     return _cases(
         {
-            "good": (text(log_line(1), log_line(2)), Fate(2)),
+            "good": (text(log_line(1), log_line(2)), Expected(2)),
             "binary": (
                 text(log_line(3)) + b"\x16\x03\x01\x02\xff\n" + b"\x00\x00\n",
                 bad(1, bad_encoding=1, nul_byte=1),
             ),
             "escapes": (
                 text(log_line(4, request="GET /\\x16\\x03 HTTP/1.1"), log_line(5, request="\\x16\\x03")),
-                Fate(2),
+                Expected(2),
             ),
             "overlong": (lambda: text(log_line(6, request="GET /" + "a" * LONG), log_line(7)), bad(1, too_long=1)),
             "wrong_dates": (
@@ -452,9 +455,9 @@ def log_cases() -> list[Case]:
                 bad(1, **_LOG_DATES),
             ),
             "no_log": (text("hello", "192.0.2.11", log_line(12)), bad(1, bad_record=2)),
-            "quotes": (text(log_line(13, agent='a\\"b'), log_line(14, agent="'; drop table x; --")), Fate(2)),
+            "quotes": (text(log_line(13, agent='a\\"b'), log_line(14, agent="'; drop table x; --")), Expected(2)),
             "torn": (text(log_line(15), log_line(16))[:-60], bad(1, bad_record=1)),
-            "blank": (b"\n\n", Fate()),
+            "blank": (b"\n\n", Expected()),
         }
     )
 

@@ -8,7 +8,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from faults import nights
+from faults import run_process
 
 ROWS = 300
 
@@ -62,8 +62,8 @@ READERS = (by_database, by_parquet, by_csv)
 
 def start(reader: int, folder: Path, stop):
     """Start a reader that loops until `stop`; return its process and the end of the pipe on which it reports."""
-    heard, told = nights.CONTEXT.Pipe(duplex=False)
-    process = nights.CONTEXT.Process(target=_read, args=(reader, folder, stop, told))
+    heard, told = run_process.CONTEXT.Pipe(duplex=False)
+    process = run_process.CONTEXT.Process(target=_read, args=(reader, folder, stop, told))
     process.start()
     return process, heard
 

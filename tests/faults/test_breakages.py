@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from faults import corpus, readers
-from faults.corpus import HEADER, Case, Fate, text
-from faults.fates import SOURCES, differing, load
+from faults.corpus import HEADER, Case, Expected, text
+from faults.expected_results import SOURCES, differing, load
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest import insert, validate
@@ -19,7 +19,7 @@ from journeyflow.ingest.readers import lines
 from journeyflow.publish import generation, read_manifest
 from journeyflow.state.warehouse import open_warehouse
 from journeyflow.utils import files
-from support.parsing_here import parse_here
+from support.in_process_parser import parse_in_process
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def engine(tmp_path):
         yield opened
 
 
-def landed(warehouse, folder, *cases, kind="csv"):
+def loaded(warehouse, folder, *cases, kind="csv"):
     """Load files one after the other and say what is not as their cases say."""
     (folder / "data").mkdir(exist_ok=True)
     for case in cases:
@@ -43,12 +43,12 @@ def landed(warehouse, folder, *cases, kind="csv"):
     return differing(warehouse, cases)
 
 
-def case(name, content, fate):
-    return Case(name, lambda: content, fate)
+def case(name, content, expected):
+    return Case(name, lambda: content, expected)
 
 
-GOOD = case("good", text(HEADER, *corpus.good("g")), Fate(2))
-LATE = case("late", text(HEADER, "l1,2025-12-01 00:00:00,c,view"), Fate(1))
+GOOD = case("good", text(HEADER, *corpus.good("g")), Expected(2))
+LATE = case("late", text(HEADER, "l1,2025-12-01 00:00:00,c,view"), Expected(1))
 TORN = next(found for found in corpus.json_cases() if found.name == "torn_line")
 
 
@@ -87,10 +87,10 @@ def test_a_ledger_outside_the_transaction_is_noticed(warehouse, tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(loader.FileRegistry, "record_unsettled", _fail)
         with pytest.raises(OSError, match="device"):
-            landed(warehouse, tmp_path, GOOD)
+            loaded(warehouse, tmp_path, GOOD)
     try:
-        other = landed(warehouse, tmp_path, GOOD)
-    except JourneyflowError:  # The next night counts rows that no ledger knows, and stops.
+        other = loaded(warehouse, tmp_path, GOOD)
+    except JourneyflowError:  # The next run counts rows that no ledger knows, and stops.
         other = ["stopped"]
     assert bool(other) is is_broken
 
@@ -102,14 +102,14 @@ def _fail(*_):
 def test_a_row_that_is_lost_stops_the_load(warehouse, tmp_path, monkeypatch):
     _lose_a_row(monkeypatch)
     with pytest.raises(JourneyflowError, match="do not add up"):
-        landed(warehouse, tmp_path, GOOD)
+        loaded(warehouse, tmp_path, GOOD)
 
 
 def test_reconciling_by_the_count_of_what_was_read_is_noticed(warehouse, tmp_path, monkeypatch):
-    """Comparing the landed rows with themselves would let a lost one pass; the script's own count does not."""
+    """Comparing the inserted rows with themselves would let a lost one pass; the script's own count does not."""
     _lose_a_row(monkeypatch)
     monkeypatch.setattr(insert, "_reconcile", lambda *_: None)
-    assert landed(warehouse, tmp_path, GOOD)
+    assert loaded(warehouse, tmp_path, GOOD)
 
 
 def _lose_a_row(monkeypatch):
@@ -144,10 +144,10 @@ def _name_of(handle: int) -> str:
 
 @pytest.mark.parametrize("is_broken", [False, True])
 def test_ignoring_errors_of_json_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
-    parse_here(monkeypatch)  # A process of its own would not know what was broken.
+    parse_in_process(monkeypatch)  # A process of its own would not know what was broken.
     if is_broken:
         monkeypatch.setattr(lines, "_BROKEN", "select 1")
-    assert bool(landed(warehouse, tmp_path, TORN, kind="json")) is is_broken
+    assert bool(loaded(warehouse, tmp_path, TORN, kind="json")) is is_broken
 
 
 @pytest.mark.parametrize("is_broken", [False, True])
@@ -156,4 +156,4 @@ def test_a_watermark_of_time_is_noticed(warehouse, tmp_path, monkeypatch, is_bro
         original = validate.judged_select
         newer = "occurred_at > coalesce((select max(occurred_at) from raw.events), timestamp '1970-01-01')"
         monkeypatch.setattr(validate, "validated_select", lambda kept, where: original(kept, newer))
-    assert bool(landed(warehouse, tmp_path, GOOD, LATE)) is is_broken
+    assert bool(loaded(warehouse, tmp_path, GOOD, LATE)) is is_broken

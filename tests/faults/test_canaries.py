@@ -107,7 +107,7 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory):
+def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("canaries")
     (folder / "data").mkdir()
     with (folder / "data" / "a.csv").open("w", encoding="utf-8", newline="") as file:
@@ -121,28 +121,28 @@ def night(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def said(night):
-    """All that a night and the commands after it write to the terminal."""
+def said(project):
+    """All that a run and the commands after it write to the terminal."""
     written = io.StringIO()
     with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
         for command in (["run"], ["status"], ["quarantine", "list"], ["check"]):
             with pytest.raises(SystemExit) as ended:
-                main([*command, "--config", str(night / "journeyflow.yml")])
+                main([*command, "--config", str(project / "journeyflow.yml")])
             assert not ended.value.code, written.getvalue()
     return written.getvalue()
 
 
-def test_a_night_says_no_canary_and_obeys_no_escape(said):
+def test_a_run_says_no_canary_and_obeys_no_escape(said):
     assert "a.csv" in said
     assert not [canary for canary in CANARIES if canary in said]
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", said)
 
 
-def test_no_canary_is_published(night, said):
-    current = night / "published" / "current"
+def test_no_canary_is_published(project, said):
+    current = project / "published" / "current"
     files = {path.name: path.read_bytes() for path in current.iterdir()}
     assert not [(c, name) for c in CANARIES for name, held in files.items() if c.encode() in held]
-    with journeyflow.open(night / "published") as published:
+    with journeyflow.open(project / "published") as published:
         # Parquet is packed, so its values are searched as text.
         texts = {name: published.table(name).write_json() for name in published.tables}
     assert not [(canary, name) for canary in CANARIES for name, text in texts.items() if canary in text]
@@ -151,8 +151,8 @@ def test_no_canary_is_published(night, said):
     )
 
 
-def test_every_row_is_accounted_for(night, said):
-    with journeyflow.open(night / "published") as published:
+def test_every_row_is_accounted_for(project, said):
+    with journeyflow.open(project / "published") as published:
         audits = published.table("load_audit").rows(named=True)
     (audit,) = [row for row in audits if row["source_file"] == "data/a.csv"]
     assert audit["record_count"] == len(rows())
@@ -160,8 +160,8 @@ def test_every_row_is_accounted_for(night, said):
     assert audit["record_count"] == sum(audit[f"{part}_count"] for part in parts)
 
 
-def test_no_number_is_poisoned(night, said):
-    with journeyflow.open(night / "published") as published:
+def test_no_number_is_poisoned(project, said):
+    with journeyflow.open(project / "published") as published:
         tables = {name: published.table(name) for name in published.tables}
     for name, table in tables.items():
         for column in table.select(pl.selectors.float()).columns:
@@ -169,13 +169,13 @@ def test_no_number_is_poisoned(night, said):
             assert not table[column].is_infinite().any(), f"{name}.{column}"
 
 
-def test_csv_exports_hold_no_formula(night, said):
-    with journeyflow.open(night / "published") as published:
+def test_csv_exports_hold_no_formula(project, said):
+    with journeyflow.open(project / "published") as published:
         names = published.tables
     hostile = 0
     for name in names:
-        target = night / f"{name}.out"
-        arguments = ["--format", "csv", "--output", str(target), "--published", str(night / "published")]
+        target = project / f"{name}.out"
+        arguments = ["--format", "csv", "--output", str(target), "--published", str(project / "published")]
         with pytest.raises(SystemExit):
             main(["query", f"select * from {name}", *arguments])
         for row in csv.DictReader(target.open(encoding="utf-8", newline="")):
@@ -186,8 +186,8 @@ def test_csv_exports_hold_no_formula(night, said):
     assert hostile
 
 
-def test_nothing_of_the_page_is_markup(night, said):
-    pages = list((night / "published" / "current").glob("*.html"))
+def test_nothing_of_the_page_is_markup(project, said):
+    pages = list((project / "published" / "current").glob("*.html"))
     assert pages
     for page in pages:
         text = page.read_text(encoding="utf-8")

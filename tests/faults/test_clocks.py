@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import journeyflow
-from external.nights import Night
+from external.projects import Project
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.quarantine import replay
@@ -61,7 +61,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def land(folder, name, *times, event="product_view"):
+def add_file(folder, name, *times, event="product_view"):
     rows = [f"{name}-{at},{stamp:%Y-%m-%d %H:%M:%S},{name}-{at},{event}" for at, stamp in enumerate(times)]
     (folder / "web" / f"{name}.csv").write_text("\n".join(["id,at,cookie,event", *rows]) + "\n", encoding="utf-8")
 
@@ -73,7 +73,7 @@ def ledger(folder, query):
 
 def test_ids_sort_by_the_order_of_the_runs_whatever_the_clock_does(folder, clock):
     """Back by an hour in autumn, back by a year, standing still, and on again."""
-    land(folder, "a", EVENING - 3 * DAY)
+    add_file(folder, "a", EVENING - 3 * DAY)
     ids = []
     for at in (EVENING, EVENING, EVENING - HOUR, EVENING - 365 * DAY, EVENING + DAY, EVENING + DAY):
         clock.at = at
@@ -82,9 +82,9 @@ def test_ids_sort_by_the_order_of_the_runs_whatever_the_clock_does(folder, clock
     generations = sorted(path.name for path in (folder / "published" / "generations").iterdir())
     assert generations == ids[-3:]
     assert (folder / "published" / "current").resolve().name == ids[-1]
-    rows = Night(folder).table("runs").sort("run_id")
+    rows = Project(folder).table("runs").sort("run_id")
     assert rows["run_id"].to_list() == ids
-    assert rows["started_at"].to_list()[3] == EVENING - 365 * DAY  # What the clock said is told as it was.
+    assert rows["started_at"].to_list()[3] == EVENING - 365 * DAY  # The time of the clock is kept.
     assert (rows["finished_at"] >= rows["started_at"]).all()
     assert rows["elapsed_seconds"].min() > 0
 
@@ -92,7 +92,7 @@ def test_ids_sort_by_the_order_of_the_runs_whatever_the_clock_does(folder, clock
 def test_a_clock_set_back_during_a_run_fails_no_check(folder, clock):
     from journeyflow.pipeline.run import Run as Running
 
-    land(folder, "a", EVENING - 3 * DAY)
+    add_file(folder, "a", EVENING - 3 * DAY)
     with Running(load_config(folder)) as run:
         clock.at = EVENING - 5 * HOUR
         assert run.execute().status == "published"
@@ -102,7 +102,7 @@ def test_a_clock_set_back_during_a_run_fails_no_check(folder, clock):
 
 
 def test_ids_go_on_after_the_warehouse_was_lost(folder, clock):
-    land(folder, "a", EVENING - 3 * DAY)
+    add_file(folder, "a", EVENING - 3 * DAY)
     first = journeyflow.run(folder).run_id
     (folder / "state" / "warehouse.duckdb").unlink()
     clock.at = EVENING - HOUR
@@ -110,7 +110,7 @@ def test_ids_go_on_after_the_warehouse_was_lost(folder, clock):
 
 
 def test_files_first_met_later_than_now_count_once_and_are_kept(folder, clock):
-    land(folder, "a", EVENING - 3 * DAY, EVENING - 2 * DAY)
+    add_file(folder, "a", EVENING - 3 * DAY, EVENING - 2 * DAY)
     journeyflow.run(folder)
     clock.at = EVENING - 20 * DAY
     report = journeyflow.run(folder)
@@ -122,7 +122,7 @@ def test_files_first_met_later_than_now_count_once_and_are_kept(folder, clock):
 
 
 def test_a_clock_that_runs_ahead_ends_retention_early_and_takes_no_event(folder, clock):
-    land(folder, "a", EVENING - 3 * DAY)
+    add_file(folder, "a", EVENING - 3 * DAY)
     journeyflow.run(folder)
     clock.at = EVENING + 31 * DAY
     assert journeyflow.run(folder).event_count == 1
@@ -130,16 +130,16 @@ def test_a_clock_that_runs_ahead_ends_retention_early_and_takes_no_event(folder,
 
 
 def test_what_a_slow_clock_took_for_the_future_is_an_alarm_and_comes_in_by_a_replay(folder, clock):
-    land(folder, "a", EVENING - 3 * DAY)
+    add_file(folder, "a", EVENING - 3 * DAY)
     journeyflow.run(folder)
-    land(folder, "b", EVENING - HOUR, EVENING)
+    add_file(folder, "b", EVENING - HOUR, EVENING)
     clock.at = EVENING - DAY
     report = journeyflow.run(folder)
     assert (report.event_count, report.quarantined_count) == (1, 2)
     assert "future 2" in report.alerts[0]
     clock.at = EVENING + HOUR
-    assert journeyflow.run(folder).event_count == 1  # When it was first met is not forgotten,
-    replay(load_config(folder), reason="future")  # until somebody says that it was wrong.
+    assert journeyflow.run(folder).event_count == 1  # When it was first met is kept,
+    replay(load_config(folder), reason="future")  # until a replay resets it.
     report = journeyflow.run(folder)
     assert report.event_count == 3
     assert ledger(folder, "select count(*) as n from raw.quarantine") == [{"n": 0}]
@@ -148,7 +148,7 @@ def test_what_a_slow_clock_took_for_the_future_is_an_alarm_and_comes_in_by_a_rep
 
 
 def test_what_is_still_in_the_future_stays_in_quarantine_after_a_replay(folder, clock):
-    land(folder, "a", EVENING - 3 * DAY, EVENING + 9 * DAY)
+    add_file(folder, "a", EVENING - 3 * DAY, EVENING + 9 * DAY)
     journeyflow.run(folder)
     clock.at = EVENING + DAY
     replay(load_config(folder), reason="future")
@@ -160,17 +160,17 @@ def test_what_is_still_in_the_future_stays_in_quarantine_after_a_replay(folder, 
     [(date(2026, 3, 29), [24, 23, 24]), (date(2026, 10, 25), [24, 25, 24])],
     ids=["into summer", "into winter"],
 )
-@pytest.mark.parametrize("nights", [1, 3])
-def test_local_days_have_as_many_hours_as_they_have(folder, clock, middle, hours, nights):
+@pytest.mark.parametrize("run_count", [1, 3])
+def test_local_days_have_as_many_hours_as_they_have(folder, clock, middle, hours, run_count):
     """One person an hour of real time; the runs begin in the hour that is skipped or comes twice."""
     first = datetime(middle.year, middle.month, middle.day) - timedelta(hours=26 if middle.month == 10 else 25)
     times = [first + n * HOUR for n in range(sum(hours))]
-    size = -(-len(times) // nights)
-    for number in range(nights):
-        land(folder, f"part{number}", *times[number * size : (number + 1) * size])
+    size = -(-len(times) // run_count)
+    for number in range(run_count):
+        add_file(folder, f"part{number}", *times[number * size : (number + 1) * size])
         clock.at = times[min((number + 1) * size, len(times)) - 1] + HOUR / 2
         journeyflow.run(folder)
-    trend = Night(folder).table("funnel_trend")
+    trend = Project(folder).table("funnel_trend")
     entered = trend.filter((pl.col("funnel") == "order") & (pl.col("persona") == "all") & (pl.col("step_index") == 1))
     found = dict(zip(entered["entry_date"].to_list(), entered["person_count"].to_list(), strict=True))
     assert found == {middle + offset * DAY: count for offset, count in zip((-1, 0, 1), hours, strict=True)}

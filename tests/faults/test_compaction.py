@@ -18,7 +18,7 @@ from journeyflow.errors import InputError, JourneyflowError, LockedError
 from journeyflow.state import warehouse
 from journeyflow.state.lock import project_lock
 from journeyflow.state.warehouse import compact, compact_if_worthwhile, free_share, open_warehouse, rewrite_warehouse
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 FORKS = multiprocessing.get_context("fork")
 SECRET = "gone-for-ever-7Q"
@@ -34,7 +34,7 @@ def fill(path):
     """Make a warehouse of which most is free, and some rows deleted."""
     with open_warehouse(path, threads=1) as warehouse:
         # First, or the database would cut the end of the file off by itself.
-        warehouse.execute(f"create table landed.ballast as select md5(range::varchar) as text from range({ROWS})")
+        warehouse.execute(f"create table raw.ballast as select md5(range::varchar) as text from range({ROWS})")
         warehouse.execute("checkpoint")
         warehouse.execute(
             "insert into ledger.runs (run_id, status) select 'r' || range, 'failed' from range(3) "
@@ -42,7 +42,7 @@ def fill(path):
         )
         warehouse.execute("checkpoint")
         warehouse.execute(f"delete from ledger.runs where run_id = '{SECRET}'")
-        warehouse.execute("drop table landed.ballast")
+        warehouse.execute("drop table raw.ballast")
         warehouse.execute("checkpoint")
     return path
 
@@ -69,7 +69,7 @@ def test_free_room_and_deleted_bytes_go_and_every_row_stays(bloated):
 
 
 def _die_at(path, nth):
-    """Compact, and be killed before the `nth` thing that touches the disk."""
+    """Compact, and be killed before the `nth` thing that writes to the disk."""
     seen = [0]
 
     def before(owner, name):
@@ -151,25 +151,25 @@ def test_a_copy_that_lost_a_row_is_not_taken(bloated, monkeypatch):
     assert content(bloated) == before
 
 
-def test_a_night_compacts_a_large_file_that_is_half_free(bloated, monkeypatch):
-    told = []
+def test_a_run_compacts_a_large_file_that_is_half_free(bloated, monkeypatch):
+    events = []
 
     class Watcher:
         def __call__(self, *_):
             pass
 
         def note(self, event, facts):
-            told.append(event)
+            events.append(event)
 
     compact_if_worthwhile(bloated, bloated.parent / "work", Watcher())
-    assert told == []  # It is small.
+    assert events == []  # It is small.
     monkeypatch.setattr(warehouse, "LEAST_BYTES", 0)
     compact_if_worthwhile(bloated, bloated.parent / "work", Watcher())
     compact_if_worthwhile(bloated, bloated.parent / "work", Watcher())
-    assert told == ["compacted"]
+    assert events == ["compacted"]
 
 
-def test_a_night_whose_compaction_fails_has_ended_well(tmp_path, monkeypatch):
+def test_a_run_whose_compaction_fails_has_ended_well(tmp_path, monkeypatch):
     config = write_project(tmp_path / "shop")
     monkeypatch.setattr(warehouse, "LEAST_BYTES", 0)
     monkeypatch.setattr(warehouse, "FREE_SHARE", 0.0)
@@ -192,6 +192,6 @@ def test_a_night_whose_compaction_fails_has_ended_well(tmp_path, monkeypatch):
         compact(load_config(config))
 
 
-def test_nothing_to_compact_is_told(tmp_path):
+def test_nothing_to_compact_is_an_error(tmp_path):
     with pytest.raises(InputError, match="Run `journeyflow run` first"):
         compact(load_config(write_project(tmp_path / "shop")))

@@ -1,4 +1,4 @@
-"""Whatever a file holds: it is accepted, kept aside or refused as its case says, and the rest of the night goes on."""
+"""Whatever a file holds: it is accepted, kept aside or refused as its case says, and the run goes on."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import socket
 import pytest
 
 import journeyflow
-from faults import corpus, nights
-from faults.fates import BOMBS, SOURCES, differing, load, load_bombs
+from faults import corpus, run_process
+from faults.expected_results import BOMBS, SOURCES, differing, load, load_bombs
 from journeyflow.ingest import load as loader
 from journeyflow.ingest.parser import copy
 from journeyflow.ingest.raw_store import RawStore, content_hash
 from journeyflow.state.warehouse import open_warehouse
 
 BOMB_MEGABYTES = 1000
-"""What bombs may add to the memory of a night, and take of the parsing process, together."""
+"""What bombs may add to the memory of a run, and take of the parsing process, together."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_every_file_ends_as_its_case_says(warehouse, tmp_path, kind):
     if other := differing(warehouse, cases):
         pytest.fail("\n".join(other))
     assert len(report.files) == len(cases)
-    rows = sum(case.fate.records for case in cases)
+    rows = sum(case.expected.records for case in cases)
     print(f"{kind}: {len(cases)} files, {rows} rows, none lost")  # noqa: T201 - for `make faults`
 
 
@@ -48,8 +48,8 @@ def test_bombs_cost_a_bounded_memory(tmp_path, kind):
     cases = BOMBS[kind]()
     for case in cases:
         (tmp_path / "data" / case.name).write_bytes(case.make())
-    heard, told = nights.CONTEXT.Pipe(duplex=False)
-    process = nights.CONTEXT.Process(target=load_bombs, args=(tmp_path, kind, told))
+    heard, told = run_process.CONTEXT.Pipe(duplex=False)
+    process = run_process.CONTEXT.Process(target=load_bombs, args=(tmp_path, kind, told))
     process.start()
     assert heard.poll(180)
     other, megabytes, parsing = heard.recv()
@@ -72,7 +72,7 @@ def statuses(warehouse, data):
     return {file.source_file: file.status for file in load(warehouse, data.parent, SOURCES["csv"][0]).files}
 
 
-def test_what_is_no_file_of_ours_never_stops_the_night(warehouse, data):
+def test_what_is_no_file_of_ours_never_stops_the_run(warehouse, data):
     (data / "folder").mkdir()
     os.mkfifo(data / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -191,7 +191,7 @@ def _during_the_copy(monkeypatch, act):
 
 
 @pytest.mark.parametrize("how", ["grows", "shrinks", "is written to"])
-def test_a_file_that_changes_while_it_is_copied_waits_for_the_next_night(warehouse, data, monkeypatch, how):
+def test_a_file_that_changes_while_it_is_copied_waits_for_the_next_run(warehouse, data, monkeypatch, how):
     moving = data / "moving"
     whole = corpus.text(corpus.HEADER, *corpus.good("moving", range(50)))
     moving.write_bytes(whole)

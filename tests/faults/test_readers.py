@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from faults import nights, readers
+from faults import readers, run_process
 from journeyflow.engines import DuckDBEngine
 
 LONG = bool(os.environ.get("JOURNEYFLOW_FAULTS"))
@@ -18,7 +18,7 @@ BLOCKED_SECONDS = 10
 def test_readers_are_never_disturbed(tmp_path):
     with DuckDBEngine(threads=1, folders=[tmp_path]) as engine:
         readers.published(engine, tmp_path, 0)
-        stop = nights.CONTEXT.Event()
+        stop = run_process.CONTEXT.Event()
         running = [readers.start(number, tmp_path, stop) for number in range(len(readers.READERS))]
         began = time.monotonic()
         for number in range(1, PUBLICATIONS + 1):

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 import journeyflow
-from external.nights import Night, run_night
+from external.projects import Project, run_project
 from golden.test_sample import truths  # noqa: F401 - a fixture
 from journeyflow.cli.run import print_report, print_status
 from journeyflow.config import load_config
@@ -30,10 +30,10 @@ OUTCOMES = {
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory) -> Night:
+def sample(tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("spots") / "shop"
     shutil.copytree(sample_folder(), folder)
-    return run_night(folder / "journeyflow.yml")
+    return run_project(folder / "journeyflow.yml")
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "read-the-map.md"
@@ -93,12 +93,12 @@ def test_traffic_devices_and_people_are_told_as_the_generator_knows_them(spots, 
 
 
 def test_quarantine_is_told_by_reason_and_source(sample, spots):
-    for source in sample.landed("select distinct source from ledger.files"):
+    for source in sample.warehouse_rows("select distinct source from ledger.files"):
         query = f"""
             select reason, count(*) from raw.quarantine
             where file_ix in (select file_ix from ledger.files where source = '{source[0]}') group by reason
         """
-        told = dict(sample.landed(query))
+        told = dict(sample.warehouse_rows(query))
         row = spots.get(("quarantined", source[0]))
         assert (row is None) == (not told)
         assert not told or row["item_count"] == sum(told.values())

@@ -12,8 +12,8 @@ import journeyflow
 from journeyflow import models
 from journeyflow.report.reader import read_report_data
 from journeyflow.utils import files
-from support.atlases import figures_of, wrong_figures
 from support.map_schemas import SCHEMAS, columns_of
+from support.report_figures import figures_of, wrong_figures
 
 EVERY = 20
 """The maps hold some fifty thousand different figures; every so many are asked for once more."""

@@ -76,7 +76,7 @@ def test_rows_are_quarantined_for_their_reasons(sample, truths):
     told = {
         (file, reason, count) for file, entry in truths["files"].items() for reason, count in entry["reasons"].items()
     }
-    assert set(sample.landed("select source_file, reason, count(*) from raw.quarantine group by 1, 2")) == told
+    assert set(sample.warehouse_rows("select source_file, reason, count(*) from raw.quarantine group by 1, 2")) == told
 
 
 def test_events_and_persons(sample, truths):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from journeyflow.utils import files
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 sys.path.insert(0, str(files.pipelines_folder()))
 importlib.import_module("offline")  # Before any test module imports Prefect.

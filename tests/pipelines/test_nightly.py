@@ -19,7 +19,7 @@ import nightly
 from journeyflow.cli import main
 from journeyflow.errors import ConfigError, EngineError, InputError
 from journeyflow.utils import files
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 OF_THE_RUN = {
     "runs": ["run_id", "started_at", "finished_at", "elapsed_seconds"],

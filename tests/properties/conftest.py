@@ -1,10 +1,10 @@
-"""Nights of random projects parse their files in the process of the test: starting another takes as long as they do."""
+"""Runs of random projects parse their files in the process of the test: starting another takes as long as the run."""
 
 import pytest
 
-from support.parsing_here import parse_here
+from support.in_process_parser import parse_in_process
 
 
 @pytest.fixture(autouse=True)
-def _parsing_here(monkeypatch):
-    parse_here(monkeypatch)
+def _parse_in_process(monkeypatch):
+    parse_in_process(monkeypatch)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from external.projects import run_project
 from external.reconcile import assert_reconciles
-from properties.pipeline import log_of, published, shifted, with_rivals
+from properties.random_projects import add_file, log_of, make_project, published_project, shifted, with_rivals
 
 few = settings(
     max_examples=int(os.environ.get("JOURNEYFLOW_EXAMPLES", "1")),
     deadline=None,
-    # A night takes seconds, and the seed of a failure says enough.
+    # A run takes seconds, and the seed of a failure says enough.
     phases=[Phase.explicit, Phase.generate],
     derandomize="JOURNEYFLOW_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -27,7 +28,7 @@ COUNTS = ["person_count", "converted_count", "drop_off_count", "pending_count"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("nights")
+    return tmp_path_factory.mktemp("runs")
 
 
 def parted(rows, rng, parts=3):
@@ -36,21 +37,21 @@ def parted(rows, rng, parts=3):
     return [rows[part::parts] for part in range(parts)]
 
 
-def assert_same_figures(night, other):
-    mine, theirs = night.figures(), other.figures()
+def assert_same_figures(project, other):
+    mine, theirs = project.figures(), other.figures()
     assert mine.keys() == theirs.keys()
     for name, rows in mine.items():
         assert rows == theirs[name], name
 
 
-def untimed(night):
+def untimed(project):
     """Return what a funnel says when calendar days are left out."""
-    steps = night.table("funnel_steps").filter(pl.col("period") == "all")
+    steps = project.table("funnel_steps").filter(pl.col("period") == "all")
     return sorted(steps.rows(), key=repr)
 
 
-def counts_of(night, funnel):
-    return night.table("funnel_steps").filter(
+def counts_of(project, funnel):
+    return project.table("funnel_steps").filter(
         pl.col("funnel") == funnel, pl.col("persona") == "all", pl.col("period") == "all"
     )
 
@@ -58,7 +59,7 @@ def counts_of(night, funnel):
 @few
 @given(seed=seeds)
 def test_everything_adds_up(root, seed):
-    assert_reconciles(published(root, log_of(seed)))
+    assert_reconciles(published_project(root, log_of(seed)))
 
 
 @few
@@ -66,15 +67,17 @@ def test_everything_adds_up(root, seed):
 def test_the_order_of_rows_and_files_changes_no_figure(root, seed):
     rng = random.Random(seed)
     rows = with_rivals(log_of(seed), rng)
-    assert_same_figures(published(root, rows), published(root, *parted(rows, rng)))
+    assert_same_figures(published_project(root, rows), published_project(root, *parted(rows, rng)))
 
 
 @few
 @given(seed=seeds)
-def test_several_nights_publish_what_one_does(root, seed):
+def test_several_runs_publish_what_one_does(root, seed):
     rng = random.Random(seed)
     rows = with_rivals(log_of(seed), rng)
-    assert_same_figures(published(root, rows), published(root, *parted(rows, rng, parts=2), each_night=True))
+    assert_same_figures(
+        published_project(root, rows), published_project(root, *parted(rows, rng, parts=2), in_several_runs=True)
+    )
 
 
 @few
@@ -84,9 +87,9 @@ def test_a_repeated_event_changes_nothing(root, seed):
     again = rng.sample(rows, 20)
     known = [row for row in rows if row.received]
     late = [replace(row, received=row.received + timedelta(days=1), event="refund") for row in rng.sample(known, 20)]
-    night = published(root, rows, again, late)
-    assert_same_figures(published(root, rows), night)
-    assert [night.audit("duplicate_count"), night.audit("conflicting_count")] == [40, 20]
+    project = published_project(root, rows, again, late)
+    assert_same_figures(published_project(root, rows), project)
+    assert [project.audit("duplicate_count"), project.audit("conflicting_count")] == [40, 20]
 
 
 @few
@@ -98,12 +101,9 @@ def test_a_shift_by_whole_days_changes_no_rate(root, seed, days):
 
 
 def latest(root, rows):
-    from external.nights import run_night
-    from properties.pipeline import land, project
-
-    path = project(root)
-    land(path, "rows.csv", rows)
-    return run_night(path)
+    path = make_project(root)
+    add_file(path, "rows.csv", rows)
+    return run_project(path)
 
 
 @few
@@ -112,17 +112,17 @@ def test_a_run_as_of_a_day_knows_nothing_later(root, seed):
     rows = with_rivals(log_of(seed), random.Random(seed))
     day = sorted(row.at for row in rows)[len(rows) // 2]
     until = [row for row in rows if row.at <= day]
-    assert_same_figures(published(root, rows, as_of=day), published(root, until, as_of=day))
+    assert_same_figures(published_project(root, rows, as_of=day), published_project(root, until, as_of=day))
 
 
 @few
 @given(seed=seeds)
 def test_an_event_of_no_step_matters_only_to_strict_funnels(root, seed):
     rows, rng = log_of(seed), random.Random(seed)
-    strangers = [
+    unrelated = [
         replace(
             row,
-            id=f"stranger{row.id}",
+            id=f"unrelated{row.id}",
             at=row.at + timedelta(seconds=1),
             customer="",
             medium="",
@@ -131,9 +131,9 @@ def test_an_event_of_no_step_matters_only_to_strict_funnels(root, seed):
         )
         for row in rng.sample([row for row in rows if row.cookie and row.channel in ("web", "app")], 30)
     ]
-    before, after = published(root, rows), published(root, rows, strangers)
+    before, after = published_project(root, rows), published_project(root, rows, unrelated)
     for funnel in ("ordered", "any_order", "excluded", "attempts"):
         assert counts_of(before, funnel).select(COUNTS).equals(counts_of(after, funnel).select(COUNTS)), funnel
-    strict = [counts_of(night, "strict")["person_count"].to_list() for night in (before, after)]
+    strict = [counts_of(project, "strict")["person_count"].to_list() for project in (before, after)]
     assert strict[0][0] == strict[1][0]
     assert strict[0][1] >= strict[1][1]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from external.nights import run_night, scratch
+from external.projects import run_project, scratch
 
 SOURCE = """
   {name}:
     format: csv
-    path: landing/{name}*.csv
+    path: input/{name}*.csv
     channel: {name}
     columns: {{event_id: id, occurred_at: at, anonymous_id: cookie, event_name: event}}
     properties: [cart]
@@ -29,24 +29,24 @@ EVENTS = {"web": "search", "app": "compare", "kiosk": "review_read"}
 
 
 def published(root, arrivals):
-    """Publish after a night for the first and one for the rest; all look at a product, then leave in twin events."""
+    """Publish after a run for the first and one for the rest; all look at a product, then leave in twin events."""
     folder = scratch(root)
-    (folder / "landing").mkdir()
+    (folder / "input").mkdir()
     sources = "".join(SOURCE.format(name=name) for name in EVENTS)
     path = folder / "journeyflow.yml"
     path.write_text(CONFIG.replace("@sources@", sources), encoding="utf-8")
     for source in arrivals:
-        (folder / "landing" / f"{source}0.csv").write_text("id,at,cookie,event,cart\n", encoding="utf-8")
+        (folder / "input" / f"{source}0.csv").write_text("id,at,cookie,event,cart\n", encoding="utf-8")
     for number, source in enumerate(arrivals):
         rows = [f"{n},2026-03-01 10:00:00,c{n},{EVENTS[source]},k{n}" for n in range(40)]
         if source == "web":
-            rows += ["z,2026-03-20 09:00:00,z,page_view,"]  # by then nobody is pending
+            rows += ["z,2026-03-20 09:00:00,z,page_view,"]  # by then no outcome is pending
             rows += [f"v{n},2026-03-01 09:00:00,c{n},product_view,k{n}" for n in range(40)]
         text = "\n".join(["id,at,cookie,event,cart", *rows, ""])
-        (folder / "landing" / f"{source}1.csv").write_text(text, encoding="utf-8")
+        (folder / "input" / f"{source}1.csv").write_text(text, encoding="utf-8")
         if number != 1:
-            night = run_night(path)
-    return night
+            project = run_project(path)
+    return project
 
 
 @pytest.mark.parametrize("arrivals", [["web", "app", "kiosk"], ["kiosk", "app", "web"]])

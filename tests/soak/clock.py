@@ -1,4 +1,4 @@
-"""The clock of a simulated year: whatever the program asks for the time is told another one."""
+"""The clock of a simulated year: the program reads a shifted time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Simulated(datetime, metaclass=_AsReal):
 
 
 def set_clock(shift: timedelta) -> None:
-    """Let the modules of the program that ask for the time be told it shifted; they must be imported already."""
+    """Shift the time that modules of the program read; they must be imported already."""
     _Simulated.shift = shift
     for name, module in list(sys.modules.items()):
         place = getattr(module, "__file__", None)

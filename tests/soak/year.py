@@ -1,4 +1,4 @@
-"""Nights of a shop, one a day: files, accidents, a run, and what is published judged by hand and by rebuilds."""
+"""Runs of a shop, one a day: files, faults, a run, and what is published compared with hand counts and rebuilds."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import journeyflow
 from external import reconcile
-from external.nights import Night
-from faults.nights import kill_after, start_process
-from soak import erasing, mischief
+from external.projects import Project
+from faults.run_process import kill_after, start_process
+from soak import erasure, fault_injection
 from soak.clock import clock_at, set_clock, shift_to
-from soak.diary import Diary
-from soak.ledger import Told, miscounted, records
-from soak.moved import Generation, mistold
+from soak.expected_events import ExpectedEvents, miscounted, records
+from soak.expected_restatements import Generation, wrong_restatements
+from soak.tally import Tally
 from support.shop import Event, Shop
-from support.shop_nights import ShopProject
+from support.shop_project import ShopProject
 from support.shop_rules import SWITCHES
 
 if TYPE_CHECKING:
     from journeyflow.pipeline.run_report import RunReport
 
 UNSURE = ("calls", "store")
-"""Sources without times of arrival: the clock of the first load decides what they tell of the future."""
+"""Sources without times of arrival: the clock of the first load decides which of their events are in the future."""
 
 
 class Year:
@@ -43,7 +43,7 @@ class Year:
     shoppers, visits : int, float
         See `Shop`.
     pace : int
-        How much more often things happen than in a year; see `mischief.happenings`.
+        How much more often things happen than in a year; see `fault_injection.happenings`.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class Year:
         self.known: list[Event] = []
         self.late: list[tuple[int, Event]] = []
         self.broken: list[Path] = []
-        self.told = Told()
-        self.diary = Diary()
+        self.expected = ExpectedEvents()
+        self.tally = Tally()
         self._held_back: list[Event] = []
         self._longest = 2.0
-        self.project.retention = {"sources": {mischief.KEPT_INPUT: "60d"}}
+        self.project.retention = {"sources": {fault_injection.KEPT_INPUT: "60d"}}
         self.project.write_rules()
         self.project.begin()
 
     @property
     def today(self) -> date:
-        """The day of which the night tells."""
+        """The day that the run covers."""
         return self.first + timedelta(days=self.number)
 
     @property
@@ -77,7 +77,7 @@ class Year:
 
     @property
     def is_clock_wrong(self) -> bool:
-        """Whether the clock of this night is a day slow: what has no time of arrival seems to be of the future."""
+        """Whether the clock of this run is a day slow: rows without a time of arrival seem to be in the future."""
         return self._is(25, 12, busy=9) and self.number > 3
 
     def put(self, events: list[Event], *, is_packed: bool = False) -> None:
@@ -93,7 +93,7 @@ class Year:
     def sent(self, events: list[Event]) -> None:
         """Remember what was sent."""
         self.known += events
-        self.diary.note("records sent", len(events))
+        self.tally.note("records sent", len(events))
 
     def some(self, count: int, *sources: str) -> list[Event]:
         """Return some events that were sent."""
@@ -101,43 +101,43 @@ class Year:
         return self.rng.sample(known, min(count, len(known)))
 
     def day(self) -> None:
-        """Live through a day and its night."""
-        mischief.today(self)
-        for happening in mischief.happenings(self.number, self.pace, is_clock_wrong=self.is_clock_wrong):
+        """Simulate a day and its run."""
+        fault_injection.today(self)
+        for happening in fault_injection.happenings(self.number, self.pace, is_clock_wrong=self.is_clock_wrong):
             happening(self)
-        self.diary.day = self.number + 1
+        self.tally.day = self.number + 1
         with clock_at(self._wall_clock()):
             if self._is(9, 4, busy=7) and self.number > 2:
-                self.diary.note("nights missed")
+                self.tally.note("runs missed")
             else:
-                self._night()
+                self._run()
         self.number += 1
 
-    def judge(self) -> None:
-        """Compare with a rebuild of the program's own, and with a project that reads all files in one night."""
+    def compare(self) -> None:
+        """Compare with a rebuild by the program, and with a project that reads all files in one run."""
         with clock_at(self._wall_clock() + timedelta(hours=3)):
             self._published(lambda: self.project.run())
-            self.diary.note("rows compared by verify", self.project.verify().row_count)
-            inputs = {name: erasing.without(name, each, self.told) for name, each in self.project.read.items()}
-            found = self.project.judged(inputs=inputs)
-        self.diary.note("rows compared with a project made afresh", found.row_count)
-        self.diary.note("judgements")
-        self.diary.blame(found.differences)
-        reconcile.assert_reconciles(Night(self.project.folder))
+            self.tally.note("rows compared by verify", self.project.verify().row_count)
+            inputs = {name: erasure.without(name, each, self.expected) for name, each in self.project.read.items()}
+            found = self.project.compared(inputs=inputs)
+        self.tally.note("rows compared with a project made afresh", found.row_count)
+        self.tally.note("judgements")
+        self.tally.add_differences(found.differences)
+        reconcile.assert_reconciles(Project(self.project.folder))
 
-    def _night(self) -> None:
+    def _run(self) -> None:
         if self._is(6, 3, busy=5):
             self._killed()
         if self._is(10, 7, busy=6) and self.number > 4:
             back = timedelta(days=self.rng.randint(1, 4))
             self._published(lambda: self.project.run(self.now - back))
-            self.diary.note("nights as of an earlier day")
+            self.tally.note("runs as of an earlier day")
         started = wall.monotonic()
         self._published(lambda: self.project.run())
         self._longest = wall.monotonic() - started
-        self.diary.note("nights")
-        if self._is(40, 6, busy=6) and erasing.IS_POSSIBLE and self.number > 2:
-            self._published(lambda: erasing.erase(self))
+        self.tally.note("runs")
+        if self._is(40, 6, busy=6) and erasure.IS_POSSIBLE and self.number > 2:
+            self._published(lambda: erasure.erase(self))
 
     def _published(self, work: Any) -> RunReport | None:
         """Do what publishes, and see that the new generation says rightly what it moved and what it holds."""
@@ -146,11 +146,11 @@ class Year:
         copies = len(list((self.project.folder / "state" / "raw").glob("*")))
         report: RunReport | None = work()
         if report:
-            self.diary.note(f"generations: {_story(report.built)}")
+            self.tally.note(f"generations: {_build_kind(report.built)}")
         self.project.note()
         self._see(before)
         gone = copies - len(list((self.project.folder / "state" / "raw").glob("*")))
-        self.diary.note("copies whose time was over", max(0, gone))
+        self.tally.note("copies whose time was over", max(0, gone))
         return report
 
     def _see(self, before: Generation | None) -> None:
@@ -161,21 +161,25 @@ class Year:
         zone = SWITCHES["zone"][self.project.settings.get("zone", 0)]
         once = set(self.project.config.funnels) - {"settled"}
         spell = f"{before.run_id} to {now.run_id}" if before else now.run_id
-        self.diary.blame([f"{spell}: {text}" for text in mistold(published, before, now, zone, once)])
-        self.diary.blame(miscounted(self.project.folder / "state", now.run_id, self.project.read, self.told))
+        self.tally.add_differences(
+            [f"{spell}: {text}" for text in wrong_restatements(published, before, now, zone, once)]
+        )
+        self.tally.add_differences(
+            miscounted(self.project.folder / "state", now.run_id, self.project.read, self.expected)
+        )
         with journeyflow.open(published) as tables:
             reconcile.every_row_is_accounted_for(tables.table("load_audit"))
             moved = tables.table("restatements")
-        self.diary.note("figures restated", int((moved["run_id"] == now.run_id).sum()))
+        self.tally.note("figures restated", int((moved["run_id"] == now.run_id).sum()))
 
     def _killed(self) -> None:
-        """Start a night in a process of its own and kill it at some moment."""
+        """Start a run in a separate process and kill it at some moment."""
         before = Generation.current(self.project.folder / "published")
         process = start_process(_doomed, str(self.project.path), shift_to(self._wall_clock()))
         code = kill_after(process, self.rng.uniform(0.1, 1.3 * self._longest))
         died = code == -signal.SIGKILL
-        assert died or code == 0, f"the night ended with {code}"
-        self.diary.note("kills survived" if died else "nights too fast for their kill")
+        assert died or code == 0, f"the run ended with {code}"
+        self.tally.note("kills survived" if died else "runs too fast for their kill")
         self.project.note()
         self._see(before)
 
@@ -184,7 +188,7 @@ class Year:
         return (self.number + offset) % (every if self.pace == 1 else busy) == 0
 
     def _wall_clock(self) -> datetime:
-        """Return when the night is: after midnight, now and then by a clock that is a day slow."""
+        """Return when the run starts: after midnight, now and then by a clock that is a day slow."""
         return self.now + (timedelta(days=-1) if self.is_clock_wrong else timedelta(hours=2, minutes=17))
 
     def files_and_records(self) -> tuple[int, int]:
@@ -193,14 +197,14 @@ class Year:
         return len(contents), sum(len(records(source, each)) for source, each in contents)
 
 
-def _story(built: str) -> str:
+def _build_kind(built: str) -> str:
     return "the last build renewed" if built.startswith("renewed") else built
 
 
 def _doomed(path: str, shift: timedelta) -> None:
     from journeyflow.config import load_config
     from journeyflow.pipeline import run
-    from journeyflow.state import run_log  # noqa: F401 — they must be there to be told the time
+    from journeyflow.state import run_log  # noqa: F401 — they must be imported before the clock is set
 
     set_clock(shift)
     run.run(load_config(Path(path)))

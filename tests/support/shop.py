@@ -1,4 +1,4 @@
-"""A small shop whose people browse, buy, complain and answer, day by day: the events that long tests of nights read."""
+"""A small shop whose people browse, buy, complain and answer, day by day: the events of long tests."""
 
 from __future__ import annotations
 

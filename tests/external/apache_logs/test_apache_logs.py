@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from external import oracle
-from external.maps import atlas_of, cells_of
-from external.nights import run_night, write_config
+from external.maps import cells_of, report_data_of
+from external.projects import run_project, write_config
 from external.reconcile import assert_reconciles
 
 
@@ -20,39 +20,39 @@ def log(external_data):
 def without_bots(request, external_data, tmp_path_factory):
     swap = [("{bots: none}", "{bots: builtin}")]
     folder = tmp_path_factory.mktemp("without_bots")
-    return run_night(write_config(request.path.parent / "journeyflow.yml", folder, external_data, swap=swap))
+    return run_project(write_config(request.path.parent / "journeyflow.yml", folder, external_data, swap=swap))
 
 
-def test_everything_adds_up(night, without_bots):
-    assert_reconciles(night)
+def test_everything_adds_up(project, without_bots):
+    assert_reconciles(project)
     assert_reconciles(without_bots)
 
 
-def test_one_line_is_quarantined(night, log):
+def test_one_line_is_quarantined(project, log):
     events, unread = log
-    assert [night.audit(f"{end}_count") for end in ("record", "accepted", "quarantined", "duplicate")] == [
+    assert [project.audit(f"{end}_count") for end in ("record", "accepted", "quarantined", "duplicate")] == [
         10_000,
         9_999,
         1,
         0,
     ]
     assert len(events) == 9_999
-    assert [8_899] == unread == [row for (row,) in night.landed("select source_row from raw.quarantine")]
+    assert [8_899] == unread == [row for (row,) in project.warehouse_rows("select source_row from raw.quarantine")]
 
 
-def test_sessions_by_address_and_agent(night, log):
-    assert 3_223 == len(oracle.gap_sessions(log[0])) == night.entered("sessions")
-    assert len({event.device for event in log[0]}) == night.entered("visitors")
+def test_sessions_by_address_and_agent(project, log):
+    assert 3_223 == len(oracle.gap_sessions(log[0])) == project.entered("sessions")
+    assert len({event.device for event in log[0]}) == project.entered("visitors")
 
 
-def test_repeated_lines_are_events_of_their_own(night, log):
+def test_repeated_lines_are_events_of_their_own(project, log):
     lines = Counter(event.detail["line"] for event in log[0])
     assert sum(count - 1 for count in lines.values()) == 19
-    assert night.landed("select count(*), count(distinct event_id) from raw.events") == [(9_999, 9_999)]
+    assert project.warehouse_rows("select count(*), count(distinct event_id) from raw.events") == [(9_999, 9_999)]
 
 
-def test_bots_are_left_out(night, without_bots, log):
-    hits = night.kinds("four_stage") - without_bots.kinds("four_stage")
+def test_bots_are_left_out(project, without_bots, log):
+    hits = project.kinds("four_stage") - without_bots.kinds("four_stage")
     # Our list also knows a feed reader on a server and a configuration client, which the source's figure leaves in.
     further = sum(event.detail["agent"].startswith(("Tiny Tiny RSS", "Chef Client")) for event in log[0])
     assert further == 198 + 61
@@ -60,15 +60,15 @@ def test_bots_are_left_out(night, without_bots, log):
     assert without_bots.audit("accepted_count") == 9_999
 
 
-def test_no_purchase_is_invented(night):
-    names = set(night.table("event_kinds")["event_name"])
+def test_no_purchase_is_invented(project):
+    names = set(project.table("event_kinds")["event_name"])
     assert not names & {"purchase", "add_to_cart", "checkout_started", "refund"}
-    assert night.steps("buyers") == [0, 0]
-    assert night.steps("buyers", "conversion_rate") == [None, None]
+    assert project.steps("buyers") == [0, 0]
+    assert project.steps("buyers", "conversion_rate") == [None, None]
 
 
-def test_the_map_leaves_open_what_a_log_cannot_know(night):
-    report_data = atlas_of(night)
+def test_the_map_leaves_open_what_a_log_cannot_know(project):
+    report_data = report_data_of(project)
     assert [model.key for model in report_data.models] == ["four_stage"]
     found = report_data.map_of("four_stage")
     assert [stage.reached.value for stage in found.reached] == [1_861, 0, 0, 0]
@@ -84,11 +84,11 @@ def test_the_map_leaves_open_what_a_log_cannot_know(night):
     }
 
 
-def test_no_address_is_stored(night):
+def test_no_address_is_stored(project):
     text = " || ' ' || ".join(f"coalesce(cast({column} as varchar), '')" for column in ("anonymous_id", "properties"))
-    with_address = night.landed(
+    with_address = project.warehouse_rows(
         f"select count(*) from raw.events where regexp_matches({text}, '\\d+\\.\\d+\\.\\d+\\.\\d+')"
     )
     assert with_address == [(0,)]
-    raw = pl.Series([row for (row,) in night.landed("select raw from raw.quarantine")])
+    raw = pl.Series([row for (row,) in project.warehouse_rows("select raw from raw.quarantine")])
     assert len(raw) == 1

@@ -1,4 +1,4 @@
-"""Small exports of several collectors: each loads whole, and what does not is told."""
+"""Small exports of several collectors: each loads completely, and what does not is reported."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from external.reconcile import assert_reconciles
 ENDS = ["record_count", "accepted_count", "quarantined_count"]
 
 
-def test_everything_adds_up(night):
-    assert_reconciles(night)
+def test_everything_adds_up(project):
+    assert_reconciles(project)
 
 
 @pytest.mark.parametrize(
@@ -23,24 +23,24 @@ def test_everything_adds_up(night):
         ("01-suiteid_2015-02-10.tsv.gz", (10, 10, 0)),
     ],
 )
-def test_a_file_loads(night, file, truth):
-    audit = night.table("load_audit")
+def test_a_file_loads(project, file, truth):
+    audit = project.table("load_audit")
     rows = [row for row in audit.select("source_file", *ENDS).rows() if row[0].endswith(f"/{file}")]
     assert [row[1:] for row in rows] == [truth]
 
 
-def test_the_same_content_is_not_loaded_twice(night):
-    assert night.landed("select count(*) from raw.events where source = 'adobe'") == [(10,)]
+def test_the_same_content_is_not_loaded_twice(project):
+    assert project.warehouse_rows("select count(*) from raw.events where source = 'adobe'") == [(10,)]
 
 
-def test_a_row_without_a_person_is_told_apart(night):
-    reasons = night.landed("select distinct reason from raw.quarantine")
+def test_a_row_without_a_person_is_told_apart(project):
+    reasons = project.warehouse_rows("select distinct reason from raw.quarantine")
     assert len(reasons) == 1
     assert "id" in reasons[0][0]
 
 
-def test_visitors_of_adobe_are_hashed(night):
-    (visitors, raw), *_ = night.landed(
+def test_visitors_of_adobe_are_hashed(project):
+    (visitors, raw), *_ = project.warehouse_rows(
         "select count(distinct anonymous_id), count(*) filter (where anonymous_id similar to '[0-9]+') "
         "from raw.events where source = 'adobe'"
     )

@@ -11,17 +11,19 @@ def rows(external_data):
     return oracle.rows_of(external_data / "complaints" / "BPI2016_Complaints.csv", encoding="latin-1", delimiter=";")
 
 
-def test_everything_adds_up(night):
-    assert_reconciles(night)
+def test_everything_adds_up(project):
+    assert_reconciles(project)
 
 
-def test_rows_and_persons(night, rows):
+def test_rows_and_persons(project, rows):
     persons = {row["CustomerID"] for row in rows}
-    assert 289 == len(rows) == night.audit("accepted_count")
-    assert 226 == len(persons) == night.entered("complaining") == night.table("person_stages")["person_id"].n_unique()
+    assert 289 == len(rows) == project.audit("accepted_count")
+    assert (
+        226 == len(persons) == project.entered("complaining") == project.table("person_stages")["person_id"].n_unique()
+    )
 
 
-def test_who_complains_again_within_a_year(night, rows):
+def test_who_complains_again_within_a_year(project, rows):
     complaints = [
         oracle.Seen(
             "complaint", oracle.microseconds(row["ContactDate"]), user=row["CustomerID"], event_id=row["ComplaintID"]
@@ -29,8 +31,8 @@ def test_who_complains_again_within_a_year(night, rows):
         for row in rows
     ]
     groups = oracle.by(complaints, lambda event: event.user).values()
-    assert night.steps("complaining") == oracle.reached(groups, ["complaint", "complaint"], window=365 * oracle.DAY)
+    assert project.steps("complaining") == oracle.reached(groups, ["complaint", "complaint"], window=365 * oracle.DAY)
 
 
-def test_offline_events_belong_to_no_session(night):
-    assert night.entered("sessions") == 0
+def test_offline_events_belong_to_no_session(project):
+    assert project.entered("sessions") == 0

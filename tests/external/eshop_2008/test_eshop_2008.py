@@ -12,20 +12,22 @@ def sessions(external_data):
     return oracle.by(events, lambda event: event.session)
 
 
-def test_everything_adds_up(night):
-    assert_reconciles(night)
+def test_everything_adds_up(project):
+    assert_reconciles(project)
 
 
-def test_every_click_is_accepted(night, sessions):
-    assert 165_474 == sum(map(len, sessions.values())) == night.audit("accepted_count") == night.audit("record_count")
+def test_every_click_is_accepted(project, sessions):
+    assert (
+        165_474 == sum(map(len, sessions.values())) == project.audit("accepted_count") == project.audit("record_count")
+    )
 
 
-def test_sessions_and_single_clicks(night, sessions):
+def test_sessions_and_single_clicks(project, sessions):
     single = sum(len(clicks) == 1 for clicks in sessions.values())
-    assert [24_026, 24_026 - 5_042] == [len(sessions), len(sessions) - single] == night.steps("sessions")
+    assert [24_026, 24_026 - 5_042] == [len(sessions), len(sessions) - single] == project.steps("sessions")
 
 
-def test_single_clicks_drop_at_the_first_step(night):
-    first = night.steps("sessions", "drop_off_count")[0], night.steps("sessions", "pending_count")[0]
+def test_single_clicks_drop_at_the_first_step(project):
+    first = project.steps("sessions", "drop_off_count")[0], project.steps("sessions", "pending_count")[0]
     assert sum(first) == 5_042
-    assert night.steps("sessions", "tie_decided_count")[0] == 0
+    assert project.steps("sessions", "tie_decided_count")[0] == 0

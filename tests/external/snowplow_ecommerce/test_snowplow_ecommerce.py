@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from external import oracle
-from external.nights import run_night, write_config
+from external.projects import run_project, write_config
 from external.reconcile import assert_reconciles
 
 STEPS = ["product_view", "add_to_cart", "checkout_step", "transaction"]
@@ -25,12 +25,14 @@ def expected_sessions(external_data):
     return oracle.rows_of(external_data / FOLDER / "expected" / "snowplow_ecommerce_sessions_expected.csv")
 
 
-def test_everything_adds_up(night):
-    assert_reconciles(night)
+def test_everything_adds_up(project):
+    assert_reconciles(project)
 
 
-def test_one_row_is_filtered_and_none_is_lost(night):
-    assert [night.audit(f"{end}_count") for end in ("record", "accepted", "filtered", "quarantined", "duplicate")] == [
+def test_one_row_is_filtered_and_none_is_lost(project):
+    assert [
+        project.audit(f"{end}_count") for end in ("record", "accepted", "filtered", "quarantined", "duplicate")
+    ] == [
         833,
         832,
         1,
@@ -39,48 +41,48 @@ def test_one_row_is_filtered_and_none_is_lost(night):
     ]
 
 
-def test_sessions(night, events, expected_sessions):
-    assert 63 == len(expected_sessions) == len({event.session for event in events}) == night.entered("sessions")
+def test_sessions(project, events, expected_sessions):
+    assert 63 == len(expected_sessions) == len({event.session for event in events}) == project.entered("sessions")
 
 
-def test_sessions_that_reach_each_step(night, events, expected_sessions):
-    told = [
+def test_sessions_that_reach_each_step(project, events, expected_sessions):
+    columns = [
         "first_product_view",
         "first_product_add_to_cart",
         "session_entered_at_checkout",
         "first_transaction_completed",
     ]
-    of_publisher = [sum(bool(row[column]) for row in expected_sessions) for column in told]
+    of_publisher = [sum(bool(row[column]) for row in expected_sessions) for column in columns]
     again = [len({event.session for event in events if event.name == step}) for step in STEPS]
-    published = [night.entered(f"sessions_{step}") for step in ("view", "cart", "checkout", "paid")]
+    published = [project.entered(f"sessions_{step}") for step in ("view", "cart", "checkout", "paid")]
     assert [20, 15, 11, 8] == of_publisher == again == published
 
 
-def test_persons_in_order(night, events):
+def test_persons_in_order(project, events):
     persons = oracle.by(oracle.persons(events), lambda pair: pair[0])
     again = oracle.reached([[event for _, event in pairs] for pairs in persons.values()], STEPS)
-    assert [19, 14, 10, 7] == again == night.steps("buying")
-    assert len(persons) == 60 == int(night.table("personas").filter(pl.col("persona") != "all")["person_count"].sum())
+    assert [19, 14, 10, 7] == again == project.steps("buying")
+    assert len(persons) == 60 == int(project.table("personas").filter(pl.col("persona") != "all")["person_count"].sum())
 
 
-def test_money_is_kept_by_currency(night, events):
+def test_money_is_kept_by_currency(project, events):
     again = {
         currency: sum(event.amount for event in events if event.currency == currency)
         for currency in {event.currency for event in events if event.amount is not None}
     }
     truth = {"EUR": Decimal("1234863.89"), "USD": Decimal("231231.00")}
-    landed = night.landed(
+    stored = project.warehouse_rows(
         "select currency, count(*), sum(revenue_amount) from raw.events where revenue_amount is not null group by 1"
     )
-    assert truth == again == {currency: amount for currency, _, amount in landed}
-    assert sum(count for _, count, _ in landed) == 14
+    assert truth == again == {currency: amount for currency, _, amount in stored}
+    assert sum(count for _, count, _ in stored) == 14
 
 
-def test_without_a_rate_currencies_are_not_added(night, external_data, request, tmp_path, events):
-    assert night.steps("paying") == [19, 8]
-    assert night.steps("paying", "value_at_stake_amount") == [None, None]
+def test_without_a_rate_currencies_are_not_added(project, external_data, request, tmp_path, events):
+    assert project.steps("paying") == [19, 8]
+    assert project.steps("paying", "value_at_stake_amount") == [None, None]
     rate = [("{report: EUR}", "{report: EUR, rates: {USD: 0.5}}")]
-    rated = run_night(write_config(request.path.parent / "journeyflow.yml", tmp_path, external_data, swap=rate))
+    rated = run_project(write_config(request.path.parent / "journeyflow.yml", tmp_path, external_data, swap=rate))
     # Whoever went on has paid, so what eleven people might have brought is eleven times the mean first order.
     orders = {}
     for event in sorted(events, key=lambda event: event.order):
@@ -90,20 +92,20 @@ def test_without_a_rate_currencies_are_not_added(night, external_data, request, 
     assert rated.steps("paying", "value_at_stake_amount") == [pytest.approx(at_stake), None]
 
 
-def test_money_in_one_currency_needs_no_rate(night, events):
-    stakes = night.steps("buying", "value_at_stake_amount")
+def test_money_in_one_currency_needs_no_rate(project, events):
+    stakes = project.steps("buying", "value_at_stake_amount")
     assert all(stake > 0 for stake in stakes[:-1])
     assert stakes[-1] is None
 
 
 @pytest.mark.parametrize("model", ["four_stage", "shop"])
-def test_rows_without_an_action_are_unclassified(night, model):
+def test_rows_without_an_action_are_unclassified(project, model):
     nameless = pl.col("event_name") == "snowplow_ecommerce_action"
-    assert night.kinds(model, nameless) == night.kinds(model, nameless, pl.col("stage") == "unclassified") == 410
+    assert project.kinds(model, nameless) == project.kinds(model, nameless, pl.col("stage") == "unclassified") == 410
 
 
-def test_the_mobile_person_has_a_session_of_their_own(night):
-    rows = night.landed(
+def test_the_mobile_person_has_a_session_of_their_own(project):
+    rows = project.warehouse_rows(
         "select distinct anonymous_id, session_id from raw.events where starts_with(user_agent, 'snowplow/andr')"
     )
     assert len(rows) == 1

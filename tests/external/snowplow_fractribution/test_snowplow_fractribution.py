@@ -1,4 +1,4 @@
-"""Page views and six conversions told by their revenue."""
+"""Page views and six conversions known by their revenue."""
 
 from decimal import Decimal
 
@@ -21,19 +21,19 @@ def conversions(external_data):
     return oracle.rows_of(path)
 
 
-def test_everything_adds_up(night):
-    assert_reconciles(night)
-    assert night.audit("accepted_count") == night.audit("record_count") == 98
+def test_everything_adds_up(project):
+    assert_reconciles(project)
+    assert project.audit("accepted_count") == project.audit("record_count") == 98
 
 
-def test_persons_and_converting_persons(night, events, conversions):
+def test_persons_and_converting_persons(project, events, conversions):
     persons = oracle.by(oracle.persons(events), lambda pair: pair[0])
-    assert 67 == len(persons) == night.entered("converting")
+    assert 67 == len(persons) == project.entered("converting")
     paying = [person for person, pairs in persons.items() if any(event.amount for _, event in pairs)]
-    assert 6 == len(conversions) == len(paying) == night.entered("paying")
+    assert 6 == len(conversions) == len(paying) == project.entered("paying")
 
 
-def test_value(night, events, conversions):
-    told = sum(Decimal(row["revenue"]) for row in conversions)
-    landed = night.landed("select sum(revenue_amount) from raw.events")[0][0]
-    assert Decimal("500.92") == told == sum(event.amount or 0 for event in events) == landed
+def test_value(project, events, conversions):
+    published = sum(Decimal(row["revenue"]) for row in conversions)
+    stored = project.warehouse_rows("select sum(revenue_amount) from raw.events")[0][0]
+    assert Decimal("500.92") == published == sum(event.amount or 0 for event in events) == stored

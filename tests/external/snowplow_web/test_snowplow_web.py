@@ -61,18 +61,18 @@ def hours_at_cuts(events):
         starts[unit] = run[0].at
 
 
-def test_everything_adds_up(night):
-    assert_reconciles(night)
+def test_everything_adds_up(project):
+    assert_reconciles(project)
 
 
-def test_of_three_recurring_ids_one_row_each_is_kept(night):
+def test_of_three_recurring_ids_one_row_each_is_kept(project):
     ends = ("record", "accepted", "duplicate", "conflicting", "quarantined")
-    assert [night.audit(f"{end}_count") for end in ends] == [160, 157, 3, 3, 0]
+    assert [project.audit(f"{end}_count") for end in ends] == [160, 157, 3, 3, 0]
 
 
-def test_the_row_received_first_wins(night):
+def test_the_row_received_first_wins(project):
     event = "9e983d4a-e07c-4858-8e97-bdb7feb31241"
-    rows = night.landed(f"select received_at, occurred_at from raw.events where event_id = '{event}'")
+    rows = project.warehouse_rows(f"select received_at, occurred_at from raw.events where event_id = '{event}'")
     assert [str(stamp) for stamp in rows[0]] == ["2021-03-03 21:27:32.696000", "2021-03-03 21:27:32.695000"]
 
 
@@ -81,7 +81,7 @@ def test_the_publisher_counts_sessions_by_their_own_rule(events, expected):
     assert len(expected["sessions"]) == 18
 
 
-def test_sessions_differ_for_known_reasons(night, events):
+def test_sessions_differ_for_known_reasons(project, events):
     ids = {event.session for event in events if event.session}
     without_views = ids - {event.session for event in events if event.name in VIEWS}
     cookies = {session: {e.device for e in events if e.session == session} for session in ids}
@@ -96,18 +96,18 @@ def test_sessions_differ_for_known_reasons(night, events):
         "over a day since the start": sum(hours > 24 for hours in hours_at_cuts(events)),
     }
     assert list(more.values()) == [18, 26, 2, 2, 8, 1, 7]
-    assert sum(more.values()) == len(our_sessions(events)) == night.entered("sessions")
+    assert sum(more.values()) == len(our_sessions(events)) == project.entered("sessions")
 
 
-def test_persons(night, events, expected):
+def test_persons(project, events, expected):
     persons = {person for person, _ in oracle.persons(events)}
     published = {person.removeprefix("user ") for person in persons if person.startswith("user ")}
     assert {row["user_id"] for row in expected["users"]} <= published
-    stages = night.table("person_stages")
+    stages = project.table("person_stages")
     assert len(persons) == stages["person_id"].n_unique()
     assert published <= set(stages["person_id"])
 
 
-def test_a_device_never_joins_two_users(night):
-    audit = dict(night.table("identity_audit").select("decision", "device_count").rows())
+def test_a_device_never_joins_two_users(project):
+    audit = dict(project.table("identity_audit").select("decision", "device_count").rows())
     assert sum(count for decision, count in audit.items() if "shared" in decision) == 1

@@ -14,7 +14,7 @@ import pytest
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
 from journeyflow.state.lock import project_lock
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 import journeyflow
 from journeyflow.cli import main
-from support.searching import files_with
+from support.file_search import files_with
 
 CONFIG = """
 sources:

@@ -14,7 +14,7 @@ from journeyflow.cli import main
 from journeyflow.errors import ExitCode
 from journeyflow.state.lock import project_lock
 from journeyflow.utils.progress import EVENTS, PROGRESS_SECONDS, JsonLines
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 ALWAYS = {"time", "level", "event", "run_id", "phase"}

@@ -10,7 +10,7 @@ import pytest
 from journeyflow.config import Config, load_config
 from journeyflow.ingest.load import IngestResult, load_events
 from journeyflow.state.warehouse import open_warehouse
-from support.parsing_here import parse_here
+from support.in_process_parser import parse_in_process
 
 NOW_US = 1_800_000_000_000_000
 CSV = {
@@ -53,8 +53,8 @@ class Project:
 
 
 @pytest.fixture(autouse=True)
-def _parsing_here(monkeypatch):
-    parse_here(monkeypatch)
+def _parse_in_process(monkeypatch):
+    parse_in_process(monkeypatch)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot
 from journeyflow.ingest.suppression import find_rejects_naming
 from journeyflow.ingest.traits import load_traits
 from journeyflow.state.warehouse import newest_version, open_warehouse
-from support.searching import files_with
+from support.file_search import files_with
 
 HEAD = "id,ts,cookie,who,event,previous\n"
 COLUMNS = {"event_id": "id", "occurred_at": "ts", "anonymous_id": "cookie", "user_id": "who", "event_name": "event"}

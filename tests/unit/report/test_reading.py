@@ -8,9 +8,9 @@ from journeyflow.publish.reader import open_published
 from journeyflow.report import cells
 from journeyflow.report.formatting import COUNTED_ONCE, ROWS
 from journeyflow.report.reader import keys_of, read_report_data
-from support.atlases import figures_of, texts_of, wrong_figures
 from support.map_schemas import SCHEMAS
 from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS, publish_tables, rich_tables
+from support.report_figures import figures_of, texts_of, wrong_figures
 
 
 def read(folder, tables):

@@ -1,17 +1,17 @@
 import pytest
 
 from journeyflow.utils import files
-from support import small_night
+from support import small_project
 
 
 @pytest.fixture
 def events(monkeypatch):
-    return small_night.fake_loading(monkeypatch)
+    return small_project.fake_loading(monkeypatch)
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, events):
-    folder = small_night.make_sql_folder(tmp_path / "built_in")
+    folder = small_project.make_sql_folder(tmp_path / "built_in")
     monkeypatch.setattr(files, "sql_folder", lambda: folder)
     (tmp_path / "project").mkdir()
     return tmp_path / "project"
@@ -19,4 +19,4 @@ def project(tmp_path, monkeypatch, events):
 
 @pytest.fixture
 def config(project):
-    return small_night.make_config(project)
+    return small_project.make_config(project)

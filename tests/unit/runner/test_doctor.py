@@ -14,7 +14,7 @@ from journeyflow.operations.doctor import examine
 from journeyflow.pipeline.run import BUILD, WAREHOUSE, run
 from journeyflow.state.lock import project_lock
 from journeyflow.state.warehouse import newest_version
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from journeyflow.models import python_models
 from journeyflow.pipeline.run import BUILD, WAREHOUSE, Run, open_build, plan, run
 from journeyflow.state.lock import project_lock
 from journeyflow.utils import files
-from support.small_night import DAY
+from support.small_project import DAY
 
 
 def own_mart(project, name, select, columns, extra=""):
@@ -255,7 +255,9 @@ def test_a_filler_that_fails_while_it_streams_frees_every_file(project, config, 
     broken.fill = fill
     monkeypatch.setitem(sys.modules, "broken", broken)
     monkeypatch.setitem(python_models.FUNCTIONS, "broken", "broken:fill")
-    words = "description: Filled by what fails.\npython_model: broken\ninputs: [sources.events]\ncolumns: {event_ix: }\n"
+    words = (
+        "description: Filled by what fails.\npython_model: broken\ninputs: [sources.events]\ncolumns: {event_ix: }\n"
+    )
     folder = files.sql_folder() / "journeys"
     folder.mkdir()
     (folder / "b.yml").write_text(words)

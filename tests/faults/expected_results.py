@@ -1,4 +1,4 @@
-"""What became of files, against what must."""
+"""Loads files and compares the result with the expected one."""
 
 from __future__ import annotations
 
@@ -32,36 +32,44 @@ def load(warehouse, folder, source):
 
 
 def found(warehouse, name):
-    """Return what the ledger and the landed tables say of a file, each counted by itself."""
+    """Return what the ledger and the raw tables say of a file, each counted by itself."""
     counts = warehouse.rows(
         f"select {COUNTS}, status, detail from ledger.loads where source_file = ?", [name]
     ).to_pylist()
     (row,) = counts
-    landed = warehouse.rows(
+    inserted = warehouse.rows(
         "select count(*) as n from raw.events where file_ix in "
         "(select file_ix from ledger.files where source_file = ?)",
         [name],
     )["n"][0].as_py()
     reasons = warehouse.rows("select reason from raw.quarantine where source_file = ?", [name])["reason"].to_pylist()
-    return row, landed, dict(collections.Counter(reasons))
+    return row, inserted, dict(collections.Counter(reasons))
 
 
 def differing(warehouse, cases):
-    """Say where the fates of files are not those of their cases."""
+    """Say where the results of files are not those of their cases."""
     return [text for case in cases for text in differences(warehouse, case, f"data/{case.name}")]
 
 
 def differences(warehouse, case, name):
-    """Say where the fate of a file is not that of its case."""
-    row, landed, reasons = found(warehouse, name)
-    fate = case.fate
-    if fate.refused:
-        is_as_told = row["status"] == "refused" and fate.refused in row["detail"] and not landed and not reasons
-        return [] if is_as_told else [f"{name}: {row}, {landed} landed, {reasons}; expected refusal: {fate.refused}"]
+    """Say where the result of a file is not that of its case."""
+    row, inserted, reasons = found(warehouse, name)
+    due = case.expected
+    if due.refused:
+        is_as_expected = row["status"] == "refused" and due.refused in row["detail"] and not inserted and not reasons
+        return (
+            []
+            if is_as_expected
+            else [f"{name}: {row}, {inserted} inserted, {reasons}; expected refusal: {due.refused}"]
+        )
     said = tuple(row[column] for column in COUNTS.split(", "))
-    expected = (fate.records, fate.accepted, fate.quarantined, fate.duplicate, fate.filtered, 0)
-    is_as_told = row["status"] == "loaded" and said == expected and landed == fate.accepted and reasons == fate.reasons
-    return [] if is_as_told else [f"{name}: {row}, {landed} landed, {reasons}; expected {expected}, {fate.reasons}"]
+    expected = (due.records, due.accepted, due.quarantined, due.duplicate, due.filtered, 0)
+    is_as_expected = (
+        row["status"] == "loaded" and said == expected and inserted == due.accepted and reasons == due.reasons
+    )
+    return (
+        [] if is_as_expected else [f"{name}: {row}, {inserted} inserted, {reasons}; expected {expected}, {due.reasons}"]
+    )
 
 
 BOMBS = {"csv": corpus.bomb_cases, "json": corpus.json_bomb_cases, "parquet": corpus.parquet_bomb_cases}

@@ -1,4 +1,4 @@
-"""The tests of nights are sharp: whatever a renewal leaves as it was, a figure or a check shows it.
+"""The tests of runs are sharp: whatever an incremental build fails to update, a figure or a check shows it.
 
 Some of it in CI, all of it with `JOURNEYFLOW_EXAMPLES` (`make soak`).
 """
@@ -17,25 +17,25 @@ from journeyflow.errors import JourneyflowError
 from journeyflow.models import load_graph
 from journeyflow.pipeline.incremental import affected, builder, merge
 from journeyflow.utils import files
-from properties.nights_machine import Nights
-from support import afresh
-from support.shop_nights import ShopProject
+from properties.run_state_machine import RunHistory
+from support import rebuild_compare
+from support.shop_project import ShopProject
 
 MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
 GRAPH = load_graph(files.sql_folder())
-# With units of a property, which the shop has, what follows attempts is made anew for all.
+# With units of a property, which the shop has, what follows attempts is rebuilt for all.
 FOLLOWERS = {model.name for model in GRAPH if model.metadata.unique_key == ("attempt_ix",) and model.layer != "kernel"}
-RENEWED = {model.name for model in GRAPH if model.metadata.unique_key} - FOLLOWERS
+INCREMENTAL = {model.name for model in GRAPH if model.metadata.unique_key} - FOLLOWERS
 OWN_ROWS = {"identity.person_components"}
 """Read only to find its own rows again."""
 READ = sorted(
     (
-        {name for model in GRAPH if model.name not in RENEWED for name in model.inputs if name in RENEWED}
-        | {name for name in RENEWED if re.search(rf"\b{name}\b", " ".join(affected._STEPS.values()))}
+        {name for model in GRAPH if model.name not in INCREMENTAL for name in model.inputs if name in INCREMENTAL}
+        | {name for name in INCREMENTAL if re.search(rf"\b{name}\b", " ".join(affected._STEPS.values()))}
     )
     - OWN_ROWS
 )
-"""What is read when it was renewed; the rest is only used beside the last build."""
+"""Relations that are read after they were updated; the rest is only used beside the last build."""
 UNION = re.compile(r"\bunion(?: all)?\b")
 WAYS = [
     (name, part)
@@ -43,7 +43,7 @@ WAYS = [
     for part in range(len(UNION.split(select)))
     if len(UNION.split(select)) > 1
 ]
-"""Every way in which somebody or something is found to be touched."""
+"""Every way in which a person or a row is found to be affected."""
 DOUBLED = {("person_key", 1): "it finds the rows of person_components, which nothing else reads"}
 """Ways beside which others find the same, and why."""
 MATURING = [
@@ -58,9 +58,9 @@ MATURING = [
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A project before two nights in which much happens, what comes between them, and the figures of both."""
-    walk = Nights()
-    walk.size = (60, 7)  # So many that most are touched by one thing or by nothing.
+    """A project before two runs with many changes, what comes between them, and the figures of both."""
+    walk = RunHistory()
+    walk.size = (60, 7)  # So many that most are affected by one change or by none.
     walk.open_the_shop(5)
     for _ in range(5):
         walk.days_pass(3)
@@ -81,54 +81,52 @@ def shop(tmp_path_factory):
 
 
 def _lone(walk, user, cookie):
-    walk._tell([replace(walk.shop.event("product_view", walk._now()), cookie=cookie, user=user)])
+    walk._add([replace(walk.shop.event("product_view", walk._now()), cookie=cookie, user=user)])
 
 
 def _first(walk):
-    # Somebody whom nothing else touches says who they were, before that account ever acts.
-    walk._tell([walk.shop.event("alias", walk._now(), user="loner", facts={"previous_id": "shade"})])
+    # An alias of a person that no other change affects, before that account ever acts.
+    walk._add([walk.shop.event("alias", walk._now(), user="loner", facts={"previous_id": "shade"})])
     for pick in (1, 4, 9):
         walk.two_accounts_become_one(pick)
     walk.an_event_falls_between_two(4)
     walk.a_device_turns_out_to_be_shared(9)
-    walk.an_account_is_named_that_nobody_has_seen(6)
+    walk.an_unknown_account_is_named(6)
     walk.that_account_acts(4)
     walk.days_pass(1)
     walk.a_late_file_comes(3)
     walk.something_new_happens(3)
-    buyers = [event for event in walk.told if event.name == "purchase" and event.cookie]
-    lookers = [event for event in walk.told if event.name == "page_view" and event.user == ""]
+    buyers = [event for event in walk.events if event.name == "purchase" and event.cookie]
+    lookers = [event for event in walk.events if event.name == "page_view" and event.user == ""]
     for event in buyers[:3] + lookers[:3]:
-        walk._tell(
-            [replace(walk.shop.event("purchase", walk._now()), cookie=event.cookie, user=event.user, amount="9")]
-        )
+        walk._add([replace(walk.shop.event("purchase", walk._now()), cookie=event.cookie, user=event.user, amount="9")])
         answer = walk.shop.event("csat_answer", walk._now(), "surveys", channel="survey", facts={"score": "2"})
-        walk._tell([replace(answer, user=event.user or "u1")])
+        walk._add([replace(answer, user=event.user or "u1")])
 
 
 def _second(walk):
-    # Somebody's only event gives way to a version that is somebody else's.
-    left = next(event for event in walk.told if event.cookie == "left")
-    walk._tell([replace(left, cookie="taken", user="", delay=left.delay - timedelta(milliseconds=300))])
+    # The only event of a person is superseded by a version of another person.
+    left = next(event for event in walk.events if event.cookie == "left")
+    walk._add([replace(left, cookie="taken", user="", delay=left.delay - timedelta(milliseconds=300))])
     _lone(walk, "shade", "shades")
     for pick in (8, 40):
         walk.an_event_falls_between_two(pick)
     walk.two_accounts_become_one(17)
     walk.that_account_acts(3)
-    walk.an_account_is_named_that_nobody_has_seen(1)
+    walk.an_unknown_account_is_named(1)
     walk.a_quiet_time_passes(9)
 
 
 def _due(walk):
     run = walk.project.run()
     assert run.built.startswith("renewed"), run.built
-    due, _ = afresh.made_afresh(walk.project.folder, walk.project.read, walk.root / "afresh")
-    assert not afresh.compare(afresh.published(walk.project.folder), due).differences
+    due, _ = rebuild_compare.rebuild(walk.project.folder, walk.project.read, walk.root / "rebuilt")
+    assert not rebuild_compare.compare(rebuild_compare.published(walk.project.folder), due).differences
     return due
 
 
 def is_noticed(shop, folder):
-    """Tell whether one of the nights of a copy fails, or publishes other figures than it must."""
+    """Tell whether one of the runs of a copy fails, or publishes other figures than it must."""
     place, first, between, second = shop
     copy = ShopProject.__new__(ShopProject)
     copy.folder, copy.read = folder / "shop", {}
@@ -145,15 +143,15 @@ def _is_other(copy, due):
         copy.run()
     except JourneyflowError:
         return True
-    return bool(afresh.compare(afresh.published(copy.folder), due).differences)
+    return bool(rebuild_compare.compare(rebuild_compare.published(copy.folder), due).differences)
 
 
-def test_the_nights_are_sound(shop, tmp_path):
+def test_the_runs_are_sound(shop, tmp_path):
     assert not is_noticed(shop, tmp_path)
 
 
 @pytest.mark.parametrize("name", READ if MANY else ["identity.identities"])
-def test_a_relation_that_is_not_renewed(shop, tmp_path, monkeypatch, name):
+def test_a_relation_that_is_not_updated(shop, tmp_path, monkeypatch, name):
     exchange, put_new = builder.exchange, builder.put_new
     monkeypatch.setattr(builder, "delete_insert", lambda base, model: model.name == name or exchange(base, model))
     monkeypatch.setattr(builder, "append_rows", lambda base, model: model.name == name or put_new(base, model))
@@ -167,7 +165,7 @@ def test_a_step_that_is_left_out(shop, tmp_path, monkeypatch, step):
 
 
 @pytest.mark.parametrize(("name", "part"), WAYS if MANY else WAYS[1:2])
-def test_a_way_of_being_touched_that_is_overlooked(shop, tmp_path, monkeypatch, name, part):
+def test_an_affected_key_that_is_overlooked(shop, tmp_path, monkeypatch, name, part):
     parts = UNION.split(affected._STEPS[name])
     monkeypatch.setitem(affected._STEPS, name, " union ".join(parts[:part] + parts[part + 1 :]))
     assert is_noticed(shop, tmp_path) != ((name, part) in DOUBLED), DOUBLED.get((name, part))

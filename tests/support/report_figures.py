@@ -1,4 +1,4 @@
-"""What tests ask of an atlas: all its figures, all its texts, and a figure's row once more from the tables."""
+"""All figures and texts of the report data, and the row of a figure read again from the tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RAW = ("key", "model", "persona", "period", "start", "end", "stage", "row", "sou
 
 
 def figures_of(found: object) -> Iterator[Figure]:
-    """Yield every figure in an atlas or a part of it."""
+    """Yield every figure in the report data or a part of it."""
     if isinstance(found, Figure):
         yield found
     elif isinstance(found, tuple):
@@ -39,7 +39,7 @@ def texts_of(found: object) -> Iterator[str]:
                 yield from texts_of(getattr(found, field.name))
 
 
-def told(figure: Figure) -> tuple[object, ...]:
+def expected_row(figure: Figure) -> tuple[object, ...]:
     """Return what the SQL of a figure must return: value, low, high and n, as far as it has columns for them."""
     ends = (figure.low, figure.high) if len(figure.source.columns) > 2 else ()
     base = (figure.n,) if len(figure.source.columns) in (2, 4) else ()
@@ -50,4 +50,4 @@ def wrong_figures(report_data: ReportData, published: PublishedTables, every: in
     """Return the SQL of the figures that the tables do not give back; `every` n-th of the different ones is asked."""
     different = {figure.sql: figure for figure in figures_of(report_data)}
     asked = list(different.values())[::every]
-    return [figure.sql for figure in asked if published.sql(figure.sql).rows() != [told(figure)]]
+    return [figure.sql for figure in asked if published.sql(figure.sql).rows() != [expected_row(figure)]]

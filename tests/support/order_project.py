@@ -1,4 +1,4 @@
-"""A project so small that a whole night of it takes a second or two."""
+"""A project so small that a run takes a second or two."""
 
 from __future__ import annotations
 

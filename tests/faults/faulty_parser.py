@@ -17,8 +17,8 @@ from journeyflow.ingest.parser import jobs, worker
 BOOT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from faults import rigged
-rigged.main()
+from faults import faulty_parser
+faulty_parser.main()
 """
 """Stands in for `parser.BOOT`."""
 MARK = b"do: "

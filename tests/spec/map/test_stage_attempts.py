@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spec.map.test_touches import found
+from spec.map.test_interactions import found
 from support.kernel_specs import START_US, us
 
 

@@ -1,4 +1,4 @@
-"""After `forget` no file of the product holds a byte of the person, whatever format it came in and whenever it died.
+"""After an erasure no file of the product holds a byte of the person, whatever the format, and whenever it was killed.
 
 `JOURNEYFLOW_FAULTS=300` tries every named point twice and every sync and rename once; without it a short tier runs.
 """
@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from external.nights import Night
-from faults import nights
-from faults.nights import ERASING, Fault
-from support.searching import contents, files_with
+from external.projects import Project
+from faults import run_process
+from faults.run_process import ERASING, Fault
+from support.file_search import contents, files_with
 
 LONG = int(os.environ.get("JOURNEYFLOW_FAULTS", "0"))
 USER, DEVICE = "canary.person@mail.example", "canary-device-4711"
@@ -130,8 +130,8 @@ def loaded(tmp_path_factory):
     folder.mkdir()
     (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
     write(folder, PEOPLE)
-    assert nights.finish(folder / "journeyflow.yml") == 0
-    assert nights.finish(folder / "journeyflow.yml") == 0  # An older generation is there too.
+    assert run_process.finish(folder / "journeyflow.yml") == 0
+    assert run_process.finish(folder / "journeyflow.yml") == 0  # An older generation is there too.
     return folder
 
 
@@ -139,7 +139,7 @@ def loaded(tmp_path_factory):
 def whole(tmp_path_factory, loaded):
     """What stands when nothing happens."""
     path = copy(loaded, tmp_path_factory.mktemp("whole"))
-    assert nights.finish(path, forgotten=USER) == 0
+    assert run_process.finish(path, erased_user=USER) == 0
     return path
 
 
@@ -148,13 +148,17 @@ def copy(folder, place):
 
 
 def state(path):
-    night = Night(path.parent)
-    events = night.landed("select source, event_id, occurred_at, user_id from raw.events order by all")
-    return night.figures(), events, night.landed("select source_file, reason from raw.quarantine order by all")
+    project = Project(path.parent)
+    events = project.warehouse_rows("select source, event_id, occurred_at, user_id from raw.events order by all")
+    return (
+        project.figures(),
+        events,
+        project.warehouse_rows("select source_file, reason from raw.quarantine order by all"),
+    )
 
 
 def published_ids(folder):
-    return set(Night(folder).table("person_stages")["person_id"])
+    return set(Project(folder).table("person_stages")["person_id"])
 
 
 def assert_gone(path, *more):
@@ -165,7 +169,7 @@ def assert_gone(path, *more):
 
 
 def assert_accounts(path):
-    rows = Night(path.parent).table("load_audit")
+    rows = Project(path.parent).table("load_audit")
     parts = [pl.col(f"{part}_count") for part in ("accepted", "quarantined", "duplicate", "filtered", "erased")]
     assert rows.filter(pl.col("record_count") != pl.sum_horizontal(parts)).is_empty()
 
@@ -192,25 +196,25 @@ def test_everything_is_as_if_the_input_had_never_held_the_person(whole, tmp_path
     write(folder, [each for each in PEOPLE if each[0] != USER])
     (folder / "state").mkdir()
     shutil.copy(whole.parent / "state" / "pseudonym.key", folder / "state")
-    assert nights.finish(folder / "journeyflow.yml") == 0
-    mine, theirs = Night(whole.parent).figures(), Night(folder).figures()
+    assert run_process.finish(folder / "journeyflow.yml") == 0
+    mine, theirs = Project(whole.parent).figures(), Project(folder).figures()
     assert {name for name in mine if mine[name] != theirs[name]} == set()
 
 
 def test_the_same_files_and_new_ones_bring_nothing_back(whole, tmp_path):
     path = copy(whole.parent, tmp_path)
     before = state(path)
-    assert nights.finish(path) == 0
+    assert run_process.finish(path) == 0
     assert state(path) == before
     write(path.parent / "later", [(USER, DEVICE, 5)])
     for file in (path.parent / "later").rglob("*"):
         if file.is_file() and file.name != "crm.csv":
             shutil.move(file, path.parent / file.parent.name / f"later-{file.name}")
     shutil.rmtree(path.parent / "later")
-    assert nights.finish(path) == 0
+    assert run_process.finish(path) == 0
     assert_gone_but_generations(path)
     assert_accounts(path)
-    erased = Night(path.parent).table("load_audit").filter(pl.col("source_file").str.contains("later-"))
+    erased = Project(path.parent).table("load_audit").filter(pl.col("source_file").str.contains("later-"))
     assert erased["erased_count"].sum() == erased["record_count"].sum() > 0
 
 
@@ -226,10 +230,10 @@ POINTS = NAMED * 2 if LONG else ["after begin", "after rewrite", "after copy", "
 @pytest.mark.parametrize(("number", "point"), list(enumerate(POINTS)))
 def test_a_kill_at_a_step(loaded, whole, tmp_path, number, point):
     path = copy(loaded, tmp_path)
-    assert nights.finish(path, Fault(point), USER) == -9
-    # Either the next night or the same command again completes it; before it was written down only the command knows.
+    assert run_process.finish(path, Fault(point), USER) == -9
+    # Either the next run or the same command again completes it; before it was written down only the command knows.
     is_again = number % 2 or point == "before begin"
-    assert nights.finish(path, forgotten=USER if is_again else None) == 0
+    assert run_process.finish(path, erased_user=USER if is_again else None) == 0
     assert_gone(path)
     assert_accounts(path)
     assert state(path) == state(whole)
@@ -237,18 +241,18 @@ def test_a_kill_at_a_step(loaded, whole, tmp_path, number, point):
 
 @pytest.mark.parametrize("point", ["sync", "rename"])
 def test_a_kill_at_a_call_to_the_disk(loaded, whole, tmp_path, point):
-    called = nights.calls(copy(loaded, tmp_path / "called"), USER)[point]
+    called = run_process.calls(copy(loaded, tmp_path / "called"), USER)[point]
     every = range(1, called + 1)
     for nth in every if LONG else [random.Random(point).choice(every)]:
         path = copy(loaded, tmp_path / str(nth))
-        assert nights.finish(path, Fault(point, nth), USER) == -9
-        assert nights.finish(path, forgotten=USER) == 0
+        assert run_process.finish(path, Fault(point, nth), USER) == -9
+        assert run_process.finish(path, erased_user=USER) == 0
         assert_gone(path)
         assert state(path) == state(whole)
 
 
 def test_a_step_that_is_left_out_is_noticed(loaded, tmp_path, monkeypatch):
-    """The search itself is judged: without the copy into a new file the bytes are still there."""
+    """The search itself is tested: without the copy into a new file the bytes are still there."""
     from journeyflow.config import load_config
     from journeyflow.operations.erase import RequestedId, erase, plan_erasure
     from journeyflow.state import warehouse

@@ -19,7 +19,7 @@ from journeyflow.operations.erase import RequestedId, plan_erasure
 from journeyflow.operations.erase import erase as carry_out
 from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import ARRIVALS, verify
-from support.searching import files_with
+from support.file_search import files_with
 
 CONFIG = """
 project: gone

@@ -1,4 +1,4 @@
-"""What a simulated year did, for the one who reads its end."""
+"""Counts of what happened in a simulated year."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Diary:
+class Tally:
     """Counts of what happened, and of what was found."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -18,11 +18,11 @@ class Diary:
         """Count something."""
         self.counts[what] += times
 
-    def blame(self, found: list[str] | tuple[str, ...]) -> None:
-        """Write down what was found wrong on this day."""
+    def add_differences(self, found: list[str] | tuple[str, ...]) -> None:
+        """Record the differences found on this day."""
         self.differences += [f"day {self.day}: {text}" for text in found]
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return the year in lines."""
         lines = [f"{count:>9,} {what}" for what, count in sorted(self.counts.items())]
         return "\n".join(

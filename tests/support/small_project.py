@@ -1,4 +1,4 @@
-"""A project so small that whole nights run in a blink: five models, and loading that is given its events."""
+"""A project so small that whole runs take milliseconds: five models, and loading that is given its events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODELS = (
 MARTS = ("marts/runs", "marts/load_audit", "marts/dictionary")
 DAY = datetime(2026, 1, 1)
 
-VISITS_SQL = """-- Events of each name, so that a whole night has something of its own to publish.
+VISITS_SQL = """-- Events of each name, so that a run has a mart to publish.
 -- Grain: one row per event_name.
 with events as (
     select event_name
@@ -41,7 +41,7 @@ from events
 group by event_name
 """
 VISITS_YML = """
-description: Events of each name in this night.
+description: Events of each name in this run.
 grain: [event_name]
 columns:
   event_name:
@@ -63,7 +63,7 @@ def make_sql_folder(folder: Path) -> Path:
 
 
 def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> dict[str, list[str]]:
-    """Let `ingest.load` land one event a day for each of `names`; change the returned mapping between nights."""
+    """Let `ingest.load` insert one event a day for each of `names`; change the returned mapping between runs."""
     given = {"names": list(names)}
     columns = _types("raw/events")
 

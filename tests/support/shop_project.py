@@ -1,4 +1,4 @@
-"""A project of the small shop: files come and go, nights are run or die, and what is published is judged."""
+"""A project of the small shop: files come and go, runs end or are killed, and what is published is compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journeyflow.ingest import quarantine
 from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import Verification, verify
 from journeyflow.pipeline.run_report import RunReport
-from support import afresh, shop_files
+from support import rebuild_compare, shop_files
 from support.shop import Event
 from support.shop_rules import rules_text
 
@@ -25,7 +25,7 @@ PLANS, SEGMENTS = ("customer", "plan", "changed_at"), ("customer", "segment")
 
 
 class ShopProject:
-    """A folder with rules, traits and input, and the memory of all that its nights have read.
+    """A folder with rules, traits and input, and the memory of all that its runs have read.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ShopProject:
         self.plans: list[dict[str, str]] = []
         self.segments: dict[str, str] = {}
         self.read: dict[str, bytes] = {}
-        """Every content that a good night has found, by a name for a project that reads all at once."""
+        """Every content that a complete run has found, by a name for a project that reads all at once."""
         self.file_count = 0
         for name in ("in", "crm"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -85,18 +85,18 @@ class ShopProject:
         return paths
 
     def begin(self) -> None:
-        """Put an empty file of each source into the input: a pattern that never matched stops a night."""
+        """Put an empty file of each source into the input: a pattern that never matched stops a run."""
         for source in shop_files.ENDINGS:
             self.put(source, shop_files.content(source, []))
 
     def run(self, as_of: datetime | None = None) -> RunReport:
-        """Run a night to its end."""
+        """Run to the end."""
         report = journeyflow.run(self.config, as_of=as_of)
         self.note()
         return report
 
     def note(self) -> None:
-        """Remember what a good night has found in the input."""
+        """Remember what a complete run has found in the input."""
         for path in sorted((self.folder / "in").iterdir()):
             source, _, rest = path.name.partition("-")
             content = path.read_bytes()
@@ -104,7 +104,7 @@ class ShopProject:
             self.read.setdefault(name, content)
 
     def interrupted(self, nth: int) -> bool:
-        """Run a night whose `nth` statement is interrupted as by Ctrl-C; tell whether it had so many."""
+        """Run with the `nth` statement interrupted as by Ctrl-C; tell whether there were so many."""
         try:
             with interrupting(nth):
                 self.run()
@@ -113,11 +113,11 @@ class ShopProject:
         return False
 
     def rebuild(self) -> None:
-        """Make everything anew from the kept files."""
+        """Rebuild everything from the raw store."""
         rebuild(self.config)
 
     def replay(self) -> None:
-        """Let the next night read again whatever has rows in quarantine."""
+        """Let the next run read again every file with rows in quarantine."""
         quarantine.replay(self.config)
 
     def verify(self) -> Verification:
@@ -125,7 +125,7 @@ class ShopProject:
         return verify(self.config)
 
     def clear_input(self, but: str = "") -> int:
-        """Remove what a good night has read and a copy is kept of, as others do; but nothing of one source."""
+        """Remove input that was read and is in the raw store, except that of one source."""
         kept = {path.name.partition(".")[0] for path in (self.folder / "state" / "raw").glob("*")}
         known = {name.partition("-")[2].partition(".")[0] for name in self.read}
         gone = 0
@@ -136,14 +136,16 @@ class ShopProject:
                 gone += 1
         return gone
 
-    def judged(self, as_of: datetime | None = None, inputs: Mapping[str, bytes] | None = None) -> afresh.Found:
-        """Compare what is published with what a new project says that reads all files at once."""
-        place = self.folder.parent / "afresh"
+    def compared(
+        self, as_of: datetime | None = None, inputs: Mapping[str, bytes] | None = None
+    ) -> rebuild_compare.Comparison:
+        """Compare what is published with a new project that reads all files at once."""
+        place = self.folder.parent / "rebuilt"
         shutil.rmtree(place, ignore_errors=True)
-        fresh, mark = afresh.made_afresh(self.folder, self.read if inputs is None else inputs, place, as_of)
-        found = afresh.compare(afresh.published(self.folder), fresh)
-        if mark != afresh.mark_of(self.folder):
-            return afresh.Found(found.row_count, (f"the mark is not {mark}", *found.differences))
+        fresh, mark = rebuild_compare.rebuild(self.folder, self.read if inputs is None else inputs, place, as_of)
+        found = rebuild_compare.compare(rebuild_compare.published(self.folder), fresh)
+        if mark != rebuild_compare.mark_of(self.folder):
+            return rebuild_compare.Comparison(found.row_count, (f"the mark is not {mark}", *found.differences))
         return found
 
 

@@ -1,4 +1,4 @@
-"""Imported by the server that processes are forked from: they find the graph read, which takes as long as a night."""
+"""Imported by the server that processes are forked from: the graph is read once, which takes as long as a run."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -11,7 +11,7 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.errors import ExitCode, InputError
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 CODE = """
 import os, sys

@@ -33,8 +33,8 @@ _STORED = "select source, event_id from raw.events order by all"
 
 
 @dataclass
-class Told:
-    """All that was written into files, read again by the simplest means there are.
+class ExpectedEvents:
+    """All that was written into files, read again by the simplest means.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Told:
     dropped: set[str] = field(default_factory=set)
 
     def ids(self, inputs: dict[str, bytes]) -> dict[str, int]:
-        """Return how many events each source must hold, those with ids told by them, the others by their content."""
+        """Return how many events each source must hold, by their ids or, without ids, by their content."""
         found: dict[str, set[Any]] = {}
         for name, content in inputs.items():
             source = name.partition("-")[0]
@@ -65,7 +65,7 @@ class Told:
         return not is_dropped and row["at"] != BAD and not self.is_erased(row)
 
     def is_erased(self, row: dict[str, str]) -> bool:
-        """Tell whether a record is of somebody who was erased."""
+        """Tell whether a record belongs to an erased person."""
         return any(row.get(name) in self.erased for name in IDS if row.get(name))
 
     def _key(self, source: str, row: dict[str, str]) -> object:
@@ -95,7 +95,7 @@ def _batches(lines: Iterable[str]) -> Iterator[dict[str, str]]:
             yield owner | {"id": event["id"], "at": str(event["ts"]), "event": event["name"]}
 
 
-def miscounted(state: Path, run_id: str, inputs: dict[str, bytes], told: Told) -> list[str]:
+def miscounted(state: Path, run_id: str, inputs: dict[str, bytes], expected: ExpectedEvents) -> list[str]:
     """Say where the warehouse is not what was written: files of a run, and events of all runs.
 
     Parameters
@@ -106,32 +106,32 @@ def miscounted(state: Path, run_id: str, inputs: dict[str, bytes], told: Told) -
         The run whose files are looked at.
     inputs : dict of str to bytes
         Every content that was ever read, as `ShopProject.read` names it.
-    told : Told
+    expected : ExpectedEvents
         What has become of people and settings.
     """
     contents = {(name.partition("-")[0], hashlib.sha256(each).hexdigest()): each for name, each in inputs.items()}
     with DuckDBEngine(state / "warehouse.duckdb", read_only=True) as warehouse:
         loads = warehouse.rows(_LOADED.format(", ".join(f"loads.{part}" for part in PARTS)), [run_id]).to_pylist()
         stored = warehouse.rows(_STORED).to_pylist()
-    wrong = [text for load in loads if load["source"] != "people" for text in _wrong_load(load, contents, told)]
+    wrong = [text for load in loads if load["source"] != "people" for text in _wrong_load(load, contents, expected)]
     ids = [(row["source"], row["event_id"]) for row in stored]
     if len(ids) != len(set(ids)):
         wrong.append(f"{len(ids) - len(set(ids))} events are stored twice")
-    held, due = dict(sorted(Counter(source for source, _ in ids).items())), dict(sorted(told.ids(inputs).items()))
+    held, due = dict(sorted(Counter(source for source, _ in ids).items())), dict(sorted(expected.ids(inputs).items()))
     return [*wrong, *([f"stored are {held}, and should be {due}"] if held != due else [])]
 
 
-def _wrong_load(load: dict[str, Any], contents: dict[tuple[str, str], bytes], told: Told) -> list[str]:
+def _wrong_load(load: dict[str, Any], contents: dict[tuple[str, str], bytes], expected: ExpectedEvents) -> list[str]:
     content = contents.get((load["source"], load["sha256"]))
     due: dict[str, int] = {}
-    # What was read again of a file from which somebody was erased may be its copy, which was cut.
+    # What was read again of a file with erased records may be its rewritten copy.
     if content is not None and not load["is_cut"]:
         rows = records(load["source"], content)
-        # Whoever was erased is counted as that, whatever the settings say of the record.
-        left = [row for row in rows if not told.is_erased(row)]
-        dropped = sum(load["source"] == "web" and row["event"] in told.dropped for row in left)
+        # An erased record is counted as erased, whatever the settings say of it.
+        left = [row for row in rows if not expected.is_erased(row)]
+        dropped = sum(load["source"] == "web" and row["event"] in expected.dropped for row in left)
         due = {"record_count": len(rows), "filtered_count": dropped}
-        if not told.erased:
+        if not expected.erased:
             due["quarantined_count"] = sum(row["at"] == BAD for row in rows)
     wrong = {name: load[name] for name, count in due.items() if load[name] != count}
     if load["record_count"] != sum(load[part] for part in PARTS):

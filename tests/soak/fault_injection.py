@@ -1,4 +1,4 @@
-"""What befalls a project between its nights: each happening, and how often."""
+"""What happens to a project between its runs, and how often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from soak.ledger import BAD
+from soak.expected_events import BAD
 from support import shop_files
 from support.shop import KIOSK
 from support.shop_rules import SOURCE_SWITCHES, SWITCHES
@@ -32,7 +32,7 @@ def today(year: Year) -> None:
     year.late = [(day, event) for day, event in year.late if day > year.number]
     year.put([event for event in events if event not in late], is_packed=year.number % 2 == 0)
     year.put(due)
-    year.diary.note("late events", len(due))
+    year.tally.note("late events", len(due))
 
 
 def a_file_comes_again(year: Year) -> None:
@@ -41,14 +41,14 @@ def a_file_comes_again(year: Year) -> None:
         name = year.rng.choice(sorted(year.project.read))
         source, _, ending = name.partition("-")
         year.project.put(source, year.project.read[name], ending.partition(".")[2])
-        year.diary.note("files sent again")
+        year.tally.note("files sent again")
 
 
 def events_come_again(year: Year) -> None:
     """Send some known events once more among others."""
     again = year.some(8)
     year.put(again)
-    year.diary.note("events sent again", len(again))
+    year.tally.note("events sent again", len(again))
 
 
 def events_come_changed(year: Year) -> None:
@@ -56,14 +56,14 @@ def events_come_changed(year: Year) -> None:
     for event in year.some(6, "web", "deliveries", "surveys"):
         delay = event.delay + year.rng.choice([timedelta(days=1), timedelta(milliseconds=-300), timedelta(0)])
         year.put([replace(event, delay=delay, name=year.rng.choice(["share", "compare"]), amount="")])
-        year.diary.note("events of a known id with another content")
+        year.tally.note("events of a known id with another content")
 
 
 def names_drift(year: Year) -> None:
-    """Send events of a name that nobody has seen before."""
+    """Send events of a name that is new."""
     at = year.now - timedelta(hours=2)
     year.put([replace(year.shop.event(f"shiny_{year.number}", at), cookie=f"c{year.rng.randrange(40)}")])
-    year.diary.note("new names of events")
+    year.tally.note("new names of events")
 
 
 def columns_drift(year: Year) -> None:
@@ -72,16 +72,16 @@ def columns_drift(year: Year) -> None:
     row = shop_files.web_row(event) | {"experiment": "b"}
     year.sent([event])
     year.project.put("web", shop_files.table(sorted(row), [row]))
-    year.diary.note("files with other columns")
+    year.tally.note("files with other columns")
 
 
 def a_layout_breaks(year: Year) -> None:
-    """Send a file that lacks the columns it must have: it is refused, again each night, until it is mended."""
+    """Send a file that lacks the columns it must have: it is refused in each run until it is removed."""
     year.broken.append(year.project.put("surveys", BROKEN + str(year.number).encode()))
-    year.diary.note("files refused")
+    year.tally.note("files refused")
 
 
-def a_layout_is_mended(year: Year) -> None:
+def a_broken_layout_is_removed(year: Year) -> None:
     """Take the refused files out."""
     while year.broken:
         year.broken.pop().unlink()
@@ -93,7 +93,7 @@ def rows_are_bad(year: Year) -> None:
     rows = [shop_files.call_row(good), shop_files.call_row(good) | {"beginn": BAD}]
     year.sent([good])
     year.project.put("calls", shop_files.table(rows[0], rows, ";"))
-    year.diary.note("rows put into quarantine")
+    year.tally.note("rows put into quarantine")
 
 
 def lines_repeat(year: Year) -> None:
@@ -109,17 +109,17 @@ def people_become_one(year: Year) -> None:
     one, other = year.rng.sample(sorted({event.user for event in year.known if event.user} | {"u1", "u2"}), 2)
     at = year.now - timedelta(minutes=5)
     year.put([year.shop.event("alias", at, user=one, facts={"previous_id": other})])
-    year.diary.note("aliases")
+    year.tally.note("aliases")
 
 
 def devices_are_shared(year: Year) -> None:
-    """Let somebody use a device that was another's, and the kiosk."""
+    """Let a user use a device of another one, and the kiosk."""
     at, user = year.now - timedelta(hours=6), f"u{year.rng.randrange(30)}"
     for cookie in (KIOSK, year.rng.choice([event.cookie for event in year.known if event.cookie] or [KIOSK])):
         names = ("page_view", "product_view", "add_to_cart")
         visit = [year.shop.event(name, at + timedelta(minutes=n)) for n, name in enumerate(names)]
         year.put([replace(event, cookie=cookie, user=user if n == 1 else "") for n, event in enumerate(visit)])
-    year.diary.note("devices shared", 2)
+    year.tally.note("devices shared", 2)
 
 
 def a_rule_changes(year: Year) -> None:
@@ -135,34 +135,34 @@ def a_source_changes(year: Year) -> None:
 def _turn(year: Year, switches: list[str]) -> None:
     name = year.rng.choice(switches)
     year.project.settings[name] = 1 - year.project.settings.get(name, 0)
-    year.told.dropped = {"hover"} if year.project.settings.get("where") else set()
+    year.expected.dropped = {"hover"} if year.project.settings.get("where") else set()
     year.project.write_rules()
-    year.diary.note("changes of rules")
+    year.tally.note("changes of rules")
 
 
 def traits_change(year: Year) -> None:
-    """Change somebody's segment, and their plan from a day on."""
+    """Change the segment of a user, and their plan from a day on."""
     user = f"u{year.rng.randrange(40)}"
-    if user in year.told.erased:
+    if user in year.expected.erased:
         return
     year.project.segments[user] = year.rng.choice(["business", "home"])
     since = datetime.combine(year.today, time()) - timedelta(days=year.rng.randrange(60))
     plan = {"customer": user, "plan": year.rng.choice(["gold", "basic"]), "changed_at": str(since)}
     year.project.plans.append(plan)
     year.project.write_traits()
-    year.diary.note("changes of traits")
+    year.tally.note("changes of traits")
 
 
 def the_input_is_cleared(year: Year) -> None:
     """Empty the input of what is kept."""
-    year.diary.note("files cleared from the input", year.project.clear_input(but=KEPT_INPUT))
+    year.tally.note("files cleared from the input", year.project.clear_input(but=KEPT_INPUT))
 
 
 def quarantine_is_replayed(year: Year) -> None:
     """Try all rows in quarantine once more."""
-    if year.diary.counts["rows put into quarantine"] and year.diary.counts["nights"]:
+    if year.tally.counts["rows put into quarantine"] and year.tally.counts["runs"]:
         year.project.replay()
-        year.diary.note("replays of the quarantine")
+        year.tally.note("replays of the quarantine")
 
 
 def happenings(number: int, pace: int, *, is_clock_wrong: bool) -> Iterator[Happening]:
@@ -183,7 +183,7 @@ _CALENDAR: tuple[tuple[Happening, int, int], ...] = (
     (names_drift, 13, 3),
     (columns_drift, 11, 4),
     (a_layout_breaks, 26, 5),
-    (a_layout_is_mended, 26, 1),
+    (a_broken_layout_is_removed, 26, 1),
     (rows_are_bad, 12, 6),
     (lines_repeat, 15, 7),
     (people_become_one, 17, 8),

@@ -1,4 +1,4 @@
-"""Whatever happens between nights, and to them: what is published is what one night over all files gives.
+"""Whatever happens between runs, and to them: what is published equals one run over all files.
 
 A few walks in CI; with `JOURNEYFLOW_EXAMPLES=30` so many longer ones (`make soak`).
 """
@@ -11,21 +11,21 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from properties.nights_machine import Nights
+from properties.run_state_machine import RunHistory
 
 WALKS = int(os.environ.get("JOURNEYFLOW_EXAMPLES", "1"))
 IS_LONG = "JOURNEYFLOW_EXAMPLES" in os.environ
 
 
-def test_any_walk_publishes_what_one_night_would():
+def test_any_walk_publishes_what_one_run_would():
     run_state_machine_as_test(
-        Nights,
+        RunHistory,
         settings=settings(
             max_examples=WALKS,
             stateful_step_count=40 if IS_LONG else 8,
             deadline=None,
             derandomize=not IS_LONG,
-            # A night takes seconds; the steps of a failure say enough.
+            # A run takes seconds; the steps of a failure say enough.
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
@@ -34,14 +34,14 @@ def test_any_walk_publishes_what_one_night_would():
 
 @pytest.fixture
 def walk():
-    machine = Nights()
+    machine = RunHistory()
     machine.open_the_shop(11)
     yield machine
     machine.teardown()
 
 
 def test_a_walk_past_everything_that_moves_a_figure_without_its_person_acting(walk):
-    """Each pair is a change whose effect reaches people that no new event names, and the night that must notice."""
+    """Each pair is a change whose effect reaches people that no new event names, and the run that must notice."""
     walk.a_quiet_time_passes(6)  # Pending outcomes mature, and the month changes.
     walk.run()
     walk.two_accounts_become_one(3)
@@ -49,7 +49,7 @@ def test_a_walk_past_everything_that_moves_a_figure_without_its_person_acting(wa
     walk.run()
     walk.traits_change(2)
     walk.something_new_happens(4)
-    walk.an_account_is_named_that_nobody_has_seen(3)
+    walk.an_unknown_account_is_named(3)
     walk.run()
     walk.that_account_acts(3)
     walk.an_event_comes_with_another_content(1, later=False)
@@ -59,7 +59,7 @@ def test_a_walk_past_everything_that_moves_a_figure_without_its_person_acting(wa
     assert walk.project.interrupted(150)
     walk.a_rule_changes("where")  # Events go, though no file does.
     walk.run()
-    walk.somebody_is_erased(2)
+    walk.a_person_is_erased(2)
     walk.a_late_file_comes(9)
     walk.run_as_of_an_earlier_day(4)
     walk.run()

@@ -1,4 +1,4 @@
-"""Whatever a file does to the process that parses it: that file is refused, and the night goes on."""
+"""Whatever a file does to the process that parses it: that file is refused, and the run goes on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import journeyflow
-from faults import corpus, nights, rigged
-from faults.fates import COLUMNS, NOW_US, config_of
+from faults import corpus, faulty_parser, run_process
+from faults.expected_results import COLUMNS, NOW_US, config_of
 from journeyflow.config import load_config
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import RefusedFileError
@@ -24,7 +24,7 @@ from journeyflow.ingest.parser.jobs import Job, ParserLimits
 from journeyflow.state.warehouse import open_warehouse
 
 SOURCE = {"format": "csv", "columns": COLUMNS}
-TOLD = {
+DETAILS = {
     "crash": "ends its parser",
     "abort": "ends its parser",
     "exit": "ends its parser",
@@ -38,7 +38,7 @@ TOLD = {
     "stack": "ends its parser",
     "babble": "not what it should be",
     "babble_for_ever": "",
-} | dict.fromkeys(rigged.AFTER, "not what it should be")
+} | dict.fromkeys(faulty_parser.AFTER, "not what it should be")
 
 
 @pytest.fixture
@@ -53,31 +53,31 @@ def _load(warehouse, folder, **limits):
 
 
 def test_a_parser_that_fails_costs_the_file_that_it_failed_on_and_nothing_else(warehouse, tmp_path, monkeypatch):
-    monkeypatch.setattr(client, "BOOT", rigged.BOOT)
+    monkeypatch.setattr(client, "BOOT", faulty_parser.BOOT)
     (tmp_path / "data").mkdir()
-    for name in TOLD:
+    for name in DETAILS:
         order = f"do: {name}\n{name}"
         (tmp_path / "data" / name).write_bytes(corpus.text(corpus.HEADER, *corpus.good(order)))
         (tmp_path / "data" / f"{name}.good").write_bytes(corpus.text(corpus.HEADER, *corpus.good(name)))
     begun = time.monotonic()
     report = _load(warehouse, tmp_path, time="2s", memory="400MB")
-    expected = {f"data/{name}": "refused" for name in TOLD} | {f"data/{name}.good": "loaded" for name in TOLD}
+    expected = {f"data/{name}": "refused" for name in DETAILS} | {f"data/{name}.good": "loaded" for name in DETAILS}
     assert {file.source_file: file.status for file in report.files} == expected
     details = {file.source_file.removeprefix("data/"): file.detail for file in report.refused}
-    assert {name: detail for name, detail in details.items() if TOLD[name] not in detail} == {}
+    assert {name: detail for name, detail in details.items() if DETAILS[name] not in detail} == {}
     assert "secret" not in str(details)
-    assert warehouse.count("raw.events") == 2 * len(TOLD)
+    assert warehouse.count("raw.events") == 2 * len(DETAILS)
     assert not list((tmp_path / "state" / "work").rglob("*.*"))
     seconds = time.monotonic() - begun
     assert seconds < 60
-    print(f"parsers: {len(TOLD)} ways to fail, none cost another file, {seconds:.0f} s")  # noqa: T201 - for `make faults`
+    print(f"parsers: {len(DETAILS)} ways to fail, none cost another file, {seconds:.0f} s")  # noqa: T201 - for `make faults`
 
 
-def test_a_night_publishes_although_the_parser_crashes(tmp_path, monkeypatch):
+def test_a_run_publishes_although_the_parser_crashes(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "1").write_bytes(corpus.text(corpus.HEADER, *corpus.good("1")))
     (tmp_path / "data" / "2").write_bytes(corpus.text(corpus.HEADER, *corpus.good("do: crash\n2")))
-    monkeypatch.setattr(client, "BOOT", rigged.BOOT)
+    monkeypatch.setattr(client, "BOOT", faulty_parser.BOOT)
     report = journeyflow.run(config_of(tmp_path, SOURCE | {"channel": "web"}))
     assert report.event_count == 2
     assert any("data/2 was refused: it ends its parser" in alert for alert in report.alerts)
@@ -117,7 +117,7 @@ def test_the_two_sides_never_wait_for_one_another(tmp_path):
     try:
         with Parser(tmp_path) as parsing:
             parsing.ask(jobs)
-            time.sleep(1)  # So long nobody reads what is answered.
+            time.sleep(1)  # So long no answer is read.
             assert [parsing.answer(job).row_count for job in jobs] == [1] * len(jobs)
     finally:
         signal.alert(0)
@@ -170,7 +170,7 @@ def test_a_process_that_cannot_be_started_stops_the_run(staged, monkeypatch):
 
 
 def test_a_full_disk_is_no_fault_of_the_file(staged, monkeypatch):
-    monkeypatch.setattr(client, "BOOT", rigged.BOOT.replace("rigged.main()", FULL))
+    monkeypatch.setattr(client, "BOOT", faulty_parser.BOOT.replace("faulty_parser.main()", FULL))
     with Parser(staged) as parsing, pytest.raises(JourneyflowError, match="no room"):
         parsing.answer(_job(0))
 
@@ -185,7 +185,7 @@ child.main()
 
 
 @pytest.mark.parametrize(
-    ("content", "limits", "told"),
+    ("content", "limits", "detail"),
     [
         pytest.param(corpus.text(corpus.HEADER, *corpus.good("r", range(9))), {"rows": 8}, "`limits.rows`", id="rows"),
         pytest.param(corpus.text(corpus.HEADER, *["bad"] * 9), {"rows": 8}, "`limits.rows`", id="bad rows"),
@@ -195,22 +195,22 @@ child.main()
         ),
     ],
 )
-def test_a_file_beyond_the_limits_of_the_configuration_is_refused(warehouse, tmp_path, content, limits, told):
+def test_a_file_beyond_the_limits_of_the_configuration_is_refused(warehouse, tmp_path, content, limits, detail):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "good").write_bytes(GOOD)
     _load(warehouse, tmp_path)
     (tmp_path / "data" / "much").write_bytes(content)
     (refused,) = _load(warehouse, tmp_path, **limits).refused
     assert refused.source_file == "data/much"
-    assert told in refused.detail
+    assert detail in refused.detail
     assert warehouse.count("raw.events") == 2
 
 
 GOOD = corpus.text(corpus.HEADER, *corpus.good("good"))
 
 
-def test_parsing_a_refused_file_is_not_tried_twice_in_a_night(staged, monkeypatch):
-    monkeypatch.setattr(client, "BOOT", rigged.BOOT)
+def test_parsing_a_refused_file_is_not_tried_twice_in_a_run(staged, monkeypatch):
+    monkeypatch.setattr(client, "BOOT", faulty_parser.BOOT)
     (staged / "0.in").write_bytes(b"do: sleep\n")
     with Parser(staged, ParserLimits(seconds=1)) as parsing:
         for _ in range(3):
@@ -220,7 +220,7 @@ def test_parsing_a_refused_file_is_not_tried_twice_in_a_night(staged, monkeypatc
         assert time.monotonic() - begun < 0.5
 
 
-def test_a_killed_night_leaves_no_staged_file_behind_the_next(tmp_path):
+def test_a_killed_run_leaves_no_staged_file_behind_the_next(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "1").write_bytes(GOOD)
     config = tmp_path / "journeyflow.yml"
@@ -228,6 +228,6 @@ def test_a_killed_night_leaves_no_staged_file_behind_the_next(tmp_path):
     config.write_text(
         f"sources: {{web: {{format: csv, path: data/*, channel: web, columns: {{{columns}}}}}}}\n", encoding="utf-8"
     )
-    assert nights.finish(config, nights.Fault("after load")) == -signal.SIGKILL
-    assert nights.finish(config) == 0
+    assert run_process.finish(config, run_process.Fault("after load")) == -signal.SIGKILL
+    assert run_process.finish(config) == 0
     assert not list((tmp_path / "state").rglob("*.in*"))

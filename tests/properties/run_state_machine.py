@@ -1,4 +1,4 @@
-"""Everything that may happen between two nights, as rules that Hypothesis puts into any order."""
+"""Everything that may happen between two runs, as rules that Hypothesis puts into any order."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from faults import nights
-from faults.nights import Fault
-from soak import erasing
-from soak.ledger import Told
+from faults import run_process
+from faults.run_process import Fault
+from soak import erasure
+from soak.expected_events import ExpectedEvents
 from support.shop import KIOSK, Event, Shop
-from support.shop_nights import ShopProject
+from support.shop_project import ShopProject
 from support.shop_rules import SWITCHES
 
 START = date(2025, 3, 20)
@@ -26,19 +26,19 @@ MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
 few = st.integers(0, 10**6)
 
 
-class Nights(RuleBasedStateMachine):
-    """A shop's project; after every good night each figure is that of a project which reads all files at once."""
+class RunHistory(RuleBasedStateMachine):
+    """A shop's project; after every complete run each figure equals that of a project that reads all files at once."""
 
     size = (8, 4)
     """Shoppers, and visits a day."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="journeyflow-nights-"))
+        self.root = Path(tempfile.mkdtemp(prefix="journeyflow-runs-"))
         self.project = ShopProject(self.root / "shop")
         self.today = START
-        self.told: list[Event] = []
-        self.ledger = Told()
+        self.events: list[Event] = []
+        self.expected = ExpectedEvents()
         self.is_stale = False
 
     def teardown(self) -> None:
@@ -56,14 +56,14 @@ class Nights(RuleBasedStateMachine):
     @rule(days=st.integers(1, 3))
     def days_pass(self, days: int) -> None:
         for _ in range(days):
-            self._tell(self.shop.day(self.today))
+            self._add(self.shop.day(self.today))
             self.today += timedelta(days=1)
 
     @rule(days=st.integers(5, 40))
     def a_quiet_time_passes(self, days: int) -> None:
-        """Nothing happens but one look of a stranger: outcomes mature, a month may change."""
+        """Nothing happens but one page view of an unknown visitor: outcomes mature, a month may change."""
         self.today += timedelta(days=days)
-        self._tell([self.shop.event("page_view", self._now(), cookie="stranger")])
+        self._add([self.shop.event("page_view", self._now(), cookie="unknown")])
 
     @rule(back=st.integers(2, 30))
     def a_late_file_comes(self, back: int) -> None:
@@ -71,7 +71,7 @@ class Nights(RuleBasedStateMachine):
         rng = self.shop.rng
         start = datetime.combine(day, time(10)) + timedelta(minutes=rng.randrange(600))
         visit = [event for event in self.shop.visit(rng.choice(self.shop.shoppers), start) if event.at < self._now()]
-        self._tell(replace(event, delay=timedelta(days=back)) for event in visit)
+        self._add(replace(event, delay=timedelta(days=back)) for event in visit)
 
     @rule(pick=few)
     def an_event_falls_between_two(self, pick: int) -> None:
@@ -79,7 +79,7 @@ class Nights(RuleBasedStateMachine):
         event = self._one_of(pick, "web", "app")
         name = ("checkout_started", "payment_error", "add_to_cart", "refund")[pick % 4]
         at = event.at + timedelta(minutes=20)
-        self._tell([replace(self.shop.event(name, at, "web"), cookie=event.cookie, user=event.user)])
+        self._add([replace(self.shop.event(name, at, "web"), cookie=event.cookie, user=event.user)])
 
     @rule(pick=few)
     def a_file_comes_again(self, pick: int) -> None:
@@ -92,52 +92,52 @@ class Nights(RuleBasedStateMachine):
         """Received before the one that is known it takes its place; received after it, it is a duplicate."""
         event = self._one_of(pick, "web", "deliveries", "surveys")
         delay = event.delay + timedelta(days=1) if later else event.delay - timedelta(milliseconds=300)
-        self._tell([replace(event, delay=delay, name="share", page="/p/desk")])
+        self._add([replace(event, delay=delay, name="share", page="/p/desk")])
 
     @rule(pick=few)
     def two_accounts_become_one(self, pick: int) -> None:
-        users = sorted({event.user for event in self.told if event.user})
+        users = sorted({event.user for event in self.events if event.user})
         if len(users) < 2:
             return
         one, other = users[pick % len(users)], users[(pick // 7 + 1) % len(users)]
         alias = self.shop.event("alias", self._now(), user=one, cookie="", facts={"previous_id": other})
-        self._tell([alias])
+        self._add([alias])
 
     @rule(pick=few)
-    def an_account_is_named_that_nobody_has_seen(self, pick: int) -> None:
+    def an_unknown_account_is_named(self, pick: int) -> None:
         user = self._one_of(pick, "web", "app").user or "u0"
         alias = self.shop.event("alias", self._now(), user=user, facts={"previous_id": f"ghost{pick % 3}"})
-        self._tell([alias])
+        self._add([alias])
 
     @rule(pick=few)
     def that_account_acts(self, pick: int) -> None:
         """Whose it is, an alias has said long before, or will say one day."""
         look = self.shop.event("product_view", self._now() - timedelta(hours=2), cookie=f"g{pick % 2}")
-        self._tell([replace(look, user=f"ghost{pick % 3}")])
+        self._add([replace(look, user=f"ghost{pick % 3}")])
 
     @rule(pick=few)
     def a_device_turns_out_to_be_shared(self, pick: int) -> None:
         device = (self._one_of(pick, "web", "app").cookie, KIOSK)[pick % 2]
         users = [f"u{pick % 8}", f"guest{pick % 3}"]
         at = self._now() - timedelta(hours=3)
-        self._tell(
+        self._add(
             replace(self.shop.event("product_view", at + timedelta(minutes=n)), cookie=device, user=user)
             for n, user in enumerate([users[0], "", users[1], ""])
         )
 
     @rule(pick=few)
     def something_new_happens(self, pick: int) -> None:
-        """An event of a new name, or of a known name on a new page: event kinds are numbered anew."""
+        """An event of a new name, or of a known name on a new page: event types are numbered again."""
         known = self._one_of(pick, "web", "app")
         name, page = ("aa_new", "/p/lamp") if pick % 2 else ("product_view", f"/p/lamp/{pick}")
         at = self._now() - timedelta(hours=1)
-        self._tell([replace(self.shop.event(name, at), cookie=known.cookie, user=known.user, page=page)])
+        self._add([replace(self.shop.event(name, at), cookie=known.cookie, user=known.user, page=page)])
 
     @rule(pick=few)
     def a_bot_comes(self, pick: int) -> None:
         """A known device turns out to be a program as well: only its marked events are left out."""
         known = self._one_of(pick, "web")
-        self._tell([replace(self.shop.event("purchase", self._now()), cookie=known.cookie, agent="Bingbot/1.0")])
+        self._add([replace(self.shop.event("purchase", self._now()), cookie=known.cookie, agent="Bingbot/1.0")])
 
     # What is changed.
 
@@ -171,73 +171,73 @@ class Nights(RuleBasedStateMachine):
                 self.project.put(source, content, ending.partition(".")[2])
         self.project.write_rules()
 
-    # What is done at night.
+    # What is run.
 
     @precondition(lambda self: self.is_stale)
     @rule()
     def run(self) -> None:
         self.project.run()
-        self._judge()
+        self._compare()
 
     @precondition(lambda self: self.is_stale)
     @rule()
     def run_again(self) -> None:
-        """Nights are what this is about: they are drawn more often than what happens between them."""
+        """RunHistory are what this is about: they are drawn more often than what happens between them."""
         self.run()
 
     @rule(back=st.integers(1, 20))
     def run_as_of_an_earlier_day(self, back: int) -> None:
-        first = min(event.at for event in self.told)
+        first = min(event.at for event in self.events)
         as_of = max(self._now() - timedelta(days=back), first)
         self.project.run(as_of)
-        self._judge(as_of)
+        self._compare(as_of)
         self.is_stale = True
 
     @rule(nth=st.integers(1, 500))
-    def a_night_is_interrupted(self, nth: int) -> None:
+    def a_run_is_interrupted(self, nth: int) -> None:
         if not self.project.interrupted(nth):
-            self._judge()
+            self._compare()
 
     @precondition(lambda _: MANY)
-    @rule(point=st.sampled_from([*nights.DISK, "before build", "after publish"]), nth=st.integers(1, 60))
-    def a_night_is_killed(self, point: str, nth: int) -> None:
-        if nights.finish(self.project.path, Fault(point, nth)) == 0:
+    @rule(point=st.sampled_from([*run_process.DISK, "before build", "after publish"]), nth=st.integers(1, 60))
+    def a_run_is_killed(self, point: str, nth: int) -> None:
+        if run_process.finish(self.project.path, Fault(point, nth)) == 0:
             self.project.note()
-            self._judge()
+            self._compare()
 
     @precondition(lambda self: not self.is_stale)
     @rule()
     def rebuild(self) -> None:
         self.project.rebuild()
-        self._judge()
+        self._compare()
 
     @precondition(lambda self: not self.is_stale)
     @rule(pick=few)
-    def somebody_is_erased(self, pick: int) -> None:
-        """Only when a night has read all: who is one person is asked of what is known."""
-        users = sorted({event.user for event in self.told if event.user} - self.ledger.erased)
+    def a_person_is_erased(self, pick: int) -> None:
+        """Only after a run has read all files: identities come from what is known."""
+        users = sorted({event.user for event in self.events if event.user} - self.expected.erased)
         if len(users) > 2:
-            erasing.erase_user(self.project, self.told, self.ledger, users[pick % len(users)])
-            self._judge()
+            erasure.erase_user(self.project, self.events, self.expected, users[pick % len(users)])
+            self._compare()
 
-    def _tell(self, events: object) -> None:
-        told = list(events)  # type: ignore[call-overload]
-        self.told += told
-        self.project.put_events(told, is_packed=len(self.told) % 2 == 0)
+    def _add(self, events: object) -> None:
+        added = list(events)  # type: ignore[call-overload]
+        self.events += added
+        self.project.put_events(added, is_packed=len(self.events) % 2 == 0)
         self.is_stale = True
 
     def _now(self) -> datetime:
         return datetime.combine(self.today, time()) - timedelta(seconds=1)
 
     def _one_of(self, pick: int, *sources: str) -> Event:
-        known = [event for event in self.told if event.source in sources]
+        known = [event for event in self.events if event.source in sources]
         if not known:
-            known = [self.shop.event("page_view", self._now(), cookie="stranger")]
-            self._tell(known)
+            known = [self.shop.event("page_view", self._now(), cookie="unknown")]
+            self._add(known)
         return known[pick % len(known)]
 
-    def _judge(self, as_of: datetime | None = None) -> None:
-        inputs = {name: erasing.without(name, each, self.ledger) for name, each in self.project.read.items()}
-        found = self.project.judged(as_of, inputs)
+    def _compare(self, as_of: datetime | None = None) -> None:
+        inputs = {name: erasure.without(name, each, self.expected) for name, each in self.project.read.items()}
+        found = self.project.compared(as_of, inputs)
         assert not found.differences, "\n".join(found.differences)
         self.is_stale = False

@@ -20,12 +20,12 @@ PLACEHOLDER = "@external@"
 ARRIVALS = ("load_audit", "restatements", "runs")
 """Tables that describe how the rows came in, and may differ between two histories that publish the same figures."""
 
-NIGHT_SPOTS = ("empty_input", "jumped_share")
-"""Kinds of blind spots that tell of what came with one night."""
+RUN_SPOTS = ("empty_input", "jumped_share")
+"""Kinds of blind spots that describe the input of one run."""
 
 
 @dataclass(frozen=True)
-class Night:
+class Project:
     """A project folder in which the job has run."""
 
     folder: Path
@@ -56,7 +56,7 @@ class Night:
         """Return the number of events of a model's kinds that satisfy the conditions."""
         return int(self.table("event_kinds").filter(pl.col("model") == model, *conditions)["event_count"].sum())
 
-    def landed(self, query: str) -> list[tuple[Any, ...]]:
+    def warehouse_rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the warehouse, which nothing else holds open now."""
         with duckdb.connect(str(self.folder / "state" / "warehouse.duckdb"), read_only=True) as warehouse:
             return warehouse.sql(query).fetchall()
@@ -67,7 +67,7 @@ class Night:
             names = [name for name in published.tables if name not in ARRIVALS]
         tables = {name: self.table(name) for name in names}
         if "blind_spots" in tables:
-            tables["blind_spots"] = tables["blind_spots"].filter(~pl.col("kind").is_in(NIGHT_SPOTS))
+            tables["blind_spots"] = tables["blind_spots"].filter(~pl.col("kind").is_in(RUN_SPOTS))
         return {name: sorted(table.rows(), key=repr) for name, table in tables.items()}
 
 
@@ -82,10 +82,10 @@ def write_config(template: Path, folder: Path, data: Path, *, swap: Sequence[tup
     return path
 
 
-def run_night(path: Path, **arguments: Any) -> Night:
+def run_project(path: Path, **arguments: Any) -> Project:
     """Run the job on a configuration."""
     run.run(load_config(path), **arguments)
-    return Night(path.parent)
+    return Project(path.parent)
 
 
 def scratch(root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A night that renews the last build publishes what a whole build of the same files does, night after night."""
+"""A series of incremental runs publishes what full refreshes of the same files publish."""
 
 import os
 import random
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from external.nights import Night, scratch
+from external.projects import Project, scratch
 from journeyflow.config import load_config
 from journeyflow.pipeline import run
-from properties.pipeline import CART_TO_PAID, CONFIG, START, land, log_of
+from properties.random_projects import CART_TO_PAID, CONFIG, START, add_file, log_of
 
 few = settings(
     max_examples=int(os.environ.get("JOURNEYFLOW_EXAMPLES", "1")),
@@ -29,18 +29,18 @@ promises:
 friction: [{name: Chat, when: {event: support_chat}}]
 map: {personas: {visitor: {desired: {decision: {reach_rate: 0.5}}}}}
 """
-NIGHTS = (10, 25, 45, 60, 75, 92)
-"""Days after the start as of which a night runs; nothing new comes for the last but one."""
+RUN_DAYS = (10, 25, 45, 60, 75, 92)
+"""Days after the start of each run; the last but one has no new files."""
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("renewals")
+    return tmp_path_factory.mktemp("incremental")
 
 
-def project(root, tier):
+def make_project(root, tier):
     folder = scratch(root)
-    (folder / "landing").mkdir()
+    (folder / "input").mkdir()
     text = (CONFIG + MORE).replace("@cart_to_paid@", CART_TO_PAID)
     text = text.replace("personas:\n", "personas:\n  - {name: gold, when: {trait.tier: gold}}\n", 1)
     (folder / "journeyflow.yml").write_text(text, encoding="utf-8")
@@ -52,17 +52,17 @@ def write_people(folder, tier):
     (folder / "people.csv").write_text(f"customer,tier\nada,{tier}\nbob,gold\n", encoding="utf-8")
 
 
-def night(path, days, **how):
+def run_as_of(path, days, **how):
     report = run.run(load_config(path), as_of=START + timedelta(days=days), **how)
-    return Night(path.parent), report.built
+    return Project(path.parent), report.built
 
 
 def parts(rows, rng):
-    """Deal rows out to nights: the most of them in time, some late."""
-    dealt = [[] for _ in NIGHTS]
+    """Deal rows out to runs: most of them in time, some late."""
+    dealt = [[] for _ in RUN_DAYS]
     for row in rows:
-        on_time = next(n for n, days in enumerate(NIGHTS) if row.at <= START + timedelta(days=days))
-        dealt[rng.choice([on_time] * 8 + [min(on_time + 1, len(NIGHTS) - 1)] * 2)].append(row)
+        on_time = next(n for n, days in enumerate(RUN_DAYS) if row.at <= START + timedelta(days=days))
+        dealt[rng.choice([on_time] * 8 + [min(on_time + 1, len(RUN_DAYS) - 1)] * 2)].append(row)
     dealt[-1] += dealt[-2]
     dealt[-2] = []
     return dealt
@@ -70,27 +70,27 @@ def parts(rows, rng):
 
 @few
 @given(seed=st.integers(0, 2**32 - 1))
-def test_renewed_nights_publish_what_whole_builds_do(root, seed):
+def test_incremental_runs_publish_what_full_refreshes_do(root, seed):
     rng = random.Random(seed)
-    path, stories = project(root, "none"), []
-    for number, (rows, days) in enumerate(zip(parts(log_of(seed, 300), rng), NIGHTS, strict=True)):
+    path, summaries = make_project(root, "none"), []
+    for number, (rows, days) in enumerate(zip(parts(log_of(seed, 300), rng), RUN_DAYS, strict=True)):
         if rows:
-            land(path, f"part{number}.csv", rows)
+            add_file(path, f"part{number}.csv", rows)
         if number == 3:
             write_people(path.parent, "gold")
-        renewed, summary = night(path, days)
-        figures = renewed.figures()
-        whole, _ = night(path, days, is_whole=True) if number == 2 else _afresh(root, path, days)
+        incremental, summary = run_as_of(path, days)
+        figures = incremental.figures()
+        whole, _ = run_as_of(path, days, is_whole=True) if number == 2 else _full_refresh(root, path, days)
         for name, rows_of_table in whole.figures().items():
             assert figures[name] == rows_of_table, (name, number, summary)
-        stories.append(summary.split()[0])
-    assert stories == ["everything", *["renewed"] * (len(NIGHTS) - 1)]
+        summaries.append(summary.split()[0])
+    assert summaries == ["everything", *["renewed"] * (len(RUN_DAYS) - 1)]
 
 
-def _afresh(root, path, days):
-    """Build what the same files give in a project that knows nothing."""
-    afresh = project(root, "none")
-    for file in (*path.parent.glob("landing/*"), path.parent / "people.csv"):
-        (afresh.parent / file.relative_to(path.parent)).write_bytes(file.read_bytes())
-    (afresh.parent / "state").mkdir()
-    return night(afresh, days)
+def _full_refresh(root, path, days):
+    """Run over the same files in a new project."""
+    fresh = make_project(root, "none")
+    for file in (*path.parent.glob("input/*"), path.parent / "people.csv"):
+        (fresh.parent / file.relative_to(path.parent)).write_bytes(file.read_bytes())
+    (fresh.parent / "state").mkdir()
+    return run_as_of(fresh, days)

@@ -8,7 +8,7 @@ from journeyflow.ingest.parser import worker
 from journeyflow.ingest.parser.client import Parser
 
 
-class ParserHere(Parser):
+class InProcessParser(Parser):
     """Does what the process does, in this one, which it does not limit."""
 
     def ask(self, jobs):
@@ -20,7 +20,7 @@ class ParserHere(Parser):
         return json.loads(json.dumps(worker.answer(self._asked[0], self.folder, self.limits, worker.Databases())))
 
 
-def parse_here(monkeypatch):
+def parse_in_process(monkeypatch):
     """Let every load of this test parse its files in the process of the test."""
-    monkeypatch.setattr("journeyflow.ingest.parser.copy.Parser", ParserHere)
+    monkeypatch.setattr("journeyflow.ingest.parser.copy.Parser", InProcessParser)
     monkeypatch.setattr(worker, "_allow", lambda *_: None)

@@ -1,4 +1,4 @@
-"""Which figures moved between two published generations, found without the program's own means."""
+"""Figures that changed between two published generations, found without the program's own code."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Generation:
         return cls(manifest["run_id"], mark, manifest["config_hash"], trend)
 
 
-def mistold(
+def wrong_restatements(
     published: Path, before: Generation | None, now: Generation, zone: str, entered_once: set[str]
 ) -> list[str]:
-    """Say where `restatements` does not name exactly the final figures that moved.
+    """Say where `restatements` does not list exactly the final figures that changed.
 
     Parameters
     ----------
@@ -55,28 +55,32 @@ def mistold(
     entered_once : set of str
         Funnels whose entries are final when their day is over.
     """
-    told = pl.read_parquet(published / "current" / "restatements.parquet").filter(pl.col("run_id") == now.run_id)
-    said = {(row["row_key"], row["column_name"], row["old_value"], row["new_value"]) for row in told.to_dicts()}
-    due = moved(before, now, zone, entered_once) if before and before.mark <= now.mark else set()
+    published_rows = pl.read_parquet(published / "current" / "restatements.parquet").filter(
+        pl.col("run_id") == now.run_id
+    )
+    said = {
+        (row["row_key"], row["column_name"], row["old_value"], row["new_value"]) for row in published_rows.to_dicts()
+    }
+    due = changed_figures(before, now, zone, entered_once) if before and before.mark <= now.mark else set()
     if len(due) >= KEPT:
         return []
     wrong = []
     if said != due:
         lost, made_up = sorted(due - said, key=str), sorted(said - due, key=str)
         wrong.append(f"{len(lost)} restatements are missing, {len(made_up)} are made up: {lost[:2]} {made_up[:2]}")
-    by_rules = set(told["cause"]) & {"changed rules"}
+    by_rules = set(published_rows["cause"]) & {"changed rules"}
     if due and before and bool(by_rules) != (before.rules != now.rules):
         wrong.append(f"the rules are a cause: {bool(by_rules)}, they changed: {before.rules != now.rules}")
     return wrong
 
 
-def moved(before: Generation, now: Generation, zone: str, entered_once: set[str]) -> set[Figure]:
+def changed_figures(before: Generation, now: Generation, zone: str, entered_once: set[str]) -> set[Figure]:
     """Return the figures of days that were over, and final, and are others now."""
     until = _day(before.mark, zone)
     old, new = _rows(before.trend), _rows(now.trend)
     shared = {key[0] for key in old} & {key[0] for key in new}
     return {
-        (_told(key), name, before_value, now_value)
+        (_row_key(key), name, before_value, now_value)
         for key in old.keys() | new.keys()
         if key[0] in shared and key[2] < until and old.get(key) != new.get(key)
         for name in COUNTS
@@ -100,7 +104,7 @@ def _is_final(key: tuple[Any, ...], name: str, rows: dict[Any, dict[str, Any]], 
     return bool(rows[key]["is_matured"]) or is_entry
 
 
-def _told(key: tuple[Any, ...]) -> str:
+def _row_key(key: tuple[Any, ...]) -> str:
     return json.dumps(dict(zip(KEYS, key, strict=True)), default=str, separators=(",", ":"), ensure_ascii=False)
 
 

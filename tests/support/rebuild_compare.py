@@ -1,4 +1,4 @@
-"""What a project that reads all its files in one night says, to judge one that read them in many."""
+"""Compares a project with a new one that reads all its files in one run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from journeyflow.publish.generation import order_of
 from journeyflow.state.paths import graph_of
 
 ARRIVALS = ("load_audit", "restatements", "runs")
-"""Tables that tell how the rows came in; they may differ between two histories of the same figures."""
+"""Tables about how the rows came in; they may differ between two histories of the same figures."""
 ARRIVAL_SPOTS = ("late", "quarantined")
 Tables = dict[str, pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Found:
+class Comparison:
     """What a comparison found: rows that are alike, and what differs, in words."""
 
     row_count: int
@@ -43,7 +43,7 @@ def mark_of(project: Path) -> datetime:
     return manifest.high_water_at.replace(tzinfo=None)
 
 
-def made_afresh(
+def rebuild(
     project: Path, inputs: Mapping[str, bytes], folder: Path, as_of: datetime | None = None
 ) -> tuple[Tables, datetime]:
     """Read files into a new project with the rules, the traits and the key of another one.
@@ -63,7 +63,7 @@ def made_afresh(
     -------
     tuple
         Every published table but those of arrivals, and the mark. They were built, not published: nothing else reads
-        the tables of a night before they are written.
+        the tables of a run before they are written.
     """
     (folder / "in").mkdir(parents=True)
     (folder / "state").mkdir()
@@ -78,15 +78,15 @@ def made_afresh(
         shutil.rmtree(folder)
 
 
-def compare(mine: Tables, theirs: Tables) -> Found:
+def compare(mine: Tables, theirs: Tables) -> Comparison:
     """Compare tables, row by row; the order of rows does not matter."""
-    told = (
+    differences = (
         [f"only one side has the tables {sorted(mine.keys() ^ theirs.keys())}"] if mine.keys() ^ theirs.keys() else []
     )
     shared = sorted(mine.keys() & theirs.keys())
     for name in shared:
-        told += _difference(name, mine[name], theirs[name])
-    return Found(sum(mine[name].height for name in shared), tuple(told))
+        differences += _difference(name, mine[name], theirs[name])
+    return Comparison(sum(mine[name].height for name in shared), tuple(differences))
 
 
 def _built(folder: Path, as_of: datetime | None) -> tuple[Tables, datetime]:
@@ -121,6 +121,6 @@ def _difference(name: str, mine: pl.DataFrame, theirs: pl.DataFrame) -> list[str
     if left.is_empty() and right.is_empty():
         return []
     rows = [
-        f"  {side}: {row}" for side, found in (("here", left), ("afresh", right)) for row in found.head(3).to_dicts()
+        f"  {side}: {row}" for side, found in (("here", left), ("rebuilt", right)) for row in found.head(3).to_dicts()
     ]
-    return ["\n".join([f"{name}: {left.height} rows are here only, {right.height} afresh only", *rows])]
+    return ["\n".join([f"{name}: {left.height} rows are here only, {right.height} rebuilt only", *rows])]

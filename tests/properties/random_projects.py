@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from external.nights import Night, run_night, scratch
+from external.projects import Project, run_project, scratch
 
 START = datetime(2026, 3, 1)
 AS_OF = datetime(2026, 6, 1)
@@ -19,7 +19,7 @@ project: random
 sources:
   web:
     format: csv
-    path: landing/*.csv
+    path: input/*.csv
     channel: {column: channel}
     columns:
       event_id: id
@@ -132,31 +132,33 @@ def log_of(seed: int, size: int = 120) -> list[Row]:
     return [row for row in rows if row.at < AS_OF]
 
 
-def project(root: Path) -> Path:
+def make_project(root: Path) -> Path:
     """Make an empty project."""
     folder = scratch(root)
-    (folder / "landing").mkdir()
+    (folder / "input").mkdir()
     path = folder / "journeyflow.yml"
     path.write_text(CONFIG.replace("@cart_to_paid@", CART_TO_PAID), encoding="utf-8")
     return path
 
 
-def land(path: Path, name: str, rows: Iterable[Row]) -> None:
+def add_file(path: Path, name: str, rows: Iterable[Row]) -> None:
     """Write a file of rows into a project."""
-    with (path.parent / "landing" / name).open("w", encoding="utf-8", newline="") as file:
+    with (path.parent / "input" / name).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         writer.writerows(row.cells() for row in rows)
 
 
-def published(root: Path, *files: Sequence[Row], each_night: bool = False, as_of: datetime = AS_OF) -> Night:
-    """Run the job on files of rows: all in one night, or one more file each night."""
-    path = project(root)
+def published_project(
+    root: Path, *files: Sequence[Row], in_several_runs: bool = False, as_of: datetime = AS_OF
+) -> Project:
+    """Run the job on files of rows: all in one run, or one more file each run."""
+    path = make_project(root)
     for number, rows in enumerate(files):
-        land(path, f"part{number}.csv", rows)
-        if each_night and any(row.at <= as_of for row in rows):
-            run_night(path, as_of=as_of)
-    return run_night(path, as_of=as_of)
+        add_file(path, f"part{number}.csv", rows)
+        if in_several_runs and any(row.at <= as_of for row in rows):
+            run_project(path, as_of=as_of)
+    return run_project(path, as_of=as_of)
 
 
 def shifted(row: Row, by: timedelta) -> Row:

@@ -1,4 +1,4 @@
-"""Nights in processes of their own, which can be killed at any moment and whose calls to the disk can fail."""
+"""Runs in separate processes, which can be killed at any moment and whose calls to the disk can fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["journeyflow.pipeline.run", "journeyflow.ingest", "journeyflow.kernel.run", "support.warm"]
+    ["journeyflow.pipeline.run", "journeyflow.ingest", "journeyflow.kernel.run", "support.preload"]
 )
 
 DISK = ("sync", "rename", "link", "statement", "register")
@@ -39,13 +39,13 @@ class Fault:
         return f"{how} at {self.point} {self.nth}"
 
 
-def start(config: Path, fault: Fault | None = None, counted: Any = None, forgotten: str | None = None) -> Any:
-    """Start a night on a configuration, or forget a user; return its process, which exits as the command line does."""
-    return start_process(_night, str(config), fault, counted, forgotten)
+def start(config: Path, fault: Fault | None = None, counted: Any = None, erased_user: str | None = None) -> Any:
+    """Start a run of a configuration, or erase a user; return its process, which exits as the command line does."""
+    return start_process(_run, str(config), fault, counted, erased_user)
 
 
 def start_process(target: Callable[..., None], *args: Any) -> Any:
-    """Start a function in a process of its own that has the program loaded, and return the process."""
+    """Start a function in a separate process that has the program loaded, and return the process."""
     kept = os.environ.get("PYTHONPATH")
     # Before Python 3.12 the server is not told where the tests are, and would preload nothing of them.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *([kept] if kept else [])])
@@ -59,16 +59,16 @@ def start_process(target: Callable[..., None], *args: Any) -> Any:
     return process
 
 
-def finish(config: Path, fault: Fault | None = None, forgotten: str | None = None) -> int:
-    """Run a night, or forget a user, to the end and return the exit code; a killed one gives minus the signal."""
-    process = start(config, fault, None, forgotten)
+def finish(config: Path, fault: Fault | None = None, erased_user: str | None = None) -> int:
+    """Run, or erase a user, to the end and return the exit code; a killed one gives minus the signal."""
+    process = start(config, fault, None, erased_user)
     process.join(120)
-    assert process.exitcode is not None, "the night hangs"
+    assert process.exitcode is not None, "the run hangs"
     return int(process.exitcode)
 
 
 def killed_after(config: Path, seconds: float) -> int:
-    """Start a night, kill it after a while, and return its exit code: 0 when it was faster."""
+    """Start a run, kill it after a while, and return its exit code: 0 when it was faster."""
     return kill_after(start(config), seconds)
 
 
@@ -82,10 +82,10 @@ def kill_after(process: Any, seconds: float) -> int:
     return int(process.exitcode)
 
 
-def calls(config: Path, forgotten: str | None = None) -> dict[str, int]:
-    """Run a whole night, or forget a user, and return how often each point was passed."""
+def calls(config: Path, erased_user: str | None = None) -> dict[str, int]:
+    """Run to the end, or erase a user, and return how often each point was passed."""
     counted = CONTEXT.SimpleQueue()
-    process = start(config, None, counted, forgotten)
+    process = start(config, None, counted, erased_user)
     found: dict[str, int] = counted.get()
     process.join(120)
     assert process.exitcode == 0
@@ -93,13 +93,13 @@ def calls(config: Path, forgotten: str | None = None) -> dict[str, int]:
 
 
 def seconds_of(config: Path) -> float:
-    """Return how long a whole night takes, the process included."""
+    """Return how long a run takes, the process included."""
     started = time.monotonic()
     assert finish(config) == 0
     return time.monotonic() - started
 
 
-def _night(config: str, fault: Fault | None, counted: Any, forgotten: str | None) -> None:
+def _run(config: str, fault: Fault | None, counted: Any, erased_user: str | None) -> None:
     from journeyflow.config import load_config
     from journeyflow.errors import JourneyflowError
     from journeyflow.pipeline import run
@@ -107,10 +107,10 @@ def _night(config: str, fault: Fault | None, counted: Any, forgotten: str | None
     seen: dict[str, int] = {}
     _arm(lambda point: _pass(point, seen, fault))
     try:
-        if forgotten is None:
+        if erased_user is None:
             run.run(load_config(Path(config)))
         else:
-            _forget(load_config(Path(config)), forgotten)
+            _erase(load_config(Path(config)), erased_user)
     except JourneyflowError as error:
         os._exit(int(error.exit_code))
     except OSError:
@@ -119,7 +119,7 @@ def _night(config: str, fault: Fault | None, counted: Any, forgotten: str | None
         counted.put(seen)
 
 
-def _forget(config: Any, user_id: str) -> None:
+def _erase(config: Any, user_id: str) -> None:
     from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 
     plan = plan_erasure(config, [RequestedId("user", user_id)])
@@ -137,7 +137,7 @@ def _pass(point: str, seen: dict[str, int], fault: Fault | None) -> None:
 
 
 def _arm(note: Callable[[str], None]) -> None:
-    """Let every call that touches the disk pass by `note` first, and every phase begin and end with it."""
+    """Let every call that writes to the disk pass by `note` first, and every phase begin and end with it."""
     from journeyflow.engines import DuckDBEngine
     from journeyflow.pipeline import run
 
@@ -160,10 +160,10 @@ def _arm(note: Callable[[str], None]) -> None:
     before(DuckDBEngine, "register", "register")
     for phase in PHASES:
         _around(run.Run, phase, note)
-    _arm_erasing(note)
+    _arm_erasure(note)
 
 
-def _arm_erasing(note: Callable[[str], None]) -> None:
+def _arm_erasure(note: Callable[[str], None]) -> None:
     from journeyflow.erasure import apply, journal
     from journeyflow.state import warehouse
 
