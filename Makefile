@@ -6,6 +6,7 @@ DEMO ?= build/demo
 ARGS ?=
 
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 UV := $(shell command -v uv 2>/dev/null)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,8 +32,8 @@ demo: $(VENV)/.installed ## Run the main job on the sample and show what it foun
 	@rm -rf $(DEMO)
 	@$(BIN)/journeyflow demo --folder $(DEMO)
 
-test: $(VENV)/.installed-dev ## Run the tests; choose some with ARGS='-k dwell_times'
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.installed-dev ## Run the fast tests; choose some with ARGS='-k dwell_times'
+	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .
@@ -41,13 +42,14 @@ lint: $(VENV)/.installed-dev ## Check style and formatting
 types: $(VENV)/.installed-dev ## Check types
 	$(BIN)/mypy
 
-faults: $(VENV)/.installed-dev ## Kill, starve, mislead and crowd the nightly job, at length; says how often it held
+faults: $(VENV)/.installed-dev ## Kill, starve, mislead and crowd the job, at length; reports how often it held
 	JOURNEYFLOW_FAULTS=300 $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
 
-soak: $(VENV)/.installed-dev ## Live a year of nights and judge it by rebuilds; try long walks of nights (an hour)
+soak: $(VENV)/.installed-dev ## Simulate a year of daily runs and compare it with rebuilds; try long histories of runs (an hour)
 	JOURNEYFLOW_SOAK_DAYS=365 JOURNEYFLOW_EXAMPLES=30 $(BIN)/python -m pytest -n 0 -s tests/soak tests/properties/test_run_histories.py $(ARGS)
 
-check: lint types test ## Everything that CI runs
+check: lint types ## Everything that CI runs: lint, types, the fast and the long tests
+	$(PYTEST) --tier check $(ARGS)
 
 golden: $(VENV)/.installed-dev ## Rewrite tests/golden from the sample; read the diff before committing it
 	JOURNEYFLOW_WRITE_GOLDEN=1 $(BIN)/python -m pytest -n 0 tests/golden $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from external.projects import EXTERNAL_DATA, Project, run_project, write_config
+from support.templates import built_once
 
 
 def pytest_collection_modifyitems(items):
@@ -31,4 +32,9 @@ def external_data() -> Path:
 def project(request, external_data, tmp_path_factory) -> Project:
     """One run of the configuration beside the test module."""
     template = request.path.parent / "journeyflow.yml"
-    return run_project(write_config(template, tmp_path_factory.mktemp("project"), external_data))
+
+    def build(folder):
+        folder.mkdir()
+        run_project(write_config(template, folder, external_data))
+
+    return Project(built_once(tmp_path_factory, template.parent.name, build))

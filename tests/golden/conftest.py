@@ -1,3 +1,5 @@
+"""One run of the sample, shared by all workers of a session."""
+
 from __future__ import annotations
 
 import shutil
@@ -6,10 +8,13 @@ import pytest
 
 from external.projects import Project, run_project
 from journeyflow.utils.files import sample_folder
+from support.templates import built_once
 
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory) -> Project:
-    folder = tmp_path_factory.mktemp("sample") / "shop"
-    shutil.copytree(sample_folder(), folder)
-    return run_project(folder / "journeyflow.yml")
+    def build(folder):
+        shutil.copytree(sample_folder(), folder)
+        run_project(folder / "journeyflow.yml")
+
+    return Project(built_once(tmp_path_factory, "sample", build))

@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -11,13 +10,11 @@ import pytest
 from rich.console import Console
 
 import journeyflow
-from external.projects import Project, run_project
 from golden.test_sample import truths  # noqa: F401 - a fixture
 from journeyflow.cli.run import print_report, print_status
 from journeyflow.config import load_config
 from journeyflow.operations.status import status_of
 from journeyflow.pipeline.run_report import report_of
-from journeyflow.utils.files import sample_folder
 
 COUNTS = ("record", "accepted", "quarantined", "duplicate", "filtered", "erased")
 OUTCOMES = {
@@ -27,13 +24,6 @@ OUTCOMES = {
     "built": "everything built anew: nothing was built before",
     "alerts": (),
 }
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory) -> Project:
-    folder = tmp_path_factory.mktemp("spots") / "shop"
-    shutil.copytree(sample_folder(), folder)
-    return run_project(folder / "journeyflow.yml")
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "read-the-map.md"

@@ -1,0 +1,68 @@
+"""The tiers of the suite: `pytest` alone runs the fast one; a named file or folder is always run whole.
+
+`--tier test` (`make test`) leaves out what starts browsers, servers, real inputs or many runs; `--tier check`
+(`make check`) runs everything.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ONLY_IN_CHECK = {
+    HERE / name
+    for name in (
+        "browser",
+        "external",
+        "faults",
+        "package",
+        "pipelines",
+        "soak",
+        "properties/test_incremental.py",
+        "properties/test_incremental_mutations.py",
+        "properties/test_pipeline.py",
+        "properties/test_run_histories.py",
+        "properties/test_ties.py",
+    )
+}
+COMPILE = "from support.preload import compile_kernel; compile_kernel()"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", choices=("test", "check"), help="the fast tests, or all of them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    is_named = config.args_source is pytest.Config.ArgsSource.ARGS
+    tier = config.option.tier or ("check" if is_named else "test")
+    config.option.tier = tier
+    os.environ["JOURNEYFLOW_TIER"] = tier  # Read by `support.examples` when test modules are imported.
+    if config.getoption("numprocesses", None) and not is_named:
+        _compile_once()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.option.tier == "test" and collection_path in ONLY_IN_CHECK else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.tier == "test":
+        left = [item for item in items if item.get_closest_marker("check") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in left])
+        items[:] = left
+
+
+def _compile_once() -> None:
+    """Compile the kernel before the workers start: they would do it at the same time, each for itself."""
+    kernel = HERE.parent / "src" / "journeyflow" / "kernel"
+    newest = max(path.stat().st_mtime for path in kernel.glob("*.py"))
+    if not any(path.stat().st_mtime > newest for path in (kernel / "__pycache__").glob("*.nbi")):
+        paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+        subprocess.run([sys.executable, "-c", COMPILE], env=os.environ | {"PYTHONPATH": paths}, check=False)

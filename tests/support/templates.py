@@ -1,0 +1,32 @@
+"""Folders that a session builds once, in whichever worker needs them first, and that tests read or copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """Return the folder that `build` fills, given a path that does not exist; tests change copies of it only."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # The workers of a session share it.
+    folder = root / "templates" / name
+    done = folder.with_name(f"{name}.done")
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            build(folder)
+            done.touch()
+    return folder
+
+
+def copy_of(template: Path, target: Path) -> Path:
+    """Copy a template with its links; return the copy."""
+    return Path(shutil.copytree(template, target, symlinks=True))
