@@ -13,10 +13,12 @@ import pytest
 
 from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import FunnelPlan, KernelPlan, StepPlan
+from support.examples import IS_FAST
 from support.kernel_logs import U, arrays_of, plan_with
 
 query = pytest.importorskip("chdb").query
 KINDS = 6
+SEEDS = range(2 if IS_FAST else 8)
 
 
 def _log(persons: int, instants: int, seed: int) -> list[dict[str, Any]]:
@@ -58,7 +60,7 @@ def _theirs(log: list[dict[str, Any]], steps: list[int], window: int, mode: str 
     return {int(person): int(level) for person, level in (line.split(",") for line in lines)}
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("window", [1, 3, 6])
 def test_strictly_later_where_nobody_repeats_a_step(seed, window):
     # The first of each person's events of a kind.
@@ -67,7 +69,7 @@ def test_strictly_later_where_nobody_repeats_a_step(seed, window):
     assert _ours(log, steps, window, is_strictly_later=True) == _theirs(log, steps, window, "strict_increase")
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_strictly_later_is_never_less_than_clickhouse_finds(seed):
     log = _log(150, 10, seed)
     ours = _ours(log, [0, 1, 2, 3], 4, is_strictly_later=True)
@@ -76,7 +78,7 @@ def test_strictly_later_is_never_less_than_clickhouse_finds(seed):
     assert all(ours[person] >= level for person, level in theirs.items())
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("window", [5, 40, 200])
 def test_ordered_with_distinct_steps_where_nothing_ties(seed, window):
     log = _log(150, 10, seed)
@@ -86,7 +88,7 @@ def test_ordered_with_distinct_steps_where_nothing_ties(seed, window):
     assert _ours(log, steps, window) == _theirs(log, steps, window)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_ties_convert_in_step_order(seed):
     # Among equal times ClickHouse sorts by step, as `same_instant` reads them when each event matches one step.
     log = _log(150, 6, seed)

@@ -10,6 +10,7 @@ from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import KernelPlan
 from reference.log import events_of
 from reference.tables import reference_rows
+from support.examples import examples
 from support.kernel_logs import arrays_of, logs, plans, rows_of
 
 KEYS = {
@@ -50,7 +51,7 @@ def assert_equal(log: list[dict[str, Any]], plan: KernelPlan) -> None:
         assert _sorted(actual[name], key) == _sorted(expected[name], key), name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(log=logs(), plan=plans())
 def test_kernel_equals_reference(log, plan):
     assert_equal(log, plan)

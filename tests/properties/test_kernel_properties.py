@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import FunnelPlan, KernelPlan, StepPlan
 from journeyflow.kernel.run import SUMMED
+from support.examples import examples
 from support.kernel_logs import KINDS, U, arrays_of, funnels, logs, one_person_logs, plan_with, plans, rows_of
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -26,7 +27,7 @@ def found(log: list[dict[str, Any]], plan: KernelPlan) -> Rows:
     return {name: sorted(rows, key=repr) for name, rows in tables.items() if name not in SUMMED}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(log=logs(max_size=20), plan=plans())
 def test_every_online_event_belongs_to_exactly_one_session(log, plan):
     rows = found(log, plan)
@@ -37,7 +38,7 @@ def test_every_online_event_belongs_to_exactly_one_session(log, plan):
     assert held == {row["session_ix"]: row["event_count"] for row in rows["kernel.sessions"]}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(log=logs(max_size=20), plan=plans())
 def test_gaps_split_sessions_and_nothing_else_does_but_a_cap_or_a_user(log, plan):
     session_of = {row["event_ix"]: row["session_ix"] for row in found(log, plan)["kernel.events"]}
@@ -59,14 +60,14 @@ def test_gaps_split_sessions_and_nothing_else_does_but_a_cap_or_a_user(log, plan
                 started = after["occurred_us"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(log=logs(max_size=20), plan=plans(), data=st.data())
 def test_the_order_of_the_input_changes_nothing(log, plan, data):
     shuffled = data.draw(st.permutations(log))
     assert found(shuffled, plan) == found(log, plan)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(log=logs(max_size=20), plan=plans(), shift=st.integers(1, 10**6))
 def test_shifting_all_times_changes_no_depth(log, plan, shift):
     moved = [row | {"occurred_us": row["occurred_us"] + shift} for row in log]
@@ -88,7 +89,7 @@ def test_shifting_all_times_changes_no_depth(log, plan, shift):
     assert [[row[name] for name in names] for row in before] == [[row[name] for name in names] for row in after]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(log=logs(max_size=20), plan=plans())
 def test_components_one_by_one_give_what_all_of_them_give(log, plan):
     together = found(log, plan)
@@ -102,7 +103,7 @@ def test_components_one_by_one_give_what_all_of_them_give(log, plan):
     assert {name: sorted(parts[name], key=repr) for name in together} == together
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(log=one_person_logs(max_size=12), funnel=funnels(order="ordered"), extra=st.integers(0, 8))
 def test_an_event_of_no_step_changes_no_ordered_funnel(log, funnel, extra):
     def with_nothing(when: np.ndarray) -> np.ndarray:
@@ -130,7 +131,7 @@ def _projected(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[list[
     return sorted([row[name] for name in names] for row in rows)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(log=logs(max_size=20), plan=plans())
 def test_reaches_hang_together(log, plan):
     rows = found(log, plan)
@@ -151,7 +152,7 @@ def test_reaches_hang_together(log, plan):
             assert not unit["is_pending"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(log=one_person_logs(max_size=12), window=st.integers(1, 8), wider=st.integers(0, 4))
 def test_a_wider_window_never_makes_an_attempt_shallower(log, window, wider):
     steps = tuple(StepPlan(np.array([[kind == step for kind in range(KINDS)]])) for step in range(3))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from journeyflow import models
 from journeyflow.engines import DuckDBEngine
 from journeyflow.utils import files
+from support.examples import examples
 
 GRAPH = models.load_graph(files.sql_folder())
 BUILT = ("map.promise_events", "map.promise_outcomes")
@@ -79,7 +80,7 @@ def put(engine, name, rows):
     engine.run(name, f"select {columns} from support.incoming")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EVENTS, st.booleans())
 def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
     promise = {"promise": "p", "promise_index": 1, "kind": "timed", "within_us": WITHIN * 3_600_000_000}

@@ -7,6 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.marts import built
 
 MODELS = ("journeys.event_stream", "identity.persons", "identity.identities", "identity.users")
@@ -81,7 +82,7 @@ def rows_of(events):
         return {name: engine.rows(f"select * from {name}").to_pylist() for name in MODELS}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(events)
 def test_people_are_who_the_rules_say(events):
     users, devices = decided(events)
@@ -98,7 +99,7 @@ def test_people_are_who_the_rules_say(events):
         assert is_shared or not met or {person} == met
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(events)
 def test_every_event_that_counts_is_streamed_once_to_its_person(events):
     users, devices = decided(events)
@@ -115,7 +116,7 @@ def test_every_event_that_counts_is_streamed_once_to_its_person(events):
     assert order == sorted(order)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(events, st.integers(0, 2**32))
 def test_components_are_closed_and_the_order_of_events_changes_nobody(events, seed):
     found = rows_of(events)

@@ -17,6 +17,7 @@ from journeyflow.config import load_config
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.load import load_events
 from journeyflow.state.warehouse import clear_raw_events, open_warehouse
+from support.examples import examples
 
 NOW_US = 1_800_000_000_000_000
 MAPPED = {"occurred_at": "ts", "anonymous_id": "cookie", "event_name": "event", "target": "target"}
@@ -76,7 +77,7 @@ def as_csv(header: list[str], rows: list, **dialect: object) -> str:
     return stream.getvalue()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(rows=ROWS, end=st.sampled_from(["\n", "\r\n"]), delimiter=st.sampled_from([",", ";", "\t"]))
 def test_what_goes_into_a_csv_comes_out(rows, end, delimiter):
     header = ["ts", "cookie", "event", "target"]
@@ -94,7 +95,7 @@ def test_what_goes_into_a_csv_comes_out(rows, end, delimiter):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(rows=ROWS, is_nested=st.booleans())
 def test_what_goes_into_json_lines_comes_out(rows, is_nested):
     objects = [{"ts": "2026-03-01", "cookie": a, "event": b, "target": c} for a, b, c in rows]
@@ -108,7 +109,7 @@ def test_what_goes_into_json_lines_comes_out(rows, is_nested):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(events=EVENTS, data=st.data())
 def test_neither_the_order_of_rows_nor_of_files_nor_of_nights_changes_an_event(events, data):
     source = {"format": "csv", "columns": MAPPED | {"event_id": "id", "received_at": "received"}}
@@ -132,7 +133,7 @@ def test_neither_the_order_of_rows_nor_of_files_nor_of_nights_changes_an_event(e
     assert two_counts.quarantined == one_counts.quarantined
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(content=st.binary(max_size=200) | st.text('",;\n\r aé\\', max_size=60).map(str.encode))
 def test_every_record_of_any_file_whatever_is_accounted_for(content):
     """Loading raises nothing but its own errors, and its own sums are checked on the way."""

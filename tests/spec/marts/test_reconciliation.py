@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec.marts.test_funnel_tables import GIVEN, MARTS
+from support.examples import examples
 from support.marts import built
 
 MARCH = datetime(2026, 3, 31)
@@ -107,7 +108,7 @@ def counted(units, persona, step):
     }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(units)
 def test_counts_are_those_of_a_plain_count_and_all_tables_reconcile(units):
     given_tables = (

@@ -14,6 +14,7 @@ from journeyflow.compile.conditions import compile_condition, leaf_truth, sql
 from journeyflow.compile.staging_events import event_value
 from journeyflow.config.conditions import All, Leaf, Not, is_numeric_field, parse
 from journeyflow.engines import DuckDBEngine
+from support.examples import examples
 
 COLUMNS = {
     "event_name": pa.string(),
@@ -326,6 +327,6 @@ def glob_holds(glob, value):
 
 
 @given(condition=CONDITIONS, events=st.lists(EVENTS, min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_the_database_agrees_with_a_plain_evaluator(engine, condition, events):
     assert judged(engine, condition, events) == [holds(condition, event) for event in events]

@@ -12,6 +12,11 @@ from journeyflow.config.json_schema import json_schema, meanings, sections
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 
 
+@pytest.fixture(scope="module")
+def page():
+    return configuration_page()
+
+
 def test_the_page_of_the_configuration_is_fresh():
     if os.environ.get("JOURNEYFLOW_WRITE_DOCS"):
         PAGE.write_text(configuration_page(), encoding="utf-8")
@@ -26,14 +31,12 @@ def test_every_key_is_described(section):
 
 
 @pytest.mark.parametrize("section", [Config, *sections().values()], ids=lambda section: section.__name__)
-def test_every_key_is_on_the_page(section):
-    page = configuration_page()
+def test_every_key_is_on_the_page(section, page):
     for field, info in section.model_fields.items():
         assert f"| `{info.alias or field}` |" in page
 
 
-def test_the_page_links_only_to_its_own_headings():
-    page = configuration_page()
+def test_the_page_links_only_to_its_own_headings(page):
     headings = {re.sub(r"[^a-z0-9_ -]", "", line[3:].lower()) for line in page.splitlines() if line.startswith("## ")}
     assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= headings
 

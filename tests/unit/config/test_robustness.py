@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from journeyflow.config import Config, InvalidConfigError, load_config
 from journeyflow.utils.yaml import read_yaml
+from support.examples import examples
 
 WORDS = """
 sources web format path columns occurred_at event_name user_id channel where models four_stage shop stages
@@ -38,20 +39,20 @@ def problems_of(mapping):
 
 
 @given(st.dictionaries(SECTIONS, VALUES, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_mapping_is_judged(mapping):
     assert all(str(problem) for problem in problems_of(mapping))
 
 
 @given(SECTIONS, VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_section_beside_good_sources_is_judged(section, value):
     problems = problems_of({"sources": {"web": {"format": "access_log", "path": "a"}}, section: value})
     assert all(problem.path.startswith(section) for problem in problems if problem.severity == "error")
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_bytes_are_read(data):
     document = read_yaml(data)
     assert document.mistakes or isinstance(document.content, type(None) | str | int | float | bool | list | dict)

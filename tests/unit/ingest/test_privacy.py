@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from journeyflow.ingest.mapping import literal
 from journeyflow.state.warehouse import open_warehouse
+from support.examples import examples
 
 JSONL = {
     "format": "jsonl",
@@ -177,7 +178,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_whatever_is_cut_stays_json_of_the_same_shape(engine, value, is_nested):
     nested = json.dumps(value, separators=(",", ":")) if is_nested else value
     written = json.dumps({"v": nested, "w": [nested]}, separators=(",", ":"))
