@@ -52,6 +52,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.tier == "test" and collection_path in ONLY_IN_CHECK else None
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.option.tier == "test":
         left = [item for item in items if item.get_closest_marker("check") is None]

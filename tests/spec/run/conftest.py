@@ -1,10 +1,29 @@
-"""Runs of small projects parse their files in the process of the test: starting another takes as long as the run."""
+"""Specifications of whole runs: a few are in the fast tier, the others in `make check`."""
+
+from pathlib import Path
 
 import pytest
 
 from support.in_process_parser import parse_in_process
 
+RUNS = {"begun", "folder", "project", "ran", "umask"}
+"""Fixtures of tests that run whole projects."""
+ALSO_FAST = {
+    "test_a_late_purchase_moves_its_day",
+    "test_a_rebuild_without_the_input_publishes_the_same",
+    "test_nothing_is_left_in_any_file_and_every_figure_is_as_if_they_had_never_come",
+    "test_what_two_sources_say_at_once_under_one_id_does_not_depend_on_which_came_first",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_here = item.path.parent == Path(__file__).parent
+        if is_here and RUNS & set(item.fixturenames) and item.originalname not in ALSO_FAST:
+            item.add_marker(pytest.mark.check)
+
 
 @pytest.fixture(autouse=True)
 def _parse_in_process(monkeypatch):
+    """Starting another process takes as long as a run."""
     parse_in_process(monkeypatch)

@@ -1,4 +1,4 @@
-"""A night that published and should be looked at says so: in its exit code, in `runs`, and among the blind spots."""
+"""A published run with an anomaly reports it in its exit code, in `runs` and in `blind_spots`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import ExitCode
 from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import verify
+from support.templates import built_once, copy_of
 
 CONFIG = """
-project: alarming
+project: alerting
 sources:
   web:
     format: csv
@@ -36,7 +37,7 @@ EVENTS = 120
 
 
 def web(folder, day, *, bots=2, late=2, unknown=2, event="product_view"):
-    """Write a night's file of `EVENTS` events of 120 devices."""
+    """Write a file of `EVENTS` events of 120 devices."""
     rows = [
         f"2026-03-{day:02} 10:00:00,2026-03-{day + 2 * (n < late):02} 10:00:30,c{n},"
         f"{'mystery' if n < unknown else event},{ROBOT if EVENTS - n <= bots else PEOPLE}"
@@ -49,10 +50,14 @@ def shop(folder, day, event="purchase"):
     (folder / "shop" / f"{day:02}.csv").write_text(f"at,customer,event\n2026-03-{day:02} 12:00:00,ann,{event}\n")
 
 
-@pytest.fixture(scope="module")
-def quiet(tmp_path_factory):
-    """Eight nights without anything odd; the ninth file may be."""
-    folder = tmp_path_factory.mktemp("alerts")
+@pytest.fixture
+def folder(tmp_path, tmp_path_factory):
+    """A copy of a project after eight runs without an anomaly; the ninth file may have one."""
+    return copy_of(built_once(tmp_path_factory, "alerts", _run_eight_times), tmp_path / "shop")
+
+
+def _run_eight_times(folder):
+    folder.mkdir()
     (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
     for name in ("web", "shop"):
         (folder / name).mkdir()
@@ -60,15 +65,6 @@ def quiet(tmp_path_factory):
         web(folder, day)
         shop(folder, day)
         assert journeyflow.run(folder).alerts == ()
-    return folder
-
-
-@pytest.fixture
-def folder(quiet, tmp_path):
-    import shutil
-
-    shutil.copytree(quiet, tmp_path / "shop", symlinks=True)
-    return tmp_path / "shop"
 
 
 def spots(folder, kind):
@@ -90,17 +86,17 @@ def counts(folder):
         ({"unknown": 40}, "unclassified: four_stage", "in no stage of model four_stage"),
     ],
 )
-def test_a_share_that_jumps_is_an_alarm(folder, odd, subject, word):
+def test_a_share_that_jumps_is_an_alert(folder, odd, subject, word):
     web(folder, 9, **odd)
     report = journeyflow.run(folder)
     assert len(report.alerts) == 1
     assert word in report.alerts[0]
     assert spots(folder, "jumped_share") == [subject]
     assert counts(folder) == [0] * 8 + [1]
-    assert verify(load_config(folder)).run_id == report.run_id  # It tells of a night, not of the figures.
+    assert verify(load_config(folder)).run_id == report.run_id  # An alert is about a run, not about the figures.
 
 
-def test_input_that_gave_no_row_is_an_alarm_in_the_exit_code(folder):
+def test_input_that_gave_no_row_is_an_alert_in_the_exit_code(folder):
     shop(folder, 9, "ignored")
     web(folder, 9)
     left = CliRunner().invoke(app, ["run", "-c", str(folder / "journeyflow.yml"), "--fail-on-alert"])
@@ -110,7 +106,7 @@ def test_input_that_gave_no_row_is_an_alarm_in_the_exit_code(folder):
     assert counts(folder)[-1] == 1
 
 
-def test_a_source_that_falls_silent_is_an_alarm_as_long_as_it_is_silent(folder):
+def test_a_source_that_falls_silent_is_an_alert_as_long_as_it_is_silent(folder):
     web(folder, 11)
     assert "Source shop has been silent for 3 days" in journeyflow.run(folder).alerts[0]
     web(folder, 12)
@@ -120,7 +116,7 @@ def test_a_source_that_falls_silent_is_an_alarm_as_long_as_it_is_silent(folder):
     assert counts(folder) == [0] * 8 + [1, 1, 0]
 
 
-def test_what_a_killed_night_loaded_counts_for_the_next_one(folder):
+def test_what_a_killed_run_loaded_counts_for_the_next_one(folder):
     from journeyflow.pipeline.run import Run
 
     web(folder, 9, bots=40)
@@ -129,7 +125,7 @@ def test_what_a_killed_night_loaded_counts_for_the_next_one(folder):
     assert "are of programs" in journeyflow.run(folder).alerts[0]
 
 
-def test_a_rebuild_remembers_earlier_alarms_and_shares(folder):
+def test_a_rebuild_remembers_earlier_alerts_and_shares(folder):
     web(folder, 9, bots=40)
     journeyflow.run(folder)
 

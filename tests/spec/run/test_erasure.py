@@ -1,4 +1,4 @@
-"""Who is forgotten is gone: from every file, from every figure, and from what comes of them later."""
+"""An erased person is removed from every file and figure, and from what arrives later."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from journeyflow.operations.erase import erase as carry_out
 from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import ARRIVALS, verify
 from support.file_search import files_with
+from support.templates import built_once, copy_of
 
 CONFIG = """
 project: gone
@@ -65,14 +66,9 @@ def make(folder, rows=HERS + OTHERS, crm=f"{CRM}{ANN},gold\n"):
     return folder
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("fresh") / "shop")
-
-
 @pytest.fixture
-def project(fresh, tmp_path):
-    return shutil.copytree(fresh, tmp_path / "shop", symlinks=True)
+def project(tmp_path, tmp_path_factory):
+    return copy_of(built_once(tmp_path_factory, "erasure", make), tmp_path / "shop")
 
 
 def erase(project, *ids):
@@ -176,13 +172,13 @@ def test_the_accounts_move_from_accepted_to_erased_and_add_up(project):
     assert audit(project, "crm.csv")[-1] == (1, 0, 0, 0, 1)
 
 
-def test_what_moves_is_told_with_its_cause(project):
+def test_what_changes_is_listed_with_its_cause(project):
     erase(project)
-    told = table(project, "restatements")
-    assert set(told["cause"]) == {"erasure"}
-    assert not told.is_empty()
+    restated = table(project, "restatements")
+    assert set(restated["cause"]) == {"erasure"}
+    assert not restated.is_empty()
     journeyflow.run(project)
-    assert table(project, "restatements").equals(told)
+    assert table(project, "restatements").equals(restated)
 
 
 def test_what_comes_again_is_counted_and_not_stored(project):
@@ -230,7 +226,7 @@ def test_a_rebuild_and_changed_settings_bring_nothing_back(project):
     assert_gone(project)
 
 
-def test_a_warehouse_that_is_gone_is_read_anew_without_them(project):
+def test_a_lost_warehouse_is_rebuilt_without_them(project):
     erase(project)
     before = figures(project)
     (project / "state" / "warehouse.duckdb").unlink()
@@ -244,9 +240,9 @@ def test_a_warehouse_that_is_gone_is_read_anew_without_them(project):
 
 def test_who_was_erased_is_known_and_who_never_came_is_refused(project):
     config = load_config(project)
-    with pytest.raises(NotFoundError) as told:
-        plan_erasure(config, [RequestedId("user", "nobody-77")])
-    assert "nobody" not in told.value.message
+    with pytest.raises(NotFoundError) as raised:
+        plan_erasure(config, [RequestedId("user", "unknown-77")])
+    assert "unknown-77" not in raised.value.message
     with pytest.raises(InputError):
         plan_erasure(config, [])
     erase(project)
@@ -352,7 +348,7 @@ def test_without_kept_files_the_warehouse_is_cleared_all_the_same(tmp_path):
 
 
 def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
-    """A list becomes shorter when records are cut out of it: what is left has other numbers than when it landed."""
+    """A list becomes shorter when records are removed: the rest has other row numbers than when it was loaded."""
     project = tmp_path / "shop"
     (project / "web").mkdir(parents=True)
     (project / "journeyflow.yml").write_text(CONFIG.replace("csv\n", "jsonl\n", 1).replace("*.csv", "*.json"), "utf-8")
@@ -369,7 +365,7 @@ def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
 
 @pytest.mark.parametrize("is_loaded", [True, False])
 def test_kept_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_loaded):
-    """Nobody can cut them any more; what landed tells whose they are, and else the bytes do."""
+    """They can no longer be rewritten: the stored rows say whose they are, and else the bytes do."""
     name = "zmüller-1" if is_loaded else ANN.replace("ann", "änn/é")
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")
     old = text[text.index("  web:") : text.index("people:")].replace("web", "old").replace("csv", "jsonl")

@@ -1,4 +1,4 @@
-"""A project says something else than last night though its hash is the same: nothing stale is published."""
+"""A change that the hash of the configuration does not show: nothing stale is published."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def project(tmp_path):
     (tmp_path / "shop").mkdir()
     configure(tmp_path / "shop", {})
     for source in ("web", "app"):
-        put(tmp_path / "shop", source, 0, "0,2026-03-01 09:00:00,stranger,page_view,,")
+        put(tmp_path / "shop", source, 0, "0,2026-03-01 09:00:00,unknown,page_view,,")
     return tmp_path / "shop"
 
 
@@ -67,7 +67,7 @@ def put(project, source, number, *rows):
     (project / source / f"{number}.csv").write_text(HEAD + "".join(f"{row}\n" for row in rows), encoding="utf-8")
 
 
-def night(project, source, number, *rows):
+def run_with(project, source, number, *rows):
     put(project, source, number, *rows)
     return journeyflow.run(project)
 
@@ -83,9 +83,9 @@ def figures(project):
         return {name: published.table(name).rows() for name in published.tables if name not in ARRIVALS}
 
 
-def afresh(project):
-    """Build what the same files give in a project that knows nothing."""
-    other = project.with_name("afresh")
+def rebuilt(project):
+    """Run over the same files in a new project."""
+    other = project.with_name("rebuilt")
     shutil.copytree(project, other, ignore=shutil.ignore_patterns("state", "published"))
     (other / "state").mkdir()
     shutil.copy(project / "state" / "pseudonym.key", other / "state")
@@ -95,23 +95,23 @@ def afresh(project):
 
 @pytest.mark.parametrize("section", [{"funnels": FUNNELS}, {"surveys": SURVEYS}], ids=["funnels", "surveys"])
 def test_sections_in_another_order_are_other_rules(project, section):
-    """Funnels and surveys are numbered in their order, which the hash of the configuration does not tell."""
+    """Funnels and surveys are numbered in their order, which the hash of the configuration does not show."""
     configure(project, section)
-    night(project, "web", 1, *(row for number in range(6) for row in visits(number)))
+    run_with(project, "web", 1, *(row for number in range(6) for row in visits(number)))
     configure(project, {name: dict(reversed(items.items())) for name, items in section.items()})
-    report = night(project, "web", 2, *visits(20))
-    mine, theirs = figures(project), afresh(project)
+    report = run_with(project, "web", 2, *visits(20))
+    mine, theirs = figures(project), rebuilt(project)
     assert {name for name in mine if name != "blind_spots" and mine[name] != theirs[name]} == set()
     assert report.built == "everything built anew: the rules changed"
 
 
-def test_a_table_of_ones_own_that_became_a_view_is_renewed(project):
+def test_a_user_defined_table_that_became_a_view_is_rebuilt(project):
     (project / "sql" / "marts").mkdir(parents=True)
     (project / "sql" / "marts" / "people.sql").write_text("select count(*) as person_count from kernel.persons")
     side = project / "sql" / "marts" / "people.yml"
     for number, kind in enumerate(("", "kind: view\n", ""), 1):
         side.write_text(MART.format(kind=kind))
-        night(project, "web", number, *visits(number))
+        run_with(project, "web", number, *visits(number))
         with journeyflow.open(project / "published") as published:
             assert published.table("people")["person_count"].to_list() == [number + 1]
 
@@ -119,20 +119,20 @@ def test_a_table_of_ones_own_that_became_a_view_is_renewed(project):
 def test_what_two_sources_say_at_once_under_one_id_does_not_depend_on_which_came_first(project):
     due = "1,2026-03-02 10:00:00,{},purchase,o1,"
     journeyflow.run(project)
-    night(project, "app", 1, due.format("a"))
-    night(project, "web", 1, due.format("w"), "2,2026-03-12 10:00:00,w,page_view,,")
-    mine, theirs = figures(project), afresh(project)
+    run_with(project, "app", 1, due.format("a"))
+    run_with(project, "web", 1, due.format("w"), "2,2026-03-12 10:00:00,w,page_view,,")
+    mine, theirs = figures(project), rebuilt(project)
     assert mine["promises"] == theirs["promises"]
     assert {row[1] for row in mine["promises"] if row[0] == "Kept"} >= {"web"}
 
 
-def test_more_conditions_than_bits_are_renewed(project):
+def test_more_conditions_than_bits_are_built_incrementally(project):
     """The truths of events are a text then, and no number."""
     friction = ", ".join(f"{{name: f{n}, when: {{properties.order: {n}}}}}" for n in range(70))
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")
     (project / "journeyflow.yml").write_text(f"{text}friction: [{friction}]\n", encoding="utf-8")
-    night(project, "web", 1, *(row for number in range(3) for row in visits(number)))
-    report = night(project, "web", 2, *visits(5), *visits(20))
-    mine, theirs = figures(project), afresh(project)
+    run_with(project, "web", 1, *(row for number in range(3) for row in visits(number)))
+    report = run_with(project, "web", 2, *visits(5), *visits(20))
+    mine, theirs = figures(project), rebuilt(project)
     assert {name for name in mine if name != "blind_spots" and mine[name] != theirs[name]} == set()
     assert report.built.startswith("renewed")

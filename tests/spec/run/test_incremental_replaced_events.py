@@ -1,4 +1,4 @@
-"""An event that gives way to another version of itself touches the people of both, and the night is still renewed."""
+"""An event that another version supersedes affects the persons of both, and the build is still incremental."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.operations.verify import verify
+from support.templates import built_once, copy_of
 
 CONFIG = """
 project: versions
@@ -49,27 +50,31 @@ OTHERS = {
 
 
 @pytest.fixture
-def project(tmp_path):
-    (tmp_path / "web").mkdir()
-    (tmp_path / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
-    night(tmp_path, "first", FIRST)
-    return tmp_path
+def project(tmp_path, tmp_path_factory):
+    """A copy of a project after one run."""
+
+    def build(folder):
+        (folder / "web").mkdir(parents=True)
+        (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+        run_with(folder, "first", FIRST)
+
+    return copy_of(built_once(tmp_path_factory, "replaced_events", build), tmp_path / "shop")
 
 
-def night(project, name, rows):
+def run_with(project, name, rows):
     (project / "web" / f"{name}.csv").write_text(HEAD + rows, encoding="utf-8")
     return journeyflow.run(project)
 
 
 @pytest.mark.parametrize("which", OTHERS)
 def test_a_night_renews_what_another_version_of_an_event_touches(project, which):
-    report = night(project, "later", OTHERS[which] + "\n")
+    report = run_with(project, "later", OTHERS[which] + "\n")
     assert report.built.startswith("renewed what belongs to 1 new events and 1 that gave way, and ")
     assert verify(load_config(project / "journeyflow.yml")).row_count > 100
 
 
 def test_the_night_after_renews_too(project):
-    night(project, "later", "\n".join(OTHERS.values()) + "\n")
-    report = night(project, "last", "11,2026-03-07 11:00:00,2026-03-07 11:00:09,f,eve,purchase,,,\n")
+    run_with(project, "later", "\n".join(OTHERS.values()) + "\n")
+    report = run_with(project, "last", "11,2026-03-07 11:00:00,2026-03-07 11:00:09,f,eve,purchase,,,\n")
     assert report.built.startswith("renewed what belongs to 1 new events and")
     assert verify(load_config(project / "journeyflow.yml")).row_count > 100

@@ -1,4 +1,4 @@
-"""A source that is read again may number its events anew: what was built of the old numbers is not renewed."""
+"""A source that is read again may number its events differently: nothing built on the old numbers stays."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def project(tmp_path):
     (tmp_path / "shop" / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
     # What came last is read first when everything is read again.
     for name, rows in (("z", FIRST), ("a", SECOND)):
-        night(tmp_path / "shop", name, rows)
+        run_with(tmp_path / "shop", name, rows)
     return tmp_path / "shop"
 
 
-def night(project, name=None, rows=""):
+def run_with(project, name=None, rows=""):
     if name:
         (project / "web" / f"{name}.csv").write_text(HEAD + rows, encoding="utf-8")
     return journeyflow.run(project)
@@ -60,16 +60,16 @@ def tables(project):
         return {name: published.table(name).rows() for name in published.tables if name not in ARRIVALS}
 
 
-def test_a_replay_that_numbers_events_anew_publishes_what_one_night_does(project, tmp_path):
+def test_a_replay_that_renumbers_events_publishes_what_one_run_does(project, tmp_path):
     replay(load_config(project))
-    night(project)
-    night(project, "later", LATER)
-    afresh = tmp_path / "afresh"
-    (afresh / "state").mkdir(parents=True)
-    shutil.copytree(project / "web", afresh / "web")
-    shutil.copy(project / "journeyflow.yml", afresh)
-    shutil.copy(project / "state" / "pseudonym.key", afresh / "state")
-    night(afresh)
-    mine, theirs = tables(project), tables(afresh)
+    run_with(project)
+    run_with(project, "later", LATER)
+    rebuilt = tmp_path / "rebuilt"
+    (rebuilt / "state").mkdir(parents=True)
+    shutil.copytree(project / "web", rebuilt / "web")
+    shutil.copy(project / "journeyflow.yml", rebuilt)
+    shutil.copy(project / "state" / "pseudonym.key", rebuilt / "state")
+    run_with(rebuilt)
+    mine, theirs = tables(project), tables(rebuilt)
     mine, theirs = ({name: rows for name, rows in each.items() if name != "blind_spots"} for each in (mine, theirs))
     assert {name for name in mine if mine[name] != theirs[name]} == set()

@@ -32,7 +32,7 @@ def modes(folder):
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_a_night_leaves_private_files_and_public_tables(tmp_path, umask):
+def test_a_run_leaves_private_files_and_public_tables(tmp_path, umask):
     write_project(tmp_path / "shop")
     subprocess.run([sys.executable, "-c", CODE, str(tmp_path / "shop"), oct(umask)], check=True)
     private, public = modes(tmp_path / "shop" / "state"), modes(tmp_path / "shop" / "published")

@@ -1,4 +1,4 @@
-"""Everything can be made anew from the kept files, and what is published is what they give."""
+"""Everything can be rebuilt from the raw store, and what is published equals the rebuild."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from journeyflow.errors import DifferenceError, ExitCode, InputError, LockedErro
 from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import ARRIVALS, verify
 from journeyflow.state.lock import project_lock
+from support.templates import built_once, copy_of
 
 CONFIG = """
-project: anew
+project: rebuilt
 sources:
   web:
     format: csv
@@ -41,13 +42,17 @@ SECOND = """3,2026-03-01 12:00:00,b,ann,purchase
 
 
 @pytest.fixture
-def project(tmp_path):
-    (tmp_path / "web").mkdir()
-    (tmp_path / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+def project(tmp_path, tmp_path_factory):
+    """A copy of a project after two runs."""
+    return copy_of(built_once(tmp_path_factory, "rebuild", _run_twice), tmp_path / "shop")
+
+
+def _run_twice(folder):
+    (folder / "web").mkdir(parents=True)
+    (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
     for name, rows in (("one", FIRST), ("two", SECOND)):
-        (tmp_path / "web" / f"{name}.csv").write_text(HEAD + rows, encoding="utf-8")
-        journeyflow.run(tmp_path)
-    return tmp_path
+        (folder / "web" / f"{name}.csv").write_text(HEAD + rows, encoding="utf-8")
+        journeyflow.run(folder)
 
 
 def config(project):
@@ -152,10 +157,10 @@ def test_verify_names_the_first_difference_and_no_value(project):
         pl.when(pl.arange(0, rows.height) == 2).then(987_654).otherwise(pl.col("person_count")).alias("person_count")
     )
     changed.cast(rows.schema).write_parquet(path)
-    with pytest.raises(DifferenceError, match=r"funnel_steps at \{.*\"funnel\".*\}: column person_count") as told:
+    with pytest.raises(DifferenceError, match=r"funnel_steps at \{.*\"funnel\".*\}: column person_count") as raised:
         verify(config(project))
-    assert "987" not in told.value.message
-    assert told.value.exit_code is ExitCode.DIFFERENT
+    assert "987" not in raised.value.message
+    assert raised.value.exit_code is ExitCode.DIFFERENT
 
 
 def test_verify_notices_rows_that_are_gone(project):

@@ -1,4 +1,4 @@
-"""What a later run moves of days already published is told, with the reason; what time alone moves is not."""
+"""What a later run changes of days already published is listed, with the reason; what time alone changes is not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import journeyflow
 from journeyflow.config import load_config
 from journeyflow.pipeline import run
 from journeyflow.pipeline.restatements import compare, with_causes
+from support.templates import built_once, copy_of
 
 CONFIG = """
-project: told
+project: restated
 timezone: UTC
 sources:
   web:
@@ -47,12 +48,24 @@ JOINED = """id,at,cookie,customer,event
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "web").mkdir()
-    (tmp_path / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
-    return tmp_path
+    """A project that has not run."""
+    return _new(tmp_path / "shop")
 
 
-def night(project, **files):
+@pytest.fixture
+def begun(tmp_path, tmp_path_factory):
+    """A copy of a project after its first run."""
+    template = built_once(tmp_path_factory, "restatements", lambda folder: run_with(_new(folder), first=FIRST))
+    return copy_of(template, tmp_path / "begun")
+
+
+def _new(folder):
+    (folder / "web").mkdir(parents=True)
+    (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    return folder
+
+
+def run_with(project, **files):
     for name, rows in files.items():
         (project / "web" / f"{name}.csv").write_text(rows, encoding="utf-8")
     journeyflow.run(project)
@@ -64,7 +77,7 @@ def night(project, **files):
     ]
 
 
-def told(rows, *, funnel="order", persona="all"):
+def restated(rows, *, funnel="order", persona="all"):
     return {
         (key["entry_date"], key["step_index"], column, old, new, cause)
         for key, column, old, new, cause in rows
@@ -73,23 +86,22 @@ def told(rows, *, funnel="order", persona="all"):
 
 
 def test_nothing_moves_when_nothing_new_comes_or_only_time_passes(project):
-    assert night(project, first=FIRST) == []
-    assert night(project) == []
-    assert night(project, quiet=QUIET) == []
+    assert run_with(project, first=FIRST) == []
+    assert run_with(project) == []
+    assert run_with(project, quiet=QUIET) == []
 
 
-def test_a_late_purchase_moves_its_day(project):
-    night(project, first=FIRST)
-    rows = night(project, late=LATE)
+def test_a_late_purchase_moves_its_day(begun):
+    rows = run_with(begun, late=LATE)
     day = "2026-03-01"
-    assert told(rows) == {
+    assert restated(rows) == {
         (day, 1, "converted_count", 1, 2, "late events"),
         (day, 1, "drop_off_count", 1, 0, "late events"),
         (day, 2, "person_count", 1, 2, "late events"),
         (day, 2, "converted_count", 1, 2, "late events"),
     }
-    # They stay told, once.
-    assert night(project) == rows
+    # They stay listed, once.
+    assert run_with(begun) == rows
 
 
 @pytest.mark.parametrize("at", ["2026-03-05 10:00:00", "2026-03-11 10:00:00"])
@@ -99,48 +111,45 @@ def test_another_version_of_an_event_moves_the_day_of_the_old_one_and_its_own(pr
     path.write_text(path.read_text(encoding="utf-8").replace("occurred_at: at", "occurred_at: at, received_at: came"))
     came = [row.replace(",", ",2026-03-20,", 1) for row in FIRST.splitlines()[1:]]
     head = "id,came,at,cookie,customer,event"
-    night(project, first="\n".join((head, *came)))
-    rows = night(project, other=f"{head}\n1,2026-03-19,{at},a,,product_view\n")
-    moved = told(rows)
+    run_with(project, first="\n".join((head, *came)))
+    rows = run_with(project, other=f"{head}\n1,2026-03-19,{at},a,,product_view\n")
+    moved = restated(rows)
     assert ("2026-03-01", 1, "person_count", 2, 1, "late events") in moved
     assert {cause for *_, cause in moved} == {"late events"}
 
 
-def test_two_devices_that_turn_out_to_be_one_person(project):
-    night(project, first=FIRST)
-    assert told(night(project, joined=JOINED)) == {
+def test_two_devices_that_turn_out_to_be_one_person(begun):
+    assert restated(run_with(begun, joined=JOINED)) == {
         ("2026-03-01", 1, "person_count", 2, 1, "merged identities"),
         ("2026-03-01", 1, "drop_off_count", 1, 0, "merged identities"),
     }
 
 
 def test_versions_that_come_together_have_moved_nothing(project):
-    """Nobody had been told of the one that gave way, so it is no reason."""
+    """The superseded version was never published, so it is no reason."""
     path = project / "journeyflow.yml"
     path.write_text(path.read_text(encoding="utf-8").replace("occurred_at: at", "occurred_at: at, received_at: came"))
     head = "id,came,at,cookie,customer,event"
     came = [row.replace(",", ",2026-03-20,", 1) for row in FIRST.splitlines()[1:]]
-    night(project, first="\n".join((head, *came)))
+    run_with(project, first="\n".join((head, *came)))
     came = [row.replace(",", ",2026-03-20,", 1) for row in JOINED.splitlines()[1:]]
     twice = f"{head}\n7,2026-03-19,2026-03-12 10:00:00,a,ann,page_view\n"
-    assert told(night(project, joined="\n".join((head, *came)), twice=twice)) == {
+    assert restated(run_with(project, joined="\n".join((head, *came)), twice=twice)) == {
         ("2026-03-01", 1, "person_count", 2, 1, "merged identities"),
         ("2026-03-01", 1, "drop_off_count", 1, 0, "merged identities"),
     }
 
 
-def test_a_changed_rule_is_the_reason_whatever_else_came(project):
-    night(project, first=FIRST)
-    path = project / "journeyflow.yml"
+def test_a_changed_rule_is_the_reason_whatever_else_came(begun):
+    path = begun / "journeyflow.yml"
     path.write_text(path.read_text(encoding="utf-8").replace("event: purchase", "event: page_view"), encoding="utf-8")
-    causes = {cause for *_, cause in night(project, late=LATE)}
+    causes = {cause for *_, cause in run_with(begun, late=LATE)}
     assert causes == {"changed rules"}
 
 
-def test_an_earlier_as_of_restates_nothing(project):
-    night(project, first=FIRST)
-    journeyflow.run(project, as_of=datetime(2026, 3, 2))
-    with journeyflow.open(project / "published") as published:
+def test_an_earlier_as_of_restates_nothing(begun):
+    journeyflow.run(begun, as_of=datetime(2026, 3, 2))
+    with journeyflow.open(begun / "published") as published:
         assert published.table("restatements").is_empty()
 
 
@@ -171,16 +180,15 @@ def test_a_persona_that_moved_while_the_total_stayed():
     assert set(causes) == {"changed personas"}
 
 
-def test_a_night_that_renews_the_last_build_tells_what_it_moved(project):
-    # Enough of others that a late event is worth no build of everything.
-    night(project, first=FIRST)
-    rows = night(project, late=LATE)
-    config = load_config(project)
+def test_an_incremental_run_lists_what_it_changed(begun):
+    # There are enough other events for an incremental build.
+    rows = run_with(begun, late=LATE)
+    config = load_config(begun)
     assert run.run(config).built.startswith("renewed")
-    assert told(rows)
-    assert told(night(project, later=LATE.replace("6,", "7,").replace(",a,", ",c,"))) == told(rows)
-    moved = told(
-        night(project, more=LATE.replace("6,", "8,").replace("purchase", "product_view").replace(",a,", ",d,"))
+    assert restated(rows)
+    assert restated(run_with(begun, later=LATE.replace("6,", "7,").replace(",a,", ",c,"))) == restated(rows)
+    moved = restated(
+        run_with(begun, more=LATE.replace("6,", "8,").replace("purchase", "product_view").replace(",a,", ",d,"))
     )
     assert ("2026-03-02", 1, "person_count", None, 1, "late events") in moved
 
