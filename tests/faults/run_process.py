@@ -21,7 +21,7 @@ CONTEXT.set_forkserver_preload(
 
 DISK = ("sync", "rename", "link", "statement", "register")
 """Calls that can be counted and hit, besides the begins and ends of the phases."""
-ERASING = ("begin", "carry_out", "rewrite", "copy", "settle", "finish", "end")
+ERASURE = ("begin", "apply", "rewrite", "copy", "settle", "finish", "end")
 """Steps of an erasure; each is passed before and after."""
 PHASES = ("load", "stitch", "classify", "build", "check", "publish")
 
@@ -167,11 +167,13 @@ def _arm_erasure(note: Callable[[str], None]) -> None:
     from journeyflow.erasure import apply, journal
     from journeyflow.state import warehouse
 
-    for name in ("carry_out", "rewrite", "finish", "end"):
-        _around(apply, name, note)
-    _around(journal, "begin", note)
-    _around(warehouse, "_copy", note, "copy")
-    _around(warehouse, "settle", note)
+    _around(journal, "begin_erasure", note, "begin")
+    _around(apply, "apply_erasure", note, "apply")
+    _around(apply, "rewrite_warehouse", note, "rewrite")
+    _around(apply, "finish_erasure", note, "finish")
+    _around(apply, "end_erasure", note, "end")
+    _around(warehouse, "_copy_database", note, "copy")
+    _around(warehouse, "settle_warehouse", note, "settle")
 
 
 def _around(owner: Any, name: str, note: Callable[[str], None], phase: str | None = None) -> None:

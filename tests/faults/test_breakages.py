@@ -153,7 +153,7 @@ def test_ignoring_errors_of_json_is_noticed(warehouse, tmp_path, monkeypatch, is
 @pytest.mark.parametrize("is_broken", [False, True])
 def test_a_watermark_of_time_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
     if is_broken:
-        original = validate.judged_select
+        original = validate.validated_select
         newer = "occurred_at > coalesce((select max(occurred_at) from raw.events), timestamp '1970-01-01')"
         monkeypatch.setattr(validate, "validated_select", lambda kept, where: original(kept, newer))
     assert bool(loaded(warehouse, tmp_path, GOOD, LATE)) is is_broken

@@ -21,7 +21,7 @@ import pytest
 
 from external.projects import Project
 from faults import run_process
-from faults.run_process import ERASING, Fault
+from faults.run_process import ERASURE, Fault
 from support.file_search import contents, files_with
 
 LONG = int(os.environ.get("JOURNEYFLOW_FAULTS", "0"))
@@ -223,7 +223,7 @@ def assert_gone_but_generations(path):
         assert files_with(path.parent / part, *NEEDLES) == []
 
 
-NAMED = [f"{when} {step}" for step in ERASING for when in ("before", "after")]
+NAMED = [f"{when} {step}" for step in ERASURE for when in ("before", "after")]
 POINTS = NAMED * 2 if LONG else ["after begin", "after rewrite", "after copy", "after settle", "before end"]
 
 

@@ -113,14 +113,14 @@ def test_the_two_sides_never_wait_for_one_another(tmp_path):
     for job in jobs:
         (tmp_path / job.file).write_text(f"{names}\n{'1,' * 19}1\n", encoding="utf-8")
     waited = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError))
-    signal.alert(100)
+    signal.alarm(100)
     try:
         with Parser(tmp_path) as parsing:
             parsing.ask(jobs)
             time.sleep(1)  # So long no answer is read.
             assert [parsing.answer(job).row_count for job in jobs] == [1] * len(jobs)
     finally:
-        signal.alert(0)
+        signal.alarm(0)
         signal.signal(signal.SIGALRM, waited)
 
 
@@ -148,7 +148,8 @@ def test_the_process_ends_with_the_run_however_that_ends(staged):
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from journeyflow.ingest.parsing import Job, Parser\n"
+        "from journeyflow.ingest.parser.client import Parser\n"
+        "from journeyflow.ingest.parser.jobs import Job\n"
         f"parsing = Parser(Path({str(staged)!r}))\n"
         "parsing.answer(Job('0.in', 100, 'csv'))\n"
         "print(parsing._process.pid, flush=True)\n"
@@ -176,11 +177,11 @@ def test_a_full_disk_is_no_fault_of_the_file(staged, monkeypatch):
 
 
 FULL = """
-from journeyflow.ingest.parser import child, work
+from journeyflow.ingest.parser import worker
 def full(*_):
     raise OSError(28, "No space left on device")
-work.parse = full
-child.main()
+worker.parse = full
+worker.main()
 """
 
 

@@ -152,9 +152,9 @@ def test_the_runs_are_sound(shop, tmp_path):
 
 @pytest.mark.parametrize("name", READ if MANY else ["identity.identities"])
 def test_a_relation_that_is_not_updated(shop, tmp_path, monkeypatch, name):
-    exchange, put_new = builder.exchange, builder.put_new
-    monkeypatch.setattr(builder, "delete_insert", lambda base, model: model.name == name or exchange(base, model))
-    monkeypatch.setattr(builder, "append_rows", lambda base, model: model.name == name or put_new(base, model))
+    delete_insert, append_rows = builder.delete_insert, builder.append_rows
+    monkeypatch.setattr(builder, "delete_insert", lambda base, model: model.name == name or delete_insert(base, model))
+    monkeypatch.setattr(builder, "append_rows", lambda base, model: model.name == name or append_rows(base, model))
     assert is_noticed(shop, tmp_path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import importlib.util
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from soak.year import Year
     from support.shop import Event
     from support.shop_project import ShopProject
-
-IS_POSSIBLE = importlib.util.find_spec("journeyflow.forgetting") is not None
 
 
 def erase(year: Year) -> Any:
