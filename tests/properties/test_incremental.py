@@ -80,7 +80,7 @@ def test_incremental_runs_publish_what_full_refreshes_do(root, seed):
             write_people(path.parent, "gold")
         incremental, summary = run_as_of(path, days)
         figures = incremental.figures()
-        whole, _ = run_as_of(path, days, is_whole=True) if number == 2 else _full_refresh(root, path, days)
+        whole, _ = run_as_of(path, days, full_refresh=True) if number == 2 else _full_refresh(root, path, days)
         for name, rows_of_table in whole.figures().items():
             assert figures[name] == rows_of_table, (name, number, summary)
         summaries.append(summary.split()[0])
