@@ -20,7 +20,7 @@ from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.parser import client
 from journeyflow.ingest.parser.client import Parser
-from journeyflow.ingest.parser.jobs import Job, ParserLimits
+from journeyflow.ingest.parser.transfer import Job, ParserLimits
 from journeyflow.state.warehouse import open_warehouse
 
 SOURCE = {"format": "csv", "columns": COLUMNS}
@@ -148,7 +148,7 @@ def test_the_process_ends_with_the_run_however_that_ends(staged):
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from journeyflow.ingest.parsing import Job, Parser\n"
+        "from journeyflow.ingest.parser.client import Job, Parser\n"
         f"parsing = Parser(Path({str(staged)!r}))\n"
         "parsing.answer(Job('0.in', 100, 'csv'))\n"
         "print(parsing._process.pid, flush=True)\n"
@@ -176,11 +176,11 @@ def test_a_full_disk_is_no_fault_of_the_file(staged, monkeypatch):
 
 
 FULL = """
-from journeyflow.ingest.parser import child, work
+from journeyflow.ingest.parser import worker
 def full(*_):
     raise OSError(28, "No space left on device")
-work.parse = full
-child.main()
+worker.parse = full
+worker.main()
 """
 
 
