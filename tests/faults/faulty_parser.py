@@ -12,7 +12,7 @@ import time
 
 import pyarrow as pa
 
-from journeyflow.ingest.parser import jobs, worker
+from journeyflow.ingest.parser import transfer, worker
 
 BOOT = """
 import json, sys
@@ -111,11 +111,11 @@ def _read(folder, job):
 
 
 def _other_count(folder, job, answer):
-    return jobs.Answer(answer.shape, answer.names, answer.row_count + 1, answer.reject_count)
+    return transfer.Answer(answer.shape, answer.names, answer.row_count + 1, answer.reject_count)
 
 
 def _other_names(folder, job, answer):
-    return jobs.Answer(answer.shape, (*answer.names, "more"), answer.row_count, answer.reject_count)
+    return transfer.Answer(answer.shape, (*answer.names, "more"), answer.row_count, answer.reject_count)
 
 
 def _other_types(folder, job, answer):

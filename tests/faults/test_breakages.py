@@ -85,7 +85,7 @@ def test_a_ledger_outside_the_transaction_is_noticed(warehouse, tmp_path, monkey
     if is_broken:
         monkeypatch.setattr(loader, "transaction", lambda _: contextlib.nullcontext())
     with monkeypatch.context() as patch:
-        patch.setattr(loader.FileRegistry, "record_unsettled", _fail)
+        patch.setattr(loader.FileRegistry, "record_inserted", _fail)
         with pytest.raises(OSError, match="device"):
             loaded(warehouse, tmp_path, GOOD)
     try:

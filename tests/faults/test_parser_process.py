@@ -20,7 +20,7 @@ from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.parser import client
 from journeyflow.ingest.parser.client import Parser
-from journeyflow.ingest.parser.jobs import Job, ParserLimits
+from journeyflow.ingest.parser.transfer import Job, ParserLimits
 from journeyflow.state.warehouse import open_warehouse
 
 SOURCE = {"format": "csv", "columns": COLUMNS}

@@ -14,10 +14,10 @@ class InProcessParser(Parser):
     def ask(self, jobs):
         for job in jobs:
             if job not in self._answers:
-                self._asked.append(job)
+                self._queue.append(job)
 
     def _next(self):
-        return json.loads(json.dumps(worker.answer(self._asked[0], self.folder, self.limits, worker.Databases())))
+        return json.loads(json.dumps(worker.answer(self._queue[0], self.folder, self.limits, worker.Databases())))
 
 
 def parse_in_process(monkeypatch):

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 _ERASED_KEYS = """
-create or replace temp table gone_keys as
-select event_key from raw.events where event_ix in (select event_ix from superseded_events)
+create or replace temp table erased_keys as
+select event_key from raw.events where event_ix in (select event_ix from erased_events)
 """
 _DUPLICATES = """
     is_kept and reason is null and event_id is not null
-    and md5_number(source || '/' || event_id) in (select event_key from gone_keys)
+    and md5_number(source || '/' || event_id) in (select event_key from erased_keys)
 """
 _ERASED_ROWS = """
-with gone as (
-    select file_ix, source_row from raw.events where event_ix in (select event_ix from superseded_events)
+with erased as (
+    select file_ix, source_row from raw.events where event_ix in (select event_ix from erased_events)
     union
-    select file_ix, source_row from raw.quarantine where rowid in (select row_id from gone_rows)
+    select file_ix, source_row from raw.quarantine where rowid in (select row_id from erased_quarantine)
 )
-select gone.source_row
-from gone
-inner join ledger.files as files on files.file_ix = gone.file_ix
+select erased.source_row
+from erased
+inner join ledger.files as files on files.file_ix = erased.file_ix
 where files.source = ? and files.sha256 = ?
 """
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
@@ -46,7 +46,7 @@ _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
 
 @dataclass(frozen=True)
 class FoundRecords:
-    """A file and how many of its records are of the people; None where nobody can tell."""
+    """A file and its number of records of the persons; None where it is unknown."""
 
     source_file: str
     record_count: int | None
@@ -54,7 +54,7 @@ class FoundRecords:
 
 @dataclass
 class SearchResult:
-    """What a search of all files found; see `plan.Plan`."""
+    """What a search of all files found; see `operations.erase.ErasurePlan`."""
 
     contents: list[tuple[str, str]] = field(default_factory=list)
     dropped_contents: list[str] = field(default_factory=list)
@@ -66,20 +66,10 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class RecordSearch:
-    """A search of all kept files and of all files of the sources for records of erased people.
+    """A search of all archived files and all input files for records of erased persons.
 
-    Parameters
-    ----------
-    warehouse : DuckDBEngine
-        Armed with the tombstones, and asked what is gone of it (`taking_out.find_gone`).
-    config : Config
-        The project.
-    clear_ids : sequence of str
-        Looked for byte by byte in what no source of the configuration can read any more.
-    progress : Progress
-        Told which file is read.
-    intake : Intake
-        Copies and parses files.
+    The warehouse has `erased_ids` and the tables of `apply.find_erased_rows`. Files that no configured source can read
+    any more are searched for the bytes of `clear_ids`.
     """
 
     warehouse: DuckDBEngine
@@ -88,9 +78,9 @@ class RecordSearch:
     progress: Progress
     input_parser: InputParser
     found: SearchResult = field(default_factory=SearchResult)
-    _cut_rows: dict[str, set[int]] = field(default_factory=dict)
+    _removed_rows: dict[str, set[int]] = field(default_factory=dict)
 
-    def whole(self) -> SearchResult:
+    def run(self) -> SearchResult:
         """Search everything."""
         self.warehouse.execute(_ERASED_KEYS)
         registry = FileRegistry(self.warehouse, "", 0)
@@ -100,20 +90,20 @@ class RecordSearch:
             inputs = {file.sha256: file for file in self._inputs(source)}
             for sha256 in sorted({*mine, *inputs}):
                 self._search(source, mine.get(sha256), inputs.get(sha256))
-        self._search_strangers([file for file in known if file.source not in self.config.sources])
+        self._search_unconfigured([file for file in known if file.source not in self.config.sources])
         return self.found
 
     def _inputs(self, source: str) -> Iterator[InputFile]:
         for path in matching_paths(str(self.config.sources[source].path), self.config.folder):
-            with suppress(RefusedFileError):  # What cannot be read was never loaded.
-                yield self.input_parser.staging.describe(path, self.config.folder)
+            with suppress(RefusedFileError):  # Unreadable files were never loaded.
+                yield self.input_parser.copies.describe(path, self.config.folder)
 
     def _search(self, source: str, known: RegisteredFile | None, own: InputFile | None) -> None:
         copy = self._copy(known) if known else None
         count = self._count_copy(source, known, copy) if known and copy else None
         if own is None:
             return
-        # What was rewritten before is not what the user's own file is.
+        # A rewritten copy differs from the input file.
         is_same = copy is not None and copy.kept_sha256 is None
         with suppress(RefusedFileError):
             first = known.first_loaded_at if known else datetime(9999, 1, 1)
@@ -128,7 +118,7 @@ class RecordSearch:
             self._drop(known)
             return None
         rows = self.warehouse.rows("select distinct source_row from erased_records").column(0)
-        self._cut_rows.setdefault(known.sha256, set()).update(rows.to_pylist())
+        self._removed_rows.setdefault(known.sha256, set()).update(rows.to_pylist())
         if count:
             self.found.contents.append((source, known.sha256))
             self.found.copies.append(FoundRecords(known.source_file, count))
@@ -140,7 +130,7 @@ class RecordSearch:
             self._released(file, source),
             validated_records(self.warehouse, self.input_parser, self.config, source, file, first_loaded_at) as count,
         ):
-            if self.warehouse.count("gone_keys") and self.warehouse.count("retained_records", _DUPLICATES):
+            if self.warehouse.count("erased_keys") and self.warehouse.count("retained_records", _DUPLICATES):
                 self.found.again.add(source)
             return count
 
@@ -151,10 +141,11 @@ class RecordSearch:
         finally:
             self.input_parser.release(file, self.config.sources[source])
 
-    def _search_strangers(self, files: Sequence[RegisteredFile]) -> None:
-        """Files of sources that are gone from the configuration: nobody knows how to cut a record out of them.
+    def _search_unconfigured(self, files: Sequence[RegisteredFile]) -> None:
+        """Drop archived files of sources that are no longer configured: without a format they cannot be rewritten.
 
-        What another source reads too, a renamed one, say, is cut by it; it must only cut all that is theirs.
+        A file that a configured source reads too, such as a renamed one, is rewritten by that source, provided that all
+        records of the persons are removed.
         """
         spelled = spellings(self.clear_ids)
         for known in files:
@@ -163,12 +154,12 @@ class RecordSearch:
                 self._drop(known)
 
     def _is_free(self, known: RegisteredFile, copy: InputFile, spelled: Collection[bytes]) -> bool:
-        landed = self._gone_rows(known)
-        if known.sha256 in self._cut_rows:
-            return landed <= self._cut_rows[known.sha256]
-        return not landed and not self._may_name(copy, spelled)
+        erased = self._erased_rows(known)
+        if known.sha256 in self._removed_rows:
+            return erased <= self._removed_rows[known.sha256]
+        return not erased and not self._may_name(copy, spelled)
 
-    def _gone_rows(self, known: RegisteredFile) -> set[int]:
+    def _erased_rows(self, known: RegisteredFile) -> set[int]:
         found = self.warehouse.rows(_ERASED_ROWS, [known.source, known.sha256])
         return set(found.column(0).to_pylist())
 
@@ -176,7 +167,7 @@ class RecordSearch:
         longest = max(map(len, spelled))
         try:
             if wrapping_of(copy.path) == "parquet":
-                return True  # Its values are packed.
+                return True  # Its values are compressed.
             with opened(copy.path) as stream:
                 tail = b""
                 while block := stream.read(BLOCK_BYTES):
@@ -200,7 +191,7 @@ class RecordSearch:
 
 
 def spellings(ids: Iterable[str]) -> frozenset[bytes]:
-    """Return the bytes by which ids may stand in a text: as they are, with doubled quotes, and as JSON escapes them."""
+    """Return the bytes of ids in a text: as they are, with doubled quotes and as JSON escapes, in four encodings."""
     found = set()
     for each in ids:
         escaped = json.dumps(each)[1:-1]

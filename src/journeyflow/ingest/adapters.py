@@ -25,16 +25,9 @@ class _Strict(BaseModel):
 
 
 class RawColumn(_Strict):
-    """A column of the collector.
+    """A column of the collector; a file without a required one is refused, else the column is null.
 
-    Parameters
-    ----------
-    required : bool
-        A file without it is refused; else it reads as null.
-    any_of : tuple of str
-        Patterns of the names that it goes by in files; the first value that is not null counts. Default: its own name.
-    meaning : str or None
-        What it is, where the name does not say.
+    `any_of` holds patterns of its names in files, of which the first value that is not null counts; default: its name.
     """
 
     required: bool = False
@@ -53,20 +46,8 @@ class AdapterCase(_Strict):
 class AdapterMetadata(_Strict):
     """The `.yml` beside an adapter.
 
-    Parameters
-    ----------
-    description, source : str
-        What the format is and where it is defined.
-    container : str
-        ``columns`` (CSV, TSV, JSON lines, Parquet), or ``lines``.
-    nulls : tuple of str
-        Texts that this collector writes for null.
-    raw : dict of str to RawColumn
-        Columns that the `.sql` reads.
-    others : tuple of str
-        Patterns of further columns, given to the `.sql` as the JSON object `others`.
-    cases : tuple of AdapterCase
-        Run by the tests.
+    `nulls` are texts that the collector writes for null; `raw` are the columns that the `.sql` reads; `others` are
+    patterns of further columns, which it gets as the JSON object `others`.
     """
 
     description: str
@@ -80,20 +61,14 @@ class AdapterMetadata(_Strict):
 
 @dataclass(frozen=True)
 class Adapter:
-    """A ready adapter: its paperwork and the SELECT over `raw`."""
+    """An adapter: its metadata and its SELECT over `raw`."""
 
     name: str
     metadata: AdapterMetadata
     select: str
 
     def prepared_raw(self, raw: RawRecords) -> str:
-        """Return a SELECT that shows `raw` with exactly the declared columns, all text, nulls of the collector nulled.
-
-        Raises
-        ------
-        RefusedFileError
-            When a required column is missing.
-        """
+        """Return the SELECT of `raw`: exactly the declared columns, all text, the collector's nulls as null."""
         if self.metadata.container == "lines":
             return "select record_ix, source_row, line from raw_records"
         columns = ["record_ix", "source_row"]
@@ -133,20 +108,7 @@ class Adapter:
 
 @cache
 def load_adapter(name: str, folder: Path | None = None) -> Adapter:
-    """Read the adapter of a format.
-
-    Parameters
-    ----------
-    name : str
-        The format, e.g. ``snowplow``.
-    folder : Path or None
-        Where adapters lie; None is the packaged `sql/sources`.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such adapter.
-    """
+    """Read the adapter of a format, e.g. ``snowplow``, from a folder (default: the packaged `sql/sources`)."""
     place = folder or sql_folder() / "sources"
     select, metadata = place / f"{name}.sql", place / f"{name}.yml"
     if not (select.is_file() and metadata.is_file()):

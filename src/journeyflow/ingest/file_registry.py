@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RegistryEntry:
-    """A file content that a source has loaded before."""
+    """What the registry knows of a file's content in a source."""
 
     file_ix: int
     first_loaded_at: datetime
@@ -31,9 +31,9 @@ class RegistryEntry:
 
 @dataclass(frozen=True)
 class RegisteredFile:
-    """A file that a source has met, by its content; `first_loaded_at` is naive UTC.
+    """A registered file; `first_loaded_at` is naive UTC.
 
-    `kept_sha256` is the content that is kept in its place since an erasure; blank where nothing is left of it.
+    `kept_sha256` is the hash of the archived copy where an erasure rewrote it; blank where nothing was left of it.
     """
 
     source: str
@@ -46,27 +46,17 @@ class RegisteredFile:
 
     @property
     def copy_sha256(self) -> str:
-        """The hash under which its copy lies, if it has one."""
+        """The hash of its archived copy, if it has one."""
         return self.sha256 if self.kept_sha256 is None else self.kept_sha256
 
     @property
     def is_empty(self) -> bool:
-        """Whether erasures left nothing of it."""
+        """Whether erasures removed all of it."""
         return self.kept_sha256 == ""
 
 
 class FileRegistry:
-    """The tables `ledger.files` and `ledger.loads` of a warehouse, for one run.
-
-    Parameters
-    ----------
-    warehouse : DuckDBEngine
-        Holds the ledger.
-    run_id : str
-        Names the run in `ledger.loads`.
-    now_us : int
-        Microseconds since the epoch: when this run meets new files.
-    """
+    """The tables `ledger.files` and `ledger.loads` of a warehouse, for one run that began at `now_us`."""
 
     def __init__(self, warehouse: DuckDBEngine, run_id: str, now_us: int) -> None:
         self._warehouse = warehouse
@@ -74,7 +64,7 @@ class FileRegistry:
         self.now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
 
     def entries(self, source: str, contents: Sequence[str]) -> dict[str, RegistryEntry]:
-        """Return what is known of those of the contents that a source has met, by their hash."""
+        """Return the entries of the given content hashes that a source knows, by hash."""
         found = self._warehouse.rows(
             "select sha256, file_ix, first_loaded_at, settings_hash, is_loaded, kept_sha256 from ledger.files "
             "where source = ? and sha256 in (select unnest(?))",
@@ -82,19 +72,19 @@ class FileRegistry:
         ).to_pylist()
         return {row.pop("sha256"): RegistryEntry(**row) for row in found}
 
-    def sizes(self, source: str) -> set[int]:
-        """Return the sizes of the files of a source that are landed."""
+    def loaded_sizes(self, source: str) -> set[int]:
+        """Return the sizes of the loaded files of a source."""
         found = self._warehouse.rows(
             "select distinct byte_count from ledger.files where source = ? and is_loaded", [source]
         )
         return set(found["byte_count"].to_pylist())
 
     def unloaded(self, source: str) -> list[RegisteredFile]:
-        """Return the files of a source that were met before and are not landed now, first loads first."""
+        """Return the known files of a source that are not loaded now, in the order of their first load."""
         return self._known("source = ? and not is_loaded", [source])
 
     def files(self) -> list[RegisteredFile]:
-        """Return every file that was ever met, in the order of their first load."""
+        """Return every known file, in the order of their first load."""
         return self._known("true", [])
 
     def _known(self, condition: str, values: list[str]) -> list[RegisteredFile]:
@@ -106,20 +96,20 @@ class FileRegistry:
         return [RegisteredFile(**row) for row in found.to_pylist()]
 
     def loaded_with_other_settings(self, source: str, settings: str) -> list[RegisteredFile]:
-        """Return the landed files of a source that were read under other settings."""
+        """Return the files of a source that were loaded under other settings."""
         return self._known("source = ? and is_loaded and settings_hash <> ?", [source, settings])
 
-    def forget(self, source: str) -> None:
-        """Take a source's rows out of the landed tables; when its files were first met stays known."""
+    def reset_source(self, source: str) -> None:
+        """Delete a source's events and quarantine; the times of first loads remain."""
         files = "select file_ix from ledger.files where source = ?"
         self._warehouse.execute("delete from raw.events where source = ?", [source])
         self._warehouse.execute(f"delete from raw.quarantine where file_ix in ({files})", [source])
         self._warehouse.execute("update ledger.files set is_loaded = false where source = ?", [source])
 
     def new_entries(self, settings: str, known: Sequence[RegistryEntry | None]) -> list[RegistryEntry]:
-        """Return the entries under which files are landed now; `record_unsettled` writes them.
+        """Return the entries of files that are being loaded; `record_inserted` writes them.
 
-        A content that was met before, `known`, keeps its number and the time when it was first met.
+        A known content keeps its number and the time of its first load.
         """
         last = self._warehouse.rows("select coalesce(max(file_ix), 0) as ix from ledger.files")["ix"][0].as_py()
         numbers = count(last + 1)
@@ -130,8 +120,8 @@ class FileRegistry:
             for entry in known
         ]
 
-    def kept_otherwise(self, contents: Sequence[str]) -> dict[str, str]:
-        """Return, for contents from which somebody was erased, the content that is kept in the place of each."""
+    def rewritten_contents(self, contents: Sequence[str]) -> dict[str, str]:
+        """Return the hash of the archived copy for those contents that an erasure rewrote."""
         found = self._warehouse.rows(
             "select sha256, max(kept_sha256) as kept from ledger.files "
             "where kept_sha256 is not null and sha256 in (select unnest(?)) group by sha256",
@@ -140,18 +130,18 @@ class FileRegistry:
         return {row["sha256"]: row["kept"] for row in found.to_pylist()}
 
     def record_rewritten(self, sha256: str, kept_sha256: str) -> None:
-        """Write down what is kept of a content since an erasure, for every source that read it."""
+        """Record the archived copy of a rewritten content, for every source that read it."""
         self._warehouse.execute("update ledger.files set kept_sha256 = ? where sha256 = ?", [kept_sha256, sha256])
 
     def has_loaded(self, source: str) -> bool:
-        """Tell whether a source has loaded any file in its life."""
+        """Return whether a source has ever loaded a file."""
         escaped = source.replace("'", "''")
         return self._warehouse.count("ledger.files", f"source = '{escaped}'") > 0
 
-    def record_unsettled(
+    def record_inserted(
         self, source: str, files: Sequence[InputFile], entries: Sequence[RegistryEntry], record_counts: Sequence[int]
     ) -> None:
-        """Write down what landed with files, in the transaction of their events; `record_settled` makes it count."""
+        """Record files in the transaction that inserts their events; they count once `record_loaded` is called."""
         numbers = [entry.file_ix for entry in entries]
         self._warehouse.execute("delete from ledger.files where file_ix in (select unnest(?))", [numbers])
         rows = [
@@ -171,8 +161,8 @@ class FileRegistry:
         ]
         self._insert("ledger.files", rows)
 
-    def record_settled(self, source: str, files: Sequence[InputFile], counts: Sequence[RecordCounts]) -> None:
-        """Write down that files are loaded, in the transaction that settled the duplicates among their events."""
+    def record_loaded(self, source: str, files: Sequence[InputFile], counts: Sequence[RecordCounts]) -> None:
+        """Mark files as loaded, in the transaction that deduplicates their events."""
         self._warehouse.execute(
             "update ledger.files set is_loaded = true where source = ? and sha256 in (select unnest(?))",
             [source, [file.sha256 for file in files]],
@@ -181,19 +171,19 @@ class FileRegistry:
             *((source, file.name, each, file.sha256, "loaded", None) for file, each in zip(files, counts, strict=True))
         )
 
-    def drop_unsettled(self) -> None:
-        """Take out what landed with files of which a killed run had not settled the duplicates yet."""
-        unsettled = "file_ix in (select file_ix from ledger.files where not is_loaded)"
+    def delete_unfinished(self) -> None:
+        """Delete the rows of files that a killed run had inserted and not yet deduplicated."""
+        unfinished = "file_ix in (select file_ix from ledger.files where not is_loaded)"
         if self._warehouse.count("ledger.files", "not is_loaded"):
-            self._warehouse.execute(f"delete from raw.events where {unsettled}")
-            self._warehouse.execute(f"delete from raw.quarantine where {unsettled}")
+            self._warehouse.execute(f"delete from raw.events where {unfinished}")
+            self._warehouse.execute(f"delete from raw.quarantine where {unfinished}")
 
     def record_refused(self, source: str, name: str, sha256: str | None, counts: RecordCounts, detail: str) -> None:
-        """Write down a file that could not be read; it is tried again by the next run."""
+        """Record a file that could not be read; the next run tries it again."""
         self._add((source, name, counts, sha256, "refused", detail))
 
     def record_traits(self, name: str, sha256: str, counts: RecordCounts) -> None:
-        """Write down a file of traits, which every run reads anew."""
+        """Record a file of traits, which every run reads again."""
         self._add(("people", name, counts, sha256, "loaded", None))
 
     def _add(self, *loads: tuple[str, str, RecordCounts, str | None, str, str | None]) -> None:
@@ -207,14 +197,6 @@ class FileRegistry:
 
 
 def settings_hash(source: Source, *others: object) -> str:
-    """Hash all that decides what a file's records become; not where the files lie.
-
-    Parameters
-    ----------
-    source : Source
-        The section of the configuration.
-    *others : object
-        Settings of the project that count too.
-    """
+    """Hash the settings that decide what a file's records become, `others` of the project included; not the path."""
     content = source.model_dump(mode="json", exclude={"path"})
     return hashlib.sha256(json.dumps([content, [str(o) for o in others]], sort_keys=True).encode()).hexdigest()

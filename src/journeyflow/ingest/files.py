@@ -21,23 +21,18 @@ from journeyflow.utils.formatting import escaped
 
 BLOCK_BYTES = 1 << 20
 MAX_RATIO = 200
-"""Times its size that an archive may unpack to; logs pack to a tenth or a thirtieth."""
+"""An archive may unpack to this many times its size; logs compress to a tenth or a thirtieth."""
 ALWAYS_UNPACKED_BYTES = 1 << 28
-"""What any archive may unpack to, however small it is."""
+"""Bytes that any archive may unpack to, however small it is."""
 _MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PAR1": "parquet"}
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 _UNPACKING_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException, RuntimeError)
 
 
 class RefusedFileError(Exception):
-    """A file that cannot be read at all; the run goes on without it and reports it.
+    """A file that cannot be read at all; the run continues without it and reports it.
 
-    Parameters
-    ----------
-    reason : str
-        Stable code, e.g. ``bad_archive``.
-    detail : str
-        What is wrong and what to do, without a value of the file.
+    `reason` is a stable code, e.g. ``bad_archive``; `detail` says what is wrong and what to do, without file content.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -48,48 +43,34 @@ class RefusedFileError(Exception):
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file as it was when the run met it: its name in the tables, where it lies, and its content's hash.
+    """One file as the run found it: its name in the tables, its path and the hash of its content.
 
-    `is_kept` tells a copy of our own, which may be compressed otherwise than the file that its hash and size are of;
-    `kept_sha256` is the hash of its content where that is another, because somebody was erased from it.
+    An archived copy may be compressed differently from the input file that `sha256` and `byte_count` describe;
+    `kept_sha256` is the hash of its content where an erasure rewrote it.
     """
 
     name: str
     path: Path
     sha256: str
     byte_count: int
-    is_kept: bool = False
+    is_archived: bool = False
     kept_sha256: str | None = None
 
     @property
     def copy_sha256(self) -> str:
-        """The hash of what lies at `path`."""
+        """The hash of the content at `path`."""
         return self.kept_sha256 or self.sha256
 
 
 def matching_paths(pattern: str, base: Path) -> list[Path]:
-    """List what a pattern of the configuration matches, sorted by name; folders are left out.
-
-    Parameters
-    ----------
-    pattern : str
-        Path or glob, relative to `base`; ``**`` matches folders.
-    base : Path
-        Folder of the configuration file.
-    """
-    pattern = os.path.relpath(base / pattern, base)  # The folder's own name may hold brackets, which are no pattern.
-    found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 — pathlib's finds hidden files too.
+    """Return the files that a glob relative to the folder `base` matches, sorted by name."""
+    pattern = os.path.relpath(base / pattern, base)  # The folder's name may hold brackets.
+    found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 — pathlib also matches hidden files.
     return sorted(path for path in (base / name for name in found) if not path.is_dir())
 
 
 def regular(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading; without waiting where somebody put a named pipe in its place.
-
-    Raises
-    ------
-    RefusedFileError
-        When it is anything else, such as a device that never ends.
-    """
+    """Open a regular file for reading; refuse anything else, such as a named pipe, without waiting for it."""
     stream = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NOT_WAITING))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
@@ -98,19 +79,14 @@ def regular(path: Path) -> io.BufferedReader:
 
 
 def shown_name(path: Path, base: Path) -> str:
-    """Name a file in tables and messages: relative to the configuration, with what could act on a screen as codes."""
+    """Return the name of a file for tables and messages: relative to `base`, control characters escaped."""
     return escaped(Path(os.path.relpath(path, base)).as_posix())
 
 
 def wrapping_of(path: Path) -> str:
-    """Say by its first bytes how a file is wrapped: ``gz``, ``zst``, ``zip``, ``parquet`` or ``plain``.
+    """Return the container of a file by its first bytes: ``gz``, ``zst``, ``zip``, ``parquet`` or ``plain``.
 
-    The extension is not asked: exports named `.parquet.zst` are often plain Parquet.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file cannot be read, for it was there a moment ago.
+    Extensions are unreliable: exports named `.parquet.zst` are often plain Parquet.
     """
     try:
         with regular(path) as stream:
@@ -120,20 +96,15 @@ def wrapping_of(path: Path) -> str:
 
 
 def kind_of(head: bytes) -> str:
-    """Name the container that begins with these bytes; ``plain`` when it is none that is known."""
+    """Return the container that begins with these bytes; ``plain`` when none is known."""
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "plain")
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading what is inside it: gzip, Zstandard and one-member zip files are unpacked.
+    """Open a file for reading; gzip, Zstandard and one-member zip files are unpacked.
 
-    Checksums are verified on the way, so a damaged archive raises before its last block is handed out as good.
-
-    Raises
-    ------
-    RefusedFileError
-        When the archive is damaged, cut short, or holds several files.
+    Checksums are verified on the way, so a damaged archive raises RefusedFileError before its last block is returned.
     """
     try:
         kind = wrapping_of(path)
@@ -161,7 +132,7 @@ def _only_member(archive: zipfile.ZipFile) -> str:
 
 
 def allowed_bytes(byte_count: int) -> int:
-    """Return what a file of this size may unpack to."""
+    """Return how many bytes a file of this size may unpack to."""
     return max(ALWAYS_UNPACKED_BYTES, MAX_RATIO * byte_count)
 
 
@@ -170,7 +141,7 @@ def _metered(read: Callable[[memoryview], int | None], path: Path) -> IO[bytes]:
 
 
 class _Metered(io.RawIOBase):
-    """What is unpacked, until it is more than an honest archive holds."""
+    """An unpacked stream that refuses the file once it exceeds its limit."""
 
     def __init__(self, read: Callable[[memoryview], int | None], allowed: int) -> None:
         self._read = read

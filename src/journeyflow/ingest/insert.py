@@ -18,14 +18,13 @@ from journeyflow.state.warehouse import packaged_sql
 _REST = [name for name in CANONICAL_COLUMNS if name not in ("event_id", *TIMES)]
 COLUMNS = ", ".join(("event_id", "source", *TIMES, "device_key", "user_key", *_REST, "properties"))
 """Columns of `raw.events` between the keys and the lineage."""
-
 CONTENT = ", ".join(("occurred_at", *(name for name in _REST if name != "sequence"), "properties"))
-"""What two rows of one event must share to say the same; when and where they arrived is not of it."""
+"""Columns that are equal in copies of one event; its arrival is not among them."""
 
 
 @dataclass(frozen=True)
 class RecordCounts:
-    """Where the records of a file went; `conflicting` are among the duplicates."""
+    """Outcomes of the records of a file; `conflicting` ones are among the duplicates."""
 
     record: int = 0
     accepted: int = 0
@@ -36,12 +35,12 @@ class RecordCounts:
     erased: int = 0
 
     def __add__(self, other: RecordCounts) -> RecordCounts:
-        """Add up, outcome by outcome."""
+        """Add outcome by outcome."""
         return RecordCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 def next_event_ix(warehouse: DuckDBEngine) -> int:
-    """Return the number that the next landed event gets."""
+    """Return the number of the next inserted event."""
     found = warehouse.rows("select coalesce(max(event_ix) + 1, 0) as ix from raw.events")
     return int(found["ix"][0].as_py())
 
@@ -49,57 +48,36 @@ def next_event_ix(warehouse: DuckDBEngine) -> int:
 def insert_records(
     warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords
 ) -> list[RecordCounts]:
-    """Move the records of `validated_records` and `raw_rejects` into the warehouse, duplicates and all.
+    """Insert the prepared records of some files, duplicates included; return one count per file.
 
-    Records of people who were erased are counted and left in `erased_records`. The caller opens the transaction,
-    settles the duplicates of the files that it holds, and writes the ledger.
-
-    Parameters
-    ----------
-    warehouse : DuckDBEngine
-        Holds the temporary relations of the files.
-    files : sequence of tuple
-        The files they come from, in the order in which they were read, each with its number in the ledger.
-    raw : RawRecords
-        What the reader said of them.
-
-    Returns
-    -------
-    list of Counts
-        One a file. They add up to the records of the file; duplicates are still among the accepted.
-
-    Raises
-    ------
-    JourneyflowError
-        When they do not: a defect of this program, not of the file.
+    `files` are in reading order, each with its number in the registry. Records of erased persons are counted and left
+    in `erased_records`. The caller opens the transaction, deduplicates and writes the registry. JourneyflowError when
+    the counts do not add up to the records of a file: a defect of this program, not of the file.
     """
     first_ixs = list(accumulate(raw.record_counts[:-1], initial=next_event_ix(warehouse)))
     numbers = [file_ix for _, file_ix in files]
     split_suppressed(warehouse, raw)
     erased = _by_place(warehouse, _ERASED)
-    judged = [
+    validated = [
         _Validated(record_count - reject_count - erased.get(place, _Validated()).readable_count)
         for place, (record_count, reject_count) in enumerate(zip(raw.record_counts, raw.reject_counts, strict=True))
     ]
     warehouse.execute(_insert(first_ixs, numbers, _WITH_ID))
-    # Judging is what costs: where every record arrived there is nothing left to judge again and count.
-    if sum(_counted(warehouse, "raw.events", numbers).values()) != sum(each.readable_count for each in judged):
+    # Validation is the expensive part: where every record was inserted, it need not run a second time for counting.
+    if sum(_counted(warehouse, "raw.events", numbers).values()) != sum(each.readable_count for each in validated):
         found = _by_place(warehouse, _COUNT)
-        judged = [found.get(place, _Validated()) for place in range(len(files))]
-        if any(each.without_id_count for each in judged):
+        validated = [found.get(place, _Validated()) for place in range(len(files))]
+        if any(each.without_id_count for each in validated):
             warehouse.execute(_REPEATED)
             warehouse.execute(_insert(first_ixs, numbers, f"({_IDENTIFIED})"))
-    _quarantine(warehouse, files, raw, is_judged=any(each.bad_count for each in judged))
-    return _accounts(warehouse, files, raw, judged, erased)
+    _quarantine(warehouse, files, raw, has_bad_records=any(each.bad_count for each in validated))
+    return _reconciled_counts(warehouse, files, raw, validated, erased)
 
 
 def deduplicate(warehouse: DuckDBEngine, first_ix: int) -> dict[int, RecordCounts]:
-    """Keep the least version of every event that landed from `first_ix` on and has several.
+    """Keep one row of every event that was inserted from `first_ix` on and has several.
 
-    Returns
-    -------
-    dict of int to Counts
-        By number of the file, what this changes in its counts: as if the files had been settled one after the other.
+    Return the change of the counts by number of the file, as if the files had been deduplicated one by one.
     """
     warehouse.execute(packaged_sql("duplicates").format(first_ix=first_ix, content=CONTENT))
     if not warehouse.count("duplicate_versions"):
@@ -120,7 +98,7 @@ def deduplicate(warehouse: DuckDBEngine, first_ix: int) -> dict[int, RecordCount
 
 @dataclass(frozen=True)
 class _Validated:
-    """Readable records of one file, and how many of them are what."""
+    """Counts of the readable records of one file."""
 
     readable_count: int = 0
     filtered_count: int = 0
@@ -134,25 +112,25 @@ def _by_place(warehouse: DuckDBEngine, select: str) -> dict[int, _Validated]:
     return {row.pop("place"): _Validated(**row) for row in rows}
 
 
-def _accounts(
+def _reconciled_counts(
     warehouse: DuckDBEngine,
     files: Sequence[tuple[InputFile, int]],
     raw: RawRecords,
-    judged: Sequence[_Validated],
+    validated: Sequence[_Validated],
     erased: Mapping[int, _Validated],
 ) -> list[RecordCounts]:
-    """Count where the records of each file went, by what the warehouse holds of it now."""
+    """Count the outcomes of each file's records from the rows that the warehouse now holds."""
     numbers = [file_ix for _, file_ix in files]
-    landed = _counted(warehouse, "raw.events", numbers)
+    inserted = _counted(warehouse, "raw.events", numbers)
     quarantined = _counted(warehouse, "raw.quarantine", numbers)
     counts = []
     for place, (file, file_ix) in enumerate(files):
         gone = erased.get(place, _Validated())
         count = RecordCounts(
-            record=judged[place].readable_count + raw.reject_counts[place] + gone.readable_count,
-            accepted=landed.get(file_ix, 0),
+            record=validated[place].readable_count + raw.reject_counts[place] + gone.readable_count,
+            accepted=inserted.get(file_ix, 0),
             quarantined=quarantined.get(file_ix, 0),
-            filtered=judged[place].filtered_count,
+            filtered=validated[place].filtered_count,
             erased=gone.record_count,
         )
         _reconcile(count, raw.record_counts[place], file)
@@ -160,9 +138,18 @@ def _accounts(
     return counts
 
 
+def _reconcile(counts: RecordCounts, record_count: int, file: InputFile) -> None:
+    total = counts.accepted + counts.quarantined + counts.duplicate + counts.filtered + counts.erased
+    if total != counts.record or record_count != counts.record:
+        raise JourneyflowError(
+            f"The records of {file.name} do not add up: {counts.record} read, {total} accounted for. "
+            "Nothing of the file was kept; please report this."
+        )
+
+
 def _counted(warehouse: DuckDBEngine, table: str, numbers: Sequence[int]) -> dict[int, int]:
     listed = ", ".join(map(str, numbers))
-    # The bounds let whole row groups of other files be passed over.
+    # The bounds let the scan skip row groups of other files.
     select = f"""
         select file_ix, count(*) as n from {table}
         where file_ix between {min(numbers)} and {max(numbers)} and file_ix in ({listed}) group by file_ix
@@ -201,13 +188,13 @@ def _insert(first_ixs: Sequence[int], numbers: Sequence[int], source: str) -> st
 
 
 def _of_file(values: Sequence[int], place: str = _PLACE) -> str:
-    """Return the SQL expression of what belongs to the file of a record."""
+    """Return SQL of the value of a record's file."""
     return f"{values[0]}" if len(values) == 1 else f"list_extract([{', '.join(map(str, values))}], ({place}) + 1)"
 
 
-# An event without an id is its content and the how-many-eth of its like in the file: a repeated line is an event of its
-# own, and the same line in two overlapping files is one. Only contents that do repeat are numbered: a window over all
-# rows of a large file would write them to disk twice.
+# An event without an id is identified by its content and its ordinal among equal contents of the file: a repeated line
+# is a second event, while the same line in two overlapping files is one. Only repeated contents are numbered: a window
+# over all rows of a large file would spill them twice.
 _CONTENT_HASH = f"md5(coalesce(content, cast(json_array({CONTENT}, received_at, sequence) as varchar)))"
 _UNIDENTIFIED = f"""
 select record_ix, {_PLACE} as place, {_CONTENT_HASH} as content_hash from retained_records
@@ -222,15 +209,15 @@ select record_ix, row_number() over (partition by place, content_hash order by r
 from unidentified where content_hash in (select content_hash from repeated)
 """
 _IDENTIFIED = f"""
-select judged.* exclude (event_id), md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
-from retained_records as judged
-left join content_ordinals on content_ordinals.record_ix = judged.record_ix
-where judged.is_kept and judged.reason is null and judged.event_id is null
+select records.* exclude (event_id), md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
+from retained_records as records
+left join content_ordinals on content_ordinals.record_ix = records.record_ix
+where records.is_kept and records.reason is null and records.event_id is null
 """
 
 
 def _quarantine(
-    warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords, *, is_judged: bool
+    warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords, *, has_bad_records: bool
 ) -> None:
     numbers, names = [file_ix for _, file_ix in files], [[file.name for file, _ in files]]
     if raw.reject_count:
@@ -245,25 +232,16 @@ def _quarantine(
             """,
             names,
         )
-    if is_judged:
+    if has_bad_records:
         warehouse.execute(
             f"""
             insert into raw.quarantine
             select
-                {_of_file(numbers, f"judged.{_PLACE}")}, list_extract(?, (judged.{_PLACE}) + 1), judged.source_row,
-                judged.reason, null, coalesce(judged.quarantine_raw, shown.raw)
-            from retained_records as judged
-            left join raw_texts as shown on shown.record_ix = judged.record_ix
-            where judged.is_kept and judged.reason is not null
+                {_of_file(numbers, f"records.{_PLACE}")}, list_extract(?, (records.{_PLACE}) + 1), records.source_row,
+                records.reason, null, coalesce(records.quarantine_raw, raw_texts.raw)
+            from retained_records as records
+            left join raw_texts on raw_texts.record_ix = records.record_ix
+            where records.is_kept and records.reason is not null
             """,
             names,
-        )
-
-
-def _reconcile(counts: RecordCounts, record_count: int, file: InputFile) -> None:
-    total = counts.accepted + counts.quarantined + counts.duplicate + counts.filtered + counts.erased
-    if total != counts.record or record_count != counts.record:
-        raise JourneyflowError(
-            f"The records of {file.name} do not add up: {counts.record} read, {total} accounted for. "
-            "Nothing of the file was kept; please report this."
         )

@@ -60,26 +60,15 @@ TEXTS = (
     "reason",
 )
 NAMES = ("event_id", "anonymous_id", "user_id", "session_id", "event_name")
-"""What tells events, people and sessions apart: blanks alone name nobody, and would make one of all that have them."""
+"""Identifying columns; blanks count as null, or all records with blanks would share one person or session."""
 
 
 def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | None = None) -> str:
     """Return a SELECT over `canonical_records` that has every canonical column, null where the source gives none.
 
-    Parameters
-    ----------
-    columns : mapping of str to str
-        Columns of `canonical_records` and their types. Times may be text (ISO, in the source's zone where they state
-        none), naive timestamps of that zone, or already UTC with a `has_…` column beside them.
-    zone : str
-        IANA name of the source's zone.
-    constant_channel : str or None
-        Overrules the source's own channel.
-
-    Returns
-    -------
-    str
-        The statement.
+    `columns` are those of `canonical_records` with their types. Times may be ISO text, in `zone` where they state none,
+    naive timestamps of that zone, or already UTC with a `has_…` column beside them. `constant_channel` overrides the
+    source's channel.
     """
     listed = ["record_ix", "source_row"]
     for name in TEXTS:
@@ -127,19 +116,12 @@ _MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 
 def time_of_text(text: str, zone: str) -> str:
-    """Return SQL for the UTC TIMESTAMP of an ISO-like text; null where it is none.
+    """Return SQL for the UTC TIMESTAMP of an ISO-like text; null where it is not one.
 
-    A cast to TIMESTAMP would drop a stated offset without a word, so the cast is to TIMESTAMP WITH TIME ZONE; the
-    connection's own zone is UTC. Where the source's zone is another, it is applied to stamps that state none.
-
-    Parameters
-    ----------
-    text : str
-        SQL of a VARCHAR.
-    zone : str
-        IANA name of the zone of stamps that state none.
+    A cast to TIMESTAMP would silently drop a stated offset, so the cast is to TIMESTAMP WITH TIME ZONE; the connection
+    is in UTC. Another zone of the source applies to times that state none.
     """
-    # The database takes any two digits for an offset; the short texts, which state none, are spared the search.
+    # The database accepts any two digits as an offset. Short texts state none and skip the search.
     possible = f"length({text}) < 19 or not regexp_matches({text}, {literal(_IMPOSSIBLE_ZONE)})"
     zoned = f"case when {possible} then try(make_timestamp(epoch_us(try_cast({text} as timestamptz)))) end"
     if zone == "UTC":
@@ -149,23 +131,14 @@ def time_of_text(text: str, zone: str) -> str:
 
 
 def utc_of_naive(stamp: str, zone: str) -> str:
-    """Return SQL for the UTC TIMESTAMP of a TIMESTAMP that was written down in a zone."""
+    """Return SQL for the UTC TIMESTAMP of a naive TIMESTAMP in a zone."""
     return stamp if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {stamp}))"
 
 
 def time_of_column(value: str, text: str, sql_type: str, mapping: ColumnMapping, zone: str) -> str:
     """Return SQL for the UTC TIMESTAMP of one column.
 
-    Parameters
-    ----------
-    value, text : str
-        SQL of the column as it is and as VARCHAR.
-    sql_type : str
-        Type of the column.
-    mapping : ColumnMapping
-        With its `unit` or `format`.
-    zone : str
-        Zone of stamps that state none.
+    `value` and `text` are SQL of the column as it is and as VARCHAR; `zone` is that of times that state none.
     """
     if mapping.unit:
         return _of_number(value if sql_type in {"BIGINT", "INTEGER", "UBIGINT", "UINTEGER"} else text, mapping.unit)
@@ -187,13 +160,13 @@ def time_of_parts(texts: list[str], zone: str) -> str:
 
 
 def _of_number(number: str, unit: str) -> str:
-    # Decimal all the way: a DOUBLE has no room for microseconds of today beside a fraction.
+    # DECIMAL: a DOUBLE cannot hold today's microseconds and a fraction.
     return f"try(make_timestamp(cast(cast({number} as decimal(26, 6)) * {_MICROSECONDS[unit]} as bigint)))"
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of the records in `raw_records`, by the names that the file gives them."""
+    """SQL of the fields of `raw_records`, by their names in the file."""
 
     raw: RawRecords
 
@@ -247,16 +220,10 @@ _NO_HEADER = "it has none of the columns named; see `delimiter`, `header` and `c
 
 
 def check_header(fields: Fields, names: Iterable[str], optional: Iterable[str] = ()) -> None:
-    """Refuse a file whose header lacks a named column or has it twice.
-
-    Raises
-    ------
-    RefusedFileError
-        Naming the columns.
-    """
+    """Raise RefusedFileError when the header lacks a named column or has it twice."""
     wanted = set(names)
     if missing := fields.missing(wanted):
-        # A first line without a single known name may be data, and data stay out of messages.
+        # A first line without any known name may be data, which must not appear in messages.
         is_header = fields.raw.shape != "columns" or len(missing) < len(wanted)
         found = f"it has {', '.join(fields.raw.names[:40])}" if is_header else _NO_HEADER
         raise RefusedFileError("missing_column", f"the header has no column {', '.join(missing)}; {found}")
@@ -267,12 +234,7 @@ def check_header(fields: Fields, names: Iterable[str], optional: Iterable[str] =
 def mapped_select(source: Source, fields: Fields) -> str:
     """Return a SELECT over `raw_records` with the mapped canonical columns, typed, and `record_ix` and `source_row`.
 
-    `has_occurred`, `has_received`, `has_amount` tell a value that is absent from one that cannot be read.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file lacks a mapped column.
+    `has_occurred`, `has_received`, `has_amount` distinguish an absent value from one that cannot be read.
     """
     check_header(fields, named_columns(source))
     columns = ["record_ix", "source_row"]
@@ -306,8 +268,8 @@ def _text(mapping: ColumnMapping, fields: Fields) -> str:
 def keyed_hash(texts: Iterable[str]) -> str:
     """Return SQL of a keyed hash of several texts, 32 hexadecimal digits; null when all of them are.
 
-    The two keys are the session variables `inner_key` and `outer_key`, derived from the project's secret, so that no
-    secret stands in a statement.
+    The keys are the session variables `inner_key` and `outer_key`, derived from the project's secret, so that no
+    statement contains it.
     """
     listed = list(texts)
     message = " || chr(31) || ".join(f"coalesce({text}, chr(30))" for text in listed)
@@ -335,9 +297,9 @@ def _properties(source: Source, fields: Fields) -> str:
 
 
 def _tree(names: Iterable[str]) -> dict[str, object]:
-    """Nest names at their points, because that is how conditions read `properties.<key>`; a leaf is its whole name."""
+    """Nest dotted names, because conditions read `properties.<key>` that way; a leaf holds the whole name."""
     tree: dict[str, object] = {}
-    # Shorter names first: where one is a value of its own, a longer one cannot stand below it and stays whole.
+    # Shorter names first: below one that is a value, a longer name cannot be nested and stays whole.
     for name in sorted(names, key=len):
         *above, last = name.split(".")
         place = tree

@@ -9,6 +9,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, LockedError, NotFoundError
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.state import lock
+from journeyflow.state.paths import WAREHOUSE
 from journeyflow.state.run_log import now
 from journeyflow.state.warehouse import open_warehouse, transaction
 
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from journeyflow.config import Config
 
 
-WAREHOUSE = "warehouse.duckdb"
 PEOPLE = "people"
-"""What files of traits are listed under; every run reads them anew."""
+"""Source name of the files of traits."""
 
 _FOUND = """
     select coalesce(files.source, 'people') as source, quarantine.source_file, quarantine.source_row,
@@ -43,7 +43,7 @@ _LISTED = f"""
 
 @dataclass(frozen=True)
 class Replay:
-    """A source whose files the next run reads again, and the quarantined rows that made it so."""
+    """A source whose files the next run reads again, with its number of matching quarantined rows."""
 
     source: str
     file_count: int
@@ -53,28 +53,10 @@ class Replay:
 def quarantined(
     config: Config, source: str | None = None, reason: str | None = None, *, with_rows: bool = False
 ) -> pa.Table:
-    """Return what is in quarantine.
+    """Return the quarantine, restricted to a source (`people` for traits) and a reason.
 
-    Parameters
-    ----------
-    config : Config
-    source, reason : str or None
-        Only of this source (`people` for traits), only for this reason.
-    with_rows : bool
-        The records themselves. They hold personal data.
-
-    Returns
-    -------
-    pyarrow.Table
-        Grain source, source_file, reason, with row_count, first_row and last_row; else one row a record, with
-        source_row, reason, detail and raw. In this order.
-
-    Raises
-    ------
-    LockedError
-        While a run holds the warehouse.
-    InputError
-        When nothing was ever loaded.
+    Grain: source, source_file, reason, with row_count, first_row and last_row; `with_rows` returns one row per record
+    instead, with source_row, reason, detail and raw, which hold personal data. Sorted by these columns.
     """
     path = config.state / WAREHOUSE
     if lock.holder(config.state):
@@ -86,39 +68,32 @@ def quarantined(
 
 
 def replay(config: Config, source: str | None = None, reason: str | None = None) -> tuple[Replay, ...]:
-    """Let the next run read again all files of the sources that have such rows in quarantine.
+    """Have the next run read all files again of the sources that have such rows in quarantine.
 
-    Whole sources are read, because what one row becomes may change which version of an event counts. What was accepted
-    before is known by its id and stays one. What lay in the future when it was first met is judged by the time of
-    now: the clock of the machine may have been wrong.
-
-    Raises
-    ------
-    NotFoundError
-        When no quarantined row of a source fits.
-    InputError
-        When a file of such a source is no longer there: its events would be lost.
+    Whole sources are read, because one row may change which version of an event counts; accepted events keep their ids.
+    Records that were in the future are validated against the present time: the machine's clock may have been wrong.
+    InputError when a file of such a source is missing: its events would be lost.
     """
     with lock.project_lock(config.state), open_warehouse(config.state / WAREHOUSE) as warehouse:
         found = warehouse.rows(_COUNTED, [source, reason]).to_pylist()
         names = [name for name in dict.fromkeys(row["source"] for row in found) if name in config.sources]
         if not names:
             raise NotFoundError("No row in quarantine fits. See what there is with `journeyflow quarantine list`.")
-        told = []
+        replays = []
         for name in names:
             files = _files(warehouse, name)
-            _see_all_there(config, name, files)
-            told.append(Replay(name, len(files), sum(row["row_count"] for row in found if row["source"] == name)))
+            _require_files(config, name, files)
+            replays.append(Replay(name, len(files), sum(row["row_count"] for row in found if row["source"] == name)))
         with transaction(warehouse):
             for name in names:
-                # No settings have an empty hash: the next run takes the source's files for changed.
+                # No settings have an empty hash, so the next run reads the source's files again.
                 warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_loaded", [name])
-                _meet_again(warehouse, name)
-        return tuple(told)
+                _reset_first_load(warehouse, name)
+        return tuple(replays)
 
 
-def _meet_again(warehouse: DuckDBEngine, source: str) -> None:
-    """Let files with records of the future count as first met now, and so does every rebuild from now on."""
+def _reset_first_load(warehouse: DuckDBEngine, source: str) -> None:
+    """Set the first load of files with records of the future to now, for this replay and every rebuild."""
     warehouse.execute(
         "update ledger.files set first_loaded_at = greatest(first_loaded_at, ?) where source = ? and is_loaded "
         "and file_ix in (select file_ix from raw.quarantine where reason = 'future')",
@@ -135,7 +110,7 @@ def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:
     return [(row["source_file"], row["sha256"]) for row in found.to_pylist()]
 
 
-def _see_all_there(config: Config, source: str, files: Sequence[tuple[str, str]]) -> None:
+def _require_files(config: Config, source: str, files: Sequence[tuple[str, str]]) -> None:
     raw_store = RawStore(config.state)
     if gone := sorted(name for name, sha in files if not (config.folder / name).is_file() and not raw_store.path(sha)):
         raise InputError(

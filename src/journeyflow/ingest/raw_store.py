@@ -1,87 +1,69 @@
-"""Raw store: copies of the files that were read, and the registry snapshot beside them."""
+"""Raw store: archived copies of the loaded files, and the registry snapshot beside them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.ingest.files import BLOCK_BYTES, InputFile, allowed_bytes, opened, wrapping_of
-from journeyflow.utils.files import sync
+from journeyflow.utils.files import replaced_file, sha256, sync
 
 if TYPE_CHECKING:
     from journeyflow.engines import DuckDBEngine
 
 
 FOLDER = "raw"
-OURS = "plain.zst"
-"""What is not compressed yet is kept as Zstandard under this ending; everything else as it came."""
-_ENDINGS = (OURS, "gz", "zst", "zip", "parquet", "plain")
+COMPRESSED = "plain.zst"
+"""Ending of files that were not compressed and are archived as Zstandard; all others are archived unchanged."""
+_ENDINGS = (COMPRESSED, "gz", "zst", "zip", "parquet", "plain")
 _UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
 class RawStore:
-    """The folder of the kept files.
-
-    Parameters
-    ----------
-    state : Path
-        The state folder; nothing is made in it before a file is kept.
-    """
+    """The archive of loaded files in the folder `raw` of the state folder `state`, by content hash."""
 
     state: Path
 
     @property
     def folder(self) -> Path:
-        """Where the copies lie."""
+        """The folder of the archived files."""
         return self.state / FOLDER
 
     def path(self, sha256: str) -> Path | None:
-        """Return the copy of a content; None when there is none."""
-        # Asked by name: a list of the folder for each of thousands of files would take long.
+        """Return the archived copy of a content; None when there is none."""
+        # Listing the folder for each of thousands of files would take long.
         return next((path for path in self._places(sha256) if path.is_file()), None)
 
     def file(self, name: str, sha256: str, byte_count: int, kept_sha256: str | None = None) -> InputFile | None:
-        """Return the copy of a content as a file to read, under the name that it came with; None without a copy.
+        """Return the archived copy of a content as a file to read under its input name; None without a copy.
 
-        `kept_sha256` is the content that is kept in its place, since somebody was erased from it.
+        `kept_sha256` is the hash of the copy where an erasure rewrote it.
         """
         path = self.path(kept_sha256 or sha256)
-        return InputFile(name, path, sha256, byte_count, is_kept=True, kept_sha256=kept_sha256) if path else None
+        return InputFile(name, path, sha256, byte_count, is_archived=True, kept_sha256=kept_sha256) if path else None
 
-    def keep(self, file: InputFile, staged: Path) -> None:
-        """Keep a file, unless its content is kept already; the copy is wholly there or not at all.
-
-        Parameters
-        ----------
-        file : InputFile
-            Names the content.
-        staged : Path
-            Its private copy, from which the hash is known to be.
-
-        Raises
-        ------
-        JourneyflowError
-            When the copy cannot be written.
-        """
+    def add(self, file: InputFile, copy: Path) -> None:
+        """Archive a file from its private copy, unless its content is archived; the result is complete or absent."""
         if self.path(file.sha256):
             return
-        kind = wrapping_of(staged)
-        final = self.folder / f"{file.sha256}.{OURS if kind == 'plain' else kind}"
+        kind = wrapping_of(copy)
+        final = self.folder / f"{file.sha256}.{COMPRESSED if kind == 'plain' else kind}"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(staged, final)
-            if kind == "plain" and _reads_as_bomb(file, final):
-                _write(staged, final.with_name(f"{file.sha256}.{kind}"))
+            _write(copy, final)
+            if kind == "plain" and file.byte_count > allowed_bytes(final.stat().st_size):
+                # Read back, it would be refused as an archive that unpacks to too much.
+                _write(copy, final.with_name(f"{file.sha256}.{kind}"))
                 final.unlink()
         except OSError as error:
             raise JourneyflowError(
@@ -90,9 +72,9 @@ class RawStore:
             ) from error
 
     def remove(self, contents: Iterable[str]) -> None:
-        """Remove the copies of these contents, and what killed runs left half written."""
-        for sha256 in contents:
-            for path in self._places(sha256):
+        """Remove the copies of these contents, and unfinished files of killed runs."""
+        for content in contents:
+            for path in self._places(content):
                 path.unlink(missing_ok=True)
         for path in self.folder.glob(f"*{_UNFINISHED}"):
             path.unlink(missing_ok=True)
@@ -101,43 +83,30 @@ class RawStore:
         return [self.folder / f"{sha256}.{ending}" for ending in _ENDINGS]
 
     def contents(self) -> Collection[str]:
-        """Return the hashes of all contents that are kept."""
+        """Return the hashes of all archived contents."""
         found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return {path.name.split(".", 1)[0] for path in found if _is_finished(path) and _is_hash(path)}
+        stems = {path.name.split(".", 1)[0] for path in found if not path.name.endswith(_UNFINISHED)}
+        return {stem for stem in stems if len(stem) == hashlib.sha256().digest_size * 2}
 
 
 def content_hash(path: Path, name: str | None = None) -> str:
-    """Return the SHA-256 of the file that a kept copy was made of; `name` is the copy's, if it is another now."""
+    """Return the content hash of an archived copy; `name` is its name in the archive, where `path` has another."""
+    if not (name or path.name).endswith(f".{COMPRESSED}"):
+        return sha256(path)
     digest = hashlib.sha256()
-    if (name or path.name).endswith(f".{OURS}"):
-        with opened(path) as stream:
-            _pass_on(stream, digest.update)
-    else:
-        with path.open("rb") as stream:
-            _pass_on(stream, digest.update)
+    with opened(path) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
     return digest.hexdigest()
 
 
-def _is_finished(path: Path) -> bool:
-    return not path.name.endswith(_UNFINISHED)
-
-
-def _reads_as_bomb(file: InputFile, packed: Path) -> bool:
-    return file.byte_count > allowed_bytes(packed.stat().st_size)
-
-
-def _is_hash(path: Path) -> bool:
-    stem = path.name.split(".", 1)[0]
-    return len(stem) == hashlib.sha256().digest_size * 2
-
-
-def _write(staged: Path, final: Path) -> None:
+def _write(copy: Path, final: Path) -> None:
     fresh = final.with_name(f"{final.name}{_UNFINISHED}")
     try:
-        if final.name.endswith(f".{OURS}"):
-            _compress(staged, fresh)
+        if final.name.endswith(f".{COMPRESSED}"):
+            _compress(copy, fresh)
         else:
-            _link(staged, fresh)
+            _link(copy, fresh)
         sync(fresh)
         fresh.replace(final)
         sync(final.parent)
@@ -145,59 +114,45 @@ def _write(staged: Path, final: Path) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _compress(staged: Path, fresh: Path) -> None:
+def _compress(copy: Path, fresh: Path) -> None:
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with (
         os.fdopen(handle, "wb") as target,
-        staged.open("rb") as origin,
+        copy.open("rb") as origin,
         pa.CompressedOutputStream(pa.PythonFile(target, mode="w"), "zstd") as packed,
     ):
-        _pass_on(origin, packed.write)
+        shutil.copyfileobj(origin, packed, BLOCK_BYTES)
 
 
-def _link(staged: Path, fresh: Path) -> None:
-    """Let the staged copy, which is private and soon gone, be the kept one too."""
+def _link(copy: Path, fresh: Path) -> None:
+    """Hard-link the private copy, which is removed soon, into the archive."""
     fresh.unlink(missing_ok=True)
     try:
-        fresh.hardlink_to(staged)
+        fresh.hardlink_to(copy)
     except OSError:  # Another file system, or one without links.
-        shutil.copyfile(staged, fresh)
+        shutil.copyfile(copy, fresh)
         fresh.chmod(0o600)
 
 
-def _pass_on(stream: IO[bytes], *takers: Callable[[bytes], object]) -> None:
-    while block := stream.read(BLOCK_BYTES):
-        for take in takers:
-            take(block)
-
-
 SNAPSHOT = "files.parquet"
-"""Beside the kept files: what the ledger says of them, for a warehouse that is gone."""
+"""In the raw store: the registry of its files, for a rebuild without the warehouse."""
 _FILES = (
     "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_loaded, "
     "kept_sha256 from ledger.files order by file_ix"
 )
 SNAPSHOT_TABLES = ("loads", "runs", "alerts", "shares", "suppressions")
-"""Tables of the ledger besides `files` that landing does not make again: a rebuild takes them over."""
+"""Tables of the ledger besides `files` that reloading does not restore: a rebuild copies them."""
 
 
 @dataclass(frozen=True)
 class RegistrySnapshot:
-    """What a warehouse remembers of its files and runs.
-
-    Attributes
-    ----------
-    files : Table
-        Rows of `ledger.files`.
-    others : mapping of str to Table
-        Rows of the tables of `REMEMBERED`; none where only the list beside the kept files is left.
-    """
+    """The rows of `ledger.files` and of `SNAPSHOT_TABLES`; the latter are absent in the snapshot of the raw store."""
 
     files: pa.Table
     others: Mapping[str, pa.Table] = field(default_factory=dict)
 
     def known_to(self, run_id: str) -> RegistrySnapshot:
-        """Leave out the files that came after a run."""
+        """Return the snapshot without files that were loaded after a run."""
         if "loads" not in self.others:
             return self
         firsts: dict[tuple[str, str], str] = {}
@@ -211,13 +166,7 @@ class RegistrySnapshot:
 
 
 def read_snapshot(warehouse: DuckDBEngine, raw_store: RawStore) -> RegistrySnapshot:
-    """Return the past of a warehouse; of an empty one, what lies beside the kept files.
-
-    Raises
-    ------
-    InputError
-        When neither knows of a file.
-    """
+    """Return the snapshot of a warehouse; of an empty one, that of the raw store."""
     files = warehouse.rows(_FILES)
     if files.num_rows:
         return RegistrySnapshot(
@@ -231,11 +180,11 @@ def read_snapshot(warehouse: DuckDBEngine, raw_store: RawStore) -> RegistrySnaps
             f"Nothing is known of any file: the warehouse is empty and there is no {path}. Run `journeyflow run`."
         ) from error
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}, the list of the kept files, cannot be read; put a copy of it back.") from error
+        raise InputError(f"{path}, the list of the archived files, cannot be read; put a copy of it back.") from error
 
 
 def _as_listed(found: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a list that an older version wrote the columns that came since, all of them null."""
+    """Convert a snapshot of an older version: columns that were added since are null."""
     found = found.rename_columns(["is_loaded" if name == "is_landed" else name for name in found.column_names])
     for column in schema:
         if column.name not in found.column_names:
@@ -243,36 +192,22 @@ def _as_listed(found: pa.Table, schema: pa.Schema) -> pa.Table:
     return found.select(schema.names).cast(schema)
 
 
-def restore_snapshot(warehouse: DuckDBEngine, past: RegistrySnapshot) -> None:
-    """Write a past into an empty warehouse; no file is landed yet."""
-    warehouse.append("ledger.files", past.files)
+def restore_snapshot(warehouse: DuckDBEngine, snapshot: RegistrySnapshot) -> None:
+    """Write a snapshot into an empty warehouse; no file counts as loaded yet."""
+    warehouse.append("ledger.files", snapshot.files)
     warehouse.execute("update ledger.files set is_loaded = false")
-    for table, rows in past.others.items():
+    for table, rows in snapshot.others.items():
         warehouse.append(f"ledger.{table}", rows)
 
 
 def write_snapshot(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
-    """Write down beside the kept files what the ledger says of them; wholly or not at all.
-
-    Raises
-    ------
-    JourneyflowError
-        When it cannot be written.
-    """
+    """Write the registry into the raw store, atomically."""
     if not raw_store.folder.is_dir():
         return
     try:
-        _write_snapshot(warehouse.rows(_FILES), raw_store.folder / SNAPSHOT)
+        with replaced_file(raw_store.folder / SNAPSHOT) as file:
+            pq.write_table(warehouse.rows(_FILES), file)
     except OSError as error:
         raise JourneyflowError(
             f"Cannot write {SNAPSHOT} in {raw_store.folder}: {error.strerror or type(error).__name__}. Make room."
         ) from error
-
-
-def _write_snapshot(rows: pa.Table, final: Path) -> None:
-    fresh = final.with_name(f"{SNAPSHOT}.unfinished")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        pq.write_table(rows, file)
-    sync(fresh)
-    fresh.replace(final)
-    sync(final.parent)

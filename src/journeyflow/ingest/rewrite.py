@@ -18,7 +18,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.files import InputFile, opened
 from journeyflow.ingest.mapping import literal
 from journeyflow.ingest.parser.copy import read_records
-from journeyflow.ingest.parser.jobs import Job
+from journeyflow.ingest.parser.transfer import Job
 from journeyflow.ingest.parser.worker import container_of, dialect_of
 from journeyflow.ingest.raw_store import content_hash
 from journeyflow.ingest.readers.csv import record_ranges
@@ -43,19 +43,10 @@ _DECODER = json.JSONDecoder(strict=False)
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
-def without_elements(text: str, path: str, cut: Collection[int], *, with_others: bool = False) -> str:
-    """Return a JSON object without some elements of the list at `path`.
+def without_elements(text: str, path: str, removed: Collection[int], *, with_others: bool = False) -> str:
+    """Return a JSON object without some elements of the list at `path`, plain keys with points between them.
 
-    Parameters
-    ----------
-    text : str
-        One JSON object.
-    path : str
-        Path of the list: plain keys with points between them.
-    cut : collection of int
-        Which of its objects go, counted from 1 among the objects alone.
-    with_others : bool
-        Whether elements that are no objects go too.
+    `removed` counts the list's objects from 1; `with_others` removes all elements that are no objects too.
 
     Examples
     --------
@@ -68,13 +59,13 @@ def without_elements(text: str, path: str, cut: Collection[int], *, with_others:
     for first, last in spans:
         is_object = text[first] == "{"
         number += is_object
-        if number not in cut if is_object else not with_others:
+        if number not in removed if is_object else not with_others:
             kept.append(text[first:last])
     return f"{text[:start]}[{', '.join(kept)}]{text[end:]}"
 
 
 def _value_at(text: str, keys: list[str]) -> int:
-    """Return where the value at a path begins."""
+    """Return the position of the value at a path."""
     at = _skip(text, 0)
     for key in keys:
         at = next(value for name, value in _members(text, at) if name == key)
@@ -82,18 +73,18 @@ def _value_at(text: str, keys: list[str]) -> int:
 
 
 def _members(text: str, at: int) -> Iterator[tuple[str, int]]:
-    """Yield the keys of the object that begins at `at`, each with the place of its value."""
+    """Yield the keys of the object at `at`, each with the position of its value."""
     at = _skip(text, at + 1)
     while text[at] == '"':
         key, at = _DECODER.raw_decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)  # Behind the colon.
+        at = _skip(text, _skip(text, at) + 1)  # After the colon.
         yield key, at
         at = _skip(text, _DECODER.raw_decode(text, at)[1])
         at = _skip(text, at + 1) if text[at] == "," else at
 
 
 def _elements(text: str, at: int) -> tuple[list[tuple[int, int]], int]:
-    """Return begin and end of each element of the list that begins at `at`, and the end of the list."""
+    """Return begin and end of each element of the list at `at`, and the end of the list."""
     spans: list[tuple[int, int]] = []
     at = _skip(text, at + 1)
     while text[at] != "]":
@@ -111,16 +102,10 @@ def _skip(text: str, at: int) -> int:
 
 @dataclass(frozen=True)
 class RemovedRecords:
-    """What goes: whole records by their `source_row`, and single objects of nested lists.
+    """What is removed from a file.
 
-    Parameters
-    ----------
-    rows : frozenset of int
-        Rows that go whole.
-    elements : mapping of int to frozenset of int
-        By row, which of the objects in its list go, from 1.
-    others : frozenset of int
-        Rows in whose list everything that is no object goes.
+    `rows` are removed whole, by `source_row`; `elements` are single objects of a row's list, counted from 1; from the
+    lists of `others` every element that is no object is removed.
     """
 
     rows: frozenset[int]
@@ -128,41 +113,20 @@ class RemovedRecords:
     others: frozenset[int] = frozenset()
 
 
-def remove_records(folder: Path, job: Job, cut: RemovedRecords, target: Path) -> bool:
-    """Write what a staged file holds to `target`, unpacked, without some of its records.
+def remove_records(folder: Path, job: Job, removed: RemovedRecords, target: Path) -> bool:
+    """Write a job's file to `target`, unpacked, without some of its records; return whether any content is left.
 
-    Lines that go become blank lines, which are no records; lists and tables become shorter.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it is staged.
-    job : Job
-        Names it, of any format and packing, and says how it is read.
-    cut : Cut
-        What goes.
-    target : Path
-        Made in a private folder.
-
-    Returns
-    -------
-    bool
-        Whether anything is left: a file that is blank may be one that its reader refuses.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file cannot be read.
+    Removed lines become blank lines, which are no records; lists and tables become shorter.
     """
     path = folder / job.file
     kind = container_of(path, job.format)
     if kind == "parquet":
-        _parquet_without(path, cut, target)
+        _parquet_without(path, removed, target)
         return True
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as out:
         text = io.TextIOWrapper(out, *codec_of(job.encoding, is_written=True), newline="")
-        pieces = _csv_without(path, job, cut) if kind == "csv" else _lines_without(path, job, cut, kind)
+        pieces = _csv_without(path, job, removed) if kind == "csv" else _lines_without(path, job, removed, kind)
         is_left = False
         for piece in pieces:
             text.write(piece)
@@ -172,13 +136,7 @@ def remove_records(folder: Path, job: Job, cut: RemovedRecords, target: Path) ->
 
 
 def keeps_line_numbers(folder: Path, job: Job) -> bool:
-    """Tell whether records of a staged file keep their numbers when others are cut: lines do, elements and rows do not.
-
-    Parameters
-    ----------
-    folder, job
-        See `cut_file`.
-    """
+    """Return whether records keep their numbers when others are removed: lines do, list elements and rows do not."""
     path = folder / job.file
     kind = container_of(path, job.format)
     return kind != "parquet" and not (kind == "jsonl" and is_list(_head(path, job)))
@@ -189,27 +147,27 @@ def _head(path: Path, job: Job) -> str:
         return next(decoded(io.BytesIO(stream.read(BLOCK_CHARACTERS)), job.encoding), "")
 
 
-def _csv_without(path: Path, job: Job, cut: RemovedRecords) -> Iterator[str]:
+def _csv_without(path: Path, job: Job, removed: RemovedRecords) -> Iterator[str]:
     with opened(path) as stream:
-        ranges = iter([*record_ranges(stream, dialect_of(path, job), cut.rows)])
+        ranges = iter([*record_ranges(stream, dialect_of(path, job), removed.rows)])
     first, behind = next(ranges, (None, None))
     with opened(path) as stream:
         for number, line in enumerate(text_lines(stream, job.encoding), start=1):
             if behind is not None and number >= behind:
                 first, behind = next(ranges, (None, None))
-            goes = first is not None and number >= first
-            yield _blank(line) if goes else _whole(line)
+            is_removed = first is not None and number >= first
+            yield _blank(line) if is_removed else _whole(line)
 
 
-def _lines_without(path: Path, job: Job, cut: RemovedRecords, kind: str) -> Iterator[str]:
+def _lines_without(path: Path, job: Job, removed: RemovedRecords, kind: str) -> Iterator[str]:
     is_whole_list = kind == "jsonl" and is_list(_head(path, job))
     with opened(path) as stream:
         if is_whole_list:
             elements = list_elements(stream, job.encoding)
-            yield from _as_list(_shortened(*each, job, cut) for each in elements if each[0] not in cut.rows)
+            yield from _as_list(_shortened(*each, job, removed) for each in elements if each[0] not in removed.rows)
             return
         for number, line in enumerate(text_lines(stream, job.encoding), start=1):
-            yield _blank(line) if number in cut.rows else _shortened(number, _whole(line), job, cut)
+            yield _blank(line) if number in removed.rows else _shortened(number, _whole(line), job, removed)
 
 
 def _as_list(elements: Iterable[str]) -> Iterator[str]:
@@ -219,11 +177,11 @@ def _as_list(elements: Iterable[str]) -> Iterator[str]:
     yield "]\n"
 
 
-def _shortened(number: int, text: str, job: Job, cut: RemovedRecords) -> str:
-    if job.records is None or (number not in cut.elements and number not in cut.others):
+def _shortened(number: int, text: str, job: Job, removed: RemovedRecords) -> str:
+    if job.records is None or (number not in removed.elements and number not in removed.others):
         return text
-    gone = cut.elements.get(number, frozenset())
-    return without_elements(text, job.records, gone, with_others=number in cut.others)
+    objects = removed.elements.get(number, frozenset())
+    return without_elements(text, job.records, objects, with_others=number in removed.others)
 
 
 def _blank(line: str) -> str:
@@ -231,25 +189,27 @@ def _blank(line: str) -> str:
 
 
 def _whole(line: str) -> str:
-    """Give a line that is too long, of which only the beginning is read, the end that was not."""
+    """End a line that is too long, of which only the beginning was read."""
     return f"{line}\n" if len(line) > MAX_LINE_CHARACTERS and line[-1] not in "\r\n" else line
 
 
-def _parquet_without(packed: Path, cut: RemovedRecords, target: Path) -> None:
-    """Let the database that reads the file write it, so that every type stays what it is to its reader."""
+def _parquet_without(packed: Path, removed: RemovedRecords, target: Path) -> None:
+    """Rewrite a Parquet file with the database that reads it, so that its types stay the same."""
     path = unpacked(packed)
     with DuckDBEngine(folders=[packed.parent, target.parent], temp_folder=packed.parent / "spill") as warehouse:
-        warehouse.scratch("cut_rows", pa.table({"row_number": pa.array(sorted(cut.rows), pa.int64())}).to_reader())
+        warehouse.scratch(
+            "removed_rows", pa.table({"row_number": pa.array(sorted(removed.rows), pa.int64())}).to_reader()
+        )
         found = f"read_parquet({literal(str(path))}, file_row_number => true)"
         warehouse.execute(
             f"copy (select * exclude (file_row_number) from {found} "
-            "where file_row_number + 1 not in (select row_number from cut_rows) order by file_row_number) "
+            "where file_row_number + 1 not in (select row_number from removed_rows) order by file_row_number) "
             f"to {literal(str(target))} (format parquet, compression zstd)"
         )
 
 
 NOTHING_LEFT = ""
-"""In the place of a hash: of the file nothing is left that its reader would take."""
+"""In place of a hash: nothing of the file is left that its reader would accept."""
 _ELEMENT = "an element of the list is no object"
 
 
@@ -261,13 +221,7 @@ def count_erased(
     file: InputFile,
     first_loaded_at: datetime,
 ) -> int:
-    """Judge the records of a file and leave those of erased people in `erased_records`; say how many they are.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file cannot be read.
-    """
+    """Validate a file, create `erased_records` and return how many there are."""
     with validated_records(warehouse, input_parser, config, source, file, first_loaded_at) as count:
         return count
 
@@ -281,21 +235,21 @@ def validated_records(
     file: InputFile,
     first_loaded_at: datetime,
 ) -> Iterator[int]:
-    """Do as `count_erased` does, and let `retained_records` be asked while the context lasts.
+    """Validate a file and yield its number of erased records; `retained_records` exists while the context lasts.
 
-    The variable `surviving_count` says how many records are of nobody erased, unreadable ones among them.
+    The variable `retained_count` is the number of the other records, unreadable ones included.
     """
     with read_records(warehouse, input_parser, file, config.sources[source]) as raw:
         prepare(warehouse, config, source, raw, first_loaded_at)
         split_suppressed(warehouse, raw)
-        remember_places(warehouse, raw)
+        locate_erased(warehouse, raw)
         count = warehouse.count("erased_records")
-        warehouse.execute(f"set variable surviving_count = {raw.record_count - count}")
+        warehouse.execute(f"set variable retained_count = {raw.record_count - count}")
         yield count
 
 
-def remember_places(warehouse: DuckDBEngine, raw: RawRecords) -> None:
-    """Number the objects of nested lists, as `erased_places`, while the file is open; else it stays empty."""
+def locate_erased(warehouse: DuckDBEngine, raw: RawRecords) -> None:
+    """Create `erased_places`: the positions of erased objects in nested lists, while `raw_records` exists."""
     if raw.shape != "json" or not warehouse.count("erased_records"):
         warehouse.execute(_NO_PLACES)
     else:
@@ -310,39 +264,22 @@ def rewrite(
     file: InputFile,
     raw_store: RawStore,
 ) -> str:
-    """Keep a file without what `erased_records` and `erased_places` tell of.
-
-    Returns
-    -------
-    str
-        The hash of what is kept; `NOTHING_LEFT` where no copy was made, because nothing is left.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file cannot be read.
-    JourneyflowError
-        When the copy cannot be written.
-    """
+    """Archive a file without `erased_records` and `erased_places`; return its hash, or `NOTHING_LEFT`."""
     raw_store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = raw_store.folder / f"{file.sha256}.cut.unfinished"
+    target = raw_store.folder / f"{file.sha256}.rewritten.unfinished"
     try:
         if not remove_records(
-            input_parser.staging.folder,
+            input_parser.copies.folder,
             input_parser.job(file, config.sources[source]),
             _without_records(warehouse),
             target,
         ):
             return NOTHING_LEFT
-        return _keep(target, file.name, raw_store)
+        sha256 = content_hash(target)
+        raw_store.add(InputFile(file.name, target, sha256, target.stat().st_size), target)
+        return sha256
     finally:
         target.unlink(missing_ok=True)
-
-
-def _keep(written: Path, name: str, raw_store: RawStore) -> str:
-    sha256 = content_hash(written)
-    raw_store.keep(InputFile(name, written, sha256, written.stat().st_size), written)
-    return sha256
 
 
 def _without_records(warehouse: DuckDBEngine) -> RemovedRecords:
@@ -374,14 +311,14 @@ with numbered as (
 select source_row, place, object_count from numbered
 where record_ix in (select record_ix from erased_records where record_ix is not null)
 """
-# A row of which every object goes, goes whole; so does one that is a single record.
+# A row is removed whole when all its objects are, or when it is a single record.
 WHOLE_ROWS = f"""
 select source_row from erased_places group by source_row having count(*) = max(object_count)
 union
 select source_row from erased_records
 where detail <> '{_ELEMENT}' and source_row not in (select source_row from erased_places)
 """
-"""Rows of a file that go as a whole; `rewrite` cuts them out."""
+"""Rows of a file that are removed whole."""
 _PARTS = """
 select source_row, place from erased_places
 qualify count(*) over (partition by source_row) < object_count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.state.secret_key import derived_key, person_secret
 from journeyflow.state.warehouse import packaged_sql
-from journeyflow.utils.files import sync
+from journeyflow.utils.files import replaced_file
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -21,13 +20,15 @@ if TYPE_CHECKING:
     from journeyflow.ingest.readers.records import RawRecords
 
 
-SUPPRESSION_FILE = "tombstones.parquet"
-"""Beside the kept files: the same hashes, for a warehouse that is gone."""
+SUPPRESSION_FILE = "suppressions.parquet"
+"""In the raw store: the suppression list, for a rebuild without the warehouse."""
+OLD_SUPPRESSION_FILE = "tombstones.parquet"
+"""Its name in earlier versions: read where the new one is missing, removed when that is written."""
 PIECE_CHARACTERS = 64_000
 OVERLAP_CHARACTERS = 4_000
-"""Longer texts are asked in pieces that overlap: an id is shorter."""
+"""Longer texts are searched in pieces that overlap by more than the length of an id."""
 BATCH_CHARACTERS = 1_000_000
-"""So much text is asked at once: the words of it take a hundred times its room."""
+"""Text that is searched at once: its words take a hundred times the memory."""
 PREVIOUS_ID = "/previous_id"
 """JSON pointer to the earlier user_id that an alias event names."""
 _SCHEMA = pa.schema([("id_hash", pa.string()), ("erased_at", pa.timestamp("us"))])
@@ -35,36 +36,20 @@ _SCHEMA = pa.schema([("id_hash", pa.string()), ("erased_at", pa.timestamp("us"))
 
 def register_suppression(
     warehouse: DuckDBEngine, config: Config, raw_store: RawStore, more: Iterable[str] = ()
-) -> bool:
-    """Let a connection know who was erased, by the warehouse and by the list beside the kept files.
+) -> None:
+    """Create `erased_ids` from the suppression lists of warehouse and raw store.
 
-    Parameters
-    ----------
-    warehouse : DuckDBEngine
-        Gets the temporary table `erased_ids`, and the macros of `sql/tombstones.sql`.
-    config : Config
-        Its secret is what the hashes are keyed with.
-    kept : Kept
-        The folder beside which the list lies.
-    more : iterable of str
-        Hashes that are neither in the warehouse nor in the list yet.
-
-    Returns
-    -------
-    bool
-        Whether anybody was erased.
+    `more` are hashes that neither list holds yet. The macros of `suppression.sql` are created too.
     """
-    _recall(warehouse, raw_store)
+    _read_suppressions(warehouse, raw_store)
     warehouse.scratch("erased_ids", _hashes(more).to_reader())
     warehouse.execute("insert into erased_ids select id_hash from ledger.suppressions")
-    if not warehouse.count("erased_ids"):
-        return False
-    set_suppression_keys(warehouse, config)
-    return True
+    if warehouse.count("erased_ids"):
+        set_suppression_keys(warehouse, config)
 
 
 def set_suppression_keys(warehouse: DuckDBEngine, config: Config) -> None:
-    """Give a connection the keys of the hashes and the macros that use them; `erased_ids` must be there."""
+    """Set the keys of the hashes and create the macros that use them; `erased_ids` must exist."""
     secret = person_secret(config)
     for name in ("inner", "outer"):
         warehouse.execute(f"set variable erasure_{name} = '{derived_key(secret, f'erasure {name}')}'")
@@ -72,98 +57,78 @@ def set_suppression_keys(warehouse: DuckDBEngine, config: Config) -> None:
 
 
 def add_suppressions(warehouse: DuckDBEngine, hashes: Iterable[str]) -> None:
-    """Write tombstones into the warehouse, each once."""
-    warehouse.scratch("new_tombstones", _hashes(hashes).to_reader())
+    """Add hashes to the suppression list of the warehouse, each once."""
+    warehouse.scratch("new_suppressions", _hashes(hashes).to_reader())
     warehouse.execute(
-        "insert into ledger.suppressions select distinct id_hash, now()::timestamp from new_tombstones "
+        "insert into ledger.suppressions select distinct id_hash, now()::timestamp from new_suppressions "
         "where id_hash not in (select id_hash from ledger.suppressions)"
     )
 
 
 def write_suppressions(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
-    """Write the tombstones down beside the kept files, wholly or not at all; nothing where there are none.
-
-    Raises
-    ------
-    JourneyflowError
-        When they cannot be written.
-    """
+    """Write the suppression list into the raw store, atomically; nothing where it is empty."""
+    _read_suppressions(warehouse, raw_store)  # A new warehouse may not hold earlier entries yet.
     found = warehouse.rows("select id_hash, erased_at from ledger.suppressions order by id_hash")
-    final = raw_store.folder / SUPPRESSION_FILE
     if not found.num_rows:
         return
     try:
         raw_store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = final.with_name(f"{SUPPRESSION_FILE}.unfinished")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with replaced_file(raw_store.folder / SUPPRESSION_FILE) as file:
             pq.write_table(found.cast(_SCHEMA), file)
-        sync(fresh)
-        fresh.replace(final)
-        sync(final.parent)
+        (raw_store.folder / OLD_SUPPRESSION_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise JourneyflowError(
-            f"Cannot write {SUPPRESSION_FILE} in {raw_store.folder}: {error.strerror or type(error).__name__}. Make room."
+            f"Cannot write {SUPPRESSION_FILE} in {raw_store.folder}: {error.strerror or type(error).__name__}. Make "
+            "room."
         ) from error
 
 
-def split_suppressed(warehouse: DuckDBEngine, raw: RawRecords) -> int:
-    """Tell the records of a file that are of erased people from the others.
+def split_suppressed(warehouse: DuckDBEngine, raw: RawRecords) -> None:
+    """Split off the records of erased persons.
 
-    Leaves `erased_records(record_ix, source_row, detail)` and the view `retained_records`, which is `validated_records`
-    without them; takes them out of `raw_rejects`. A record is of an erased person when its user_id or anonymous_id is
-    one's, when it is an alias event that names one, when it is a log line with one's login, and, where it would be kept
-    whole in quarantine, when any part of its text is one's id.
-
-    Returns
-    -------
-    int
-        How many readable records are set apart.
+    Creates `erased_records(record_ix, source_row, detail)` and the view `retained_records`, which is
+    `validated_records` without them, and deletes them from `raw_rejects`. A record belongs to an erased person when its
+    user_id or anonymous_id, the previous id of an alias event or the login of a log line is erased, and, where the
+    quarantine would store its whole text, when any part of the text is.
     """
     if not warehouse.count("erased_ids"):
         warehouse.execute("create or replace temp view retained_records as select * from validated_records")
-        warehouse.execute(_NOBODY)
-        return 0
-    find_rejects_naming(warehouse, _BAD)
+        warehouse.execute(_NONE_ERASED)
+        return
+    find_texts_naming(warehouse, _BAD)
     warehouse.execute(_OF_KEYS)
     if raw.shape == "lines":
         warehouse.execute(_OF_LOGINS)
-    count = warehouse.count("erased_records")
-    find_rejects_naming(warehouse, "select rowid as row_id, raw as text from raw_rejects")
+    find_texts_naming(warehouse, "select rowid as row_id, raw as text from raw_rejects")
     for statement in (_OF_REJECTS, _WITHOUT_REJECTS):
         warehouse.execute(statement)
-    warehouse.execute(_SURVIVING)
-    return count
+    warehouse.execute(_RETAINED)
 
 
-def find_rejects_naming(warehouse: DuckDBEngine, texts: str) -> None:
-    """Find the texts any part of which is the id of somebody who was erased: leaves `naming_texts(row_id)`.
+def find_texts_naming(warehouse: DuckDBEngine, texts: str) -> None:
+    """Find texts that contain the id of an erased person: creates `naming_texts(row_id)`.
 
-    Parameters
-    ----------
-    warehouse : DuckDBEngine
-        Armed.
-    texts : str
-        SELECT of `row_id` and `text`. Strangers write them: however long and many they are, a few are asked at a time.
+    `texts` is a SELECT of `row_id` and `text`: untrusted input of any length and number, so it is searched in batches.
     """
-    warehouse.execute(f"create or replace temp table asked_texts as {texts}")
+    warehouse.execute(f"create or replace temp table searched_texts as {texts}")
     warehouse.execute("create or replace temp table naming_texts as select 0::bigint as row_id where false")
-    if warehouse.count("asked_texts"):
+    if warehouse.count("searched_texts"):
         warehouse.execute(_SPANS)
-        last = warehouse.rows("select max(batch) as batch from asked_spans")["batch"][0].as_py()
+        last = warehouse.rows("select max(batch) as batch from searched_spans")["batch"][0].as_py()
         for batch in range(0 if last is None else last + 1):
             warehouse.execute(_NAMING, [batch])
-    warehouse.execute("drop table asked_texts")
+    warehouse.execute("drop table searched_texts")
 
 
 _STEP = PIECE_CHARACTERS - OVERLAP_CHARACTERS
 _SPANS = f"""
-create or replace temp table asked_spans as
+create or replace temp table searched_spans as
 with spans as (
     select
         row_id,
         unnest(range(0, greatest(length(text) - {OVERLAP_CHARACTERS}, 1), {_STEP})) as start,
         least(length(text), {PIECE_CHARACTERS}) as size
-    from asked_texts
+    from searched_texts
 )
 select
     row_id, start,
@@ -177,22 +142,22 @@ with words as (
         spans.row_id,
         unnest(words_of(case when length(texts.text) <= {PIECE_CHARACTERS} then texts.text
             else substring(texts.text, spans.start + 1, {PIECE_CHARACTERS}) end)) as word
-    from asked_spans as spans
-    inner join asked_texts as texts on texts.row_id = spans.row_id
+    from searched_spans as spans
+    inner join searched_texts as texts on texts.row_id = spans.row_id
     where spans.batch = ?
 )
 select distinct row_id from words where is_erased_user(word) or is_erased_device(word)
 """
-_NOBODY = """
+_NONE_ERASED = """
 create or replace temp table erased_records as
 select 0::bigint as record_ix, 0::bigint as source_row, ''::varchar as detail where false
 """
-# A bad record is kept whole, so the whole of it is asked.
+# The quarantine stores the whole text of a bad record, so all of it is searched.
 _BAD = """
-select judged.record_ix as row_id, coalesce(judged.quarantine_raw, shown.raw) as text
-from validated_records as judged
-left join raw_texts as shown on shown.record_ix = judged.record_ix
-where judged.is_kept and judged.reason is not null
+select records.record_ix as row_id, coalesce(records.quarantine_raw, raw_texts.raw) as text
+from validated_records as records
+left join raw_texts on raw_texts.record_ix = records.record_ix
+where records.is_kept and records.reason is not null
 """
 _OF_KEYS = f"""
 create or replace temp table erased_records as
@@ -202,13 +167,13 @@ where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '{PREVIOUS_ID}')))
     or record_ix in (select row_id from naming_texts)
 """
-# No column of an event holds the login of a log line, but its kept copy does.
+# No column of an event holds the login of a log line, but the archived file does.
 _OF_LOGINS = """
 insert into erased_records
 select record_ix, source_row, '' from raw_records
 where is_erased_user(split_part(line, ' ', 3)) and record_ix not in (select record_ix from erased_records)
 """
-# Where an element of a list names somebody, all elements that are no objects go: so they do of the kept copy.
+# Where a list element that is no object names an erased person, all such elements are removed, as from the archive.
 _OF_REJECTS = """
 insert into erased_records
 select null, source_row, coalesce(detail, '')
@@ -221,15 +186,17 @@ _WITHOUT_REJECTS = """
 delete from raw_rejects
 where (source_row, coalesce(detail, '')) in (select (source_row, detail) from erased_records where record_ix is null)
 """
-_SURVIVING = """
+_RETAINED = """
 create or replace temp view retained_records as
-select * from validated_records where record_ix not in (select record_ix from erased_records where record_ix is not null)
+select * from validated_records
+where record_ix not in (select record_ix from erased_records where record_ix is not null)
 """
 
 
-def _recall(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
-    path = raw_store.folder / SUPPRESSION_FILE
-    if not path.is_file():
+def _read_suppressions(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
+    paths = (raw_store.folder / name for name in (SUPPRESSION_FILE, OLD_SUPPRESSION_FILE))
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
         return
     try:
         listed = pq.read_table(path).cast(_SCHEMA)

@@ -1,4 +1,4 @@
-"""Traits of persons, loaded from the files of `people:` in every run."""
+"""Person traits: rebuild `raw.traits` from the files of `people:` in every run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from journeyflow.ingest.mapping import Fields, check_header, literal, time_of_co
 from journeyflow.ingest.parser.copy import InputParser, open_input_parser, read_records
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.ingest.readers.records import RawRecords
-from journeyflow.ingest.suppression import find_rejects_naming, register_suppression
+from journeyflow.ingest.suppression import find_texts_naming, register_suppression
 from journeyflow.ingest.validate import raw_text_select
 from journeyflow.state.warehouse import transaction
 
@@ -25,30 +25,11 @@ _UNNAMED = "traits"
 def load_traits(
     config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, input_parser: InputParser | None = None
 ) -> RecordCounts:
-    """Rebuild `raw.traits` from the files of `people:`.
+    """Rebuild `raw.traits` from the files of `people:` and count their records.
 
-    Parameters
-    ----------
-    config : Config
-        The project.
-    warehouse : DuckDBEngine
-        From `open_warehouse`.
-    run_id : str or None
-        Names the run in `ledger.loads`; None writes nothing there.
-    intake : Intake or None
-        Copies and parses files; None opens one for this call.
-
-    Returns
-    -------
-    Counts
-        Of the records of all files: one without a user, or with a time that cannot be read, is quarantined; one of
-        somebody who was erased is counted and not stored.
-
-    Raises
-    ------
-    InputError
-        When a pattern matches no file, or a file cannot be read: traits missing in silence would move people between
-        personas.
+    Records without a user, or with a time that cannot be read, are quarantined; those of erased persons are only
+    counted. Without `run_id` nothing is recorded in `ledger.loads`. InputError when a pattern matches no file or a file
+    cannot be read: missing traits would silently move persons between personas.
     """
     registry = FileRegistry(warehouse, run_id, 0) if run_id else None
     register_suppression(warehouse, config, RawStore(config.state))
@@ -67,9 +48,9 @@ def load_traits(
 
 
 def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: InputParser) -> list[tuple[str, int]]:
-    """Return the files of `people:` that hold records of erased people, and how many; nothing is changed.
+    """Return the files of `people:` that hold records of erased persons, and how many records; read-only.
 
-    Files that cannot be read are left out: no night could be run with them either.
+    Files that cannot be read are left out: a run would refuse them too.
     """
     found = []
     for index, people in enumerate(config.people):
@@ -88,7 +69,7 @@ def _files(config: Config, people: People, index: int, input_parser: InputParser
     if not paths:
         raise InputError(f"No file matches {people.path}; correct `people[{index}].path` or add the file.")
     try:
-        files = [input_parser.staging.describe(path, config.folder) for path in paths]
+        files = [input_parser.copies.describe(path, config.folder) for path in paths]
     except RefusedFileError as error:
         raise InputError(f"The traits of `people[{index}].path` cannot be read: {error.detail}.") from error
     input_parser.ask(files, people)
@@ -135,13 +116,13 @@ def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRe
 
 
 def _delete_erased(warehouse: DuckDBEngine) -> int:
-    """Take records of people who were erased out of `trait_records` and `raw_rejects` and say how many they were."""
+    """Delete records of erased persons from `trait_records` and `raw_rejects`, and return how many."""
     if not warehouse.count("erased_ids"):
         return 0
     before = warehouse.count("trait_records") + warehouse.count("raw_rejects")
     warehouse.execute("delete from trait_records where is_erased_user(user_id)")
     for table, condition in (("trait_records", "reason is not null"), ("raw_rejects", "true")):
-        find_rejects_naming(warehouse, f"select rowid as row_id, raw as text from {table} where {condition}")
+        find_texts_naming(warehouse, f"select rowid as row_id, raw as text from {table} where {condition}")
         warehouse.execute(f"delete from {table} where rowid in (select row_id from naming_texts)")
     return before - warehouse.count("trait_records") - warehouse.count("raw_rejects")
 

@@ -1,4 +1,4 @@
-"""Type, clean and validate records: from parsed to validated records, as temporary views."""
+"""Type, clean and validate records: the temporary views from `raw_records` to `validated_records`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,41 @@ from journeyflow.ingest.mapping import Fields, literal, mapped_select, typed_sel
 from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.state.warehouse import packaged_sql
 
+FLOOR = datetime(2000, 1, 1)
+"""Events before this day are clock errors."""
+DEFAULT_CHANNEL = "web"
+CLEANING = 2
+"""Version of `cleaned.sql`: a higher one has all files read again."""
+
+
+def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:
+    """Create the views `canonical_records`, `validated_records` and `raw_texts` over `raw_records`.
+
+    `first_loaded_at`, naive UTC, is when the content was first loaded: it bounds event times where the source `name`
+    states no arrival. RefusedFileError when the file lacks a column.
+    """
+    source = config.sources[name]
+    _settings(warehouse, config, name, first_loaded_at)
+    _view(warehouse, "canonical_records", _canonical(warehouse, source, raw))
+    channel = source.channel.constant if source.channel else None
+    typed = typed_select(warehouse.columns("canonical_records"), source.timezone, channel)
+    validated = validated_select(config.privacy.keep_query_params, _filter(config, name))
+    steps = f"with typed_records as ({typed}), cleaned_records as (\n{packaged_sql('cleaned')}\n)"
+    _view(warehouse, "validated_records", f"{steps} {validated}")
+    _view(warehouse, "raw_texts", f"select record_ix, {raw_text_select(raw)} as raw from raw_records")
+
+
+def validated_select(query_params: tuple[str, ...], where: str | None) -> str:
+    """Return the SELECT of `validated_records` over `cleaned_records`.
+
+    It adds the campaign parameters among the allowed `query_params`, and `is_kept`: whether the source's filter `where`
+    keeps the record.
+    """
+    replaced = [f"{_from_query(name)} as {name}" for name in UTM_COLUMNS if name in query_params]
+    replace = f" replace ({', '.join(replaced)})" if replaced else ""
+    kept = f"coalesce(({where}), false)" if where else "true"
+    return f"select *, {kept} as is_kept from (select * exclude (query){replace} from cleaned_records)"
+
 
 def raw_text_select(raw: RawRecords) -> str:
     """Return SQL of a record of `raw_records` as one text."""
@@ -24,45 +59,6 @@ def raw_text_select(raw: RawRecords) -> str:
         pairs = ", ".join(f"{literal(name)}, c{index}" for index, name in enumerate(raw.names))
         return f"cast(json_object({pairs}) as varchar)"
     return "cast(null as varchar)"  # A log line holds an address; its adapter says what may be kept of it.
-
-
-FLOOR = datetime(2000, 1, 1)
-"""Events before this day are taken for clock errors."""
-DEFAULT_CHANNEL = "web"
-CLEANING = 2
-"""Counts up when `cleaned.sql` keeps less or other than before: all files are then read again."""
-
-
-def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:
-    """Make the views `canonical_records`, `typed_records`, `cleaned_records`, `validated_records` and `raw_texts`.
-
-    Parameters
-    ----------
-    warehouse : DuckDBEngine
-        Holds `raw_records`.
-    config : Config
-        The project.
-    name : str
-        Name of the source.
-    raw : RawRecords
-        What the reader said of the file.
-    first_loaded_at : datetime
-        Naive UTC; when the file's content was first met, which bounds the times of sources that state no arrival.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file lacks a column.
-    """
-    source = config.sources[name]
-    _settings(warehouse, config, name, first_loaded_at)
-    _view(warehouse, "canonical_records", _canonical(warehouse, source, raw))
-    channel = source.channel.constant if source.channel else None
-    columns = warehouse.columns("canonical_records")
-    _view(warehouse, "typed_records", typed_select(columns, source.timezone, channel))
-    _view(warehouse, "cleaned_records", packaged_sql("cleaned"))
-    _view(warehouse, "validated_records", validated_select(config.privacy.keep_query_params, _filter(config, name)))
-    _view(warehouse, "raw_texts", f"select record_ix, {raw_text_select(raw)} as raw from raw_records")
 
 
 def _canonical(warehouse: DuckDBEngine, source: Source, raw: RawRecords) -> str:
@@ -102,22 +98,6 @@ def _filter(config: Config, name: str) -> str | None:
     from journeyflow.compile.staging_events import source_filter
 
     return source_filter(config, name)
-
-
-def validated_select(kept_parameters: tuple[str, ...], where: str | None) -> str:
-    """Return the SELECT of `validated_records`: cleaned records, their campaign parameters, and whether they are kept.
-
-    Parameters
-    ----------
-    kept_parameters : tuple of str
-        Parameters of page addresses that may be kept; only campaign ones have a column.
-    where : str or None
-        Condition over canonical columns that tells the records to keep.
-    """
-    replaced = [f"{_from_query(name)} as {name}" for name in UTM_COLUMNS if name in kept_parameters]
-    replace = f" replace ({', '.join(replaced)})" if replaced else ""
-    kept = f"coalesce(({where}), false)" if where else "true"
-    return f"select *, {kept} as is_kept from (select * exclude (query){replace} from cleaned_records)"
 
 
 def _from_query(name: str) -> str:

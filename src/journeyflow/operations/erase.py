@@ -1,4 +1,4 @@
-"""Plan an erasure for given ids, and carry it out with a run."""
+"""Plan an erasure for given ids, and apply it with a run."""
 
 from __future__ import annotations
 
@@ -51,17 +51,14 @@ class RequestedId:
 
 
 def read_ids(lines: Iterable[str]) -> list[RequestedId]:
-    """Read ids, one a line: ``user:…`` or ``device:…``; blank lines and those that begin with ``#`` say nothing.
+    """Read ids, one a line: ``user:…`` or ``device:…``; blank lines and ``#`` comments are skipped.
 
-    Raises
-    ------
-    InputError
-        Names the lines that say something else, never what they say.
+    InputError names the lines that cannot be read, never their text.
 
     Examples
     --------
     >>> read_ids(["# by request", "user: ann@shop.example", "device:c-17"])
-    [Id(kind='user', value='ann@shop.example'), Id(kind='device', value='c-17')]
+    [RequestedId(kind='user', value='ann@shop.example'), RequestedId(kind='device', value='c-17')]
     """
     found, wrong = [], []
     for number, line in enumerate(lines, start=1):
@@ -85,42 +82,42 @@ _EPOCH = datetime(1970, 1, 1)
 _PERSONS = """
 with named as (
     select coalesce(aliases.person_key, given.id_key) as person_key
-    from forget.given as given
+    from erasure.given as given
     left join identity.user_aliases as aliases on aliases.user_key = given.id_key
     where given.kind = 'user'
 )
 
 select person_key from named
 union
--- A device that is one person's alone names that person.
+-- A device of a single person identifies that person.
 select identities.person_key
-from forget.given as given
+from erasure.given as given
 inner join identity.identities as identities on identities.device_key = given.id_key
 where given.kind = 'device' and identities.decision = 'joined'
 """
 _USERS = """
-select user_key as id_key from identity.user_aliases where person_key in (select person_key from forget.persons)
+select user_key as id_key from identity.user_aliases where person_key in (select person_key from erasure.persons)
 union
-select person_key from forget.persons
+select person_key from erasure.persons
 union
-select id_key from forget.given where kind = 'user'
+select id_key from erasure.given where kind = 'user'
 """
-# Not the devices that others use too, unless all who use them are meant.
+# Shared devices only when all their users are requested.
 _DEVICES = """
 with users as (
     select
         device_users.device_key,
         bool_and(
-            coalesce(aliases.person_key, device_users.user_key) in (select person_key from forget.persons)
-        ) as is_all_meant
+            coalesce(aliases.person_key, device_users.user_key) in (select person_key from erasure.persons)
+        ) as is_all_requested
     from identity._device_users as device_users
     left join identity.user_aliases as aliases on aliases.user_key = device_users.user_key
     group by device_users.device_key
 )
 
-select device_key as id_key from users where is_all_meant
+select device_key as id_key from users where is_all_requested
 union
-select id_key from forget.given where kind = 'device'
+select id_key from erasure.given where kind = 'device'
 """
 _CLEAR_USERS = """
 with alias_events as (
@@ -129,32 +126,22 @@ with alias_events as (
     where event_name = 'alias'
 )
 
-select user_id as id from warehouse.raw.events where user_key in (select id_key from forget.users)
+select user_id as id from warehouse.raw.events where user_key in (select id_key from erasure.users)
 union
-select user_id from warehouse.raw.traits where user_key in (select id_key from forget.users)
+select user_id from warehouse.raw.traits where user_key in (select id_key from erasure.users)
 union
 select previous_id from alias_events
-where md5_number_lower('u:' || previous_id) in (select id_key from forget.users)
+where md5_number_lower('u:' || previous_id) in (select id_key from erasure.users)
 """
 _CLEAR_DEVICES = """
 select distinct anonymous_id as id from warehouse.raw.events
-where device_key in (select id_key from forget.devices)
+where device_key in (select id_key from erasure.devices)
 """
 
 
 @dataclass(frozen=True)
 class IdentifiedPersons:
-    """The ids of the people who are meant, those given among them.
-
-    Attributes
-    ----------
-    users, devices : tuple of str
-        In clear; they stay in memory.
-    unknown_count : int
-        Ids given that nothing landed names.
-    hashes : tuple of str
-        Tombstones of all of them.
-    """
+    """All ids of the requested persons, in clear; `unknown_count` is the number of given ids without any record."""
 
     users: tuple[str, ...]
     devices: tuple[str, ...]
@@ -165,21 +152,7 @@ class IdentifiedPersons:
 def identify_persons(
     config: Config, ids: Sequence[RequestedId], work: Path, progress: Progress, memory_limit: str | None = None
 ) -> IdentifiedPersons:
-    """Find all ids of the people that some ids name.
-
-    Parameters
-    ----------
-    config : Config
-        The project; nobody else may hold its warehouse.
-    ids : sequence of Id
-        As the sources write them.
-    work : Path
-        A private folder.
-    progress : Progress
-        Told of the models that are built.
-    memory_limit : str or None
-        What the database may use before it spills.
-    """
+    """Find all ids of the persons that the given ids belong to; `work` is a private folder."""
     attached = {"warehouse": config.state / WAREHOUSE}
     limits: dict[str, Any] = {"memory_limit": memory_limit, "temp_folder": work / "spill"}
     with DuckDBEngine(work / "people.duckdb", attached=attached, **limits) as engine:
@@ -187,13 +160,13 @@ def identify_persons(
         set_hash_keys(engine, person_secret(config))
         engine.execute(packaged_sql("privacy"))
         given = pa.table({"kind": [each.kind for each in ids], "id": [each.value for each in ids]})
-        engine.register("forget.typed", given)
-        engine.run("forget.given", _GIVEN)
+        engine.register("erasure.typed", given)
+        engine.run("erasure.given", _GIVEN)
         for name, select in (("persons", _PERSONS), ("users", _USERS), ("devices", _DEVICES)):
-            engine.run(f"forget.{name}", select)
+            engine.run(f"erasure.{name}", select)
         users, devices = (_texts(engine, select) for select in (_CLEAR_USERS, _CLEAR_DEVICES))
         known = {*((USER, each) for each in users), *((DEVICE, each) for each in devices)}
-        stored = {(row["kind"], row["id"]) for row in engine.rows("select kind, id from forget.given").to_pylist()}
+        stored = {(row["kind"], row["id"]) for row in engine.rows("select kind, id from erasure.given").to_pylist()}
         every = known | stored | {(each.kind, each.value) for each in ids}
         return IdentifiedPersons(
             tuple(sorted(value for kind, value in every if kind == USER)),
@@ -209,11 +182,11 @@ select
     kind,
     case when kind = 'device' then without_address(id) else id end as id,
     md5_number_lower(case when kind = 'device' then 'd:' || without_address(id) else 'u:' || id end) as id_key
-from forget.typed
+from erasure.typed
 """
 
 
-# Who used a device in a source that was taken out of the configuration used it all the same.
+# Sources that are no longer configured count for identities too.
 _OTHER_SOURCES = """
 insert into config.sources (source)
 select distinct source from warehouse.raw.events where source not in (select source from config.sources)
@@ -224,14 +197,14 @@ def _stitch(engine: DuckDBEngine, config: Config, progress: Progress) -> None:
     graph = graph_of(config)
     builder = Builder(engine, graph, config)
     builder.attach_sources()
-    register_configuration(engine, config, _loaded(engine, config), "forget")
+    register_configuration(engine, config, _loaded(engine, config), "erasure")
     engine.register("config.columns", dictionary(graph))
     engine.execute(_OTHER_SOURCES)
     builder.build(Phase.STITCH, progress)
 
 
 def _loaded(engine: DuckDBEngine, config: Config) -> LoadResult:
-    """Say what is landed, to its last event: whoever is erased is so from all of it."""
+    """Describe all loaded events, to the last one: an erasure covers all of them."""
     select = "select min(occurred_at) as first, max(occurred_at) as last, count(*) as n from warehouse.raw.events"
     found: dict[str, Any] = engine.rows(select).to_pylist()[0]
     last = found["last"] or _EPOCH
@@ -243,34 +216,19 @@ def _texts(engine: DuckDBEngine, select: str) -> list[str]:
 
 
 def _hashes(engine: DuckDBEngine, config: Config, ids: set[tuple[str, str]]) -> tuple[str, ...]:
-    engine.register("forget.every", pa.table({"id": [f"{kind[0]}:{value}" for kind, value in sorted(ids)]}))
+    engine.register("erasure.every", pa.table({"id": [f"{kind[0]}:{value}" for kind, value in sorted(ids)]}))
     engine.execute("create or replace temp table erased_ids as select ''::varchar as id_hash where false")
     suppression.set_suppression_keys(engine, config)
-    return tuple(_texts(engine, "select tombstone_of(id) as id_hash from forget.every order by id_hash"))
+    return tuple(_texts(engine, "select suppression_hash(id) as id_hash from erasure.every order by id_hash"))
 
 
 @dataclass(frozen=True)
 class ErasurePlan:
-    """What an erasure would take out, in numbers alone, and the note with which a night does it.
+    """The counts of what an erasure would delete, and the pending erasure with which a run applies it.
 
-    Attributes
-    ----------
-    user_count, device_count : int
-        Ids of the people that are meant, those included that belong to them.
-    unknown_count : int
-        Ids given that no event, trait or kept row names.
-    event_count, quarantined_count, trait_count : int
-        Rows of the warehouse.
-    copies, dropped : tuple of Found
-        Kept files and the records in them; and those that go whole, because they cannot be written anew.
-    inputs : tuple of Found
-        Files of the user's own, which stay as they are, and the records in them.
-    other_count : int
-        Events on the devices given that name other people; they go too.
-    is_done_before : bool
-        Whether all of them were erased before.
-    is_begun : bool
-        Whether an erasure was begun and is not done.
+    `copies` are archived files with records of the persons; `dropped` are deleted whole, because they cannot be
+    rewritten. `inputs` are the user's input files, which stay as they are. `other_count` are events of other persons on
+    the given devices, which are deleted too.
     """
 
     erasure: PendingErasure
@@ -289,25 +247,25 @@ class ErasurePlan:
 
     @property
     def is_anything(self) -> bool:
-        """Whether anything would go."""
+        """Whether anything would be deleted."""
         rows = self.event_count + self.quarantined_count + self.trait_count
         return bool(rows or self.copies or self.dropped or self.is_begun)
 
     @property
     def is_done(self) -> bool:
-        """Whether all of them were erased before, and nothing is left to do."""
+        """Whether all ids were erased before and nothing is left to do."""
         return self.is_done_before and not self.is_anything
 
     def counts(self) -> dict[str, Any]:
-        """Return the plan without its note, for programs."""
-        whole = asdict(self)
-        del whole["erasure"]
-        return whole
+        """Return the plan without its pending erasure, for programs."""
+        counts = asdict(self)
+        del counts["erasure"]
+        return counts
 
 
 @dataclass(frozen=True)
 class ErasureResult:
-    """What was done: the plan, and the night that published without it; None where nobody is left to publish of."""
+    """The plan and the run that published after it; None where no person is left to publish."""
 
     plan: ErasurePlan
     report: RunReport | None
@@ -316,35 +274,10 @@ class ErasureResult:
 def plan_erasure(
     config: Config, ids: Iterable[RequestedId], progress: Progress | None = None, *, memory_limit: str | None = None
 ) -> ErasurePlan:
-    """Find all that is known of some people; nothing is changed.
+    """Find all records of the persons of some ids; read-only.
 
-    Parameters
-    ----------
-    config : Config
-        The project.
-    ids : iterable of Id
-        As the sources write them.
-    progress : Progress or None
-        Told how far long work is.
-    memory_limit : str or None
-        See `runner.Night`.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    InputError
-        When nothing was ever loaded, or no id is given.
-    NotFoundError
-        When nothing is known under any of the ids.
-    LockedError
-        While a run is going on.
-
-    References
-    ----------
-    `docs/adr/0025-erasure.md`; `docs/reference/semantics.md`, section 2.
+    InputError when nothing was loaded or no id is given, NotFoundError when no record has any of the ids, LockedError
+    during a run. See `docs/adr/0025-erasure.md` and section 2 of `docs/reference/semantics.md`.
     """
     wanted = sorted({each for each in ids if each.value}, key=lambda each: (each.kind, each.value))
     if not wanted:
@@ -353,11 +286,11 @@ def plan_erasure(
     with project_lock(config.state):
         if not path.exists():
             raise InputError(f"There is no {path}: run `journeyflow run` first.")
-        work = config.state / "work" / "forget"
+        work = config.state / "work" / "erasure"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700, parents=True)
         try:
-            with open_warehouse(path):  # It may be of an older version.
+            with open_warehouse(path):  # Migrates an older schema.
                 pass
             people = identify_persons(config, wanted, work, progress or silent, memory_limit)
             limit = memory_limit or default_memory_limit()
@@ -377,8 +310,8 @@ def _plan(
     set_hash_keys(warehouse, person_secret(config))
     before = set(warehouse.rows("select id_hash from ledger.suppressions").column(0).to_pylist())
     suppression.register_suppression(warehouse, config, raw_store, people.hashes)
-    gone = find_erased_rows(warehouse)
-    searched = RecordSearch(warehouse, config, (*people.users, *people.devices), progress, input_parser).whole()
+    erased = find_erased_rows(warehouse)
+    searched = RecordSearch(warehouse, config, (*people.users, *people.devices), progress, input_parser).run()
     traits = [FoundRecords(*each) for each in find_erased_traits(config, warehouse, input_parser)]
     erasure = PendingErasure(
         people.hashes,
@@ -392,9 +325,9 @@ def _plan(
         user_count=len(people.users),
         device_count=len(people.devices),
         unknown_count=people.unknown_count,
-        event_count=gone.event_count,
-        quarantined_count=gone.quarantined_count,
-        trait_count=gone.trait_count,
+        event_count=erased.event_count,
+        quarantined_count=erased.quarantined_count,
+        trait_count=erased.trait_count,
         copies=tuple(searched.copies),
         dropped=tuple(searched.dropped),
         inputs=(*searched.inputs, *traits),
@@ -408,12 +341,12 @@ def _plan(
 
 
 _OF_OTHERS = """
-    event_ix in (select event_ix from superseded_events) and user_id is not null and not is_erased_user(user_id)
+    event_ix in (select event_ix from erased_events) and user_id is not null and not is_erased_user(user_id)
 """
 
 
 def _readable_again(config: Config, warehouse: DuckDBEngine, sources: Iterable[str]) -> tuple[str, ...]:
-    """Leave out sources of which a file is gone: to read them again would end the night."""
+    """Leave out sources with a missing file: reading them again would stop the run."""
     raw_store = RawStore(config.state)
     files = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded and not file.is_empty]
     lost = {
@@ -425,33 +358,18 @@ def _readable_again(config: Config, warehouse: DuckDBEngine, sources: Iterable[s
 
 
 def _days(warehouse: DuckDBEngine, timezone: str) -> tuple[str, ...]:
-    """Return the local days of the events that go, to the minute's zone."""
+    """Return the local days of the erased events."""
     zone, utc = ZoneInfo(timezone), ZoneInfo("UTC")
     select = """
         select distinct date_trunc('minute', occurred_at) as minute from raw.events
-        where event_ix in (select event_ix from superseded_events)
+        where event_ix in (select event_ix from erased_events)
     """
     minutes = warehouse.rows(select).column(0).to_pylist()
     return tuple(sorted({str(each.replace(tzinfo=utc).astimezone(zone).date()) for each in minutes}))
 
 
 def erase(config: Config, plan: ErasurePlan, **limits: Any) -> ErasureResult:  # noqa: ANN401 — handed on
-    """Erase what a plan tells of, and publish without it.
-
-    Parameters
-    ----------
-    config : Config
-        The project.
-    plan : Plan
-        From `plan_erasure`.
-    **limits
-        See `runner.Night`.
-
-    Raises
-    ------
-    JourneyflowError
-        Whatever failed; the next night, or the same command, goes on where this one stopped.
-    """
+    """Apply a plan and publish; after a failure the next run, or the same command, continues."""
     with project_lock(config.state):
         journal.begin_erasure(config.state, plan.erasure)
     try:

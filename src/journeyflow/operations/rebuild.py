@@ -14,7 +14,7 @@ from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot, read_snapsh
 from journeyflow.pipeline.load_phase import LoadResult, load_sources
 from journeyflow.pipeline.run import Run, RunReport
 from journeyflow.state.paths import WAREHOUSE
-from journeyflow.state.warehouse import open_warehouse, settle_warehouse
+from journeyflow.state.warehouse import open_warehouse, replace_warehouse
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -22,45 +22,38 @@ if TYPE_CHECKING:
 
 
 DAMAGED = f"damaged-{WAREHOUSE}"
-"""In the state folder: a warehouse that could not be opened, until another one was made."""
+"""In the state folder: a warehouse that could not be opened, until it is replaced."""
 
 
-class RebuildResult(Run):
-    """A night that lands what was landed before, and nothing else, in a new warehouse.
+class RebuildRun(Run):
+    """A run that reloads the files that were loaded before, and no others, into a new warehouse.
 
-    Parameters
-    ----------
-    past : Past or None
-        Files of another warehouse; None is of the project's own, or of the list beside the kept files.
-    kept : Kept or None
-        Where the copies lie; None is the project's own folder.
-    **limits
-        See `Night`.
+    `snapshot` and `raw_store` are those of another project; by default the project's own.
     """
 
     def __init__(
         self,
         config: Config,
         *,
-        past: RegistrySnapshot | None = None,
+        snapshot: RegistrySnapshot | None = None,
         raw_store: RawStore | None = None,
         **limits: Any,  # noqa: ANN401 — handed on
     ) -> None:
         super().__init__(config, full_refresh=True, **limits)
-        self._past = past
-        self._kept = raw_store or RawStore(config.state)
+        self._snapshot = snapshot
+        self._raw_store = raw_store or RawStore(config.state)
 
     def _land(self) -> LoadResult:
-        """Land in a database beside the old one, which it replaces when every file was read."""
+        """Load into a database beside the old one, which it replaces once every file is read."""
         fresh = self.work / WAREHOUSE
         with self._warehouse() as old:
-            past = self._past or read_snapshot(old, self._kept)
+            snapshot = self._snapshot or read_snapshot(old, self._raw_store)
         with open_warehouse(fresh, temp_folder=self.work / "spill", **self._limits) as warehouse:
-            anew = (past, self._kept)
-            loaded = load_sources(self.config, warehouse, self.run_id, self.as_of, self.progress, anew)
-            if self._past is None:
-                write_snapshot(warehouse, self._kept)
-        settle_warehouse(fresh, self.config.state / WAREHOUSE)
+            archived = (snapshot, self._raw_store)
+            loaded = load_sources(self.config, warehouse, self.run_id, self.as_of, self.progress, archived)
+            if self._snapshot is None:
+                write_snapshot(warehouse, self._raw_store)
+        replace_warehouse(fresh, self.config.state / WAREHOUSE)
         _remove(self.config.state, DAMAGED)
         return loaded
 
@@ -80,50 +73,26 @@ def rebuild(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> RunReport:
-    """Make the warehouse and everything derived anew from the kept files, and publish.
+    """Rebuild the warehouse and everything derived from the archived files, and publish.
 
-    Parameters
-    ----------
-    config, as_of, memory_limit, threads, progress
-        See `runner.Night`.
-
-    Returns
-    -------
-    RunReport
-
-    Raises
-    ------
-    InputError
-        When a file is neither kept nor in the input; nothing is changed then.
-    JourneyflowError
-        Whatever else failed; the last generation is still served.
-
-    References
-    ----------
-    `docs/adr/0024-raw-store.md`.
+    InputError, without any change, when a file is neither archived nor in the input. See `docs/adr/0024-raw-store.md`.
     """
     limits: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "progress": progress}
-    with RebuildResult(config, as_of=as_of, **limits) as run:
+    with RebuildRun(config, as_of=as_of, **limits) as run:
         return run.execute()
 
 
 def snapshot_of(config: Config) -> RegistrySnapshot:
-    """Return what the warehouse of a project knows of its files; call it while holding the lock.
-
-    Raises
-    ------
-    InputError
-        When nothing was ever loaded.
-    """
+    """Return the registry snapshot of a project; call it while holding the lock."""
     with open_warehouse(config.state / WAREHOUSE) as warehouse:
         return read_snapshot(warehouse, RawStore(config.state))
 
 
 def _move_aside(state: Path) -> None:
-    """Move a warehouse that cannot be opened away; it goes when another one was made."""
+    """Rename a warehouse that cannot be opened; it is removed once it is replaced."""
     place = state / WAREHOUSE
     with suppress(EngineError), DuckDBEngine(place, read_only=True):
-        return  # What failed was something else.
+        return  # The failure has another cause.
     for name in (WAREHOUSE, f"{WAREHOUSE}.wal"):
         if (state / name).exists():
             (state / name).replace(state / f"damaged-{name}")
@@ -135,7 +104,7 @@ def _remove(folder: Path, name: str) -> None:
 
 
 def scratch(config: Config) -> Path:
-    """Return an empty private folder of the project for work that leaves nothing; runs clear it away if it stays."""
+    """Return an empty private folder of the project for temporary work; the next run removes it if it stays."""
     folder = config.state / "work" / "scratch"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)

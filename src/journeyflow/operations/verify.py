@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.erasure.apply import require_no_pending_erasure
 from journeyflow.errors import DifferenceError, InputError, NotFoundError
 from journeyflow.ingest.raw_store import RawStore
-from journeyflow.operations.rebuild import RebuildResult, scratch, snapshot_of
+from journeyflow.operations.rebuild import RebuildRun, scratch, snapshot_of
 from journeyflow.publish import Manifest, read_manifest
 from journeyflow.state.lock import project_lock
 from journeyflow.state.paths import graph_of, rules_hash
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 ARRIVALS = ("load_audit", "runs", "restatements")
-"""Tables that tell how files arrived, and so differ between two histories of the same figures."""
+"""Tables about the arrival of files, which differ between two load histories of the same events."""
 ARRIVAL_SPOTS = ("quarantined", "late", "empty_input", "jumped_share")
-"""The same among the kinds of `blind_spots`."""
+"""The kinds of `blind_spots` about the arrival of files."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was compared and found alike: names of tables, and their rows together."""
+    """The tables that equal their rebuild, and the sum of their rows."""
 
     run_id: str
     tables: tuple[str, ...]
@@ -49,27 +49,8 @@ def verify(
 ) -> Verification:
     """Rebuild the current generation in a scratch folder and compare every published table with it.
 
-    Parameters
-    ----------
-    config, memory_limit, threads, progress
-        See `runner.Night`.
-
-    Returns
-    -------
-    Verified
-
-    Raises
-    ------
-    DifferenceError
-        Names the table, the key and the column of the first difference, never a value.
-    InputError
-        When the rules changed since, or a file is neither kept nor in the input.
-    NotFoundError
-        When nothing is published.
-
-    References
-    ----------
-    `docs/adr/0024-raw-store.md`.
+    DifferenceError names the table, key and column of the first difference, never a value. InputError when the rules
+    changed since, or a file is neither archived nor in the input; NotFoundError when nothing is published.
     """
     with project_lock(config.state):
         require_no_pending_erasure(config)
@@ -93,9 +74,9 @@ def verify(
 
 
 def _rebuilt(config: Config, manifest: Manifest, folder: Path, limits: dict[str, Any]) -> Path:
-    past = snapshot_of(config).known_to(manifest.run_id)
-    apart = config.model_copy(update={"state": folder / "state", "publish": folder / "published"})
-    with RebuildResult(apart, past=past, kept=RawStore(config.state), **limits) as run:
+    snapshot = snapshot_of(config).known_to(manifest.run_id)
+    scratch_config = config.model_copy(update={"state": folder / "state", "publish": folder / "published"})
+    with RebuildRun(scratch_config, snapshot=snapshot, raw_store=RawStore(config.state), **limits) as run:
         return run.execute().generation
 
 
@@ -110,18 +91,7 @@ def _table(model: Model, generation: Path) -> pl.DataFrame:
 
 
 def compare_tables(model: Model, published: pl.DataFrame, rebuilt: pl.DataFrame) -> int:
-    """Compare one table with its rebuild; both in the order of the model's key.
-
-    Returns
-    -------
-    int
-        The rows that are alike.
-
-    Raises
-    ------
-    DifferenceError
-        Names the key and the column of the first row, in that order, that differs.
-    """
+    """Compare one table with its rebuild, both in the order of the model's key; return the number of rows."""
     if published.equals(rebuilt, null_equal=True):
         return published.height
     if published.schema != rebuilt.schema:
@@ -132,7 +102,7 @@ def compare_tables(model: Model, published: pl.DataFrame, rebuilt: pl.DataFrame)
     where = f"at {key}" if model.grain else f"in row {place + 1}"
     raise DifferenceError(
         f"A rebuild differs in {model.table} {where}: {what}. "
-        "`journeyflow rebuild` publishes what the kept files and the rules give."
+        "`journeyflow rebuild` publishes what the archived files and the rules give."
     )
 
 

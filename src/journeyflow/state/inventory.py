@@ -20,43 +20,46 @@ OURS = frozenset(
     {WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}", FILE, HOLDER, RAW, WORK, ERASURE, f"{ERASURE}.unfinished"}
     | {f"{name}.wal" for name in (WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}")}
 )
-"""Names that a run may leave in the state folder; the key file, where it lies there, is one too."""
-_COPY = re.compile(r"[0-9a-f]{64}\.[a-z.]+|(files|tombstones)\.parquet(\.unfinished)?")
+"""Names that a run may leave in the state folder; a key file in it belongs there too."""
+_RAW_FILE = re.compile(r"[0-9a-f]{64}\.[a-z.]+|(files|suppressions|tombstones)\.parquet(\.unfinished)?")
+"""Archived files, and the lists beside them; `tombstones.parquet` is the suppression list of earlier versions."""
 
 
 def foreign(config: Config) -> list[Path]:
-    """Return what lies in the state folder and was put there by nobody of ours, sorted."""
+    """Return the files in the state folder that journeyflow did not create, sorted."""
     if not config.state.is_dir():
         return []
-    strange = [path for path in config.state.iterdir() if path.name not in OURS and path != config.privacy.key_file]
-    strange += [path for path in config.state.iterdir() if path.name in OURS and path.is_symlink()]
+    unknown = [path for path in config.state.iterdir() if path.name not in OURS and path != config.privacy.key_file]
+    unknown += [path for path in config.state.iterdir() if path.name in OURS and path.is_symlink()]
     kept = config.state / RAW
     copies = kept.iterdir() if kept.is_dir() and not kept.is_symlink() else ()
-    strange += [path for path in copies if not _COPY.fullmatch(path.name) or path.is_symlink() or not path.is_file()]
-    return sorted(strange)
+    unknown += [
+        path for path in copies if not _RAW_FILE.fullmatch(path.name) or path.is_symlink() or not path.is_file()
+    ]
+    return sorted(unknown)
 
 
 def private_paths(config: Config) -> dict[Path, int]:
-    """Return everything that should be its owner's alone, with its mode: the state folder, all in it, and the key."""
+    """Return the modes of all paths that only their owner should access: the state folder, all in it, and the key."""
     paths = (config.state, *_below(config.state), config.privacy.key_file)
     return {path: path.lstat().st_mode for path in paths if path.exists() and not path.is_symlink()}
 
 
 def writable_by_all(modes: dict[Path, int]) -> list[Path]:
-    """Return the paths that everybody may write to."""
+    """Return the world-writable paths."""
     return [path for path, mode in modes.items() if mode & stat.S_IWOTH]
 
 
 def sizes(config: Config) -> dict[str, int]:
-    """Return what each part of a project takes, in bytes, and how many kept files and generations there are."""
+    """Return the sizes of a project's parts in bytes, and the numbers of archived files and generations."""
     generations = config.publish / "generations"
     there = [path for path in generations.iterdir() if path.is_dir()] if generations.is_dir() else []
-    copies = [path for path in _files(config.state / RAW) if _COPY.fullmatch(path.name)]
+    copies = [path for path in _files(config.state / RAW) if _RAW_FILE.fullmatch(path.name)]
     return {
         "warehouse_bytes": _bytes_of(config.state / WAREHOUSE, config.state / f"{WAREHOUSE}.wal"),
         "build_bytes": _bytes_of(config.state / BUILD),
         "kept_bytes": _bytes_of(*copies),
-        "kept_count": sum(not path.name.startswith(("files.", "tombstones.")) for path in copies),
+        "kept_count": sum(not path.name.startswith(("files.", "suppressions.", "tombstones.")) for path in copies),
         "generations_bytes": _bytes_of(*_files(generations)),
         "generation_count": sum(not path.name.startswith(".") for path in there),
     }
@@ -75,6 +78,6 @@ def _bytes_of(*paths: Path) -> int:
     for path in paths:
         try:
             total += path.lstat().st_size
-        except FileNotFoundError:  # A run that is going on has just removed it.
+        except FileNotFoundError:  # A concurrent run has just removed it.
             continue
     return total

@@ -16,17 +16,15 @@ from journeyflow.errors import InputError, LockedError
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _asked: list[int] = []
-"""What the user's umask was before `private_files`; the innermost last."""
+"""The umasks before each nested `private_files`, innermost last."""
 
 
 @contextmanager
 def private_files() -> Iterator[None]:
-    """Let every file and folder that this process makes meanwhile be for its owner only, whatever the umask.
+    """Create files and folders for the owner only, whatever the umask, while the context lasts.
 
-    Notes
-    -----
-    The umask is the process's: the database makes files of its own (its log, what it spills) whose rights nobody else
-    can set in time. What is to be read by others is made so by `share`.
+    The umask applies to the whole process: the database creates files (its log, what it spills) whose permissions could
+    not be set in time otherwise. `share` makes a file readable for others.
     """
     _asked.append(os.umask(_OTHERS))
     try:
@@ -36,13 +34,13 @@ def private_files() -> Iterator[None]:
 
 
 def share(path: Path) -> None:
-    """Give a file or folder the rights that the user's umask gives to new ones."""
+    """Give a file or folder the permissions of the user's umask."""
     umask = _asked[0] if _asked else _umask()
     path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
 def make_shared(folder: Path) -> None:
-    """Make a folder and its parents where they are missing, with the rights that the user's umask gives."""
+    """Create a folder and its missing parents, with the permissions of the user's umask."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
@@ -50,13 +48,7 @@ def make_shared(folder: Path) -> None:
 
 
 def restrict_permissions(folder: Path) -> None:
-    """Take from others what they may do with a folder and all in it.
-
-    Raises
-    ------
-    InputError
-        When everybody may write to any of it: then nobody knows who did.
-    """
+    """Remove the permissions of others from a folder and all in it; InputError when any of it is world-writable."""
     for path in (folder, *sorted(folder.rglob("*"))):
         try:
             mode = path.lstat().st_mode
@@ -67,9 +59,9 @@ def restrict_permissions(folder: Path) -> None:
                     f"Everybody may write to {path}, and so change figures: see that it is yours, then chmod o-w {path}"
                 )
             path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
-        except FileNotFoundError:  # Another process looked at the lock and left.
+        except FileNotFoundError:  # Another process has just removed it, such as a lock.
             continue
-        except PermissionError:  # It belongs to somebody else; `doctor` tells.
+        except PermissionError:  # It belongs to another user; `doctor` reports it.
             continue
 
 
@@ -85,7 +77,7 @@ HOLDER = "run.holder.json"
 
 @dataclass(frozen=True)
 class Holder:
-    """The run that holds the lock: its process, when it began, in words, its machine; None where it did not say."""
+    """The run that holds the lock: process, start (UTC, as text) and machine; None where unknown."""
 
     pid: int | None
     started_at: str | None
@@ -98,28 +90,15 @@ class Holder:
 
 @contextmanager
 def project_lock(state: Path) -> Iterator[None]:
-    """Hold the lock of the state folder; the system frees it when the process dies.
+    """Hold the lock of the state folder, created when missing; the system frees it when the process dies.
 
-    Parameters
-    ----------
-    state : Path
-        The state folder, made when missing.
-
-    Raises
-    ------
-    LockedError
-        When another run holds it; names its process and when it started.
-    InputError
-        When the folder cannot be written, or everybody may write to it or to anything in it.
-
-    Notes
-    -----
-    What this process makes while it holds the lock is for its owner only (`private.private_files`).
+    Files are created for their owner only meanwhile. LockedError when another run holds the lock, InputError when the
+    folder cannot be written or is world-writable.
     """
     from filelock import FileLock, Timeout
 
-    # Not per thread: a flow may load in one thread and publish in another.
-    # It waits for a moment, or a `status` that looks just now would turn a run away.
+    # Not per thread: a flow may load in one thread and publish in another. The short wait lets a run pass a `status`
+    # that checks the lock at the same time.
     lock = FileLock(state / FILE, timeout=0.2, thread_local=False, mode=0o600)
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)  # It holds personal data.
@@ -144,13 +123,7 @@ def project_lock(state: Path) -> Iterator[None]:
 
 
 def holder(state: Path) -> Holder | None:
-    """Return who holds the lock of a state folder; None when nobody does, whatever a killed run left behind.
-
-    Parameters
-    ----------
-    state : Path
-        The state folder; nothing is made in it.
-    """
+    """Return the run that holds the lock of a state folder, or None; nothing is created in the folder."""
     from filelock import FileLock, Timeout
 
     if not (state / FILE).exists():
@@ -160,22 +133,22 @@ def holder(state: Path) -> Holder | None:
             return None
     except Timeout:
         return _read(state) or Holder(None, None)
-    except OSError:  # We may not open it for writing: what the run said of itself is all there is.
+    except OSError:  # The lock cannot be opened for writing, so only the run's own record is left.
         return _read(state)
 
 
 def _write(state: Path) -> None:
-    said = {
+    record = {
         "pid": os.getpid(),
         "started_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "host": platform.node(),
     }
-    (state / HOLDER).write_text(json.dumps(said), encoding="utf-8")
+    (state / HOLDER).write_text(json.dumps(record), encoding="utf-8")
 
 
 def _read(state: Path) -> Holder | None:
     try:
-        said = json.loads((state / HOLDER).read_text(encoding="utf-8"))
-        return Holder(int(said["pid"]), str(said["started_at"]), said.get("host"))
+        found = json.loads((state / HOLDER).read_text(encoding="utf-8"))
+        return Holder(int(found["pid"]), str(found["started_at"]), found.get("host"))
     except (OSError, ValueError, KeyError, TypeError):
         return None

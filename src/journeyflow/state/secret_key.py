@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 
 def person_secret(config: Config) -> str:
-    """Return the key in `privacy.key_file`, made at the first run and readable by its owner only.
-
-    Raises
-    ------
-    InputError
-        When the file is there and empty, everybody may write to it, or it cannot be read or written.
-    """
+    """Return the key in `privacy.key_file`, created by the first run for its owner only."""
     path = config.privacy.key_file
     try:
         if not path.exists():
@@ -43,7 +37,7 @@ def person_secret(config: Config) -> str:
 
 
 def derived_key(secret: str, purpose: str) -> str:
-    """Return a key for one purpose, 64 hexadecimal digits, from which the secret cannot be found.
+    """Return a key for one purpose, 64 hexadecimal digits, that does not reveal the secret.
 
     Examples
     --------
@@ -54,6 +48,6 @@ def derived_key(secret: str, purpose: str) -> str:
 
 
 def set_hash_keys(warehouse: DuckDBEngine, secret: str) -> None:
-    """Give the connection the two keys that `mapping.keyed_hash` and the adapters use."""
+    """Set the two session variables that `mapping.keyed_hash` and the adapters use."""
     for name in ("inner_key", "outer_key"):
         warehouse.execute(f"set variable {name} = '{derived_key(secret, name)}'")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def transaction(warehouse: DuckDBEngine) -> Iterator[None]:
-    """Keep what the block does to the database if it ends well, and nothing of it otherwise."""
+    """Commit the changes of the block if it succeeds, else roll them back."""
     warehouse.execute("begin transaction")
     try:
         yield
@@ -38,13 +38,9 @@ def transaction(warehouse: DuckDBEngine) -> Iterator[None]:
 
 @cache
 def migrations() -> Mapping[int, str]:
-    """Return the steps of `sql/schema/<number>_<name>.sql` by number: what each does to the schema before it.
+    """Return the migrations `sql/schema/<number>_<name>.sql` by number; a new warehouse goes through all of them.
 
-    A new warehouse goes through all of them, so that there is one way to a schema and not two.
-
-    References
-    ----------
-    `docs/adr/0027-warehouse-maintenance.md`: what a step may hold.
+    `docs/adr/0027-warehouse-maintenance.md` says what a migration may contain.
     """
     folder = resources.files("journeyflow.state").joinpath("sql", "schema")
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
@@ -52,12 +48,12 @@ def migrations() -> Mapping[int, str]:
 
 
 def newest_version() -> int:
-    """Return the number of the schema that this version writes."""
+    """Return the newest schema version."""
     return max(migrations())
 
 
 def schema_version(warehouse: DuckDBEngine) -> int:
-    """Return the number of a warehouse's schema; 0 where there is none yet."""
+    """Return the schema version of a warehouse; 0 where there is none yet."""
     if not warehouse.columns("ledger.schema_version"):
         return 0
     found = warehouse.rows("select coalesce(max(version), 0) as version from ledger.schema_version")
@@ -65,17 +61,10 @@ def schema_version(warehouse: DuckDBEngine) -> int:
 
 
 def upgrade(warehouse: DuckDBEngine) -> None:
-    """Carry out the steps that a warehouse has not seen, in their order.
+    """Apply the missing migrations in order, each in one transaction with its number.
 
-    Each is one transaction with its number: a run that dies in the middle leaves an older schema, whole, and the next
-    run goes on from there.
-
-    Raises
-    ------
-    InputError
-        When a newer version of journeyflow wrote the warehouse; nothing is changed then.
-    EngineError
-        When a step fails; the schema before it stands.
+    A killed run leaves an older schema, from which the next run continues. InputError when a newer version of
+    journeyflow wrote the warehouse.
     """
     version = schema_version(warehouse)
     if version > newest_version():
@@ -107,30 +96,9 @@ def open_warehouse(
     threads: int | None = None,
     temp_folder: Path | None = None,
 ) -> DuckDBEngine:
-    """Open the warehouse for writing, made or brought up to date where needed.
+    """Open the warehouse for writing, created or migrated where needed; None is in memory.
 
-    Parameters
-    ----------
-    path : Path or None
-        The database file, made when missing; None is in memory.
-    memory_limit : str
-        What the database may use before it spills, e.g. ``"1GB"``.
-    threads : int or None
-        Threads of the database; None lets it choose.
-    temp_folder : Path or None
-        Where it spills.
-
-    Returns
-    -------
-    DuckDBEngine
-        With the schemas `landed` and `ledger`.
-
-    Raises
-    ------
-    InputError
-        When the file was written by a newer version of journeyflow, or everybody may write to it.
-    EngineError
-        When the file cannot be opened.
+    InputError when a newer version of journeyflow wrote it or it is world-writable.
     """
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +113,7 @@ def open_warehouse(
             raise
         raise EngineError(
             f"{error.message} If it is damaged, put a copy of it back, or move it away: the next run then reads all "
-            "files of the sources anew."
+            "files of the sources again."
         ) from error
     try:
         upgrade(warehouse)
@@ -158,63 +126,46 @@ def open_warehouse(
 
 
 def clear_raw_events(warehouse: DuckDBEngine) -> None:
-    """Empty the landed tables for a full rebuild; the ledger keeps when each file was first loaded."""
+    """Delete all raw events for a full rebuild; the registry keeps the times of first loads."""
     for table in ("raw.events", "raw.traits", "raw.quarantine"):
         warehouse.execute(f"delete from {table}")
     warehouse.execute("update ledger.files set is_loaded = false")
 
 
 def packaged_sql(name: str) -> str:
-    """Return the text of a statement that lies beside this module."""
+    """Return the text of a statement of the folder `sql` beside this module."""
     return resources.files("journeyflow.state").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
 
 
 FREE_SHARE = 0.5
-"""Share of free blocks from which a night compacts by itself."""
+"""Share of free blocks from which a run compacts the warehouse."""
 LEAST_BYTES = 64 << 20
-"""A warehouse below this size is left as it is by a night."""
+"""A run does not compact a warehouse below this size."""
 _OLD = "old"
 
 
 @dataclass(frozen=True)
 class CompactionResult:
-    """What the file took before and after, in bytes."""
+    """The sizes of the file before and after, in bytes."""
 
     bytes_before: int
     bytes_after: int
 
 
 def compact(config: Config, *, memory_limit: str | None = None, progress: Progress = silent) -> CompactionResult:
-    """Write the warehouse of a project anew, under its lock.
-
-    Parameters
-    ----------
-    config : Config
-        The project.
-    memory_limit : str or None
-        See `runner.Night`.
-    progress : Progress
-        Told when it is done.
-
-    Raises
-    ------
-    InputError
-        When there is no warehouse, or not room for a second one.
-    JourneyflowError
-        When it cannot be read or written; the old file stands.
-    """
+    """Compact the warehouse of a project under its lock; the old file remains when that fails."""
     place = config.state / WAREHOUSE
     if not place.exists():
         raise InputError(f"There is no {place}: nothing was loaded yet. Run `journeyflow run` first.")
     with project_lock(config.state):
-        open_warehouse(place).close()  # Brought to the newest schema, its log written into it.
+        open_warehouse(place).close()  # Migrates the schema and merges the write-ahead log.
         return rewrite_warehouse(place, config.state / "work" / "compact", memory_limit=memory_limit, progress=progress)
 
 
 def compact_if_worthwhile(place: Path, work: Path, progress: Progress = silent) -> None:
     """Compact a closed warehouse when half of a large file is free; call it while holding the lock.
 
-    It is no part of what a night owes: when it cannot be done, the file stays as it is, and `doctor` tells.
+    A failure does not fail the run: the file stays as it is, and `doctor` reports it.
     """
     with suppress(JourneyflowError, OSError):
         if place.stat().st_size >= LEAST_BYTES and free_share(place) >= FREE_SHARE:
@@ -222,7 +173,7 @@ def compact_if_worthwhile(place: Path, work: Path, progress: Progress = silent) 
 
 
 def free_share(place: Path) -> float:
-    """Return which share of a database file's blocks holds nothing."""
+    """Return the share of free blocks of a database file."""
     with DuckDBEngine(place, read_only=True, threads=1) as engine:
         total, free = engine.blocks()
     return free / total if total else 0.0
@@ -231,14 +182,9 @@ def free_share(place: Path) -> float:
 def rewrite_warehouse(
     place: Path, work: Path, *, memory_limit: str | None = None, progress: Progress = silent
 ) -> CompactionResult:
-    """Copy the closed database `place` into a new file, by way of the folder `work`, which takes the old one's place.
+    """Copy the closed database `place` into a new file, in the folder `work`, and replace it.
 
-    Bytes of deleted rows are not copied. A process that dies in the middle leaves the old file or the new one, whole.
-
-    Raises
-    ------
-    JourneyflowError
-        When there is no room, or the copy is not what was copied; the old file stands.
+    Deleted rows are not copied. A killed process leaves the complete old or new file.
     """
     started, before = time.monotonic(), place.stat().st_size
     shutil.rmtree(work, ignore_errors=True)
@@ -247,7 +193,7 @@ def rewrite_warehouse(
         _require_room(work, before)
         fresh = work / place.name
         _copy_database(place, fresh, memory_limit)
-        settle_warehouse(fresh, place)
+        replace_warehouse(fresh, place)
     except OSError as error:
         raise JourneyflowError(
             f"Cannot compact {place}: {error.strerror or type(error).__name__}. The file is as it was; see that the "
@@ -271,7 +217,7 @@ def _require_room(folder: Path, byte_count: int) -> None:
 
 
 def _copy_database(place: Path, fresh: Path, memory_limit: str | None) -> None:
-    # Neighbours stay neighbours, so that a scan of the newest events still skips the others.
+    # The order of rows stays, so that a scan of the newest events still skips the others.
     with DuckDBEngine(
         fresh,
         memory_limit=memory_limit,
@@ -290,10 +236,10 @@ def _row_counts(engine: DuckDBEngine) -> dict[str, int]:
     return {name: engine.count(name) for name in engine.tables()}
 
 
-def settle_warehouse(fresh: Path, place: Path) -> None:
-    """Let the database `fresh` take the place of another one; both are closed, and so without a log of their own."""
+def replace_warehouse(fresh: Path, place: Path) -> None:
+    """Replace the closed database `place` by the closed database `fresh`."""
     sync(fresh)
-    # A log of the older file beside the new one would make it unopenable.
+    # The new file could not be opened beside the write-ahead log of the old one.
     place.with_name(f"{place.name}.wal").unlink(missing_ok=True)
     fresh.replace(place)
     sync(place.parent)

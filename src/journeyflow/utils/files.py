@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from journeyflow.errors import JourneyflowError
 
@@ -54,6 +57,17 @@ def sync_tree(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         sync(path)
     sync(folder)
+
+
+@contextmanager
+def replaced_file(final: Path) -> Iterator[IO[bytes]]:
+    """Write a file for its owner only; it takes the place of `final` once it is complete and synced."""
+    fresh = final.with_name(f"{final.name}.unfinished")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        yield file
+    sync(fresh)
+    fresh.replace(final)
+    sync(final.parent)
 
 
 def point(link: Path, target: str) -> None:

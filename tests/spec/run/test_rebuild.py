@@ -123,7 +123,7 @@ def test_what_is_not_kept_is_read_from_the_input_and_else_refused(project):
     shutil.rmtree(project / "state" / "raw")
     (project / "web" / "one.csv").unlink()
     before = hashlib.sha256((project / "state" / "warehouse.duckdb").read_bytes()).digest()
-    with pytest.raises(InputError, match=r"web/one\.csv .1 of 2 files. is neither kept nor in the input"):
+    with pytest.raises(InputError, match=r"web/one\.csv .1 of 2 files. is neither archived nor in the input"):
         rebuild(config(project))
     assert len(firsts(project)) == 2
     assert before

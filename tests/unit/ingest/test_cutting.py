@@ -14,7 +14,7 @@ import pytest
 
 from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.parser.jobs import Job
+from journeyflow.ingest.parser.transfer import Job
 from journeyflow.ingest.readers.records import MAX_LINE_CHARACTERS
 from journeyflow.ingest.rewrite import RemovedRecords, remove_records, without_elements
 

@@ -186,7 +186,7 @@ def test_files_beyond_the_size_of_a_batch_are_landed_apart(project, monkeypatch)
         project.write(f"{name}.csv", rows(1, 2))
     monkeypatch.setattr(load, "BATCH_BYTES", 1)
     batches = []
-    original = load.settle_duplicates
+    original = load.deduplicate
     monkeypatch.setattr(load, "deduplicate", lambda *a: batches.append(a) or original(*a))
     project.write("c.csv", rows(2, 3))
     report = project.load()

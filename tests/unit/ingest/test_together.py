@@ -85,7 +85,7 @@ def landed(folder, kind, files, *, buried):
     (folder / "state" / "pseudonym.key").chmod(0o600)
     with open_warehouse(threads=1) as warehouse:
         suppression.register_suppression(warehouse, config, kept, ["any"])
-        hashes = [warehouse.rows(f"select tombstone_of('{each}') as h")["h"][0].as_py() for each in buried]
+        hashes = [warehouse.rows(f"select suppression_hash('{each}') as h")["h"][0].as_py() for each in buried]
         suppression.add_suppressions(warehouse, hashes)
         report = load_events(config, warehouse, run_id="r", now_us=NOW_US)
         (numbers,) = warehouse.rows("select count(*) as n, count(distinct event_ix) as d from raw.events").to_pylist()

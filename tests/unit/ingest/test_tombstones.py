@@ -13,7 +13,7 @@ from journeyflow.errors import InputError
 from journeyflow.ingest import suppression
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot
-from journeyflow.ingest.suppression import find_rejects_naming
+from journeyflow.ingest.suppression import find_texts_naming
 from journeyflow.ingest.traits import load_traits
 from journeyflow.state.warehouse import newest_version, open_warehouse
 from support.file_search import files_with
@@ -33,7 +33,7 @@ def bury(project, *ids):
     """Write tombstones of ids such as ``u:ann``, as an erasure does."""
     config = project.config()
     suppression.register_suppression(project.warehouse, config, RawStore(config.state), ["any"])
-    hashes = [project.warehouse.rows(f"select tombstone_of('{each}') as h")["h"][0].as_py() for each in ids]
+    hashes = [project.warehouse.rows(f"select suppression_hash('{each}') as h")["h"][0].as_py() for each in ids]
     suppression.add_suppressions(project.warehouse, hashes)
     return hashes
 
@@ -240,7 +240,7 @@ def test_an_id_is_known_wherever_it_stands_in_a_long_text(shop, place):
     texts = [*lines, "", None, *["short"] * 3000]
     table = pa.table({"row_id": range(len(texts)), "text": pa.array(texts, pa.string())})
     shop.warehouse.scratch("long_texts", table.to_reader())
-    find_rejects_naming(shop.warehouse, "select row_id, text from long_texts")
+    find_texts_naming(shop.warehouse, "select row_id, text from long_texts")
     assert shop.warehouse.rows("select row_id from naming_texts order by row_id")["row_id"].to_pylist() == [0, 1]
 
 
@@ -249,7 +249,7 @@ def test_unreadable_records_are_asked_a_few_at_a_time(shop):
     bury(shop, "u:ann")
     texts = pa.table({"row_id": range(40), "text": ["a b, " * 20_000] * 40}).to_reader()
     shop.warehouse.scratch("long_texts", texts)
-    find_rejects_naming(shop.warehouse, "select row_id, text from long_texts")
+    find_texts_naming(shop.warehouse, "select row_id, text from long_texts")
     sizes = shop.warehouse.rows("select count(*) * 64000 as size from asked_spans group by batch")["size"].to_pylist()
     assert len(sizes) >= 4
     assert max(sizes) <= 1_100_000

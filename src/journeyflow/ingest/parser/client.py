@@ -16,8 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.ingest.parser.jobs import Answer, Job, ParserLimits, refusal
-from journeyflow.ingest.parser.transfer import distrusted
+from journeyflow.ingest.parser.transfer import Answer, Job, ParserLimits, distrusted, refusal
 
 BOOT = """
 import json, sys
@@ -29,7 +28,7 @@ START_SECONDS = 120
 MAX_ANSWER_BYTES = 1 << 27
 """The longest header, every character of it escaped."""
 MOST_AHEAD = 16
-"""Files that the process is told of before their turn: with more, both sides could wait for the other to read."""
+"""Jobs sent ahead of their turn: with more, both sides could wait for the other to read."""
 _READ_BYTES = 1 << 16
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
@@ -37,66 +36,53 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
 }
-"""All that the process gets to know; the memory of its threads is kept together, so that it can be limited."""
+"""The whole environment of the process; its threads share one memory pool, so that the limit holds for all."""
 
 
 @dataclass
 class Parser:
-    """Parses staged files in a child process, started when the first is there and again after one has ended it.
+    """Parses copied files in a child process, which starts with the first job and again after a crash.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the staged files lie and the records are handed over.
-    limits : Limits
-        What one file may cost.
+    `folder` holds the copied files and receives the records.
     """
 
     folder: Path
     limits: ParserLimits = field(default_factory=ParserLimits)
     _process: subprocess.Popen[bytes] | None = None
-    _asked: list[Job] = field(default_factory=list)
-    _told_count: int = 0
+    _queue: list[Job] = field(default_factory=list)
+    _sent_count: int = 0
     _answers: dict[Job, dict[str, Any]] = field(default_factory=dict)
-    _held: bytearray = field(default_factory=bytearray)
+    _buffer: bytearray = field(default_factory=bytearray)
 
     def ask(self, jobs: Iterable[Job]) -> None:
-        """Have files parsed soon, in this order, while the run does something else."""
+        """Queue files to be parsed in this order, while the run does something else."""
         for job in jobs:
-            if job not in self._asked and job not in self._answers:
-                self._asked.append(job)
-        self._tell()
+            if job not in self._queue and job not in self._answers:
+                self._queue.append(job)
+        self._send()
 
     def answer(self, job: Job) -> Answer:
-        """Return what was handed over of a file, once it is parsed.
-
-        Raises
-        ------
-        RefusedFileError
-            When it cannot be read, or ended the process, or took longer than it may.
-        JourneyflowError
-            When the process cannot be started, or the disk is full.
-        """
+        """Wait for a file to be parsed; RefusedFileError when it cannot be, or ended the process, or took too long."""
         self.ask([job])
         while job not in self._answers:
-            self._answers[self._asked[0]] = self._next()
-            self._asked.pop(0)
-            self._told_count = max(self._told_count - 1, 0)
+            self._answers[self._queue[0]] = self._next()
+            self._queue.pop(0)
+            self._sent_count = max(self._sent_count - 1, 0)
             if self._process:
-                self._tell()
-        said = self._answers[job]
+                self._send()
+        message = self._answers[job]
         try:
-            if "refused" in said:
-                raise refusal(said["refused"])  # It stays known: another try would take as long.
+            if "refused" in message:
+                raise refusal(message["refused"])  # The answer stays: another attempt would take as long.
             del self._answers[job]
-            if "failed" in said:
+            if "failed" in message:
                 raise JourneyflowError(f"There is no room to unpack a file in {self.folder}: free some and run again.")
-            return Answer.read(said.get("done"))
+            return Answer.from_message(message.get("done"))
         except ValueError as error:
             raise distrusted(str(error)) from error
 
-    def forget(self, job: Job) -> None:
-        """Drop what is known of a file, and what was handed over of it."""
+    def discard(self, job: Job) -> None:
+        """Remove the answer and the records of a file."""
         self._answers.pop(job, None)
         for name in (job.rows_file, job.rejects_file, f"{job.file}.unpacked"):
             (self.folder / name).unlink(missing_ok=True)
@@ -104,7 +90,7 @@ class Parser:
     def close(self) -> None:
         """End the process."""
         if self._process:
-            self._process.kill()  # Nothing that it could still do is wanted, and leaving by itself takes it a while.
+            self._process.kill()  # Its work is no longer needed, and a regular exit takes longer.
             self._end()
 
     def __enter__(self) -> Parser:
@@ -115,53 +101,52 @@ class Parser:
     ) -> None:
         self.close()
 
-    def _tell(self) -> None:
-        """Tell the process of the next files, if there are any; it is started where it does not run."""
-        if self._asked and self._process is None:
+    def _send(self) -> None:
+        if self._queue and self._process is None:
             self._start()
-        for job in self._asked[self._told_count : MOST_AHEAD]:
+        for job in self._queue[self._sent_count : MOST_AHEAD]:
             self._write(job)
-            self._told_count += 1
+            self._sent_count += 1
 
     def _write(self, job: Job) -> None:
         assert self._process
         assert self._process.stdin
         try:
-            self._process.stdin.write(job.written())
+            self._process.stdin.write(job.to_line())
         except BrokenPipeError:
-            return  # It has ended; the answer that is missing will tell.
+            return  # The process has ended; its missing answer shows that.
 
     def _next(self) -> dict[str, Any]:
-        """Return the answer to the job that was asked first."""
-        self._tell()
+        """Return the answer to the first job of the queue."""
+        self._send()
         line = self._line(self.limits.seconds)
         if line is None:
             return {"refused": ["too_slow", f"reading it takes longer than {self.limits.seconds} s, see `limits.time`"]}
         if not line:
             return {"refused": ["crashed", _cause(self._end())]}
         try:
-            said = json.loads(line)
+            message = json.loads(line)
         except (ValueError, RecursionError):
-            said = None
-        if not isinstance(said, dict):
+            message = None
+        if not isinstance(message, dict):
             self._end()
             return {"refused": ["distrusted", distrusted("no answer").detail]}
-        return said
+        return message
 
     def _start(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths = json.dumps([os.path.abspath(path) for path in sys.path])  # noqa: PTH100 — an empty one is this folder
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", BOOT, paths, str(os.getpid()), self.limits.written()],
+            [sys.executable, "-I", "-c", BOOT, paths, str(os.getpid()), self.limits.to_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # What a parser says of a file may hold pieces of it.
+            stderr=subprocess.DEVNULL,  # A parser's messages may quote the file.
             bufsize=0,
             cwd=self.folder,
             env=_ENVIRONMENT,
             start_new_session=True,
         )
-        self._held = bytearray()
+        self._buffer = bytearray()
         if not self._line(START_SECONDS):
             self._end()
             raise JourneyflowError(
@@ -170,35 +155,35 @@ class Parser:
             )
 
     def _line(self, seconds: float) -> bytes | None:
-        """Return the next line of the process; nothing when it has ended, None when it took too long and was ended."""
+        """Return the next line of the process: empty when it has ended, None when it timed out and was killed."""
         assert self._process
         assert self._process.stdout
         source, until = self._process.stdout.fileno(), time.monotonic() + seconds
         waiting = select.poll()
         waiting.register(source, select.POLLIN)
-        is_whole = b"\n" in self._held
-        while not is_whole:
+        is_complete = b"\n" in self._buffer
+        while not is_complete:
             if not waiting.poll(max(until - time.monotonic(), 0) * 1_000):
                 self._end()
                 return None
             block = os.read(source, _READ_BYTES)
-            if not block or len(self._held) > MAX_ANSWER_BYTES:
+            if not block or len(self._buffer) > MAX_ANSWER_BYTES:
                 return b""
-            self._held += block
-            is_whole = b"\n" in block
-        line, _, self._held = self._held.partition(b"\n")
+            self._buffer += block
+            is_complete = b"\n" in block
+        line, _, self._buffer = self._buffer.partition(b"\n")
         return bytes(line)
 
     def _end(self) -> int:
-        """End the process and return how it ended: minus the signal, where it was one."""
+        """End the process and return its exit code; a signal is negative."""
         process, self._process = self._process, None
-        self._told_count = 0
+        self._sent_count = 0
         assert process
         for stream in (process.stdin, process.stdout):
             assert stream
             stream.close()
         try:
-            code = process.wait(timeout=0.5)  # It may have ended by itself, which tells why.
+            code = process.wait(timeout=0.5)  # Where it ended by itself, the exit code says why.
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()

@@ -1,4 +1,4 @@
-"""Private copies of input files, and the context that copies, parses and releases them."""
+"""Private copies of a run's input files, and the context that copies, parses and releases them."""
 
 from __future__ import annotations
 
@@ -17,52 +17,165 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, regular, shown_name
 from journeyflow.ingest.parser.client import Parser
-from journeyflow.ingest.parser.jobs import Answer, Job, ParserLimits
-from journeyflow.ingest.parser.transfer import JoinedRecords, ReceivedRecords, receive_records, rejected
+from journeyflow.ingest.parser.transfer import (
+    Answer,
+    Job,
+    JoinedRecords,
+    ParserLimits,
+    ReceivedRecords,
+    receive_records,
+    receive_rejects,
+)
 from journeyflow.ingest.raw_store import content_hash
 from journeyflow.ingest.readers.records import RawRecords
 
+COPIES_FOLDER = "staged"
 AHEAD_BYTES = 1 << 30
-"""Files of unknown size are copied while they are hashed, up to this much; beyond it when their turn comes."""
+"""Files of unknown size are copied while they are hashed, up to this total; the others when their turn comes."""
 _CHANGED = "the file changed while it was read; the next run reads it again"
+
+
+@dataclass(frozen=True)
+class InputParser:
+    """The private copies of a run's input files and the parser that reads them."""
+
+    copies: InputCopies
+    parser: Parser
+
+    def job(self, file: InputFile, source: Source | People) -> Job:
+        """Return the parser's job for a file; RefusedFileError when the file has changed since it was described."""
+        return Job(
+            self.copies.name(file),
+            file.byte_count,
+            source.format,
+            source.encoding,
+            source.delimiter,
+            source.quote,
+            getattr(source, "header", True),
+            getattr(source, "records", None),
+        )
+
+    def ask(self, files: Iterable[InputFile], source: Source | People) -> None:
+        """Parse files in the background; a refused one is reported when its turn comes."""
+        for file in files:
+            with suppress(RefusedFileError):
+                self.parser.ask([self.job(file, source)])
+
+    def release(self, file: InputFile, source: Source | People) -> None:
+        """Remove the copy and the records of a file."""
+        with suppress(RefusedFileError):
+            if self.copies.holds(file):
+                self.parser.discard(self.job(file, source))
+        self.copies.release(file)
+
+
+@contextmanager
+def open_input_parser(config: Config, run_id: str) -> Iterator[InputParser]:
+    """Open the input parser of a run; its folder, below the work folder of the state, is removed at the end."""
+    folder = copies_folder(config.state, run_id)
+    limits = limits_of(config)
+    copies = InputCopies(folder, limits)
+    try:
+        with Parser(folder, limits) as parser:
+            yield InputParser(copies, parser)
+    finally:
+        copies.close()
+
+
+def limits_of(config: Config) -> ParserLimits:
+    """Return the configured limits of a file."""
+    given = config.limits
+    seconds = -(given.time // timedelta(seconds=-1))  # Rounded up.
+    return ParserLimits(given.file, given.memory, seconds, given.rows, given.columns)
+
+
+def copies_folder(state: Path, run_id: str) -> Path:
+    """Return where the files of a run are copied to."""
+    return state / "work" / run_id / COPIES_FOLDER
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """A parsed file: what the parser says of it, and its records."""
+
+    answer: Answer
+    rows: ReceivedRecords
+    rejects: ReceivedRecords
+
+    def is_like(self, other: ParsedFile) -> bool:
+        """Return whether the same statements can read both."""
+        mine, theirs = self.answer, other.answer
+        is_alike = (mine.shape, mine.names) == (theirs.shape, theirs.names)
+        return is_alike and self.rows.schema.equals(other.rows.schema)
+
+
+def parsed_file(input_parser: InputParser, file: InputFile, source: Source) -> ParsedFile:
+    """Wait until a file is parsed; RefusedFileError when it cannot be read."""
+    job = input_parser.job(file, source)
+    answer = input_parser.parser.answer(job)
+    folder = input_parser.copies.folder
+    rows = receive_records(folder, job.rows_file, answer, input_parser.copies.limits)
+    return ParsedFile(answer, rows, receive_rejects(folder, job.rejects_file, answer))
+
+
+@contextmanager
+def read_records(
+    warehouse: DuckDBEngine, input_parser: InputParser, file: InputFile, source: Source
+) -> Iterator[RawRecords]:
+    """Parse a file and expose it as `raw_records` and `raw_rejects` while the context lasts."""
+    with show_records(warehouse, [parsed_file(input_parser, file, source)], source) as raw:
+        yield raw
+
+
+@contextmanager
+def show_records(warehouse: DuckDBEngine, files: Sequence[ParsedFile], source: Source) -> Iterator[RawRecords]:
+    """Expose parsed files that are alike as `raw_records` and `raw_rejects` while the context lasts."""
+    rows, rejects = (file.rows for file in files), (file.rejects for file in files)
+    answer = files[0].answer
+    raw = "without_addresses(raw)" if source.format == "access_log" else "raw"
+    with _stream_errors(files), warehouse.shown("raw_records", JoinedRecords(tuple(rows))):
+        with warehouse.shown("received_rejects", JoinedRecords(tuple(rejects))):
+            warehouse.execute(
+                "create or replace temp table raw_rejects as "
+                f"select source_row, reason, detail, {raw} as raw from received_rejects"
+            )
+        types = tuple(warehouse.columns("raw_records").values())[2:] if answer.shape == "columns" else ()
+        reject_counts = tuple(file.answer.reject_count for file in files)
+        counts = tuple(file.answer.row_count + file.answer.reject_count for file in files)
+        yield RawRecords(answer.shape, answer.names, types, counts, reject_counts)
+
+
+@contextmanager
+def _stream_errors(files: Sequence[ParsedFile]) -> Iterator[None]:
+    """Raise the refusal of a stream in place of the database error that it caused."""
+    try:
+        yield
+    except EngineError:
+        for received in (part for file in files for part in (file.rows, file.rejects)):
+            if received.error:
+                raise received.error from None
+        raise
 
 
 @dataclass
 class InputCopies:
-    """The staging folder of one run: regular files of one link each, under numbers for names.
-
-    Parameters
-    ----------
-    folder : Path
-        Made when it is needed, for its owner only.
-    limits : Limits
-        With the size from which a file is refused.
-    """
+    """The folder of one run's copies: regular files with a single link, named by number, readable by the owner only."""
 
     folder: Path
     limits: ParserLimits = field(default_factory=ParserLimits)
     _names: dict[str, str] = field(default_factory=dict)
-    _held: int = 0
-    _made: int = 0
+    _held_bytes: int = 0
+    _name_count: int = 0
 
     def describe(self, path: Path, base: Path, known_sizes: Collection[int] = ()) -> InputFile:
-        """Hash a file and name it relative to the configuration; copy it on the way unless it may be known.
+        """Hash a file and name it relative to the configuration in `base`; copy it on the way.
 
-        Parameters
-        ----------
-        path, base : Path
-            The file, and the folder of the configuration.
-        known_sizes : collection of int
-            Sizes of contents that need not be read again: such a file is hashed only.
-
-        Raises
-        ------
-        RefusedFileError
-            When the file cannot be read, is no regular file, is too large, or changes meanwhile.
+        A file whose size is in `known_sizes` is probably loaded already, so it is only hashed. RefusedFileError when
+        the file cannot be read, is no regular file, is too large, or changes meanwhile.
         """
         try:
             size = path.stat().st_size
-            is_copied = size not in known_sizes and self._held + size <= AHEAD_BYTES
+            is_copied = size not in known_sizes and self._held_bytes + size <= AHEAD_BYTES
             name = self._new_name() if is_copied else None
             sha256, size = self._read(path, name)
         except OSError as error:
@@ -72,34 +185,28 @@ class InputCopies:
         return InputFile(shown_name(path, base), path, sha256, size)
 
     def name(self, file: InputFile) -> str:
-        """Return the name of the copy in `folder`, which is made when it is not there.
-
-        Raises
-        ------
-        RefusedFileError
-            When the file is no longer what it was when it was described.
-        """
+        """Return the name of a file's copy in `folder`, copying it where needed; RefusedFileError when it changed."""
         if file.copy_sha256 not in self._names:
             name = self._new_name()
             try:
                 found, _ = self._read(file.path, name)
-                if file.is_kept:
+                if file.is_archived:
                     found = content_hash(self.folder / name, file.path.name)
             except OSError as error:
                 raise RefusedFileError("changed", _CHANGED) from error
             if found != file.copy_sha256:
                 self._remove(name)
-                damaged = "its kept copy is damaged; put the file back, or the copy from a backup"
-                raise RefusedFileError("changed", damaged if file.is_kept else _CHANGED)
+                damaged = "its archived copy is damaged; put the file back, or the copy from a backup"
+                raise RefusedFileError("changed", damaged if file.is_archived else _CHANGED)
             self._names[file.copy_sha256] = name
         return self._names[file.copy_sha256]
 
     def holds(self, file: InputFile) -> bool:
-        """Tell whether there is a copy of a file."""
+        """Return whether a file is copied."""
         return file.copy_sha256 in self._names
 
     def path(self, file: InputFile) -> Path:
-        """Return where the copy lies: see `name`."""
+        """Return the path of a file's copy: see `name`."""
         return self.folder / self.name(file)
 
     def release(self, file: InputFile) -> None:
@@ -108,21 +215,21 @@ class InputCopies:
             self._remove(name)
 
     def close(self) -> None:
-        """Remove the folder and all that is in it."""
+        """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _new_name(self) -> str:
-        self._made += 1
-        return f"{self._made}.in"
+        self._name_count += 1
+        return f"{self._name_count}.in"
 
     def _remove(self, name: str) -> None:
         path = self.folder / name
         if path.exists():
-            self._held -= path.stat().st_size
+            self._held_bytes -= path.stat().st_size
             path.unlink()
 
     def _read(self, path: Path, name: str | None) -> tuple[str, int]:
-        """Return hash and size of a file, copied under a name; one that grows is not followed."""
+        """Return hash and size of a file and copy it to `name`; a file that grows is read to its first size only."""
         with regular(path) as origin:
             before = os.fstat(origin.fileno())
             if before.st_size > self.limits.file_bytes:
@@ -143,7 +250,7 @@ class InputCopies:
             if name:
                 (self.folder / name).unlink()
             raise RefusedFileError("changed", _CHANGED)
-        self._held += before.st_size if name else 0
+        self._held_bytes += before.st_size if name else 0
         return digest.hexdigest(), before.st_size
 
     def _open(self, name: str) -> int:
@@ -169,151 +276,3 @@ def _no_room(folder: Path, error: OSError) -> JourneyflowError:
         f"Cannot copy an input file into {folder}: {error.strerror or type(error).__name__}. See that the disk has "
         "room and the folder can be written."
     )
-
-
-FOLDER = "staged"
-
-
-@dataclass(frozen=True)
-class InputParser:
-    """The staging folder of a run and its parser."""
-
-    staging: InputCopies
-    parser: Parser
-
-    def job(self, file: InputFile, source: Source | People) -> Job:
-        """Return what is asked of the parser; the file is staged by then.
-
-        Raises
-        ------
-        RefusedFileError
-            When the file is no longer what it was when it was described.
-        """
-        return Job(
-            self.staging.name(file),
-            file.byte_count,
-            source.format,
-            source.encoding,
-            source.delimiter,
-            source.quote,
-            getattr(source, "header", True),
-            getattr(source, "records", None),
-        )
-
-    def ask(self, files: Iterable[InputFile], source: Source | People) -> None:
-        """Have files parsed while others are stored; what is wrong with one is told when its turn comes."""
-        for file in files:
-            with suppress(RefusedFileError):
-                self.parser.ask([self.job(file, source)])
-
-    def release(self, file: InputFile, source: Source | People) -> None:
-        """Remove all that was made of a file."""
-        with suppress(RefusedFileError):
-            if self.staging.holds(file):
-                self.parser.forget(self.job(file, source))
-        self.staging.release(file)
-
-
-@contextmanager
-def open_input_parser(config: Config, run_id: str) -> Iterator[InputParser]:
-    """Open the intake of a run; its folder, in the work folder of the state, goes with it."""
-    folder = copies_folder(config.state, run_id)
-    limits = limits_of(config)
-    staging = InputCopies(folder, limits)
-    try:
-        with Parser(folder, limits) as parser:
-            yield InputParser(staging, parser)
-    finally:
-        staging.close()
-
-
-def limits_of(config: Config) -> ParserLimits:
-    """Return the limits of a project's files."""
-    given = config.limits
-    seconds = -(given.time // timedelta(seconds=-1))  # Rounded up.
-    return ParserLimits(given.file, given.memory, seconds, given.rows, given.columns)
-
-
-def copies_folder(state: Path, run_id: str) -> Path:
-    """Return where the files of a run are staged."""
-    return state / "work" / run_id / FOLDER
-
-
-_REJECTS = "select source_row, reason, detail, {raw} as raw from handed_rejects"
-
-
-@dataclass(frozen=True)
-class ParsedFile:
-    """A file that the parser is done with: what it said, and where the records are."""
-
-    answer: Answer
-    rows: ReceivedRecords
-    rejects: ReceivedRecords
-
-    def is_like(self, other: ParsedFile) -> bool:
-        """Tell whether both can be read by the same statements."""
-        mine, theirs = self.answer, other.answer
-        is_alike = (mine.shape, mine.names) == (theirs.shape, theirs.names)
-        return is_alike and self.rows.schema.equals(other.rows.schema)
-
-
-def parsed_file(input_parser: InputParser, file: InputFile, source: Source) -> ParsedFile:
-    """Wait until a file is parsed.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file cannot be read at all, or its parser hands over something else than records.
-    """
-    job = input_parser.job(file, source)
-    answer = input_parser.parser.answer(job)
-    folder = input_parser.staging.folder
-    rows = receive_records(folder, job.rows_file, answer, input_parser.staging.limits)
-    return ParsedFile(answer, rows, rejected(folder, job.rejects_file, answer))
-
-
-@contextmanager
-def read_records(
-    warehouse: DuckDBEngine, input_parser: InputParser, file: InputFile, source: Source
-) -> Iterator[RawRecords]:
-    """Show the records of a file as `raw_records` and `raw_rejects` while the context lasts.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file cannot be read at all, or its parser hands over something else than records.
-    """
-    with read_together(warehouse, [parsed_file(input_parser, file, source)], source) as raw:
-        yield raw
-
-
-@contextmanager
-def read_together(warehouse: DuckDBEngine, files: Sequence[ParsedFile], source: Source) -> Iterator[RawRecords]:
-    """Do as `read_records` does, with several files that are alike.
-
-    Raises
-    ------
-    RefusedFileError
-        When the parser handed over something else than records.
-    """
-    rows, rejects = (file.rows for file in files), (file.rejects for file in files)
-    answer = files[0].answer
-    raw = "without_addresses(raw)" if source.format == "access_log" else "raw"
-    with _believed(files), warehouse.shown("raw_records", JoinedRecords(tuple(rows))):
-        with warehouse.shown("handed_rejects", JoinedRecords(tuple(rejects))):
-            warehouse.execute(f"create or replace temp table raw_rejects as {_REJECTS.format(raw=raw)}")
-        types = tuple(warehouse.columns("raw_records").values())[2:] if answer.shape == "columns" else ()
-        rejected_counts = tuple(file.answer.reject_count for file in files)
-        counts = tuple(file.answer.row_count + file.answer.reject_count for file in files)
-        yield RawRecords(answer.shape, answer.names, types, counts, rejected_counts)
-
-
-@contextmanager
-def _believed(files: Sequence[ParsedFile]) -> Iterator[None]:
-    try:
-        yield
-    except EngineError:
-        for handed_over in (part for file in files for part in (file.rows, file.rejects)):
-            if handed_over.error:
-                raise handed_over.error from None
-        raise

@@ -1,18 +1,26 @@
-"""Transfer of parsed records as Arrow files, validated by the receiver."""
+"""What the run and the parser process exchange: jobs and answers as JSON lines, records as Arrow files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from journeyflow.ingest.files import MAX_RATIO, RefusedFileError, allowed_bytes
-from journeyflow.ingest.parser.jobs import Answer, ParserLimits
-from journeyflow.ingest.readers.records import KEYS, PLACE_BITS, REJECT_SCHEMA
+from journeyflow.ingest.readers.records import KEYS, PLACE_BITS, REJECT_SCHEMA, Shape
+from journeyflow.utils.formatting import escaped
 
+SHAPES = ("columns", "json", "lines")
+MAX_DETAIL = 1_000
+ARROW_RATIO = 4
+"""The records of a text may take this many times its size: short cells take more room in Arrow."""
+MAX_DEPTH = 100
+"""Levels of nested columns."""
 _PLAIN = (
     pa.types.is_boolean,
     pa.types.is_integer,
@@ -28,21 +36,101 @@ _PLAIN = (
     pa.types.is_null,
 )
 _NESTED = (pa.types.is_list, pa.types.is_struct, pa.types.is_map, pa.types.is_fixed_size_list)
-ARROW_RATIO = 4
-"""Times as large as a text its records may be: short cells take more room here."""
-MAX_DEPTH = 100
-"""Levels of nested columns."""
+
+
+@dataclass(frozen=True)
+class ParserLimits:
+    """What one file may cost; `seconds` limits both elapsed and processor time."""
+
+    file_bytes: int = 64_000_000_000
+    memory_bytes: int = 1_000_000_000
+    seconds: int = 3_600
+    row_count: int = 1_000_000_000
+    column_count: int = 10_000
+
+    def to_json(self) -> str:
+        """Return the limits as JSON."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A copied file to parse, and how it is written.
+
+    `file` is a name in the run's folder of copies; `byte_count` is the size of the input file.
+    """
+
+    file: str
+    byte_count: int
+    format: str
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    quote: str = '"'
+    has_header: bool = True
+    records: str | None = None
+
+    @property
+    def rows_file(self) -> str:
+        """Name of the Arrow file of records."""
+        return f"{self.file}.rows"
+
+    @property
+    def rejects_file(self) -> str:
+        """Name of the Arrow file of records that cannot be parsed."""
+        return f"{self.file}.rejects"
+
+    def to_line(self) -> bytes:
+        """Return the job as a line of JSON."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Job:
+        """Read what `to_line` wrote."""
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the parser process says of the records that it wrote: see `RawRecords`."""
+
+    shape: Shape
+    names: tuple[str, ...]
+    row_count: int
+    reject_count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as the content of a JSON line."""
+        return asdict(self)
+
+    @classmethod
+    def from_message(cls, message: object) -> Answer:
+        """Read what `to_dict` wrote; every value is checked and raises ValueError when it is not possible."""
+        if not isinstance(message, dict) or set(message) != {field.name for field in fields(cls)}:
+            raise ValueError("other keys")
+        names, counts = message["names"], (message["row_count"], message["reject_count"])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("other names")
+        if message["shape"] not in SHAPES or not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("other values")
+        return cls(message["shape"], tuple(names), *counts)
+
+
+def refusal(message: object) -> RefusedFileError:
+    """Return the refusal that a message states; ValueError when it states none."""
+    match message:
+        case [str(reason), str(detail)]:
+            return RefusedFileError(escaped(reason[:100]), escaped(detail[:MAX_DETAIL]))
+    raise ValueError("other values")
+
+
+def distrusted(what: str) -> RefusedFileError:
+    """Return the refusal of a file whose parser wrote something other than it was asked for."""
+    return RefusedFileError("distrusted", f"what its parser handed over is not what it should be ({what})")
 
 
 @dataclass
 class Budget:
-    """What may still be handed over of one file.
-
-    Parameters
-    ----------
-    rows_left, bytes_left : int
-        Counted down; below zero the file is refused.
-    """
+    """Rows and bytes that may still be written for one file; below zero the file is refused."""
 
     rows_left: int
     bytes_left: int
@@ -53,13 +141,7 @@ class Budget:
         return cls(limits.row_count, ARROW_RATIO * allowed_bytes(byte_count))
 
     def spend(self, batch: pa.RecordBatch) -> None:
-        """Count a batch.
-
-        Raises
-        ------
-        RefusedFileError
-            When it is one too many.
-        """
+        """Count a batch; refuse the file when it is one too many."""
         self.rows_left -= batch.num_rows
         self.bytes_left -= batch.nbytes
         if self.rows_left < 0:
@@ -69,7 +151,7 @@ class Budget:
 
 
 def send_records(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], budget: Budget) -> int:
-    """Write batches and return their rows."""
+    """Write batches to an Arrow file and return their rows."""
     count = 0
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
         for batch in batches:
@@ -81,10 +163,9 @@ def send_records(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch
 
 @dataclass
 class ReceivedRecords:
-    """A handed over file as something that the database can scan, as often as it wants to.
+    """An Arrow file of the parser process that the database can scan repeatedly.
 
-    Every scan checks every batch to the last offset, and that there are as many rows as was said: the process that
-    wrote them may have been taken over by the file that it parsed.
+    Every scan validates every batch and the row count: the input file may have taken over the process that wrote it.
     """
 
     path: Path
@@ -100,14 +181,8 @@ class ReceivedRecords:
         return self.reader().__arrow_c_stream__(requested_schema)
 
     def checked(self) -> Iterator[pa.RecordBatch]:
-        """Yield the batches from the first on.
-
-        Raises
-        ------
-        RefusedFileError
-            When they are not what was said of them; it stays in `error`.
-        """
-        # The database turns every error of a stream into one of its own, so it is kept.
+        """Yield the validated batches; a refusal is raised and remembered in `error`."""
+        # The database replaces every error of a stream by another one.
         try:
             yield from self._batches()
         except RefusedFileError as error:
@@ -132,7 +207,7 @@ class ReceivedRecords:
 
 @dataclass(frozen=True)
 class JoinedRecords:
-    """Handed over files of one schema, one after the other; their first column tells the file, see `PLACE_BITS`."""
+    """Received files of one schema, one after the other; the first column holds the file's place, see `PLACE_BITS`."""
 
     parts: tuple[ReceivedRecords, ...]
 
@@ -143,20 +218,14 @@ class JoinedRecords:
     def _batches(self) -> Iterator[pa.RecordBatch]:
         for place, part in enumerate(self.parts):
             for batch in part.checked():
-                # What the parser says may be wrong, but never speaks for another file.
+                # The parser's number may be wrong; masked, it cannot point to another file.
                 number = pc.bit_wise_and(batch.column(0), (1 << PLACE_BITS) - 1)
                 placed = pc.add(number, place << PLACE_BITS) if place else number
                 yield pa.RecordBatch.from_arrays([placed, *batch.columns[1:]], schema=batch.schema)
 
 
 def receive_records(folder: Path, name: str, answer: Answer, limits: ParserLimits) -> ReceivedRecords:
-    """Return the records that an answer tells of.
-
-    Raises
-    ------
-    RefusedFileError
-        When their columns are not those that such records have.
-    """
+    """Return the records that an answer describes; a file of other columns is refused."""
     path = folder / name
     try:
         with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
@@ -171,14 +240,9 @@ def receive_records(folder: Path, name: str, answer: Answer, limits: ParserLimit
     return ReceivedRecords(path, schema, answer.row_count)
 
 
-def rejected(folder: Path, name: str, answer: Answer) -> ReceivedRecords:
-    """Return the records that could not be read."""
+def receive_rejects(folder: Path, name: str, answer: Answer) -> ReceivedRecords:
+    """Return the records that could not be parsed."""
     return ReceivedRecords(folder / name, REJECT_SCHEMA, answer.reject_count)
-
-
-def distrusted(what: str) -> RefusedFileError:
-    """Return the refusal of a file whose parser handed over something else than it was asked for."""
-    return RefusedFileError("distrusted", f"what its parser handed over is not what it should be ({what})")
 
 
 def _is_known(kind: pa.DataType, depth: int = 0) -> bool:

@@ -17,8 +17,7 @@ from typing import Any
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError, allowed_bytes, kind_of, opened
-from journeyflow.ingest.parser.jobs import Answer, Job, ParserLimits
-from journeyflow.ingest.parser.transfer import ARROW_RATIO, Budget, send_records
+from journeyflow.ingest.parser.transfer import ARROW_RATIO, Answer, Budget, Job, ParserLimits, send_records
 from journeyflow.ingest.readers.csv import Dialect, read_csv
 from journeyflow.ingest.readers.lines import TABLES, read_json_lines, read_lines
 from journeyflow.ingest.readers.parquet import read_parquet
@@ -27,18 +26,24 @@ from journeyflow.ingest.readers.records import REJECT_SCHEMA, Parsed
 HEAD_BYTES = 1 << 16
 SPILL = "spill"
 DATABASE_SHARE = 0.4
-"""Of the memory, what the database inside may take before it spills; the rest is for lines, batches and libraries."""
+"""Share of the memory that the database may use before it spills; the rest is for lines, batches and libraries."""
+READY = {"ready": True}
+OPEN_FILES = 64
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FIRST_VICTIM = 1000
 
 
 class Databases:
-    """The database that helps to parse: made when a file needs it, kept for the next, made anew after a failure."""
+    """The database that parses JSON and Parquet: opened when first needed, replaced after a failure."""
 
     def __init__(self) -> None:
         self._engine: DuckDBEngine | None = None
 
     @contextmanager
     def engine(self, folder: Path, limits: ParserLimits) -> Iterator[DuckDBEngine]:
-        """Lend it, empty."""
+        """Lend the database without tables."""
         engine = self._engine or _engine(folder, limits)
         self._engine = None
         try:
@@ -52,15 +57,10 @@ class Databases:
 
 
 def parse(folder: Path, job: Job, limits: ParserLimits, databases: Databases | None = None) -> Answer:
-    """Parse the file of a job in `folder` and leave its records there.
+    """Parse the file of a job in `folder` and write its records there.
 
-    Formats of collectors are written in several ways; which one a file is, its first bytes say: Parquet by its mark,
-    JSON by an opening brace or bracket, else delimited text (by tabs when the header has any).
-
-    Raises
-    ------
-    RefusedFileError
-        When it cannot be read, or costs more than the limits allow.
+    Collectors export one format in several containers; the first bytes decide: Parquet's magic number, JSON's brace or
+    bracket, else delimited text (by tabs when the header has any).
     """
     path = folder / job.file
     budget = Budget.of(job.byte_count, limits)
@@ -93,7 +93,7 @@ def _engine(folder: Path, limits: ParserLimits) -> DuckDBEngine:
 
 
 def container_of(path: Path, form: str) -> str:
-    """Say how a file is written: ``parquet``, ``jsonl``, ``csv`` or ``lines``; of a collector's by its first bytes."""
+    """Return the container of a file: ``parquet``, ``jsonl``, ``csv`` or ``lines``."""
     if form in {"csv", "jsonl", "parquet"}:
         return form
     if form == "access_log":
@@ -120,32 +120,24 @@ def _head(path: Path) -> bytes:
         return stream.read(HEAD_BYTES)
 
 
-READY = {"ready": True}
-OPEN_FILES = 64
-_DIE_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of Linux."""
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_FIRST_VICTIM = 1000
-
-
 def main() -> None:
     """Serve until the input ends."""
     parent, limits = int(sys.argv[2]), ParserLimits(**json.loads(sys.argv[3]))
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What a library prints is no answer.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Output of libraries must not mix with answers.
     _die_with(parent)
     _confine(limits)
     _write(answers, READY)
     databases = Databases()
     for line in sys.stdin.buffer:
-        _write(answers, answer(Job.read(line), Path(), limits, databases))
+        _write(answers, answer(Job.from_line(line), Path(), limits, databases))
 
 
 def answer(job: Job, folder: Path, limits: ParserLimits, databases: Databases) -> dict[str, Any]:
-    """Do a job and tell how it went: `done`, `refused` with reason and detail, or `failed` for want of room."""
+    """Do a job; the message is `done`, `refused` with reason and detail, or `failed` for lack of disk space."""
     try:
         _allow(job, limits)
-        return {"done": parse(folder, job, limits, databases).written()}
+        return {"done": parse(folder, job, limits, databases).to_dict()}
     except RefusedFileError as error:
         return {"refused": [error.reason, error.detail]}
     except MemoryError:
@@ -153,12 +145,12 @@ def answer(job: Job, folder: Path, limits: ParserLimits, databases: Databases) -
     except (EngineError, OSError) as error:
         if getattr(error, "errno", None) in _FULL or "No space left" in str(error):
             return {"failed": "No space left on device"}
-        return {"refused": _told(error)}
-    except Exception as error:  # A defect of a reader costs the file that showed it.
-        return {"refused": _told(error)}
+        return {"refused": _reason(error)}
+    except Exception as error:  # A defect of a reader must cost one file only.
+        return {"refused": _reason(error)}
 
 
-def _told(error: Exception) -> list[str]:
+def _reason(error: Exception) -> list[str]:
     if any(sign in str(error) for sign in ("Out of Memory", "allocat")):
         return ["too_large", "reading it takes more memory than `limits.memory` allows"]
     if getattr(error, "errno", None) == errno.EFBIG:
@@ -173,7 +165,7 @@ def _write(answers: Any, content: dict[str, Any]) -> None:  # noqa: ANN401 — a
 
 
 def _die_with(parent: int) -> None:
-    """End when the run ends, however it ends; and be the one that ends where the machine runs out of memory."""
+    """End with the run, however it ends, and be the first victim where the machine runs out of memory."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
@@ -186,15 +178,15 @@ def _confine(limits: ParserLimits) -> None:
     os.umask(0o077)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
-    # Of Linux, what is allocated; elsewhere it does nothing, and the address space has no honest limit.
+    # Limits allocations on Linux; it has no effect elsewhere, where a limit of the address space would be too strict.
     _limit(resource.RLIMIT_DATA, limits.memory_bytes)
 
 
 def _allow(job: Job, limits: ParserLimits) -> None:
-    """Give a job its time and its room; both are counted by the system, and only the soft limits move."""
+    """Set the soft limits of processor time and file size for one job."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + limits.seconds + 1, is_soft=True)
-    # What is handed over is counted as it is written; this is for what the database spills.
+    # Records are counted as they are written; this limits what the database spills.
     _limit(resource.RLIMIT_FSIZE, 2 * ARROW_RATIO * allowed_bytes(job.byte_count), is_soft=True)
 
 

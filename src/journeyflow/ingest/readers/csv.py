@@ -22,25 +22,16 @@ from journeyflow.ingest.readers.records import (
 )
 
 MAX_RECORD_LINES = 1_000
-"""A quoted record longer than this many lines is taken for an unclosed quote."""
+"""A quoted record of more lines counts as an unclosed quote."""
 MAX_COLUMNS = 10_000
 _CELL_WEIGHT = 50
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text file is written.
+    """How a text file is written; an empty `quote` means that nothing is quoted.
 
-    Parameters
-    ----------
-    delimiter : str
-        One character.
-    quote : str
-        One character, or empty when nothing is quoted.
-    encoding : str
-        Name of a Python codec.
-    has_header : bool
-        Without a header the columns are named ``column1``, ``column2``, ….
+    Without a header the columns are named ``column1``, ``column2``, ….
     """
 
     delimiter: str = ","
@@ -50,22 +41,7 @@ class Dialect:
 
 
 def read_csv(stream: IO[bytes], dialect: Dialect, column_count: int = MAX_COLUMNS) -> Parsed:
-    """Read delimited text: one text column per column of the file; an empty cell is null.
-
-    Parameters
-    ----------
-    stream : binary file
-        Unpacked.
-    dialect : Dialect
-        How it is written.
-    column_count : int
-        Most columns of a header.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file is empty, damaged, or no text of its encoding.
-    """
+    """Read delimited text: one text column per column of the file; an empty cell is null."""
     rejects = Rejects()
     records = _Records(text_lines(stream, dialect.encoding), dialect, rejects)
     names = _header(records, dialect, column_count)
@@ -74,17 +50,7 @@ def read_csv(stream: IO[bytes], dialect: Dialect, column_count: int = MAX_COLUMN
 
 
 def record_ranges(stream: IO[bytes], dialect: Dialect, wanted: Container[int]) -> Iterator[tuple[int, int | None]]:
-    """Yield the first line of each wanted record and that of the record after it; None where it is the last.
-
-    Parameters
-    ----------
-    stream : binary stream
-        What is inside the file.
-    dialect : Dialect
-        How it is written.
-    wanted : container of int
-        First lines of records, as `source_row` tells them.
-    """
+    """Yield the first line of each wanted record (by `source_row`) and of the next record; None after the last."""
     starts = _Starts()
     records = _Records(text_lines(stream, dialect.encoding), dialect, starts)
     width, begun = len(_header(records, dialect, MAX_COLUMNS)), None
@@ -103,14 +69,14 @@ def record_ranges(stream: IO[bytes], dialect: Dialect, wanted: Container[int]) -
 
 
 class _Starts(Rejects):
-    """Remembers on which lines records begin, the unreadable ones too, until they are taken."""
+    """Collects the first lines of records, unreadable ones included."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[int] = []
 
     def add(self, source_row: int, reason: str, detail: str, raw: str) -> None:
-        """Remember the line, and nothing of the record."""
+        """Collect the line and discard the record."""
         del reason, detail, raw
         self.lines.append(source_row)
 
@@ -121,7 +87,7 @@ class _Starts(Rejects):
 
 
 class _Feed:
-    """Hand lines to the parser and remember those of the present record, so that they can be read again."""
+    """Feeds lines to the parser and holds those of the current record, so that they can be read again."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -132,7 +98,7 @@ class _Feed:
         self.flaw: str | None = None
 
     def begin(self) -> None:
-        """Forget the record before."""
+        """Begin a record."""
         self.start_line += len(self.taken)
         self.taken = []
         self.length = 0
@@ -142,7 +108,7 @@ class _Feed:
         return self
 
     def __next__(self) -> str:
-        # The parser takes the end of its input inside quotes for an error, which is what an endless record is.
+        # The parser raises an error at the end of its input inside quotes: that ends a record that is too long.
         if len(self.taken) >= MAX_RECORD_LINES or self.length > MAX_LINE_CHARACTERS:
             raise StopIteration
         line = self._again.popleft() if self._again else next(self._lines)
@@ -152,19 +118,19 @@ class _Feed:
         return line
 
     def again_from_start(self) -> None:
-        """Hand out the lines of the present record once more."""
+        """Feed the lines of the current record again."""
         self._again.extendleft(reversed(self.taken))
         self.taken = []
 
     def read_rest_again(self) -> str:
-        """Return the first line of the record; the parser will meet the others again, each as a record of its own."""
+        """Return the first line of the record and feed the others again, as separate records."""
         self._again.extendleft(reversed(self.taken[1:]))
         del self.taken[1:]
         return self.taken[0]
 
 
 class _Records:
-    """The records of a file; one that breaks the dialect costs its first line, the lines after it are read again."""
+    """The records of a file; of one that breaks the dialect the first line is rejected and the rest read again."""
 
     def __init__(self, lines: Iterator[str], dialect: Dialect, rejects: Rejects) -> None:
         csv.field_size_limit(MAX_LINE_CHARACTERS)
@@ -195,7 +161,7 @@ class _Records:
         self._feed.again_from_start()
 
     def of_width(self, width: int) -> Iterator[tuple[int, tuple[int, list[str]]]]:
-        """Yield every good record, its weight, line number and fields; reject the others."""
+        """Yield weight, line number and fields of every good record; reject the others."""
         while True:
             try:
                 fields = self._next()

@@ -26,21 +26,15 @@ from journeyflow.ingest.readers.records import (
 )
 
 TABLES = ("raw_records", "raw_rejects", "raw_lines", "raw_elements")
-"""Temporary tables of `read_json_lines`; it leaves the first two."""
+"""Temporary tables of `read_json_lines`; the first two are its result."""
 READ_ROWS = 10_240
-"""Rows of the database in a batch."""
+"""Rows per batch read from the database."""
 _LINE_WEIGHT = 100
 _LINE_SCHEMA = pa.schema([*KEYS, ("line", pa.string())])
 
 
 def read_lines(stream: IO[bytes], encoding: str = "utf-8") -> Parsed:
-    """Read the lines of a file as records of one column, `line`; blank lines are no records.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file is damaged or no text of its encoding.
-    """
+    """Read the lines of a file as records of one column, `line`; blank lines are no records."""
     rejects = Rejects()
     lines = _good_lines(enumerate(text_lines(stream, encoding), start=1), rejects)
     return Parsed("lines", _LINE_SCHEMA, _batches(lines), rejects.batches)
@@ -49,23 +43,8 @@ def read_lines(stream: IO[bytes], encoding: str = "utf-8") -> Parsed:
 def read_json_lines(engine: DuckDBEngine, path: Path, encoding: str = "utf-8", records: str | None = None) -> Parsed:
     """Read JSON lines as records of two columns, `record` and `parent`, a row per (nested) object.
 
-    A file that is one JSON list is read like the lines that its elements would be; `source_row` is then their number.
-
-    Parameters
-    ----------
-    engine : DuckDBEngine
-        Takes the texts apart.
-    path : Path
-        Plain, gzip, Zstandard or zip.
-    encoding : str
-        Name of a Python codec.
-    records : str or None
-        Path of the list that holds the events inside each object; the object without it is the `parent`.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file is damaged, no text of its encoding, or a list that is not whole.
+    A file that is one JSON list is read as if each element were a line; `source_row` is the element's number. `records`
+    is the path of the list that holds the events inside each object; `parent` is that object without the list.
     """
     _read_texts(engine, path, encoding)
     where = literal(json_path(records)) if records else None
@@ -91,7 +70,7 @@ _OBJECTS = """
 create or replace temp table raw_records as
 select record_ix, source_row, line::json as record, null::json as parent from raw_lines where is_good
 """
-# The list is taken out of the outer object before it is repeated beside each element: a long list stays linear.
+# The list is removed from the outer object before that is repeated beside each element: a long list stays linear.
 _UNNESTED = """
 create or replace temp table raw_elements as
 select record_ix as line_ix, source_row, json_merge_patch(line::json, {emptied}::json) as parent,
@@ -114,7 +93,7 @@ drop table raw_elements;
 
 
 def _emptied(path: str | None) -> str:
-    """Return the JSON merge patch that takes the list at a path of plain keys out of its object."""
+    """Return the JSON merge patch that removes the list at a path of plain keys."""
     patch: object = None
     for key in reversed((path or "").split(".")):
         patch = {key: patch}
@@ -123,7 +102,7 @@ def _emptied(path: str | None) -> str:
 
 def _read_texts(engine: DuckDBEngine, path: Path, encoding: str) -> None:
     with opened(path) as stream:
-        # The blanks before a list may be many, but not this many.
+        # A list begins within the first block, blanks before it included.
         is_one_list = is_list(next(decoded(io.BytesIO(stream.read(BLOCK_CHARACTERS)), encoding), ""))
     rejects = Rejects()
     with opened(path) as stream:
@@ -133,7 +112,7 @@ def _read_texts(engine: DuckDBEngine, path: Path, encoding: str) -> None:
 
 
 def _fill(engine: DuckDBEngine, batches: Iterator[pa.RecordBatch]) -> None:
-    guarded = _Guarded(batches)
+    guarded = _ErrorKeeping(batches)
     try:
         engine.scratch("raw_records", pa.RecordBatchReader.from_batches(_LINE_SCHEMA, guarded))
     except EngineError:
@@ -142,8 +121,8 @@ def _fill(engine: DuckDBEngine, batches: Iterator[pa.RecordBatch]) -> None:
         raise
 
 
-class _Guarded(Iterator[pa.RecordBatch]):
-    """Keep the error of a stream: the database that pulls it turns any into one of its own."""
+class _ErrorKeeping(Iterator[pa.RecordBatch]):
+    """Keeps the error of a stream, which the database would replace by its own."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
         self._batches = batches
@@ -179,23 +158,17 @@ def _batches(lines: Iterator[tuple[int, str]]) -> Iterator[pa.RecordBatch]:
 
 MAX_RECORD_CHARACTERS = 1 << 24
 _BLANKS = " \t\r\n"
-# Control characters inside texts cost their record, which the database then finds unreadable, and not the file.
+# Not strict: a control character in a text must cost one record, which the database rejects, and not the file.
 _DECODER = json.JSONDecoder(strict=False)
 
 
 def is_list(head: str) -> bool:
-    """Tell from the beginning of a text whether it is one JSON list."""
+    """Return whether the text that begins with `head` is one JSON list."""
     return head.lstrip(_BLANKS).startswith("[")
 
 
 def list_elements(stream: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]:
-    """Yield number, from 1, and text of each element of the list that a stream holds.
-
-    Raises
-    ------
-    RefusedFileError
-        When it is no list, or not a whole one: what cannot be read to its end may have lost anything.
-    """
+    """Yield number, from 1, and text of each element of a JSON list; an incomplete list refuses the file."""
     window = _Window(decoded(stream, encoding))
     window.take("[")
     if window.next() == "]":
@@ -212,7 +185,7 @@ def list_elements(stream: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]
 
 
 class _Window:
-    """What is held of the text, and the place in it."""
+    """The part of the text that is in memory, and the position in it."""
 
     def __init__(self, blocks: Iterator[str]) -> None:
         self.found = 0
@@ -221,7 +194,7 @@ class _Window:
         self._at = 0
 
     def next(self) -> str:
-        """Return the next character that is no blank, without taking it; nothing at the end."""
+        """Return the next character that is no blank, without taking it; empty at the end."""
         while True:
             while self._at < len(self._held) and self._held[self._at] in _BLANKS:
                 self._at += 1
@@ -230,9 +203,9 @@ class _Window:
             if not self._more():
                 return ""
 
-    def take(self, mark: str) -> None:
-        """Go past `mark`."""
-        if self.next() != mark:
+    def take(self, character: str) -> None:
+        """Skip the expected `character`."""
+        if self.next() != character:
             raise self._stopped()
         self._at += 1
 
@@ -249,7 +222,7 @@ class _Window:
                 raise self._stopped()
 
     def _end(self) -> int | None:
-        """Return where the element ends; None when more of it must be read, as it must for a number at the very end."""
+        """Return the end of the element; None when more must be read, as for a number at the very end."""
         try:
             end = _DECODER.raw_decode(self._held, self._at)[1]
         except RecursionError as error:
@@ -259,7 +232,7 @@ class _Window:
         return end if end < len(self._held) else None
 
     def _more(self) -> bool:
-        """Read on, as much again as is held, so that a long element is tried a few times only."""
+        """Double the text in memory, so that a long element is tried a few times only."""
         held = [self._held[self._at :]]
         wanted = max(len(held[0]), 1)
         while wanted > 0 and (block := next(self._blocks, "")):

@@ -19,15 +19,7 @@ _MEMORY = ("Out of Memory", "allocat", "malloc")
 
 
 def read_parquet(engine: DuckDBEngine, path: Path, column_count: int) -> Parsed:
-    """Read a Parquet file with the types that the database gives its columns.
-
-    What the footer says of rows is not believed: they are counted as they are decoded.
-
-    Raises
-    ------
-    RefusedFileError
-        When the file is no Parquet, damaged or cut short.
-    """
+    """Read a Parquet file with the database's types; rows are counted as they are decoded, not by the footer."""
     source = f"read_parquet({literal(str(unpacked(path)))}, file_row_number => true)"
     try:
         names = engine.rows(f"select column_name from (describe select * from {source})")["column_name"].to_pylist()
@@ -44,7 +36,7 @@ def read_parquet(engine: DuckDBEngine, path: Path, column_count: int) -> Parsed:
 
 
 def unpacked(path: Path) -> Path:
-    """Return the plain Parquet file; the database goes by its other end, and would fail on the rows."""
+    """Return the path of the plain Parquet file, unpacked where needed: the database checks its end only."""
     if wrapping_of(path) not in {"parquet", "plain"}:
         unpacked = path.with_name(f"{path.name}.unpacked")
         with opened(path) as stream, unpacked.open("wb") as target:
@@ -56,7 +48,7 @@ def unpacked(path: Path) -> Path:
 
 
 class _Damaged(Iterator[pa.RecordBatch]):
-    """Rows of a select; when they cannot be decoded it is the file that is damaged."""
+    """Rows of a select that refuse the file as damaged when they cannot be decoded."""
 
     def __init__(self, engine: DuckDBEngine, select: str) -> None:
         with _DamageNoticed():
@@ -78,19 +70,19 @@ class _DamageNoticed:
 
 
 def _refused(error: Exception, detail: str) -> Exception:
-    """Tell a file that is too much for the memory from one that is damaged."""
+    """Distinguish lack of memory from a damaged file."""
     is_memory = any(sign in str(error) for sign in _MEMORY)
     return MemoryError() if is_memory else RefusedFileError("bad_parquet", detail)
 
 
 def _without_long_cells(batches: Iterator[pa.RecordBatch], rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    """Take out the rows that have a longer cell than a line of text may have."""
+    """Reject rows with a cell longer than a line of text may be."""
     for batch in batches:
         yield batch if batch.nbytes <= MAX_LINE_CHARACTERS else _without_long(batch, rejects)
 
 
 def _without_long(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
-    import pyarrow.compute as pc  # Takes as long as all of pyarrow, for what hardly any file has.
+    import pyarrow.compute as pc  # Slow to import and rarely needed.
 
     is_long = pa.array([False] * batch.num_rows)
     for column in batch.columns[len(KEYS) :]:

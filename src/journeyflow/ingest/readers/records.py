@@ -1,4 +1,4 @@
-"""What every reader returns: the relation `raw_records` and the unreadable records."""
+"""Records and rejects, the result of every reader; reading of text lines and blocks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ REJECT_SCHEMA = pa.schema(
 KEYS = pa.schema([("record_ix", pa.int64()), ("source_row", pa.int64())])
 """The first columns of `raw_records`."""
 PLACE_BITS = 40
-"""Of files that are read together the place of a file, from 0, is in the bits above these: of `record_ix`, and of the
-`source_row` of what could not be read."""
+"""Where files are read together, the bits above these hold the place of the file, from 0: in `record_ix`, and in the
+`source_row` of rejects."""
 
 BATCH_ROWS = 50_000
 BATCH_WEIGHT = 1 << 25
-"""Characters, and what else takes room, after which a batch is full: long records come in small batches."""
+"""Characters, plus overhead, after which a batch is full: long records come in small batches."""
 
 MAX_REJECTED_BYTES = 1 << 28
-"""Unreadable records are held in memory until the file is read; one with more of them than this is refused."""
+"""Unreadable records are held in memory; a file with more bytes of them is refused."""
 _ROW_BYTES = 250
 KEPT_OF_LONG_LINES = 1_000
 
@@ -37,19 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a reader makes of a file, while it is open: `RawRecords` on their way.
-
-    Parameters
-    ----------
-    shape, names
-        See `RawRecords`.
-    schema : pyarrow.Schema
-        Of the batches.
-    batches : iterator of pyarrow.RecordBatch
-        The records that can be read.
-    rejects : callable
-        Returns those that cannot; asked when the batches are through.
-    """
+    """A file that is being read; `rejects` is called after the last of `batches`. See `RawRecords` for the others."""
 
     shape: Shape
     schema: pa.Schema
@@ -60,23 +48,12 @@ class Parsed:
 
 @dataclass(frozen=True)
 class RawRecords:
-    """The records of one file, or of several that are alike.
+    """Description of `raw_records`: the records of one file, or of several that are alike.
 
     `raw_records` holds `record_ix` (0-based, unique, less than the records of the file; see `PLACE_BITS`), `source_row`
     (1-based line or record number) and, by `shape`: ``columns`` — `c0`, `c1`, … named by `names` and typed by `types`;
-    ``json`` — `record` and `parent` (the record around a nested one, without its list); ``lines`` — `line`. No name of
-    a file becomes an identifier of the database.
-
-    Parameters
-    ----------
-    shape : str
-        ``columns``, ``json`` or ``lines``.
-    names, types : tuple of str
-        Header of the file and the types of its columns (``columns`` only).
-    record_counts : tuple of int
-        Records in each file, unreadable ones included.
-    reject_counts : tuple of int
-        Records of each file that could not be read; they are in `raw_rejects`.
+    ``json`` — `record` and `parent` (the record around a nested one, without its list); ``lines`` — `line`. Names in
+    files never become identifiers of the database. The counts are per file; `record_counts` include the rejects.
     """
 
     shape: Shape
@@ -104,7 +81,7 @@ class Rejects:
     byte_count: int = 0
 
     def add(self, source_row: int, reason: str, detail: str, raw: str) -> None:
-        """Keep one unreadable record whole, with the reason; of a line that is too long its beginning."""
+        """Add an unreadable record with its reason; of a line that is too long only the beginning."""
         if reason == "too_long":
             detail, raw = f"its first {KEPT_OF_LONG_LINES:,} characters are kept", raw[:KEPT_OF_LONG_LINES]
         self.byte_count += len(raw) + _ROW_BYTES
@@ -125,7 +102,7 @@ class Rejects:
 
 
 def in_batches(items: Iterable[tuple[int, T]]) -> Iterator[list[T]]:
-    """Put weighed items together until they are many or heavy."""
+    """Group weighted items into batches."""
     batch: list[T] = []
     weight = 0
     for heaviness, item in items:
@@ -139,7 +116,7 @@ def in_batches(items: Iterable[tuple[int, T]]) -> Iterator[list[T]]:
 
 
 def printable(text: str) -> str:
-    """Write bytes that are no text of the file's encoding as escapes, so that the record can be stored."""
+    """Escape bytes that are invalid in the file's encoding, so that the record can be stored."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
 
 
@@ -148,15 +125,10 @@ MAX_LINE_CHARACTERS = 1 << 24
 
 
 def text_lines(stream: IO[bytes], encoding: str) -> Iterator[str]:
-    """Yield the lines of a stream with their line ends, a byte order mark left out.
+    """Yield the lines of a stream with their line ends, without a byte order mark.
 
-    Bytes that are no UTF-8 are carried as lone surrogates, so that a bad line costs one record and not the file. Of a
-    line longer than `MAX_LINE_CHARACTERS` one character more than that is handed out, so that `flaw_of` knows it.
-
-    Raises
-    ------
-    RefusedFileError
-        When the stream is no text of another encoding.
+    Invalid UTF-8 becomes lone surrogates, so that a bad line costs one record and not the file. A line longer than
+    `MAX_LINE_CHARACTERS` is cut to one character more, so that `flaw_of` recognises it.
     """
     with _decoding(encoding):
         read = _text(stream, encoding).readline
@@ -168,13 +140,7 @@ def text_lines(stream: IO[bytes], encoding: str) -> Iterator[str]:
 
 
 def decoded(stream: IO[bytes], encoding: str) -> Iterator[str]:
-    """Yield the text of a stream in blocks, decoded as `text_lines` does.
-
-    Raises
-    ------
-    RefusedFileError
-        When the stream is no text of another encoding.
-    """
+    """Yield the text of a stream in blocks, decoded as `text_lines` does."""
     with _decoding(encoding):
         text = _text(stream, encoding)
         while block := text.read(BLOCK_CHARACTERS):
@@ -182,7 +148,7 @@ def decoded(stream: IO[bytes], encoding: str) -> Iterator[str]:
 
 
 def codec_of(encoding: str, *, is_written: bool = False) -> tuple[str, str]:
-    """Return the codec of an encoding and how it treats bytes that are no text; no mark is written before UTF-8."""
+    """Return codec and error handler of an encoding; UTF-8 is written without a byte order mark."""
     is_utf8 = encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
     if not is_utf8:
         return encoding, "strict"
@@ -203,7 +169,7 @@ def _decoding(encoding: str) -> Iterator[None]:
 
 
 def flaw_of(line: str) -> str | None:
-    """Say why a line cannot be stored: ``too_long``, ``nul_byte``, ``bad_encoding`` or None."""
+    """Return why a line cannot be stored: ``too_long``, ``nul_byte``, ``bad_encoding`` or None."""
     if len(line) > MAX_LINE_CHARACTERS:
         return "too_long"
     if "\x00" in line:

@@ -1,4 +1,4 @@
--- The step that every source shares: validate, rename, cut addresses of pages, derive keys.
+-- Validates records of every source: reason of rejection, canonical names, page paths without secrets, keys.
 -- Grain: one row per readable record of the file.
 with
 typed as (
@@ -10,12 +10,12 @@ typed as (
     from typed_records
 ),
 
--- One row: what the source and the project say about all records of the file.
+-- One row: settings of the source and the project for all records of the file.
 settings as (
     select source, first_loaded_at, clock_skew_us, floor_at, default_channel from load_settings
 ),
 
--- The source's names become the vocabulary of the built-in models.
+-- Event names of the source become those of the built-in models.
 renamed as (
     select
         typed.*,
@@ -29,7 +29,7 @@ renamed as (
     left join load_renames on load_renames.old_name = typed.event_name
 ),
 
--- Only the path of a page is kept: host, query and fragment may carry what nobody asked for.
+-- Only the path of a page is stored: host, query and fragment may carry personal data.
 cut as (
     select
         record_ix, source_row, event_id, source, occurred_at, received_at,
@@ -69,8 +69,8 @@ cut as (
     from renamed
 ),
 
--- What strangers write may hold addresses of people and of machines, and tokens: names of events and channels are published,
--- the others are kept for conditions.
+-- Untrusted values may contain e-mail and IP addresses, and tokens: names of events and channels are published, the others are
+-- stored for conditions.
 cleaned as (
     select
         record_ix, source_row, event_id, source, occurred_at, received_at,

@@ -1,5 +1,5 @@
--- Versions of the events that new files repeat, from those files themselves and from the files before them.
--- Grain of duplicate_versions: one row per stored version. Of duplicate_counts: one row per new file.
+-- Copies of events that occur more than once, in the new files or in new and earlier files.
+-- Grain of duplicate_versions: one row per stored copy. Of duplicate_counts: one row per new file.
 create or replace temp table duplicate_versions as
 with
 repeated as (
@@ -29,8 +29,8 @@ select
     min(event_ix) over (partition by event_key, case when is_new then file_ix end) as arrival_ix
 from versions;
 
--- Told as if each file had been settled when it came: every row but the first of its event is a duplicate of its file.
--- A row conflicts when its content is not the winner's; where a new row wins, the one stored before lost to its file.
+-- Counted as if each file had been deduplicated on arrival: every row but the first of its event is a duplicate of its file.
+-- A row conflicts when its content differs from the winner's; where a new row wins, its file counts the replaced row.
 create or replace temp table duplicate_counts as
 with
 compared as (

@@ -1,4 +1,4 @@
--- What strangers can write into an event and nobody may keep. Each asks something cheap first: most texts hold none of it.
+-- Macros that remove personal data and secrets from untrusted texts. Each begins with a cheap test: most texts hold none.
 
 create or replace temp macro without_emails(words) as
     case
@@ -7,7 +7,7 @@ create or replace temp macro without_emails(words) as
         else words
     end;
 
--- Keys, hashes and UUIDs; what has as many digits as a card (15 to 19, or in groups); ids of sessions.
+-- Keys, hashes and UUIDs; numbers with as many digits as a payment card (15 to 19, or in groups); session ids.
 create or replace temp macro without_numbers(words) as regexp_replace(
     words,
     '(?i);jsessionid=[^/;?#]*'
@@ -20,7 +20,7 @@ create or replace temp macro without_numbers(words) as regexp_replace(
     'g'
 );
 
--- Twenty or more characters of small and capital letters and digits in a row are no word: such a part is a token.
+-- A run of twenty or more characters with lower case, upper case and digits is a token.
 create or replace temp macro is_token(part) as len(
     list_filter(
         regexp_extract_all(part, '[0-9A-Za-z_]{20,}'),
@@ -41,7 +41,7 @@ create or replace temp macro without_secrets(words) as
         else words
     end;
 
--- Devices stay told apart, by a hash that nobody without the key can undo by trying every address.
+-- Devices stay distinct, by a hash that cannot be reversed without the key by trying every address.
 create or replace temp macro without_address(id) as
     case
         when (id like '%.%.%.%' and regexp_full_match(id, '(?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?'))
@@ -50,8 +50,8 @@ create or replace temp macro without_address(id) as
         else id
     end;
 
--- Texts inside JSON that are an address, and the queries and log-ins of addresses of pages. A text begins at a quote that
--- no backslash stands before, and ends at the next such quote.
+-- Texts inside JSON that are an IP address, and the queries and log-ins of URLs. A text begins at a quote without a preceding
+-- backslash and ends at the next such quote.
 create or replace temp macro json_cut(words) as regexp_replace(
     regexp_replace(
         regexp_replace(
@@ -79,7 +79,7 @@ create or replace temp macro properties_cut(properties) as
         else properties
     end;
 
--- A log line as it may be kept: the first word is the address, and a broken line may hold another one further on.
+-- A log line as it may be stored: the first word is the address, and a broken line may contain another one.
 create or replace temp macro without_addresses(line) as regexp_replace(
     regexp_replace(regexp_replace(line, '^\S+', 'address'), '\b\d{1,3}(?:\.\d{1,3}){3}\b', 'address', 'g'),
     '(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*', 'address', 'g'

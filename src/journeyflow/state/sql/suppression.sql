@@ -1,17 +1,17 @@
--- What says whether a record is of somebody who was erased. The ids are known as keyed hashes only.
+-- Macros that recognise records of erased persons, whose ids are known as keyed hashes only.
 
-create or replace temp macro tombstone_of(id) as
+create or replace temp macro suppression_hash(id) as
     sha256(getvariable('erasure_outer') || sha256(getvariable('erasure_inner') || id));
 
 create or replace temp macro is_erased_user(id) as
-    coalesce(tombstone_of('u:' || id) in (select id_hash from erased_ids), false);
+    coalesce(suppression_hash('u:' || id) in (select id_hash from erased_ids), false);
 
 create or replace temp macro is_erased_device(id) as
-    coalesce(tombstone_of('d:' || id) in (select id_hash from erased_ids), false);
+    coalesce(suppression_hash('d:' || id) in (select id_hash from erased_ids), false);
 
--- A record that nobody could read may name a person anywhere: every part of its text that could be an id is asked. Parts
--- are quoted texts, what stands between quotes however they pair, between blanks and signs with and without slashes, bare
--- values of JSON, fields of delimited text, and addresses.
+-- A record that cannot be parsed may contain an id anywhere: every part of its text that could be one is checked. Parts
+-- are quoted texts, texts between any two quotes, between blanks and punctuation with and without slashes, bare values of
+-- JSON, fields of delimited text, and addresses.
 create or replace temp macro fields_of(line, delimiter) as list_concat(
     string_split(line, delimiter),
     list_transform(string_split(line, delimiter), lambda field: trim(field, ' "' || chr(39) || chr(9) || chr(13) || chr(10)))
@@ -32,8 +32,8 @@ create or replace temp macro parts_of(line) as list_distinct(list_concat(
     regexp_extract_all(replace(line, '%40', '@'), '[\w.+-]+@[\w.-]+\w')
 ));
 
--- JSON escapes signs of a text, delimited text doubles its quotes, and JSON may stand in a text of JSON, whole or broken: the
--- id is what they stand for. A device that is an address is known by its hash alone.
+-- JSON escapes characters, delimited text doubles its quotes, and a JSON text may contain JSON, valid or broken: the id is
+-- the decoded text. A device that is an address is known by its hash alone.
 create or replace temp macro unescaped(parts) as list_transform(
     list_filter(parts, lambda part: contains(part, '\')),
     lambda part: json_extract_string(case when json_valid('"' || part || '"') then '"' || part || '"' end, '$')
