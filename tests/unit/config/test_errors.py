@@ -72,7 +72,7 @@ ROWS = [
         "operand",
         6,
         "touchpoints[0].when.target.between",
-        "lesser",
+        "smaller",
     ),
     (
         "touchpoints: [{label: P, when: {target: {above: x}}}]",
