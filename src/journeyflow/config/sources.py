@@ -67,7 +67,7 @@ class ColumnMapping(Section):
     columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """Columns with the parts of a time: year, month, day, and optionally hour, minute, second."""
     hash: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
-    """Columns that together identify; only their keyed hash is stored."""
+    """Columns that are hashed together into an identifier; only the keyed hash is stored."""
     constant: Text | None = None
     """The same value for every event."""
     unit: Literal["s", "ms", "us", "ns"] | None = None
