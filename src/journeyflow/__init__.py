@@ -1,4 +1,4 @@
-"""Customer-journey maps, funnels and drop-off inferred from what people really did."""
+"""Customer-journey maps, funnels and drop-off analysis from clickstream data."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_only_sources_are_needed(tmp_path):
     assert (config.folder, config.path, config.privacy.key_file) == (tmp_path, None, tmp_path / "state/pseudonym.key")
 
 
-def test_the_default_funnel_stakes_only_a_goal_there_is():
+def test_the_default_funnel_has_only_a_configured_goal():
     config = load_config({"sources": {"web": WEB}, "goals": {"lead": {"when": {"event": "lead"}}}})
     assert config.funnels["cart_abandonment"].goal is None
 

@@ -483,7 +483,7 @@ def write(tmp_path):
     return written
 
 
-def test_the_good_configuration_is_good(write):
+def test_the_valid_configuration_has_no_problems(write):
     assert check(write(GOOD)) == []
 
 
