@@ -1,4 +1,4 @@
-"""The page of every key of the configuration, made from its JSON Schema."""
+"""The reference page of the configuration, generated from its JSON Schema."""
 
 from __future__ import annotations
 
@@ -17,25 +17,19 @@ Schema = dict[str, Any]
 HEAD = """\
 # Configuration
 
-Every key of `journeyflow.yml`. Generated from the classes in `src/journeyflow/config/`; `make docs` writes it. Unknown
-keys are refused; `journeyflow check` lists every mistake with its line, what is allowed and the nearest name. All paths
-are relative to the file. Only `sources` is needed. What the settings do to the numbers is in
-[semantics.md](semantics.md); `data/sample/journeyflow.yml` uses every section once.
+Every key of `journeyflow.yml`. Generated from the classes in `src/journeyflow/config/`; `make docs` writes it. Only
+`sources` is required, and paths are relative to the file. Unknown keys are errors; `journeyflow check` lists every
+error with its line, the allowed values and the nearest name. The effect of the settings on the figures is defined in
+[semantics.md](semantics.md). `data/sample/journeyflow.yml` uses every section once.
 
 A **duration** is one or more whole numbers, each with a unit of `us ms s m h d w`: `30m`, `1h30m`; a bare number is
-refused. A **name** has 1 to 100 characters and no slash. `spend` is checked and not used yet.
+an error. A **name** has 1 to 100 characters and no slash. `spend` is validated and not used yet.
 """
 _PLAIN = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
 
 
 def configuration_page() -> str:
-    """Return the Markdown of `docs/reference/configuration.md`.
-
-    Returns
-    -------
-    str
-        A table of the top, then one for each section in the order of the file, then the language of conditions.
-    """
+    """Return the Markdown of `docs/reference/configuration.md`: a table for each section, then conditions."""
     schema = json_schema()
     found = list(_placed(schema, schema, "", set()))
     places = {name: place for place, name in found if name}
@@ -43,11 +37,11 @@ def configuration_page() -> str:
 
 
 def _placed(whole: Schema, part: Schema, place: str, seen: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield the YAML path and the class name of every section, from the top down; the first place counts."""
+    """Yield YAML path and class name of every section, depth first; a section is listed at its first path only."""
     yield place, _name_of(part, whole)
     for key, value in part["properties"].items():
         for path, name in _references(value, f"{place}.{key}".lstrip(".")):
-            # A channel is a column like any other; its section stands where columns are.
+            # The channel is described with the other columns.
             if name not in seen and key != "channel":
                 seen.add(name)
                 yield from _placed(whole, whole["$defs"][name], path, seen)
@@ -58,7 +52,7 @@ def _name_of(part: Schema, whole: Schema) -> str:
 
 
 def _references(value: Schema, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the sections that a key holds, with the path that leads to each."""
+    """Yield path and class name of the sections in a key."""
     if "$ref" in value:
         yield path, value["$ref"].rpartition("/")[2]
     for option in value.get("anyOf", ()):
@@ -86,7 +80,7 @@ def _section(whole: Schema, place: str, name: str, places: dict[str, str]) -> It
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     for key, value in part["properties"].items():
-        default = "needed" if key in part.get("required", ()) else _default(value)
+        default = "required" if key in part.get("required", ()) else _default(value)
         yield f"| `{key}` | {_type(value, places)} | {default} | {_meaning(name, key, value)} |"
     yield ""
 
@@ -145,15 +139,15 @@ def _conditions() -> str:
 ## Conditions
 
 A mapping of fields to matchers; all must hold. A matcher is a value (equals), a list (any of), or a mapping with one or
-more of {", ".join(f"`{name}`" for name in OPERATORS)}. `all: [...]` and `any: [...]` combine conditions, `not: {{...}}`
-turns one round. An empty condition holds for any event.
+more of {", ".join(f"`{name}`" for name in OPERATORS)}. `all: [...]` and `any: [...]` combine conditions, and
+`not: {{...}}` negates one. An empty condition holds for any event.
 
-- Fields of events: {", ".join(f"`{name}`" for name in EVENTS.fields)}, `properties.<key>` (points lead into nested
+- Fields of events: {", ".join(f"`{name}`" for name in EVENTS.fields)}, `properties.<key>` (points for nested
   objects); {more}.
 - Fields of personas: `trait.<name>`, `first.<field>` (the journey's first event), `count.<event>`,
   {", ".join(f"`{name}`" for name in PERSONAS.fields)}.
-- A missing field satisfies only `exists: false`, `not` and `not_in`. Case counts. A number compares as a number, a text
-  as text. In `glob`, `**` crosses `/`, `*` and `?` do not; `regex` is RE2 and may match anywhere.
+- A missing field satisfies only `exists: false`, `not` and `not_in`. Comparisons are case-sensitive. Numbers compare as
+  numbers, texts as texts. In `glob`, `**` matches `/`, and `*` and `?` do not. A `regex` (RE2) may match any part.
 
-Why so: [ADR 5](../adr/0005-conditions.md).
+Reasons: [ADR 5](../adr/0005-conditions.md).
 """

@@ -1,4 +1,4 @@
-"""Customer-journey maps, funnels and drop-off inferred from what people really did."""
+"""Customer-journey maps, funnels and drop-off analysis from clickstream data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first used, so that the command line starts at once."""
+    """Import a public name on first use, so that the command line starts quickly."""
     if name == "__version__":
         return import_module("importlib.metadata").version("journeyflow")
     if name not in _LAZY:

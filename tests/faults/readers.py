@@ -25,7 +25,17 @@ def published(engine, folder: Path, number: int) -> None:
         words = ModelMetadata(description="Things of one generation.", grain=("item",), columns=dict(columns))
         models.append(Model(f"marts.{name}", Path(f"{name}.sql"), "select 1", (), words, columns))
     at = datetime(2026, 1, 1)
-    publish(engine, models, folder, RunFacts(f"r{number:05}", "shop", "1", "h", at, at, at, number))
+    facts = RunFacts(
+        run_id=f"r{number:05}",
+        project="shop",
+        version="1",
+        config_hash="h",
+        started_at=at,
+        published_at=at,
+        high_water_at=at,
+        event_count=number,
+    )
+    publish(engine, models, folder, facts)
 
 
 def by_database(generation: Path) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Base class of configuration sections, names, paths, and durations with a unit."""
+"""Base class of configuration sections; types for names, paths and durations."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 
 class Section(BaseModel):
-    """A part of the configuration; its attributes are the keys of the YAML."""
+    """A section of the configuration; its attributes are the keys of the YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _unknown_keys_refused(cls, raw: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _refuse_unknown_keys(cls, raw: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(raw, dict):
             return handler(raw)
         names = {name for key, info in cls.model_fields.items() for name in (key, info.alias) if name}
@@ -41,22 +41,19 @@ class Section(BaseModel):
         unknown = [key for key in raw if key not in names]
         if not unknown:
             return handler(raw)
-        errors = [_unknown(key, allowed) for key in unknown]
+        kind = PydanticCustomError("unknown_key", "is not a key here", {"allowed": allowed})
+        errors = [InitErrorDetails(type=kind, loc=(key,), input=key) for key in unknown]
         try:
             handler({key: value for key, value in raw.items() if key in names})
         except ValidationError as error:
-            errors += [_kept(item) for item in error.errors(include_url=False)]
+            errors += [_init_error(item) for item in error.errors(include_url=False)]
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
 
-def _unknown(key: str, allowed: tuple[str, ...]) -> InitErrorDetails:
-    kind = PydanticCustomError("unknown_key", "is not a key here", {"allowed": allowed})
-    return InitErrorDetails(type=kind, loc=(key,), input=key)
-
-
-def _kept(item: ErrorDetails) -> InitErrorDetails:
-    context = {**item.get("ctx", {})}
-    kind = PydanticCustomError(item["type"], item["msg"].replace("{", "{{").replace("}", "}}"), context or None)
+def _init_error(item: ErrorDetails) -> InitErrorDetails:
+    """Return a reported error in the form that `ValidationError.from_exception_data` takes."""
+    message = item["msg"].replace("{", "{{").replace("}", "}}")
+    kind = PydanticCustomError(item["type"], message, {**item.get("ctx", {})} or None)
     return InitErrorDetails(type=kind, loc=item["loc"], input=item["input"])
 
 
@@ -72,11 +69,10 @@ def _relative(path: Path, info: SerializationInfo) -> str:
 
 NAME_PATTERN = r"^[^\s/\x00-\x1f\x7f]([^/\x00-\x1f\x7f]{0,98}[^\s/\x00-\x1f\x7f])?$"
 Name = Annotated[str, StringConstraints(strict=True, pattern=NAME_PATTERN)]
-"""A name that is published: 1 to 100 printable characters without a slash (predicates are paths of names)."""
+"""A published name: 1 to 100 printable characters without a slash, because predicates are paths of names."""
 Text = Annotated[StrictStr, StringConstraints(min_length=1, max_length=2000)]
 FilePath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(_relative)]
-"""A path or glob, relative to the configuration's folder; absolute once it is read."""
-
+"""A path or glob, written relative to the folder of the configuration; absolute as a value."""
 
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 UNITS["w"] = 7 * UNITS["d"]
@@ -86,21 +82,9 @@ _LONGEST = timedelta(days=36_500)
 
 
 def parse_duration(value: object) -> timedelta:
-    """Read a duration.
+    """Return the duration of a text: whole numbers, each with a unit of ``us ms s m h d w``.
 
-    Parameters
-    ----------
-    value : str or timedelta
-        One or more whole numbers, each with a unit of ``us ms s m h d w``.
-
-    Returns
-    -------
-    timedelta
-
-    Raises
-    ------
-    PydanticCustomError
-        When it is not a duration; a bare number is refused, because its unit would be a guess.
+    A bare number is refused, because its unit would be a guess.
 
     Examples
     --------
@@ -122,7 +106,7 @@ def parse_duration(value: object) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a duration in its largest whole units, the inverse of `parse_duration`.
+    """Return a duration in its largest whole units, the inverse of `parse_duration`.
 
     Examples
     --------
@@ -138,7 +122,7 @@ def format_duration(value: timedelta) -> str:
 
 
 def microseconds(value: timedelta) -> int:
-    """Return the whole microseconds of a duration, exactly."""
+    """Return the whole microseconds of a duration."""
     return value // timedelta(microseconds=1)
 
 

@@ -1,8 +1,8 @@
-"""Conditions: parser, frozen tree, and text form."""
+"""Conditions: a frozen tree, its text form, and the parser of its YAML form."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -29,6 +29,8 @@ Operator = Literal[
 ]
 TEXT_OPERATORS = ("prefix", "suffix", "contains", "glob", "regex")
 NUMBER_OPERATORS = ("above", "at_least", "below", "at_most")
+OPERATORS = ("is", "not", "in", "not_in", *TEXT_OPERATORS, "exists", *NUMBER_OPERATORS, "between")
+COMBINERS = ("all", "any", "not")
 EVENT_FIELDS = (
     "event",
     "channel",
@@ -43,26 +45,18 @@ EVENT_FIELDS = (
     "source",
     "target",
 )
-"""Fields of an event beside ``properties.<key>``; allowed wherever a condition judges events."""
+"""Fields of an event, with ``properties.<key>``; allowed in every condition on events."""
 TRAFFIC_FIELDS = ("user_id", "anonymous_id", "session_id", "user_agent")
-"""Further fields of an event, only where traffic is kept or excluded: they belong nowhere else."""
+"""Further fields of an event, only in conditions that filter traffic."""
 NUMERIC_FIELDS = ("revenue_amount", "session_count", "days_since_last")
 PERSONA_FIELDS = ("session_count", "days_since_last")
-_NUMBER_WORDS = {"above": "above", "at_least": "at least", "below": "below", "at_most": "at most"}
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One test of one field.
+    """A test of one field, such as ``properties.plan``, against one or more values; ``between`` has two.
 
-    Parameters
-    ----------
-    field : str
-        As written, e.g. ``event``, ``properties.plan``, ``trait.country``.
-    operator : str
-        `is` and a list are both ``in``; `not` is ``not_in``.
-    values : tuple
-        What the field is compared with: one or more, any of which will do; two for ``between``.
+    The matchers `is` and a list become ``in``, and `not` becomes ``not_in``.
     """
 
     field: str
@@ -72,21 +66,21 @@ class Leaf:
 
 @dataclass(frozen=True)
 class All:
-    """Every part holds; without parts it always holds."""
+    """True when every part is; without parts always true."""
 
     parts: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
 class Any_:
-    """At least one part holds."""
+    """True when at least one part is."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True)
 class Not:
-    """The part does not hold."""
+    """True when the part is not."""
 
     part: Condition
 
@@ -106,17 +100,65 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
             yield from leaves(part)
 
 
-def map_leaves(condition: Condition, change: Callable[[Leaf], Leaf]) -> Condition:
-    """Return the condition with every leaf replaced by `change(leaf)`."""
+def to_plain(condition: Condition) -> object:
+    """Return a condition as nested lists and scalars, for the hash of a configuration."""
     if isinstance(condition, Leaf):
-        return change(condition)
+        return [condition.field, condition.operator, list(condition.values)]
     if isinstance(condition, Not):
-        return Not(map_leaves(condition.part, change))
-    return type(condition)(tuple(map_leaves(part, change) for part in condition.parts))
+        return {"not": to_plain(condition.part)}
+    return {"all" if isinstance(condition, All) else "any": [to_plain(part) for part in condition.parts]}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The fields that conditions of a section may read: names, and prefixes such as ``properties.``."""
+
+    fields: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+    def holds(self, field: str) -> bool:
+        """Return whether a condition in this scope may read `field`."""
+        if field in self.fields:
+            return True
+        prefix, point, name = field.partition(".")
+        if f"{prefix}{point}" not in self.prefixes or not name:
+            return False
+        if prefix == "first":
+            return EVENTS.holds(name)
+        return prefix != "properties" or is_property_key(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The allowed fields, for error messages."""
+        return (*self.fields, *(f"{prefix}<name>" for prefix in self.prefixes))
+
+
+def is_property_key(key: str) -> bool:
+    """Return whether `key` can be the key of a property: names, joined by points for nested objects."""
+    return all(part and part.isprintable() for part in key.split("."))
+
+
+def is_property(field: str) -> bool:
+    """Return whether a field is ``properties.<key>``."""
+    return field.startswith("properties.") and is_property_key(field.removeprefix("properties."))
+
+
+EVENTS = Scope(EVENT_FIELDS, ("properties.",))
+FUNNELS = Scope((*EVENT_FIELDS, "stage"), ("properties.",))
+TRAFFIC = Scope((*EVENT_FIELDS, *TRAFFIC_FIELDS), ("properties.",))
+PERSONAS = Scope(PERSONA_FIELDS, ("trait.", "first.", "count."))
+
+
+def is_numeric_field(field: str) -> bool:
+    """Return whether a field has a numeric type, unlike a text that may contain a number."""
+    return field.startswith("count.") or field.removeprefix("first.") in NUMERIC_FIELDS
+
+
+_NUMBER_WORDS = {"above": "above", "at_least": "at least", "below": "below", "at_most": "at most"}
 
 
 def render(condition: Condition) -> str:
-    """Read a condition aloud, for `personas.rule` and `explain`.
+    """Return a condition as text, for `personas.rule` and `explain`.
 
     Examples
     --------
@@ -131,20 +173,6 @@ def render(condition: Condition) -> str:
         return "any event"
     word = " and " if isinstance(condition, All) else " or "
     return word.join(render(part) if isinstance(part, Leaf | Not) else f"({render(part)})" for part in condition.parts)
-
-
-def to_plain(condition: Condition) -> object:
-    """Return a condition as nested lists and scalars, equal exactly when the conditions are."""
-    if isinstance(condition, Leaf):
-        return [condition.field, condition.operator, list(condition.values)]
-    if isinstance(condition, Not):
-        return {"not": to_plain(condition.part)}
-    return {"all" if isinstance(condition, All) else "any": [to_plain(part) for part in condition.parts]}
-
-
-def is_numeric_field(field: str) -> bool:
-    """Tell whether a field is a number by itself, not a text that may read as one."""
-    return field.startswith("count.") or field.removeprefix("first.") in NUMERIC_FIELDS
 
 
 def _render_leaf(leaf: Leaf) -> str:
@@ -170,70 +198,11 @@ def _render_value(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-OPERATORS = ("is", "not", "in", "not_in", *TEXT_OPERATORS, "exists", *NUMBER_OPERATORS, "between")
-COMBINERS = ("all", "any", "not")
 _MAX_DEPTH = 20
 
 
-@dataclass(frozen=True)
-class Scope:
-    """The fields that conditions of one section may read: whole names, and beginnings such as ``properties.``."""
-
-    fields: tuple[str, ...]
-    prefixes: tuple[str, ...]
-
-    def holds(self, field: str) -> bool:
-        """Tell whether a condition in this scope may read `field`."""
-        if field in self.fields:
-            return True
-        prefix, point, name = field.partition(".")
-        if f"{prefix}{point}" not in self.prefixes or not name:
-            return False
-        if prefix == "first":
-            return EVENTS.holds(name)
-        return prefix != "properties" or is_property_key(name)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What to tell a user who wrote another field."""
-        return (*self.fields, *(f"{prefix}<name>" for prefix in self.prefixes))
-
-
-def is_property_key(key: str) -> bool:
-    """Tell whether a property can be read by `key`: names with points between them for nested objects."""
-    return all(part and part.isprintable() for part in key.split("."))
-
-
-def is_property(field: str) -> bool:
-    """Tell whether a field is ``properties.<key>``."""
-    return field.startswith("properties.") and is_property_key(field.removeprefix("properties."))
-
-
-EVENTS = Scope(EVENT_FIELDS, ("properties.",))
-FUNNELS = Scope((*EVENT_FIELDS, "stage"), ("properties.",))
-TRAFFIC = Scope((*EVENT_FIELDS, *TRAFFIC_FIELDS), ("properties.",))
-PERSONAS = Scope(PERSONA_FIELDS, ("trait.", "first.", "count."))
-
-
 def parse(raw: object, scope: Scope = EVENTS) -> Condition:
-    """Read a condition from its YAML form.
-
-    Parameters
-    ----------
-    raw : dict
-        field → matcher, with `all`, `any` and `not` to combine; empty matches any event.
-    scope : Scope
-        The fields it may read.
-
-    Returns
-    -------
-    Condition
-
-    Raises
-    ------
-    pydantic_core.ValidationError
-        With one entry for every mistake, each with its place below the condition.
-    """
+    """Return the condition of a YAML mapping; ValidationError lists every mistake with its place in the condition."""
     if isinstance(raw, Leaf | All | Any_ | Not):
         return raw
     mistakes: list[InitErrorDetails] = []
@@ -244,7 +213,7 @@ def parse(raw: object, scope: Scope = EVENTS) -> Condition:
 
 
 class _Parser:
-    """Walks the raw form; mistakes are collected, so that all are told at once."""
+    """Builds a condition from its YAML form and collects the mistakes, so that all are reported at once."""
 
     def __init__(self, mistakes: list[InitErrorDetails], scope: Scope) -> None:
         self.mistakes = mistakes
@@ -254,13 +223,8 @@ class _Parser:
         if len(loc) > 2 * _MAX_DEPTH:
             return self._wrong("condition_depth", "is nested too deeply", None, loc, f"at most {_MAX_DEPTH} levels")
         if not isinstance(raw, dict):
-            return self._wrong(
-                "condition",
-                "is not a condition",
-                raw,
-                loc,
-                "a mapping of fields to matchers, such as {event: purchase}",
-            )
+            allowed = "a mapping of fields to matchers, such as {event: purchase}"
+            return self._wrong("condition", "is not a condition", raw, loc, allowed)
         parts = tuple(part for key, value in raw.items() for part in self._entry(str(key), value, (*loc, str(key))))
         return parts[0] if len(parts) == 1 else All(parts)
 
@@ -292,9 +256,8 @@ class _Parser:
         values = tuple(operand) if isinstance(operand, list) else (operand,)
         problem = _operand_problem(field, name, values)
         if problem:
-            return self._wrong(
-                "operand", problem[0], None if isinstance(operand, list | dict) else operand, loc, problem[1]
-            )
+            value = None if isinstance(operand, list | dict) else operand
+            return self._wrong("operand", problem[0], value, loc, problem[1])
         operator: Any = {"is": "in", "not": "not_in"}.get(name, name)
         return Leaf(field, operator, values)
 
@@ -311,7 +274,7 @@ def _operand_problem(field: str, name: str, values: tuple[Any, ...]) -> tuple[st
         return None if len(values) == 1 and isinstance(values[0], bool) else ("is not true or false", "true, false")
     if name == "between":
         is_range = len(values) == 2 and all(map(_is_number, values)) and values[0] <= values[1]
-        return None if is_range else ("is not a range", "two numbers, the lesser first: [1, 5]")
+        return None if is_range else ("is not a range", "two numbers, the smaller first: [1, 5]")
     if name in NUMBER_OPERATORS:
         return None if len(values) == 1 and _is_number(values[0]) else ("is not a number", "one number")
     if is_numeric_field(field):
@@ -324,21 +287,21 @@ def _text_problem(name: str, values: tuple[Any, ...]) -> tuple[str, str] | None:
     if not all(isinstance(value, str) and value and "\0" not in value for value in values):
         return "is not a text", "a text or a list of texts"
     if name == "regex" and not all(map(_is_re2, values)):
-        return "is not a regular expression that RE2 knows", "RE2 syntax: no look-around, no back-references"
+        return "is not an RE2 regular expression", "RE2 syntax: no look-around, no back-references"
     return None
 
 
 def _value_problem(values: tuple[Any, ...]) -> tuple[str, str] | None:
-    if all(
-        (isinstance(value, str) and "\0" not in value) or isinstance(value, bool) or _is_number(value)
-        for value in values
-    ):
-        return None
-    return "is not a value", "a text, a number, true or false, or a list of them; for a missing field {exists: false}"
+    for value in values:
+        if not (isinstance(value, bool) or _is_number(value) or (isinstance(value, str) and "\0" not in value)):
+            return "is not a value", (
+                "a text, a number, true or false, or a list of them; for a missing field {exists: false}"
+            )
+    return None
 
 
 def _is_re2(pattern: str) -> bool:
-    """Ask Arrow, whose regular expressions are RE2 as the database's are; Python's differ."""
+    """Compile with Arrow, which uses RE2 like the database."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -350,7 +313,7 @@ def _is_re2(pattern: str) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    """Tell whether a value is a number that DECIMAL(38, 10) holds exactly enough; NaN and infinities are not."""
+    """Return whether a value is a finite number in the range of DECIMAL(38, 10), bool excluded."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**18
 
 
@@ -374,7 +337,7 @@ def _field(scope: Scope) -> tuple[Any, ...]:
 
 
 ConditionField = Annotated[Condition, *_field(EVENTS)]
-"""A condition on events as a field of a section."""
+"""A condition on events, as the type of a key."""
 FunnelCondition = Annotated[Condition, *_field(FUNNELS)]
 TrafficCondition = Annotated[Condition, *_field(TRAFFIC)]
 PersonaCondition = Annotated[Condition, *_field(PERSONAS)]

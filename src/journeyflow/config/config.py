@@ -24,32 +24,32 @@ OFFLINE_CHANNELS = ("store", "call_centre", "crm", "delivery", "survey", "email"
 
 
 class Sessions(Section):
-    """When a session ends."""
+    """How sessions are cut."""
 
     timeout: PositiveDuration = timedelta(minutes=30)
-    """A gap greater than this starts the next session."""
+    """A longer gap between two events starts a new session."""
     max_duration: PositiveDuration = timedelta(hours=24)
-    """An event that would first exceed this since the session's start opens a new one."""
+    """The first event later than this after the session's start opens a new session."""
     offline_channels: tuple[Text, ...] = OFFLINE_CHANNELS
     """Channels whose events belong to no session."""
 
 
 class Journeys(Section):
-    """When a journey ends (`timeout`) and how long its stages are read (`window`)."""
+    """How journeys are cut, and how long the stage funnel follows one."""
 
     timeout: PositiveDuration = timedelta(days=30)
-    """A gap greater than this between a person's events starts the next journey."""
+    """A longer gap between two events of a person starts a new journey."""
     window: PositiveDuration = timedelta(days=30)
-    """How long after a journey's first event the stage funnel reads it."""
+    """How long after its first event the stage funnel follows a journey."""
 
 
 class Touchpoint(Section):
-    """A label for a surface."""
+    """A label for a surface: the part of a touchpoint after the channel."""
 
     label: Name
-    """Name of the surface; the touchpoint is `channel: label`."""
+    """Label of the surface; the touchpoint is `channel: label`."""
     when: ConditionField
-    """Events that have it."""
+    """Events that get this label."""
 
 
 NOTHING: Condition = Any_(())
@@ -61,107 +61,105 @@ def _bots(raw: object) -> object:
 
 
 class Bots(Section):
-    """What counts as a bot: the built-in list of user agents, and a condition of one's own beside it."""
+    """Detection of bots: a built-in list of user agents and a user-defined condition."""
 
     builtin: bool = True
-    """Whether the built-in list of user agents counts."""
+    """Whether the built-in list of user agents is used."""
     when: TrafficCondition = NOTHING
-    """Further events of bots."""
+    """Further events that count as those of bots."""
 
 
 class ExcludeTraffic(Section):
-    """Traffic that is flagged and left out of the published tables."""
+    """Traffic that is flagged and excluded from the published tables."""
 
     bots: Annotated[Bots, BeforeValidator(_bots)] = Bots()
     """`builtin`, `none`, or a mapping with `builtin` and `when`."""
     internal: TrafficCondition = NOTHING
-    """Events of one's own people."""
+    """Events of your own staff."""
 
 
 FILE_NAME = "journeyflow.yml"
 NOT_FIGURES = {"project", "state", "publish", "spend", "retention", "limits"}
-"""Keys that change no published figure of a run, and so not the hash."""
+"""Keys that change no published figure, and so are not part of the hash."""
 
 
 class Config(Section):
-    """A configuration: the keys of `journeyflow.yml` as attributes, durations as `timedelta`, absolute paths.
+    """The validated configuration: keys of `journeyflow.yml` as attributes, durations as `timedelta`, absolute paths.
 
-    Notes
-    -----
-    Build one with `load_config`: it checks the rules across sections too.
+    Create one with `load_config`, which also checks the rules between sections.
     """
 
     project: Name = "journeyflow"
-    """Name of the project, as reports and runs show it."""
+    """Name of the project in reports and runs."""
     timezone: Text = "UTC"
-    """Zone of reporting days and months, by IANA name. Stored times are UTC."""
+    """IANA time zone of reporting days and months. Stored times are UTC."""
     state: FilePath = Field(default=Path("state"), validate_default=True)
-    """Folder of the warehouse, the ledger of files and the last build: private to the pipeline."""
+    """Folder of the warehouse, the file registry and the last build; private to the pipeline."""
     publish: FilePath = Field(default=Path("published"), validate_default=True)
-    """Folder of the published tables, which BI tools read. Two projects never share one."""
+    """Folder of the published tables, for BI tools. Projects must not share it."""
     sources: Annotated[dict[Name, Source], Field(min_length=1)]
-    """Sources of events, by name; at least one."""
+    """Event sources by name; at least one."""
     people: tuple[People, ...] = ()
-    """Files of traits of people, for personas."""
+    """Files with traits of persons, for personas."""
     clock_skew: Duration = timedelta(hours=1)
-    """How far a client's clock may be ahead. An event later than its arrival plus this is quarantined as future."""
+    """How far a client's clock may be ahead. An event that is later than its arrival by more is quarantined."""
     sessions: Sessions = Sessions()
-    """When a session ends."""
+    """How sessions are cut."""
     journeys: Journeys = Journeys()
-    """When a journey ends."""
+    """How journeys are cut."""
     touchpoints: tuple[Touchpoint, ...] = ()
-    """Labels of surfaces; the first that matches wins, else the surface is the event's name."""
+    """Labels of surfaces; the first match wins. Without a match the surface is the event's name."""
     exclude_traffic: ExcludeTraffic = ExcludeTraffic()
-    """Traffic that is flagged and left out of the published tables."""
+    """Traffic that is flagged and excluded from the published tables."""
     models: dict[Name, ModelField] = Field(
         default={"four_stage": ModelSection(builtin=True)},
         min_length=1,
         json_schema_extra={"default": {"four_stage": "builtin"}},
     )
-    """Journey models, by name: `builtin` (for `four_stage` and `value_journey`), or stages of one's own."""
+    """Journey models by name: `builtin` (for `four_stage` and `value_journey`), or user-defined stages."""
     personas: tuple[Persona, ...] = ()
-    """Personas in order: the first rule that matches wins; everybody else is `unassigned`."""
+    """Personas; the first match wins. Without a match a journey is `unassigned`."""
     goals: dict[Name, Goal] = Field(default_factory=default_goals)
-    """Conversions, by name. Where the key is left out: `order`, a `purchase` and its `revenue_amount`."""
+    """Conversions by name. Default: `order`, a `purchase` with its `revenue_amount`."""
     funnels: dict[Name, Funnel] = Field(default_factory=lambda data: default_funnels(data.get("goals", ())))
-    """Funnels, by name, none like a journey model's. Where the key is left out: `cart_abandonment` (add_to_cart,
-    checkout_started, purchase), in runs where all three occur.
+    """Funnels by name, which must differ from those of journey models. Default: `cart_abandonment` (add_to_cart,
+    checkout_started, purchase), in runs where all three events occur.
     """
     currency: Currency = Currency()
-    """Currency of reports, and rates into it."""
+    """Report currency, and exchange rates into it."""
     min_count: Annotated[StrictInt, Field(ge=1)] = 30
-    """Rates of fewer people than this are flagged `is_small`."""
+    """Rates of fewer persons are flagged `is_small`."""
     promises: tuple[Promise, ...] = ()
-    """What the company promises, for the journey map."""
+    """Promises of the company, for the journey map."""
     surveys: dict[Name, Survey] = Field(default_factory=dict)
-    """What people answered, by name, for the journey map."""
+    """Surveys by name, for the journey map."""
     friction: tuple[Friction, ...] = ()
-    """Events that are pain in themselves, for the journey map."""
+    """Events that are pain points by definition, for the journey map."""
     spend: Spend | None = None
     """Advertising spend, for attribution."""
     map: MapSection = MapSection()
-    """What people supply to the journey map."""
+    """User-supplied contents of the journey map."""
     privacy: Privacy = Field(default={}, validate_default=True)
-    """How personal data is kept."""
+    """Protection of personal data."""
     retention: Retention = Retention()
-    """How long copies of the files that were read are kept, and how many generations."""
+    """Retention of archived input files and of published generations."""
     limits: Limits = Limits()
-    """What one input file may cost before it is refused."""
+    """Limits for one input file; a file beyond them is refused."""
     _folder: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths start from."""
+        """Base of relative paths."""
         return self._folder
 
     @property
     def path(self) -> Path | None:
-        """The file that the configuration was read from; None for a mapping."""
+        """The configuration file; None for a mapping."""
         return self._path
 
     def placed(self, folder: Path, path: Path | None) -> Config:
-        """Return the configuration as one that was read from `path` in `folder`."""
+        """Return a copy with `folder` and `path` set."""
         copy = self.model_copy()
         copy._folder, copy._path = folder, path
         return copy
@@ -185,16 +183,16 @@ class Config(Section):
 
     @cached_property
     def journey_models(self) -> tuple[JourneyModel, ...]:
-        """The models with all that they inherit, in the order of the configuration."""
+        """Journey models with what they inherit, in the order of the configuration."""
         return resolve_models(self.models)
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of reporting days."""
+        """Time zone of reporting days."""
         return ZoneInfo(self.timezone)
 
     def journey_model(self, name: str) -> JourneyModel:
-        """Return the model `name`; KeyError when there is none."""
+        """Return the journey model `name`; KeyError when there is none."""
         for model in self.journey_models:
             if model.model == name:
                 return model

@@ -16,12 +16,12 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 class Target(Section):
-    """What a measure should be."""
+    """Target of a survey's mean score."""
 
     at_least: Number | None = None
-    """Least good value."""
+    """Lowest value that meets the target."""
     at_most: Number | None = None
-    """Greatest good value."""
+    """Highest value that meets the target."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -31,28 +31,28 @@ class Target(Section):
 
 
 class Promise(Section):
-    """Event `to` within a time of event `from`, matched by a key; or a survey's measure against a target."""
+    """A promise of the company: event `to` within a time after event `from`, or a survey score against a target."""
 
     name: Name
     """Name of the promise."""
     stage: Name
-    """Stage that it belongs to."""
+    """Stage that the promise belongs to."""
     from_: ConditionField | None = Field(default=None, alias="from")
-    """Event that makes the promise due."""
+    """Event that starts the promise."""
     to: ConditionField | None = None
-    """Event that keeps it."""
+    """Event that fulfils the promise."""
     within: PositiveDuration | None = None
-    """How long it may take."""
+    """Longest time from `from` to `to`."""
     match: Text | None = None
-    """Property that both events share, such as an order's number."""
+    """Property that links the two events, such as an order number."""
     measure: Name | None = None
-    """Survey that measures it."""
+    """Survey that measures the promise."""
     target: Target | None = None
-    """What the measure should be."""
+    """Target of the survey's mean score."""
 
     @property
     def is_measured(self) -> bool:
-        """Tell whether a survey judges the promise, not a second event."""
+        """Whether a survey measures the promise, instead of a second event."""
         return self.measure is not None
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class Promise(Section):
         is_timed = all(timed) and not any(measured)
         is_measured = all(measured) and not any(timed) and self.match is None
         if not (is_timed or is_measured):
-            allowed = "from, to, within and perhaps match; or measure and target"
+            allowed = "from, to, within and optionally match; or measure and target"
             raise PydanticCustomError("promise", "is neither timed nor measured", {"allowed": allowed})
         return self
 
@@ -77,24 +77,24 @@ SurveyField = Annotated[Text, AfterValidator(_score)]
 
 
 class Survey(Section):
-    """Answers that people gave: which event, which property holds the score, on which scale."""
+    """A survey: the event of an answer, and the properties with its score and text."""
 
     event: Text
-    """Name of the event that is an answer."""
+    """Name of the event of an answer."""
     score: SurveyField | None = None
     """`properties.<key>` of the score."""
     text: SurveyField | None = None
     """`properties.<key>` of the free text."""
     scale: tuple[Number, Number] | None = None
-    """Least and greatest score."""
+    """Lowest and highest score."""
     kind: Literal["score", "nps", "ces"] = "score"
-    """A plain score, recommendation (NPS) or effort (CES)."""
+    """Plain score, recommendation (`nps`) or effort (`ces`)."""
     good: Literal["high", "low"] | None = None
-    """Good end of the scale. Where the key is left out: `low` for `ces`, for much effort is bad; else `high`."""
+    """Good end of the scale. Default: `low` for `ces`, because effort is bad; else `high`."""
 
     @property
     def is_low_good(self) -> bool:
-        """Tell whether the least score is the best."""
+        """Whether the lowest score is the best."""
         return self.good == "low" if self.good else self.kind == "ces"
 
     @model_validator(mode="after")
@@ -106,7 +106,9 @@ class Survey(Section):
         if (self.score is None) != (self.scale is None):
             raise PydanticCustomError("survey", "needs score and scale together", {"allowed": "score and scale"})
         if self.scale and self.scale[0] >= self.scale[1]:
-            raise PydanticCustomError("survey", "has a scale that does not rise", {"allowed": "scale: [least, most]"})
+            raise PydanticCustomError(
+                "survey", "has a scale that does not rise", {"allowed": "scale: [lowest, highest]"}
+            )
         if self.kind == "nps" and self.is_low_good:
             raise PydanticCustomError(
                 "survey", "is a recommendation whose low end is good", {"allowed": "good: high, or another kind"}
@@ -115,53 +117,53 @@ class Survey(Section):
 
 
 class Friction(Section):
-    """An event that is pain in itself."""
+    """A pain point that is an event."""
 
     name: Name
-    """Name of the pain."""
+    """Name of the pain point."""
     when: ConditionField
-    """Events that are it."""
+    """Events that count."""
 
 
 class Desired(Section):
-    """What a stage should measure."""
+    """Targets of a stage."""
 
     reach_rate: Share | None = None
-    """Share of people who should reach the stage."""
+    """Target share of persons who reach the stage."""
     p50_time: PositiveDuration | None = None
-    """Median time that it should take."""
+    """Target median time in the stage."""
     sentiment: Annotated[float, Field(strict=True, ge=-1, le=1)] | None = None
-    """Sentiment that it should have, from -1 to 1."""
+    """Target sentiment, from -1 to 1."""
 
 
 class PersonaMap(Section):
-    """What people know of a persona, by stage."""
+    """User-supplied contents of the map for one persona, by stage."""
 
     goals: dict[Name, Text] = Field(default_factory=dict)
-    """Stage → what people want there."""
+    """Stage → what the persona wants to achieve."""
     needs: dict[Name, Text] = Field(default_factory=dict)
-    """Stage → what they need there."""
+    """Stage → what the persona needs."""
     quotes: dict[Name, Text] = Field(default_factory=dict)
-    """Stage → what somebody said."""
+    """Stage → a quote of a customer."""
     desired: dict[Name, Desired] = Field(default_factory=dict)
-    """Stage → what it should measure."""
+    """Stage → its targets."""
 
 
 class MapSection(Section):
-    """What people supply to the map; shown as such, beside what is measured."""
+    """User-supplied contents of the journey map, marked as such beside the measured figures."""
 
     owners: dict[Name, Text] = Field(default_factory=dict)
-    """Stage → who answers for it."""
+    """Stage → the team or person responsible."""
     personas: dict[Name, PersonaMap] = Field(default_factory=dict)
-    """Persona → what is known of it."""
+    """Persona → its contents."""
 
 
 class Privacy(Section):
-    """How personal data is kept."""
+    """Protection of personal data."""
 
     person_id: Literal["pseudonymous", "clear"] = "pseudonymous"
-    """Whether a published `person_id` is a keyed hash or the id itself."""
+    """Whether a published `person_id` is a keyed hash or the plain id."""
     key_file: FilePath = Field(default=Path("state/pseudonym.key"), validate_default=True)
-    """Key of the hashes; made by the first run. Another key gives other ids."""
+    """File with the key of the hashes, created by the first run. A different key changes all ids."""
     keep_query_params: tuple[Text, ...] = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-    """Parameters of page addresses that are kept, as columns or properties; all others are cut off."""
+    """Query parameters of page addresses that are stored, as columns or properties; all others are removed."""

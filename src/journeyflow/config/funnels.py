@@ -30,48 +30,48 @@ Rate = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, max_digits=18, 
 
 
 class Goal(Section):
-    """A conversion and, where it has one, its value."""
+    """A conversion and, optionally, its value."""
 
     when: ConditionField
-    """Events that reach it."""
+    """Events that count as the conversion."""
     value: Annotated[Text, AfterValidator(_value)] | None = None
-    """`revenue_amount` or `properties.<key>`: the amount of such an event."""
+    """Field with the amount of such an event: `revenue_amount` or `properties.<key>`."""
 
 
 class Currency(Section):
-    """The currency that figures are reported in, and what one unit of the others is worth in it."""
+    """The report currency, and exchange rates into it."""
 
     report: CurrencyCode = "EUR"
-    """ISO 4217 code that amounts are reported in."""
+    """ISO 4217 code of the report currency."""
     rates: dict[CurrencyCode, Rate] = Field(default_factory=dict)
-    """Code → what one unit is worth in the report currency. Amounts without a rate make a sum null."""
+    """Code → value of one unit in the report currency. A sum with an amount that has no rate is null."""
 
 
 def default_goals() -> dict[str, Goal]:
-    """Return the goal there is when none is configured: an order and its revenue."""
+    """Return the default goal: an order and its revenue."""
     return {"order": Goal(when=Leaf("event", "in", ("purchase",)), value="revenue_amount")}
 
 
 class Step(Section):
-    """A step; `within` bounds the time since the step before."""
+    """A step of a funnel."""
 
     name: Name
     """Name of the step, unique in the funnel."""
     when: FunnelCondition = ALWAYS
-    """Events that reach it; any event when left out."""
+    """Events that reach the step. Default: any event."""
     within: PositiveDuration | None = None
-    """Longest time since the step before; not on the first step."""
+    """Longest time since the previous step; not on the first step."""
 
 
 class Exclusion(Section):
-    """Events between two steps that close an attempt (`drop`) or void it (`person`)."""
+    """Events between two steps that end an attempt."""
 
     between: tuple[Name, Name]
-    """Two steps, the earlier first."""
+    """Names of two steps, the earlier first."""
     when: FunnelCondition
-    """Events that exclude."""
+    """Events that end the attempt."""
     then: Literal["drop", "person"] = "drop"
-    """`drop`: dropped at once. `person`: the attempt is void."""
+    """`drop`: the attempt counts as dropped off. `person`: the attempt does not count."""
 
 
 def _date(raw: object) -> object:
@@ -87,7 +87,7 @@ Day = Annotated[date, BeforeValidator(_date)]
 
 
 class Entered(Section):
-    """The days, both included, in the project's zone, on which an attempt may begin."""
+    """Days on which an attempt may begin, both inclusive, in the project's time zone."""
 
     from_: Day | None = Field(default=None, alias="from")
     """First day of entry."""
@@ -105,53 +105,55 @@ def _property_key(raw: str) -> str:
     if is_property_key(raw):
         return raw
     raise PydanticCustomError(
-        "property_key", "is not the key of a property", {"allowed": "a key, or keys with points between"}
+        "property_key", "is not the key of a property", {"allowed": "a key, or keys joined by points"}
     )
 
 
 class Unit(Section):
-    """What a funnel counts."""
+    """The unit that a funnel counts."""
 
     kind: Literal["person", "session", "property"] = "person"
     """Written as `unit: person` or `unit: session`."""
     property: Annotated[Text, AfterValidator(_property_key)] | None = None
-    """Key of the event property whose values are counted; events without it stay out."""
+    """Key of the event property whose values are counted; events without it are ignored."""
 
     def __str__(self) -> str:
-        """Return ``person``, ``session`` or the property's key, as the column `unit` says it."""
+        """Return the value of the column `unit`: ``person``, ``session`` or the property's key."""
         return self.property or self.kind
 
 
 class Funnel(Section):
-    """A configured funnel; the meaning of every setting is in the reference page on semantics."""
+    """A funnel; `semantics.md` defines the meaning of every setting."""
 
     steps: Annotated[tuple[Step, ...], Field(min_length=2, max_length=20)]
     """Steps in order, two to twenty."""
     model: Name | None = None
-    """Journey model whose stages a step may read as `stage`."""
+    """Journey model of the field `stage` in conditions of steps."""
     order: Literal["ordered", "strict", "any_order"] = "ordered"
-    """Whether other events may come between, must not, or the steps come in any order."""
+    """`ordered`: other events may come between the steps. `strict`: none may. `any_order`: the steps may come in any
+    order.
+    """
     window: PositiveDuration = timedelta(days=14)
-    """Longest time from step 1 to the last step, inclusive."""
+    """Conversion window: longest time from the first step to the last, inclusive."""
     ties: Literal["same_instant", "strictly_later"] = "same_instant"
-    """Whether two steps at one instant convert in step order, or a step must be strictly later."""
+    """Whether a step may be reached at the same instant as the previous one."""
     grace: Duration = timedelta(0)
-    """How much earlier than the step before it a step may be; only with `ordered`."""
+    """How much earlier than the previous step a step may be; only with `ordered`."""
     unit: Annotated[Unit, BeforeValidator(_unit)] = Unit()
-    """What is counted: `person`, `session`, or `{property: <key>}`."""
+    """Unit of all counts: `person`, `session`, or `{property: <key>}`."""
     count: Literal["best", "attempts"] = "best"
-    """A unit's deepest attempt, or all its attempts one after another."""
+    """Which attempts of a unit count: the deepest one, or all, one after another."""
     goal: Name | None = None
-    """Goal whose value is at stake."""
+    """Goal whose value is at stake in a drop-off."""
     exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=62)] = ()
-    """Events between steps that end an attempt; 62 at most."""
+    """Events between steps that end an attempt; at most 62."""
     entered: Entered = Entered()
-    """Days on which an attempt may begin; later steps are read whenever they come."""
+    """Days on which an attempt may begin; later steps may be reached at any time."""
     _is_default: bool = PrivateAttr(default=False)
 
     @property
     def is_default(self) -> bool:
-        """Tell whether nobody configured the funnel: a run leaves it out where none of its events exist."""
+        """Whether this is the default funnel, which a run omits unless all its events occur."""
         return self._is_default
 
     @property
@@ -161,7 +163,7 @@ class Funnel(Section):
 
     @property
     def level_names(self) -> tuple[str, ...]:
-        """What its counts are of, in order: the steps' names or, in any order, how many of the steps were done."""
+        """Names of the levels that are counted: the steps or, in any order, the number of steps reached."""
         if self.order != "any_order":
             return self.step_names
         return tuple(f"{done} of {len(self.steps)} steps" for done in range(1, len(self.steps) + 1))
@@ -175,7 +177,7 @@ DEFAULT_FUNNEL = "cart_abandonment"
 
 
 def default_funnels(goals: Container[str]) -> dict[str, Funnel]:
-    """Return the funnel there is when none is configured: where carts are abandoned, with an order's value at stake."""
+    """Return the default funnel: cart abandonment, with the value of an order at stake."""
     events = ("add_to_cart", "checkout_started", "purchase")
     steps = tuple(_event_step(event, event) for event in events)
     funnel = Funnel(steps=steps, goal="order" if "order" in goals else None)

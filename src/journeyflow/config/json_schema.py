@@ -15,7 +15,7 @@ from journeyflow.config.base import Section, format_duration
 from journeyflow.config.config import FILE_NAME, Config
 
 CONDITION = "A condition"
-"""How the description of a condition begins."""
+"""Start of the description of every condition."""
 
 
 class _Schema(GenerateJsonSchema):
@@ -24,13 +24,10 @@ class _Schema(GenerateJsonSchema):
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of `journeyflow.yml`, for editors.
+    """Return the JSON Schema (draft 2020-12) of `journeyflow.yml`, for editors.
 
-    Returns
-    -------
-    dict
-        Draft 2020-12; every key with its type, its default where it has one, and its meaning. Looser than `check`:
-        conditions are only sketched, and rules between sections are not in it.
+    It has the type, default and meaning of every key, but neither the matchers of conditions nor the rules between
+    sections.
     """
     schema = Config.model_json_schema(by_alias=True, schema_generator=_Schema)
     summary = schema["description"].splitlines()[0]
@@ -42,25 +39,20 @@ def json_schema() -> dict[str, Any]:
 
 
 def sections() -> dict[str, type[Section]]:
-    """Return the sections below the whole configuration, by the name of their class."""
+    """Return the section classes by name, without `Config`."""
     return {section.__name__: section for section in Section.__subclasses__() if section is not Config}
 
 
 def meanings(section: type[Section]) -> dict[str, str]:
-    """Return what the keys of a section mean: the texts below its fields, read from the source.
+    """Return YAML key → meaning of a section: the texts below its fields, read from its source.
 
-    Pydantic could do so when the classes are made, but that would cost every command a tenth of a second.
-
-    Returns
-    -------
-    dict
-        Key as in the YAML → meaning, on one line.
+    Pydantic's `use_attribute_docstrings` would do this at import and cost every command a tenth of a second.
     """
     names = {name: field.alias or name for name, field in section.model_fields.items()}
-    return {names[name]: " ".join(text.split()) for name, text in _texts_below(section) if name in names}
+    return {names[name]: " ".join(text.split()) for name, text in _field_texts(section) if name in names}
 
 
-def _texts_below(section: type[Section]) -> Iterator[tuple[str, str]]:
+def _field_texts(section: type[Section]) -> Iterator[tuple[str, str]]:
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     assert isinstance(definition, ast.ClassDef)
     for field, below in zip(definition.body, definition.body[1:], strict=False):
@@ -69,7 +61,7 @@ def _texts_below(section: type[Section]) -> Iterator[tuple[str, str]]:
 
 
 def _describe(schema: dict[str, Any], section: type[Section]) -> None:
-    """Give each key its meaning; leave out defaults that a reader could not write so."""
+    """Add the meaning of each key; remove defaults that are not in the form of the YAML."""
     for key, meaning in meanings(section).items():
         described = schema["properties"][key]
         is_condition = described.get("description", "").startswith(CONDITION)

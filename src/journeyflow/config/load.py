@@ -1,4 +1,4 @@
-"""Load and check `journeyflow.yml`: a `Config`, or the list of all errors."""
+"""Load and check `journeyflow.yml`: a `Config`, or the list of all problems."""
 
 from __future__ import annotations
 
@@ -10,24 +10,146 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from journeyflow.config import source_validation, validation
 from journeyflow.config.config import FILE_NAME, Config
-from journeyflow.config.problems import InvalidConfigError, Loc, Problem, nearest_name, path_text, value_text
-from journeyflow.config.validation import Rule, Violation
+from journeyflow.config.problems import (
+    InvalidConfigError,
+    Loc,
+    Problem,
+    Violation,
+    nearest_name,
+    path_text,
+    value_text,
+)
+from journeyflow.config.validation import violations
 from journeyflow.errors import ConfigError
 from journeyflow.utils.yaml import Document, Mistake, read_yaml
 
-RULES: tuple[Rule, ...] = (
-    *source_validation.SOURCE_RULES,
-    *validation.MODEL_RULES,
-    *validation.FUNNEL_RULES,
-    *validation.PERSONA_RULES,
-)
+_SECTIONS_BY_NAME = ("sources", "models", "funnels", "goals", "surveys")
 
 
-def violations(config: Config) -> list[Violation]:
-    """Return what every rule finds in `config`."""
-    return [finding for rule in RULES for finding in rule(config)]
+def load_config(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) -> Config:
+    """Read and check a configuration.
+
+    Parameters
+    ----------
+    source : Path, str or mapping
+        A `journeyflow.yml`, its folder, or its content as a mapping.
+    folder : Path or None
+        Base of relative paths when `source` is a mapping; None is the working directory.
+
+    Raises
+    ------
+    InvalidConfigError
+        Lists every error with its file, line, YAML path, value, allowed values and the nearest name.
+    """
+    if isinstance(source, Mapping):
+        base = (folder or Path()).absolute()
+        config, problems = _validate(Document(content=dict(source)), base, "mapping", None)
+    else:
+        config, problems = _read(Path(source))
+    if config is None:
+        raise InvalidConfigError(problems)
+    return config
+
+
+def check(path: Path | str) -> list[Problem]:
+    """Return every error and warning of a configuration, in the order of the file.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such file.
+    """
+    return _read(Path(path))[1]
+
+
+def _read(path: Path) -> tuple[Config | None, list[Problem]]:
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        document = read_yaml(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot read the configuration {file}: {error.strerror}. Write one with `journeyflow init`."
+        ) from None
+    return _validate(document, file.absolute().parent, str(file), file.absolute())
+
+
+def _validate(document: Document, folder: Path, name: str, path: Path | None) -> tuple[Config | None, list[Problem]]:
+    problems = [_problem_of_mistake(mistake, name) for mistake in document.mistakes]
+    if not isinstance(document.content, dict):
+        allowed = "a mapping with the key sources"
+        whole = Problem("error", "not_a_mapping", name, None, "", None, allowed, None, "is not a mapping")
+        return None, problems or [whole]
+    config = None
+    try:
+        config = Config.model_validate(document.content, context={"folder": folder}).placed(folder, path)
+    except ValidationError as error:
+        errors = _root_errors(error.errors(include_url=False))
+        problems += [_problem_of_error(item, document, name) for item in errors]
+        found = _violations_beside_errors(document.content, [item["loc"] for item in errors], folder)
+    else:
+        found = violations(config)
+    problems += [_problem_of_violation(violation, document, name) for violation in found]
+    problems.sort(key=lambda problem: (problem.line or 0, problem.path))
+    has_error = any(problem.severity == "error" for problem in problems)
+    return (None if has_error else config), problems
+
+
+def _root_errors(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Drop consequences of other errors: defaults that depend on a section, and lists short of an invalid item."""
+    places = [item["loc"] for item in errors]
+    return [
+        item
+        for item in errors
+        if item["type"] != "default_factory_not_called"
+        and not (item["type"] == "too_short" and any(loc[: len(item["loc"])] == item["loc"] != loc for loc in places))
+    ]
+
+
+def _violations_beside_errors(content: dict[str, Any], errors: Sequence[Loc], folder: Path) -> list[Violation]:
+    """Return the violations of the valid parts, so that one check reports every problem."""
+    valid, broken = dict(content), {str(loc[0]) for loc in errors if loc}
+    positions: dict[str, list[int]] = {}
+    for name in broken:
+        section = valid.pop(name, None)
+        invalid = {loc[1] if len(loc) > 1 else None for loc in errors if loc[:1] == (name,)}
+        if None in invalid:
+            continue
+        if isinstance(section, list):
+            positions[name] = [index for index in range(len(section)) if index not in invalid]
+            valid[name] = [section[index] for index in positions[name]]
+        elif isinstance(section, dict) and name in (*_SECTIONS_BY_NAME, "map"):
+            valid[name] = {key: value for key, value in section.items() if key not in invalid}
+    if not valid.get("sources"):
+        valid["sources"] = {"stand-in": {"format": "snowplow", "path": "."}}
+    valid = {key: value for key, value in valid.items() if value or key not in _SECTIONS_BY_NAME}
+    try:
+        config = Config.model_validate(valid, context={"folder": folder})
+    except ValidationError:
+        return []
+    return [
+        _at_written_position(violation, positions)
+        for violation in violations(config.placed(folder, None))
+        # Names of a section with errors are not unknown, and defaults were not written.
+        if not broken & set(violation.looked_in) and _is_written(violation.loc, content, broken)
+    ]
+
+
+def _is_written(loc: Loc, content: Mapping[str, Any], broken: set[str]) -> bool:
+    section = content.get(str(loc[0]))
+    return loc[0] not in broken or isinstance(section, list) or (isinstance(section, dict) and loc[1] in section)
+
+
+def _at_written_position(violation: Violation, positions: Mapping[str, Sequence[int]]) -> Violation:
+    """Restore the list index from before invalid items were removed."""
+    section, *rest = violation.loc
+    if section not in positions:
+        return violation
+    return replace(violation, loc=(section, positions[str(section)][int(rest[0])], *rest[1:]))
+
+
+def _problem_of_mistake(mistake: Mistake, file: str) -> Problem:
+    return Problem("error", mistake.code, file, mistake.line, path_text(mistake.loc), None, None, None, mistake.message)
 
 
 _MESSAGES = {
@@ -58,139 +180,10 @@ _BOUNDS = {
 }
 
 
-_NAMED_SECTIONS = ("sources", "models", "funnels", "goals", "surveys")
-
-
-def load_config(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) -> Config:
-    """Read and check a configuration.
-
-    Parameters
-    ----------
-    source : Path, str or mapping
-        A `journeyflow.yml`, the folder that holds it, or its content as a mapping.
-    folder : Path or None
-        Of a mapping: where relative paths start; None is the working directory.
-
-    Raises
-    ------
-    InvalidConfigError
-        Listing every error with its file, line, YAML path, value, what is allowed and the nearest name.
-    """
-    if isinstance(source, Mapping):
-        place = (folder or Path()).absolute()
-        config, problems = _judged(Document(content=dict(source)), place, "mapping", None)
-    else:
-        config, problems = _examined(Path(source))
-    if config is None:
-        raise InvalidConfigError(problems)
-    return config
-
-
-def check(path: Path | str) -> list[Problem]:
-    """Return every error and warning of a configuration, in the order of the file.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such file.
-    """
-    return _examined(Path(path))[1]
-
-
-def _examined(path: Path) -> tuple[Config | None, list[Problem]]:
-    file = path / FILE_NAME if path.is_dir() else path
-    try:
-        document = read_yaml(file.read_bytes())
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot read the configuration {file}: {error.strerror}. Write one with `journeyflow init`."
-        ) from None
-    return _judged(document, file.absolute().parent, str(file), file.absolute())
-
-
-def _judged(document: Document, folder: Path, name: str, path: Path | None) -> tuple[Config | None, list[Problem]]:
-    problems = [_from_mistake(mistake, name) for mistake in document.mistakes]
-    if not isinstance(document.content, dict):
-        allowed = "a mapping with the key sources"
-        whole = Problem("error", "not_a_mapping", name, None, "", None, allowed, None, "is not a mapping")
-        return None, problems or [whole]
-    config = None
-    try:
-        config = Config.model_validate(document.content, context={"folder": folder})
-    except ValidationError as error:
-        faults = _own_faults(error.errors(include_url=False))
-        problems += [_from_error(item, document, name) for item in faults]
-        found = _findings_beside(document.content, [item["loc"] for item in faults], folder)
-    else:
-        config = config.placed(folder, path)
-        found = violations(config)
-    problems += [_from_finding(finding, document, name) for finding in found]
-    problems.sort(key=lambda problem: (problem.line or 0, problem.path))
-    has_error = any(problem.severity == "error" for problem in problems)
-    return (None if has_error else config), problems
-
-
-def _own_faults(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out what only follows from other faults: defaults that wait for a section, sections short of an item."""
-    places = [item["loc"] for item in faults]
-    return [
-        item
-        for item in faults
-        if item["type"] != "default_factory_not_called"
-        and not (item["type"] == "too_short" and any(loc[: len(item["loc"])] == item["loc"] != loc for loc in places))
-    ]
-
-
-def _findings_beside(content: dict[str, Any], faults: Sequence[Loc], folder: Path) -> list[Violation]:
-    """Judge what is left when the parts with faults are taken away, so that every mistake is told in one go."""
-    left, broken = dict(content), {str(loc[0]) for loc in faults if loc}
-    places: dict[str, list[int]] = {}
-    for name in broken:
-        section, inner = (
-            left.pop(name, None),
-            {loc[1] if len(loc) > 1 else None for loc in faults if loc[:1] == (name,)},
-        )
-        if None in inner:
-            continue
-        if isinstance(section, list):
-            places[name] = [place for place in range(len(section)) if place not in inner]
-            left[name] = [section[place] for place in places[name]]
-        elif isinstance(section, dict) and name in (*_NAMED_SECTIONS, "map"):
-            left[name] = {key: value for key, value in section.items() if key not in inner}
-    if not left.get("sources"):
-        left["sources"] = {"stand-in": {"format": "snowplow", "path": "."}}
-    left = {key: value for key, value in left.items() if value or key not in _NAMED_SECTIONS}
-    try:
-        config = Config.model_validate(left, context={"folder": folder})
-    except ValidationError:
-        return []
-    found = violations(config.placed(folder, None))
-    # Names of what was taken away are not unknown, and what stands in for it was never written.
-    known = [finding for finding in found if not broken & set(finding.looked_in)]
-    return [_placed(finding, places) for finding in known if _is_written(finding.loc, content, broken)]
-
-
-def _is_written(loc: Loc, content: Mapping[str, Any], broken: set[str]) -> bool:
-    section = content.get(str(loc[0]))
-    return loc[0] not in broken or isinstance(section, list) or (isinstance(section, dict) and loc[1] in section)
-
-
-def _placed(finding: Violation, places: Mapping[str, Sequence[int]]) -> Violation:
-    """Say the place in the list as it was written, before items with faults were taken out."""
-    section, *rest = finding.loc
-    if section not in places:
-        return finding
-    return replace(finding, loc=(section, places[str(section)][int(rest[0])], *rest[1:]))
-
-
-def _from_mistake(mistake: Mistake, file: str) -> Problem:
-    return Problem("error", mistake.code, file, mistake.line, path_text(mistake.loc), None, None, None, mistake.message)
-
-
-def _from_error(item: ErrorDetails, document: Document, file: str) -> Problem:
+def _problem_of_error(item: ErrorDetails, document: Document, file: str) -> Problem:
     context = item.get("ctx") or {}
     code = item["type"]
-    # Pydantic marks a wrong key of a mapping by one more part.
+    # Pydantic marks an invalid key of a mapping by a last part "[key]".
     loc: Loc = tuple(part for part in item["loc"] if part != "[key]")
     allowed = context.get("allowed", context.get("expected"))
     value = None if code == "missing" else value_text(item["input"])
@@ -202,19 +195,24 @@ def _from_error(item: ErrorDetails, document: Document, file: str) -> Problem:
 
 
 def _bounds(context: Mapping[str, Any]) -> str | None:
-    said = [text.format(context[bound]) for bound, text in _BOUNDS.items() if context.get(bound) is not None]
-    return " and ".join(said) or None
+    bounds = [text.format(context[bound]) for bound, text in _BOUNDS.items() if context.get(bound) is not None]
+    return " and ".join(bounds) or None
 
 
 def _expected_names(expected: object) -> Sequence[str]:
     return tuple(part.strip("'") for part in str(expected).replace(" or ", ", ").split(", ")) if expected else ()
 
 
-def _from_finding(finding: Violation, document: Document, file: str) -> Problem:
-    nearest = nearest_name(finding.value, finding.allowed) if finding.value is not None else None
-    allowed = ", ".join(finding.allowed) if finding.allowed else finding.expected
-    line = document.line(finding.loc)
-    value = value_text(finding.value)
+def _problem_of_violation(violation: Violation, document: Document, file: str) -> Problem:
+    nearest = nearest_name(violation.value, violation.allowed) if violation.value is not None else None
     return Problem(
-        finding.severity, finding.code, file, line, path_text(finding.loc), value, allowed, nearest, finding.message
+        violation.severity,
+        violation.code,
+        file,
+        document.line(violation.loc),
+        path_text(violation.loc),
+        value_text(violation.value),
+        ", ".join(violation.allowed) or violation.expected,
+        nearest,
+        violation.message,
     )

@@ -1,4 +1,4 @@
-"""Section `personas`: ordered rules, the first match wins."""
+"""Section `personas`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ UNASSIGNED = "unassigned"
 
 
 class Persona(Section):
-    """A persona: whose journeys it holds, judged at the journey's entry or as of now."""
+    """A persona: a rule on facts about the person of a journey."""
 
     name: Name
     """Name of the persona; not `all` or `unassigned`."""
     description: Text | None = None
-    """What it means, for readers of `personas`."""
+    """Description, published in the table `personas`."""
     as_of: Literal["entry", "now"] = "entry"
-    """When the rule is judged: at the journey's entry, or at the high-water mark. What reads an outcome needs `now`."""
+    """When the rule is evaluated: at the journey's entry, or at the high-water mark. Rules on outcomes need `now`."""
     when: PersonaCondition
-    """Whose journeys it holds."""
+    """Persons whose journeys belong to it."""
 
     @property
     def is_outcome_based(self) -> bool:
-        """Tell whether the rule reads what the person did later: counts, sessions, absence."""
+        """Whether the rule reads what the person did after the journey's entry: counts, sessions, absence."""
         return any(leaf.field.startswith("count.") or leaf.field in PERSONA_FIELDS for leaf in leaves(self.when))
 
     @property

@@ -1,4 +1,4 @@
-"""Named predicates: every condition on events in a configuration."""
+"""Predicates: every condition on events in a configuration, with a name."""
 
 from __future__ import annotations
 
@@ -11,21 +11,14 @@ from journeyflow.config.journey_models import JourneyModel
 from journeyflow.config.personas import Persona
 
 EVENT_TYPE_FIELDS = ("event", "channel")
-"""Fields that are columns of an event kind; any other field is *deep* and makes a bit of `truths`."""
+"""Fields that are columns of an event type. Conditions on other fields are *event-level*: one bit each."""
 
 
 @dataclass(frozen=True)
 class Predicate:
-    """A named condition on events.
+    """A condition on events, named as in the column `predicate` of `config.event_type_predicates`.
 
-    Parameters
-    ----------
-    name : str
-        As in the column `predicate` of `config.event_type_predicates`.
-    condition : Condition
-        Free of prefixes such as ``first.``.
-    model : JourneyModel or None
-        The model whose stages the condition reads; None when it reads none.
+    Prefixes such as ``first.`` are removed. `model` is the model whose stages the condition reads; None for no stage.
     """
 
     name: str
@@ -34,66 +27,60 @@ class Predicate:
 
 
 def rule_predicate(model: str, rule_id: str) -> str:
-    """Name the predicate of a stage rule's `when`."""
+    """Return the name of a stage rule's predicate."""
     return f"model/{model}/{rule_id}"
 
 
 def step_predicate(funnel: str, step: str) -> str:
-    """Name the predicate of a funnel step."""
+    """Return the name of a funnel step's predicate."""
     return f"funnel/{funnel}/{step}"
 
 
 def exclusion_predicate(funnel: str, number: int) -> str:
-    """Name the predicate of a funnel's exclusion, numbered from 1."""
+    """Return the name of an exclusion's predicate; `number` is 1-based."""
     return f"funnel/{funnel}/exclusion/{number}"
 
 
 def goal_predicate(goal: str) -> str:
-    """Name the predicate of a goal."""
+    """Return the name of a goal's predicate."""
     return f"goal/{goal}"
 
 
 def first_predicate(persona: str, number: int) -> str:
-    """Name the predicate of a persona's condition on the journey's first event, numbered from 1."""
+    """Return the name of a persona's predicate on the journey's first event; `number` is 1-based."""
     return f"persona/{persona}/first/{number}"
 
 
 def friction_predicate(name: str) -> str:
-    """Name the predicate of a friction event."""
+    """Return the name of a friction event's predicate."""
     return f"friction/{name}"
 
 
 def promise_predicate(name: str, end: str) -> str:
-    """Name the predicate of the event that starts (`from`) or keeps (`to`) a promise."""
+    """Return the name of the predicate of a promise's start (``from``) or fulfilment (``to``)."""
     return f"promise/{name}/{end}"
 
 
 def predicates(config: Config) -> tuple[Predicate, ...]:
-    """Return every predicate of a configuration, in its order.
-
-    Returns
-    -------
-    tuple of Predicate
-        Models, funnels, goals, personas, friction, promises; names are unique.
-    """
+    """Return every predicate of a configuration, in its order; names are unique."""
     groups = (_of_models, _of_funnels, _of_goals, _of_personas, _of_friction, _of_promises)
     return tuple(predicate for group in groups for predicate in group(config))
 
 
 def event_level_conditions(config: Config) -> tuple[Leaf, ...]:
-    """Return the distinct leaves that read more than an event kind's columns; bit n of `truths` is the n-th, from 0."""
+    """Return the distinct event-level leaves; the n-th, from 0, is bit n of an event's condition bits."""
     found = (leaf for predicate in predicates(config) for leaf in leaves(predicate.condition))
     return tuple(dict.fromkeys(leaf for leaf in found if leaf.field not in (*EVENT_TYPE_FIELDS, "stage")))
 
 
 def first_leaves(persona: Persona) -> tuple[Leaf, ...]:
-    """Return a persona's distinct leaves on the first event, without prefix; the n-th is `first_predicate(…, n)`."""
+    """Return a persona's distinct leaves on the first event, without prefix, in the order of `first_predicate`."""
     found = (leaf for leaf in leaves(persona.when) if leaf.field.startswith("first."))
     return tuple(dict.fromkeys(Leaf(leaf.field.removeprefix("first."), leaf.operator, leaf.values) for leaf in found))
 
 
 def reads_stage(condition: Condition) -> bool:
-    """Tell whether a condition reads the event's stage."""
+    """Return whether a condition reads the event's stage."""
     return any(leaf.field == "stage" for leaf in leaves(condition))
 
 

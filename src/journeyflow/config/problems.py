@@ -1,4 +1,4 @@
-"""Configuration errors: message, YAML path, allowed values, nearest valid name."""
+"""Configuration errors and warnings: place, value, allowed values, nearest valid name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Literal
 from journeyflow.errors import ConfigError
 from journeyflow.utils.yaml import Loc as Loc
 
+Severity = Literal["error", "warning"]
+"""An error stops a run, a warning does not."""
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, or doubtful, in a configuration.
+    """An error or warning in a configuration.
 
     Parameters
     ----------
@@ -24,20 +27,20 @@ class Problem:
     file : str
         Path of the file as it was given.
     line : int or None
-        1-based line of the key or item, where there is one.
+        1-based line of the key or item.
     path : str
         YAML path, such as ``funnels.checkout.steps[1].when``.
     value : str or None
-        What is written there, shortened.
+        The value found, shortened.
     allowed : str or None
-        What may be written there.
+        The values allowed.
     nearest : str or None
-        The allowed name that looks most like the value.
+        The allowed name most similar to the value.
     message : str
         What is wrong, as the end of a sentence.
     """
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     code: str
     file: str
     line: int | None
@@ -48,23 +51,43 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Return one line: file, line, path, value, what is wrong, what is allowed, the nearest name."""
+        """Return one line: file, line, path, value, message, allowed values, nearest name, code."""
         where = ":".join(str(part) for part in (self.file, self.line) if part is not None)
         place = f"{where}: {self.severity}: {self.path or 'the file'}"
-        said = f"{place}: {self.value!r} {self.message}" if self.value is not None else f"{place}: {self.message}"
+        sentence = f"{place}: {self.value!r} {self.message}" if self.value is not None else f"{place}: {self.message}"
         allowed = f"; allowed: {self.allowed}" if self.allowed else ""
         nearest = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        return f"{said}{allowed}{nearest} [{self.code}]"
+        return f"{sentence}{allowed}{nearest} [{self.code}]"
 
 
-class InvalidConfigError(ConfigError):
-    """A configuration with errors; `problems` holds them all, warnings too.
+@dataclass(frozen=True)
+class Violation:
+    """A violated rule between keys of a valid configuration; `load` makes a `Problem` of it.
 
     Parameters
     ----------
-    problems : sequence of Problem
-        At least one of severity ``error``.
+    message : str
+        What is wrong, as the end of a sentence.
+    allowed : tuple of str
+        The names allowed.
+    expected : str or None
+        What is allowed, where it is not a list of names.
+    looked_in : tuple of str
+        Sections that the allowed names come from. While one of them has errors, the violation is ignored.
     """
+
+    code: str
+    loc: Loc
+    message: str
+    value: str | None = None
+    allowed: tuple[str, ...] = ()
+    expected: str | None = None
+    severity: Severity = "error"
+    looked_in: tuple[str, ...] = ()
+
+
+class InvalidConfigError(ConfigError):
+    """A configuration with errors; `problems` lists them all, and the warnings."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         errors = [problem for problem in problems if problem.severity == "error"]
@@ -74,14 +97,14 @@ class InvalidConfigError(ConfigError):
 
 
 def nearest_name(value: object, names: Sequence[str]) -> str | None:
-    """Return the name most like `value`, or None when none is like it."""
-    found = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.6)
+    """Return the name most similar to `value`, or one that begins with it; None when there is neither."""
+    similar = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.6)
     longer = [name for name in names if name.startswith(str(value))]
-    return next(iter([*found, *longer]), None)
+    return next(iter([*similar, *longer]), None)
 
 
 def path_text(loc: Loc) -> str:
-    """Write a place as a YAML path.
+    """Return a place as a YAML path.
 
     Examples
     --------
@@ -92,7 +115,7 @@ def path_text(loc: Loc) -> str:
 
 
 def value_text(value: object) -> str | None:
-    """Return a scalar of the configuration as text of at most 80 characters; None for anything else."""
+    """Return a scalar as text of at most 80 characters; None for anything else."""
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):

@@ -1,123 +1,123 @@
-"""Cross-field validation of sources, people, paths, time zones and money."""
+"""Validation rules of sources, people, paths, time zones and currencies: one function per rule."""
 
 from __future__ import annotations
 
 import codecs
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from zoneinfo import available_timezones
 
 from journeyflow.config.config import Config
-from journeyflow.config.problems import Loc
-from journeyflow.config.sources import MAPPED_FORMATS, known_formats
-from journeyflow.config.validation import Rule, Violation
+from journeyflow.config.problems import Loc, Violation
+from journeyflow.config.sources import MAPPED_FORMATS, Source, known_formats
 
 _TIME_COLUMNS = ("occurred_at", "received_at")
-_HASHED_COLUMNS = ("anonymous_id", "user_id", "session_id", "event_id")
-_IDENTIFIERS = ("anonymous_id", "user_id")
-_CSV_KEYS = ("delimiter", "quote", "header")
+_PERSON_COLUMNS = ("anonymous_id", "user_id")
+_HASHED_COLUMNS = (*_PERSON_COLUMNS, "session_id", "event_id")
+_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "header": "csv", "records": "jsonl"}
 
 
-def _format_known(config: Config) -> Iterator[Violation]:
+def source_violations(config: Config) -> Iterator[Violation]:
+    """Yield the violations of every source, then those of paths, time zones, encodings and further sections."""
     for name, source in config.sources.items():
-        if source.format not in known_formats():
-            loc = ("sources", name, "format")
-            yield Violation("unknown_format", loc, "is not a format", source.format, known_formats())
+        for rule in _SOURCE_RULES:
+            yield from rule(("sources", name), source)
+    for check in _CONFIG_RULES:
+        yield from check(config)
 
 
-def _columns_complete(config: Config) -> Iterator[Violation]:
-    for name, source in config.sources.items():
-        if source.format not in MAPPED_FORMATS:
-            continue
-        loc: Loc = ("sources", name, "columns")
-        for needed in ("occurred_at", "event_name"):
-            if needed not in source.columns:
-                yield Violation("column_missing", loc, f"lacks {needed}", expected=f"{needed}: <column>")
-        if not any(identifier in source.columns for identifier in _IDENTIFIERS):
-            yield Violation("identifier_missing", loc, "names nobody", expected="anonymous_id, user_id or both")
+def _known_format(loc: Loc, source: Source) -> Iterator[Violation]:
+    if source.format not in known_formats():
+        yield Violation("unknown_format", (*loc, "format"), "is not a format", source.format, known_formats())
 
 
-def _columns_only_for_tables(config: Config) -> Iterator[Violation]:
-    for name, source in config.sources.items():
-        if source.columns and source.format in known_formats() and source.format not in MAPPED_FORMATS:
-            message = f"is not used with format {source.format}, whose columns are known"
-            yield Violation(
-                "columns_not_used",
-                ("sources", name, "columns"),
-                message,
-                expected=f"columns with {_listed(MAPPED_FORMATS)}",
-            )
+def _required_columns(loc: Loc, source: Source) -> Iterator[Violation]:
+    if source.format not in MAPPED_FORMATS:
+        return
+    columns: Loc = (*loc, "columns")
+    for required in ("occurred_at", "event_name"):
+        if required not in source.columns:
+            yield Violation("column_missing", columns, f"lacks {required}", expected=f"{required}: <column>")
+    if not any(column in source.columns for column in _PERSON_COLUMNS):
+        expected = "anonymous_id, user_id or both"
+        yield Violation("identifier_missing", columns, "has no identifier of a person", expected=expected)
 
 
-def _keys_fit_format(config: Config) -> Iterator[Violation]:
-    for name, source in config.sources.items():
-        for key, formats in _keys_of_formats():
-            if key in source.model_fields_set and source.format not in formats:
-                message = f"is not used with format {source.format}"
-                yield Violation("key_not_used", ("sources", name, key), message, severity="warning")
+def _columns_of_mapped_formats(loc: Loc, source: Source) -> Iterator[Violation]:
+    if source.columns and source.format in known_formats() and source.format not in MAPPED_FORMATS:
+        message = f"is not used with format {source.format}, whose columns are known"
+        expected = f"columns with {', '.join(MAPPED_FORMATS)}"
+        yield Violation("columns_not_used", (*loc, "columns"), message, expected=expected)
 
 
-def _keys_of_formats() -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield from ((key, ("csv",)) for key in _CSV_KEYS)
-    yield "records", ("jsonl",)
+def _keys_of_format(loc: Loc, source: Source) -> Iterator[Violation]:
+    for key, file_format in _FORMAT_OF_KEY.items():
+        if key in source.model_fields_set and source.format != file_format:
+            message = f"is not used with format {source.format}"
+            yield Violation("key_not_used", (*loc, key), message, severity="warning")
 
 
-def _units_only_for_times(config: Config) -> Iterator[Violation]:
-    for name, source in config.sources.items():
-        for column, mapping in source.columns.items():
-            loc: Loc = ("sources", name, "columns", column)
-            is_timed = mapping.unit or mapping.format or mapping.columns
-            if is_timed and column not in _TIME_COLUMNS:
-                yield Violation(
-                    "not_a_time",
-                    loc,
-                    "is not a time: unit, format and columns are for times",
-                    expected=_listed(_TIME_COLUMNS),
-                )
-            if mapping.unit and (mapping.format or not mapping.column):
-                yield Violation(
-                    "time_unit", loc, "has a unit and another way to read the time", expected="{column: …, unit: ms}"
-                )
-            if mapping.hash and column not in _HASHED_COLUMNS:
-                yield Violation(
-                    "not_an_identifier",
-                    loc,
-                    "is not an identifier: hash is for identifiers",
-                    expected=_listed(_HASHED_COLUMNS),
-                )
+def _column_mappings(loc: Loc, source: Source) -> Iterator[Violation]:
+    for column, mapping in source.columns.items():
+        place: Loc = (*loc, "columns", column)
+        if (mapping.unit or mapping.format or mapping.columns) and column not in _TIME_COLUMNS:
+            message = "is not a time: unit, format and columns are for times"
+            yield Violation("not_a_time", place, message, expected=", ".join(_TIME_COLUMNS))
+        if mapping.unit and (mapping.format or not mapping.column):
+            message = "has a unit and another way to read the time"
+            yield Violation("time_unit", place, message, expected="{column: …, unit: ms}")
+        if mapping.hash and column not in _HASHED_COLUMNS:
+            message = "is not an identifier: hash is for identifiers"
+            yield Violation("not_an_identifier", place, message, expected=", ".join(_HASHED_COLUMNS))
 
 
-def _channel_once(config: Config) -> Iterator[Violation]:
-    for name, source in config.sources.items():
-        if source.channel is not None and "channel" in source.columns:
-            yield Violation(
-                "channel_twice",
-                ("sources", name, "channel"),
-                "is given here and under columns",
-                expected="one of the two",
-            )
+def _one_channel(loc: Loc, source: Source) -> Iterator[Violation]:
+    if source.channel is not None and "channel" in source.columns:
+        message = "is set here and under columns"
+        yield Violation("channel_twice", (*loc, "channel"), message, expected="one of the two")
 
 
-def _zones_known(config: Config) -> Iterator[Violation]:
+_SOURCE_RULES: tuple[Callable[[Loc, Source], Iterator[Violation]], ...] = (
+    _known_format,
+    _required_columns,
+    _columns_of_mapped_formats,
+    _keys_of_format,
+    _column_mappings,
+    _one_channel,
+)
+
+
+def _retention_of_known_sources(config: Config) -> Iterator[Violation]:
+    for name in config.retention.sources:
+        if name not in config.sources:
+            loc, known = ("retention", "sources", name), tuple(config.sources)
+            yield Violation("unknown_source", loc, "is not a source", name, known, looked_in=("sources",))
+
+
+def _known_zones(config: Config) -> Iterator[Violation]:
     zones: list[tuple[Loc, str | None]] = [(("timezone",), config.timezone)]
     zones += [(("sources", name, "timezone"), source.timezone) for name, source in config.sources.items()]
     zones += [(("people", index, "timezone"), people.timezone) for index, people in enumerate(config.people)]
     for loc, zone in zones:
         if zone is not None and zone not in available_timezones():
-            expected = "a name of the IANA time zones, such as UTC or Europe/Berlin"
-            yield Violation("unknown_timezone", loc, "is not a time zone", zone, _nearest_zones(zone), expected)
+            expected = "an IANA time zone, such as UTC or Europe/Berlin"
+            yield Violation("unknown_timezone", loc, "is not a time zone", zone, _similar_zones(zone), expected)
 
 
-def _nearest_zones(zone: str) -> tuple[str, ...]:
-    city = zone.rpartition("/")[2].lower()
-    return tuple(sorted(name for name in available_timezones() if name.rpartition("/")[2].lower()[:3] == city[:3]))[:5]
+def _similar_zones(zone: str) -> tuple[str, ...]:
+    start = _city(zone)[:3]
+    return tuple(sorted(known for known in available_timezones() if _city(known)[:3] == start))[:5]
 
 
-def _encodings_known(config: Config) -> Iterator[Violation]:
-    readers: list[tuple[Loc, str]] = [(("sources", name), source.encoding) for name, source in config.sources.items()]
-    readers += [(("people", index), people.encoding) for index, people in enumerate(config.people)]
-    for loc, encoding in readers:
+def _city(zone: str) -> str:
+    return zone.rpartition("/")[2].lower()
+
+
+def _known_encodings(config: Config) -> Iterator[Violation]:
+    encodings: list[tuple[Loc, str]] = [(("sources", name), source.encoding) for name, source in config.sources.items()]
+    encodings += [(("people", index), people.encoding) for index, people in enumerate(config.people)]
+    for loc, encoding in encodings:
         try:
             codecs.lookup(encoding)
         except LookupError:
@@ -125,79 +125,42 @@ def _encodings_known(config: Config) -> Iterator[Violation]:
             yield Violation("unknown_encoding", (*loc, "encoding"), "is not an encoding", encoding, expected=expected)
 
 
-def _files_present(config: Config) -> Iterator[Violation]:
-    paths: list[tuple[Loc, Path]] = [
-        (("sources", name, "path"), source.path) for name, source in config.sources.items()
-    ]
-    paths += [(("people", index, "path"), people.path) for index, people in enumerate(config.people)]
-    paths += [(("spend", "path"), config.spend.path)] if config.spend else []
+def _matched_paths(config: Config) -> Iterator[Violation]:
+    paths: list[tuple[Loc, Path]] = [(("sources", name), source.path) for name, source in config.sources.items()]
+    paths += [(("people", index), people.path) for index, people in enumerate(config.people)]
+    paths += [(("spend",), config.spend.path)] if config.spend else []
+    expected = "a path or glob, relative to the configuration"
     for loc, path in paths:
-        if not is_matched(path):
-            yield Violation(
-                "no_file",
-                loc,
-                "matches no file now",
-                expected="a path or glob, relative to the configuration",
-                severity="warning",
-            )
+        if next(glob.iglob(str(path), recursive=True), None) is None:  # noqa: PTH207  (an absolute pattern)
+            yield Violation("no_file", (*loc, "path"), "matches no file now", expected=expected, severity="warning")
 
 
-def is_matched(path: Path) -> bool:
-    """Tell whether a path or glob matches some file."""
-    return next(glob.iglob(str(path), recursive=True), None) is not None  # noqa: PTH207  (an absolute pattern)
-
-
-def _folders_apart(config: Config) -> Iterator[Violation]:
+def _separate_folders(config: Config) -> Iterator[Violation]:
     if config.state == config.publish:
-        yield Violation(
-            "folders_alike",
-            ("publish",),
-            "is the same folder as state",
-            expected="a folder of its own: state is private",
-        )
+        expected = "another folder: state is private"
+        yield Violation("folders_alike", ("publish",), "is the same folder as state", expected=expected)
 
 
-def _report_rate_is_one(config: Config) -> Iterator[Violation]:
-    rate = config.currency.rates.get(config.currency.report)
+def _rate_of_report_currency(config: Config) -> Iterator[Violation]:
+    currency = config.currency.report
+    rate = config.currency.rates.get(currency)
     if rate is not None and rate != 1:
-        loc: Loc = ("currency", "rates", config.currency.report)
-        yield Violation(
-            "report_rate", loc, "is the report currency, whose rate is 1", str(rate), expected="leave it out"
-        )
+        message = "is the rate of the report currency, whose rate is 1"
+        yield Violation("report_rate", ("currency", "rates", currency), message, str(rate), expected="no rate")
 
 
-def _session_longer_than_gap(config: Config) -> Iterator[Violation]:
+def _session_cap(config: Config) -> Iterator[Violation]:
     if config.sessions.max_duration < config.sessions.timeout:
-        yield Violation(
-            "session_cap", ("sessions", "max_duration"), "is shorter than the timeout", expected="at least the timeout"
-        )
+        loc, message = ("sessions", "max_duration"), "is shorter than the timeout"
+        yield Violation("session_cap", loc, message, expected="at least the timeout")
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names)
-
-
-def _retention_names_sources(config: Config) -> Iterator[Violation]:
-    for name in config.retention.sources:
-        if name not in config.sources:
-            loc = ("retention", "sources", name)
-            yield Violation(
-                "unknown_source", loc, "is not a source", name, tuple(config.sources), looked_in=("sources",)
-            )
-
-
-SOURCE_RULES: tuple[Rule, ...] = (
-    _retention_names_sources,
-    _format_known,
-    _columns_complete,
-    _columns_only_for_tables,
-    _keys_fit_format,
-    _units_only_for_times,
-    _channel_once,
-    _zones_known,
-    _encodings_known,
-    _files_present,
-    _folders_apart,
-    _report_rate_is_one,
-    _session_longer_than_gap,
+_CONFIG_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
+    _retention_of_known_sources,
+    _known_zones,
+    _known_encodings,
+    _matched_paths,
+    _separate_folders,
+    _rate_of_report_currency,
+    _session_cap,
 )

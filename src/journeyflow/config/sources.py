@@ -23,114 +23,6 @@ from journeyflow.config.base import (
 from journeyflow.config.conditions import ALWAYS, TrafficCondition
 from journeyflow.utils.files import sql_folder
 
-UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-SIZE_PATTERN = r"^[1-9][0-9]{0,5}(KB|MB|GB|TB)$"
-LEAST_MEMORY = 300 * UNITS["MB"]
-"""What the libraries need before the first row."""
-
-
-def parse_size(value: object) -> int:
-    """Read a size as bytes.
-
-    Raises
-    ------
-    PydanticCustomError
-        When it is no size; a bare number is refused, because its unit would be a guess.
-
-    Examples
-    --------
-    >>> parse_size("2GB")
-    2000000000
-    """
-    if not isinstance(value, str) or not re.fullmatch(SIZE_PATTERN, value):
-        raise PydanticCustomError(
-            "size", "is not a size", {"allowed": "a whole number with a unit (KB, MB, GB, TB), such as 2GB"}
-        )
-    return int(value[:-2]) * UNITS[value[-2:]]
-
-
-def format_size(value: int) -> str:
-    """Write a size in its largest whole unit, the inverse of `parse_size`."""
-    unit = next(unit for unit in reversed(UNITS) if value % UNITS[unit] == 0)
-    return f"{value // UNITS[unit]}{unit}"
-
-
-def _memory(value: object) -> int:
-    size = parse_size(value)
-    if size < LEAST_MEMORY:
-        raise PydanticCustomError("memory", "is too little to read any file", {"allowed": "at least 300MB"})
-    return size
-
-
-_SCHEMA = WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["1GB", "500MB"]})
-_FILE, _MEMORY = 64 * UNITS["GB"], UNITS["GB"]
-Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(format_size), _SCHEMA]
-Memory = Annotated[int, BeforeValidator(_memory), PlainSerializer(format_size), _SCHEMA]
-
-
-class Limits(Section):
-    """What one input file may cost before it is refused. It bounds the process that parses it."""
-
-    file: Size = Field(default=_FILE, json_schema_extra={"default": "64GB"})
-    """Its size."""
-    memory: Memory = Field(default=_MEMORY, json_schema_extra={"default": "1GB"})
-    """What the process that parses it may allocate; at least 300MB."""
-    time: PositiveDuration = timedelta(hours=1)
-    """How long that process may work on it."""
-    rows: Annotated[StrictInt, Field(ge=1)] = 1_000_000_000
-    """Its records."""
-    columns: Annotated[StrictInt, Field(ge=1, le=100_000)] = 10_000
-    """Columns of its header."""
-
-
-FOREVER, NONE = "forever", "none"
-SPAN_PATTERN = f"^(forever|none)$|{PATTERN}"
-_NOTHING = timedelta(0)
-
-
-def _parse(value: object) -> timedelta | None:
-    if value is None or value == FOREVER:
-        return None
-    if value in (NONE, _NOTHING):
-        return _NOTHING
-    try:
-        return parse_duration(value)
-    except PydanticCustomError as error:
-        raise PydanticCustomError(
-            "span", "is not a time to keep files", {"allowed": "forever, none, or a duration such as 90d"}
-        ) from error
-
-
-def _format(value: timedelta | None) -> str:
-    if value is None:
-        return FOREVER
-    return format_duration(value) if value else NONE
-
-
-Span = Annotated[
-    timedelta | None,
-    BeforeValidator(_parse),
-    PlainSerializer(_format),
-    WithJsonSchema({"type": "string", "pattern": SPAN_PATTERN, "examples": [FOREVER, NONE, "90d"]}),
-]
-"""A time to keep something: None is for ever, zero is not at all."""
-
-
-class Retention(Section):
-    """How long a copy of each file that was read is kept, compressed, in the folder `raw` of `state`, and what else."""
-
-    raw: Span = Field(default=None, json_schema_extra={"default": FOREVER})
-    """A duration since the file was first read, `forever`, or `none` for no copies. What is gone cannot be rebuilt."""
-    sources: dict[Name, Span] = Field(default_factory=dict)
-    """The same for single sources, by name."""
-    generations: Annotated[StrictInt, Field(ge=1)] = 5
-    """How many published generations stay, the current one among them."""
-
-    def span(self, source: str) -> timedelta | None:
-        """Return how long files of a source are kept: None is for ever, zero is not at all."""
-        return self.sources.get(source, self.raw)
-
-
 MAPPED_FORMATS = ("csv", "jsonl", "parquet")
 CanonicalColumn = Literal[
     "event_id",
@@ -155,36 +47,33 @@ CanonicalColumn = Literal[
     "currency",
 ]
 CANONICAL_COLUMNS: tuple[str, ...] = get_args(CanonicalColumn)
-"""The columns that a source fills, in the order of `raw.events`; their one list."""
+"""The columns that a source fills, in the order of `raw.events`."""
 UTM_COLUMNS = tuple(name for name in CANONICAL_COLUMNS if name.startswith("utm_"))
 
 
 @cache
 def known_formats() -> tuple[str, ...]:
-    """Return the formats there are: those with mapped columns, and those that `sql/sources/` has an adapter for.
-
-    An adapter is a `.yml` with a key `raw` there, so that a new collector is two files and no Python.
-    """
-    sides = sorted((sql_folder() / "sources").glob("*.yml"))
-    collectors = (side.stem for side in sides if re.search(r"^raw:", side.read_text(encoding="utf-8"), re.MULTILINE))
+    """Return the formats with mapped columns, then the adapters: `.yml` files of `sql/sources/` with a key `raw`."""
+    paths = sorted((sql_folder() / "sources").glob("*.yml"))
+    collectors = (path.stem for path in paths if re.search(r"^raw:", path.read_text(encoding="utf-8"), re.MULTILINE))
     return (*MAPPED_FORMATS, *collectors)
 
 
 class ColumnMapping(Section):
-    """Where a canonical column comes from: exactly one of `column`, `columns`, `hash`, `constant`."""
+    """Origin of a canonical column: exactly one of `column`, `columns`, `hash`, `constant`."""
 
     column: Text | None = None
-    """Name of the column; for JSON the path to the value, with points. A bare text means the same."""
+    """Name of the column; for JSON the path to the value, joined by points. A plain text is short for this."""
     columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
-    """Parts of a time: year, month, day, and as much of hour, minute, second as there is."""
+    """Columns with the parts of a time: year, month, day, and optionally hour, minute, second."""
     hash: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
-    """Columns that together make an identifier; only their keyed hash is stored."""
+    """Columns that are hashed together into an identifier; only the keyed hash is stored."""
     constant: Text | None = None
     """The same value for every event."""
     unit: Literal["s", "ms", "us", "ns"] | None = None
     """Unit of a time that is a number since 1970."""
     format: Text | None = None
-    """How a time is written, in the codes of `strptime`, such as `%d/%m/%Y %H:%M`."""
+    """Format of a time in `strptime` codes, such as `%d/%m/%Y %H:%M`."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -197,20 +86,18 @@ class ColumnMapping(Section):
 
 
 def _column(raw: object) -> object:
-    if isinstance(raw, dict) and _is_plain_number(raw.get("constant")):
-        return {**raw, "constant": str(raw["constant"])}
+    if isinstance(raw, dict):
+        constant = raw.get("constant")
+        is_number = isinstance(constant, int | float) and not isinstance(constant, bool)
+        return {**raw, "constant": str(constant)} if is_number else raw
     return {"column": raw} if isinstance(raw, str) else raw
 
 
-def _constant(raw: object) -> object:
+def _channel(raw: object) -> object:
     return {"constant": raw} if isinstance(raw, str) else raw
 
 
-def _is_plain_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _all_properties(raw: object) -> object:
+def _properties(raw: object) -> object:
     return ("*",) if raw == "*" else raw
 
 
@@ -218,65 +105,167 @@ Column = Annotated[ColumnMapping, BeforeValidator(_column)]
 
 
 class Source(Section):
-    """One source of events: files of one shape."""
+    """A source of events: files of one format."""
 
     format: Text
-    """`csv`, `jsonl` or `parquet` with `columns`; or a collector with an adapter of its own in `sql/sources/`, whose
-    columns are known.
-    """
+    """`csv`, `jsonl` or `parquet` with `columns`; or a collector with an adapter in `sql/sources/`."""
     path: FilePath
-    """A file or a glob. Plain, gzip, zstd and zip are read as they are."""
-    channel: Annotated[ColumnMapping, BeforeValidator(_constant)] | None = None
-    """Channel of the events: a constant, or `{column: name}`. An adapter may know it."""
+    """A file or a glob. Files may be plain, gzip, zstd or zip."""
+    channel: Annotated[ColumnMapping, BeforeValidator(_channel)] | None = None
+    """Channel of the events: a constant, or `{column: name}`. An adapter may set it."""
     timezone: Text = "UTC"
-    """Zone of stamps that state none, by IANA name."""
+    """IANA time zone of times without an offset."""
     encoding: Text = "utf-8"
     """Encoding of text files."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """CSV only: what separates the fields."""
+    """CSV only: field separator."""
     quote: Annotated[str, Field(max_length=1)] = '"'
-    """CSV only: what encloses a field; empty for none."""
+    """CSV only: quote character; empty for none."""
     header: StrictBool = True
-    """CSV only: whether the first line names the columns; without it they are `column1`, `column2`, …."""
+    """CSV only: whether the first line names the columns. If not, they are `column1`, `column2`, …."""
     records: Text | None = None
-    """JSON lines only: path of the nested list that holds the events; fields around the list are read too."""
+    """JSON lines only: path of a nested list of events; the fields around the list are read too."""
     where: TrafficCondition = ALWAYS
-    """Events to keep, judged after `rename`; the others are counted as filtered."""
+    """Events to load, evaluated after `rename`; all others are counted as filtered."""
     rename: dict[Text, Text] = Field(default_factory=dict)
-    """The source's event names → those of the vocabulary."""
+    """Event name of the source → name of the vocabulary."""
     columns: dict[CanonicalColumn, Column] = Field(default_factory=dict)
-    """Canonical name → where it comes from. Needed: `occurred_at`, `event_name`, and `anonymous_id` or `user_id`."""
-    properties: Annotated[tuple[Text, ...], BeforeValidator(_all_properties)] = ()
-    """Further columns to keep, read as `properties.<key>`; `'*'` keeps all."""
+    """Canonical column → its origin. Required: `occurred_at`, `event_name`, and `anonymous_id` or `user_id`."""
+    properties: Annotated[tuple[Text, ...], BeforeValidator(_properties)] = ()
+    """Further columns to store, read as `properties.<key>`; `'*'` stores all."""
 
 
 class People(Section):
-    """A file of traits, joined by `user_id`."""
+    """A file with traits of persons, joined by `user_id`."""
 
     path: FilePath
-    """A file or a glob; read anew by every run."""
+    """A file or a glob; every run reads it in full."""
     user_id: Text
-    """Column of the user_id."""
+    """Column with the user_id."""
     traits: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Columns to keep, read as `trait.<name>`."""
+    """Columns to store, read as `trait.<name>`."""
     valid_from: Text | None = None
-    """Column of the time from which the row holds. Without it the traits are undated and hold at all times."""
+    """Column with the time from which a row is valid. Without it the traits are valid at all times."""
     format: Literal["csv", "jsonl", "parquet"] = "csv"
     """Format of the files."""
     encoding: Text = "utf-8"
     """Encoding of text files."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """CSV only: what separates the fields."""
+    """CSV only: field separator."""
     quote: Annotated[str, Field(max_length=1)] = '"'
-    """CSV only: what encloses a field; empty for none."""
+    """CSV only: quote character; empty for none."""
     timezone: Text | None = None
-    """Zone of `valid_from` where it states none; the project's when left out."""
+    """IANA time zone of `valid_from` without an offset. Default: that of the project."""
 
 
 class Spend(Section):
-    """Advertising spend: a file with columns date, channel, amount, currency."""
+    """Advertising spend: a file with the columns date, channel, amount, currency."""
 
     path: FilePath
     """A file or a glob."""
     format: Literal["csv", "jsonl", "parquet"] = "csv"
     """Format of the file."""
+
+
+_SIZE_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZE_PATTERN = r"^[1-9][0-9]{0,5}(KB|MB|GB|TB)$"
+_LEAST_MEMORY = 300 * _SIZE_UNITS["MB"]
+"""Memory that the libraries need before the first row."""
+
+
+def parse_size(value: object) -> int:
+    """Return the bytes of a size such as ``2GB``; a bare number is refused, because its unit would be a guess.
+
+    Examples
+    --------
+    >>> parse_size("2GB")
+    2000000000
+    """
+    if not isinstance(value, str) or not re.fullmatch(SIZE_PATTERN, value):
+        raise PydanticCustomError(
+            "size", "is not a size", {"allowed": "a whole number with a unit (KB, MB, GB, TB), such as 2GB"}
+        )
+    return int(value[:-2]) * _SIZE_UNITS[value[-2:]]
+
+
+def format_size(value: int) -> str:
+    """Return a size in its largest whole unit, the inverse of `parse_size`."""
+    unit = next(unit for unit in reversed(_SIZE_UNITS) if value % _SIZE_UNITS[unit] == 0)
+    return f"{value // _SIZE_UNITS[unit]}{unit}"
+
+
+def _memory(value: object) -> int:
+    size = parse_size(value)
+    if size < _LEAST_MEMORY:
+        raise PydanticCustomError("memory", "is too little to read any file", {"allowed": "at least 300MB"})
+    return size
+
+
+_SIZE_SCHEMA = WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["1GB", "500MB"]})
+Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(format_size), _SIZE_SCHEMA]
+Memory = Annotated[int, BeforeValidator(_memory), PlainSerializer(format_size), _SIZE_SCHEMA]
+
+
+class Limits(Section):
+    """Limits for one input file and the process that parses it; a file beyond them is refused."""
+
+    file: Size = Field(default=parse_size("64GB"), json_schema_extra={"default": "64GB"})
+    """Largest size of the file."""
+    memory: Memory = Field(default=parse_size("1GB"), json_schema_extra={"default": "1GB"})
+    """Memory that the parsing process may allocate; at least 300MB."""
+    time: PositiveDuration = timedelta(hours=1)
+    """Longest time that the parsing process may take."""
+    rows: Annotated[StrictInt, Field(ge=1)] = 1_000_000_000
+    """Most records in the file."""
+    columns: Annotated[StrictInt, Field(ge=1, le=100_000)] = 10_000
+    """Most columns in the file."""
+
+
+FOREVER, NONE = "forever", "none"
+SPAN_PATTERN = f"^(forever|none)$|{PATTERN}"
+_ZERO = timedelta(0)
+
+
+def _parse_span(value: object) -> timedelta | None:
+    if value is None or value == FOREVER:
+        return None
+    if value in (NONE, _ZERO):
+        return _ZERO
+    try:
+        return parse_duration(value)
+    except PydanticCustomError as error:
+        raise PydanticCustomError(
+            "span", "is not a retention period", {"allowed": "forever, none, or a duration such as 90d"}
+        ) from error
+
+
+def _format_span(value: timedelta | None) -> str:
+    if value is None:
+        return FOREVER
+    return format_duration(value) if value else NONE
+
+
+Span = Annotated[
+    timedelta | None,
+    BeforeValidator(_parse_span),
+    PlainSerializer(_format_span),
+    WithJsonSchema({"type": "string", "pattern": SPAN_PATTERN, "examples": [FOREVER, NONE, "90d"]}),
+]
+"""A retention period: None is unlimited, zero is no retention."""
+
+
+class Retention(Section):
+    """Retention of archived input files (compressed, in `state/raw`) and of published generations."""
+
+    raw: Span = Field(default=None, json_schema_extra={"default": FOREVER})
+    """How long an input file is archived after it was first read: a duration, `forever`, or `none`. A rebuild needs the
+    archived files.
+    """
+    sources: dict[Name, Span] = Field(default_factory=dict)
+    """Source → retention of its files, instead of `raw`."""
+    generations: Annotated[StrictInt, Field(ge=1)] = 5
+    """How many published generations are kept, the current one included."""
+
+    def span(self, source: str) -> timedelta | None:
+        """Return the retention period of a source: None is unlimited, zero is no retention."""
+        return self.sources.get(source, self.raw)

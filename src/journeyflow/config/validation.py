@@ -1,258 +1,203 @@
-"""Cross-field validation: one small function and one code a rule."""
+"""Validation rules between sections of a configuration: one function per rule, one code per kind of violation."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from typing import Literal
 
 from journeyflow.config.conditions import Condition, leaves
 from journeyflow.config.config import Config
 from journeyflow.config.funnels import Funnel
 from journeyflow.config.journey_models import BUILTIN_MODELS
 from journeyflow.config.personas import RESERVED_PERSONAS
-from journeyflow.config.problems import Loc
+from journeyflow.config.problems import Loc, Violation
+from journeyflow.config.source_validation import source_violations
 
-
-@dataclass(frozen=True)
-class Violation:
-    """One finding.
-
-    Parameters
-    ----------
-    code : str
-        Stable name of the rule.
-    loc : tuple
-        Where.
-    message : str
-        What is wrong, as the end of a sentence.
-    value : str or None
-        What is written there.
-    allowed : tuple of str
-        Names that may be written there.
-    expected : str or None
-        The same as a sentence, where it is not a list of names.
-    severity : str
-        ``error`` or ``warning``.
-    looked_in : tuple of str
-        Sections that the names came from; a finding means nothing while one of them is itself wrong.
-    """
-
-    code: str
-    loc: Loc
-    message: str
-    value: str | None = None
-    allowed: tuple[str, ...] = ()
-    expected: str | None = None
-    severity: Literal["error", "warning"] = "error"
-    looked_in: tuple[str, ...] = ()
-
-
-Rule = Callable[[Config], Iterator[Violation]]
-
-
-RESERVED_STAGES = ("unclassified", "exit", "open", "all")
+UNCLASSIFIED = "unclassified"
+RESERVED_STAGES = (UNCLASSIFIED, "exit", "open", "all")
 MOST_STAGES = 63
-"""Paths are kept as six bits a visit."""
+"""A visit takes six bits of an encoded path."""
 
 
-def _builtin_known(config: Config) -> Iterator[Violation]:
+def violations(config: Config) -> list[Violation]:
+    """Return the violations of every rule."""
+    found = list(source_violations(config))
+    for rule in _MODEL_RULES:
+        found += rule(config)
+    for name, funnel in config.funnels.items():
+        for funnel_rule in _FUNNEL_RULES:
+            found += funnel_rule(config, name, funnel)
+    for rule in _PERSONA_AND_MAP_RULES:
+        found += rule(config)
+    return found
+
+
+def _unknown(kind: str, loc: Loc, value: str, known: Iterable[str], section: str) -> Violation:
+    return Violation(f"unknown_{kind}", loc, f"is not a {kind}", value, tuple(known), looked_in=(section,))
+
+
+def _unknown_stage(loc: Loc, value: str, known: Iterable[str], owner: str) -> Violation:
+    message = f"is not a stage of {owner}"
+    return Violation("unknown_stage", loc, message, value, tuple(known), looked_in=("models",))
+
+
+def _repeated(names: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield index and name of each name that an earlier item has."""
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield index, name
+        seen.add(name)
+
+
+def _builtin_models(config: Config) -> Iterator[Violation]:
     for name, section in config.models.items():
+        loc = ("models", name)
         if section.builtin and name not in BUILTIN_MODELS:
-            yield Violation("unknown_builtin", ("models", name), "is not built in", name, BUILTIN_MODELS)
-
-
-def _builtin_not_redefined(config: Config) -> Iterator[Violation]:
-    for name, section in config.models.items():
+            yield Violation("unknown_builtin", loc, "is not a built-in model", name, BUILTIN_MODELS)
         if not section.builtin and name in BUILTIN_MODELS:
             expected = f"another name, with extends: {name} to build on it"
-            yield Violation(
-                "builtin_redefined", ("models", name), "is the name of a built-in model", name, expected=expected
-            )
+            yield Violation("builtin_redefined", loc, "is the name of a built-in model", name, expected=expected)
 
 
-def _extends_known(config: Config) -> Iterator[Violation]:
+def _extended_models(config: Config) -> Iterator[Violation]:
     known = tuple(dict.fromkeys((*config.models, *BUILTIN_MODELS)))
     for name, section in config.models.items():
+        loc = ("models", name, "extends")
         if section.extends is not None and section.extends not in known:
-            loc = ("models", name, "extends")
-            yield Violation("unknown_model", loc, "is not a model", section.extends, known, looked_in=("models",))
-
-
-def _extends_not_circular(config: Config) -> Iterator[Violation]:
-    for name, section in config.models.items():
+            yield _unknown("model", loc, section.extends, known, "models")
         seen, current = {name}, section.extends
         while current is not None and current in config.models and current not in seen:
             seen.add(current)
             current = config.models[current].extends
         if current == name:
-            yield Violation(
-                "circular_model", ("models", name, "extends"), "leads back to the model itself", section.extends
-            )
+            yield Violation("circular_model", loc, "leads back to the model itself", section.extends)
 
 
-def _stages_distinct(config: Config) -> Iterator[Violation]:
-    for name, section in config.models.items():
-        seen: set[str] = set()
-        for index, stage in enumerate(section.stages or ()):
-            loc = ("models", name, "stages", index, "name")
-            if stage.name in seen:
-                yield Violation("duplicate_stage", loc, "is another stage's name too", stage.name)
-            if stage.name in RESERVED_STAGES:
-                yield Violation("reserved_stage", loc, "is a reserved name", stage.name, expected="any other name")
-            seen.add(stage.name)
+def _stage_names(config: Config) -> Iterator[Violation]:
+    for model, section in config.models.items():
+        names = [stage.name for stage in section.stages or ()]
+        loc: Loc = ("models", model, "stages")
+        for index, name in _repeated(names):
+            yield Violation("duplicate_stage", (*loc, index, "name"), "is the name of another stage", name)
+        for index, name in enumerate(names):
+            if name in RESERVED_STAGES:
+                place, expected = (*loc, index, "name"), "any other name"
+                yield Violation("reserved_stage", place, "is a reserved name", name, expected=expected)
 
 
-def _stages_fit(config: Config) -> Iterator[Violation]:
+def _stage_count(config: Config) -> Iterator[Violation]:
     for model in config.journey_models:
         if (count := len(model.stages)) > MOST_STAGES:
             message = f"has {count} stages, inherited ones included"
             yield Violation("too_many_stages", ("models", model.model), message, expected=f"{MOST_STAGES} at most")
 
 
-def _rule_ids_distinct(config: Config) -> Iterator[Violation]:
+def _rules_of_stages(config: Config) -> Iterator[Violation]:
     for model in config.journey_models:
-        repeated = {
-            rule_id for rule_id, count in Counter(placed.rule_id for placed in model.rules).items() if count > 1
-        }
+        uses = Counter(placed.rule_id for placed in model.rules)
+        stages_with_rules = {placed.stage for placed in model.rules}
         for stage_index, stage in enumerate(config.models[model.model].stages or ()):
+            loc: Loc = ("models", model.model, "stages", stage_index)
             for index, rule in enumerate(stage.rules):
-                if rule.id in repeated:
-                    loc = ("models", model.model, "stages", stage_index, "rules", index, "id")
-                    yield Violation(
-                        "duplicate_rule", loc, "is another rule's id too, perhaps an inherited one", rule.id
-                    )
+                if uses[rule.id] > 1:
+                    message = "is the id of another rule, perhaps an inherited one"
+                    yield Violation("duplicate_rule", (*loc, "rules", index, "id"), message, rule.id)
+            if stage.name not in stages_with_rules:
+                message = "has no rule, so no event is ever in it"
+                yield Violation("stage_without_rules", loc, message, stage.name, severity="warning")
 
 
-def _stages_have_rules(config: Config) -> Iterator[Violation]:
-    for model in config.journey_models:
-        ruled = {placed.stage for placed in model.rules}
-        for index, stage in enumerate(config.models[model.model].stages or ()):
-            if stage.name not in ruled:
-                loc = ("models", model.model, "stages", index)
-                yield Violation(
-                    "stage_without_rules", loc, "has no rule, so no event is ever in it", stage.name, severity="warning"
-                )
-
-
-MODEL_RULES: tuple[Rule, ...] = (
-    _builtin_known,
-    _builtin_not_redefined,
-    _extends_known,
-    _extends_not_circular,
-    _stages_distinct,
-    _stages_fit,
-    _rule_ids_distinct,
-    _stages_have_rules,
+_MODEL_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
+    _builtin_models,
+    _extended_models,
+    _stage_names,
+    _stage_count,
+    _rules_of_stages,
 )
 
 
-UNCLASSIFIED = "unclassified"
+def _funnel_name(config: Config, name: str, _: Funnel) -> Iterator[Violation]:
+    if name in config.models:
+        message = "is the name of a journey model, and so of its stage funnel"
+        yield Violation("funnel_named_as_model", ("funnels", name), message, name, expected="another name")
 
 
-def _name_not_a_model(config: Config) -> Iterator[Violation]:
-    for name in config.funnels:
-        if name in config.models:
-            message = "is the name of a model, whose stage funnel has it already"
-            yield Violation("funnel_named_as_model", ("funnels", name), message, name, expected="another name")
+def _funnel_references(config: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    if funnel.model is not None and funnel.model not in config.models:
+        yield _unknown("model", ("funnels", name, "model"), funnel.model, config.models, "models")
+    if funnel.goal is not None and funnel.goal not in config.goals:
+        yield _unknown("goal", ("funnels", name, "goal"), funnel.goal, config.goals, "goals")
 
 
-def _model_known(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        if funnel.model is not None and funnel.model not in config.models:
-            loc = ("funnels", name, "model")
-            yield Violation(
-                "unknown_model", loc, "is not a model", funnel.model, tuple(config.models), looked_in=("models",)
-            )
+def _step_names(_: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    for index, step in _repeated(funnel.step_names):
+        loc = ("funnels", name, "steps", index, "name")
+        yield Violation("duplicate_step", loc, "is the name of another step", step)
 
 
-def _goal_known(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        if funnel.goal is not None and funnel.goal not in config.goals:
-            loc = ("funnels", name, "goal")
-            yield Violation(
-                "unknown_goal", loc, "is not a goal", funnel.goal, tuple(config.goals), looked_in=("goals",)
-            )
+def _exclusion_steps(_: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    steps = funnel.step_names
+    for index, exclusion in enumerate(funnel.exclusions):
+        loc: Loc = ("funnels", name, "exclusions", index, "between")
+        unknown = [place for place, step in enumerate(exclusion.between) if step not in steps]
+        for place in unknown:
+            yield Violation("unknown_step", (*loc, place), "is not a step", exclusion.between[place], steps)
+        first, last = exclusion.between
+        if not unknown and steps.index(first) >= steps.index(last):
+            expected = "[an earlier step, a later step]"
+            yield Violation("exclusion_order", loc, "does not go forward", expected=expected)
 
 
-def _steps_distinct(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        for index, step in enumerate(funnel.steps):
-            if step.name in funnel.step_names[:index]:
-                yield Violation(
-                    "duplicate_step", ("funnels", name, "steps", index, "name"), "is another step's name too", step.name
-                )
+def _any_order_settings(_: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    if funnel.order != "any_order":
+        return
+    loc: Loc = ("funnels", name)
+    message, expected = "has no meaning in any order", "order: ordered or strict, or no"
+    for index, step in enumerate(funnel.steps):
+        if step.within is not None:
+            place = (*loc, "steps", index, "within")
+            yield Violation("any_order_within", place, message, expected=f"{expected} within")
+    if funnel.exclusions:
+        yield Violation("any_order_exclusions", (*loc, "exclusions"), message, expected=f"{expected} exclusions")
 
 
-def _exclusions_between_steps(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        for index, exclusion in enumerate(funnel.exclusions):
-            loc: Loc = ("funnels", name, "exclusions", index, "between")
-            unknown = [step for step in exclusion.between if step not in funnel.step_names]
-            for step in unknown:
-                yield Violation(
-                    "unknown_step", (*loc, exclusion.between.index(step)), "is not a step", step, funnel.step_names
-                )
-            first, last = (
-                funnel.step_names.index(step) if step in funnel.step_names else -1 for step in exclusion.between
-            )
-            if not unknown and first >= last:
-                yield Violation(
-                    "exclusion_order", loc, "does not go forward", expected="[an earlier step, a later step]"
-                )
+def _grace(_: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    loc = ("funnels", name, "grace")
+    if funnel.grace > timedelta(0) and funnel.order != "ordered":
+        message = f"has no meaning with order: {funnel.order}"
+        yield Violation("grace_order", loc, message, expected="order: ordered, or no grace")
+    if funnel.grace > funnel.window:
+        yield Violation("grace_window", loc, "is longer than the window", expected="at most the window")
 
 
-def _any_order_is_plain(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        if funnel.order != "any_order":
-            continue
-        message = "has no meaning in any order"
-        for index, step in enumerate(funnel.steps):
-            if step.within is not None:
-                loc = ("funnels", name, "steps", index, "within")
-                yield Violation("any_order_within", loc, message, expected="order: ordered or strict, or no within")
-        if funnel.exclusions:
-            yield Violation(
-                "any_order_exclusions",
-                ("funnels", name, "exclusions"),
-                message,
-                expected="order: ordered or strict, or no exclusions",
-            )
+def _within_of_first_step(_: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    if funnel.steps[0].within is not None:
+        loc = ("funnels", name, "steps", 0, "within")
+        yield Violation("first_within", loc, "has no step before it", expected="within from the second step on")
 
 
-def _grace_only_ordered(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        loc = ("funnels", name, "grace")
-        if funnel.grace > timedelta(0) and funnel.order != "ordered":
-            yield Violation(
-                "grace_order", loc, f"has no meaning with order: {funnel.order}", expected="order: ordered, or no grace"
-            )
-        if funnel.grace > funnel.window:
-            yield Violation("grace_window", loc, "is longer than the window", expected="at most the window")
+def _entry_days(_: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    entered = funnel.entered
+    if entered.from_ and entered.to and entered.from_ > entered.to:
+        loc = ("funnels", name, "entered")
+        yield Violation("entered_order", loc, "ends before it begins", expected="from at most to")
 
 
-def _first_step_has_no_within(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        if funnel.steps[0].within is not None:
-            loc = ("funnels", name, "steps", 0, "within")
-            yield Violation("first_within", loc, "has no step before it", expected="within from the second step on")
-
-
-def _entered_goes_forward(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        entered = funnel.entered
-        if entered.from_ and entered.to and entered.from_ > entered.to:
-            yield Violation(
-                "entered_order", ("funnels", name, "entered"), "ends before it begins", expected="from at most to"
-            )
-
-
-def _stages_known(config: Config) -> Iterator[Violation]:
-    for name, funnel in config.funnels.items():
-        for loc, condition in _conditions(funnel):
-            yield from _stage_findings(config, funnel, ("funnels", name, *loc), condition)
+def _stages_of_conditions(config: Config, name: str, funnel: Funnel) -> Iterator[Violation]:
+    for place, condition in _conditions(funnel):
+        loc: Loc = ("funnels", name, *place)
+        read = [leaf for leaf in leaves(condition) if leaf.field == "stage"]
+        if read and funnel.model is None:
+            message = "reads stage in a funnel without a model"
+            yield Violation("stage_without_model", loc, message, expected="model: <model> beside steps")
+        elif funnel.model in config.models:
+            known = (*config.journey_model(funnel.model).stage_names, UNCLASSIFIED)
+            named = [str(value) for leaf in read if leaf.operator in ("in", "not_in") for value in leaf.values]
+            for stage in named:
+                if stage not in known:
+                    yield _unknown_stage(loc, stage, known, "the funnel's model")
 
 
 def _conditions(funnel: Funnel) -> Iterator[tuple[Loc, Condition]]:
@@ -262,145 +207,83 @@ def _conditions(funnel: Funnel) -> Iterator[tuple[Loc, Condition]]:
         yield ("exclusions", index, "when"), exclusion.when
 
 
-def _stage_findings(config: Config, funnel: Funnel, loc: Loc, condition: Condition) -> Iterator[Violation]:
-    wanted = [
-        str(value)
-        for leaf in leaves(condition)
-        if leaf.field == "stage"
-        for value in _names(leaf.operator, leaf.values)
-    ]
-    reads = any(leaf.field == "stage" for leaf in leaves(condition))
-    if reads and funnel.model is None:
-        yield Violation(
-            "stage_without_model",
-            loc,
-            "reads stage in a funnel without a model",
-            expected="model: <model> beside steps",
-        )
-        return
-    if funnel.model not in config.models:
-        return
-    known = (*config.journey_model(funnel.model).stage_names, UNCLASSIFIED)
-    for stage in wanted:
-        if stage not in known:
-            yield Violation(
-                "unknown_stage", loc, "is not a stage of the funnel's model", stage, known, looked_in=("models",)
-            )
-
-
-def _names(operator: str, values: tuple[object, ...]) -> tuple[object, ...]:
-    return values if operator in ("in", "not_in") else ()
-
-
-FUNNEL_RULES: tuple[Rule, ...] = (
-    _name_not_a_model,
-    _model_known,
-    _goal_known,
-    _steps_distinct,
-    _exclusions_between_steps,
-    _any_order_is_plain,
-    _grace_only_ordered,
-    _first_step_has_no_within,
-    _entered_goes_forward,
-    _stages_known,
+_FUNNEL_RULES: tuple[Callable[[Config, str, Funnel], Iterator[Violation]], ...] = (
+    _funnel_name,
+    _funnel_references,
+    _step_names,
+    _exclusion_steps,
+    _any_order_settings,
+    _grace,
+    _within_of_first_step,
+    _entry_days,
+    _stages_of_conditions,
 )
 
 
 def _persona_names(config: Config) -> Iterator[Violation]:
-    seen: set[str] = set()
+    names = [persona.name for persona in config.personas]
+    for index, name in enumerate(names):
+        if name in RESERVED_PERSONAS:
+            loc, expected = ("personas", index, "name"), "any other name"
+            yield Violation("reserved_persona", loc, "is a reserved name", name, expected=expected)
+    for index, name in _repeated(names):
+        yield Violation("duplicate_persona", ("personas", index, "name"), "is the name of another persona", name)
+
+
+def _outcome_based_personas(config: Config) -> Iterator[Violation]:
     for index, persona in enumerate(config.personas):
-        loc: Loc = ("personas", index, "name")
-        if persona.name in RESERVED_PERSONAS:
-            yield Violation("reserved_persona", loc, "is a reserved name", persona.name, expected="any other name")
-        if persona.name in seen:
-            yield Violation("duplicate_persona", loc, "is another persona's name too", persona.name)
-        seen.add(persona.name)
+        loc: Loc = ("personas", index)
+        if persona.is_outcome_based and persona.as_of != "now":
+            message = "reads an outcome (count, session_count, days_since_last), which is unknown when a journey begins"
+            yield Violation("outcome_needs_now", (*loc, "when"), message, persona.name, expected="as_of: now")
+        elif persona.is_outcome_based:
+            message = "reads an outcome, so that its funnels are partly true by definition; its figures are flagged"
+            yield Violation("outcome_based", loc, message, persona.name, severity="warning")
 
 
-def _outcomes_as_of_now(config: Config) -> Iterator[Violation]:
-    for index, persona in enumerate(config.personas):
-        if not persona.is_outcome_based:
-            continue
-        if persona.as_of != "now":
-            message = (
-                "reads an outcome (count, session_count, days_since_last), which is not known when a journey begins"
-            )
-            yield Violation(
-                "outcome_needs_now", ("personas", index, "when"), message, persona.name, expected="as_of: now"
-            )
-        else:
-            message = "reads an outcome, so that its own funnels are partly true by definition; its figures are marked"
-            yield Violation("outcome_based", ("personas", index), message, persona.name, severity="warning")
-
-
-def _traits_known(config: Config) -> Iterator[Violation]:
+def _persona_traits(config: Config) -> Iterator[Violation]:
     known = tuple(dict.fromkeys(trait for people in config.people for trait in people.traits))
-    for index, persona in enumerate(config.personas):
-        for trait in persona.traits:
-            if trait not in known:
-                loc = ("personas", index, "when")
-                expected = "a trait of people:, of which there is none"
-                yield Violation("unknown_trait", loc, "is not a trait", trait, known, expected, looked_in=("people",))
-
-
-def _traits_dated(config: Config) -> Iterator[Violation]:
     undated = {trait for people in config.people if people.valid_from is None for trait in people.traits}
     for index, persona in enumerate(config.personas):
+        loc: Loc = ("personas", index)
+        for trait in persona.traits:
+            if trait not in known:
+                message, expected = "is not a trait", "a trait of people:, which has none"
+                place = (*loc, "when")
+                yield Violation("unknown_trait", place, message, trait, known, expected, looked_in=("people",))
         read = [trait for trait in persona.traits if trait in undated]
         if read:
             message = (
-                f"reads {', '.join(read)}, whose file has no valid_from: values of today, not of the journey; marked so"
+                f"reads {', '.join(read)}, whose file has no valid_from: current values, not those of the journey; "
+                "its figures are flagged"
             )
-            yield Violation("trait_undated", ("personas", index), message, persona.name, severity="warning")
+            yield Violation("trait_undated", loc, message, persona.name, severity="warning")
 
 
-def _promises_known(config: Config) -> Iterator[Violation]:
+def _promise_references(config: Config) -> Iterator[Violation]:
     stages = _all_stages(config)
     for index, promise in enumerate(config.promises):
-        loc: Loc = ("promises", index)
         if promise.stage not in stages:
-            yield Violation(
-                "unknown_stage",
-                (*loc, "stage"),
-                "is not a stage of any model",
-                promise.stage,
-                stages,
-                looked_in=("models",),
-            )
+            yield _unknown_stage(("promises", index, "stage"), promise.stage, stages, "any model")
         if promise.measure is not None and promise.measure not in config.surveys:
-            surveys = tuple(config.surveys)
-            yield Violation(
-                "unknown_survey", (*loc, "measure"), "is not a survey", promise.measure, surveys, looked_in=("surveys",)
-            )
+            yield _unknown("survey", ("promises", index, "measure"), promise.measure, config.surveys, "surveys")
 
 
-def _names_distinct(config: Config) -> Iterator[Violation]:
-    for section in ("promises", "friction"):
-        seen: set[str] = set()
-        for index, each in enumerate(getattr(config, section)):
-            if each.name in seen:
-                yield Violation(
-                    f"duplicate_{section}", (section, index, "name"), "is the name of another one too", each.name
-                )
-            seen.add(each.name)
+def _promise_and_friction_names(config: Config) -> Iterator[Violation]:
+    for section, items in (("promises", config.promises), ("friction", config.friction)):
+        for index, name in _repeated(item.name for item in items):
+            yield Violation(f"duplicate_{section}", (section, index, "name"), "is the name of another item", name)
 
 
-def _map_known(config: Config) -> Iterator[Violation]:
-    stages = _all_stages(config)
-    personas = tuple(persona.name for persona in config.personas) + RESERVED_PERSONAS
+def _map_references(config: Config) -> Iterator[Violation]:
+    personas = (*(persona.name for persona in config.personas), *RESERVED_PERSONAS)
     for persona in config.map.personas:
         if persona not in personas:
-            yield Violation(
-                "unknown_persona",
-                ("map", "personas", persona),
-                "is not a persona",
-                persona,
-                personas,
-                looked_in=("personas",),
-            )
+            yield _unknown("persona", ("map", "personas", persona), persona, personas, "personas")
+    stages = _all_stages(config)
     for loc, stage in _map_stages(config):
         if stage not in stages:
-            yield Violation("unknown_stage", loc, "is not a stage of any model", stage, stages, looked_in=("models",))
+            yield _unknown_stage(loc, stage, stages, "any model")
 
 
 def _map_stages(config: Config) -> Iterator[tuple[Loc, str]]:
@@ -414,12 +297,11 @@ def _all_stages(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stage for model in config.journey_models for stage in model.stage_names))
 
 
-PERSONA_RULES: tuple[Rule, ...] = (
+_PERSONA_AND_MAP_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _persona_names,
-    _outcomes_as_of_now,
-    _traits_known,
-    _traits_dated,
-    _promises_known,
-    _names_distinct,
-    _map_known,
+    _outcome_based_personas,
+    _persona_traits,
+    _promise_references,
+    _promise_and_friction_names,
+    _map_references,
 )

@@ -1,4 +1,4 @@
-"""Engines: the protocol that models and phases use, and DuckDB, the one implementation."""
+"""Database engines: the protocol, and its implementation for DuckDB."""
 
 from __future__ import annotations
 

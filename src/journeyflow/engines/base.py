@@ -1,4 +1,4 @@
-"""The engine protocol, and identifiers checked and quoted for SQL."""
+"""The engine protocol, and quoting of identifiers and texts for SQL."""
 
 from __future__ import annotations
 
@@ -12,43 +12,45 @@ from journeyflow.errors import EngineError
 
 
 class Engine(Protocol):
-    """A database that holds relations named `layer.name`."""
+    """The extension point for databases: what models, checks, statistics and the kernel need of one.
+
+    Relations are named ``layer.name``. A new engine is a class with these methods in a module of `engines/`, the only
+    package that may import its client library; the cases of the models then run on it.
+
+    Notes
+    -----
+    - Times are naive UTC in both directions.
+    - Rows of a relation have no order; a `select` that needs one says ORDER BY.
+    - Every failure is an `EngineError` that names the model and contains no value of a row.
+    """
 
     def register(self, name: str, table: pa.Table) -> None:
         """Create or replace the table `name` with the rows of `table`."""
 
     def append(self, name: str, table: pa.Table) -> None:
-        """Add the rows of `table` to the table `name`, created when it is not there."""
+        """Insert the rows of `table` into the table `name` by column name; create it when it is missing."""
 
-    def run(self, name: str, select: str, *, kind: str = "table") -> None:
-        """Create or replace the table (or `kind="view"`) `name` as the rows of `select`."""
+    def run(self, name: str, select: str) -> None:
+        """Create or replace the table `name` with the rows of `select`."""
 
     def rows(self, select: str, params: Sequence[Any] | None = None) -> pa.Table:
-        """Return the rows of `select`, whole."""
+        """Return all rows of `select`; `params` are the values of ``$1``, ``$2`` and so on."""
 
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of `select` in its order, in batches of about `batch_rows`; other calls may come meanwhile."""
+        """Yield the rows of `select` in its order, in batches of about `batch_rows`; other calls may be interleaved."""
 
     def execute(self, statement: str, params: Sequence[Any] | None = None) -> None:
-        """Run a statement for its effect."""
+        """Run a statement that returns no rows."""
 
     def columns(self, name: str) -> Mapping[str, str]:
-        """Return the columns of `name` in order, with their types; empty when there is no such relation."""
-
-    def drop(self, name: str) -> None:
-        """Drop the table or view `name` if it is there."""
+        """Return column name → type in order; empty when the relation does not exist."""
 
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def relation(name: str) -> str:
-    """Return `layer.name` (or `database.layer.name`) quoted for a statement.
-
-    Raises
-    ------
-    EngineError
-        When a part is not a plain word.
+    """Return `layer.name` (or `database.layer.name`) quoted.
 
     Examples
     --------
@@ -59,7 +61,7 @@ def relation(name: str) -> str:
 
 
 def word(name: str) -> str:
-    """Return one identifier quoted; it must be letters, digits and underscores."""
+    """Return one identifier quoted; EngineError unless it is letters, digits and underscores."""
     if not _WORD.fullmatch(name):
         raise EngineError(f"`{name[:40]}` cannot name a relation or column: use letters, digits and underscores.")
     return f'"{name}"'

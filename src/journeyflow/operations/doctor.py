@@ -17,29 +17,28 @@ from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.ingest.file_registry import FileRegistry
 from journeyflow.ingest.load import is_over
 from journeyflow.ingest.raw_store import RawStore
+from journeyflow.publish import Manifest, read_manifest
 from journeyflow.state import lock, run_log
 from journeyflow.state.inventory import WORK, foreign, private_paths, writable_by_all
 from journeyflow.state.paths import BUILD, WAREHOUSE, graph_of
 from journeyflow.state.warehouse import newest_version, schema_version
-from journeyflow.utils import files
+from journeyflow.utils.files import sha256, sql_folder
 from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
-    from journeyflow.publish import Manifest
-
 
 LIBRARIES = ("journeyflow", "duckdb", "pyarrow", "polars", "numba", "pydantic", "sqlglot")
 LEAST_FREE_BYTES = 1 << 30
 MOST_NAMED = 3
-"""Paths that a finding names."""
+"""Paths that one diagnosis names."""
 _MEBIBYTE = 1 << 20
 _EXTENSIONS = "select timezone('Europe/Berlin', timestamp '2026-01-01') as zoned, json_valid('{}') as is_json"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was looked at: how it is, and what to do where it is not well."""
+    """The result of one check; `detail` of a warning or error includes the remedy."""
 
     subject: str
     severity: Literal["ok", "warning", "error"]
@@ -50,42 +49,32 @@ Diagnoses = Iterator[Diagnosis]
 
 
 def examine(config: Config) -> list[Diagnosis]:
-    """Look at everything that a night needs and at everything it left.
-
-    Parameters
-    ----------
-    config : Config
-        The project.
-
-    Returns
-    -------
-    list of Finding
-        In a fixed order. While a run is going on the warehouse is left alone, and a finding says so.
-    """
-    parts: list[Callable[[Config], Diagnoses]] = [
-        _installation,
+    """Return the diagnoses of a project, in a fixed order. The warehouse is not checked while a run holds it."""
+    checks: tuple[Callable[[Config], Diagnoses], ...] = (
+        lambda _: _installation(),
         _models,
         _permissions,
         _unknown_files,
         _warehouse,
         _build,
-    ]
-    parts += [_erasure, _publication, _space]
-    return [finding for part in parts for finding in part(config)]
+        _erasure,
+        _publication,
+        _space,
+    )
+    return [diagnosis for check in checks for diagnosis in check(config)]
 
 
-def _installation(config: Config) -> Diagnoses:
-    del config
+def _installation() -> Diagnoses:
     try:
         found = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     except PackageNotFoundError as error:
-        yield Diagnosis("installation", "error", f"{error.name} is not installed; install journeyflow again")
+        yield Diagnosis("installation", "error", f"{error.name} is not installed; reinstall journeyflow")
         return
     try:
         with DuckDBEngine(threads=1) as engine:
             engine.rows(_EXTENSIONS)
     except EngineError as error:
-        yield Diagnosis("installation", "error", f"DuckDB cannot do what a night needs: {error.message}")
+        yield Diagnosis("installation", "error", f"DuckDB lacks a required extension: {error.message}")
         return
     yield Diagnosis("installation", "ok", f"Python {platform.python_version()}, {found}")
 
@@ -97,11 +86,11 @@ def _models(config: Config) -> Diagnoses:
         yield Diagnosis("models", "error", error.message)
         return
     own = sum(model.is_own for model in graph)
-    yield Diagnosis("models", "ok", f"{len(graph.models)} models of {files.sql_folder()}, {own} of them your own")
+    yield Diagnosis("models", "ok", f"{len(graph.models)} models of {sql_folder()}, {own} of them user-defined")
 
 
 def _permissions(config: Config) -> Diagnoses:
-    """Whoever can write to the warehouse or the key can change figures; whoever can read them knows the people."""
+    """Check that other users can neither change figures, by writing, nor read personal data."""
     modes = private_paths(config)
     is_hidden = config.state in modes and not modes[config.state] & 0o077
     open_to_all = writable_by_all(modes)
@@ -109,11 +98,11 @@ def _permissions(config: Config) -> Diagnoses:
         path for path, mode in modes.items() if mode & 0o077 and not (is_hidden and config.state in path.parents)
     ]
     for path in open_to_all[:MOST_NAMED]:
-        yield Diagnosis("permissions", "error", f"everybody may write to {path}: chmod o-w {path}")
+        yield Diagnosis("permissions", "error", f"all users may write to {path}: chmod o-w {path}")
     if readable and not open_to_all:
         yield Diagnosis("permissions", "warning", f"other users may read {readable[0]}: chmod -R go= {config.state}")
     if not modes:
-        yield Diagnosis("permissions", "ok", f"{config.state} is not there yet; the first run makes it")
+        yield Diagnosis("permissions", "ok", f"{config.state} does not exist yet; the first run creates it")
     elif not readable and not open_to_all:
         yield Diagnosis("permissions", "ok", f"{config.state} is private")
     for folder in (config.state, config.publish):
@@ -122,21 +111,21 @@ def _permissions(config: Config) -> Diagnoses:
 
 
 def _unknown_files(config: Config) -> Diagnoses:
-    """Nothing of ours reads them, but who put them there can write where the people's data is."""
+    """Report files that no run wrote: their author has write access to personal data."""
     found = foreign(config)
     if found:
         named = ", ".join(escaped(path.relative_to(config.state)) for path in found[:MOST_NAMED])
-        detail = f"{len(found)} things that are not of journeyflow in {config.state}: {named}. Move them away"
-        yield Diagnosis("foreign files", "warning", detail)
-    left = config.state / WORK
-    if left.is_dir() and not lock.holder(config.state):
-        yield Diagnosis("work", "warning", f"{left} is of a run that was killed; the next one removes it")
+        detail = f"{len(found)} unknown files in {config.state}: {named}. Move them away"
+        yield Diagnosis("unknown files", "warning", detail)
+    work = config.state / WORK
+    if work.is_dir() and not lock.holder(config.state):
+        yield Diagnosis("work", "warning", f"{work} remains of a killed run; the next run removes it")
 
 
 def _warehouse(config: Config) -> Diagnoses:
     path = config.state / WAREHOUSE
     if lock.holder(config.state):
-        yield Diagnosis("warehouse", "ok", "a run is going on and holds it; ask again when it has ended")
+        yield Diagnosis("warehouse", "ok", "not checked while a run is active")
     elif not path.exists():
         yield Diagnosis("warehouse", "ok", "nothing is loaded yet")
     else:
@@ -146,48 +135,52 @@ def _warehouse(config: Config) -> Diagnoses:
                     detail = f"{path} was written by a newer journeyflow (schema {version}); install that version"
                     yield Diagnosis("warehouse", "error", detail)
                     return
-                yield from _accounts(warehouse, path)
-                yield from _kept(config, warehouse)
+                yield from _record_counts(warehouse, path)
+                yield from _archived_files(config, warehouse)
         except EngineError as error:
-            remedy = "move it away, and the next run reads all files anew; or put a copy of it back"
+            remedy = "restore a backup, or move it away: the next run then reads all files again"
             yield Diagnosis("warehouse", "error", f"{error.message} {remedy}")
 
 
-_UNSETTLED = """
+_UNBALANCED_LOADS = """
     select count(*) as n from ledger.loads
     where record_count <> accepted_count + quarantined_count + duplicate_count + filtered_count + erased_count
 """
-_UNEXPECTED = "select count(*) as n from raw.events where file_ix not in (select file_ix from ledger.files)"
+_EVENTS_OF_UNKNOWN_FILES = (
+    "select count(*) as n from raw.events where file_ix not in (select file_ix from ledger.files)"
+)
 
 
-def _accounts(warehouse: DuckDBEngine, path: Path) -> Diagnoses:
+def _record_counts(warehouse: DuckDBEngine, path: Path) -> Diagnoses:
     files = warehouse.count("ledger.files", "is_loaded")
     events = warehouse.count("raw.events")
-    wrong = [int(warehouse.rows(query)["n"][0].as_py()) for query in (_UNSETTLED, _UNEXPECTED)]
-    if any(wrong):
-        detail = f"{wrong[0]} files whose records do not add up, {wrong[1]:,} events of no known file; rebuild it"
+    unbalanced, unknown = (
+        int(warehouse.rows(query)["n"][0].as_py()) for query in (_UNBALANCED_LOADS, _EVENTS_OF_UNKNOWN_FILES)
+    )
+    if unbalanced or unknown:
+        detail = f"{unbalanced} files whose records do not add up, {unknown:,} events of unknown files; rebuild it"
         yield Diagnosis("warehouse", "error", f"{path} is inconsistent: {detail}")
     else:
         size, version = path.stat().st_size // _MEBIBYTE, schema_version(warehouse)
-        known = "" if version == newest_version() else f", which the next run brings to {newest_version()}"
-        held = f"{events:,} events of {files:,} files, {size:,} MiB; all records accounted for"
-        yield Diagnosis("warehouse", "ok", f"{held}; schema {version}{known}")
+        migration = "" if version == newest_version() else f", which the next run migrates to {newest_version()}"
+        content = f"{events:,} events of {files:,} files, {size:,} MiB; all records accounted for"
+        yield Diagnosis("warehouse", "ok", f"{content}; schema {version}{migration}")
 
 
-def _kept(config: Config, warehouse: DuckDBEngine) -> Diagnoses:
-    """Without its copy a file can be rebuilt only while the input still has it."""
-    kept, now = RawStore(config.state), run_log.now()
-    landed = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded]
-    wanted = [file for file in landed if not is_over(config, file.source, file.first_loaded_at, now)]
-    missing = [file.source_file for file in wanted if not file.is_empty and not kept.path(file.copy_sha256)]
+def _archived_files(config: Config, warehouse: DuckDBEngine) -> Diagnoses:
+    """Report loaded files without an archived copy: they can be rebuilt only while the input still has them."""
+    raw_store, now = RawStore(config.state), run_log.now()
+    loaded = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded]
+    retained = [file for file in loaded if not is_over(config, file.source, file.first_loaded_at, now)]
+    missing = [file.source_file for file in retained if not file.is_empty and not raw_store.path(file.copy_sha256)]
     if missing:
-        detail = f"{len(missing):,} of {len(wanted):,} files have no copy, the first {escaped(missing[0])}; "
-        yield Diagnosis("kept files", "warning", f"{detail}while the input has them, the next run keeps one")
+        detail = f"{len(missing):,} of {len(retained):,} files are not archived, the first {escaped(missing[0])}; "
+        yield Diagnosis("archived files", "warning", f"{detail}the next run archives those that the input still has")
 
 
 def _erasure(config: Config) -> Diagnoses:
     if pending_erasure(config.state):
-        yield Diagnosis("erasure", "warning", "one was begun and is not done; `journeyflow run` completes it")
+        yield Diagnosis("erasure", "warning", "one was interrupted; `journeyflow run` completes it")
 
 
 def _build(config: Config) -> Diagnoses:
@@ -198,24 +191,21 @@ def _build(config: Config) -> Diagnoses:
         with DuckDBEngine(path, read_only=True):
             yield Diagnosis("last build", "ok", f"{path.stat().st_size // _MEBIBYTE:,} MiB")
     except EngineError as error:
-        yield Diagnosis("last build", "error", f"{error.message} `explain` needs it; the next run makes it anew")
+        yield Diagnosis("last build", "error", f"{error.message} `explain` needs it; the next run rebuilds it")
 
 
 def _publication(config: Config) -> Diagnoses:
-    from journeyflow.publish import read_manifest
-
     current = config.publish / "current"
     if not current.is_symlink():
         if current.exists():
-            yield Diagnosis("published", "error", f"{current} is no link, and no run can publish: move it away")
+            yield Diagnosis("published", "error", f"{current} is not a link, so no run can publish: move it away")
         else:
             yield Diagnosis("published", "ok", "nothing is published yet")
         return
     folder = current.resolve()
     if folder.parent != (config.publish / "generations").resolve() or not folder.is_dir():
-        yield Diagnosis(
-            "published", "error", f"{current} leads to no generation of this project; run `journeyflow run`"
-        )
+        detail = f"{current} does not link to a generation of this project; run `journeyflow run`"
+        yield Diagnosis("published", "error", detail)
         return
     try:
         manifest = read_manifest(folder)
@@ -224,16 +214,14 @@ def _publication(config: Config) -> Diagnoses:
         return
     wrong = [*_changed_files(folder, manifest), *_other_counts(folder, manifest)]
     if wrong:
-        yield Diagnosis("published", "error", f"{folder}: {'; '.join(wrong)}. Run `journeyflow run` to publish anew")
+        yield Diagnosis("published", "error", f"{folder}: {'; '.join(wrong)}. Run `journeyflow run` to publish again")
     else:
-        detail = f"run {manifest.run_id}, {len(manifest.tables)} tables, every file as the manifest says"
+        detail = f"run {manifest.run_id}, {len(manifest.tables)} tables, every file matches the manifest"
         yield Diagnosis("published", "ok", detail)
     yield from _leftovers(config.publish / "generations")
 
 
 def _changed_files(folder: Path, manifest: Manifest) -> Iterator[str]:
-    from journeyflow.utils.files import sha256
-
     listed = {entry.file: entry.sha256 for entry in manifest.tables.values()}
     listed |= {name: entry.sha256 for name, entry in manifest.files.items()}
     for name, known in listed.items():
@@ -255,21 +243,21 @@ def _other_counts(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _leftovers(generations: Path) -> Diagnoses:
-    left = [path.name for path in generations.iterdir() if path.name.startswith(".")]
-    if left:
-        detail = f"{len(left)} unfinished in {generations}, of a run that was killed; the next one removes it"
+    unfinished = [path.name for path in generations.iterdir() if path.name.startswith(".")]
+    if unfinished:
+        detail = f"{len(unfinished)} unfinished in {generations}, of a killed run; the next run removes it"
         yield Diagnosis("generations", "warning", detail)
 
 
 def _space(config: Config) -> Diagnoses:
-    """A night writes a build of about the warehouse's size, and another generation, before it removes the old ones."""
+    """Check for the space of a second build and generation, which a run writes before it removes the old ones."""
     for folder in dict.fromkeys((config.state, config.publish)):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(there).free
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(existing).free
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         wanted = max(LEAST_FREE_BYTES, 2 * used)
-        said = f"{free // _MEBIBYTE:,} MiB free for {folder}, which holds {used // _MEBIBYTE:,} MiB"
+        detail = f"{free // _MEBIBYTE:,} MiB free for {folder}, which holds {used // _MEBIBYTE:,} MiB"
         if free < wanted:
-            yield Diagnosis("free space", "warning", f"{said}; a night may need {wanted // _MEBIBYTE:,} MiB")
+            yield Diagnosis("free space", "warning", f"{detail}; a run may need {wanted // _MEBIBYTE:,} MiB")
         else:
-            yield Diagnosis("free space", "ok", said)
+            yield Diagnosis("free space", "ok", detail)

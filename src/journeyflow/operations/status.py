@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError, NotFoundError
 from journeyflow.pipeline.run_report import ALERT_KINDS
+from journeyflow.publish import read_manifest
 from journeyflow.publish.reader import PublishedTables, open_published
 from journeyflow.state import lock
 from journeyflow.state.inventory import sizes
@@ -19,32 +20,25 @@ if TYPE_CHECKING:
 
 
 MOST_RUNS = 100
-"""The latest runs that are told."""
+"""How many of the latest runs are listed."""
 
 
 def status_of(config: Config) -> dict[str, Any]:
-    """Return how a project stands; nothing is changed.
-
-    Parameters
-    ----------
-    config : Config
-        The project.
+    """Return the status of a project; read-only.
 
     Returns
     -------
     dict
-        ``current`` (figures of the manifest, the high-water mark among them, or None), ``running`` (process, start and
-        machine of who holds the lock, or None when it is free), ``alerts`` (kind and detail, of the last run that
-        published), ``sizes`` (see `state.sizes`), ``runs`` (the latest first). Runs and alerts are of the warehouse;
-        while a run holds it, or when it is damaged, of what is published.
+        ``current`` (facts of the current manifest, or None), ``running`` (process, start and host of the active run, or
+        None), ``alerts`` (kind and detail, of the last run that published), ``sizes`` (see `inventory.sizes`), ``runs``
+        (the latest first). Runs and alerts come from the warehouse or, while a run holds it and when it is damaged,
+        from the published tables.
     """
     running = lock.holder(config.state)
-    current = _current(config)
-    runs, alerts = _of_the_warehouse(config) if running is None else (None, None)
-    if runs is None:
-        runs, alerts = _of_the_tables(config)
+    found = _from_warehouse(config) if running is None else None
+    runs, alerts = found or _from_published(config)
     return {
-        "current": current,
+        "current": _current(config),
         "running": asdict(running) if running else None,
         "alerts": alerts,
         "sizes": sizes(config),
@@ -56,8 +50,6 @@ _Rows = list[dict[str, Any]]
 
 
 def _current(config: Config) -> dict[str, Any] | None:
-    from journeyflow.publish import read_manifest
-
     try:
         manifest = read_manifest((config.publish / "current").resolve())
     except NotFoundError:
@@ -76,39 +68,39 @@ def _critical_spots(config: Config) -> list[str]:
     try:
         with open_published(config.publish) as published:
             return list(published.critical_spots)
-    except JourneyflowError:  # A damaged database must not hide what is known of it.
+    except JourneyflowError:  # A damaged database must not hide the rest of the status.
         return []
 
 
-def _of_the_warehouse(config: Config) -> tuple[_Rows | None, _Rows | None]:
-    """Return runs and alerts; None when there is no warehouse, or none that can be read."""
+def _from_warehouse(config: Config) -> tuple[_Rows, _Rows] | None:
+    """Return runs and alerts; None without a readable warehouse."""
     if not (config.state / WAREHOUSE).exists():
-        return None, None
+        return None
     with suppress(JourneyflowError), DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
         runs = warehouse.rows(f"select * from ledger.runs order by run_id desc limit {MOST_RUNS}").to_pylist()
         return runs, _alerts(warehouse, runs)
-    return None, None
+    return None
 
 
 def _alerts(warehouse: DuckDBEngine, runs: _Rows) -> _Rows:
     published = next((run["run_id"] for run in runs if run["status"] == "published"), None)
-    if published is None or not warehouse.columns("ledger.alerts"):  # No run, or none since there are alerts.
+    if published is None or not warehouse.columns("ledger.alerts"):  # Nothing published, or an older schema.
         return []
     query = "select kind, detail from ledger.alerts where run_id = ? order by kind, detail"
     found: _Rows = warehouse.rows(query, [published]).to_pylist()
     return found
 
 
-def _of_the_tables(config: Config) -> tuple[_Rows, _Rows]:
+def _from_published(config: Config) -> tuple[_Rows, _Rows]:
     try:
         with open_published(config.publish) as published:
             rows = published.table("runs").sort("run_id", descending=True).head(MOST_RUNS)
-            return rows.to_dicts(), _spots(published)
+            return rows.to_dicts(), _published_alerts(published)
     except JourneyflowError:
         return [], []
 
 
-def _spots(published: PublishedTables) -> _Rows:
+def _published_alerts(published: PublishedTables) -> _Rows:
     if "blind_spots" not in published.tables:
         return []
     kinds = ", ".join(f"'{kind}'" for kind in ALERT_KINDS)

@@ -1,4 +1,4 @@
-"""Publication: generations of tables behind one atomically swapped link."""
+"""Publication of tables in generations, behind one atomically swapped link."""
 
 from __future__ import annotations
 

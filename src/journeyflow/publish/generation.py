@@ -1,10 +1,9 @@
-"""Publish a generation: write tables and manifest beside the others, then swap one link."""
+"""Publish a generation of tables with its manifest, and swap the link `current` to it."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +18,12 @@ from journeyflow.state.lock import make_shared, share
 from journeyflow.utils.files import point, sha256, sync, sync_tree
 
 FILE_NAME = "manifest.json"
+DATABASE = "marts.duckdb"
+KEPT_GENERATIONS = 5
+_OUTGOING = "outgoing"
+_UNFINISHED = ".unfinished-"
+Draw = Callable[[Path], Mapping[str, bytes]]
+"""Renders files, by name, from the folder of a generation whose tables can already be read."""
 
 
 class _Frozen(BaseModel):
@@ -26,7 +31,7 @@ class _Frozen(BaseModel):
 
 
 class TableEntry(_Frozen):
-    """One published table: its rows, its Parquet file and the SHA-256 of that file."""
+    """A published table and its Parquet file."""
 
     row_count: int
     file: str
@@ -34,14 +39,14 @@ class TableEntry(_Frozen):
 
 
 class FileEntry(_Frozen):
-    """A file beside the tables: its size and its SHA-256."""
+    """A file published beside the tables."""
 
     byte_count: int
     sha256: str
 
 
-class Manifest(_Frozen):
-    """A generation in numbers; times are UTC. `files` are what was drawn from the tables, such as ``map.html``."""
+class RunFacts(_Frozen):
+    """What a manifest records of the run; times are UTC."""
 
     run_id: str
     project: str
@@ -51,18 +56,17 @@ class Manifest(_Frozen):
     published_at: datetime
     high_water_at: datetime
     event_count: int
+
+
+class Manifest(RunFacts):
+    """Metadata of a generation; `files` are those rendered from its tables, such as ``map.html``."""
+
     tables: dict[str, TableEntry]
     files: dict[str, FileEntry] = {}
 
 
 def read_manifest(generation: Path) -> Manifest:
-    """Return the manifest of the folder of a generation.
-
-    Raises
-    ------
-    NotFoundError
-        When there is none, or it cannot be read.
-    """
+    """Return the manifest of a generation's folder; NotFoundError when it is missing or invalid."""
     path = generation / FILE_NAME
     try:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
@@ -71,31 +75,7 @@ def read_manifest(generation: Path) -> Manifest:
             f"Nothing is published in {generation}: there is no {FILE_NAME}. Run `journeyflow run` first."
         ) from error
     except ValidationError as error:
-        raise NotFoundError(
-            f"{path} is not a manifest of journeyflow; publish again with `journeyflow run`."
-        ) from error
-
-
-KEPT_GENERATIONS = 5
-DATABASE = "marts.duckdb"
-_OUTGOING = "outgoing"
-_UNFINISHED = ".unfinished-"
-Draw = Callable[[Path], Mapping[str, bytes]]
-"""Given the folder of a generation whose tables can be read, returns the files that belong beside them, by name."""
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What the manifest says of the run; times are naive UTC."""
-
-    run_id: str
-    project: str
-    version: str
-    config_hash: str
-    started_at: datetime
-    published_at: datetime
-    high_water_at: datetime
-    event_count: int
+        raise NotFoundError(f"{path} is not a valid manifest. Publish again with `journeyflow run`.") from error
 
 
 def publish(
@@ -106,34 +86,28 @@ def publish(
     draw: Draw | None = None,
     kept: int = KEPT_GENERATIONS,
 ) -> Path:
-    """Publish the built tables of `models` as a new generation and swap `current` to it.
+    """Publish the built tables of `models` as ``generations/<run_id>/``, and swap `current` to it atomically.
 
     Parameters
     ----------
-    engine : DuckDBEngine
-        Where the tables were built and checked.
-    models : iterable of Model
-        What is published.
     folder : Path
-        The configured `publish` folder; gains ``generations/<run_id>/`` and the link ``current``.
-    facts : RunFacts
-        For the manifest.
+        The configured `publish` folder.
     draw : Draw or None
-        Draws files from the tables before anyone sees them. Where it fails nothing is published, so that tables and
-        drawings of a generation always agree, and a drawing that fails is not found out weeks later.
+        Renders further files from the tables. When it fails nothing is published, so that tables and files of a
+        generation always agree.
     kept : int
-        How many generations stay, this one among them.
+        How many generations are retained, this one included.
 
     Returns
     -------
     Path
-        The folder of the generation: ``marts.duckdb``, a Parquet file for each table, ``manifest.json``, and what
-        `draw` returned.
+        The folder of the generation: ``marts.duckdb``, one Parquet file per table, ``manifest.json`` and the files
+        of `draw`.
 
     Raises
     ------
     JourneyflowError
-        When the folder cannot be written; the generation that was current stays so.
+        When the folder cannot be written. The previous generation then stays current.
     """
     try:
         final = _publish(engine, tuple(models), folder, facts, draw)
@@ -141,8 +115,8 @@ def publish(
         return final
     except OSError as error:
         raise JourneyflowError(
-            f"Cannot publish into {folder}: {error.strerror or type(error).__name__}. See that the folder can be "
-            "written and the disk has room; what was published before is untouched."
+            f"Cannot publish into {folder}: {error.strerror or type(error).__name__}. Check that the folder is "
+            "writable and the disk has space. The previous generation is unchanged."
         ) from error
 
 
@@ -150,8 +124,9 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
     generations, current = folder / "generations", folder / "current"
     make_shared(generations)
     if current.is_dir() and not current.is_symlink():
-        raise JourneyflowError(f"{current} is a folder, where the link to the newest tables belongs: move it away.")
-    _clear_unfinished(generations)
+        raise JourneyflowError(f"{current} must be a link to the newest tables, but is a folder: move it away.")
+    for unfinished in generations.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     staged, final = generations / f"{_UNFINISHED}{facts.run_id}", generations / facts.run_id
     staged.mkdir()
     try:
@@ -167,21 +142,16 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
         point(current, f"generations/{facts.run_id}")
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
-        if current.resolve() != final.resolve():  # Else the swap was done, and it is what readers see.
+        if current.resolve() != final.resolve():  # Else the swap is done and readers see it.
             shutil.rmtree(final, ignore_errors=True)
         raise
     return final
 
 
-def order_of(model: Model) -> str:
-    """Return the ORDER BY list that puts the rows of `model` in the one order its key gives them."""
-    return ", ".join(f"{word(name)} nulls first" for name in (model.grain or tuple(model.columns)))
-
-
 def _write(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts) -> Manifest:
     tables = {model.table: _write_parquet(engine, model, folder) for model in models}
     _write_database(engine, models, folder / DATABASE)
-    manifest = Manifest(**vars(facts), tables=tables)
+    manifest = Manifest(**dict(facts), tables=tables)
     _write_manifest(manifest, folder)
     return manifest
 
@@ -199,8 +169,7 @@ def _write_parquet(engine: DuckDBEngine, model: Model, folder: Path) -> TableEnt
     path = folder / f"{model.table}.parquet"
     select = f"select * from {relation(model.name)} order by {order_of(model)}"
     engine.execute(f"copy ({select}) to {text(str(path))} (format parquet, compression zstd)")
-    counted = engine.rows(f"select count(*) from {relation(model.name)}")
-    return TableEntry(row_count=counted.column(0)[0].as_py(), file=path.name, sha256=sha256(path))
+    return TableEntry(row_count=engine.count(model.name), file=path.name, sha256=sha256(path))
 
 
 def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path) -> None:
@@ -218,18 +187,18 @@ def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path)
         engine.detach(_OUTGOING)
 
 
+def order_of(model: Model) -> str:
+    """Return the ORDER BY list of the key of `model`, which makes published files reproducible."""
+    return ", ".join(f"{word(name)} nulls first" for name in (model.grain or tuple(model.columns)))
+
+
 def _table_comment(model: Model) -> str:
     grain = f" One row per {', '.join(model.grain)}." if model.grain else ""
     return f"{model.metadata.description}{grain}"
 
 
-def _clear_unfinished(generations: Path) -> None:
-    for left_over in generations.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-
-
 def _prune(generations: Path, current: str, count: int) -> None:
-    # Run ids sort by time. A reader that has an old file open keeps it until it closes.
+    # Run ids sort by time. A reader with an open file of a deleted generation can still read it.
     kept = sorted(path.name for path in generations.iterdir() if path.is_dir())[-count:]
     for path in generations.iterdir():
         if path.is_dir() and path.name not in (*kept, current):

@@ -1,4 +1,4 @@
-"""Read published tables."""
+"""Read access to published tables."""
 
 from __future__ import annotations
 
@@ -16,25 +16,14 @@ if TYPE_CHECKING:
 
 
 class PublishedTables:
-    """A read-only handle on one generation; later publications do not disturb it.
-
-    Parameters
-    ----------
-    folder : Path
-        The `publish` folder of a project (its current generation is opened), or the folder of a generation.
-
-    Raises
-    ------
-    NotFoundError
-        When nothing is published there.
-    """
+    """A read-only handle on one generation; later runs do not affect it. Open one with `journeyflow.open`."""
 
     def __init__(self, folder: Path) -> None:
         from journeyflow.engines import DuckDBEngine
         from journeyflow.publish.generation import read_manifest
 
         current = folder / "current"
-        # Resolved once: the link may be swapped while this handle is open.
+        # Resolved once, because the link may be swapped while this handle is open.
         self.folder = (current if current.exists() else folder).resolve()
         self.manifest: Manifest = read_manifest(self.folder)
         self._engine = DuckDBEngine(self.folder / "marts.duckdb", read_only=True, is_sealed=True)
@@ -45,13 +34,7 @@ class PublishedTables:
         return tuple(sorted(self.manifest.tables))
 
     def table(self, name: str) -> pl.DataFrame:
-        """Return the published table `name`, whole, in the order of its key.
-
-        Raises
-        ------
-        NotFoundError
-            When there is no such table; gives the nearest names.
-        """
+        """Return all rows of the published table `name`, sorted by its key; NotFoundError when there is none."""
         if name not in self.tables:
             close = get_close_matches(name, self.tables, n=3)
             hint = f"Did you mean {', '.join(close)}?" if close else f"There are {', '.join(self.tables)}."
@@ -63,7 +46,7 @@ class PublishedTables:
         try:
             return pl.read_parquet(self.folder / self.manifest.tables[name].file)
         except FileNotFoundError:
-            # Only the last generations are kept, but the database of this one is open and stays whole.
+            # The generation was deleted meanwhile, but its open database file can still be read.
             return self.sql(f"select * from {relation(name)} order by all nulls first")
 
     def sql(self, query: str) -> pl.DataFrame:
@@ -72,12 +55,12 @@ class PublishedTables:
         Parameters
         ----------
         query : str
-            A SELECT in the dialect of DuckDB; it can read nothing but the published tables.
+            A SELECT in DuckDB's dialect; it can read only the published tables.
 
         Raises
         ------
         EngineError
-            When the database refuses it, or two columns share a name.
+            When the query fails, or two of its columns have the same name.
         """
         import polars as pl
         from polars.exceptions import PolarsError
@@ -88,14 +71,15 @@ class PublishedTables:
         except PolarsError as error:
             columns = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
             raise EngineError(
-                f"The columns {columns} make no table: give each a name of its own, and cast intervals to varchar."
+                f"Cannot make a table of the columns {columns}: give each a distinct name, and cast intervals to "
+                "varchar."
             ) from error
         assert isinstance(found, pl.DataFrame)
         return found
 
     @cached_property
     def critical_spots(self) -> tuple[str, ...]:
-        """Sentences of the critical rows of `blind_spots`, most items first; none where there is no such table."""
+        """Details of the critical rows of `blind_spots`, most items first; empty without that table."""
         if "blind_spots" not in self.tables:
             return ()
         rows = self._engine.rows(
@@ -115,17 +99,17 @@ class PublishedTables:
 
 
 def open_published(published: str | Path) -> PublishedTables:
-    """Open what a project published, for reading.
+    """Open the published tables of a project for reading.
 
     Parameters
     ----------
     published : str or Path
-        The `publish` folder, or the folder of one generation.
+        The `publish` folder, for its current generation, or the folder of one generation.
 
     Returns
     -------
-    Published
-        With ``.table(name)``, ``.sql(query)`` and ``.manifest``.
+    PublishedTables
+        With ``.table(name)``, ``.sql(query)`` and ``.manifest``; usable as a context manager.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Helpers without knowledge of the domain."""
+"""Helpers that are independent of the domain."""

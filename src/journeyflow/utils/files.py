@@ -1,4 +1,4 @@
-"""Packaged folders (`sql/`, sample, flows), and files that are complete or absent: hash, sync, atomic link."""
+"""Packaged folders, and durable files: hash, sync, atomic link."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHECKOUT = _PACKAGE.parent.parent
 
 
 def sql_folder() -> Path:
-    """Return the folder of the built-in models."""
+    """Return the folder of the SQL models."""
     return _found("sql", "sql")
 
 
@@ -44,7 +44,7 @@ def sha256(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Make a file or a folder's list of names survive a power cut."""
+    """Flush a file, or a folder's directory entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -71,17 +71,9 @@ def replaced_file(final: Path) -> Iterator[IO[bytes]]:
 
 
 def point(link: Path, target: str) -> None:
-    """Let the symbolic link `link` point at `target`, in one atomic step.
-
-    Parameters
-    ----------
-    link : Path
-        The link, replaced when there.
-    target : str
-        Path relative to the link's folder, so that the whole folder can be moved.
-    """
-    fresh = link.with_name(f".{link.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
-    fresh.replace(link)
+    """Create or atomically replace the symbolic link `link` to `target`, a path relative to the link's folder."""
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
     sync(link.parent)

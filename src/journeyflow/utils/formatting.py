@@ -1,4 +1,4 @@
-"""Text for people: control characters escaped, numbers and durations written one way."""
+"""Formatting of values for terminals and reports, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import unicodedata
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-_LINE_BREAKS = "\n\t"
-
 
 def escaped(value: object, *, keep_lines: bool = False) -> str:
-    r"""Return `value` as text in which control and direction characters are shown, not obeyed.
+    r"""Return `value` as text with control and direction characters escaped.
 
     Examples
     --------
@@ -20,15 +18,16 @@ def escaped(value: object, *, keep_lines: bool = False) -> str:
     text = str(value)
     if text.isprintable():
         return text
-    return "".join(c if _is_harmless(c) or (keep_lines and c in _LINE_BREAKS) else _shown(c) for c in text)
+    return "".join(
+        character
+        if _is_harmless(character) or (keep_lines and character in "\n\t")
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
 
 
 def _is_harmless(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) in {"Zs", "Co", "Cn"}
-
-
-def _shown(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def count(value: int | None) -> str:
@@ -54,7 +53,7 @@ def percent(rate: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds in the two largest units that matter, or a dash.
+    """Return seconds in the two largest units, or a dash.
 
     Examples
     --------
@@ -76,7 +75,7 @@ def duration(seconds: float | None) -> str:
 
 
 def cell(value: object) -> str:
-    """Return one value of a table as a person reads it; null is empty."""
+    """Return a value of a table as text; null is empty."""
     if value is None:
         return ""
     if isinstance(value, float):

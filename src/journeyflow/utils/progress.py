@@ -1,4 +1,4 @@
-"""Progress callbacks, and events of a command as lines of JSON."""
+"""Progress callbacks, and the structured log of a command as lines of JSON."""
 
 from __future__ import annotations
 
@@ -10,28 +10,18 @@ from typing import Protocol, TextIO
 
 
 class Progress(Protocol):
-    """Called now and then by long work; does nothing when nobody watches."""
+    """Callback of long operations. One with a method ``note(event, facts)`` receives the events of `tell` too."""
 
     def __call__(self, phase: str, what: str, done: int, total: int | None = None) -> None:
-        """Report `done` of `total` (None = unknown) units of `what` in a phase of the night."""
+        """Report `done` of `total` (None = unknown) units of `what` in a phase of the run."""
 
 
 def silent(phase: str, what: str, done: int, total: int | None = None) -> None:
-    """Report to nobody."""
+    """Ignore progress."""
 
 
 def tell(progress: Progress, event: str, **facts: str | float | None) -> None:
-    """Tell that something happened, to those who write it down: a `Progress` that has a method `note` too.
-
-    Parameters
-    ----------
-    progress : Progress
-        Who watches.
-    event : str
-        A name of `logs.EVENTS`.
-    **facts
-        Names, counts and seconds; never a value of a row or an id of a person.
-    """
+    """Log an event of `EVENTS`; facts are names, counts and seconds, never values of rows or ids of persons."""
     note = getattr(progress, "note", None)
     if note is not None:
         note(event, facts)
@@ -51,26 +41,16 @@ EVENTS: Mapping[str, str] = {
     "command_finished": "info",
     "command_failed": "error",
 }
-"""Events by name, with their level; `docs/operations.md` says what each holds. A name, once released, stays."""
+"""Event → level; `docs/operations.md` describes the facts of each. Released names are stable."""
 PROGRESS_SECONDS = 10.0
-"""No two lines of progress come closer to each other."""
+"""Shortest time between two lines of progress."""
 _Fact = str | float | None
 
 
 class JsonLines:
-    """Writes one JSON object a line: ``time``, ``level``, ``event``, ``run_id``, ``phase``, and the facts of the event.
+    """A `Progress` that writes one ASCII JSON object per line: time, level, event, run id, phase and facts.
 
-    Parameters
-    ----------
-    stream : TextIO
-        Where to write; each line is flushed.
-    clock : callable
-        Seconds that never go back.
-
-    Notes
-    -----
-    It is a `progress.Progress`. Names of files are left out of what loading tells: `load_audit` has them. JSON escapes
-    control characters, and here everything that is not ASCII, so that a line stays one line on any terminal.
+    Lines of loading omit the names of input files, which `load_audit` has.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -81,7 +61,7 @@ class JsonLines:
         self._next_progress = clock() + PROGRESS_SECONDS
 
     def __call__(self, phase: str, what: str, done: int, total: int | None = None) -> None:
-        """Write down `done` of `total`, unless such a line was written just now."""
+        """Write a line of progress, at most one in `PROGRESS_SECONDS`."""
         if self._clock() < self._next_progress:
             return
         self._next_progress = self._clock() + PROGRESS_SECONDS
@@ -89,7 +69,7 @@ class JsonLines:
         self._write("progress", {"what": name, "done": done, "total": total}, phase=str(phase))
 
     def note(self, event: str, facts: Mapping[str, _Fact]) -> None:
-        """Write down one event of `EVENTS`."""
+        """Write a line for an event of `EVENTS`."""
         if event == "run_started":
             self._run_id = str(facts["run_id"])
         if event == "phase_started":

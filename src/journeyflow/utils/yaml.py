@@ -1,4 +1,4 @@
-"""Strict YAML: no anchors, aliases or tags, no duplicate keys, no implicit dates, sizes capped."""
+"""Strict YAML: no anchors, aliases, tags, duplicate keys or implicit dates; size and depth are limited."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 Loc = tuple[str | int, ...]
-"""A place in a text: the keys and indexes that lead to it."""
+"""A place in a document: the keys and indexes of its path."""
 
 MAX_BYTES = 1_048_576
 MAX_DEPTH = 40
@@ -35,7 +35,7 @@ _WORDS |= {word.capitalize(): value for word, value in _WORDS.items()} | {
 
 @dataclass(frozen=True)
 class Mistake:
-    """Something in the text that strict YAML refuses."""
+    """A violation of strict YAML."""
 
     code: str
     message: str
@@ -45,16 +45,9 @@ class Mistake:
 
 @dataclass
 class Document:
-    """A YAML text as plain values.
+    """Parsed YAML: nested dicts, lists and scalars, with the 1-based line of each place.
 
-    Parameters
-    ----------
-    content : object
-        Nested dicts, lists and scalars.
-    lines : dict
-        Place → 1-based line of its key or item.
-    mistakes : list of Mistake
-        What was refused; the content beside it is still there.
+    When there are mistakes, `content` is what could be read beside them.
     """
 
     content: Any = None
@@ -62,31 +55,18 @@ class Document:
     mistakes: list[Mistake] = field(default_factory=list)
 
     def line(self, loc: Loc) -> int | None:
-        """Return the line of a place, or of the nearest place above it."""
+        """Return the line of a place, or of its nearest parent."""
         while loc and loc not in self.lines:
             loc = loc[:-1]
         return self.lines.get(loc)
 
 
 def read_yaml(data: bytes, *, is_fast: bool = False) -> Document:
-    """Read a YAML 1.2 text strictly.
+    """Return a UTF-8 YAML 1.2 text as values; it never raises for invalid text, but lists `mistakes`.
 
-    Parameters
-    ----------
-    data : bytes
-        UTF-8, at most 1 MiB, nested at most 40 deep.
-    is_fast : bool
-        Read with libyaml where it is there, ten times as fast: for texts of a program, which use nothing in which YAML
-        1.1 and 1.2 differ. What it refuses is read again by the other parser, whose words are plainer.
-
-    Returns
-    -------
-    Document
-        Never raises for bad text: what is wrong is in `mistakes`.
-
-    Notes
-    -----
-    Dates, times and numbers with leading zeros stay texts; keys are always texts; `NO` is a text, as YAML 1.2 says.
+    Dates, times and numbers with leading zeros are texts, and so are keys and ``NO``. `is_fast` parses with libyaml,
+    ten times as fast, for packaged texts in which YAML 1.1 and 1.2 do not differ. A text that libyaml refuses is
+    parsed again without it, for the plainer messages.
     """
     if len(data) > MAX_BYTES:
         return Document(mistakes=[Mistake("yaml_size", f"is larger than {MAX_BYTES} bytes", None)])
@@ -110,12 +90,12 @@ def read_yaml(data: bytes, *, is_fast: bool = False) -> Document:
 
 
 class _Stop(Exception):
-    """Reading further would be no use."""
+    """The rest of the text cannot be read."""
 
 
 @dataclass
 class _Open:
-    """A mapping or list that is being read; `key` is the key or index that comes next."""
+    """A mapping or list that is being read; `key` is the key without a value yet."""
 
     content: Any
     loc: Loc
@@ -123,7 +103,7 @@ class _Open:
 
 
 class _Builder:
-    """Builds values from parser events; the parser keeps its own stack, so depth costs no recursion."""
+    """Builds values from parser events with an explicit stack, so that depth needs no recursion."""
 
     def __init__(self) -> None:
         self.document = Document()

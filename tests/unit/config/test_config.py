@@ -151,7 +151,7 @@ def test_only_sources_are_needed(tmp_path):
     assert (config.folder, config.path, config.privacy.key_file) == (tmp_path, None, tmp_path / "state/pseudonym.key")
 
 
-def test_the_default_funnel_stakes_only_a_goal_there_is():
+def test_the_default_funnel_has_only_a_configured_goal():
     config = load_config({"sources": {"web": WEB}, "goals": {"lead": {"when": {"event": "lead"}}}})
     assert config.funnels["cart_abandonment"].goal is None
 
@@ -181,8 +181,8 @@ def test_the_hash_is_of_figures_only(tmp_path):
     assert hashed(min_count=5) == hashed(min_count=5)
 
 
-def test_the_hash_tells_the_order_where_it_counts(tmp_path):
-    """The first goal has worth, and of two events at one instant that of the source named first comes first."""
+def test_the_hash_depends_on_the_order_of_goals_and_sources(tmp_path):
+    """The first goal has the value, and of two events at one instant that of the first source comes first."""
 
     def hashed(section, items, order):
         mapping = {"sources": {"web": WEB}} | {section: {name: items[name] for name in order}}
@@ -203,12 +203,12 @@ def test_the_schema_is_for_editors(whole):
     json.dumps(schema)
 
 
-def test_check_is_silent_on_what_is_good(whole):
+def test_a_valid_configuration_has_warnings_only(whole):
     assert {problem.code for problem in check(whole.path)} == {"no_file", "outcome_based"}
 
 
 @given(st.integers(0, 36_500 * 86_400_000_000))
-def test_durations_read_back(value):
+def test_durations_round_trip(value):
     duration = timedelta(microseconds=value)
     assert parse_duration(format_duration(duration)) == duration
 
@@ -236,7 +236,7 @@ def test_durations_add_their_parts():
         ({"properties.paid": True}, "properties.paid is true"),
     ],
 )
-def test_conditions_can_be_read_aloud(raw, text):
+def test_conditions_have_a_text_form(raw, text):
     assert render(parse(raw)) == text
 
 

@@ -1,4 +1,4 @@
-"""One row for every rule: a change to a good configuration, and what is said of it, text and place included."""
+"""One row for every rule: a change to a valid configuration, and the code, place and text of its problem."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ROWS = [
         "operand",
         6,
         "touchpoints[0].when.target.between",
-        "lesser",
+        "smaller",
     ),
     (
         "touchpoints: [{label: P, when: {target: {above: x}}}]",
@@ -135,7 +135,7 @@ ROWS = [
         "duplicate_stage",
         6,
         "models.m.stages[1].name",
-        "another stage's name",
+        "the name of another stage",
     ),
     ("models: {m: {stages: [{name: exit}]}}", "reserved_stage", 6, "models.m.stages[0].name", "reserved name"),
     ("models: {m: {stages: [{name: a}]}}", "stage_without_rules", 6, "models.m.stages[0]", "no event is ever in it"),
@@ -166,7 +166,7 @@ ROWS = [
         "duplicate_step",
         6,
         "funnels.f.steps[1].name",
-        "another step's name",
+        "the name of another step",
     ),
     (
         "funnels: {four_stage: {steps: [{name: a}, {name: b}]}}",
@@ -309,7 +309,7 @@ ROWS = [
         "duplicate_persona",
         6,
         "personas[1].name",
-        "another persona's",
+        "the name of another persona",
     ),
     (
         "personas: [{name: a, when: {count.purchase: 1}}]",
@@ -327,7 +327,7 @@ ROWS = [
         "personas[0]",
         "by definition",
     ),
-    ("personas: [{name: a, when: {trait.plan: x}}]", "unknown_trait", 6, "personas[0].when", "of which there is none"),
+    ("personas: [{name: a, when: {trait.plan: x}}]", "unknown_trait", 6, "personas[0].when", "which has none"),
     (
         "people: [{path: web.csv, user_id: u, traits: [plan]}]\npersonas: [{name: a, when: {trait.plan: x}}]",
         "trait_undated",
@@ -343,7 +343,7 @@ ROWS = [
         "personas[0].when.first.evnt",
         "is not a field here",
     ),
-    # what later tables use
+    # promises, surveys, friction, map
     (
         "promises: [{name: P, stage: decison, from: {}, to: {}, within: 3d}]",
         "unknown_stage",
@@ -366,7 +366,7 @@ ROWS = [
         "duplicate_friction",
         6,
         "friction[1].name",
-        "another one too",
+        "the name of another item",
     ),
     ("map: {owners: {decison: Sales}}", "unknown_stage", 6, "map.owners.decison", "did you mean 'decision'?"),
     (
@@ -410,7 +410,7 @@ SOURCE_ROWS = [
         "app: {format: csv, path: web.csv, columns: {occurred_at: u, event_name: e}}",
         "identifier_missing",
         "sources.app.columns",
-        "names nobody",
+        "has no identifier of a person",
     ),
     (
         "app: {format: access_log, path: web.csv, columns: {user_id: u}}",
@@ -483,7 +483,7 @@ def write(tmp_path):
     return written
 
 
-def test_the_good_configuration_is_good(write):
+def test_the_valid_configuration_has_no_problems(write):
     assert check(write(GOOD)) == []
 
 
@@ -513,7 +513,7 @@ def test_every_row_breaks_one_thing_only(write):
         assert codes <= {code, "stage_without_rules"}, added
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(write):
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(write):
     file = write("""\
         sources:
           web: {format: csv, path: web.csv, columns: {occurred_at: ts, event_name: event}}

@@ -5,10 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tools.vocabulary_page import vocabulary_page
 
 from journeyflow.config import load_config
 from journeyflow.config.conditions import leaves
-from journeyflow.config.journey_models import BUILTIN_MODELS, vocabulary, vocabulary_page
+from journeyflow.config.journey_models import BUILTIN_MODELS, vocabulary
 
 WEB = {"format": "access_log", "path": "a"}
 
@@ -28,14 +29,14 @@ def names_read(model):
 
 
 @pytest.mark.parametrize("name", BUILTIN_MODELS)
-def test_builtin_models_speak_the_documented_vocabulary(name):
+def test_builtin_models_read_the_documented_vocabulary(name):
     model = resolved(**{name: "builtin"})[name]
     staged = {word.event for word in vocabulary() if word.is_staged}
     assert names_read(model) == staged
     assert max(Counter(placed.rule_id for placed in model.rules).values()) == 1
 
 
-def test_builtin_stages_are_those_of_the_contract():
+def test_builtin_stages_are_the_documented_ones():
     models = resolved(four_stage="builtin", value_journey="builtin")
     assert models["four_stage"].stage_names == ("awareness", "consideration", "decision", "post_purchase")
     assert models["value_journey"].stage_names == (

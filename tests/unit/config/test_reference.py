@@ -41,7 +41,7 @@ def test_the_page_links_only_to_its_own_headings(page):
     assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= headings
 
 
-def test_the_schema_writes_durations_as_people_do():
+def test_the_schema_writes_durations_as_in_the_yaml():
     schema = json_schema()
     assert schema["$defs"]["Funnel"]["properties"]["window"]["default"] == "14d"
     parts = [schema, *schema["$defs"].values()]
@@ -55,6 +55,6 @@ def test_the_schema_writes_durations_as_people_do():
     assert all(re.fullmatch(PATTERN, default) for default in defaults)
 
 
-def test_the_schema_tells_what_a_key_means():
+def test_the_schema_has_the_meaning_of_a_key():
     described = json_schema()["properties"]["timezone"]["description"]
     assert described == meanings(Config)["timezone"]

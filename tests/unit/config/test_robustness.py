@@ -1,4 +1,4 @@
-"""Whatever is written, the answer is a configuration or a list of problems, never a traceback."""
+"""Any input gives a configuration or a list of problems, never a traceback."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def problems_of(mapping):
 
 @given(st.dictionaries(SECTIONS, VALUES, max_size=4))
 @settings(max_examples=examples(300), deadline=None)
-def test_any_mapping_is_judged(mapping):
+def test_any_mapping_is_validated(mapping):
     assert all(str(problem) for problem in problems_of(mapping))
 
 
 @given(SECTIONS, VALUES)
 @settings(max_examples=examples(300), deadline=None)
-def test_any_section_beside_good_sources_is_judged(section, value):
+def test_any_section_beside_valid_sources_is_validated(section, value):
     problems = problems_of({"sources": {"web": {"format": "access_log", "path": "a"}}, section: value})
     assert all(problem.path.startswith(section) for problem in problems if problem.severity == "error")
 

@@ -1,4 +1,4 @@
-"""The seam to the database: relations by name, streams, limits, and errors without values."""
+"""The DuckDB engine: relations by name, streams, locking, limits, and errors without values."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_memory_limit_comes_from_the_environment(monkeypatch):
         assert engine.rows("select current_setting('memory_limit') as m").to_pylist() == [{"m": "286.1 MiB"}]
 
 
-def test_a_sealed_database_touches_no_file(tmp_path):
+def test_a_sealed_database_writes_no_file(tmp_path):
     path = tmp_path / "a.duckdb"
     DuckDBEngine(path).close()
     with DuckDBEngine(path, read_only=True, is_sealed=True) as sealed:
@@ -82,7 +82,7 @@ def test_a_sealed_database_touches_no_file(tmp_path):
 
 @pytest.fixture
 def locked(tmp_path):
-    """An engine with a folder of its own and an attached file, beside files that it has no business with."""
+    """An engine with an allowed folder and an attached file, beside files that it may not read."""
     for name in ("own", "others"):
         (tmp_path / name).mkdir()
     (tmp_path / "others" / "secret.csv").write_text("a\n1\n")
@@ -115,7 +115,7 @@ def locked(tmp_path):
         "select * from python_table",
     ],
 )
-def test_a_locked_engine_reaches_nothing_but_its_own(locked, tmp_path, statement):
+def test_a_locked_engine_reaches_only_its_own_files(locked, tmp_path, statement):
     python_table = pa.table({"x": [1]})  # noqa: F841 - what a statement may not find
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(EngineError):
@@ -123,7 +123,7 @@ def test_a_locked_engine_reaches_nothing_but_its_own(locked, tmp_path, statement
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_locked_engine_works_in_its_own(locked, tmp_path):
+def test_a_locked_engine_can_use_its_own_files(locked, tmp_path):
     assert locked.rows(f"select a from read_csv('{tmp_path}/own/good.csv')").to_pylist() == [{"a": 2}]
     locked.attach(tmp_path / "own" / "made.duckdb", "made", storage_version="v1.0.0")
     locked.execute("create table made.main.t as select 1 as x")
@@ -144,7 +144,7 @@ def test_an_engine_that_cannot_be_locked_is_not_used(monkeypatch):
             DuckDBEngine()
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path):
+def test_a_file_that_is_no_database_is_an_error(tmp_path):
     path = tmp_path / "a.duckdb"
     path.write_text("x" * 5000)
     with pytest.raises(EngineError, match="Cannot open the database"):
@@ -162,7 +162,7 @@ def test_names_and_texts_are_quoted():
 @pytest.mark.parametrize(
     "value", ["it's SECRET of 'x", 'a "SECRET', "line\nSECRET's", "'SECRET", "SECRET\nLINE 1: SECRET'"]
 )
-def test_no_part_of_a_value_gets_into_an_error_whatever_quotes_it_holds(engine, value):
+def test_no_part_of_a_value_is_in_an_error(engine, value):
     engine.register("a.t", pa.table({"x": [value]}))
     for kind in ("integer", "timestamp", "decimal(4, 2)", "uuid"):
         with pytest.raises(EngineError) as failed:

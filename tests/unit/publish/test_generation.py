@@ -1,4 +1,4 @@
-"""Publishing: whole or not at all, one swap, readers undisturbed."""
+"""Publishing is atomic and does not affect open readers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,20 @@ COLUMNS = {
 }
 WORDS = ModelMetadata(description="Things that people have.", grain=("name",), columns=dict(COLUMNS))
 MODEL = Model("marts.things", Path("things.sql"), "select 1", (), WORDS, COLUMNS)
-NIGHT = datetime(2026, 1, 2, 2)
+STARTED_AT = datetime(2026, 1, 2, 2)
 
 
 def facts(run_id="r1"):
-    return RunFacts(run_id, "shop", "0.1", "abc", NIGHT, NIGHT, NIGHT, 7)
+    return RunFacts(
+        run_id=run_id,
+        project="shop",
+        version="0.1",
+        config_hash="abc",
+        started_at=STARTED_AT,
+        published_at=STARTED_AT,
+        high_water_at=STARTED_AT,
+        event_count=7,
+    )
 
 
 @pytest.fixture
@@ -99,7 +108,7 @@ def test_a_reader_keeps_its_tables_when_its_generation_is_removed(engine, tmp_pa
         assert published.table("things").equals(before)
 
 
-def test_readers_during_many_publications_never_meet_half_a_run(engine, tmp_path):
+def test_readers_never_see_half_a_publication(engine, tmp_path):
     publish(engine, [MODEL], tmp_path, facts("r00"))
     wrong, done = [], threading.Event()
 
@@ -186,7 +195,7 @@ def test_the_folder_can_be_moved(engine, tmp_path):
         assert published.table("things").height == 5000
 
 
-def test_nothing_published_is_told(tmp_path):
+def test_a_folder_without_a_generation_is_reported(tmp_path):
     with pytest.raises(NotFoundError, match="Nothing is published"):
         journeyflow.open(tmp_path)
 
@@ -240,9 +249,9 @@ def test_another_process_reads_on_in_a_generation_that_was_removed(engine, tmp_p
         engine.run("marts.things", "select 'only' as name, cast(1 as bigint) as item_count")
         publish(engine, [MODEL], tmp_path, facts("r2"), kept=1)
         assert not first.exists()
-        told, _ = reader.communicate("\n", timeout=60)
-    assert told.startswith("[(5000, ")
-    assert told.rstrip().endswith(" 5000")
+        output, _ = reader.communicate("\n", timeout=60)
+    assert output.startswith("[(5000, ")
+    assert output.rstrip().endswith(" 5000")
 
 
 def test_what_a_killed_publication_left_is_removed_by_the_next(engine, tmp_path):

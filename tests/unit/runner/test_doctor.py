@@ -1,4 +1,4 @@
-"""Each thing that can be ill is found and named, and nothing is touched."""
+"""Every fault is diagnosed, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_project_that_never_ran_is_well(tmp_path):
 
 def test_a_run_that_is_going_on_is_left_alone(ran):
     with project_lock(ran.state):
-        assert any("a run is going on" in finding.detail for finding in examine(ran))
+        assert any("while a run is active" in finding.detail for finding in examine(ran))
 
 
 @pytest.mark.parametrize("name", ["marts.duckdb", "paths.parquet"])
@@ -83,10 +83,10 @@ def test_a_link_that_leads_elsewhere_is_found(ran):
     current = ran.publish / "current"
     current.unlink()
     current.symlink_to(ran.state)
-    assert "leads to no generation" in only(ran, "published", "error")
+    assert "does not link to a generation" in only(ran, "published", "error")
     current.unlink()
     current.mkdir()
-    assert "is no link" in only(ran, "published", "error")
+    assert "is not a link" in only(ran, "published", "error")
 
 
 def test_what_a_killed_run_left_is_told(ran):
@@ -119,7 +119,7 @@ def test_a_state_that_others_may_read_is_told(ran):
 def test_a_warehouse_or_key_that_everybody_may_write_is_found(ran, which):
     path = {"warehouse": ran.state / WAREHOUSE, "key": ran.privacy.key_file, "folder": ran.state}[which]
     path.chmod(0o777 if path.is_dir() else 0o666)
-    assert f"everybody may write to {path}" in only(ran, "permissions", "error")
+    assert f"all users may write to {path}" in only(ran, "permissions", "error")
 
 
 def test_too_little_room_is_told(ran, monkeypatch):
@@ -138,8 +138,8 @@ def test_what_nobody_of_ours_put_into_the_state_folder_is_told(ran):
     (ran.state / "notes.txt").write_text("mine")
     (ran.state / "raw" / "more.csv").write_text("a,b")
     (ran.state / "raw" / ("0" * 64 + ".gz")).symlink_to("/etc/hostname")
-    detail = only(ran, "foreign files", "warning")
-    assert detail.startswith("3 things that are not of journeyflow")
+    detail = only(ran, "unknown files", "warning")
+    assert detail.startswith("3 unknown files in")
     assert "notes.txt" in detail
     assert "raw/more.csv" in detail
 
@@ -153,7 +153,7 @@ def test_a_key_under_another_name_is_no_stranger(ran):
 
 def test_the_work_of_a_killed_run_is_told_and_that_of_a_living_one_is_not(ran):
     (ran.state / "work").mkdir()
-    assert "the next one removes it" in only(ran, "work", "warning")
+    assert "the next run removes it" in only(ran, "work", "warning")
     with project_lock(ran.state):
         assert "work" not in {finding.subject for finding in examine(ran)}
 
@@ -162,13 +162,13 @@ def test_the_work_of_a_killed_run_is_told_and_that_of_a_living_one_is_not(ran):
 def test_anything_private_that_everybody_may_write_is_found(ran, name):
     path = ran.state / name
     path.chmod(0o777 if path.is_dir() else 0o666)
-    assert f"everybody may write to {path}" in only(ran, "permissions", "error")
+    assert f"all users may write to {path}" in only(ran, "permissions", "error")
 
 
 def test_a_landed_file_without_its_copy_is_told_unless_none_is_kept(ran):
     for path in (ran.state / "raw").glob("*.zst"):
         path.unlink()
-    assert "1 of 1 files have no copy, the first events.csv" in only(ran, "kept files", "warning")
+    assert "1 of 1 files are not archived, the first events.csv" in only(ran, "archived files", "warning")
     none = ran.retention.model_copy(update={"raw": timedelta(0)})
     assert [each for each in ill(ran.model_copy(update={"retention": none})) if each[0] != "free space"] == []
 
@@ -177,7 +177,7 @@ def test_the_schema_is_told_and_a_newer_one_is_an_error(ran):
     assert any(f"schema {newest_version()}" in finding.detail for finding in examine(ran))
     with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
         warehouse.execute("update ledger.schema_version set version = 1")
-    assert any("schema 1, which the next run brings to" in finding.detail for finding in examine(ran))
+    assert any("schema 1, which the next run migrates to" in finding.detail for finding in examine(ran))
     with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
         warehouse.execute("update ledger.schema_version set version = 99")
     assert "newer journeyflow (schema 99)" in only(ran, "warehouse", "error")

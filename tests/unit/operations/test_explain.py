@@ -1,4 +1,4 @@
-"""One night of people who each end in a way of their own, and what is said of each."""
+"""A run with one person for each outcome, and the explanation of each."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_levels_of_any_order_have_no_names(config: Config) -> None:
     assert [reach.step for reach in attempt.reaches] == ["1 of 2 steps", "2 of 2 steps"]
 
 
-def test_who_never_began_is_told_so(config: Config) -> None:
+def test_a_person_without_an_attempt_has_a_note(config: Config) -> None:
     explained = explain_person(config, "strolls", "checkout")
     assert explained.attempts == ()
     assert "no event matches the step product" in (explained.note or "")
@@ -176,7 +176,7 @@ def test_a_rule_whose_history_is_too_old_is_passed_over(config: Config) -> None:
     assert passed_over == ("event is support_call, at most 14d after purchase",)
 
 
-def test_excluded_traffic_is_told_so(config: Config) -> None:
+def test_excluded_traffic_has_a_reason(config: Config) -> None:
     (event,) = explain_event(config, "me@acme.example-02T10:00")
     assert (event.left_out, event.verdicts, event.person_id) == ("internal traffic", (), None)
 

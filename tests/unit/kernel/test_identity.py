@@ -74,7 +74,7 @@ def engine():
         yield engine
 
 
-def test_aliases_of_bots_and_colleagues_join_nobody(engine):
+def test_aliases_of_bots_and_internal_traffic_are_ignored(engine):
     events = {
         "alias_key": pa.array([1, 3, 5, None, 7], pa.uint64()),
         "user_key": pa.array([2, 4, 6, 8, None], pa.uint64()),

@@ -26,7 +26,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
         ("a: " + "x" * 1_048_576, "yaml_size", None),
     ],
 )
-def test_traps_are_refused(text, code, line):
+def test_unsafe_or_invalid_yaml_is_refused(text, code, line):
     mistakes = read_yaml(text.encode()).mistakes
     assert [(mistake.code, mistake.line) for mistake in mistakes] == [(code, line)]
 
@@ -80,7 +80,7 @@ def test_every_key_and_item_knows_its_line():
         ("a", "c", 1): 5,
         ("a", "c", 1, "d"): 5,
     }
-    assert document.line(("a", "c", 1, "gone")) == 5
+    assert document.line(("a", "c", 1, "missing")) == 5
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key():
@@ -91,17 +91,17 @@ def test_a_duplicate_key_keeps_its_place():
     assert read_yaml(b"a: {x: 1}\nb: 2\na: {y: [1]}\n").content == {"a": {"y": [1]}, "b": 2}
 
 
-SIDE_FILES = sorted(sql_folder().rglob("*.yml"))
+METADATA_FILES = sorted(sql_folder().rglob("*.yml"))
 
 
-@pytest.mark.parametrize("path", SIDE_FILES, ids=[f"{path.parent.name}.{path.stem}" for path in SIDE_FILES])
-def test_both_parsers_read_side_files_alike(path):
+@pytest.mark.parametrize("path", METADATA_FILES, ids=[f"{path.parent.name}.{path.stem}" for path in METADATA_FILES])
+def test_both_parsers_read_metadata_alike(path):
     data = path.read_bytes()
     assert read_yaml(data, is_fast=True) == read_yaml(data)
 
 
 @pytest.mark.parametrize("text", [BOMB, "a: [1\nb: 2\n", "a: 1\nb: 2\na: 3\n", "a: \0\n", "[" * 100, "a: !t 1\n", "'"])
-def test_what_the_fast_parser_refuses_has_the_words_of_the_other(text):
+def test_what_the_fast_parser_refuses_has_the_messages_of_the_other(text):
     mistakes = read_yaml(text.encode(), is_fast=True).mistakes
     assert mistakes == read_yaml(text.encode()).mistakes
     assert mistakes
