@@ -75,17 +75,20 @@ class Tables:
         }
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """A row of a published table; its figures share one key."""
 
     table: str
     values: dict[str, Any]
+    _where: tuple[tuple[str, Key], ...] | None = None
 
-    @cached_property
+    @property
     def where(self) -> tuple[tuple[str, Key], ...]:
         """The columns and values of its key."""
-        return tuple([(key, self.values[key]) for key in GRAINS[self.table]])
+        if self._where is None:
+            self._where = tuple([(key, self.values[key]) for key in GRAINS[self.table]])
+        return self._where
 
     def text(self, column: str) -> str:
         """Return a raw text, empty for null and for a column that the table lacks."""
