@@ -47,7 +47,7 @@ def test_the_map_is_a_table_with_headers_for_every_cell(opened: Opener) -> None:
     assert page.title() == "Journey map of acme-shop"
 
 
-def test_the_keyboard_skips_chooses_and_is_told_what_changed(opened: Opener) -> None:
+def test_the_keyboard_skips_chooses_and_is_informed_of_changes(opened: Opener) -> None:
     page = opened("#model=shop")
     page.keyboard.press("Tab")
     assert focused(page) == "Skip to the content"

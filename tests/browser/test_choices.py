@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from journeyflow.publish.reader import PublishedTables
-from journeyflow.report.formatting import shown
+from journeyflow.report.formatting import display_text
 from journeyflow.utils.formatting import count, percent
 from support.map_tables import FORMULA, MARKUP
 from support.page_reader import body_rows, choose, map_row, plain
@@ -24,8 +24,8 @@ CHOICES = (
 
 
 def chosen(page: Page, model: str, persona: str, period: str) -> None:
-    choose(page, "model", shown(model))
-    choose(page, "persona", "everybody" if persona == "all" else shown(persona))
+    choose(page, "model", display_text(model))
+    choose(page, "persona", "everybody" if persona == "all" else display_text(persona))
     choose(page, "period", "the whole time" if period == "all" else period)
 
 
@@ -50,10 +50,10 @@ def test_the_map_shows_the_numbers_of_the_tables(
             assert re.search(rf"(^|\s){percent(step['drop_off_rate'])}( \(few\))? drop off", text)
             for column, words in (("converted", "went on"), ("drop_off", "dropped"), ("pending", "pending")):
                 assert re.search(rf"(^|\s){count(step[f'{column}_count'])} {words}", text)
-    [feelings] = map_row(page, "emotion")
-    told = {row["stage"]: row for row in rows(published, "stage_sentiment", model, persona, period, "stage")}
-    for text, stage in zip(feelings, stages, strict=True):
-        row = told[stage["stage"]]
+    [sentiments] = map_row(page, "emotion")
+    by_stage = {row["stage"]: row for row in rows(published, "stage_sentiment", model, persona, period, "stage")}
+    for text, stage in zip(sentiments, stages, strict=True):
+        row = by_stage[stage["stage"]]
         assert row["evidence"] in text
         assert row["sentiment"] is None or text.startswith(f"{row['sentiment']:+.2f}")
 
@@ -94,7 +94,7 @@ def test_the_ranked_opportunities_are_those_of_the_table(opened: Opener, publish
     assert len(found) == len(expected)
     for cells, row in zip(found, expected, strict=True):
         assert cells[0] == str(row["opportunity_rank"])
-        assert cells[1] == shown(row["subject"])
+        assert cells[1] == display_text(row["subject"])
         assert cells[5].startswith(count(row["lost_count"]))
         assert cells[6].startswith("\u2013" if row["worth_amount"] is None else f"{row['worth_amount']:,.0f} EUR")
         assert cells[7] == row["owner"]

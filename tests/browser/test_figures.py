@@ -1,18 +1,18 @@
-"""What is told of a figure, and the SQL that gives it."""
+"""The panel of a figure, and the SQL that returns it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page
 
 from journeyflow.publish.reader import PublishedTables
-from journeyflow.report.formatting import value_text, written, written_range
-from journeyflow.report.view_model import Figure, ReportData
+from journeyflow.report.formatting import figure_text, range_text, value_text
+from journeyflow.report.view_model import ReportData
 from support.page_reader import plain
+from support.report_figures import figures_of
 
 Opener = Callable[..., Page]
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
@@ -39,37 +39,26 @@ ON_PAGE = """() => {
 }"""
 
 
-def figures(value: object) -> Iterator[Figure]:
-    if isinstance(value, Figure):
-        yield value
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from figures(part)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from figures(getattr(value, field.name))
-
-
-def test_the_page_has_every_figure_of_the_atlas_as_it_is_written(opened: Opener, report_data: ReportData) -> None:
+def test_the_page_has_every_figure_of_the_report_data_as_text(opened: Opener, report_data: ReportData) -> None:
     page = opened()
-    shown = {(sql, label): tuple(map(told, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
+    on_page = {(sql, label): tuple(map(normalized, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
+    shown = (report_data.maps, report_data.funnels, report_data.flows, report_data.personas, report_data.blind_spots)
     expected = {
         (figure.sql, figure.label): (
-            written(figure), written_range(figure), figure.n, figure.evidence, figure.is_small,
+            figure_text(figure), range_text(figure), figure.n, figure.evidence, figure.is_small,
             report_data.meanings.get(f"{figure.source.table}.{figure.key}", ""),
         )
-        for part in (report_data.maps, report_data.funnels, report_data.flows, report_data.personas, report_data.blind_spots)
-        for figure in figures(part)
+        for figure in figures_of(shown)
     }  # fmt: skip
     assert len(expected) > 5_000
-    assert shown == expected
+    assert on_page == expected
 
 
-def told(value: object) -> object:
+def normalized(value: object) -> object:
     return plain(value) if isinstance(value, str) else value
 
 
-def test_the_panel_tells_value_interval_base_and_how_it_is_known(opened: Opener) -> None:
+def test_the_panel_shows_value_interval_base_and_how_it_is_known(opened: Opener) -> None:
     page = opened("#model=shop")
     page.locator("tr.row-touchpoints td.cell").first.locator(".fig", has_text="1.25").first.hover()
     text = plain(page.locator("#tip").inner_text())
@@ -140,8 +129,8 @@ def test_the_page_writes_every_number_as_the_other_forms_do(opened: Opener) -> N
         "people": [0, 999, 1_000, 1_234_567],
     }
     asked = [(value, unit) for unit, numbers in values.items() for value in numbers]
-    told = page.evaluate("(asked) => asked.map(([value, unit]) => valueText(value, unit, null))", asked)
-    assert [plain(text) for text in told] == [value_text(value, unit) for value, unit in asked]
+    texts = page.evaluate("(asked) => asked.map(([value, unit]) => valueText(value, unit, null))", asked)
+    assert [plain(text) for text in texts] == [value_text(value, unit) for value, unit in asked]
 
 
 def test_what_is_withheld_says_so_once(opened: Opener) -> None:

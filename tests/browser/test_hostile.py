@@ -1,4 +1,4 @@
-"""Texts of strangers stay texts."""
+"""Untrusted texts stay texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from journeyflow.report.formatting import shown
+from journeyflow.report.formatting import display_text
 from support.map_tables import BIDI, CONTROLS, FORMULA, LINK, LONG, MARKUP, SCRIPT, TEMPLATE, UNBROKEN
 from support.page_reader import show_all
 
@@ -36,12 +36,12 @@ def test_hostile_texts_appear_as_text_and_as_nothing_else(opened: Opener) -> Non
         (FORMULA, "all", (FORMULA, SCRIPT)),
     )
     for model, persona, hostiles in expected:
-        page.select_option("#choose-model", label=shown(model))
-        page.select_option("#choose-persona", label="everybody" if persona == "all" else shown(persona))
+        page.select_option("#choose-model", label=display_text(model))
+        page.select_option("#choose-persona", label="everybody" if persona == "all" else display_text(persona))
         show_all(page)
         text = page.evaluate("document.querySelector('main').textContent")
         for hostile in hostiles:
-            assert shown(hostile, 60).rstrip("…") in text
+            assert display_text(hostile, 60).rstrip("…") in text
         names = set(page.evaluate("[...document.querySelectorAll('*')].map((node) => node.localName)"))
         assert names <= ALLOWED
     assert page.evaluate("document.scripts.length") == 2

@@ -1,4 +1,4 @@
-"""The journey maps of the sample: every figure is the tables', and they are read and published in time."""
+"""The journey maps of the sample: every figure equals its table, and they are read and published in time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import polars as pl
 import pytest
 
 import journeyflow
-from journeyflow import models
 from journeyflow.report.reader import read_report_data
-from journeyflow.utils import files
-from support.map_schemas import SCHEMAS, columns_of
+from journeyflow.report.tables import GRAINS
+from support.map_tables import TABLES, published_models
 from support.report_figures import figures_of, wrong_figures
 
 EVERY = 20
-"""The maps hold some fifty thousand different figures; every so many are asked for once more."""
+"""The maps hold some fifty thousand different figures; one in so many is checked."""
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +29,13 @@ def report_data(published):
     return read_report_data(published)
 
 
-@pytest.fixture(scope="module")
-def models_by_table():
-    return {model.table: model for model in models.load_graph(files.sql_folder()).published()}
-
-
 def test_the_tables_return_the_figures_of_the_maps(report_data, published):
     assert wrong_figures(report_data, published, EVERY) == []
 
 
 def test_every_table_of_the_map_has_figures_in_it(report_data):
     tables = Counter(figure.source.table for figure in figures_of(report_data))
-    drawn = set(SCHEMAS) - {"funnel_trend", "supplied_cells", "dictionary"}
+    drawn = set(TABLES) - {"funnel_trend", "supplied_cells", "dictionary"}
     assert drawn <= set(tables)
     assert sum(tables.values()) > 10_000
 
@@ -94,17 +88,12 @@ def test_reading_the_maps_takes_less_than_a_second(published):
     assert time.process_time() - started < 1.0
 
 
-def test_the_night_publishes_the_page_of_its_tables(sample, published):
+def test_the_run_publishes_the_page_of_its_tables(sample, published):
     page = published.folder / "map.html"
     assert published.manifest.files["map.html"].byte_count == page.stat().st_size < 2_000_000
     assert published.manifest.run_id in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("table", sorted(SCHEMAS))
-def test_the_hand_written_map_has_the_columns_of_the_published_one(models_by_table, table):
-    """What tests of the report are given is what they will meet."""
-    model = models_by_table[table]
-    types = {name: column.type for name, column in model.columns.items()}
-    given = columns_of(table)
-    assert {name: types.get(name) for name in given} == given
-    assert tuple(SCHEMAS[table][0].split()) == model.grain
+@pytest.mark.parametrize("table", sorted(GRAINS))
+def test_figures_are_keyed_by_the_grain_of_their_table(table):
+    assert GRAINS[table] == published_models()[table].grain

@@ -1,24 +1,28 @@
-"""A published generation with a journey map in it, written by hand: for tests of what is drawn from published tables.
+"""A published generation with hand-written rows and the schemas of the models, for tests of the report.
 
-`rich_tables()` gives rows by table: two models, three personas beside `all`, two months beside `all`, names that try to
-be markup, formulas and scripts. Change or empty tables, then `publish_tables(folder, tables)`.
+`rich_tables()` returns rows by table: two models, three personas and two months beside `all`, names that try to be
+markup, formulas and scripts. Change or empty tables, then `publish_tables(folder, tables)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.models import Column, Model, ModelMetadata
+from journeyflow.models import Model, load_graph
 from journeyflow.publish import RunFacts, publish
-from support.map_schemas import SCHEMAS, columns_of, typed
+from journeyflow.report.tables import GRAINS
+from journeyflow.utils.files import sql_folder
 
 Rows = list[dict[str, Any]]
+TABLES = (*GRAINS, "funnel_trend", "event_kinds", "dictionary")
+"""The published tables that the report reads, and one that it does not."""
 RUN = "20260301T020000000000"
 HIGH_WATER = datetime(2026, 2, 28, 22, 15)
 
@@ -41,35 +45,35 @@ MODELS = {"shop": ("awareness", "consideration", "decision", "loyal"), FORMULA: 
 def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
     """Publish the rows of `tables` into `folder` and return the generation's folder; tables not given are empty."""
     with DuckDBEngine(threads=1, folders=[folder]) as engine:
-        models = [_table(engine, name, tables.get(name, [])) for name in SCHEMAS]
+        models = [_table(engine, published_models()[name], tables.get(name, [])) for name in TABLES]
         facts = RunFacts(RUN, "acme-shop", "0.1.0", "abc123", HIGH_WATER, HIGH_WATER, HIGH_WATER, 1_234)
         return publish(engine, models, folder, facts)
 
 
-def _table(engine: DuckDBEngine, name: str, rows: Rows) -> Model:
-    types = columns_of(name)
-    for unknown in {column for row in rows for column in row} - set(types):
-        raise ValueError(f"{name} has no column {unknown}")
-    incoming = pa.table({column: [_text(row.get(column)) for row in rows] for column in types}, schema=_strings(types))
-    engine.register("support.incoming", incoming)
-    select = ", ".join(f'cast("{column}" as {kind}) as "{column}"' for column, kind in types.items())
-    engine.run(f"marts.{name}", f"select {select} from support.incoming")
-    columns = {column: Column(type=kind, meaning=f"The {column}.") for column, kind in types.items()}
-    words = ModelMetadata(description=f"Table {name}.", grain=tuple(SCHEMAS[name][0].split()), columns=dict(columns))
-    return Model(f"marts.{name}", Path(f"{name}.sql"), "select 1", (), words, columns)
+@cache
+def published_models() -> dict[str, Model]:
+    """Return the published models by table, with their columns and grains."""
+    return {model.table: model for model in load_graph(sql_folder()).published()}
+
+
+def _table(engine: DuckDBEngine, model: Model, rows: Rows) -> Model:
+    for unknown in {column for row in rows for column in row} - set(model.columns):
+        raise ValueError(f"{model.table} has no column {unknown}")
+    texts = {column: [_text(row.get(column)) for row in rows] for column in model.columns}
+    strings = pa.schema([(column, pa.string()) for column in model.columns])
+    engine.register("support.incoming", pa.table(texts, schema=strings))
+    casts = (f'cast("{name}" as {column.type}) as "{name}"' for name, column in model.columns.items())
+    engine.run(model.name, f"select {', '.join(casts)} from support.incoming")
+    return model
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _strings(types: Mapping[str, str]) -> pa.Schema:
-    return pa.schema([(column, pa.string()) for column in types])
-
-
 def rich_tables() -> dict[str, Rows]:
     """Return rows of every table: every row of a map has something to show, in every map."""
-    tables: dict[str, Rows] = {name: [] for name in SCHEMAS}
+    tables: dict[str, Rows] = {name: [] for name in TABLES}
     for size, persona in enumerate(PERSONAS):
         people = 4_000 // (size + 1)
         described = f"People like {persona}" if persona != "all" else "Everybody; a total row, not a persona."
@@ -98,12 +102,12 @@ def _add_map(tables: dict[str, Rows], model: str, stages: tuple[str, ...], perso
         entered = n if period == "all" else n + 12
         tables["map_stages"].append(cell | {"stage_index": index} | _reached(entered, index, is_last))
         for at, name in enumerate(("web: Product page", "store: visit", *(f"web: {name}" for name in HOSTILE))):
-            tables["touchpoints"].append(cell | {"touchpoint": name} | _touches(reached, at, is_last))
+            tables["touchpoints"].append(cell | {"touchpoint": name} | _interactions(reached, at, is_last))
         for at, name in enumerate(("web", "store", SCRIPT, BIDI)):
-            touches = _touches(reached, at, is_last)
-            kept = ("person_count", "visited_count", "reach_rate", "touch_count", "share_rate")
-            tables["stage_channels"].append(cell | {"channel": name} | {key: touches[key] for key in kept})
-        tables["stage_sentiment"].append(cell | _feeling(index))
+            interactions = _interactions(reached, at, is_last)
+            columns = ("person_count", "visited_count", "reach_rate", "touch_count", "share_rate")
+            tables["stage_channels"].append(cell | {"channel": name} | {key: interactions[key] for key in columns})
+        tables["stage_sentiment"].append(cell | _sentiment(index))
         _add_pains(tables, of_map, stage, index, reached)
         for measure, unit, desired in (("reach_rate", "rate", 0.4), ("p50_time", "seconds", 86_400.0)):
             measured = None if index == 4 else desired * (0.5 + index / 4)
@@ -140,7 +144,7 @@ def _reached(entered: int, index: int, is_last: bool) -> dict[str, Any]:
     } | ({} if is_last else outcomes)  # fmt: skip
 
 
-def _touches(reached: int, at: int, is_last: bool) -> dict[str, Any]:
+def _interactions(reached: int, at: int, is_last: bool) -> dict[str, Any]:
     visited = max(reached - 10, 1)
     people = max(visited // (at + 1), 1)
     matured, is_small = people * 9 // 10, at > 6
@@ -156,7 +160,7 @@ def _touches(reached: int, at: int, is_last: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _feeling(index: int) -> dict[str, Any]:
+def _sentiment(index: int) -> dict[str, Any]:
     known = {
         1: (0.42, 0.3, 0.54, 80, "observed", "surveys: nps, csat"),
         2: (-0.2, -0.31, -0.09, 55, "inferred", "text: VADER, English"),
@@ -282,10 +286,9 @@ def _add_facts(tables: dict[str, Rows]) -> None:
     )
     names = ("kind", "subject", "severity", "item_count", "share_rate", "detail")
     tables["blind_spots"] += [dict(zip(names, spot, strict=True)) for spot in spots]
-    for table, (_, columns) in SCHEMAS.items():
-        for index, column in enumerate(columns.split(), start=1):
-            name, kind = typed(column)
+    for table in TABLES:
+        for index, (name, column) in enumerate(published_models()[table].columns.items(), start=1):
             tables["dictionary"].append(
-                {"table_name": table, "column_name": name, "column_index": index, "type": kind}
+                {"table_name": table, "column_name": name, "column_index": index, "type": column.type}
                 | {"meaning": f"The {name} of {table}."}
             )

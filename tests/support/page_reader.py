@@ -1,4 +1,4 @@
-"""What a reader sees: cells of the map, rows of tables, the panel of a figure."""
+"""The visible page: cells of the map and rows of tables."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def show_all(page: Page) -> None:
 
 
 def plain(text: str) -> str:
-    """Return text with the signs of a keyboard: blanks that break, a hyphen for a minus."""
+    """Return text with plain blanks and hyphens."""
     return text.replace("\u00a0", " ").replace("\u2212", "-").strip()

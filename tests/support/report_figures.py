@@ -1,4 +1,4 @@
-"""All figures and texts of the report data, and the row of a figure read again from the tables."""
+"""Report data for tests: all its figures, all its texts, and the check of figures against the published tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.view_model import Figure, ReportData
 
-RAW = ("key", "model", "persona", "period", "start", "end", "stage", "row", "source")
-"""Fields that hold names as they are, to compare by, or are fixed words of ours."""
+UNSHOWN = ("key", "model", "persona", "period", "start", "end", "stage", "row", "source")
+"""Fields that hold raw names, to compare by, or fixed words."""
 
 
 def figures_of(found: object) -> Iterator[Figure]:
@@ -25,7 +25,7 @@ def figures_of(found: object) -> Iterator[Figure]:
 
 
 def texts_of(found: object) -> Iterator[str]:
-    """Yield every text that is meant to be shown."""
+    """Yield every text that is displayed."""
     if isinstance(found, str):
         yield found
     elif isinstance(found, Mapping):
@@ -35,19 +35,19 @@ def texts_of(found: object) -> Iterator[str]:
             yield from texts_of(part)
     elif is_dataclass(found):
         for field in fields(found):
-            if field.name not in RAW:
+            if field.name not in UNSHOWN:
                 yield from texts_of(getattr(found, field.name))
 
 
 def expected_row(figure: Figure) -> tuple[object, ...]:
-    """Return what the SQL of a figure must return: value, low, high and n, as far as it has columns for them."""
+    """Return the row that the SQL of a figure must return: value, low, high and n, as far as it has these."""
     ends = (figure.low, figure.high) if len(figure.source.columns) > 2 else ()
     base = (figure.n,) if len(figure.source.columns) in (2, 4) else ()
     return (figure.value, *ends, *base)
 
 
 def wrong_figures(report_data: ReportData, published: PublishedTables, every: int = 1) -> list[str]:
-    """Return the SQL of the figures that the tables do not give back; `every` n-th of the different ones is asked."""
+    """Return the SQL of the figures that the tables do not return; every n-th of the different ones is asked."""
     different = {figure.sql: figure for figure in figures_of(report_data)}
     asked = list(different.values())[::every]
     return [figure.sql for figure in asked if published.sql(figure.sql).rows() != [expected_row(figure)]]

@@ -23,6 +23,8 @@ LONGEST_CELL: Final = 32_000
 LONGEST_NAME: Final = 31
 _FORBIDDEN_IN_NAMES: Final = re.compile(r"[\[\]:*?/\\]")
 _RESERVED_NAME: Final = "history"
+_LABEL_WIDTH: Final = 24
+_STAGE_WIDTH: Final = 46
 _OPTIONS: Final = {
     "in_memory": True,
     "strings_to_formulas": False,
@@ -30,6 +32,7 @@ _OPTIONS: Final = {
     "strings_to_numbers": False,
     "nan_inf_to_errors": True,
 }
+_COUNT_FORMAT: Final = "#,##0"
 _NUMBER_FORMATS: Final[dict[Unit, str]] = {
     "rate": "0.0%",
     "ratio": "0.00",
@@ -40,19 +43,19 @@ _NUMBER_FORMATS: Final[dict[Unit, str]] = {
     "probability": "0.0000",
     "instant": "yyyy-mm-dd hh:mm",
 }
-"""How numbers of a unit look; counts where there is none."""
-_COUNT_FORMAT: Final = "#,##0"
+"""Number formats of the units that are no counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that is no figure of its own, such as an end of an interval."""
+    """A number that is no figure, such as an end of an interval."""
 
     value: Value
     unit: Unit
 
 
 CellValue = str | int | Figure | Number | None
+Row = list[CellValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +66,156 @@ class Column:
     width: float
 
 
-class Book:
-    """A workbook being written.
+_MAP_KEYS: Final = (Column("model", 16), Column("persona", 18), Column("period", 14))
+_BLIND_SPOTS: Final = (
+    Column("severity", 11), Column("what", 26), Column("subject", 34), Column("items", 10), Column("share", 9),
+    Column("detail", 80),
+)  # fmt: skip
+_OPPORTUNITIES: Final = (
+    *_MAP_KEYS, Column("rank", 7), Column("subject", 40), Column("stage", 18), Column("origin", 12), Column("kind", 18),
+    Column("people", 10), Column("conversions lost", 12), Column("low", 9), Column("high", 9), Column("worth", 12),
+    Column("low", 11), Column("high", 11), Column("currency", 10), Column("owner", 18),
+)  # fmt: skip
+_DROP_OFFS: Final = (
+    Column("funnel", 18), *_MAP_KEYS[1:], Column("step", 7), Column("name", 20), Column("what", 18),
+    Column("touchpoint or action", 44), Column("people", 10), Column("share", 9), Column("of those who went on", 11),
+    Column("lift", 8),
+)  # fmt: skip
+_FIGURES: Final = (
+    *_MAP_KEYS, Column("stage", 18), Column("row", 22), Column("entry", 40), Column("figure", 22), Column("value", 14),
+    Column("low", 12), Column("high", 12), Column("n", 10), Column("unit", 11), Column("evidence", 11),
+    Column("SQL over the published tables", 100),
+)  # fmt: skip
 
-    Parameters
-    ----------
-    created_at : datetime
-        Told in the file's properties; the same atlas gives the same bytes.
-    title : str
-        Told in the file's properties.
+
+def render_workbook(report_data: ReportData) -> bytes:
+    """Return the report data as an XLSX file without a formula or link; the same data gives the same bytes.
+
+    Its sheets: about, blind spots, opportunities, drop-offs, one for each persona with its maps, and all figures with
+    their SQL.
     """
+    book = Book(report_data.run.published_at, f"Journey maps of {report_data.run.project}")
+    _write_about(book, report_data)
+    book.write_list("Blind spots", _BLIND_SPOTS, _blind_spots(report_data), "No blind spot was found.")
+    book.write_list("Opportunities", _OPPORTUNITIES, _opportunities(report_data), "No opportunity was found.")
+    book.write_list("Drop-offs", _DROP_OFFS, _drop_offs(report_data), "Nobody dropped off.")
+    for persona in report_data.personas:
+        _write_persona(book, report_data, persona)
+    book.write_list("Figures", _FIGURES, _figures(report_data), "There is no map.")
+    return book.close()
+
+
+def _write_about(book: Book, report_data: ReportData) -> None:
+    sheet = book.add_sheet("About")
+    sheet.set_column(0, 0, _LABEL_WIDTH + 8, book.bold)
+    sheet.set_column(1, 1, 110, book.wrapped)
+    run = report_data.run
+    lines: list[tuple[str, CellValue]] = [
+        ("Events read", run.events),
+        ("People", run.persons),
+        ("First event, UTC", run.first_event_at),
+        ("Events up to, UTC", Number(run.high_water_at, "instant")),
+        ("Published, UTC", Number(run.published_at, "instant")),
+        ("Run", run.run_id),
+        ("Version", run.version),
+        ("Hash of the configuration", run.config_hash),
+        *((text.title, text.text) for text in (*report_data.reading, *report_data.definitions)),
+    ]
+    book.write(sheet, 0, 0, f"Journey maps of {run.project}", book.title)
+    for at, (title, value) in enumerate(lines, start=2):
+        book.write(sheet, at, 0, title, book.bold)
+        book.write(sheet, at, 1, value)
+
+
+def _blind_spots(report_data: ReportData) -> Iterator[Row]:
+    for spot in report_data.blind_spots:
+        yield [spot.severity, spot.kind_label, spot.subject, spot.items, spot.share, spot.detail]
+
+
+def _opportunities(report_data: ReportData) -> Iterator[Row]:
+    for journey_map in report_data.maps:
+        for found in journey_map.opportunities:
+            lost, worth = found.lost, found.worth
+            yield [
+                *_map_labels(report_data, journey_map), found.rank, found.subject, found.stage_label, found.origin,
+                found.kind, found.people, lost, *_ends(lost), worth, *_ends(worth), worth.currency or "", found.owner,
+            ]  # fmt: skip
+
+
+def _drop_offs(report_data: ReportData) -> Iterator[Row]:
+    personas, periods = _labels(report_data)
+    for funnel in (*(found.funnel for found in report_data.maps), *report_data.funnels):
+        for step in funnel.steps:
+            labels: Row = [funnel.label, personas[funnel.persona], periods.get(funnel.period, funnel.period)]
+            for what, item in _drop_off_items(step):
+                shares = (item.figure("share_rate"), item.figure("expected_rate"), item.figure("lift"))
+                yield [*labels, step.index, step.label, what, item.text, item.figure("drop_off_count"), *shares]
+
+
+def _drop_off_items(step: FunnelStep) -> Iterator[tuple[str, Item]]:
+    yield from (("last touchpoint", item) for item in step.last_touchpoints)
+    yield from (("did next", item) for item in step.next_actions)
+
+
+def _write_persona(book: Book, report_data: ReportData, persona: Persona) -> None:
+    sheet = book.add_sheet(persona.label)
+    sheet.set_column(0, 0, _LABEL_WIDTH, book.bold)
+    sheet.set_column(1, max((len(model.stages) for model in report_data.models), default=1), _STAGE_WIDTH, book.wrapped)
+    sheet.freeze_panes(1, 1)
+    about = persona.description or persona.rule
+    book.write(sheet, 0, 0, f"{persona.label}{': ' if about else ''}{about}", book.title)
+    row = 2
+    for journey_map in report_data.maps:
+        if journey_map.persona == persona.key:
+            row = _write_map(book, sheet, row, report_data, journey_map)
+
+
+def _write_map(book: Book, sheet: Worksheet, row: int, report_data: ReportData, journey_map: JourneyMap) -> int:
+    """Write one map from `row` on and return the row after it."""
+    model, _, period = _map_labels(report_data, journey_map)
+    book.write(sheet, row, 0, f"{model}, {period}", book.title)
+    stages = next(known.stages for known in report_data.models if known.key == journey_map.model)
+    for at, title in enumerate(("", *(stage.label for stage in stages))):
+        book.write(sheet, row + 1, at, title, book.head)
+    for down, map_row in enumerate(journey_map.rows, start=row + 2):
+        book.write(sheet, down, 0, map_row.label, book.bold)
+        for across, cell in enumerate(map_row.cells, start=1):
+            book.write(sheet, down, across, "\n".join(cell_lines(cell)))
+    return row + len(journey_map.rows) + 3
+
+
+def _figures(report_data: ReportData) -> Iterator[Row]:
+    stages = {(model.key, stage.key): stage.label for model in report_data.models for stage in model.stages}
+    for journey_map in report_data.maps:
+        labels = _map_labels(report_data, journey_map)
+        for map_row in journey_map.rows:
+            for cell in map_row.cells:
+                for item in cell.items:
+                    for figure in item.figures:
+                        yield [
+                            *labels, stages[journey_map.model, cell.stage], map_row.label, item.text, figure.label,
+                            figure, *_ends(figure), figure.n, figure.currency or figure.unit, figure.evidence,
+                            figure.sql,
+                        ]  # fmt: skip
+
+
+def _map_labels(report_data: ReportData, journey_map: JourneyMap) -> Row:
+    personas, periods = _labels(report_data)
+    model = next(known.label for known in report_data.models if known.key == journey_map.model)
+    return [model, personas[journey_map.persona], periods[journey_map.period]]
+
+
+def _labels(report_data: ReportData) -> tuple[dict[str, str], dict[str, str]]:
+    personas = {persona.key: persona.label for persona in report_data.personas}
+    return personas, {period.key: period.label for period in report_data.periods} | {ALL: "the whole time"}
+
+
+def _ends(figure: Figure) -> tuple[Number, Number]:
+    return Number(figure.low, figure.unit), Number(figure.high, figure.unit)
+
+
+class Book:
+    """A workbook being written; `created_at` and `title` go into the properties of the file."""
 
     def __init__(self, created_at: datetime, title: str) -> None:
         from xlsxwriter import Workbook
@@ -91,28 +234,19 @@ class Book:
             top | {"bold": True, "text_wrap": True, "bg_color": "#E7EBF0", "bottom": 1, "font_color": "#111111"}
         )
 
-    def sheet(self, name: str) -> Worksheet:
-        """Add a sheet named as much like `name` as Excel allows; printed in landscape, one page wide."""
+    def add_sheet(self, name: str) -> Worksheet:
+        """Add a sheet whose name is as close to `name` as Excel allows; it prints in landscape, one page wide."""
         sheet = self._book.add_worksheet(self._name(name))
         sheet.set_landscape()
         sheet.set_paper(9)  # A4
         sheet.fit_to_pages(1, 0)
         return sheet
 
-    def write(self, sheet: Worksheet, row: int, column: int, value: CellValue, form: Format | None = None) -> None:
-        """Write one cell: a figure in its unit, a number, or a text as a text."""
-        if isinstance(value, str):
-            sheet.write_string(row, column, value[:LONGEST_CELL], form or self.wrapped)
-        elif isinstance(value, Figure | Number):
-            self._write_number(sheet, row, column, value.value, value.unit)
-        else:
-            self._write_number(sheet, row, column, value, "items")
-
     def write_list(
         self, name: str, columns: Sequence[Column], rows: Iterable[Sequence[CellValue]], otherwise: str
     ) -> None:
-        """Add a sheet with a list that can be filtered, its titles frozen; `otherwise` is told when it is empty."""
-        sheet = self.sheet(name)
+        """Add a sheet with a list that has filters and fixed titles; `otherwise` is written when it is empty."""
+        sheet = self.add_sheet(name)
         for at, column in enumerate(columns):
             sheet.set_column(at, at, column.width, self.plain)
             self.write(sheet, 0, at, column.title, self.head)
@@ -127,10 +261,14 @@ class Book:
         else:
             self.write(sheet, 1, 0, otherwise, self.plain)
 
-    def done(self) -> bytes:
-        """Return the file."""
-        self._book.close()
-        return self._buffer.getvalue()
+    def write(self, sheet: Worksheet, row: int, column: int, value: CellValue, form: Format | None = None) -> None:
+        """Write one cell: a figure in its unit, a number, or a text as a text."""
+        if isinstance(value, str):
+            sheet.write_string(row, column, value[:LONGEST_CELL], form or self.wrapped)
+        elif isinstance(value, Figure | Number):
+            self._write_number(sheet, row, column, value.value, value.unit)
+        else:
+            self._write_number(sheet, row, column, value, "items")
 
     def _write_number(self, sheet: Worksheet, row: int, column: int, value: Value, unit: Unit) -> None:
         form = self._number_format(_NUMBER_FORMATS.get(unit, _COUNT_FORMAT))
@@ -146,185 +284,29 @@ class Book:
             self._numbers[code] = self._book.add_format({"num_format": code, "valign": "top"})
         return self._numbers[code]
 
-
-def ends(figure: Figure) -> tuple[Number, Number]:
-    """Return low and high of a figure in its unit."""
-    return Number(figure.low, figure.unit), Number(figure.high, figure.unit)
+    def close(self) -> bytes:
+        """Return the file."""
+        self._book.close()
+        return self._buffer.getvalue()
 
 
 def sheet_namer() -> Callable[[str], str]:
-    """Return a function that makes names fit for sheets, each unlike all before, whatever their case.
+    """Return a function that makes valid sheet names, each different from all before, whatever their case.
 
-    Examples
-    --------
     >>> name = sheet_namer()
     >>> name("a/b"), name("A:B"), name("''")
     ('a_b', 'A_B (2)', 'sheet')
     """
-    taken = {_RESERVED_NAME}
+    used = {_RESERVED_NAME}
 
-    def fit(name: str) -> str:
+    def valid(name: str) -> str:
         wanted = _FORBIDDEN_IN_NAMES.sub("_", name).strip("' ")[:LONGEST_NAME].rstrip("' ") or "sheet"
         found, number = wanted, 1
-        while found.lower() in taken:
+        while found.lower() in used:
             number += 1
-            mark = f" ({number})"
-            found = wanted[: LONGEST_NAME - len(mark)].rstrip() + mark
-        taken.add(found.lower())
+            suffix = f" ({number})"
+            found = wanted[: LONGEST_NAME - len(suffix)].rstrip() + suffix
+        used.add(found.lower())
         return found
 
-    return fit
-
-
-Row = list[CellValue]
-_WHERE: Final = (Column("model", 16), Column("persona", 18), Column("period", 14))
-_SPOTS: Final = (
-    Column("severity", 11), Column("what", 26), Column("subject", 34), Column("items", 10), Column("share", 9),
-    Column("detail", 80),
-)  # fmt: skip
-_OPPORTUNITIES: Final = (
-    *_WHERE, Column("rank", 7), Column("subject", 40), Column("stage", 18), Column("origin", 12), Column("kind", 18),
-    Column("people", 10), Column("conversions lost", 12), Column("low", 9), Column("high", 9), Column("worth", 12),
-    Column("low", 11), Column("high", 11), Column("currency", 10), Column("owner", 18),
-)  # fmt: skip
-_DROP_OFFS: Final = (
-    Column("funnel", 18), *_WHERE[1:], Column("step", 7), Column("name", 20), Column("what", 18),
-    Column("touchpoint or action", 44), Column("people", 10), Column("share", 9), Column("of those who went on", 11),
-    Column("lift", 8),
-)  # fmt: skip
-_FIGURES: Final = (
-    *_WHERE, Column("stage", 18), Column("row", 22), Column("entry", 40), Column("figure", 22), Column("value", 14),
-    Column("low", 12), Column("high", 12), Column("n", 10), Column("unit", 11), Column("evidence", 11),
-    Column("SQL over the published tables", 100),
-)  # fmt: skip
-_LABEL_WIDTH: Final = 24
-_STAGE_WIDTH: Final = 46
-
-
-def render_workbook(report_data: ReportData) -> bytes:
-    """Return the atlas as an XLSX file without a single formula or link.
-
-    Parameters
-    ----------
-    atlas : Atlas
-        Read it with fewer personas or one period to get a smaller file.
-
-    Returns
-    -------
-    bytes
-        Sheets: what it is, blind spots, opportunities, drop-offs, one for each persona (a section for each map), and
-        all figures of the maps with their SQL.
-    """
-    book = Book(report_data.facts.published_at, f"Journey maps of {report_data.facts.project}")
-    _write_about(book, report_data)
-    book.write_list("Blind spots", _SPOTS, _spots(report_data), "No blind spot was found.")
-    book.write_list("Opportunities", _OPPORTUNITIES, _opportunities(report_data), "No opportunity was found.")
-    book.write_list("Drop-offs", _DROP_OFFS, _drop_offs(report_data), "Nobody dropped off.")
-    for persona in report_data.personas:
-        _write_persona(book, report_data, persona)
-    book.write_list("Figures", _FIGURES, _figures(report_data), "There is no map.")
-    return book.done()
-
-
-def _write_about(book: Book, report_data: ReportData) -> None:
-    sheet = book.sheet("About")
-    sheet.set_column(0, 0, _LABEL_WIDTH + 8, book.bold)
-    sheet.set_column(1, 1, 110, book.wrapped)
-    facts = report_data.facts
-    lines: list[tuple[str, CellValue]] = [
-        ("Events read", facts.events),
-        ("People", facts.persons),
-        ("First event, UTC", facts.first_event_at),
-        ("Events up to, UTC", Number(facts.high_water_at, "instant")),
-        ("Published, UTC", Number(facts.published_at, "instant")),
-        ("Run", facts.run_id),
-        ("Version", facts.version),
-        ("Hash of the configuration", facts.config_hash),
-        *((text.title, text.text) for text in (*report_data.reading, *report_data.definitions)),
-    ]
-    book.write(sheet, 0, 0, f"Journey maps of {facts.project}", book.title)
-    for at, (title, value) in enumerate(lines, start=2):
-        book.write(sheet, at, 0, title, book.bold)
-        book.write(sheet, at, 1, value)
-
-
-def _spots(report_data: ReportData) -> Iterator[Row]:
-    for spot in report_data.blind_spots:
-        yield [spot.severity, spot.kind_label, spot.subject, spot.items, spot.share, spot.detail]
-
-
-def _opportunities(report_data: ReportData) -> Iterator[Row]:
-    for found in report_data.maps:
-        for told in found.opportunities:
-            lost, worth = told.lost, told.worth
-            yield [
-                *_where(report_data, found), told.rank, told.subject, told.stage_label, told.origin, told.kind, told.people,
-                lost, *ends(lost), worth, *ends(worth), worth.currency or "", told.owner,
-            ]  # fmt: skip
-
-
-def _drop_offs(report_data: ReportData) -> Iterator[Row]:
-    personas, periods = _labels(report_data)
-    for funnel in (*(found.funnel for found in report_data.maps), *report_data.funnels):
-        for step in funnel.steps:
-            where: Row = [funnel.label, personas[funnel.persona], periods.get(funnel.period, funnel.period)]
-            for what, item in _places(step):
-                shares = (item.figure("share_rate"), item.figure("expected_rate"), item.figure("lift"))
-                yield [*where, step.index, step.label, what, item.text, item.figure("drop_off_count"), *shares]
-
-
-def _places(step: FunnelStep) -> Iterator[tuple[str, Item]]:
-    yield from (("last touchpoint", item) for item in step.last_touchpoints)
-    yield from (("did next", item) for item in step.next_actions)
-
-
-def _write_persona(book: Book, report_data: ReportData, persona: Persona) -> None:
-    sheet = book.sheet(persona.label)
-    sheet.set_column(0, 0, _LABEL_WIDTH, book.bold)
-    sheet.set_column(1, max((len(model.stages) for model in report_data.models), default=1), _STAGE_WIDTH, book.wrapped)
-    sheet.freeze_panes(1, 1)
-    about = persona.description or persona.rule
-    book.write(sheet, 0, 0, f"{persona.label}{': ' if about else ''}{about}", book.title)
-    row = 2
-    for found in report_data.maps:
-        if found.persona == persona.key:
-            row = _write_map(book, sheet, row, report_data, found)
-
-
-def _write_map(book: Book, sheet: Worksheet, row: int, report_data: ReportData, found: JourneyMap) -> int:
-    """Write one map from `row` on and return the row after it."""
-    model, _, period = _where(report_data, found)
-    book.write(sheet, row, 0, f"{model}, {period}", book.title)
-    stages = next(known.stages for known in report_data.models if known.key == found.model)
-    for at, title in enumerate(("", *(stage.label for stage in stages))):
-        book.write(sheet, row + 1, at, title, book.head)
-    for down, of_map in enumerate(found.rows, start=row + 2):
-        book.write(sheet, down, 0, of_map.label, book.bold)
-        for across, cell in enumerate(of_map.cells, start=1):
-            book.write(sheet, down, across, "\n".join(cell_lines(cell)))
-    return row + len(found.rows) + 3
-
-
-def _figures(report_data: ReportData) -> Iterator[Row]:
-    stages = {(model.key, stage.key): stage.label for model in report_data.models for stage in model.stages}
-    for found in report_data.maps:
-        where = _where(report_data, found)
-        for of_map in found.rows:
-            for cell in of_map.cells:
-                for item in cell.items:
-                    for figure in item.figures:
-                        yield [
-                            *where, stages[found.model, cell.stage], of_map.label, item.text, figure.label, figure,
-                            *ends(figure), figure.n, figure.currency or figure.unit, figure.evidence, figure.sql,
-                        ]  # fmt: skip
-
-
-def _labels(report_data: ReportData) -> tuple[dict[str, str], dict[str, str]]:
-    personas = {persona.key: persona.label for persona in report_data.personas}
-    return personas, {period.key: period.label for period in report_data.periods} | {ALL: "the whole time"}
-
-
-def _where(report_data: ReportData, found: JourneyMap) -> Row:
-    personas, periods = _labels(report_data)
-    model = next(known.label for known in report_data.models if known.key == found.model)
-    return [model, personas[found.persona], periods[found.period]]
+    return valid

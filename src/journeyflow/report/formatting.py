@@ -1,21 +1,18 @@
-"""Fixed words of the report, and how values and entries are written."""
+"""Fixed texts of the report, and the text form of values, figures, items and cells."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from journeyflow.report.view_model import Cell, Figure, Item, RowKey
+from journeyflow.report.view_model import Cell, Figure, Item, RowKey, Unit, Value
 from journeyflow.utils.formatting import count, duration, escaped, percent
-
-if TYPE_CHECKING:
-    from journeyflow.report.view_model import Figure, RowKey, Unit, Value
-
 
 NAME_LENGTH = 80
 TEXT_LENGTH = 300
 UNKNOWN = "unknown"
+_FIGURES_PER_LINE: dict[RowKey, int] = {"people": 5, "promises": 5}
+_FIGURES_PER_LINE_ELSE = 3
 
 ROWS: tuple[tuple[RowKey, str, str], ...] = (
     ("people", "People reached", "Who reached the stage or a later one: went on, dropped, or pending (still may)."),
@@ -52,8 +49,7 @@ MEASURES: dict[str, tuple[str, Unit]] = {
     "p50_time": ("median time to the next stage", "seconds"),
     "sentiment": ("sentiment", "sentiment"),
 }
-SEVERITIES = ("critical", "warning", "note")
-SPOT_KINDS = {
+BLIND_SPOT_KINDS = {
     "unclassified": "events in no stage",
     "missing_stage": "stage never seen",
     "silent_source": "source gone silent",
@@ -73,7 +69,7 @@ SPOT_KINDS = {
     "jumped_share": "share that jumped",
 }
 COUNTED_ONCE = "as in the funnel: each person once, in the month of the furthest journey"
-"""What to mind of the few figures of a month that are not of the people of the map."""
+"""The note on figures of a month that are counted by the funnel and not by the map."""
 ENDS = {"exit": "exit: the journey ended", "open": "open: may still go on", "entry": "the journey began"}
 NEXT_ACTIONS = {"none": "nothing more", "other": "something rarer"}
 
@@ -118,30 +114,26 @@ READING = (
 )
 
 
-def shown(value: object, limit: int = NAME_LENGTH) -> str:
-    r"""Return text from outside as it may be shown anywhere: hidden characters as codes, cut at `limit` characters.
+def display_text(value: object, limit: int = NAME_LENGTH) -> str:
+    r"""Return untrusted text with escapes for invisible characters, cut at `limit`; the output format still escapes it.
 
-    It still has to be escaped for the form it goes into.
-
-    Examples
-    --------
-    >>> shown("a\u202eb")
+    >>> display_text("a\u202eb")
     'a\\u202eb'
-    >>> shown("abcdef", 4)
+    >>> display_text("abcdef", 4)
     'abc…'
     """
-    given = str(value)
-    text = escaped(given[: limit + 1]).strip()
-    return text if len(text) <= limit and len(given) <= limit else text[: limit - 1].rstrip() + "…"
+    raw = str(value)
+    text = escaped(raw[: limit + 1]).strip()
+    return text if len(text) <= limit and len(raw) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def written(figure: Figure) -> str:
-    """Return the value of a figure as it is read: ``42.0 %``, ``1 d 2 h``, ``1,234 EUR``; unknown in words."""
+def figure_text(figure: Figure) -> str:
+    """Return the value of a figure, such as ``42.0 %``, ``1 d 2 h``, ``1,234 EUR`` or ``unknown``."""
     return value_text(figure.value, figure.unit, figure.currency)
 
 
-def written_range(figure: Figure) -> str:
-    """Return low and high of a figure as read, empty where there are none."""
+def range_text(figure: Figure) -> str:
+    """Return low and high of a figure, empty where there are none."""
     if figure.low is None or figure.high is None:
         return ""
     ends = (value_text(end, figure.unit, figure.currency) for end in (figure.low, figure.high))
@@ -167,8 +159,8 @@ def _number_text(value: float, unit: Unit) -> str:
     if unit == "seconds":
         return duration(value)
     if unit == "sentiment":
-        told = f"{value:+.2f}"
-        return "+0.00" if told == "-0.00" else told
+        signed = f"{value:+.2f}"
+        return "+0.00" if signed == "-0.00" else signed
     if unit in ("ratio", "score"):
         return f"{value:.2f}"
     if unit == "probability":
@@ -176,34 +168,32 @@ def _number_text(value: float, unit: Unit) -> str:
     return count(round(value))
 
 
-_MOST: dict[RowKey, int] = {"people": 5, "promises": 5}
-"""Figures of an entry that a line tells, where it is not three."""
+def cell_lines(cell: Cell) -> list[str]:
+    """Return a cell as lines; an unknown one gives the reason where there is one."""
+    if cell.evidence == "unknown":
+        return [unknown_text(cell)]
+    figure_count = _FIGURES_PER_LINE.get(cell.row, _FIGURES_PER_LINE_ELSE)
+    rest = [f"and {cell.rest_count:,} more"] if cell.rest_count else []
+    note = [cell.note] if cell.note else []
+    return [*(item_line(item, figure_count) for item in cell.items), *rest, *note, f"({cell.evidence})"]
+
+
+def unknown_text(cell: Cell) -> str:
+    """Return that nothing is known of a cell, and why."""
+    return f"{UNKNOWN}: {cell.note}" if cell.note else UNKNOWN
+
+
+def item_line(item: Item, figure_count: int | None = None) -> str:
+    """Return an item with its first figures in one line."""
+    note = f"[{item.note}]" if item.note else ""
+    heading = " ".join(part for part in (item.text, note) if part)
+    figures = "; ".join(figure_line(figure) for figure in item.figures[:figure_count])
+    return ": ".join(part for part in (heading, figures) if part)
 
 
 def figure_line(figure: Figure) -> str:
     """Return a figure with its range and its base: ``lift 1.25 (1.10 to 1.42, n 380)``."""
-    spread = written_range(figure)
     base = "" if figure.n is None else f"n {figure.n:,}"
-    mark = "small group" if figure.is_small else ""
-    beside = ", ".join(part for part in (spread, base, mark) if part)
-    return f"{figure.label} {written(figure)}" + (f" ({beside})" if beside else "")
-
-
-def item_line(item: Item, most: int | None = None) -> str:
-    """Return an entry with its first figures in one line."""
-    figures = "; ".join(figure_line(figure) for figure in item.figures[:most])
-    head = (
-        f"{item.text} [{item.note}]"
-        if item.text and item.note
-        else item.text or (f"[{item.note}]" if item.note else "")
-    )
-    return ": ".join(part for part in (head, figures) if part)
-
-
-def cell_lines(cell: Cell) -> list[str]:
-    """Return a cell as lines; an unknown one says so, and why where that can be said."""
-    if cell.evidence == "unknown":
-        return [f"{UNKNOWN}: {cell.note}" if cell.note else UNKNOWN]
-    rest = [f"and {cell.rest_count:,} more"] if cell.rest_count else []
-    note = [cell.note] if cell.note else []
-    return [*(item_line(item, _MOST.get(cell.row, 3)) for item in cell.items), *rest, *note, f"({cell.evidence})"]
+    warning = "small group" if figure.is_small else ""
+    details = ", ".join(part for part in (range_text(figure), base, warning) if part)
+    return f"{figure.label} {figure_text(figure)}" + (f" ({details})" if details else "")

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from journeyflow.report.formatting import figure_line, item_line, value_text, written
-from journeyflow.report.view_model import ALL, Item, JourneyMap, Opportunity, Reach, ReportData
+from journeyflow.report.formatting import figure_line, figure_text, item_line, value_text
+from journeyflow.report.view_model import ALL, Item, JourneyMap, Opportunity, ReportData, StageReach
 
-MOST_SPOTS: Final = 5
-MOST_EACH: Final = 3
-MOST_PERSONAS: Final = 12
+MAX_BLIND_SPOTS: Final = 5
+MAX_FINDINGS: Final = 3
+"""Of pain points, promises and opportunities each, for one persona."""
+MAX_PERSONAS: Final = 12
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _ACTIVE: Final = re.compile(r"[&<>]|[\\`*_\[\]#|~@$]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
-"""What a reader of Markdown or HTML would act on: marks, links, mentions and bare addresses."""
+"""What a reader of Markdown or HTML would act on: markup, links, mentions and bare addresses."""
 
 
 def render_summary(report_data: ReportData) -> str:
-    """Return a short message in Markdown.
+    """Return a short message in Markdown: blind spots, then for each persona the stage funnel and the main findings.
 
-    Parameters
-    ----------
-    atlas : Atlas
-        Of its models the first is told, of its periods the whole time or else the first.
-
-    Returns
-    -------
-    str
-        Blind spots, critical ones first; then for each persona the stage funnel, the first pain points, the promises
-        that were broken most often, and the first opportunities. Every name in it is text: no mark, link, mention or
-        markup of its own.
+    It covers the first model, and the whole time or else the first period. Untrusted names are escaped.
     """
     return "\n".join(_lines(report_data)) + "\n"
 
@@ -38,8 +29,6 @@ def render_summary(report_data: ReportData) -> str:
 def escape_markdown(text: str) -> str:
     r"""Return text that Markdown shows as it is.
 
-    Examples
-    --------
     >>> escape_markdown("[a](http://b) <i> *c*")
     '\\[a\\](http\\://b) &lt;i&gt; \\*c\\*'
     """
@@ -47,36 +36,34 @@ def escape_markdown(text: str) -> str:
 
 
 def _lines(report_data: ReportData) -> Iterator[str]:
-    facts = report_data.facts
-    first = value_text(facts.first_event_at.value, "instant")[:10]
-    yield f"# {escape_markdown(facts.project)}: journey maps"
+    run = report_data.run
+    first = value_text(run.first_event_at.value, "instant")[:10]
+    yield f"# {escape_markdown(run.project)}: journey maps"
     yield ""
     yield (
-        f"{written(facts.events)} events of {written(facts.persons)} people, {first} to "
-        f"{facts.high_water_at:%Y-%m-%d}. Run {escape_markdown(facts.run_id)}."
+        f"{figure_text(run.events)} events of {figure_text(run.persons)} people, {first} to "
+        f"{run.high_water_at:%Y-%m-%d}. Run {escape_markdown(run.run_id)}."
     )
-    yield from _blind_spots(report_data)
+    yield from _blind_spot_lines(report_data)
     if not report_data.models or not report_data.periods:
         yield from ("", "No journey was seen in any stage, so there is no map.")
         return
-    model, period = (
-        report_data.models[0],
-        next((one for one in report_data.periods if one.key == ALL), report_data.periods[0]),
-    )
+    model = report_data.models[0]
+    period = next((period for period in report_data.periods if period.key == ALL), report_data.periods[0])
     yield from ("", f"## {escape_markdown(model.label)}, {escape_markdown(period.label)}")
-    for persona in report_data.personas[:MOST_PERSONAS]:
+    for persona in report_data.personas[:MAX_PERSONAS]:
         found = report_data.map_of(model.key, persona.key, period.key)
         if found:
             yield from ("", f"### {escape_markdown(persona.label)}", "", *_persona_lines(found))
-    yield from _left_out(report_data)
+    yield from _rest_lines(report_data)
 
 
-def _blind_spots(report_data: ReportData) -> Iterator[str]:
+def _blind_spot_lines(report_data: ReportData) -> Iterator[str]:
     yield from ("", "## What the figures cannot see", "")
-    for spot in report_data.blind_spots[:MOST_SPOTS]:
+    for spot in report_data.blind_spots[:MAX_BLIND_SPOTS]:
         subject = f": {escape_markdown(spot.subject)}" if spot.subject else ""
         yield f"- **{spot.severity}** {escape_markdown(spot.kind_label)}{subject}. {escape_markdown(spot.detail)}"
-    rest = len(report_data.blind_spots) - MOST_SPOTS
+    rest = len(report_data.blind_spots) - MAX_BLIND_SPOTS
     if rest > 0:
         yield f"- and {rest} more"
     if not report_data.blind_spots:
@@ -84,52 +71,51 @@ def _blind_spots(report_data: ReportData) -> Iterator[str]:
 
 
 def _persona_lines(found: JourneyMap) -> Iterator[str]:
-    yield f"Reached: {' → '.join(_reach(stage) for stage in found.reached)}"
+    yield f"Reached: {' → '.join(_reach_text(stage) for stage in found.reached)}"
     stages = {stage.key: stage.label for stage in found.reached}
     pains = [(item, stages[cell.stage]) for cell in found.row("pain_points").cells for item in cell.items]
-    lost = sorted(pains, key=lambda pain: -_lost(pain[0]))[:MOST_EACH]
-    broken = [
-        (item, stages[cell.stage]) for cell in found.row("promises").cells for item in cell.items if _broken(item)
-    ]
-    worst = sorted(broken, key=lambda promise: -_broken(promise[0]))[:MOST_EACH]
-    if lost or worst or found.opportunities:
+    most_lost = sorted(pains, key=lambda pain: -_lost_count(pain[0]))[:MAX_FINDINGS]
+    promises = [(item, stages[cell.stage]) for cell in found.row("promises").cells for item in cell.items]
+    broken = [(item, stage) for item, stage in promises if _broken_count(item)]
+    most_broken = sorted(broken, key=lambda promise: -_broken_count(promise[0]))[:MAX_FINDINGS]
+    if most_lost or most_broken or found.opportunities:
         yield ""
-    yield from (f"- Pain point in {escape_markdown(f'{stage}: {item_line(item, 1)}')}" for item, stage in lost)
-    yield from (f"- Promise in {escape_markdown(f'{stage}: {_promise(item)}')}" for item, stage in worst)
-    yield from (f"- Opportunity: {_opportunity(told)}" for told in found.opportunities[:MOST_EACH])
+    yield from (f"- Pain point in {escape_markdown(f'{stage}: {item_line(item, 1)}')}" for item, stage in most_lost)
+    yield from (f"- Promise in {escape_markdown(f'{stage}: {_promise_text(item)}')}" for item, stage in most_broken)
+    yield from (f"- Opportunity: {_opportunity_text(best)}" for best in found.opportunities[:MAX_FINDINGS])
 
 
-def _reach(stage: Reach) -> str:
-    left = f" ({written(stage.drop_off)} drop off)" if stage.drop_off else ""
-    return f"{escape_markdown(stage.label)} {written(stage.reached)}{left}"
+def _reach_text(stage: StageReach) -> str:
+    dropped = f" ({figure_text(stage.drop_off)} drop off)" if stage.drop_off else ""
+    return f"{escape_markdown(stage.label)} {figure_text(stage.reached)}{dropped}"
 
 
-def _lost(item: Item) -> float:
+def _lost_count(item: Item) -> float:
     figure = item.figure("lost_count")
     return float(figure.value) if figure and isinstance(figure.value, int | float) else -1.0
 
 
-def _broken(item: Item) -> int:
-    """Return how many were broken; none for a promise to few, whose rate is withheld."""
+def _broken_count(item: Item) -> int:
+    """Return how many were broken; 0 for a promise to few people, whose rate is suppressed."""
     rate, figure = item.figure("kept_rate"), item.figure("broken_count")
-    is_told = rate is not None and rate.value is not None
-    return figure.value if is_told and figure and isinstance(figure.value, int) else 0
+    has_rate = rate is not None and rate.value is not None
+    return figure.value if has_rate and figure and isinstance(figure.value, int) else 0
 
 
-def _promise(item: Item) -> str:
-    told = (item.figure(key) for key in ("kept_rate", "broken_count", "due_count"))
-    return f"{item.text}: {'; '.join(figure_line(figure) for figure in told if figure)}"
+def _promise_text(item: Item) -> str:
+    figures = (item.figure(key) for key in ("kept_rate", "broken_count", "due_count"))
+    return f"{item.text}: {'; '.join(figure_line(figure) for figure in figures if figure)}"
 
 
-def _opportunity(told: Opportunity) -> str:
-    figure = next((known for known in (told.worth, told.lost) if known.value is not None), told.people)
-    owner = f", owner {told.owner}" if told.owner else ""
-    return escape_markdown(f"{told.subject} in {told.stage_label}: {figure_line(figure)}{owner}")
+def _opportunity_text(found: Opportunity) -> str:
+    figure = next((known for known in (found.worth, found.lost) if known.value is not None), found.people)
+    owner = f", owner {found.owner}" if found.owner else ""
+    return escape_markdown(f"{found.subject} in {found.stage_label}: {figure_line(figure)}{owner}")
 
 
-def _left_out(report_data: ReportData) -> Iterator[str]:
-    others: Sequence[str] = [model.label for model in report_data.models[1:]]
-    rest = len(report_data.personas) - MOST_PERSONAS
+def _rest_lines(report_data: ReportData) -> Iterator[str]:
+    others = [model.label for model in report_data.models[1:]]
+    rest = len(report_data.personas) - MAX_PERSONAS
     if others or rest > 0:
         yield ""
     if rest > 0:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from journeyflow.report import cells
-from journeyflow.report.cells import READERS, Place, gain_figures, next_actions, outcome_figures
-from journeyflow.report.formatting import ENDS, PAIN_KINDS, READING, ROWS, SEVERITIES, SPOT_KINDS, TEXT_LENGTH, shown
+from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, ROWS, TEXT_LENGTH, display_text
 from journeyflow.report.tables import MAP, STEP, Row, Tables
 from journeyflow.report.view_model import (
     ALL,
     BlindSpot,
-    Facts,
     Figure,
     FigureSource,
     Flow,
@@ -25,12 +22,14 @@ from journeyflow.report.view_model import (
     MapModel,
     MapRow,
     Opportunity,
+    Paragraph,
     Period,
     Persona,
-    Reach,
     ReportData,
+    RunInfo,
+    Severity,
     Stage,
-    Text,
+    StageReach,
     conjunction,
 )
 
@@ -38,198 +37,17 @@ if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables
 
 
-DETAIL_LENGTH = 1_000
-MOST_SPOTS = 200
-"""Blind spots that are read, the most severe first."""
-
-
-def facts(tables: Tables) -> Facts:
-    """Return the facts of the run that published the tables."""
-    manifest = tables.published.manifest
-    run = Row("runs", {"run_id": manifest.run_id, "event_count": manifest.event_count})
-    first_query = "select min(first_seen_at) as first_event_at from event_kinds"
-    first_source = FigureSource("event_kinds", (), ("first_event_at",), first_query)
-    first = min((row.values["first_seen_at"] for row in tables.rows("event_kinds")), default=None)
-    everybody = tables.by("personas", "persona").get(ALL) or [Row("personas", {"persona": ALL})]
-    return Facts(
-        project=shown(manifest.project),
-        run_id=shown(manifest.run_id),
-        version=shown(manifest.version),
-        config_hash=shown(manifest.config_hash),
-        published_at=manifest.published_at,
-        high_water_at=manifest.high_water_at,
-        first_event_at=Figure("first event", first, "instant", first_source),
-        events=run.figure("events", "events", "event_count"),
-        persons=everybody[0].figure("people", "people", "person_count"),
-    )
-
-
-def blind_spots(tables: Tables) -> tuple[BlindSpot, ...]:
-    """Return what the figures cannot see: critical first, then by kind and size."""
-    found = sorted((_blind_spot(row) for row in tables.rows("blind_spots")), key=_severity_order)
-    return tuple(found[:MOST_SPOTS])
-
-
-def _blind_spot(row: Row) -> BlindSpot:
-    kind, told = row.word("kind"), row.word("severity")
-    known: dict[str, Literal["critical", "warning", "note"]] = {"critical": "critical", "warning": "warning"}
-    return BlindSpot(
-        kind=kind,
-        kind_label=SPOT_KINDS.get(kind) or shown(kind.replace("_", " ")),
-        subject=shown(row.word("subject")),
-        severity=known.get(told, "note"),
-        detail=shown(row.word("detail"), DETAIL_LENGTH),
-        items=row.figure("items", "items", "item_count"),
-        share=row.figure("share", "rate", "share_rate"),
-    )
-
-
-def _severity_order(spot: BlindSpot) -> tuple[int, float, str, str]:
-    share = spot.share.value if isinstance(spot.share.value, float) else 0.0
-    return (SEVERITIES.index(spot.severity), -share, spot.kind, spot.subject)
-
-
-def definitions(tables: Tables, models: tuple[MapModel, ...], personas: tuple[Persona, ...]) -> tuple[Text, ...]:
-    """Return what names mean in this project: personas, stages, promises and how sentiment was told."""
-    told = [Text(f"Persona {persona.label}", _persona_text(persona)) for persona in personas]
-    told += [Text(f"Stages of {model.label}", _stages_text(tables, model)) for model in models]
-    methods = sorted({shown(row.word("method")) for row in tables.rows("stage_sentiment") if row.word("method")})
-    if methods:
-        told.append(Text("Sentiment is told by", shown("; ".join(methods), 4 * TEXT_LENGTH)))
-    promised = sorted({f"{row.word('promise')} ({row.word('stage')})" for row in tables.rows("promises")})
-    if promised:
-        told.append(Text("Promises", shown("; ".join(shown(name) for name in promised), 4 * TEXT_LENGTH)))
-    return tuple(told)
-
-
-def _persona_text(persona: Persona) -> str:
-    marks = (
-        "It is defined by an outcome: its own conversion is true by definition." if persona.is_outcome_based else "",
-        "Its traits have no dates: they are those of today." if persona.is_trait_undated else "",
-    )
-    rule = f"Rule: {persona.rule}." if persona.rule else ""
-    parts = (persona.description and f"{persona.description.rstrip('.')}.", rule, *marks)
-    return " ".join(part for part in parts if part)
-
-
-def _stages_text(tables: Tables, model: MapModel) -> str:
-    """Return the stages of a model with the names of the events found in each."""
-    kinds = tables.by("event_kinds", "model", "stage")
-    said = []
-    for stage in model.stages:
-        names = sorted({shown(row.word("event_name")) for row in kinds.get((model.key, stage.key), [])})
-        said.append(f"{stage.label}: {', '.join(names) or 'no event was seen'}")
-    return shown("; ".join(said), 4 * TEXT_LENGTH)
-
-
-MOST_LAST = 6
-MOST_NEXT = 5
-
-
-def stage_funnel(tables: Tables, model: MapModel, persona: str, period: str) -> Funnel:
-    """Return the stage funnel of a model; without steps where it counts nobody of the persona in the period."""
-    nobody = Funnel(model.key, model.label, "stages", persona, period, "person", ())
-    return funnel_of(tables, model.key, persona, period) or nobody
-
-
-def funnel_of(tables: Tables, funnel: str, persona: str, period: str) -> Funnel | None:
-    """Return one funnel of one persona and period, None where nobody entered it."""
-    rows = tables.by("funnel_steps", *STEP[:3]).get((funnel, persona, period))
-    if not rows:
-        return None
-    first = rows[0]
-    return Funnel(
-        key=funnel,
-        label=shown(funnel),
-        kind="stages" if first.word("kind") == "stages" else "steps",
-        persona=persona,
-        period=period,
-        unit=shown(first.word("unit")),
-        steps=tuple(_step(tables, row) for row in sorted(rows, key=lambda row: row.values["step_index"])),
-        is_outcome_based=bool(first.values.get("is_outcome_based")),
-    )
-
-
-def configured_funnels(tables: Tables, personas: tuple[str, ...]) -> tuple[Funnel, ...]:
-    """Return the funnels that are no stage funnels, by name, over the whole time, for each of the personas."""
-    names = sorted({row.word("funnel") for row in tables.by("funnel_steps", "kind").get("steps", [])})
-    found = (funnel_of(tables, name, persona, ALL) for name in names for persona in personas)
-    return tuple(funnel for funnel in found if funnel)
-
-
-def _step(tables: Tables, row: Row) -> FunnelStep:
-    reached, went_on, dropped, pending, drop_off = cells.outcome_figures(row)
-    key: tuple[str, str, str, int] = tuple(row.values[column] for column in STEP)
-    lasts, nexts = _last_touchpoints(tables, key), next_actions(tables, key)
-    return FunnelStep(
-        key=row.word("step"),
-        label=shown(row.word("step")),
-        index=row.values["step_index"],
-        reached=reached,
-        went_on=went_on,
-        dropped=dropped,
-        pending=pending,
-        drop_off=drop_off,
-        median=cells.median_time(row),
-        at_stake=cells.at_stake(row),
-        last_touchpoints=tuple(cells.last_touchpoint(last) for last in lasts[:MOST_LAST]),
-        next_actions=tuple(cells.next_action(action) for action in nexts[:MOST_NEXT]),
-        last_rest_count=max(len(lasts) - MOST_LAST, 0),
-        next_rest_count=max(len(nexts) - MOST_NEXT, 0),
-    )
-
-
-def _last_touchpoints(tables: Tables, step: tuple[str, str, str, int]) -> list[Row]:
-    rows = tables.by("drop_offs", *STEP).get(step, [])
-    return sorted(rows, key=lambda row: (-row.values["drop_off_count"], row.word("last_touchpoint")))
-
-
-def flow_of(tables: Tables, model: MapModel, persona: str) -> Flow:
-    """Return how journeys of a persona went between the stages of a model: where they began, moved, ended."""
-    rows = tables.by("stage_transitions", "model", "persona").get((model.key, persona), [])
-    labels = {stage.key: stage.label for stage in model.stages} | ENDS
-    links = [_link(row, labels) for row in rows if row.values["transition_count"]]
-    begun = (_entry(model, persona, stage.key, rows, labels) for stage in model.stages)
-    return Flow(model.key, persona, tuple(link for link in (*begun, *links) if link))
-
-
-def _link(row: Row, labels: dict[str, str]) -> FlowLink:
-    rate, count, median = cells.move_figures(row)
-    start, end = row.word("from_stage"), row.word("to_stage")
-    return FlowLink(
-        start=start,
-        end=end,
-        start_label=labels.get(start) or shown(start),
-        end_label=labels.get(end) or shown(end),
-        count=count,
-        rate=rate if rate.value is not None else None,
-        median=median if median.value is not None else None,
-        is_backward=bool(row.values["is_backward"]),
-    )
-
-
-def _entry(model: MapModel, persona: str, stage: str, rows: list[Row], labels: dict[str, str]) -> FlowLink | None:
-    """Return the journeys that began in a stage: its visits that no other stage's visit led to."""
-    visits = sum(row.values["transition_count"] for row in rows if row.word("from_stage") == stage)
-    arrivals = sum(row.values["transition_count"] for row in rows if row.word("to_stage") == stage)
-    if visits <= arrivals:
-        return None
-    of_flow = conjunction((("model", model.key), ("persona", persona)))
-    left, came = (conjunction(((column, stage),)) for column in ("from_stage", "to_stage"))
-    counted = "coalesce(sum(transition_count)"
-    query = (
-        f"select cast({counted} filter (where {left}), 0) - {counted} filter (where {came}), 0) as bigint)"
-        f" as journey_count from stage_transitions where {of_flow}"
-    )
-    source = FigureSource("stage_transitions", (), ("journey_count",), query)
-    count = Figure("journeys begun here", visits - arrivals, "visits", source)
-    return FlowLink("entry", stage, ENDS["entry"], labels[stage], count)
-
-
 BUILT_IN = ("four_stage", "value_journey")
 """Models that a project offers after its own."""
 UNASSIGNED = "unassigned"
-MOST_OPPORTUNITIES = 30
+DETAIL_LENGTH = 1_000
+DEFINITION_LENGTH = 4 * TEXT_LENGTH
+MAX_BLIND_SPOTS = 200
+MAX_OPPORTUNITIES = 30
+MAX_LAST_TOUCHPOINTS = 6
+MAX_NEXT_ACTIONS = 5
+SEVERITIES: dict[str, Severity] = {"critical": "critical", "warning": "warning", "note": "note"}
+"""The most severe first."""
 
 
 def read_report_data(
@@ -241,32 +59,27 @@ def read_report_data(
 ) -> ReportData:
     """Return everything that the report shows of a generation.
 
-    Parameters
-    ----------
-    published : Published
-        An open generation.
-    models, personas, periods : collection of str or None
-        Only these; None is all. Names that are not there are passed over.
-
-    Returns
-    -------
-    Atlas
+    `models`, `personas` and `periods` restrict it to these keys; None is all, and unknown keys are ignored.
     """
-    tables = Tables(published)
-    with _no_collection():
-        return _report_data(tables, models, personas, periods)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Let the collector of cycles rest: an atlas is very many small values without any, built in half the time."""
+    # The view model is acyclic, and is built in half the time without the garbage collector.
     was_on = gc.isenabled()
     gc.disable()
     try:
-        yield
+        return _report_data(Tables(published), models, personas, periods)
     finally:
         if was_on:
             gc.enable()
+
+
+def keys_of(published: PublishedTables) -> tuple[list[str], list[str], list[str]]:
+    """Return the models, personas and periods that there are maps of, in display order."""
+    tables = Tables(published)
+    reached = list(tables.rows("map_stages"))
+    return (
+        [model.key for model in _models(tables, reached)],
+        [persona.key for persona in _personas(tables, reached)],
+        [period.key for period in _periods(reached)],
+    )
 
 
 def _report_data(
@@ -287,67 +100,78 @@ def _report_data(
         for period in known_periods
     )
     return ReportData(
-        facts=facts(tables),
+        run=_run_info(tables),
         models=known_models,
         personas=known_personas,
         periods=known_periods,
         maps=tuple(found for found in maps if found),
-        funnels=configured_funnels(tables, names),
-        flows=tuple(flow_of(tables, model, persona) for model in known_models for persona in names),
-        blind_spots=blind_spots(tables),
-        definitions=definitions(tables, known_models, known_personas),
-        reading=tuple(Text(title, text) for title, text in READING),
+        funnels=_configured_funnels(tables, names),
+        flows=tuple(_flow(tables, model, persona) for model in known_models for persona in names),
+        blind_spots=_blind_spots(tables),
+        definitions=tuple(_definitions(tables, known_models, known_personas)),
+        reading=tuple(Paragraph(title, text) for title, text in READING),
         meanings=tables.meanings,
     )
 
 
-def keys_of(published: PublishedTables) -> tuple[list[str], list[str], list[str]]:
-    """Return the models, personas and periods that there are maps of, in the order in which they are offered."""
-    tables = Tables(published)
-    reached = list(tables.rows("map_stages"))
-    return (
-        [model.key for model in _models(tables, reached)],
-        [persona.key for persona in _personas(tables, reached)],
-        [period.key for period in _periods(reached)],
+def _run_info(tables: Tables) -> RunInfo:
+    manifest = tables.published.manifest
+    run = Row("runs", {"run_id": manifest.run_id, "event_count": manifest.event_count})
+    first_query = "select min(first_seen_at) as first_event_at from event_kinds"
+    first_source = FigureSource("event_kinds", (), ("first_event_at",), first_query)
+    first = min((row.values["first_seen_at"] for row in tables.rows("event_kinds")), default=None)
+    totals = tables.by("personas", "persona").get(ALL) or [Row("personas", {"persona": ALL})]
+    return RunInfo(
+        project=display_text(manifest.project),
+        run_id=display_text(manifest.run_id),
+        version=display_text(manifest.version),
+        config_hash=display_text(manifest.config_hash),
+        published_at=manifest.published_at,
+        high_water_at=manifest.high_water_at,
+        first_event_at=Figure("first event", first, "instant", first_source),
+        events=run.figure("events", "events", "event_count"),
+        persons=totals[0].figure("people", "people", "person_count"),
     )
 
 
 def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
     stages: dict[str, dict[int, str]] = {}
     for row in reached:
-        stages.setdefault(row.word("model"), {})[row.values["stage_index"]] = row.word("stage")
+        stages.setdefault(row.text("model"), {})[row.values["stage_index"]] = row.text("stage")
     owners = tables.by("supplied_cells", "model", "stage", "aspect")
 
     def stage(model: str, name: str, index: int) -> Stage:
-        told = owners.get((model, name, "owner"), [])
-        return Stage(name, shown(name), index, shown(told[0].word("text")) if told else "")
+        rows = owners.get((model, name, "owner"), [])
+        return Stage(name, display_text(name), index, display_text(rows[0].text("text")) if rows else "")
 
     return [
-        MapModel(name, shown(name), tuple(stage(name, told, index) for index, told in sorted(stages[name].items())))
+        MapModel(
+            name, display_text(name), tuple(stage(name, key, index) for index, key in sorted(stages[name].items()))
+        )
         for name in sorted(stages, key=lambda name: (name in BUILT_IN, name))
     ]
 
 
 def _personas(tables: Tables, reached: list[Row]) -> list[Persona]:
-    described = {row.word("persona"): row for row in tables.rows("personas")}
-    names = {row.word("persona") for row in reached}
+    rows = {row.text("persona"): row for row in tables.rows("personas")}
+    names = {row.text("persona") for row in reached}
 
     def order(name: str) -> tuple[bool, bool, int, str]:
-        people = described[name].values["person_count"] if name in described else 0
+        people = rows[name].values["person_count"] if name in rows else 0
         return (name != ALL, name == UNASSIGNED, -people, name)
 
-    return [_persona(name, described.get(name)) for name in sorted(names, key=order)]
+    return [_persona(name, rows.get(name)) for name in sorted(names, key=order)]
 
 
 def _persona(name: str, row: Row | None) -> Persona:
-    label = "everybody" if name == ALL else shown(name)
+    label = "everybody" if name == ALL else display_text(name)
     if row is None:
         return Persona(name, label)
     return Persona(
         key=name,
         label=label,
-        description=shown(row.word("description"), TEXT_LENGTH),
-        rule=shown(row.word("rule"), TEXT_LENGTH),
+        description=display_text(row.text("description"), TEXT_LENGTH),
+        rule=display_text(row.text("rule"), TEXT_LENGTH),
         is_outcome_based=bool(row.values["is_outcome_based"]),
         is_trait_undated=bool(row.values["is_trait_undated"]),
         person_count=row.figure("people", "people", "person_count"),
@@ -355,55 +179,199 @@ def _persona(name: str, row: Row | None) -> Persona:
 
 
 def _periods(reached: list[Row]) -> list[Period]:
-    names = {row.word("period") for row in reached}
+    names = {row.text("period") for row in reached}
     return [
-        Period(name, "the whole time" if name == ALL else shown(name))
+        Period(name, "the whole time" if name == ALL else display_text(name))
         for name in sorted(names, key=lambda name: (name != ALL, name))
     ]
 
 
 def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyMap | None:
-    stages = tables.by("map_stages", *MAP).get((model.key, persona, period))
-    if not stages:
+    key = (model.key, persona, period)
+    reached = tables.by("map_stages", *MAP).get(key)
+    if not reached:
         return None
     last = len(model.stages)
-    places = [Place(model.key, persona, period, stage, stage.index == last) for stage in model.stages]
-    rows = tuple(
-        MapRow(key, label, hint, tuple(READERS[key](tables, place) for place in places)) for key, label, hint in ROWS
-    )
+    stages = [cells.MapStage(*key, stage, stage.index == last) for stage in model.stages]
     labels = {stage.key: stage.label for stage in model.stages}
-    ranked = tables.by("opportunities", *MAP).get((model.key, persona, period), [])
-    ranked = sorted(ranked, key=lambda row: row.values["opportunity_rank"])
+    ranked = sorted(tables.by("opportunities", *MAP).get(key, []), key=lambda row: row.values["opportunity_rank"])
     return JourneyMap(
         model=model.key,
         persona=persona,
         period=period,
-        rows=rows,
-        reached=tuple(_reach(row, labels) for row in sorted(stages, key=lambda row: row.values["stage_index"])),
-        funnel=stage_funnel(tables, model, persona, period),
-        opportunities=tuple(_opportunity(row, labels) for row in ranked[:MOST_OPPORTUNITIES]),
-        opportunity_rest_count=max(len(ranked) - MOST_OPPORTUNITIES, 0),
+        rows=tuple(
+            MapRow(row, label, hint, tuple(cells.read_cell(row, tables, stage) for stage in stages))
+            for row, label, hint in ROWS
+        ),
+        reached=tuple(_stage_reach(row, labels) for row in sorted(reached, key=lambda row: row.values["stage_index"])),
+        funnel=_funnel(tables, *key) or Funnel(model.key, model.label, "stages", persona, period, "person", ()),
+        opportunities=tuple(_opportunity(row, labels) for row in ranked[:MAX_OPPORTUNITIES]),
+        opportunity_rest_count=max(len(ranked) - MAX_OPPORTUNITIES, 0),
     )
 
 
-def _reach(row: Row, labels: dict[str, str]) -> Reach:
-    reached, went_on, *rest = outcome_figures(row)
+def _stage_reach(row: Row, labels: dict[str, str]) -> StageReach:
+    reached, advanced, *rest = cells.outcome_figures(row)
     dropped, pending, drop_off = (figure if figure.value is not None else None for figure in rest)
-    return Reach(row.word("stage"), labels[row.word("stage")], reached, went_on, dropped, pending, drop_off)
+    return StageReach(row.text("stage"), labels[row.text("stage")], reached, advanced, dropped, pending, drop_off)
 
 
 def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
-    people, lost, worth = gain_figures(row)
-    kind = row.word("kind")
+    people, lost, worth = cells.opportunity_figures(row)
     return Opportunity(
         rank=row.values["opportunity_rank"],
-        stage=row.word("stage"),
-        stage_label=labels.get(row.word("stage")) or shown(row.word("stage")),
-        origin=shown(row.word("origin").replace("_", " ")),
-        kind=PAIN_KINDS.get(kind) or shown(kind),
-        subject=shown(row.word("subject")),
+        stage=row.text("stage"),
+        stage_label=labels.get(row.text("stage")) or display_text(row.text("stage")),
+        origin=display_text(row.text("origin").replace("_", " ")),
+        kind=cells.pain_kind(row),
+        subject=display_text(row.text("subject")),
         people=people,
         lost=lost,
         worth=worth,
-        owner=shown(row.word("owner")),
+        owner=display_text(row.text("owner")),
     )
+
+
+def _configured_funnels(tables: Tables, personas: tuple[str, ...]) -> tuple[Funnel, ...]:
+    """Return the funnels that are no stage funnels, by name, over the whole time, for each of the personas."""
+    names = sorted({row.text("funnel") for row in tables.by("funnel_steps", "kind").get("steps", [])})
+    found = (_funnel(tables, name, persona, ALL) for name in names for persona in personas)
+    return tuple(funnel for funnel in found if funnel)
+
+
+def _funnel(tables: Tables, funnel: str, persona: str, period: str) -> Funnel | None:
+    """Return one funnel of one persona and period, None when nobody entered it."""
+    rows = tables.by("funnel_steps", *STEP[:3]).get((funnel, persona, period))
+    if not rows:
+        return None
+    first = rows[0]
+    return Funnel(
+        key=funnel,
+        label=display_text(funnel),
+        kind="stages" if first.text("kind") == "stages" else "steps",
+        persona=persona,
+        period=period,
+        unit=display_text(first.text("unit")),
+        steps=tuple(_step(tables, row) for row in sorted(rows, key=lambda row: row.values["step_index"])),
+        is_outcome_based=bool(first.values.get("is_outcome_based")),
+    )
+
+
+def _step(tables: Tables, row: Row) -> FunnelStep:
+    reached, advanced, dropped, pending, drop_off = cells.outcome_figures(row)
+    key: tuple[str, str, str, int] = tuple(row.values[column] for column in STEP)
+    touchpoints, actions = cells.last_touchpoints(tables, key), cells.next_actions(tables, key)
+    return FunnelStep(
+        key=row.text("step"),
+        label=display_text(row.text("step")),
+        index=row.values["step_index"],
+        reached=reached,
+        advanced=advanced,
+        dropped=dropped,
+        pending=pending,
+        drop_off=drop_off,
+        median=cells.median_time(row),
+        value_at_stake=cells.value_at_stake(row),
+        last_touchpoints=tuple(cells.last_touchpoint_item(last) for last in touchpoints[:MAX_LAST_TOUCHPOINTS]),
+        next_actions=tuple(cells.next_action_item(action) for action in actions[:MAX_NEXT_ACTIONS]),
+        last_rest_count=max(len(touchpoints) - MAX_LAST_TOUCHPOINTS, 0),
+        next_rest_count=max(len(actions) - MAX_NEXT_ACTIONS, 0),
+    )
+
+
+def _flow(tables: Tables, model: MapModel, persona: str) -> Flow:
+    """Return the links of a persona: where journeys began, moved and ended."""
+    rows = tables.by("stage_transitions", "model", "persona").get((model.key, persona), [])
+    labels = {stage.key: stage.label for stage in model.stages} | ENDS
+    links = [_link(row, labels) for row in rows if row.values["transition_count"]]
+    entries = (_entry_link(model, persona, stage.key, rows, labels) for stage in model.stages)
+    return Flow(model.key, persona, tuple(link for link in (*entries, *links) if link))
+
+
+def _link(row: Row, labels: dict[str, str]) -> FlowLink:
+    rate, count, median = cells.transition_figures(row)
+    start, end = row.text("from_stage"), row.text("to_stage")
+    return FlowLink(
+        start=start,
+        end=end,
+        start_label=labels.get(start) or display_text(start),
+        end_label=labels.get(end) or display_text(end),
+        count=count,
+        rate=rate if rate.value is not None else None,
+        median=median if median.value is not None else None,
+        is_backward=bool(row.values["is_backward"]),
+    )
+
+
+def _entry_link(model: MapModel, persona: str, stage: str, rows: list[Row], labels: dict[str, str]) -> FlowLink | None:
+    """Return the journeys that began in a stage: its visits that no other stage's visit led to."""
+    visits = sum(row.values["transition_count"] for row in rows if row.text("from_stage") == stage)
+    arrivals = sum(row.values["transition_count"] for row in rows if row.text("to_stage") == stage)
+    if visits <= arrivals:
+        return None
+    of_flow = conjunction((("model", model.key), ("persona", persona)))
+    is_visit, is_arrival = (conjunction(((column, stage),)) for column in ("from_stage", "to_stage"))
+    total = "coalesce(sum(transition_count)"
+    query = (
+        f"select cast({total} filter (where {is_visit}), 0) - {total} filter (where {is_arrival}), 0) as bigint)"
+        f" as journey_count from stage_transitions where {of_flow}"
+    )
+    source = FigureSource("stage_transitions", (), ("journey_count",), query)
+    count = Figure("journeys begun here", visits - arrivals, "visits", source)
+    return FlowLink("entry", stage, ENDS["entry"], labels[stage], count)
+
+
+def _blind_spots(tables: Tables) -> tuple[BlindSpot, ...]:
+    """Return the most severe blind spots first, then by share and kind."""
+    severities = list(SEVERITIES)
+
+    def order(spot: BlindSpot) -> tuple[int, float, str, str]:
+        share = spot.share.value if isinstance(spot.share.value, float) else 0.0
+        return (severities.index(spot.severity), -share, spot.kind, spot.subject)
+
+    return tuple(sorted((_blind_spot(row) for row in tables.rows("blind_spots")), key=order)[:MAX_BLIND_SPOTS])
+
+
+def _blind_spot(row: Row) -> BlindSpot:
+    kind = row.text("kind")
+    return BlindSpot(
+        kind=kind,
+        kind_label=BLIND_SPOT_KINDS.get(kind) or display_text(kind.replace("_", " ")),
+        subject=display_text(row.text("subject")),
+        severity=SEVERITIES.get(row.text("severity"), "note"),
+        detail=display_text(row.text("detail"), DETAIL_LENGTH),
+        items=row.figure("items", "items", "item_count"),
+        share=row.figure("share", "rate", "share_rate"),
+    )
+
+
+def _definitions(tables: Tables, models: tuple[MapModel, ...], personas: tuple[Persona, ...]) -> Iterator[Paragraph]:
+    """Yield what names mean in this project: personas, stages, methods of sentiment, promises."""
+    yield from (Paragraph(f"Persona {persona.label}", _persona_text(persona)) for persona in personas)
+    yield from (Paragraph(f"Stages of {model.label}", _stages_text(tables, model)) for model in models)
+    methods = {display_text(row.text("method")) for row in tables.rows("stage_sentiment") if row.text("method")}
+    if methods:
+        yield Paragraph("Sentiment is told by", display_text("; ".join(sorted(methods)), DEFINITION_LENGTH))
+    promises = sorted({f"{row.text('promise')} ({row.text('stage')})" for row in tables.rows("promises")})
+    if promises:
+        yield Paragraph("Promises", display_text("; ".join(map(display_text, promises)), DEFINITION_LENGTH))
+
+
+def _persona_text(persona: Persona) -> str:
+    parts = (
+        persona.description and f"{persona.description.rstrip('.')}.",
+        f"Rule: {persona.rule}." if persona.rule else "",
+        "It is defined by an outcome: its own conversion is true by definition." if persona.is_outcome_based else "",
+        "Its traits have no dates: they are those of today." if persona.is_trait_undated else "",
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _stages_text(tables: Tables, model: MapModel) -> str:
+    """Return the stages of a model with the names of the events found in each."""
+    event_types = tables.by("event_kinds", "model", "stage")
+    texts = []
+    for stage in model.stages:
+        names = sorted({display_text(row.text("event_name")) for row in event_types.get((model.key, stage.key), [])})
+        texts.append(f"{stage.label}: {', '.join(names) or 'no event was seen'}")
+    return display_text("; ".join(texts), DEFINITION_LENGTH)

@@ -1,4 +1,4 @@
-"""Published tables as rows with their keys, each table read once."""
+"""Rows of the published tables with their keys; each table is read once."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.report.view_model import Evidence, Figure, FigureSource, Key, Unit
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from journeyflow.publish.reader import PublishedTables
 
 
 MAP = ("model", "persona", "period")
 STAGE = (*MAP, "stage")
 STEP = ("funnel", "persona", "period", "step_index")
+SUPPLIED = ("model", "persona", "stage", "aspect")
 GRAINS: dict[str, tuple[str, ...]] = {
     "map_stages": STAGE,
     "funnel_steps": STEP,
@@ -33,16 +32,47 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "promises": ("promise", "persona", "period"),
     "opportunities": (*MAP, "opportunity_rank"),
     "blind_spots": ("kind", "subject"),
-    "supplied_cells": ("model", "persona", "stage", "aspect"),
+    "supplied_cells": SUPPLIED,
     "desired_gaps": (*STAGE, "measure"),
 }
 """The grains of the tables that figures come from."""
-INTERVAL = "95 % interval"
-PERCENTILES = "10th to 90th percentile"
 
-_JUDGED = ("rate", "ratio", "probability")
-_OF_EVERYBODY = ("reach_rate", "share_rate")
-"""Shares whose base is everybody in the stage; `is_small` speaks of the matured groups that rates compare."""
+_UNITS_WITH_MINIMUM = ("rate", "ratio", "probability")
+_SHARES_OF_ALL_VISITORS = ("reach_rate", "share_rate")
+"""`is_small` describes the matured groups that the other rates compare."""
+
+
+class Tables:
+    """The tables of one open generation; those that it lacks count as empty."""
+
+    def __init__(self, published: PublishedTables) -> None:
+        self.published = published
+        self._grouped: dict[tuple[str, ...], dict[Any, list[Row]]] = {}
+
+    def rows(self, table: str) -> Iterator[Row]:
+        """Yield the rows of a table in its order."""
+        if table in self.published.tables:
+            yield from (Row(table, values) for values in self.published.table(table).iter_rows(named=True))
+
+    def by(self, table: str, *columns: str) -> dict[Any, list[Row]]:
+        """Return the rows of a table grouped by columns; the key is a tuple, of a single column its value."""
+        key = (table, *columns)
+        if key not in self._grouped:
+            grouped: dict[Any, list[Row]] = {}
+            for row in self.rows(table):
+                found = tuple(row.values[column] for column in columns)
+                grouped.setdefault(found if len(found) > 1 else found[0], []).append(row)
+            self._grouped[key] = grouped
+        return self._grouped[key]
+
+    @cached_property
+    def meanings(self) -> dict[str, str]:
+        """The description of each column by ``table.column``."""
+        return {
+            f"{row.text('table_name')}.{row.text('column_name')}": row.text("meaning")
+            for row in self.rows("dictionary")
+            if row.text("table_name") in GRAINS
+        }
 
 
 @dataclass(slots=True)
@@ -57,11 +87,10 @@ class Row:
     def where(self) -> tuple[tuple[str, Key], ...]:
         """The columns and values of its key."""
         if self._where is None:
-            values = self.values
-            self._where = tuple([(key, values[key]) for key in GRAINS[self.table]])
+            self._where = tuple([(key, self.values[key]) for key in GRAINS[self.table]])
         return self._where
 
-    def word(self, column: str) -> str:
+    def text(self, column: str) -> str:
         """Return a raw text, empty for null and for a column that the table lacks."""
         return str(self.values.get(column) or "")
 
@@ -78,9 +107,9 @@ class Row:
         ends: tuple[str, str] | None = None,
         n: str | None = None,
         evidence: Evidence = "observed",
-        range_label: str = INTERVAL,
+        range_label: str = "95 % interval",
     ) -> Figure:
-        """Return the figure of `column`, with the columns of its range and of its base."""
+        """Return the figure of `column`; `ends` and `n` name the columns of its range and of its base."""
         values = self.values
         columns = (column, *(ends or ()), *((n,) if n else ()))
         low, high = (values.get(ends[0]), values.get(ends[1])) if ends else (None, None)
@@ -94,49 +123,8 @@ class Row:
             n=values.get(n) if n else None,
             evidence=evidence,
             currency=values.get("currency") if unit == "amount" else None,
-            is_small=bool(values.get("is_small")) and unit in _JUDGED and column not in _OF_EVERYBODY,
+            is_small=bool(values.get("is_small"))
+            and unit in _UNITS_WITH_MINIMUM
+            and column not in _SHARES_OF_ALL_VISITORS,
             range_label=range_label,
         )
-
-
-class Tables:
-    """What is read of one generation.
-
-    Parameters
-    ----------
-    published : Published
-        An open generation; tables that it lacks count as empty.
-    """
-
-    def __init__(self, published: PublishedTables) -> None:
-        self.published = published
-        self._grouped: dict[tuple[str, ...], dict[Any, list[Row]]] = {}
-
-    def rows(self, table: str) -> Iterator[Row]:
-        """Yield the rows of a table in its order."""
-        if table in self.published.tables:
-            yield from (Row(table, values) for values in self.published.table(table).iter_rows(named=True))
-
-    def frame(self, table: str) -> pl.DataFrame:
-        """Return a table whole."""
-        return self.published.table(table)
-
-    def by(self, table: str, *columns: str) -> dict[Any, list[Row]]:
-        """Return the rows of a table by the values of some columns (a tuple; of one column the value)."""
-        key = (table, *columns)
-        if key not in self._grouped:
-            grouped: dict[Any, list[Row]] = {}
-            for row in self.rows(table):
-                found = tuple(row.values[column] for column in columns)
-                grouped.setdefault(found if len(found) > 1 else found[0], []).append(row)
-            self._grouped[key] = grouped
-        return self._grouped[key]
-
-    @cached_property
-    def meanings(self) -> dict[str, str]:
-        """What the columns of the tables say, by ``table.column``."""
-        return {
-            f"{row.word('table_name')}.{row.word('column_name')}": row.word("meaning")
-            for row in self.rows("dictionary")
-            if row.word("table_name") in GRAINS
-        }

@@ -7,307 +7,94 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import md5
+from itertools import groupby
 from typing import Literal
 
 from journeyflow.engines.base import text, word
 
-Key = str | int | None
-"""A value of a row's key."""
+ALL = "all"
+"""The key of the total persona and of the whole time."""
 LONGEST_LITERAL = 200
 """Longer values are compared by their MD5, so that the SQL can be read and copied."""
 
-
-@dataclass(frozen=True, slots=True)
-class FigureSource:
-    """A row of a published table and the columns of a figure in it.
-
-    Attributes
-    ----------
-    table : str
-    where : tuple of (str, str or int or None)
-        Column and value of the row's key.
-    columns : tuple of str
-        Of the value, then those of low, high and n that there are.
-    query : str
-        The SELECT, for the few figures that are no column of one row.
-    """
-
-    table: str
-    where: tuple[tuple[str, Key], ...]
-    columns: tuple[str, ...]
-    query: str = ""
-
-    @property
-    def sql(self) -> str:
-        """The SELECT in DuckDB's dialect; it holds no character that cannot be seen."""
-        if self.query:
-            return self.query
-        condition = conjunction(self.where)
-        columns = ", ".join(self.columns)
-        return f"select {columns} from {word(self.table)}" + (f" where {condition}" if condition else "")
-
-
-def conjunction(where: tuple[tuple[str, Key], ...]) -> str:
-    """Return ``column = value and …`` with every value quoted."""
-    return " and ".join(_equality(column, value) for column, value in where)
-
-
-def _equality(column: str, value: Key) -> str:
-    if value is None:
-        return f"{column} is null"
-    if isinstance(value, int):
-        return f"{column} = {value}"
-    if len(value) > LONGEST_LITERAL:
-        return f"md5({column}) = '{md5(value.encode(), usedforsecurity=False).hexdigest()}'"
-    return f"{column} = {literal(value)}"
-
-
-def literal(value: str) -> str:
-    r"""Return a string as an SQL expression in which hidden characters are written as ``chr(…)``.
-
-    Examples
-    --------
-    >>> literal("it's")
-    "'it''s'"
-    >>> literal("a\u202eb")
-    "'a' || chr(8238) || 'b'"
-    """
-    if value.isprintable():
-        return text(value)
-    parts: list[str] = []
-    run = ""
-    for character in value:
-        if character.isprintable():
-            run += character
-            continue
-        parts += [text(run)] if run else []
-        parts.append(f"chr({ord(character)})")
-        run = ""
-    parts += [text(run)] if run else []
-    return " || ".join(parts)
-
-
+Key = str | int | None
+"""A value of a row's key."""
 Evidence = Literal["observed", "inferred", "supplied", "unknown"]
-"""How a cell is known: counted, concluded by a method, told by a person in the configuration, or not at all."""
+"""How a cell is known: counted, concluded by a method, supplied in the configuration, or not at all."""
 Unit = Literal[
     "people", "visits", "events", "answers", "cases", "items", "rate", "ratio", "seconds", "sentiment", "score",
     "amount", "probability", "instant",
 ]  # fmt: skip
 """What a value counts or measures. `rate` is a fraction to be shown as a percentage; `instant` is naive UTC."""
 Value = int | float | Decimal | datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One number with what is needed to trust it.
-
-    Attributes
-    ----------
-    label : str
-        What it is, in two or three words: ``reached``, ``lift``.
-    value, low, high : int, float, Decimal, datetime or None
-        The number and its range; a value of None is unknown or suppressed (see `is_small`).
-    n : int or None
-        What the number is based on: people, answers.
-    unit : Unit
-        How to read the value.
-    evidence : Evidence
-        How it is known.
-    source : Source
-        The row and columns of a published table it was read from; `sql` is the SELECT that returns it.
-    currency : str or None
-        ISO 4217 code, of amounts.
-    is_small : bool
-        The base is under `min_count`: read with care, or suppressed.
-    range_label : str
-        What lies from low to high: mostly the 95 % interval, of a median time the 10th to the 90th percentile.
-    """
-
-    label: str
-    value: Value
-    unit: Unit
-    source: FigureSource
-    low: Value = None
-    high: Value = None
-    n: int | None = None
-    evidence: Evidence = "observed"
-    currency: str | None = None
-    is_small: bool = False
-    range_label: str = "95 % interval"
-
-    @property
-    def key(self) -> str:
-        """The column of the value: a name for programs."""
-        return self.source.columns[0]
-
-    @property
-    def sql(self) -> str:
-        """The SELECT over the published tables that returns value, low, high and n; those it has, in that order."""
-        return self.source.sql
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One entry of a cell: a touchpoint, a quote, a pain point.
-
-    Attributes
-    ----------
-    text : str
-        What it is; empty where the figures say all.
-    figures : tuple of Figure
-        The most telling first.
-    note : str
-        A few words beside it: kind and scope of a pain point, the method of a sentiment.
-    evidence : Evidence
-        How the entry is known.
-    """
-
-    text: str
-    figures: tuple[Figure, ...] = ()
-    note: str = ""
-    evidence: Evidence = "observed"
-
-    def figure(self, key: str) -> Figure | None:
-        """Return the figure whose value is the column `key`."""
-        return next((figure for figure in self.figures if figure.key == key), None)
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelStep:
-    """One step of a funnel with where people left it from and what they did next.
-
-    Attributes
-    ----------
-    key, label, index : str, str, int
-        The step (in a stage funnel the stage), from 1.
-    reached, went_on, dropped, pending : Figure
-        Counts; the latter three have the value None on the last step.
-    drop_off : Figure
-        The matured drop-off rate with its interval.
-    median : Figure
-        Seconds to the next step, with the 10th and 90th percentile as `low` and `high`.
-    at_stake : Figure
-        Value at stake: an upper bound, never to be added up over steps.
-    last_touchpoints, next_actions : tuple of Item
-        Of those who dropped, the most frequent first.
-    last_rest_count, next_rest_count : int
-        Further rows of the two tables.
-    """
-
-    key: str
-    label: str
-    index: int
-    reached: Figure
-    went_on: Figure
-    dropped: Figure
-    pending: Figure
-    drop_off: Figure
-    median: Figure
-    at_stake: Figure
-    last_touchpoints: tuple[Item, ...] = ()
-    next_actions: tuple[Item, ...] = ()
-    last_rest_count: int = 0
-    next_rest_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Funnel:
-    """A funnel of one persona and period; `kind` is ``stages`` or ``steps`` (a configured funnel)."""
-
-    key: str
-    label: str
-    kind: Literal["stages", "steps"]
-    persona: str
-    period: str
-    unit: str
-    steps: tuple[FunnelStep, ...]
-    is_outcome_based: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FlowLink:
-    """Stage visits that were followed by another stage, or by the end of the journey.
-
-    Attributes
-    ----------
-    start, end : str
-        Keys of stages; `end` may also be ``exit`` or ``open``, and `start` may be ``entry`` (the journey began there).
-    start_label, end_label : str
-    count : Figure
-        Visits.
-    rate : Figure or None
-        Share of the from-stage's ended visits.
-    median : Figure or None
-        Seconds from the visit's begin to the next one's.
-    is_backward : bool
-        A return to an earlier stage.
-    """
-
-    start: str
-    end: str
-    start_label: str
-    end_label: str
-    count: Figure
-    rate: Figure | None = None
-    median: Figure | None = None
-    is_backward: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """How journeys of one persona went between the stages of a model, over the whole time.
-
-    `links` are every transition that was seen: none is left out, so that the visits of a stage add up.
-    """
-
-    model: str
-    persona: str
-    links: tuple[FlowLink, ...]
-
-
 RowKey = Literal[
     "people", "goals", "needs", "quotes", "touchpoints", "channels", "next", "time", "emotion", "pain_points",
     "promises", "desired", "opportunities", "owner",
 ]  # fmt: skip
 """The rows of a map, in the order in which they are shown."""
-ALL = "all"
-"""The key of the total persona and of the whole time."""
+Severity = Literal["critical", "warning", "note"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What a map says of one stage in one row.
+@dataclass(frozen=True)
+class ReportData:
+    """Everything the report shows of one generation.
 
-    Attributes
-    ----------
-    row : RowKey
-    stage : str
-        Key of the stage.
-    evidence : Evidence
-        Without items `observed` where one was looked for and none was found, else `unknown`.
-    items : tuple of Item
-    rest_count : int
-        Further entries that are in the table and not shown.
-    note : str
-        Why there is nothing, where that can be said; else what to mind, empty mostly.
+    A project's own models come before the built-in ones; the key `all` comes first, then personas by size and months
+    by date. `funnels` are the configured ones over the whole time; `meanings` describe the columns, by `table.column`.
     """
 
-    row: RowKey
-    stage: str
-    evidence: Evidence = "unknown"
-    items: tuple[Item, ...] = ()
-    rest_count: int = 0
-    note: str = ""
+    run: RunInfo
+    models: tuple[MapModel, ...]
+    personas: tuple[Persona, ...]
+    periods: tuple[Period, ...]
+    maps: tuple[JourneyMap, ...]
+    funnels: tuple[Funnel, ...]
+    flows: tuple[Flow, ...]
+    blind_spots: tuple[BlindSpot, ...]
+    definitions: tuple[Paragraph, ...]
+    reading: tuple[Paragraph, ...]
+    meanings: Mapping[str, str]
+
+    def map_of(self, model: str, persona: str = ALL, period: str = ALL) -> JourneyMap | None:
+        """Return the map with these keys, None when nobody of the persona entered in the period."""
+        wanted = (model, persona, period)
+        return next((found for found in self.maps if (found.model, found.persona, found.period) == wanted), None)
+
+    def flow_of(self, model: str, persona: str = ALL) -> Flow | None:
+        """Return the flow of a model and persona."""
+        return next((found for found in self.flows if (found.model, found.persona) == (model, persona)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class MapRow:
-    """One row of a map: a cell for every stage, in the order of the stages."""
+class RunInfo:
+    """The run that made the generation; times are naive UTC."""
 
-    key: RowKey
+    project: str
+    run_id: str
+    version: str
+    config_hash: str
+    published_at: datetime
+    high_water_at: datetime
+    first_event_at: Figure
+    events: Figure
+    persons: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A titled paragraph."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapModel:
+    """A journey model and its stages in order."""
+
+    key: str
     label: str
-    hint: str
-    cells: tuple[Cell, ...]
+    stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,15 +105,6 @@ class Stage:
     label: str
     index: int
     owner: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class MapModel:
-    """A journey model and its stages in order."""
-
-    key: str
-    label: str
-    stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,23 +132,154 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Opportunity:
-    """A pain point or broken promise by what mending it is worth.
+class JourneyMap:
+    """The map of one model, persona and period, with all rows in the order of `RowKey`.
 
-    Attributes
-    ----------
-    rank : int
-    stage, stage_label : str
-    origin : str
-        ``pain point`` or ``promise``.
-    kind : str
-        Kind of the pain point, in words.
-    subject : str
-    people, lost, worth : Figure
-        Met by, conversions lost (with interval), worth (with interval).
-    owner : str
-        Who is to mend it; empty when nobody is named.
+    `funnel` is the stage funnel of the same keys, without steps where it counts nobody: it counts a person in one month
+    only, the map in each month of a journey.
     """
+
+    model: str
+    persona: str
+    period: str
+    rows: tuple[MapRow, ...]
+    reached: tuple[StageReach, ...]
+    funnel: Funnel
+    opportunities: tuple[Opportunity, ...] = ()
+    opportunity_rest_count: int = 0
+
+    def row(self, key: RowKey) -> MapRow:
+        """Return one row."""
+        return next(row for row in self.rows if row.key == key)
+
+
+@dataclass(frozen=True, slots=True)
+class MapRow:
+    """One row of a map: a cell for every stage, in the order of the stages."""
+
+    key: RowKey
+    label: str
+    hint: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One stage in one row of a map.
+
+    A cell without items is `observed` where a search found nothing, else `unknown`; `note` then gives the reason.
+    """
+
+    row: RowKey
+    stage: str
+    evidence: Evidence = "unknown"
+    items: tuple[Item, ...] = ()
+    rest_count: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of a cell, such as a touchpoint, a quote or a pain point, with its most important figure first.
+
+    `text` is empty where the figures say all; `note` holds the kind of a pain point or the method of a sentiment.
+    """
+
+    text: str
+    figures: tuple[Figure, ...] = ()
+    note: str = ""
+    evidence: Evidence = "observed"
+
+    def figure(self, key: str) -> Figure | None:
+        """Return the figure whose value is the column `key`."""
+        return next((figure for figure in self.figures if figure.key == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class StageReach:
+    """Who reached a stage and what became of them; for the last stage, which cannot be left, only how many."""
+
+    key: str
+    label: str
+    reached: Figure
+    advanced: Figure
+    dropped: Figure | None
+    pending: Figure | None
+    drop_off: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """A funnel of one persona and period; `kind` is ``stages`` or ``steps`` (a configured funnel)."""
+
+    key: str
+    label: str
+    kind: Literal["stages", "steps"]
+    persona: str
+    period: str
+    unit: str
+    steps: tuple[FunnelStep, ...]
+    is_outcome_based: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """One step of a funnel with the last touchpoints and next actions of those who dropped, most frequent first.
+
+    `index` is from 1. The last step has no value for `dropped`, `pending` and what follows. `drop_off` is the matured
+    rate; `median` is in seconds to the next step, with the 10th and 90th percentile; `value_at_stake` is an upper bound
+    and must not be added up over steps.
+    """
+
+    key: str
+    label: str
+    index: int
+    reached: Figure
+    advanced: Figure
+    dropped: Figure
+    pending: Figure
+    drop_off: Figure
+    median: Figure
+    value_at_stake: Figure
+    last_touchpoints: tuple[Item, ...] = ()
+    next_actions: tuple[Item, ...] = ()
+    last_rest_count: int = 0
+    next_rest_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """All transitions between the stages of a model for one persona, over the whole time.
+
+    `links` holds every transition, so that the visits of a stage add up.
+    """
+
+    model: str
+    persona: str
+    links: tuple[FlowLink, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLink:
+    """Stage visits that were followed by another stage, or by the end of the journey.
+
+    `start` and `end` are keys of stages; `start` may also be ``entry``, `end` may be ``exit`` or ``open``. `rate` is
+    the share of the ended visits to `start`; `median` is in seconds from the start of one visit to that of the next.
+    """
+
+    start: str
+    end: str
+    start_label: str
+    end_label: str
+    count: Figure
+    rate: Figure | None = None
+    median: Figure | None = None
+    is_backward: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opportunity:
+    """A pain point or broken promise, ranked by what fixing it is worth; `kind` is in words."""
 
     rank: int
     stage: str
@@ -385,153 +294,97 @@ class Opportunity:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """Who reached a stage and what became of them; of the last stage, which nobody leaves, only how many."""
-
-    key: str
-    label: str
-    reached: Figure
-    went_on: Figure
-    dropped: Figure | None
-    pending: Figure | None
-    drop_off: Figure | None
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyMap:
-    """The map of one model, persona and period.
-
-    Attributes
-    ----------
-    model, persona, period : str
-        Keys, as in `Atlas.models`, `Atlas.personas` and `Atlas.periods`.
-    rows : tuple of MapRow
-        Always all rows, in the order of `RowKey`.
-    reached : tuple of Reach
-        Who reached each stage, in order: the people of all rows.
-    funnel : Funnel
-        The stage funnel of the same model, persona and period; without steps where it counts nobody. It counts a
-        person in one month only, the map in each month of a journey.
-    opportunities : tuple of Opportunity
-        Ranked.
-    opportunity_rest_count : int
-        Further ones in the table.
-    """
-
-    model: str
-    persona: str
-    period: str
-    rows: tuple[MapRow, ...]
-    reached: tuple[Reach, ...]
-    funnel: Funnel
-    opportunities: tuple[Opportunity, ...] = ()
-    opportunity_rest_count: int = 0
-
-    def row(self, key: RowKey) -> MapRow:
-        """Return one row."""
-        return next(row for row in self.rows if row.key == key)
-
-
-@dataclass(frozen=True, slots=True)
 class BlindSpot:
-    """Something the figures cannot see.
-
-    Attributes
-    ----------
-    kind, kind_label : str
-        As in the table, and in words.
-    subject : str
-    severity : {'critical', 'warning', 'note'}
-    detail : str
-        One sentence.
-    items, share : Figure
-        How many, and which share; their value may be None.
-    """
+    """Something the figures cannot see; the values of `items` and `share` may be None."""
 
     kind: str
     kind_label: str
     subject: str
-    severity: Literal["critical", "warning", "note"]
+    severity: Severity
     detail: str
     items: Figure
     share: Figure
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A titled paragraph."""
+class Figure:
+    """One number with its unit, range, base and origin.
 
-    title: str
-    text: str
+    A value of None is unknown or suppressed. `n` is the base: people or answers. `currency` is the ISO 4217 code of an
+    amount. `is_small` says that the base is under `min_count`.
+    """
+
+    label: str
+    value: Value
+    unit: Unit
+    source: FigureSource
+    low: Value = None
+    high: Value = None
+    n: int | None = None
+    evidence: Evidence = "observed"
+    currency: str | None = None
+    is_small: bool = False
+    range_label: str = "95 % interval"
+
+    @property
+    def key(self) -> str:
+        """The column of the value: a name for programs."""
+        return self.source.columns[0]
+
+    @property
+    def sql(self) -> str:
+        """The SELECT over the published tables that returns value, low, high and n, as far as the figure has them."""
+        return self.source.sql
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The run that made the generation; times are naive UTC.
+class FigureSource:
+    """A row of a published table, by its key, and the columns of a figure: value, then low, high and n.
 
-    Attributes
-    ----------
-    project, run_id, version, config_hash : str
-    published_at, high_water_at : datetime
-        When the tables were published; up to when events were read.
-    first_event_at : Figure
-        The first event of the generation; with `high_water_at` the period covered.
-    events, persons : Figure
+    `query` is the SELECT of the few figures that are no column of one row.
     """
 
-    project: str
-    run_id: str
-    version: str
-    config_hash: str
-    published_at: datetime
-    high_water_at: datetime
-    first_event_at: Figure
-    events: Figure
-    persons: Figure
+    table: str
+    where: tuple[tuple[str, Key], ...]
+    columns: tuple[str, ...]
+    query: str = ""
+
+    @property
+    def sql(self) -> str:
+        """The SELECT in DuckDB's dialect, without invisible characters."""
+        if self.query:
+            return self.query
+        condition = conjunction(self.where)
+        columns = ", ".join(self.columns)
+        return f"select {columns} from {word(self.table)}" + (f" where {condition}" if condition else "")
 
 
-@dataclass(frozen=True)
-class ReportData:
-    """Everything the report shows of one generation.
+def conjunction(where: tuple[tuple[str, Key], ...]) -> str:
+    """Return ``column = value and …`` with every value quoted."""
+    return " and ".join(_equality(column, value) for column, value in where)
 
-    Attributes
-    ----------
-    facts : Facts
-    models, personas, periods : tuple
-        In the order to offer them: a project's own models first; `all` first, then personas by people, months in time.
-    maps : tuple of JourneyMap
-        One per model, persona and period that somebody entered (`all` periods have one for every persona).
-    funnels : tuple of Funnel
-        The configured funnels, for every persona, over the whole time.
-    flows : tuple of Flow
-        One per model and persona.
-    blind_spots : tuple of BlindSpot
-        Critical ones first.
-    definitions : tuple of Text
-        What the words mean in this project: personas, stages, promises, methods.
-    reading : tuple of Text
-        How to read the map.
-    meanings : mapping of str to str
-        ``table.column`` of a figure's source → what the column says.
+
+def _equality(column: str, value: Key) -> str:
+    if value is None:
+        return f"{column} is null"
+    if isinstance(value, int):
+        return f"{column} = {value}"
+    if len(value) > LONGEST_LITERAL:
+        return f"md5({column}) = '{md5(value.encode(), usedforsecurity=False).hexdigest()}'"
+    return f"{column} = {literal(value)}"
+
+
+def literal(value: str) -> str:
+    r"""Return a string as an SQL expression that writes invisible characters as ``chr(…)``.
+
+    >>> literal("a\u202eb")
+    "'a' || chr(8238) || 'b'"
     """
-
-    facts: Facts
-    models: tuple[MapModel, ...]
-    personas: tuple[Persona, ...]
-    periods: tuple[Period, ...]
-    maps: tuple[JourneyMap, ...]
-    funnels: tuple[Funnel, ...]
-    flows: tuple[Flow, ...]
-    blind_spots: tuple[BlindSpot, ...]
-    definitions: tuple[Text, ...]
-    reading: tuple[Text, ...]
-    meanings: Mapping[str, str]
-
-    def map_of(self, model: str, persona: str = ALL, period: str = ALL) -> JourneyMap | None:
-        """Return the map with these keys, None where nobody of the persona entered in the period."""
-        wanted = (model, persona, period)
-        return next((found for found in self.maps if (found.model, found.persona, found.period) == wanted), None)
-
-    def flow_of(self, model: str, persona: str = ALL) -> Flow | None:
-        """Return the flow of a model and persona."""
-        return next((found for found in self.flows if (found.model, found.persona) == (model, persona)), None)
+    if value.isprintable():
+        return text(value)
+    runs = groupby(value, key=str.isprintable)
+    return " || ".join(
+        part
+        for is_printable, run in runs
+        for part in ([text("".join(run))] if is_printable else [f"chr({ord(character)})" for character in run])
+    )

@@ -18,3 +18,8 @@ def rich(tmp_path_factory):
 @pytest.fixture(scope="session")
 def report_data(rich):
     return read_report_data(rich)
+
+
+@pytest.fixture(scope="session")
+def whole_time(rich):
+    return read_report_data(rich, periods=["all"])

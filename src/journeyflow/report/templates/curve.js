@@ -1,7 +1,7 @@
 // The emotion curve: sentiment from -1 to 1 across the stages, with its interval as a band.
 const CURVE = { height: 132, pad: 14 };
 
-function feelings(view, place, stages) {
+function sentimentFigures(view, place, stages) {
   return stages.map((stage, at) => {
     const cell = view.map && view.map.rows[place][at];
     const item = cell && cell.items.find((found) => found.figures.some((figure) => figure.unit === "sentiment" && figure.value !== null));
@@ -21,7 +21,7 @@ function drawCurve(holder, stages, views) {
   }
   stages.slice(1).forEach((stage, at) => picture.append(svg("line", { x1: (at + 1) * column, x2: (at + 1) * column, y1: 0, y2: CURVE.height, class: "grid" })));
   views.forEach((view) => {
-    const figures = feelings(view, place, stages);
+    const figures = sentimentFigures(view, place, stages);
     const shift = views.length > 1 ? (view.mark === "a" ? -0.03 : 0.03) * column : 0;
     const points = figures.map((figure, at) => figure && { x: (at + 0.5) * column + shift, y: y(figure.value), low: y(figure.low ?? figure.value), high: y(figure.high ?? figure.value), figure });
     const group = svg("g", { class: `curve-${view.mark}` });

@@ -1,4 +1,4 @@
-// What the page holds, read back from its dictionaries; see page_data.py, which writes it.
+// The data of the page, unpacked from its dictionaries; `journeyflow.report.html` packs it.
 const DATA = JSON.parse(byId("data").textContent);
 const textAt = (position) => DATA.texts[position];
 
@@ -79,7 +79,7 @@ const ROWS = DATA.rows.map(([key, label, hint]) => ({ key, label, hint }));
 
 const hasKeys = (row, ...keys) => keys.every((key, place) => textAt(row[place]) === key);
 
-/** The map of a model, persona and period; null where nobody of the persona entered then. */
+/** The map of a model, persona and period; null where no person of the persona entered then. */
 function mapOf(model, persona, period) {
   const found = DATA.maps.find((row) => hasKeys(row, model, persona, period));
   if (!found) return null;

@@ -9,11 +9,11 @@ function flowSheet(stages, view, width) {
   if (!links.length) return el("div", { class: "sheet" }, el("p", { class: "nothing" }, personaChip(view), "No visit to a stage was seen."));
   const { picture, rest, restCount, total } = flowPicture(stages, links, width);
   const names = el("div", { class: "flow-names", "aria-hidden": "true" }, stages.map((stage) => el("div", null, words(stage.label, 2))));
-  const told = rest.length
+  const remainder = rest.length
     ? `Remainder: ${whole(restCount)} of ${whole(total)} moves (${percent(restCount / total)}), on ${rest.length} rarer ways, are not drawn; the table has them.`
     : "Every way that was seen is drawn.";
   return el("div", { class: "sheet flow-sheet" }, el("div", { class: "flow-head" }, personaChip(view), flowKey()), names, picture,
-    el("p", { class: "flow-rest" }, told), el("details", { class: "table" }, el("summary", null, `All ways as a table (${links.length})`), flowTable(links, view)));
+    el("p", { class: "flow-rest" }, remainder), el("details", { class: "table" }, el("summary", null, `All ways as a table (${links.length})`), flowTable(links, view)));
 }
 
 const flowKey = () => el("p", { class: "parts" }, [["on", "on to a later stage"], ["back", "back to an earlier stage"], ["leave", "the journey ended"]].map(([kind, text]) =>
@@ -124,7 +124,7 @@ function drawExit(link, frame) {
 function drawnFigure(figure, x, y, text, name, style = "flow-label") {
   const label = svg("text", { x, y, class: style }, text);
   const group = svg("g", { tabindex: 0, role: "button", class: "flow-figure", "aria-label": `${name}: ${text}` }, label);
-  return tellOf(group, figure, name);
+  return withPanel(group, figure, name);
 }
 
 const telling = (link) => link.rate || link.count;

@@ -65,7 +65,7 @@ const figureIn = (item, key) => item.figures.find((figure) => figure.key === key
 /** How many reached the stage, as a bar against the first stage, in parts that differ by pattern as well as colour. */
 function peopleBars(item, where, view) {
   const reached = figureIn(item, "person_count");
-  // From the last stage nobody goes on, whatever the table counts as converted.
+  // The last stage has no next one, whatever the table counts as converted.
   const isLast = !figureIn(item, "drop_off_count");
   const parts = isLast ? [] : OUTCOMES.map(([key, name, style]) => ({ name, style, figure: figureIn(item, key) })).filter((part) => part.figure);
   const drop = figureIn(item, "drop_off_rate");
@@ -84,7 +84,7 @@ function peopleBars(item, where, view) {
   return node;
 }
 
-/** Which figures of an entry stand in its cell: at its head, then below it. The others are told in the panel of each. */
+/** Which figures of an entry stand in its cell: at its head, then below it. The panel of each lists the others. */
 const SHOWN = {
   touchpoints: { head: ["reach_rate"], tail: ["lift"] },
   channels: { head: ["reach_rate"], tail: [] },
@@ -146,7 +146,7 @@ function itemBar(item, head) {
   return bar;
 }
 
-/** Whether a ratio's interval lies above or below one. */
+/** Whether a ratio's interval is above or below one. */
 function direction(figure) {
   if (figure.unit !== "ratio" || figure.low === null || figure.high === null) return null;
   if (figure.low > 1) return " ▲";

@@ -22,9 +22,9 @@ function readAddress() {
 }
 
 function writeAddress() {
-  const told = new URLSearchParams();
-  for (const [name, key] of Object.entries(NAMES)) if (choice[name]) told.set(key, choice[name]);
-  const hash = `#${told}`;
+  const parameters = new URLSearchParams();
+  for (const [name, key] of Object.entries(NAMES)) if (choice[name]) parameters.set(key, choice[name]);
+  const hash = `#${parameters}`;
   if (window.location.hash !== hash) window.location.hash = hash;
 }
 

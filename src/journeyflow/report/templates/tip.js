@@ -1,15 +1,15 @@
-// One panel tells what is known of the figure under the pointer or the focus: value, interval, n, how it is known, and the SQL.
+// One panel shows the figure under the pointer or the focus: value, interval, n, evidence and the SQL.
 const tip = { node: null, owner: null, figure: null, pinned: false, leaving: 0 };
 
-/** `others` are the figures of the same entry: told in the panel, where each can be turned to. */
+/** `others` are the figures of the same entry: listed in the panel, where each can be opened. */
 function figureButton(figure, label, content, others) {
   const button = el("button", { type: "button", class: "fig" }, content || figureText(figure));
   // "Too few" says it already.
   if (figure.small && figure.value !== null) button.append(el("span", { class: "few" }, " (few)"));
-  return tellOf(button, figure, label, others);
+  return withPanel(button, figure, label, others);
 }
 
-function tellOf(node, figure, label, others = []) {
+function withPanel(node, figure, label, others = []) {
   node.setAttribute("aria-expanded", "false");
   const open = () => openTip(node, figure, label, others);
   const pin = (event) => {

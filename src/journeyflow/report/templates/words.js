@@ -1,4 +1,4 @@
-// Numbers as a person reads them: as journeyflow.report.words writes them, with blanks that do not break.
+// Values as text: as journeyflow.report.formatting writes them, with blanks that do not break.
 const KNOWN = {
   observed: { symbol: "●", meaning: "counted in events or answers" },
   inferred: { symbol: "◐", meaning: "concluded by a method" },
@@ -23,8 +23,8 @@ const percent = (value) => `${decimal(value * 100, 1)}${HARD}%`;
 
 /** What rounds to nothing has no minus. */
 function signed(value) {
-  const told = decimal(value, 2);
-  return told === `${MINUS}0.00` ? "+0.00" : (value >= 0 ? "+" : "") + told;
+  const text = decimal(value, 2);
+  return text === `${MINUS}0.00` ? "+0.00" : (value >= 0 ? "+" : "") + text;
 }
 
 /** Seconds in the two largest units that matter. */

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from journeyflow.report.canvas import ELLIPSIS, LONGEST, REGULAR, STRONG, cut, font_files, is_lettered, text_width, wrap
+from journeyflow.report.canvas import (
+    ELLIPSIS,
+    MAX_LENGTH,
+    REGULAR,
+    STRONG,
+    font_files,
+    has_glyphs,
+    text_width,
+    truncate,
+    wrap,
+)
 
 WIDTHS = st.floats(40, 400)
 TEXTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=60)
@@ -24,7 +34,7 @@ def test_the_width_is_that_of_the_drawn_letters(text, weight):
 
 @given(TEXTS, WIDTHS, SIZES)
 def test_what_is_cut_fits_and_is_a_beginning(text, width, size):
-    shown = cut(text, width, size)
+    shown = truncate(text, width, size)
     assert text_width(shown, size) <= width
     assert shown == text or (shown.endswith(ELLIPSIS) and text.startswith(shown[:-1]))
 
@@ -44,11 +54,11 @@ def test_what_is_wrapped_shows_its_control_characters():
 
 
 def test_a_very_long_text_is_cut_wherever_it_would_fit():
-    assert len(cut("i" * 10_000, 1e9, 10)) <= LONGEST + 1
-    assert cut("i" * 10_000, 1e9, 10).endswith(ELLIPSIS)
+    assert len(truncate("i" * 10_000, 1e9, 10)) <= MAX_LENGTH + 1
+    assert truncate("i" * 10_000, 1e9, 10).endswith(ELLIPSIS)
 
 
 @pytest.mark.parametrize(("text", "known"), [("Łódź ≈ [1 to 2] “”…", True), ("日本", False), ("عربي", False)])
 def test_letters_that_the_font_lacks_are_known(text, known):
-    assert is_lettered(text) is known
+    assert has_glyphs(text) is known
     assert text_width("日本", 10) == pytest.approx(20)

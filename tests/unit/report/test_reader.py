@@ -1,4 +1,4 @@
-"""What is read is what is published: every figure, every row, nothing made up, nothing that can act."""
+"""The report data equals the published tables: every figure, every row, nothing invented, nothing that can act."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from journeyflow.publish.reader import open_published
 from journeyflow.report import cells
 from journeyflow.report.formatting import COUNTED_ONCE, ROWS
 from journeyflow.report.reader import keys_of, read_report_data
-from support.map_schemas import SCHEMAS
-from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS, publish_tables, rich_tables
+from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS, TABLES, publish_tables, rich_tables
 from support.report_figures import figures_of, texts_of, wrong_figures
 
 
@@ -65,7 +64,7 @@ def test_only_what_is_asked_for_is_read(rich):
 
 def test_entries_beyond_the_most_are_counted(report_data):
     cell = report_data.map_of("shop").row("touchpoints").cells[0]
-    assert len(cell.items) == cells.MOST["touchpoints"]
+    assert len(cell.items) == cells.MAX_ITEMS["touchpoints"]
     assert len(cell.items) + cell.rest_count == 11
     reach = [item.figure("reach_rate").value for item in cell.items]
     assert reach == sorted(reach, reverse=True)
@@ -84,10 +83,10 @@ def test_people_are_those_of_the_map_in_every_period_and_the_funnel_stays_itself
         cells = [cell.items[0] for cell in found.row("people").cells]
         assert {figure.source.table for item in cells for figure in item.figures} == {"map_stages"}
         assert [item.figure("person_count").value for item in cells] == [stage.reached.value for stage in found.reached]
-        [[told]] = rich.sql(
+        [[published_count]] = rich.sql(
             f"select max(person_count) from {table} where period = '{period}' and persona = 'student'"
         ).rows()
-        assert cells[0].figure("person_count").value == found.reached[0].reached.value == told == count
+        assert cells[0].figure("person_count").value == found.reached[0].reached.value == published_count == count
     assert report_data.map_of("shop", "student", "2026-01").funnel.steps[0].reached.value == 1_000
 
 
@@ -102,8 +101,8 @@ def test_a_month_in_which_the_funnel_counts_nobody_has_a_map(tmp_path):
 
 def test_what_is_of_the_people_of_the_funnel_says_so_in_a_month(report_data):
     month, whole = (report_data.map_of("shop", "student", period) for period in ("2026-01", "all"))
-    told = {key: [cell.note for cell in month.row(key).cells] for key in ("next", "time")}
-    assert all(COUNTED_ONCE in note for notes in told.values() for note in notes[:-1])
+    notes = {key: [cell.note for cell in month.row(key).cells] for key in ("next", "time")}
+    assert all(COUNTED_ONCE in note for texts in notes.values() for note in texts[:-1])
     assert not any(COUNTED_ONCE in cell.note for row in whole.rows for cell in row.cells)
     noted = {row.key for row in month.rows for cell in row.cells if COUNTED_ONCE in cell.note}
     assert noted == {"next", "time"}
@@ -139,7 +138,7 @@ def test_the_visits_of_a_stage_add_up_in_the_flow(report_data):
     assert any(link.is_backward for link in report_data.flow_of("shop").links)
 
 
-def test_what_was_measured_and_what_was_told_stay_apart(report_data):
+def test_measured_and_supplied_values_stay_apart(report_data):
     cell = report_data.map_of("shop").row("desired").cells[0]
     assert cell.evidence == "supplied"
     assert {item.figure("desired").evidence for item in cell.items} == {"supplied"}
@@ -148,7 +147,7 @@ def test_what_was_measured_and_what_was_told_stay_apart(report_data):
     assert emotion == ["observed", "inferred", "inferred", "unknown"]
 
 
-def test_a_promise_tells_of_going_on_in_its_own_model_only(tmp_path):
+def test_a_promise_has_rates_of_advancing_in_its_own_model_only(tmp_path):
     tables = rich_tables()
     tables["promises"][0] |= {"model": FORMULA}
     cell = read(tmp_path, tables).map_of("shop").row("promises").cells[2]
@@ -161,7 +160,7 @@ def test_blind_spots_lead_with_the_critical_ones(report_data):
     assert severities == ["critical", "critical", "warning", "note", "note"]
 
 
-@pytest.mark.parametrize("emptied", sorted(set(SCHEMAS) - {"map_stages"}))
+@pytest.mark.parametrize("emptied", sorted(set(TABLES) - {"map_stages"}))
 def test_a_table_may_be_empty(tmp_path, emptied):
     tables = {name: rows[:40] for name, rows in rich_tables().items()} | {emptied: []}
     assert read(tmp_path, tables).map_of("shop")
@@ -170,10 +169,10 @@ def test_a_table_may_be_empty(tmp_path, emptied):
 def test_nothing_published_makes_no_map(tmp_path):
     found = read(tmp_path, {})
     assert (found.models, found.maps, found.blind_spots) == ((), (), ())
-    assert found.facts.persons.value is None
+    assert found.run.persons.value is None
 
 
-def test_a_stage_that_nobody_reached_is_told_as_nobody(tmp_path):
+def test_a_stage_that_nobody_reached_is_reported_as_such(tmp_path):
     """A blog without a purchase: a stage of the model stays, its cells say unknown, and nothing is made up."""
     stages = (
         {"stage_index": 1, "stage": "read", "person_count": 50},

@@ -1,4 +1,4 @@
-"""The picture shows the numbers of the atlas, as text only, inside its cells."""
+"""The picture shows the numbers of the report data, as text only, inside its cells."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from PIL import Image
 
 import journeyflow
 from journeyflow.report.canvas import LIGHT, Box, Canvas, style_of, text_width
-from journeyflow.report.formatting import written, written_range
+from journeyflow.report.formatting import figure_text, range_text
 from journeyflow.report.image import render_png, render_svg
 from journeyflow.report.image_cells import Entry, draw_entries
 from journeyflow.report.reader import read_report_data
@@ -36,8 +36,8 @@ MANY = tuple(f"stage with a long name {index}" for index in range(1, 21))
 
 
 @cache
-def atlas_of(*stages):
-    """Return the atlas of the hand-written tables; with stages, of one model that has them."""
+def report_data_of(*stages):
+    """Return the report data of the hand-written tables; with stages, of one model that has them."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         if stages:
             patch.setattr(map_tables, "MODELS", {"shop": stages})
@@ -60,10 +60,10 @@ def cells_of(tree):
 
 def row_of(tree, label, following):
     """Return the texts of the cells of a row, between its name and the name of the next."""
-    texts = [told for _, told in cells_of(tree)]
-    start = next(at for at, told in enumerate(texts) if " ".join(told) == label)
-    end = next((at for at, told in enumerate(texts) if " ".join(told) == following), len(texts))
-    return texts[start + 1 : end]
+    cells = [texts for _, texts in cells_of(tree)]
+    start = next(at for at, texts in enumerate(cells) if " ".join(texts) == label)
+    end = next((at for at, texts in enumerate(cells) if " ".join(texts) == following), len(cells))
+    return cells[start + 1 : end]
 
 
 def plain(text):
@@ -71,12 +71,12 @@ def plain(text):
 
 
 def every_map(*stages):
-    report_data = atlas_of(*stages)
+    report_data = report_data_of(*stages)
     return [(journey_map, report_data) for journey_map in report_data.maps]
 
 
 def shop(**keys):
-    report_data = atlas_of()
+    report_data = report_data_of()
     return report_data.map_of("shop", **({"persona": "student", "period": "all"} | keys)), report_data
 
 
@@ -84,16 +84,16 @@ def test_people_are_those_of_the_map():
     journey_map, report_data = shop(period="2026-01")
     cells = row_of(tree_of(journey_map, report_data), "People reached", "Touchpoints")
     assert len(cells) == 4
-    for told, step in zip(cells, journey_map.reached, strict=True):
-        assert told[0] == written(step.reached)
+    for texts, step in zip(cells, journey_map.reached, strict=True):
+        assert texts[0] == figure_text(step.reached)
         if step.dropped is None:
-            assert told[1:] == ["the last stage"]
+            assert texts[1:] == ["the last stage"]
             continue
-        assert told[1] == f"{written(step.drop_off)} drop off"
-        assert told[2] == f"[{written_range(step.drop_off)}]"
-        outcomes = {"went on": step.went_on, "dropped": step.dropped, "pending": step.pending}
-        assert told[3:] == [f"{words} {figure.value:,}" for words, figure in outcomes.items()]
-    assert [told[0] for told in cells] == ["1,012", "506", "337", "253"], "the funnel has 1,000 in this month"
+        assert texts[1] == f"{figure_text(step.drop_off)} drop off"
+        assert texts[2] == f"[{range_text(step.drop_off)}]"
+        outcomes = {"went on": step.advanced, "dropped": step.dropped, "pending": step.pending}
+        assert texts[3:] == [f"{words} {figure.value:,}" for words, figure in outcomes.items()]
+    assert [texts[0] for texts in cells] == ["1,012", "506", "337", "253"], "the funnel has 1,000 in this month"
 
 
 def test_bars_are_as_long_as_their_counts():
@@ -107,7 +107,7 @@ def test_bars_are_as_long_as_their_counts():
     for group, step in zip(groups, journey_map.reached, strict=False):
         lengths = {fill: max(float(r.get("width")) for r in group.findall(f"{SVG}rect[@fill='{fill}']"))
                    for fill in ("#0072b2", "url(#dropped)", "url(#pending)")}  # fmt: skip
-        counts = [step.went_on.value, step.dropped.value, step.pending.value]
+        counts = [step.advanced.value, step.dropped.value, step.pending.value]
         whole = sum(lengths.values())
         assert [length / whole for length in lengths.values()] == pytest.approx(
             [count / step.reached.value for count in counts], abs=0.001
@@ -119,18 +119,18 @@ def test_bars_are_as_long_as_their_counts():
     "journey_map", [found for found, _ in every_map()], ids=lambda m: f"{m.persona[:9]} {m.period}"
 )
 def test_touchpoints_are_those_of_the_map(journey_map):
-    tree = tree_of(journey_map, atlas_of())
+    tree = tree_of(journey_map, report_data_of())
     cells = row_of(tree, "Touchpoints", "Emotion")
-    for told, cell in zip(cells, journey_map.row("touchpoints").cells, strict=True):
-        words = plain(" ".join(told))
+    for texts, cell in zip(cells, journey_map.row("touchpoints").cells, strict=True):
+        words = plain(" ".join(texts))
         rates = re.findall(r"(?<![\[\d.])\d+\.\d %", words)
-        shown = [item for item in cell.items if written(item.figure("reach_rate")) in rates][: len(rates)]
-        assert rates == [written(item.figure("reach_rate")) for item in shown]
+        shown = [item for item in cell.items if figure_text(item.figure("reach_rate")) in rates][: len(rates)]
+        assert rates == [figure_text(item.figure("reach_rate")) for item in shown]
         more = int(re.search(r"and (\d+) more", words)[1])
         assert len(rates) + more == len(cell.items) + cell.rest_count
         for item in shown:
             lift = item.figure("lift")
-            assert lift is None or f"lift {written(lift)} [{written_range(lift)}]" in words
+            assert lift is None or f"lift {figure_text(lift)} [{range_text(lift)}]" in words
 
 
 def test_the_curve_is_drawn_at_the_sentiments():
@@ -141,7 +141,7 @@ def test_the_curve_is_drawn_at_the_sentiments():
     heights = [float(c.get("cy")) for c in tree.iter(f"{SVG}circle") if c.get("r") == "6.5"]
     assert [1 - 2 * (y - good) / (bad - good) for y in heights] == pytest.approx([0.42, -0.2, -0.65], abs=0.001)
     cells = row_of(tree, "Emotion", "Pain points")[3:]
-    assert [told[:2] for told in cells[:3]] == [
+    assert [texts[:2] for texts in cells[:3]] == [
         ["+0.42", "n 80 · surveys: nps, csat"],
         ["-0.20", "n 55 · text: VADER, English"],
         ["-0.65", "n 200 · behaviour"],
@@ -153,29 +153,29 @@ def test_pains_promises_and_owners_are_those_of_the_map():
     journey_map, report_data = shop()
     tree = tree_of(journey_map, report_data)
     pains = row_of(tree, "Pain points", "Promise against delivery")
-    for told, cell in zip(pains, journey_map.row("pain_points").cells, strict=True):
-        words, lost = plain(" ".join(told)), cell.items[0].figure("lost_count")
-        assert told[0] == cell.items[0].text
-        assert f"≈ {written(lost)} [{written_range(lost)}] lost" in words
+    for texts, cell in zip(pains, journey_map.row("pain_points").cells, strict=True):
+        words, lost = plain(" ".join(texts)), cell.items[0].figure("lost_count")
+        assert texts[0] == cell.items[0].text
+        assert f"≈ {figure_text(lost)} [{range_text(lost)}] lost" in words
         assert int(re.search(r"and (\d+) more", words)[1]) + words.count("lost ·") == len(cell.items) + cell.rest_count
     promises = row_of(tree, "Promise against delivery", "Owner")
     assert plain(" ".join(promises[3])).endswith("kept 66.7 % [56.0 % to 76.0 %] · due 90 · broken 30 pending 0")
     assert "kept 70.6 % [63.3 % to 76.9 %] · due 200 · broken 50" in plain(" ".join(promises[2]))
-    assert [told[0] for told in row_of(tree, "Owner", "")[:4]] == [f"Team {index} <b>" for index in range(1, 5)]
+    assert [texts[0] for texts in row_of(tree, "Owner", "")[:4]] == [f"Team {index} <b>" for index in range(1, 5)]
 
 
-def test_the_foot_tells_period_high_water_mark_and_base():
+def test_the_foot_states_period_high_water_mark_and_base():
     tree = tree_of(*shop())
     words = " ".join(tree.itertext())
-    for told in ("n = 2,000 people", "2026-02-28 22:15 UTC (high-water mark)", "How to read", "2 critical blind spots"):
-        assert told in words
+    for part in ("n = 2,000 people", "2026-02-28 22:15 UTC (high-water mark)", "How to read", "2 critical blind spots"):
+        assert part in words
     assert tree.find(f"{SVG}title").text == "Journey map: student"
     assert "chosen by its outcome" in " ".join(tree_of(*shop(persona=MARKUP)).itertext())
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_what_strangers_wrote_is_only_text(theme):
-    told = set()
+def test_untrusted_names_are_only_text(theme):
+    texts = set()
     for journey_map, report_data in every_map():
         svg = render_svg(journey_map, report_data, theme)
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", svg)
@@ -186,11 +186,11 @@ def test_what_strangers_wrote_is_only_text(theme):
             assert set(element.attrib) <= ATTRIBUTES
             values = set(element.attrib.values()) - {element.get("font-family")}
             assert all(re.fullmatch(r"[-\w.,# ]+|url\(#\w+\)", value) for value in values), values
-            told.add(element.text or "")
-    assert any(MARKUP in text for text in told)
-    assert any(SCRIPT in text for text in told)
-    assert any("\\u202e" in text for text in told)
-    assert any(FORMULA in text for text in told)
+            texts.add(element.text or "")
+    assert any(MARKUP in text for text in texts)
+    assert any(SCRIPT in text for text in texts)
+    assert any("\\u202e" in text for text in texts)
+    assert any(FORMULA in text for text in texts)
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "\ud800 \ufffe \uffff \x00", "]]>", "&#0;", "日本語 ﷽ عربي"])

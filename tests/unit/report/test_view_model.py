@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyflow.report.view_model import LONGEST_LITERAL, FigureSource, conjunction, literal
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_a_literal_is_the_text_whatever_it_holds(text):
     with duckdb.connect() as connection:
         assert literal(text).isprintable()

@@ -21,7 +21,7 @@ def test_the_page_of_no_map_can_be_drawn(tmp_path):
     assert draw_page(publish_tables(tmp_path, {}))[PAGE]
 
 
-def test_a_page_that_fails_is_told_without_a_value_of_the_data(tmp_path, monkeypatch):
+def test_the_error_of_a_page_holds_no_value_of_the_data(tmp_path, monkeypatch):
     def fail(_):
         raise ValueError("4711")
 

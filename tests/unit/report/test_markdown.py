@@ -1,0 +1,71 @@
+"""The Markdown message holds the main figures of the report data, and nothing in it acts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from journeyflow.publish.reader import open_published
+from journeyflow.report.formatting import figure_text
+from journeyflow.report.markdown import escape_markdown, render_summary
+from journeyflow.report.reader import read_report_data
+from support.map_tables import BIDI, CONTROLS, LINK, MARKUP, SCRIPT, publish_tables, rich_tables
+
+
+def test_a_message_leads_with_blind_spots_and_covers_every_persona(whole_time):
+    message = render_summary(whole_time)
+    assert message.index("**critical**") < message.index("**warning**") < message.index("### everybody")
+    assert message.count("\n### ") == 4
+    for stage in whole_time.maps[0].reached:
+        assert figure_text(stage.reached) in message
+    assert len(message) < 8_000
+
+
+def test_a_message_names_the_broken_promises_of_every_persona(tmp_path):
+    tables = rich_tables()
+    for row in tables["promises"]:
+        if row["persona"] == "student":
+            row |= {"kept_rate": None, "kept_low": None, "kept_high": None, "is_small": True}
+    publish_tables(tmp_path, tables)
+    with open_published(tmp_path) as published:
+        message = render_summary(read_report_data(published, models=["shop"], periods=["all"]))
+    everybody, student = (message.split(f"### {name}")[1].split("###")[0] for name in ("everybody", "student"))
+    [first, second] = [line for line in everybody.splitlines() if line.startswith("- Promise in ")]
+    assert first.startswith("- Promise in decision")
+    assert "kept 70.6 % (63.3 % to 76.9 %, n 170); were broken 50; due 200" in first
+    assert "were broken 30" in second
+    assert "Promise in" not in student
+
+
+def test_a_message_holds_no_mark_link_or_markup_of_untrusted_names(whole_time):
+    message = render_summary(whole_time)
+    assert "<" not in message
+    assert not re.search(r"(?<!\\)\]\(|(?<!\\)`|https?:/|(?<!\\)\|", message)
+    assert escape_markdown(MARKUP).startswith("&lt;img")
+
+
+@pytest.mark.parametrize(
+    "text", ["**bold**", "[a](b)", "`code`", "www.evil.example", "me@evil.example", "#1 | ~x~ _y_", LINK, SCRIPT, "$x$"]
+)
+def test_markdown_shows_a_text_as_it_is(text):
+    escaped = escape_markdown(text)
+    assert not re.search(r"(?<!\\)[*_`\[\]#|~@$<>]", escaped)
+    assert "www." not in escaped
+    assert not re.search(r"(?<!\\):\S", escaped)
+
+
+@pytest.mark.parametrize("tables", [{}, {"map_stages": []}])
+def test_a_message_can_be_written_of_nothing(tmp_path, tables):
+    publish_tables(tmp_path, tables)
+    with open_published(tmp_path) as published:
+        assert "there is no map" in render_summary(read_report_data(published))
+
+
+def test_one_persona_without_extras_is_enough(tmp_path):
+    rows = [row for row in rich_tables()["map_stages"] if row["persona"] == "all" and row["period"] == "all"]
+    publish_tables(tmp_path, {"map_stages": rows})
+    with open_published(tmp_path) as published:
+        message = render_summary(read_report_data(published))
+    assert message.count("\n### ") == 1
+    assert not any(CONTROLS in text or BIDI in text for text in message.splitlines())
