@@ -86,7 +86,7 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
         "event_name": pa.array(NAMES),
         "channel": pa.array(["web"] * len(NAMES)),
         "touchpoint": pa.array(NAMES),
-        "truths": pa.array([0] * len(NAMES), pa.uint64()),
+        "condition_bits": pa.array([0] * len(NAMES), pa.uint64()),
     }
     engine.register("journeys.event_types", pa.table(kinds))
     settings = {"high_water_us": START_US + 144 * HOUR_US, "first_event_us": START_US, "person_secret": "secret"}
