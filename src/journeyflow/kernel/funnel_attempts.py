@@ -146,10 +146,8 @@ def _best_of_plain(
     days: Int64s, day_count: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Do as `_best_by_day` where the bound is the depth."""
-    opening, entered_from, entered_to, steps = (
-        settings.opening, settings.entered_from, settings.entered_to, settings.steps,
-    )  # fmt: skip
-    window, to_second = settings.window, settings.to_second
+    opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
+    steps, window, to_second = settings.steps, settings.window, settings.to_second
     best = first
     day_end = -NEVER
     place = first
@@ -286,8 +284,9 @@ def _is_tie_decided(
         outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, is_later, False)
         return outcome.is_void == 1 or outcome.depth != depth
     if is_exact:
+        begin = tie_start(events.rank, first, lo)
         _write_bounds(
-            events.at, events.rank, events.mask, workspace.bound, workspace.chain, tie_start(events.rank, first, lo), hi,
+            events.at, events.rank, events.mask, workspace.bound, workspace.chain, begin, hi,
             settings.steps, settings.window, settings.to_second, way, is_later,
         )  # fmt: skip
     other = 0

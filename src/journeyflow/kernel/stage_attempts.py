@@ -80,12 +80,9 @@ def find_stage_attempts(
             waited = -1
             if place + 1 < stop and stage[place + 1] <= current and at[place + 1] - attempts[p, OPENED] <= window:
                 waited = at[place + 1] - now
-            first = (
-                exposures.start[event_type[place]]
-                if 0 < its_stage < stages
-                else exposures.unclassified[event_type[place]]
-            )
-            last = exposures.start[event_type[place] + 1]
+            first, last = exposures.unclassified[event_type[place]], exposures.start[event_type[place] + 1]
+            if 0 < its_stage < stages:
+                first = exposures.start[event_type[place]]
             interactions = with_room(interactions, rows + last - first)
             for i in range(first, last):
                 rows = add_interaction(interactions, slot, rows, p, k * width + exposures.items[i], waited)
