@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,25 +145,25 @@ def _parts(events: EventArrays) -> Iterator[EventArrays]:
 def _plan(events: EventArrays, **settings: Any) -> KernelPlan:
     import numpy as np
 
-    from journeyflow.kernel.plan import ExclusionPlan, FunnelPlan, KernelPlan, StepPlan
+    from journeyflow.kernel.plan import Exclusion, KernelPlan, compile_funnel
 
     def named(name: str) -> np.ndarray:
         return np.array([[kind > 0 and NAMES[kind - 1] == name for kind in range(len(NAMES) + 1)]])
 
-    funnel = FunnelPlan("checkout", 1, tuple(StepPlan(named(step)) for step in STEPS), WINDOW_SECONDS * _US)
     if settings.pop("with_exclusion", False):
-        funnel = replace(funnel, exclusions=(ExclusionPlan(3, 4, named(EXCLUDED)),))
+        settings["exclusions"] = [Exclusion(3, 4, named(EXCLUDED))]
+    funnel = compile_funnel(1, [named(step) for step in STEPS], window_us=WINDOW_SECONDS * _US, **settings)
     first, last = (int(end) // (86_400 * _US) for end in (events.occurred_us.min(), events.occurred_us.max()))
     days = np.arange(first, last + 1)
     return KernelPlan(
-        kind_count=len(NAMES) + 1,
+        event_type_count=len(NAMES) + 1,
         session_timeout_us=TIMEOUT_SECONDS * _US,
         session_max_us=10**17,
         journey_timeout_us=10**17,
         high_water_us=10**17,
         day_start_us=days * 86_400 * _US,
         day_date=days.astype(np.int32),
-        funnels=(replace(funnel, **settings),),
+        funnels=(funnel,),
         purchase=np.zeros(len(NAMES) + 1, np.bool_),
     )
 
@@ -179,7 +178,7 @@ def _run(events: EventArrays, plan: KernelPlan) -> tuple[np.ndarray, int]:
 
     sessions = read_sessions(events, plan)
     _, start, rank, at, kind = group_persons(events, sessions)
-    counted, _, _ = evaluate_funnel(start, at, rank, kind, None, plan.funnels[0], plan)
+    counted, _, _ = evaluate_funnel(start, at, rank, kind, None, plan.funnels[0], plan.day_start_us)
     depth = counted[:, funnel_attempts.DEPTH]
     reached = [int(np.count_nonzero(depth == level)) for level in range(1, len(STEPS) + 1)]
     return np.array(reached), len(sessions.first)

@@ -3,7 +3,7 @@
 with events as (
     select
         event_ix, event_id, source_ix, occurred_at, sequence, device_key, user_key, session_key,
-        event_name, channel, touchpoint, truths, is_bot, is_internal, is_offline
+        event_name, channel, touchpoint, condition_bits, is_bot, is_internal, is_offline
     from staging.events
 ),
 
@@ -18,7 +18,7 @@ users as (
 ),
 
 kinds as (
-    select event_type_ix, event_name, channel, touchpoint, truths
+    select event_type_ix, event_name, channel, touchpoint, condition_bits
     from journeys.event_types
 )
 
@@ -41,7 +41,7 @@ inner join kinds
     on kinds.event_name = events.event_name
     and kinds.channel = events.channel
     and kinds.touchpoint = events.touchpoint
-    and kinds.truths = events.truths
+    and kinds.condition_bits = events.condition_bits
 left join identities on identities.device_key = events.device_key
 left join users on users.user_key = events.user_key
 where not events.is_bot and not events.is_internal

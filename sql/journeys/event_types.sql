@@ -1,28 +1,28 @@
 -- The distinct kinds of events: alike in name, channel, touchpoint and every deep condition of the configuration.
 -- Grain: event_type_ix.
 with events as (
-    select event_name, channel, touchpoint, truths, is_bot, is_internal
+    select event_name, channel, touchpoint, condition_bits, is_bot, is_internal
     from staging.events
 ),
 
 kinds_found as (
-    select event_name, channel, touchpoint, truths
+    select event_name, channel, touchpoint, condition_bits
     from events
     where not is_bot and not is_internal
-    group by event_name, channel, touchpoint, truths
+    group by event_name, channel, touchpoint, condition_bits
 )
 
 select
     cast(
         row_number() over (
-            order by event_name, channel, touchpoint, truths
+            order by event_name, channel, touchpoint, condition_bits
             rows between unbounded preceding and current row
         ) as integer
     ) as event_type_ix,
     -- The separator is a control character, so that no two kinds are spelt alike.
-    substr(md5(concat_ws(chr(31), event_name, channel, touchpoint, cast(truths as varchar))), 1, 12) as kind_id,
+    substr(md5(concat_ws(chr(31), event_name, channel, touchpoint, cast(condition_bits as varchar))), 1, 12) as kind_id,
     event_name,
     channel,
     touchpoint,
-    truths
+    condition_bits
 from kinds_found

@@ -1,4 +1,4 @@
-"""ClickHouse's `windowFunnel`, in process, as a second judge of the modes that it has.
+"""ClickHouse's `windowFunnel`, in process, as a second reference for the modes that it has.
 
 It answers with a level only, and knows neither `within`, `grace`, exclusions nor sequences.
 """
@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from journeyflow.kernel.chunk import process_chunk
-from journeyflow.kernel.plan import FunnelPlan, KernelPlan, StepPlan
+from journeyflow.kernel.plan import KernelPlan, compile_funnel
 from support.examples import IS_FAST
 from support.kernel_logs import U, arrays_of, plan_with
 
 query = pytest.importorskip("chdb").query
-KINDS = 6
+EVENT_TYPES = 6
 SEEDS = range(2 if IS_FAST else 8)
 
 
@@ -30,16 +30,19 @@ def _log(persons: int, instants: int, seed: int) -> list[dict[str, Any]]:
                 {
                     "event_ix": len(rows), "component_key": person, "device_key": person, "person_key": person,
                     "is_undecided": False, "user_key": None, "session_key": None, "source_ix": 0, "sequence": None,
-                    "occurred_us": U * draw.randrange(instants), "event_type_ix": draw.randrange(KINDS), "is_offline": False,
+                    "occurred_us": U * draw.randrange(instants), "event_type_ix": draw.randrange(EVENT_TYPES),
+                    "is_offline": False,
                 }
             )  # fmt: skip
     return rows
 
 
 def _plan(steps: list[int], window: int, **settings: Any) -> KernelPlan:
-    masks = [np.array([[kind == step for kind in range(KINDS)]]) for step in steps]
-    funnel = FunnelPlan("funnel", 1, tuple(StepPlan(mask) for mask in masks), window * U, **settings)
-    return plan_with(funnels=(funnel,), kind_count=KINDS, purchase=np.zeros(KINDS, np.bool_), counted={})
+    masks = [np.array([[event_type == step for event_type in range(EVENT_TYPES)]]) for step in steps]
+    funnel = compile_funnel(1, masks, window_us=window * U, **settings)
+    return plan_with(
+        funnels=(funnel,), event_type_count=EVENT_TYPES, purchase=np.zeros(EVENT_TYPES, np.bool_), counted={}
+    )
 
 
 def _ours(log: list[dict[str, Any]], steps: list[int], window: int, **settings: Any) -> dict[int, int]:
@@ -62,8 +65,8 @@ def _theirs(log: list[dict[str, Any]], steps: list[int], window: int, mode: str 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("window", [1, 3, 6])
-def test_strictly_later_where_nobody_repeats_a_step(seed, window):
-    # The first of each person's events of a kind.
+def test_strictly_later_where_no_person_repeats_a_step(seed, window):
+    # The first of each person's events of a type.
     log = list({(row["person_key"], row["event_type_ix"]): row for row in reversed(_log(150, 10, seed))}.values())
     steps = [0, 1, 2, 3]
     assert _ours(log, steps, window, is_strictly_later=True) == _theirs(log, steps, window, "strict_increase")
@@ -96,17 +99,17 @@ def test_ties_convert_in_step_order(seed):
 
 
 @pytest.mark.parametrize(
-    ("steps", "kinds", "times", "depth"),
+    ("steps", "event_types", "times", "depth"),
     [
         ([0, 0, 1], [0, 0, 0, 1], [0, 1, 1, 2], 3),
         ([0, 1], [0, 0, 1], [0, 1, 1], 2),
     ],
 )
-def test_where_clickhouse_is_known_to_be_wrong(steps, kinds, times, depth):
+def test_where_clickhouse_is_known_to_be_wrong(steps, event_types, times, depth):
     """With one state a step, an event that repeats a step overwrites the earlier one, and the chain is lost."""
     log = [
-        row | {"person_key": 1, "component_key": 1, "device_key": 1, "event_type_ix": kind, "occurred_us": U * at}
-        for row, kind, at in zip(_log(4, 1, seed=0), kinds, times, strict=False)
+        row | {"person_key": 1, "component_key": 1, "device_key": 1, "event_type_ix": event_type, "occurred_us": U * at}
+        for row, event_type, at in zip(_log(4, 1, seed=0), event_types, times, strict=False)
     ]
     assert _ours(log, steps, 10, is_strictly_later=True) == {1: depth}
     assert _theirs(log, steps, 10, "strict_increase")[1] < depth

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyflow.kernel.chunk import process_chunk
-from journeyflow.kernel.plan import FunnelPlan, KernelPlan, StepPlan
+from journeyflow.kernel.plan import KernelPlan, compile_funnel
 from journeyflow.kernel.run import SUMMED
 from support.examples import examples
-from support.kernel_logs import KINDS, U, arrays_of, funnels, logs, one_person_logs, plan_with, plans, rows_of
+from support.kernel_logs import EVENT_TYPES, U, arrays_of, funnels, logs, one_person_logs, plan_with, plans, rows_of
 
 Rows = dict[str, list[dict[str, Any]]]
 
 
 def found(log: list[dict[str, Any]], plan: KernelPlan) -> Rows:
-    """Return all rows, each relation in an order of its own."""
+    """Return all rows, each relation sorted."""
     tables = rows_of(process_chunk(arrays_of(log), plan), plan)
-    # What is counted over all people of a chunk is to be added up.
+    # Counts over all persons of a chunk must be added up.
     return {name: sorted(rows, key=repr) for name, rows in tables.items() if name not in SUMMED}
 
 
@@ -78,8 +78,9 @@ def test_shifting_all_times_changes_no_depth(log, plan, shift):
         funnels=tuple(
             replace(
                 funnel,
-                entered_from_us=None if funnel.entered_from_us is None else funnel.entered_from_us + shift,
-                entered_to_us=None if funnel.entered_to_us is None else funnel.entered_to_us + shift,
+                settings=funnel.settings._replace(
+                    entered_from=funnel.settings.entered_from + shift, entered_to=funnel.settings.entered_to + shift
+                ),
             )
             for funnel in plan.funnels
         ),
@@ -106,21 +107,25 @@ def test_components_one_by_one_give_what_all_of_them_give(log, plan):
 @settings(max_examples=examples(100), deadline=None)
 @given(log=one_person_logs(max_size=12), funnel=funnels(order="ordered"), extra=st.integers(0, 8))
 def test_an_event_of_no_step_changes_no_ordered_funnel(log, funnel, extra):
-    def with_nothing(when: np.ndarray) -> np.ndarray:
-        return np.concatenate([when[:1], np.zeros((1, 1), np.bool_)], axis=1)
+    def with_nothing(bits: np.ndarray) -> np.ndarray:
+        return np.pad(bits[:1], ((0, 0), (0, 1)))
 
-    steps = tuple(StepPlan(with_nothing(step.when), step.within_us) for step in funnel.steps)
-    exclusions = tuple(replace(each, when=with_nothing(each.when)) for each in funnel.exclusions)
-    stageless = replace(funnel, steps=steps, exclusions=exclusions, model_index=0, unit="person")
+    stageless = replace(
+        funnel,
+        step_bits=with_nothing(funnel.step_bits),
+        exclusion_bits=with_nothing(funnel.exclusion_bits),
+        model_index=0,
+        unit="person",
+    )
     plan = plan_with(
         (stageless,),
-        kind_count=KINDS + 1,
-        purchase=np.zeros(KINDS + 1, np.bool_),
+        event_type_count=EVENT_TYPES + 1,
+        purchase=np.zeros(EVENT_TYPES + 1, np.bool_),
         counted={},
         journey_timeout_us=99 * U,
     )
     # An untied instant: beside other events without its sequence it would make them tie.
-    foreign = log[0] | {"event_ix": 999, "event_type_ix": KINDS, "occurred_us": U * extra + 1}
+    foreign = log[0] | {"event_ix": 999, "event_type_ix": EVENT_TYPES, "occurred_us": U * extra + 1}
     names = ("person_key", "depth", "entered_at", "closes_at", "is_pending", "is_tie_decided")
     before, after = (found(each, plan)["kernel.funnel_units"] for each in (log, [*log, foreign]))
     assert _projected(before, names) == _projected(after, names)
@@ -133,7 +138,7 @@ def _projected(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[list[
 
 @settings(max_examples=examples(150), deadline=None)
 @given(log=logs(max_size=20), plan=plans())
-def test_reaches_hang_together(log, plan):
+def test_reaches_are_consistent_with_their_attempts(log, plan):
     rows = found(log, plan)
     units = {(row["funnel_index"], row["attempt_ix"]): row for row in rows["kernel.funnel_units"]}
     steps: dict[tuple[int, int], list[dict[str, Any]]] = {}
@@ -155,9 +160,9 @@ def test_reaches_hang_together(log, plan):
 @settings(max_examples=examples(100), deadline=None)
 @given(log=one_person_logs(max_size=12), window=st.integers(1, 8), wider=st.integers(0, 4))
 def test_a_wider_window_never_makes_an_attempt_shallower(log, window, wider):
-    steps = tuple(StepPlan(np.array([[kind == step for kind in range(KINDS)]])) for step in range(3))
+    steps = [np.array([[event_type == step for event_type in range(EVENT_TYPES)]]) for step in range(3)]
     depths = []
     for length in (window, window + wider):
-        plan = plan_with((FunnelPlan("funnel", 1, steps, length * U),))
+        plan = plan_with((compile_funnel(1, steps, window_us=length * U),))
         depths.append([row["depth"] for row in found(log, plan)["kernel.funnel_units"]])
     assert depths[0] <= depths[1]

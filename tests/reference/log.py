@@ -23,7 +23,7 @@ class Event:
     source: int
     sequence: int | None
     at: int
-    kind: int
+    event_type: int
     is_offline: bool
 
 
@@ -41,7 +41,7 @@ def events_of(arrays: EventArrays) -> list[Event]:
             source=int(arrays.source_ix[i]),
             sequence=None if arrays.sequence[i] == NO_SEQUENCE else int(arrays.sequence[i]),
             at=int(arrays.occurred_us[i]),
-            kind=int(arrays.event_type_ix[i]),
+            event_type=int(arrays.event_type_ix[i]),
             is_offline=bool(arrays.is_offline[i]),
         )
         for i in range(len(arrays))

@@ -10,19 +10,19 @@ from reference.log import Event
 
 def classify_events(events: list[Event], model: ModelPlan) -> list[tuple[int, int]]:
     """Return (stage_index, rule_index) of each event of one person; (0, 0) is unclassified."""
-    labels = []
+    classifications = []
     for i in range(len(events)):
         matching = (rule for rule in model.rules if _matches(events, i, rule))
         rule = next(matching, None)
-        labels.append((rule.stage_index, rule.rule_index) if rule else (0, 0))
-    return labels
+        classifications.append((rule.stage_index, rule.rule_index) if rule else (0, 0))
+    return classifications
 
 
 def _matches(events: list[Event], i: int, rule: RulePlan) -> bool:
     event = events[i]
-    if not rule.when[event.kind]:
+    if not rule.when[event.event_type]:
         return False
-    ordinal = sum(bool(rule.when[e.kind]) for e in events[: i + 1])
+    ordinal = sum(bool(rule.when[e.event_type]) for e in events[: i + 1])
     if rule.nth_at_least is not None and ordinal < rule.nth_at_least:
         return False
     if rule.nth_is is not None and ordinal != rule.nth_is:
@@ -30,7 +30,7 @@ def _matches(events: list[Event], i: int, rule: RulePlan) -> bool:
     if rule.after is None:
         return True
     within = rule.after_within_us
-    earlier = [e for e in events[:i] if rule.after[e.kind]]
+    earlier = [e for e in events[:i] if rule.after[e.event_type]]
     return any(within is None or event.at - e.at <= within for e in earlier)
 
 

@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from journeyflow.kernel.plan import Bools, FunnelPlan, KernelPlan, ModelPlan, StageFunnelPlan
-from reference.funnels import Attempt, Unit, best_of, counted_attempts, is_tie_decided, judge_all
-from reference.leaving import Read, after_session, inside, leaving
+import numpy as np
+
+from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, ModelPlan, StageFunnelPlan
+from reference.exits import ReadEvent, after_session, find_exit, inside
+from reference.funnels import Attempt, Unit, best_of, counted_attempts, evaluate_all, is_tie_decided
 from reference.log import Event, ranks_of
 from reference.map_rows import add_map
 from reference.sessions import Session, cut_journeys, cut_sessions
@@ -17,19 +19,14 @@ from reference.stages import classify_events, is_in_order, read_journey, visits_
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 UnitKeys = Mapping[str, Mapping[int, int]]
-People = Mapping[int, list[Read]]
+People = Mapping[int, list[ReadEvent]]
 
 
 def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | None = None) -> Rows:
     """Return the rows of every `kernel.*` relation; times as microseconds, days as days since 1970.
 
-    Parameters
-    ----------
-    log : list of Event
-        In the kernel's order.
-    plan : KernelPlan
-    unit_keys : mapping of str to (mapping of int to int) or None
-        For each unit property, the key of its value by `Event.ix`; events without the property are absent.
+    `log` is in the kernel's order. `unit_keys` has for each unit property the key of its value by `Event.ix`; events
+    without the property are absent.
     """
     sessions, persons = cut_sessions(log, plan)
     first_of = {member: session.members[0] + 1 for session in sessions for member in session.members}
@@ -40,7 +37,7 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
     everything = sorted((read for reads in people.values() for read in reads), key=lambda read: read.position)
     rows: Rows = {
         "kernel.events": [_event_row(read) for read in everything],
-        "kernel.event_type_persons": [row for model in plan.models for row in _kind_rows(everything, model)],
+        "kernel.event_type_persons": [row for model in plan.models for row in _event_type_rows(everything, model)],
         "kernel.sessions": [_session_row(session, log, persons) for session in sessions],
         "kernel.journeys": [row for reads in people.values() for row in _journey_rows(reads)],
         "kernel.persons": [_person_row(reads, plan) for reads in people.values()],
@@ -65,22 +62,24 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
 
 def _read_person(
     person: int, members: list[int], log: list[Event], first_of: dict[int, int], plan: KernelPlan
-) -> list[Read]:
+) -> list[ReadEvent]:
     events = [log[i] for i in members]
     journeys = cut_journeys([event.at for event in events], plan.journey_timeout_us)
-    labels = list(zip(*(classify_events(events, model) for model in plan.models), strict=True)) or [()] * len(events)
+    classifications = list(zip(*(classify_events(events, model) for model in plan.models), strict=True)) or [()] * len(
+        events
+    )
     return [
-        Read(event, i + 1, person, first_of.get(i), journey, tuple(label))
-        for event, i, journey, label in zip(events, members, journeys, labels, strict=True)
+        ReadEvent(event, i + 1, person, first_of.get(i), journey, tuple(classification))
+        for event, i, journey, classification in zip(events, members, journeys, classifications, strict=True)
     ]
 
 
 def _units(
-    funnel: FunnelPlan, people: dict[int, list[Read]], everything: list[Read], unit_keys: UnitKeys
-) -> dict[int, list[Read]]:
+    funnel: CompiledFunnel, people: dict[int, list[ReadEvent]], everything: list[ReadEvent], unit_keys: UnitKeys
+) -> dict[int, list[ReadEvent]]:
     if funnel.unit == "person":
         return people
-    units: dict[int, list[Read]] = defaultdict(list)
+    units: dict[int, list[ReadEvent]] = defaultdict(list)
     for read in everything:
         key = read.session if funnel.unit == "session" else unit_keys[funnel.unit].get(read.event.ix)
         if key is not None:
@@ -93,10 +92,10 @@ def _in_time(event: Event) -> tuple[int, bool, int, int]:
     return event.at, event.sequence is None, event.sequence or 0, event.ix
 
 
-def _event_row(read: Read) -> Row:
+def _event_row(read: ReadEvent) -> Row:
     return {
         "event_ix": read.event.ix, "person_key": read.person, "journey_index": read.journey, "session_ix": read.session,
-        "labels": read.labels,
+        "classifications": read.classifications,
     }  # fmt: skip
 
 
@@ -109,54 +108,57 @@ def _session_row(session: Session, log: list[Event], persons: list[int]) -> Row:
     }  # fmt: skip
 
 
-def _by_journey(reads: list[Read]) -> dict[int, list[Read]]:
-    journeys: dict[int, list[Read]] = defaultdict(list)
+def _by_journey(reads: list[ReadEvent]) -> dict[int, list[ReadEvent]]:
+    journeys: dict[int, list[ReadEvent]] = defaultdict(list)
     for read in reads:
         journeys[read.journey].append(read)
     return journeys
 
 
-def _session_count(reads: list[Read]) -> int:
+def _session_count(reads: list[ReadEvent]) -> int:
     return len({read.session for read in reads} - {None})
 
 
-def _journey_rows(reads: list[Read]) -> list[Row]:
+def _journey_rows(reads: list[ReadEvent]) -> list[Row]:
     return [
         {
             "person_key": its[0].person, "journey_index": index, "entered_at": its[0].event.at,
-            "last_event_at": its[-1].event.at, "first_event_ix": its[0].event.ix, "first_event_type_ix": its[0].event.kind,
+            "last_event_at": its[-1].event.at, "first_event_ix": its[0].event.ix,
+            "first_event_type_ix": its[0].event.event_type,
             "event_count": len(its), "session_count": _session_count(its),
         }
         for index, its in _by_journey(reads).items()
     ]  # fmt: skip
 
 
-def _person_row(reads: list[Read], plan: KernelPlan) -> Row:
+def _person_row(reads: list[ReadEvent], plan: KernelPlan) -> Row:
     return {
         "person_key": reads[0].person, "first_event_at": reads[0].event.at, "last_event_at": reads[-1].event.at,
         "event_count": len(reads), "session_count": _session_count(reads),
-        "purchase_count": sum(bool(plan.purchase[read.event.kind]) for read in reads),
+        "purchase_count": sum(bool(plan.purchase[read.event.event_type]) for read in reads),
         "journey_count": reads[-1].journey,
     }  # fmt: skip
 
 
-def _count_rows(reads: list[Read], plan: KernelPlan) -> list[Row]:
-    counts = Counter(name for read in reads for name, kinds in plan.counted.items() if kinds[read.event.kind])
+def _count_rows(reads: list[ReadEvent], plan: KernelPlan) -> list[Row]:
+    counts = Counter(
+        name for read in reads for name, event_types in plan.counted.items() if event_types[read.event.event_type]
+    )
     return [{"person_key": reads[0].person, "event_name": name, "event_count": count} for name, count in counts.items()]
 
 
-def _kind_rows(reads: list[Read], model: ModelPlan) -> list[Row]:
-    met = {(read.event.kind, read.labels[model.model_index - 1][1], read.person) for read in reads}
+def _event_type_rows(reads: list[ReadEvent], model: ModelPlan) -> list[Row]:
+    met = {(read.event.event_type, read.classifications[model.model_index - 1][1], read.person) for read in reads}
     return [
-        {"model_index": model.model_index, "event_type_ix": kind, "rule_index": rule, "person_count": count}
-        for (kind, rule), count in Counter((kind, rule) for kind, rule, _ in met).items()
+        {"model_index": model.model_index, "event_type_ix": event_type, "rule_index": rule, "person_count": count}
+        for (event_type, rule), count in Counter((event_type, rule) for event_type, rule, _ in met).items()
     ]
 
 
-def _visit_rows(reads: list[Read], model: ModelPlan) -> list[Row]:
+def _visit_rows(reads: list[ReadEvent], model: ModelPlan) -> list[Row]:
     rows = []
     for journey, its in _by_journey(reads).items():
-        visits = visits_of([read.labels[model.model_index - 1][0] for read in its])
+        visits = visits_of([read.classifications[model.model_index - 1][0] for read in its])
         for number, visit in enumerate(visits):
             following = visits[number + 1] if number + 1 < len(visits) else None
             rows.append({
@@ -174,7 +176,7 @@ def _day(at: int, plan: KernelPlan) -> int:
     return int(started[-1])
 
 
-def _step_row(funnel_index: int, attempt_ix: int, step: int, reads: list[Read], place: int, at: int) -> Row:
+def _step_row(funnel_index: int, attempt_ix: int, step: int, reads: list[ReadEvent], place: int, at: int) -> Row:
     return {
         "funnel_index": funnel_index, "attempt_ix": attempt_ix, "step_index": step, "reached_at": at,
         "event_ix": reads[place].event.ix,
@@ -182,14 +184,17 @@ def _step_row(funnel_index: int, attempt_ix: int, step: int, reads: list[Read], 
 
 
 def _add_funnel(
-    rows: Rows, unit_key: int, reads: list[Read], people: People, funnel: FunnelPlan, plan: KernelPlan
+    rows: Rows, unit_key: int, reads: list[ReadEvent], people: People, funnel: CompiledFunnel, plan: KernelPlan
 ) -> None:
     unit = _unit(reads, funnel)
-    for attempt in counted_attempts(unit, funnel, plan.high_water_us):
+    for attempt in counted_attempts(unit, funnel.settings, plan.high_water_us):
         opener = reads[attempt.chain[0].position]
         rows["kernel.funnel_units"].append(
             _attempt_row(unit_key, opener, funnel.funnel_index, attempt, plan)
-            | {"is_tie_decided": is_tie_decided(unit, funnel, attempt, plan.high_water_us), "is_in_order": None}
+            | {
+                "is_tie_decided": is_tie_decided(unit, funnel.settings, attempt, plan.high_water_us),
+                "is_in_order": None,
+            }
         )
         for k, link in enumerate(attempt.chain):
             following = attempt.chain[k + 1] if k + 1 < attempt.depth else None
@@ -197,13 +202,13 @@ def _add_funnel(
             rows["kernel.funnel_reaches"].append(
                 _step_row(funnel.funnel_index, opener.position, k + 1, reads, link.position, link.at)
                 | {"is_visited": True, "visited_at": link.at, "next_at": following.at if following else None}
-                | leaving(reads, link.position, places)
+                | find_exit(reads, link.position, places)
             )
             if funnel.unit == "session" and following is None and attempt.closed_by is None:
                 read = reads[link.position]
                 rows["kernel.funnel_reaches"][-1] |= after_session(people[read.person], read, attempt.closes_at)
     by_day: dict[int, list[Attempt]] = defaultdict(list)
-    for attempt in judge_all(unit, funnel, plan.high_water_us):
+    for attempt in evaluate_all(unit, funnel.settings, plan.high_water_us):
         by_day[_day(attempt.chain[0].at, plan)].append(attempt)
     for attempts in by_day.values():
         best = best_of(attempts)
@@ -217,20 +222,21 @@ def _of_day(row: Row) -> Row:
     return named | {"pending_until": until}
 
 
-def _unit(reads: list[Read], funnel: FunnelPlan) -> Unit:
-    def held(when: Bools, read: Read) -> bool:
-        stage = read.labels[funnel.model_index - 1][0] if funnel.model_index else 0
-        return bool(when[stage if len(when) > 1 else 0][read.event.kind])
+def _unit(reads: list[ReadEvent], funnel: CompiledFunnel) -> Unit:
+    def held(bits: np.ndarray, count: int, read: ReadEvent) -> frozenset[int]:
+        stage = read.classifications[funnel.model_index - 1][0] if funnel.model_index and len(bits) > 1 else 0
+        return frozenset(k for k in range(count) if bits[stage, read.event.event_type] >> k & 1)
 
+    settings = funnel.settings
     return Unit(
         times=[read.event.at for read in reads],
         ranks=ranks_of([read.event for read in reads]),
-        steps=[frozenset(k for k, step in enumerate(funnel.steps) if held(step.when, read)) for read in reads],
-        excluded=[frozenset(k for k, each in enumerate(funnel.exclusions) if held(each.when, read)) for read in reads],
+        steps=[held(funnel.step_bits, settings.steps, read) for read in reads],
+        excluded=[held(funnel.exclusion_bits, len(settings.exclusions), read) for read in reads],
     )
 
 
-def _attempt_row(unit_key: int, opener: Read, funnel_index: int, attempt: Attempt, plan: KernelPlan) -> Row:
+def _attempt_row(unit_key: int, opener: ReadEvent, funnel_index: int, attempt: Attempt, plan: KernelPlan) -> Row:
     return {
         "funnel_index": funnel_index, "attempt_ix": opener.position, "unit_key": unit_key, "person_key": opener.person,
         "journey_index": opener.journey, "entered_at": opener.event.at, "entry_day": _day(opener.event.at, plan),
@@ -239,20 +245,22 @@ def _attempt_row(unit_key: int, opener: Read, funnel_index: int, attempt: Attemp
     }  # fmt: skip
 
 
-def _add_stage_funnel(rows: Rows, reads: list[Read], funnel: StageFunnelPlan, plan: KernelPlan) -> None:
+def _add_stage_funnel(rows: Rows, reads: list[ReadEvent], funnel: StageFunnelPlan, plan: KernelPlan) -> None:
     stage_count = plan.model(funnel.model_index).stage_count
     ranks = dict(zip((read.position for read in reads), ranks_of([read.event for read in reads]), strict=True))
     found = []
     for its in _by_journey(reads).values():
         reaches = read_journey(
-            [read.event.at for read in its], [read.labels[funnel.model_index - 1][0] for read in its], funnel.window_us
+            [read.event.at for read in its],
+            [read.classifications[funnel.model_index - 1][0] for read in its],
+            funnel.window_us,
         )
         if reaches:
             found.append((its, reaches))
     if not found:
         return
 
-    def row_of(its: list[Read], depth: int, closes_at: int) -> Row:
+    def row_of(its: list[ReadEvent], depth: int, closes_at: int) -> Row:
         end = its[0].event.at + funnel.window_us
         return {
             "funnel_index": funnel.funnel_index, "attempt_ix": its[0].position, "unit_key": its[0].person,
@@ -279,7 +287,7 @@ def _add_stage_funnel(rows: Rows, reads: list[Read], funnel: StageFunnelPlan, pl
                 "visited_at": None if reach.visited_at is None else its[reach.visited_at].event.at,
                 "next_at": None if reach.next_at is None else its[reach.next_at].event.at,
             }
-            | leaving(reads, offset + reach.at, places)
+            | find_exit(reads, offset + reach.at, places)
         )
     by_day: dict[int, list[tuple[int, int, Row]]] = defaultdict(list)
     for its, reaches in found:

@@ -1,4 +1,4 @@
-"""Small logs and plans for tests of the kernel: few instants, kinds and keys, so that ties and meetings are common."""
+"""Small logs and plans for tests of the kernel: few instants, event types and keys, so that ties are common."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from journeyflow.kernel.events import COLUMNS, NO_SEQUENCE, EventArrays
 from journeyflow.kernel.plan import (
-    ExclusionPlan,
+    CompiledFunnel,
+    Exclusion,
     ExposurePlan,
-    FunnelPlan,
     KernelPlan,
     ModelPlan,
     RulePlan,
     StageFunnelPlan,
-    StepPlan,
+    compile_funnel,
 )
 
 U = 1_000_000
-KINDS = 5
+EVENT_TYPES = 5
 STAGES = 3
 ROW = dict[str, Any]
 _ONE_MONTH = range(20_000, 20_005)  # 2024-10-04 and the days after
@@ -46,7 +46,7 @@ def arrays_of(log: list[ROW]) -> EventArrays:
 
 
 def rows_of(tables: dict[str, list[pa.Table]], plan: KernelPlan) -> dict[str, list[ROW]]:
-    """Return the kernel's rows as plain values: microseconds, days since 1970, labels unpacked."""
+    """Return the kernel's rows as plain values: microseconds, days since 1970, keys of classifications unpacked."""
     return {name: [row for part in parts for row in _plain(part, plan)] for name, parts in tables.items()}
 
 
@@ -62,18 +62,18 @@ def _plain(table: pa.Table, plan: KernelPlan) -> list[ROW]:
     rows: list[ROW] = pa.table(columns, names=table.column_names).to_pylist()
     if "classification_key" in table.column_names and "journey_index" in table.column_names:
         for row in rows:
-            row["labels"] = unpacked(row.pop("classification_key"), plan)
+            row["classifications"] = unpacked(row.pop("classification_key"), plan)
     return rows
 
 
-def unpacked(label: int, plan: KernelPlan) -> tuple[tuple[int, int], ...]:
+def unpacked(key: int, plan: KernelPlan) -> tuple[tuple[int, int], ...]:
     """Return (stage, rule) by model."""
-    rest, labels = label // plan.kind_room, []
+    rest, classifications = key // plan.event_type_room, []
     for model in plan.models:
         rest, rule_index = divmod(rest, len(model.rules) + 1)
         stage = next((rule.stage_index for rule in model.rules if rule.rule_index == rule_index), 0)
-        labels.append((stage, rule_index))
-    return tuple(labels)
+        classifications.append((stage, rule_index))
+    return tuple(classifications)
 
 
 @st.composite
@@ -100,7 +100,7 @@ def logs(draw: st.DrawFn, max_size: int = 9, instants: int = 12) -> list[ROW]:
                 "source_ix": draw(st.sampled_from([0, 0, 0, 1])),
                 "sequence": draw(st.sampled_from([None, None, 0, 1, 2])),
                 "occurred_us": U * draw(st.integers(0, instants)),
-                "event_type_ix": draw(st.integers(0, KINDS - 1)),
+                "event_type_ix": draw(st.integers(0, EVENT_TYPES - 1)),
                 "is_offline": draw(st.sampled_from([False, False, False, True])),
             }
         )
@@ -116,7 +116,7 @@ def one_person_logs(draw: st.DrawFn, max_size: int = 9, instants: int = 8) -> li
             "event_ix": event_ix, "component_key": 1, "device_key": 10, "person_key": 100, "is_undecided": False,
             "user_key": None, "session_key": None, "source_ix": draw(st.sampled_from([0, 0, 0, 1])),
             "sequence": draw(st.integers(0, 2)) if has_sequence else None,
-            "occurred_us": U * draw(st.integers(0, instants)), "event_type_ix": draw(st.integers(0, KINDS - 1)),
+            "occurred_us": U * draw(st.integers(0, instants)), "event_type_ix": draw(st.integers(0, EVENT_TYPES - 1)),
             "is_offline": False,
         }
         for event_ix in range(draw(st.integers(1, max_size)))
@@ -124,9 +124,11 @@ def one_person_logs(draw: st.DrawFn, max_size: int = 9, instants: int = 8) -> li
 
 
 def masks(rows: int = 1, least: int = 1) -> st.SearchStrategy[np.ndarray]:
-    """Conditions: which kinds (and stages) they hold for."""
-    kinds = st.sets(st.integers(0, rows * KINDS - 1), min_size=least, max_size=max(2, rows * KINDS // 3))
-    return kinds.map(lambda held: np.isin(np.arange(rows * KINDS), list(held)).reshape(rows, KINDS))
+    """Conditions: which event_types (and stages) they hold for."""
+    event_types = st.sets(
+        st.integers(0, rows * EVENT_TYPES - 1), min_size=least, max_size=max(2, rows * EVENT_TYPES // 3)
+    )
+    return event_types.map(lambda held: np.isin(np.arange(rows * EVENT_TYPES), list(held)).reshape(rows, EVENT_TYPES))
 
 
 @st.composite
@@ -150,66 +152,69 @@ def models(draw: st.DrawFn, model_index: int) -> ModelPlan:
 
 
 @st.composite
-def funnels(draw: st.DrawFn, funnel_index: int = 1, order: str | None = None) -> FunnelPlan:
+def funnels(draw: st.DrawFn, funnel_index: int = 1, order: str | None = None) -> CompiledFunnel:
     """A funnel with any settings that go together."""
     order = order or draw(st.sampled_from(["ordered", "ordered", "strict", "any_order"]))
     reads_stages = draw(st.sampled_from([False, False, True]))
     step_count = draw(st.integers(2, 4))
     withins = st.none() if order == "any_order" else st.sampled_from([None, None, 0, U, 2 * U])
-    steps = [
-        StepPlan(draw(masks(STAGES + 1 if reads_stages else 1)), draw(withins) if k else None)
-        for k in range(step_count)
-    ]
+    steps = [draw(masks(STAGES + 1 if reads_stages else 1)) for _ in range(step_count)]
     exclusions = []
     for _ in range(0 if order == "any_order" else draw(st.sampled_from([0, 0, 1, 2]))):
         first = draw(st.integers(1, step_count - 1))
         exclusions.append(
-            ExclusionPlan(first, draw(st.integers(first + 1, step_count)), draw(masks()), draw(st.booleans()))
+            Exclusion(first, draw(st.integers(first + 1, step_count)), draw(masks()), draw(st.booleans()))
         )
     start = draw(st.sampled_from([None, None, 0, 3 * U]))
-    return FunnelPlan(
-        name=f"funnel_{funnel_index}",
-        funnel_index=funnel_index,
-        steps=tuple(steps),
+    return compile_funnel(
+        funnel_index,
+        steps,
         window_us=U * draw(st.integers(1, 8)),
+        within_us=[draw(withins) if k else None for k in range(step_count)],
+        exclusions=exclusions,
         order=order,
         is_strictly_later=draw(st.booleans()),
         grace_us=draw(st.sampled_from([0, 0, U, 2 * U])) if order == "ordered" else 0,
         unit=draw(st.sampled_from(["person", "person", "session"])),
         model_index=draw(st.integers(1, 2)) if reads_stages else 0,
         is_attempts=draw(st.booleans()),
-        exclusions=tuple(exclusions),
         entered_from_us=start,
         entered_to_us=None if start is None else start + 4 * U,
     )
 
 
-def plan_with(funnels: tuple[FunnelPlan, ...] = (), models: tuple[ModelPlan, ...] = (), **changes: Any) -> KernelPlan:
+def plan_with(
+    funnels: tuple[CompiledFunnel, ...] = (), models: tuple[ModelPlan, ...] = (), **changes: Any
+) -> KernelPlan:
     """Return a plan of small durations: days of four units, sessions that end after two."""
     settings: dict[str, Any] = {
-        "kind_count": KINDS,
+        "event_type_count": EVENT_TYPES,
         "session_timeout_us": 2 * U,
         "session_max_us": 5 * U,
         "journey_timeout_us": 4 * U,
         "high_water_us": 12 * U,
         "day_start_us": np.arange(0, 20 * U, 4 * U),
         "day_date": np.arange(5, dtype=np.int32) + 20_000,
-        "purchase": np.array([kind == 4 for kind in range(KINDS)]),
-        "counted": {"purchase": np.array([kind == 4 for kind in range(KINDS)])},
+        "purchase": np.array([event_type == 4 for event_type in range(EVENT_TYPES)]),
+        "counted": {"purchase": np.array([event_type == 4 for event_type in range(EVENT_TYPES)])},
     }
     return KernelPlan(**(settings | {"funnels": funnels, "models": models} | changes))
 
 
 @st.composite
-def subjects(draw: st.DrawFn) -> tuple[ExposurePlan, ...]:
-    """Two subjects that only events of the stage touch, two that unclassified ones touch too, and returns."""
-    of_passes = draw(st.lists(st.booleans(), min_size=4, max_size=4))
-    affected = [
-        ExposurePlan(ix, draw(masks())[0], is_loose=ix > 2, has_waits=ix % 2 == 0, is_of_passes=of_passes[ix - 1])
+def exposures(draw: st.DrawFn) -> tuple[ExposurePlan, ...]:
+    """Two exposures of events of the stage, two that unclassified events count for too, and returns."""
+    of_attempts = draw(st.lists(st.booleans(), min_size=4, max_size=4))
+    exposed = [
+        ExposurePlan(
+            ix, draw(masks())[0], is_unclassified_too=ix > 2, has_waits=ix % 2 == 0, is_of_attempts=of_attempts[ix - 1]
+        )
         for ix in range(1, 5)
     ]
-    returns = [ExposurePlan(4 + stage, np.zeros(KINDS, np.bool_), return_stage=stage) for stage in range(1, STAGES + 1)]
-    return (*affected, *returns[: draw(st.integers(0, STAGES))])
+    returns = [
+        ExposurePlan(4 + stage, np.zeros(EVENT_TYPES, np.bool_), return_stage=stage) for stage in range(1, STAGES + 1)
+    ]
+    return (*exposed, *returns[: draw(st.integers(0, STAGES))])
 
 
 @st.composite
@@ -221,5 +226,5 @@ def plans(draw: st.DrawFn) -> KernelPlan:
         stage_funnels=(StageFunnelPlan(1, 1, U * draw(st.integers(0, 8))), StageFunnelPlan(2, 2, 3 * U)),
         high_water_us=U * draw(st.integers(12, 16)),
         day_date=np.array(draw(st.sampled_from([_ONE_MONTH, _TWO_MONTHS])), np.int32),
-        subjects=draw(subjects()),
+        exposures=draw(exposures()),
     )

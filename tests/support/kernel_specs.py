@@ -1,4 +1,4 @@
-"""A little language for specs of the kernel: people and what they did, and what is to be found.
+"""A small language for specs of the kernel: persons with their events, and the expected attempts.
 
 A log has a line a person: ``ann: view@0s cart@5m``. An event may name its device (``view@0s/phone``), its source's
 sequence (``view@0s#2``) and a mapped session id (``view@0s%s1``); names in capitals are offline events. A device has
@@ -16,13 +16,13 @@ from journeyflow.config.base import microseconds, parse_duration
 from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.events import EventArrays
 from journeyflow.kernel.plan import (
-    ExclusionPlan,
-    FunnelPlan,
+    CompiledFunnel,
+    Exclusion,
     KernelPlan,
     ModelPlan,
     RulePlan,
     StageFunnelPlan,
-    StepPlan,
+    compile_funnel,
 )
 from support.kernel_logs import arrays_of, rows_of
 
@@ -38,7 +38,7 @@ def us(text: str) -> int:
 
 
 class Log:
-    """The events that a text tells of, and the names in it as numbers."""
+    """The events of a text, and the names in it as numbers."""
 
     def __init__(self, text: str, shared: tuple[str, ...] = ()) -> None:
         self.names: list[str] = []
@@ -81,8 +81,8 @@ class Log:
         """Return the events in the kernel's order."""
         return arrays_of(self.rows)
 
-    def kinds(self, condition: str) -> np.ndarray:
-        """Return by kind whether an event has one of the names that ``a|b`` lists; ``*`` is any."""
+    def event_types(self, condition: str) -> np.ndarray:
+        """Return by event type whether an event has one of the names that ``a|b`` lists; ``*`` is any."""
         wanted = condition.split("|")
         return np.array([condition == "*" or name in wanted for name in self.names] or [False])
 
@@ -99,37 +99,38 @@ def _number(known: list[str], name: str) -> int:
 
 def plan_for(log: Log, **changes: Any) -> KernelPlan:
     """Return a plan with the product's defaults."""
-    kinds = max(len(log.names), 1)
+    event_types = max(len(log.names), 1)
     settings: dict[str, Any] = {
-        "kind_count": kinds,
+        "event_type_count": event_types,
         "session_timeout_us": us("30m"),
         "session_max_us": us("24h"),
         "journey_timeout_us": us("30d"),
         "high_water_us": START_US + us(HIGH_WATER),
         "day_start_us": START_US + DAY_US * np.arange(400),
         "day_date": np.arange(400, dtype=np.int32),
-        "purchase": np.zeros(kinds, np.bool_),
+        "purchase": np.zeros(event_types, np.bool_),
     }
     return KernelPlan(**(settings | changes))
 
 
-def funnel_of(log: Log, steps: str, **settings: Any) -> FunnelPlan:
+def funnel_of(log: Log, steps: str, **settings: Any) -> CompiledFunnel:
     """Return a funnel from ``view > cart [1d] > pay``; a time in brackets is the step's `within`."""
-    parsed = []
+    conditions, within = [], []
     for part in steps.split(">"):
-        name, _, within = part.strip().partition(" ")
-        parsed.append(StepPlan(log.kinds(name)[None, :], us(within.strip("[]")) if within else None))
-    exclusions = tuple(
-        ExclusionPlan(first, last, log.kinds(name)[None, :], then == "person")
+        name, _, time = part.strip().partition(" ")
+        conditions.append(log.event_types(name)[None, :])
+        within.append(us(time.strip("[]")) if time else None)
+    exclusions = [
+        Exclusion(first, last, log.event_types(name)[None, :], then == "person")
         for first, last, name, then in settings.pop("exclusions", ())
-    )
+    ]
     entered = settings.pop("entered", None)
     if entered:
         settings["entered_from_us"], settings["entered_to_us"] = (START_US + us(day) for day in entered)
-    return FunnelPlan(
-        name="funnel",
-        funnel_index=1,
-        steps=tuple(parsed),
+    return compile_funnel(
+        1,
+        conditions,
+        within_us=within,
         window_us=us(settings.pop("window", "7d")),
         grace_us=us(settings.pop("grace", "0s")),
         exclusions=exclusions,
@@ -147,8 +148,8 @@ def model_of(log: Log, rules: list[dict[str, Any]], stages: int) -> ModelPlan:
             RulePlan(
                 rule_index=number,
                 stage_index=rule["stage"],
-                when=log.kinds(rule["when"]),
-                after=log.kinds(rule["after"][0]) if "after" in rule else None,
+                when=log.event_types(rule["when"]),
+                after=log.event_types(rule["after"][0]) if "after" in rule else None,
                 after_within_us=us(rule["after"][1]) if "after" in rule else None,
                 nth_at_least=rule.get("nth_at_least"),
                 nth_is=rule.get("nth_is"),
@@ -179,7 +180,7 @@ def attempts(text: str, steps: str, *, shared: tuple[str, ...] = (), **settings:
     for unit in sorted(tables["kernel.funnel_units"], key=lambda row: row["attempt_ix"]):
         reaches = [row for row in tables["kernel.funnel_reaches"] if row["attempt_ix"] == unit["attempt_ix"]]
         reached = [row["reached_at"] for row in sorted(reaches, key=lambda row: row["step_index"])]
-        is_last = unit["depth"] == len(plan.funnels[0].steps)
+        is_last = unit["depth"] == plan.funnels[0].settings.steps
         rows.append(
             {
                 "who": log.person(unit["person_key"]),

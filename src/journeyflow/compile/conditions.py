@@ -14,7 +14,7 @@ NUMBER = "decimal(38, 10)"
 """What texts are read as when they are compared with numbers: exact, and with neither NaN nor infinity."""
 
 LeafTruth = Callable[[Leaf], exp.Expr]
-"""How a leaf is judged in a certain place: by its field's column, by a bit of `truths`, …"""
+"""How a leaf is judged in a certain place: by its field's column, by a bit of `condition_bits`, …"""
 
 _BOUNDS: dict[str, type[exp.Binary]] = {"above": exp.GT, "at_least": exp.GTE, "below": exp.LT, "at_most": exp.LTE}
 _CALLS = {"prefix": "starts_with", "suffix": "ends_with", "contains": "contains", "regex": "regexp_matches"}

@@ -136,8 +136,8 @@ def staging_events(config: Config) -> str:
     -------
     str
         A SELECT over `sources.events`. Grain: event_ix. Columns: event_ix, event_id, occurred_at, sequence, device_key,
-        user_key, event_name, channel, source_ix, session_key, touchpoint, is_bot, is_internal, is_offline, truths,
-        alias_key, and `unit_<n>` for each of `unit_properties`. No order.
+        user_key, event_name, channel, source_ix, session_key, touchpoint, is_bot, is_internal, is_offline,
+        condition_bits, alias_key, and `unit_<n>` for each of `unit_properties`. No order.
     """
     return sql(_Staging(config).select())
 
@@ -221,7 +221,7 @@ class _Staging:
             "is_bot": self._is_bot(),
             "is_internal": self._judged(self.config.exclude_traffic.internal),
             "is_offline": self._is_offline(),
-            "truths": self._truths(),
+            "condition_bits": self._condition_bits(),
             "alias_key": self._alias_key(),
         }
         units = [exp.alias_(self._property(key), f"unit_{n}") for n, key in enumerate(self.units, 1)]
@@ -319,7 +319,7 @@ class _Staging:
         channels = self.config.sessions.offline_channels
         return leaf_truth(Leaf("channel", "in", channels), column("channel")) if channels else exp.false()
 
-    def _truths(self) -> exp.Expr:
+    def _condition_bits(self) -> exp.Expr:
         """Pack the truth of every deep leaf: bits of one number while they fit, else a text of zeros and ones."""
         tests = [self._truth(leaf) for leaf in self.deep]
         if len(tests) > BITS:
@@ -396,9 +396,9 @@ def _truth(leaf: Leaf, deep: dict[Leaf, int], stage: str) -> exp.Expr:
         return leaf_truth(leaf, column("event_name" if leaf.field == "event" else "channel"))
     bit = deep[leaf]
     if len(deep) > BITS:
-        digit = exp.func("substr", column("truths"), exp.Literal.number(bit + 1), exp.Literal.number(1))
+        digit = exp.func("substr", column("condition_bits"), exp.Literal.number(bit + 1), exp.Literal.number(1))
         return exp.EQ(this=digit, expression=text("1"))
-    shared = exp.paren(exp.BitwiseAnd(this=column("truths"), expression=ubigint(1 << bit)))
+    shared = exp.paren(exp.BitwiseAnd(this=column("condition_bits"), expression=ubigint(1 << bit)))
     return exp.NEQ(this=shared, expression=ubigint(0))
 
 

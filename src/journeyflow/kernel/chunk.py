@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from journeyflow.kernel.events import Chunk, EventArrays, Units, by_session, read_chunk, session_keys
+from journeyflow.kernel.events import Chunk, EventArrays, Units, read_chunk, session_keys, session_units
 from journeyflow.kernel.funnels import run_funnel, run_stage_funnel
 from journeyflow.kernel.interactions import map_tables
 from journeyflow.kernel.jit import Int64s
@@ -25,28 +25,16 @@ Tables = dict[str, list[pa.Table]]
 
 
 def process_chunk(events: EventArrays, plan: KernelPlan, first_position: int = 0) -> Tables:
-    """Return the rows that some whole components give.
+    """Return by relation the rows of some whole components; `first_position` events came in the chunks before.
 
-    Parameters
-    ----------
-    events : EventArrays
-        Whole components, in the kernel's order.
-    plan : KernelPlan
-    first_position : int
-        Number of events in the chunks before. Sessions and attempts are named by position in the whole stream, so the
-        rows do not depend on where chunks are cut.
-
-    Returns
-    -------
-    dict of str to list of pyarrow.Table
-        Rows by relation, all but the funnels of property units. The rows of `kernel.classifications` and `kernel.event_type_persons`
-        are of this chunk: rows of one key from several chunks are to be added up.
+    Sessions and attempts are numbered by position in the whole stream, so rows do not depend on the size of chunks.
+    Only those of `kernel.classifications` and `kernel.event_type_persons` count within the chunk and must be added up.
     """
     chunk = read_chunk(events, plan, first_position)
-    labels = pack_classifications(chunk.persons.kind, chunk.rule, plan)
+    keys = pack_classifications(chunk.persons.event_type, chunk.rule, plan)
     tables: Tables = {
-        "kernel.events": [_events(chunk, labels)],
-        **_classifications(chunk, labels, plan),
+        "kernel.events": [_events(chunk, keys)],
+        **_classifications(chunk, keys, plan),
         "kernel.sessions": [_sessions(chunk)],
         "kernel.journeys": [_journeys(chunk)],
         "kernel.persons": [_persons(chunk, plan)],
@@ -67,12 +55,12 @@ def _funnels(chunk: Chunk, plan: KernelPlan) -> list[dict[str, pa.Table]]:
     found += [run_funnel(persons, funnel, plan) for funnel in plan.funnels if funnel.unit == "person"]
     of_sessions = [funnel for funnel in plan.funnels if funnel.unit == "session"]
     if of_sessions:
-        sessions = by_session(chunk)
+        sessions = session_units(chunk)
         found += [run_funnel(sessions, funnel, plan) for funnel in of_sessions]
     return found
 
 
-def _events(chunk: Chunk, labels: Int64s) -> pa.Table:
+def _events(chunk: Chunk, classification_key: Int64s) -> pa.Table:
     persons = chunk.persons
     keys = np.append(session_keys(chunk), 0)
     return table(
@@ -82,21 +70,21 @@ def _events(chunk: Chunk, labels: Int64s) -> pa.Table:
             "person_key": persons.person_key,
             "journey_index": persons.journey_index,
             "session_ix": (keys[persons.session], persons.session < 0),
-            "classification_key": labels,
+            "classification_key": classification_key,
         },
     )
 
 
-def _classifications(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> Tables:
-    """Count the events of each label, and the persons of each kind and rule: one label of a model's rule is of many."""
+def _classifications(chunk: Chunk, keys: Int64s, plan: KernelPlan) -> Tables:
+    """Count the events of each classification, and the persons of each event type and rule of a model."""
     persons = chunk.persons
-    number, example = number_classifications(labels)
+    number, example = number_classifications(keys)
     counts, first, last = count_classifications(number, persons.at, len(example))
     found: Tables = {"kernel.classifications": [], "kernel.event_type_persons": []}
     for m, model in enumerate(plan.models):
         rule = chunk.rule[m][example]
         cells, cell = np.unique(
-            persons.kind[example].astype(np.int64) * (len(model.rules) + 1) + rule, return_inverse=True
+            persons.event_type[example].astype(np.int64) * (len(model.rules) + 1) + rule, return_inverse=True
         )
         met = {
             "model_index": np.full(len(cells), model.model_index),
@@ -106,9 +94,9 @@ def _classifications(chunk: Chunk, labels: Int64s, plan: KernelPlan) -> Tables:
         }
         found["kernel.event_type_persons"].append(table("kernel.event_type_persons", met))
         columns = {
-            "classification_key": labels[example],
+            "classification_key": keys[example],
             "model_index": np.full(len(example), model.model_index),
-            "event_type_ix": persons.kind[example],
+            "event_type_ix": persons.event_type[example],
             "stage_index": persons.stage[m][example],
             "rule_index": rule,
             "event_count": counts,
@@ -147,7 +135,7 @@ def _journeys(chunk: Chunk) -> pa.Table:
             "entered_at": persons.at[first],
             "last_event_at": persons.at[last],
             "first_event_ix": persons.event_ix[first],
-            "first_event_type_ix": persons.kind[first],
+            "first_event_type_ix": persons.event_type[first],
             "event_count": last - first + 1,
             "session_count": journeys.session_count,
         },
@@ -174,7 +162,7 @@ def _persons(chunk: Chunk, plan: KernelPlan) -> pa.Table:
 def _count_by_person(persons: Units, is_counted: npt.NDArray[np.bool_]) -> Int64s:
     if not is_counted.any():
         return np.zeros(len(persons.unit_key), np.int64)
-    running = np.concatenate([[0], np.cumsum(is_counted[persons.kind])])
+    running = np.concatenate([[0], np.cumsum(is_counted[persons.event_type])])
     counts: Int64s = running[persons.start[1:]] - running[persons.start[:-1]]
     return counts
 

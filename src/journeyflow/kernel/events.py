@@ -14,7 +14,7 @@ from journeyflow.kernel.jit import Int16s, Int32s, Int64s, UInt64s
 from journeyflow.kernel.journeys import cut_journeys, group, number_within, rank_units
 from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions
-from journeyflow.kernel.stages import classify_events, rule_tables
+from journeyflow.kernel.stages import classify_events
 
 NO_SEQUENCE = np.iinfo(np.int64).min
 COLUMNS = {
@@ -69,13 +69,7 @@ def concatenated(parts: list[EventArrays]) -> EventArrays:
 
 
 def from_arrow(batch: pa.RecordBatch | pa.Table) -> EventArrays:
-    """Return the columns of an Arrow batch as arrays.
-
-    Parameters
-    ----------
-    batch : pyarrow.RecordBatch or pyarrow.Table
-        Has the columns of `journeys.event_stream`, in the kernel's order.
-    """
+    """Return the columns of a batch of `journeys.event_stream` as arrays."""
     return EventArrays(**{name: _column(batch, name, dtype) for name, dtype in COLUMNS.items()})
 
 
@@ -84,8 +78,35 @@ def _column(batch: pa.RecordBatch | pa.Table, name: str, dtype: type) -> npt.NDA
     if column.null_count:
         column = column.fill_null(int(NO_SEQUENCE) if name == "sequence" else 0)
     values = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
-    # A copy: Arrow's own memory is read-only, for which numba would compile everything once more.
+    # A copy: numba would compile everything once more for Arrow's read-only memory.
     return np.array(values, dtype=dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Events grouped by unit; unit `u` has the places `[start[u], start[u + 1])`, in time order.
+
+    All arrays but `start` and `unit_key` are by place. `session` numbers the chunk's sessions from 0, -1 is none.
+    `position` is the event's number in the whole stream, from 1: it identifies attempts for any size of chunks.
+    `stage` is by model and place; `following` and `session_last` are the unit's next and last place in the session.
+    Where sessions are the units, `then_event_type` (-1 none) and `then_at` are of the person's next event after them.
+    """
+
+    start: Int64s
+    unit_key: UInt64s
+    rank: Int32s
+    at: Int64s
+    event_type: Int32s
+    stage: Int16s
+    session: Int32s
+    event_ix: Int64s
+    position: Int64s
+    person_key: UInt64s
+    journey_index: Int32s
+    following: Int32s
+    session_last: Int32s
+    then_event_type: Int32s | None = None
+    then_at: Int64s | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +122,9 @@ class Journeys:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """What was found in the events of some whole components.
+    """The events of some whole components, and their sessions, persons, journeys and rules (by model and place).
 
-    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk. `rule` is
-    by model and place.
+    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk.
     """
 
     events: EventArrays
@@ -119,19 +139,19 @@ class Chunk:
 def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Chunk:
     """Return the sessions, persons, journeys and stages of some whole components."""
     sessions = read_sessions(events, plan)
-    order, start, rank, at, kind = group_persons(events, sessions)
+    order, start, rank, at, event_type = group_persons(events, sessions)
     session = sessions.of_event[order]
     journey_start, journey_person, index, session_count, journey_index, person_sessions = cut_journeys(
         start, at, session, plan.journey_timeout_us, len(sessions.first)
     )
-    stage, rule = classify_events(start, at, kind, len(plan.models), plan.kind_count, rule_tables(plan))
+    stage, rule = classify_events(start, at, event_type, len(plan.models), plan.event_type_count, plan.rule_tables)
     person = sessions.person[order]
     persons = Units(
         start,
         person[start[:-1]],
         rank,
         at,
-        kind,
+        event_type,
         stage,
         session,
         events.event_ix[order],
@@ -145,7 +165,7 @@ def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Ch
 
 
 def group_persons(events: EventArrays, sessions: SessionRows) -> tuple[Int32s, Int64s, Int32s, Int64s, Int32s]:
-    """Return the events grouped by person: positions, where persons start, and ranks, times and kinds by place."""
+    """Return the events grouped by person: positions, starts of persons, and ranks, times and event types by place."""
     number, count, is_grouped = number_within(events.component_key, sessions.person)
     order, start = group(number, count)
     rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
@@ -178,8 +198,8 @@ def read_sessions(events: EventArrays, plan: KernelPlan) -> SessionRows:
     )
 
 
-def by_session(chunk: Chunk) -> Units:
-    """Return the events of a chunk grouped by session; offline events stay out."""
+def session_units(chunk: Chunk) -> Units:
+    """Return the events of a chunk grouped by session, without offline events."""
     events, sessions = chunk.events, chunk.sessions
     order, start = group(sessions.of_event, len(sessions.first))
     rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
@@ -187,41 +207,13 @@ def by_session(chunk: Chunk) -> Units:
     place[chunk.order] = np.arange(len(chunk.order))
     places = place[order]
     units = regrouped(chunk.persons, places, start, session_keys(chunk).astype(np.uint64), rank)
-    then_kind, then_at = after_sessions(chunk.persons)
-    return replace(units, then_kind=then_kind[places], then_at=then_at[places])
+    then_event_type, then_at = after_sessions(chunk.persons)
+    return replace(units, then_event_type=then_event_type[places], then_at=then_at[places])
 
 
 def session_keys(chunk: Chunk) -> Int64s:
     """Return `session_ix` by session: the position of its first event in the whole stream, from 1."""
     return chunk.sessions.first.astype(np.int64) + (chunk.first_position + 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Units:
-    """Events grouped by unit; unit `u` has the places `[start[u], start[u + 1])`, in time order.
-
-    All arrays but `start` and `unit_key` are by place. `session` numbers the chunk's sessions from 0, -1 is none.
-    `position` is the event's number in the whole stream, from 1; it names attempts, whatever the size of the chunks.
-    `stage` is by model and place; `following` and `session_last` are the unit's next and last place in the session.
-    `then_kind` (-1 none) and `then_at` are what the event's person did first after the session; only where sessions are
-    the units, which hold nothing after themselves.
-    """
-
-    start: Int64s
-    unit_key: UInt64s
-    rank: Int32s
-    at: Int64s
-    kind: Int32s
-    stage: Int16s
-    session: Int32s
-    event_ix: Int64s
-    position: Int64s
-    person_key: UInt64s
-    journey_index: Int32s
-    following: Int32s
-    session_last: Int32s
-    then_kind: Int32s | None = None
-    then_at: Int64s | None = None
 
 
 def linked(start: Int64s, session: Int32s) -> tuple[Int32s, Int32s]:
@@ -237,7 +229,7 @@ def regrouped(units: Units, order: Int64s, start: Int64s, unit_key: UInt64s, ran
         unit_key,
         rank,
         units.at[order],
-        units.kind[order],
+        units.event_type[order],
         np.ascontiguousarray(units.stage[:, order]),
         session,
         units.event_ix[order],
@@ -249,8 +241,8 @@ def regrouped(units: Units, order: Int64s, start: Int64s, unit_key: UInt64s, ran
 
 
 def after_sessions(persons: Units) -> tuple[Int32s, Int64s]:
-    """Return by place the kind (-1 none) and time of the person's first event after the session."""
+    """Return by place the event type (-1 none) and time of the person's first event after the session."""
     place = persons.session_last + 1
     is_none = place >= np.repeat(persons.start[1:], np.diff(persons.start))
     place[is_none] = 0
-    return np.where(is_none, np.int32(-1), persons.kind[place]), persons.at[place]
+    return np.where(is_none, np.int32(-1), persons.event_type[place]), persons.at[place]

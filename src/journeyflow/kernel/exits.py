@@ -1,4 +1,4 @@
-"""What a unit did last in the session of a step, and next after it (compiled)."""
+"""Exits from funnel steps: the unit's last event in the session, and its next action (compiled)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def link_sessions(start: Int64s, session: Int32s, session_count: int) -> tuple[I
             s = session[place]
             if s < 0:
                 continue
-            # A session may hold events of several units; places outside this one are theirs.
+            # A session may hold events of several units.
             if lo <= seen[s] < hi:
                 following[place] = seen[s]
                 last[place] = last[seen[s]]
@@ -33,13 +33,13 @@ def link_sessions(start: Int64s, session: Int32s, session_count: int) -> tuple[I
 
 
 @compiled
-def leave_steps(
+def find_exits(
     start: Int64s, at: Int64s, unit: Int64s, reached: Int64s, depth: Int64s, closes_at: Int64s, closed_by: Int64s,
     following: Int32s, session_last: Int32s,
 ) -> tuple[Int64s, Int64s]:  # fmt: skip
-    """Return for each attempt and step the place of the last event before leaving, and of the next action (-1 none).
+    """Return for each attempt and step the place of the last event before the exit, and of the next action (-1 none).
 
-    Leaving is the next step for those who went on, else the attempt's close.
+    The exit is the next step of attempts that reached it, else the attempt's close.
     """
     last = np.full(reached.shape, -1, np.int64)
     after = np.full(reached.shape, -1, np.int64)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from journeyflow.kernel.funnel_chains import (
+    EventColumns,
+    Workspace,
     assign_any_order,
     depth_with_grace,
     find_chain,
@@ -13,18 +17,405 @@ from journeyflow.kernel.funnel_chains import (
     max_depth,
     tie_start,
 )
-from journeyflow.kernel.jit import (
-    NEVER,
-    AttemptOutcome,
-    EventColumns,
-    FunnelSettings,
-    Int8s,
-    Int32s,
-    Int64s,
-    Workspace,
-    compiled,
-    first_above,
-)
+from journeyflow.kernel.jit import NEVER, Int8s, Int32s, Int64s, compiled, first_above
+from journeyflow.kernel.plan import FunnelSettings
+
+UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, TIE = range(6)
+NO_BOUND, BY_ORDER, BY_LEVEL, BY_RUN = range(4)
+DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_CLOSES_AT = range(4)
+
+
+class AttemptOutcome(NamedTuple):
+    """How an attempt ended; `closed_by` is the place of the excluded event that closed it, -1 for none."""
+
+    depth: int
+    closes_at: int
+    closed_by: int
+    is_void: int
+
+
+@compiled
+def evaluate_units(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, day_start: Int64s
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Evaluate the attempts of every unit.
+
+    Returns
+    -------
+    counted : array
+        A row for each attempt that counts: unit, opener, depth, closes at, closed by, is tie decided.
+    reached : array
+        The places of its steps, -1 where not reached.
+    days : array
+        The best attempt of each unit and day of entry: unit, opener, depth, closes at (-NEVER where it has ended).
+    """
+    at, rank, mask, bound, chain = events.at, events.rank, events.mask, workspace.bound, workspace.chain
+    steps, window, to_second = settings.steps, settings.window, settings.to_second
+    opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
+    is_later = settings.is_later == 1
+    way = NO_BOUND if settings.grace > 0 else BY_LEVEL if settings.is_any_order else BY_ORDER
+    if settings.is_strict:
+        way = BY_RUN
+    # Where tied events cannot compete for steps, bounds are depths: in a plain funnel with ties too, and in any order.
+    # With `is_later` that is the bound under this setting only; all others must hold under both settings of ties.
+    can_be_exact = settings.is_plain == 1 and settings.is_strict == 0 and (settings.is_disjoint == 1 or is_later)
+    is_exact_level = settings.is_any_order == 1 and settings.is_disjoint == 1 and not is_later
+    openers = _count_openers(at, mask, opening, entered_from, entered_to)
+    counted = np.empty((openers, 6), np.int64)
+    reached = np.empty((openers, steps), np.int64)
+    days = np.empty((openers, 4), np.int64)
+    count = 0
+    day_count = 0
+    # Functions that run for every unit take arrays: a tuple of arrays as argument costs reference counts of each.
+    for unit in range(len(events.start) - 1):
+        lo, hi = events.start[unit], events.start[unit + 1]
+        first = next_opener(at, mask, lo, hi, opening, entered_from, entered_to)
+        if first < 0:
+            continue
+        begin = tie_start(rank, first, lo)
+        # Most units have no excluded event at all.
+        is_free = not _has_any(events.excluded, lo, hi)
+        is_exact = can_be_exact and is_free
+        has_ties = _write_bounds(
+            at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, is_exact and is_later
+        )
+        is_plain = is_exact or (settings.is_plain == 1 and is_free and not has_ties)
+        if is_plain or is_exact_level:
+            day_count, best = _best_of_plain(at, mask, bound, settings, day_start, unit, hi, first, days, day_count)
+        else:
+            day_count, best = _best_by_day(events, settings, workspace, day_start, unit, first, days, day_count)
+        opener = first if settings.is_attempts else best
+        while opener >= 0:
+            is_void = False
+            if is_plain:
+                _write_plain(at, rank, mask, bound, settings, unit, lo, opener, counted, reached, count)
+            else:
+                outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, is_later, True)
+                _write(counted, reached, count, unit, opener, settings, workspace, outcome)
+                is_void = outcome.is_void == 1
+            following = -1
+            if settings.is_attempts:
+                following = _opener_after(at, rank, mask, settings, opener, hi, counted[count], reached[count])
+            if not is_void:
+                if has_ties and settings.grace == 0:
+                    counted[count, TIE] = _is_tie_decided(
+                        events, settings, workspace, lo, hi, first, opener, counted[count, DEPTH], is_exact, way
+                    )
+                count += 1
+            opener = following
+    return counted[:count], reached[:count], days[:day_count]
+
+
+@compiled
+def _count_openers(at: Int64s, mask: Int32s, opening: int, entered_from: int, entered_to: int) -> int:
+    count = 0
+    for place in range(len(at)):
+        if mask[place] & opening and entered_from <= at[place] < entered_to:
+            count += 1
+    return count
+
+
+@compiled
+def next_opener(at: Int64s, mask: Int32s, place: int, hi: int, opening: int, entered_from: int, entered_to: int) -> int:
+    """Return the first place from `place` on that may open an attempt, or -1."""
+    while place < hi:
+        if mask[place] & opening and entered_from <= at[place] < entered_to:
+            return place
+        place += 1
+    return -1
+
+
+@compiled
+def _next(events: EventColumns, settings: FunnelSettings, place: int, hi: int) -> int:
+    opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
+    return next_opener(events.at, events.mask, place, hi, opening, entered_from, entered_to)
+
+
+@compiled
+def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
+    if len(excluded):
+        for place in range(lo, hi):
+            if excluded[place]:
+                return True
+    return False
+
+
+@compiled
+def _best_of_plain(
+    at: Int64s, mask: Int32s, bound: Int8s, settings: FunnelSettings, day_start: Int64s, unit: int, hi: int, first: int,
+    days: Int64s, day_count: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Do as `_best_by_day` where the bound is the depth."""
+    opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
+    steps, window, to_second = settings.steps, settings.window, settings.to_second
+    best = first
+    day_end = -NEVER
+    place = first
+    while place >= 0:
+        if at[place] >= day_end:
+            day = first_above(day_start, 0, len(day_start), at[place])
+            day_end = day_start[day] if day < len(day_start) else NEVER
+            days[day_count, DAY_DEPTH] = 0
+            day_count += 1
+        depth = bound[place]
+        if depth > days[day_count - 1, DAY_DEPTH]:
+            days[day_count - 1, DAY_UNIT] = unit
+            days[day_count - 1, DAY_OPENER] = place
+            days[day_count - 1, DAY_DEPTH] = depth
+            days[day_count - 1, DAY_CLOSES_AT] = (
+                _plain_end(at[place], depth, window, to_second) if depth < steps else -NEVER
+            )
+            if depth > bound[best]:
+                best = place
+        place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
+    return day_count, best
+
+
+@compiled
+def _plain_end(at: int, depth: int, window: int, to_second: int) -> int:
+    """Return when an unfinished attempt of a plain funnel ends: in step 1 its second step may have a deadline."""
+    return at + (min(window, to_second) if depth == 1 else window)
+
+
+@compiled
+def _best_by_day(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, day_start: Int64s, unit: int, first: int,
+    days: Int64s, day_count: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Add the best attempt of each day of a unit to `days`; return the number of rows, and the best opener of all.
+
+    An attempt that cannot be deeper than the best one of its day is not evaluated.
+    """
+    lo, hi = events.start[unit], events.start[unit + 1]
+    best = -1
+    best_depth = 0
+    day_end = -NEVER
+    day_best = 0
+    opener = first
+    while opener >= 0:
+        at = events.at[opener]
+        if at >= day_end:
+            day = first_above(day_start, 0, len(day_start), at)
+            day_end = day_start[day] if day < len(day_start) else NEVER
+            day_best = 0
+        if workspace.bound[opener] > day_best:
+            outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, settings.is_later == 1, False)
+            if outcome.depth > day_best and not outcome.is_void:
+                day_count += 1 if day_best == 0 else 0
+                day_best = outcome.depth
+                is_open = day_best < settings.steps and outcome.closed_by < 0
+                days[day_count - 1, DAY_UNIT] = unit
+                days[day_count - 1, DAY_OPENER] = opener
+                days[day_count - 1, DAY_DEPTH] = day_best
+                days[day_count - 1, DAY_CLOSES_AT] = outcome.closes_at if is_open else -NEVER
+                if day_best > best_depth:
+                    best = opener
+                    best_depth = day_best
+        opener = _next(events, settings, opener + 1, hi)
+    return day_count, best
+
+
+@compiled
+def _write_plain(
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, settings: FunnelSettings, unit: int, lo: int, opener: int,
+    counted: Int64s, reached: Int64s, row: int,
+) -> None:  # fmt: skip
+    """Write an attempt whose bound is its depth."""
+    depth = bound[opener]
+    reached[row, :] = -1
+    find_plain_chain(rank, mask, lo, opener, depth, settings.is_later == 1, reached[row])
+    end = _plain_end(at[opener], depth, settings.window, settings.to_second)
+    if depth == settings.steps:
+        end = at[reached[row, depth - 1]]
+    counted[row, UNIT] = unit
+    counted[row, OPENER] = opener
+    counted[row, DEPTH] = depth
+    counted[row, CLOSES_AT] = end
+    counted[row, CLOSED_BY] = -1
+    counted[row, TIE] = 0
+
+
+@compiled
+def _write(
+    counted: Int64s, reached: Int64s, row: int, unit: int, opener: int, settings: FunnelSettings, workspace: Workspace,
+    outcome: AttemptOutcome,
+) -> None:  # fmt: skip
+    counted[row, UNIT] = unit
+    counted[row, OPENER] = opener
+    counted[row, DEPTH] = outcome.depth
+    counted[row, CLOSES_AT] = outcome.closes_at
+    counted[row, CLOSED_BY] = outcome.closed_by
+    counted[row, TIE] = 0
+    for s in range(settings.steps):
+        reached[row, s] = workspace.places[s] if s < outcome.depth else -1
+
+
+@compiled
+def _opener_after(
+    at: Int64s, rank: Int32s, mask: Int32s, settings: FunnelSettings, opener: int, hi: int, attempt: Int64s,
+    places: Int64s,
+) -> int:  # fmt: skip
+    """Return the first event after the end of an attempt that may open the next, or -1."""
+    opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
+    is_done = attempt[DEPTH] == settings.steps
+    after = NEVER
+    if is_done:
+        after = -1
+        for place in places:
+            after = max(after, rank[place])
+    elif attempt[CLOSED_BY] >= 0:
+        after = rank[attempt[CLOSED_BY]]
+    place = next_opener(at, mask, opener + 1, hi, opening, entered_from, entered_to)
+    while place >= 0:
+        if rank[place] > after or (not is_done and at[place] > attempt[CLOSES_AT]):
+            return place
+        place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
+    return -1
+
+
+@compiled
+def _is_tie_decided(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, first: int, opener: int,
+    depth: int, is_exact: bool, way: int,
+) -> bool:  # fmt: skip
+    """Would the unit (or this attempt, when all count) be at another depth under the other setting of ties."""
+    is_later = settings.is_later == 0
+    if settings.is_attempts:
+        outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, is_later, False)
+        return outcome.is_void == 1 or outcome.depth != depth
+    if is_exact:
+        begin = tie_start(events.rank, first, lo)
+        _write_bounds(
+            events.at, events.rank, events.mask, workspace.bound, workspace.chain, begin, hi,
+            settings.steps, settings.window, settings.to_second, way, is_later,
+        )  # fmt: skip
+    other = 0
+    place = first
+    while place >= 0 and other < settings.steps:
+        if workspace.bound[place] > other:
+            if is_exact and settings.is_disjoint == 1:
+                other = workspace.bound[place] + 0
+            else:
+                outcome = evaluate_attempt(events, settings, workspace, lo, hi, place, is_later, False)
+                if not outcome.is_void:
+                    other = max(other, outcome.depth)
+        place = _next(events, settings, place + 1, hi)
+    return other != depth
+
+
+@compiled
+def evaluate_attempt(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, opener: int, is_later: bool,
+    with_chain: bool,
+) -> AttemptOutcome:  # fmt: skip
+    """Evaluate the attempt that `opener` begins, in any funnel; fills `workspace.places` when `with_chain`."""
+    if settings.is_any_order:
+        depth = assign_any_order(events, settings, workspace, lo, hi, opener, is_later)
+        return AttemptOutcome(depth, _end_of(events, settings, workspace, opener, depth, -1), -1, 0)
+    limit = NEVER
+    closed_by = -1
+    is_void = 0
+    depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
+    if len(settings.exclusions):
+        closed_by, is_void = _find_closing(events, settings, workspace, hi, opener)
+        if closed_by >= 0:
+            limit = events.rank[closed_by]
+            depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
+    if with_chain and settings.grace == 0:
+        # The end of an attempt reads `last_at`, which this leaves alone.
+        find_chain(events, settings, workspace, lo, hi, opener, depth, limit, is_later)
+    end = _end_of(events, settings, workspace, opener, depth, closed_by)
+    return AttemptOutcome(depth, end, closed_by, is_void)
+
+
+@compiled
+def _max_depth(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, opener: int, limit: int,
+    is_later: bool,
+) -> int:  # fmt: skip
+    if settings.grace > 0:
+        return depth_with_grace(events, settings, workspace, lo, hi, opener, limit)
+    return max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
+
+
+@compiled
+def _end_of(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, opener: int, depth: int, closed_by: int
+) -> int:
+    """Return when an attempt ends: its last step (where there is a chain), else its window, deadline or exclusion."""
+    if depth == settings.steps:
+        end: int = events.at[opener]
+        for s in range(depth):
+            if workspace.places[s] >= 0:
+                end = max(end, events.at[workspace.places[s]])
+        return end
+    end = events.at[opener] + settings.window
+    if settings.within[depth] < NEVER:
+        end = min(end, workspace.last_at[depth - 1] + settings.within[depth])
+    if closed_by >= 0:
+        end = min(end, events.at[closed_by])
+    return end
+
+
+@compiled
+def _find_closing(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, hi: int, opener: int
+) -> tuple[int, int]:
+    """Return the place of the excluded event that closes the attempt (-1 none), and whether it voids it.
+
+    Reads `workspace.earliest` of an attempt that nothing has closed. Among tied events a voiding one comes first.
+    """
+    closed_by = -1
+    is_void = 0
+    window_end = events.at[opener] + settings.window
+    for x in range(len(settings.exclusions)):
+        after = workspace.earliest[settings.exclusions[x, 0]]
+        before = workspace.earliest[settings.exclusions[x, 1]]
+        if after < 0:
+            continue
+        for place in range(opener, hi):
+            if events.rank[place] >= before if before >= 0 else events.at[place] >= window_end:
+                break
+            if events.rank[place] <= after or not (events.excluded[place] >> x) & 1:
+                continue
+            voids = settings.exclusions[x, 2]
+            is_first = closed_by < 0 or events.rank[place] < events.rank[closed_by]
+            if not is_first and events.rank[place] == events.rank[closed_by]:
+                is_first = voids > is_void or (voids == is_void and place < closed_by)
+            if is_first:
+                closed_by = place
+                is_void = voids
+            break
+    return closed_by, is_void
+
+
+@compiled
+def _write_bounds(
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
+    to_second: int, way: int, is_later: bool,
+) -> bool:  # fmt: skip
+    """Write depths that the attempts of a unit cannot exceed; return whether events that match steps tie."""
+    if way == BY_ORDER:
+        return depth_upper_bounds(at, rank, mask, bound, chain, lo, hi, steps, window, to_second, is_later)
+    if way == BY_LEVEL:
+        return level_upper_bounds(at, rank, mask, bound, chain[0], lo, hi, steps, window)
+    if way == BY_RUN:
+        return run_upper_bounds(at, rank, mask, bound, chain, lo, hi, steps, window, to_second)
+    bound[lo:hi] = steps
+    return has_tied_steps(rank, mask, lo, hi)
+
+
+@compiled
+def _tie_before(rank: Int32s, mask: Int32s, lo: int, stop: int) -> tuple[int, int, int]:
+    """Return the start of the tie that ends at `stop`, the steps that its events match, and how many match any."""
+    start = stop - 1
+    union = mask[start]
+    matching = 1 if union else 0
+    while start > lo and rank[start - 1] == rank[start]:
+        start -= 1
+        union |= mask[start]
+        matching += 1 if mask[start] else 0
+    return start, union, matching
 
 
 @compiled
@@ -32,27 +423,19 @@ def depth_upper_bounds(
     at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
     to_second: int, is_later: bool,
 ) -> bool:  # fmt: skip
-    """Write to `bound` for each event of a unit a depth that no attempt which it opens can pass.
+    """Write to `bound` for each event of a unit a depth that no attempt it opens can exceed; return whether steps tie.
 
-    The bound is the depth itself in a plain funnel, unless tied events have to share out steps that one of them could
-    take alone. Return whether events that match steps tie. `chain[s]` are the times of the nearest steps s, s + 1, …
-    from here on; without `is_later` tied events serve any run of steps that each of them, or several, match.
-    `to_second` is the longest time from step 1 to step 2: if the nearest event is too late, all are.
+    The bound is the depth itself in a plain funnel, unless tied events compete for steps. `chain[s]` are the times of
+    the nearest steps s, s + 1, … from here on; without `is_later` tied events take any run of steps that they match.
     """
     chain[:] = NEVER
     has_ties = False
     stop = hi
     while stop > lo:
-        start = stop - 1
-        union = mask[start]
-        matching = 1 if union else 0
-        while start > lo and rank[start - 1] == rank[start]:
-            start -= 1
-            union |= mask[start]
-            matching += 1 if mask[start] else 0
+        start, union, matching = _tie_before(rank, mask, lo, stop)
         if union:
             has_ties = has_ties or matching > 1
-            # Steps ascend, so that a chain is made from the ones of before.
+            # Ascending: a chain is made of chains of later steps, from before this tie.
             for s in range(steps):
                 if not (union >> s) & 1:
                     continue
@@ -78,8 +461,8 @@ def run_upper_bounds(
 ) -> bool:  # fmt: skip
     """Write to `bound` for each event of a strict funnel the longest run of steps that its successors could take.
 
-    That is the depth itself in a plain funnel where nothing ties. Return whether events tie, of steps or not. `runs` is
-    scratch: how many steps from s on the instants from here on take, when tied events may serve any steps of theirs.
+    That is the depth itself in a plain funnel without ties. Return whether any events tie. `runs[0]` are by step the
+    longest runs from here on when tied events may take any steps that they match.
     """
     if rank[hi - 1] - rank[lo] == hi - 1 - lo:
         for place in range(lo, hi):
@@ -96,11 +479,7 @@ def run_upper_bounds(
     runs[0] = 0
     stop = hi
     while stop > lo:
-        start = stop - 1
-        union = mask[start]
-        while start > lo and rank[start - 1] == rank[start]:
-            start -= 1
-            union |= mask[start]
+        start, union, _ = _tie_before(rank, mask, lo, stop)
         for s in range(steps):
             longest = 0
             taken = 0
@@ -122,20 +501,14 @@ def level_upper_bounds(
 ) -> bool:
     """Write to `bound` for each event of an any-order funnel how many steps have an event inside its window.
 
-    That is the level itself where no event matches two steps and ties convert, and nowhere less than it. Return
-    whether events that match steps tie; `nearest` is scratch by step.
+    That is never below the level, and equals it where no event matches two steps and ties convert. Return whether
+    events that match steps tie; `nearest` is scratch by step.
     """
     nearest[:] = NEVER
     has_ties = False
     stop = hi
     while stop > lo:
-        start = stop - 1
-        union = mask[start]
-        matching = 1 if union else 0
-        while start > lo and rank[start - 1] == rank[start]:
-            start -= 1
-            union |= mask[start]
-            matching += 1 if mask[start] else 0
+        start, union, matching = _tie_before(rank, mask, lo, stop)
         if union:
             has_ties = has_ties or matching > 1
             level = 0
@@ -146,394 +519,3 @@ def level_upper_bounds(
             bound[start:stop] = level
         stop = start
     return has_ties
-
-
-@compiled
-def evaluate_attempt(
-    log: EventColumns,
-    rule: FunnelSettings,
-    scratch: Workspace,
-    lo: int,
-    hi: int,
-    opener: int,
-    is_later: bool,
-    is_traced: bool,
-) -> AttemptOutcome:
-    """Judge the attempt that `opener` begins; fills `scratch.places` when `is_traced`."""
-    if rule.is_any_order:
-        depth = assign_any_order(log, rule, scratch, lo, hi, opener, is_later)
-        return AttemptOutcome(depth, _end_of(log, rule, scratch, opener, depth, -1), -1, 0)
-    limit = NEVER
-    closed_by = -1
-    is_void = 0
-    depth = _spread(log, rule, scratch, lo, hi, opener, limit, is_later)
-    if len(rule.exclusions):
-        closed_by, is_void = _find_closing(log, rule, scratch, hi, opener)
-        if closed_by >= 0:
-            limit = log.rank[closed_by]
-            depth = _spread(log, rule, scratch, lo, hi, opener, limit, is_later)
-    if is_traced and rule.grace == 0:
-        # The end of an attempt reads `last_at`, which tracing leaves alone.
-        find_chain(log, rule, scratch, lo, hi, opener, depth, limit, is_later)
-    return AttemptOutcome(depth, _end_of(log, rule, scratch, opener, depth, closed_by), closed_by, is_void)
-
-
-@compiled
-def is_pending(rule: FunnelSettings, verdict: AttemptOutcome) -> bool:
-    """May the attempt still go on: neither finished nor closed, and its end lies beyond the high-water mark."""
-    return verdict.depth < rule.steps and verdict.closed_by < 0 and verdict.closes_at > rule.high_water
-
-
-@compiled
-def _spread(
-    log: EventColumns,
-    rule: FunnelSettings,
-    scratch: Workspace,
-    lo: int,
-    hi: int,
-    opener: int,
-    limit: int,
-    is_later: bool,
-) -> int:
-    if rule.grace > 0:
-        return depth_with_grace(log, rule, scratch, lo, hi, opener, limit)
-    return max_depth(log, rule, scratch, lo, hi, opener, limit, is_later)
-
-
-@compiled
-def _end_of(
-    log: EventColumns, rule: FunnelSettings, scratch: Workspace, opener: int, depth: int, closed_by: int
-) -> int:
-    """Return when an attempt ends: its last step (where traced), else its window, deadline or exclusion."""
-    if depth == rule.steps:
-        end: int = log.at[opener]
-        for s in range(depth):
-            if scratch.places[s] >= 0:
-                end = max(end, log.at[scratch.places[s]])
-        return end
-    end = log.at[opener] + rule.window
-    if rule.within[depth] < NEVER:
-        end = min(end, scratch.last_at[depth - 1] + rule.within[depth])
-    if closed_by >= 0:
-        end = min(end, log.at[closed_by])
-    return end
-
-
-@compiled
-def _find_closing(log: EventColumns, rule: FunnelSettings, scratch: Workspace, hi: int, opener: int) -> tuple[int, int]:
-    """Return the place of the excluded event that closes the attempt (-1 none), and whether it voids it.
-
-    Reads `scratch.earliest` of an attempt that nothing has closed. Among tied ones a voiding event comes first.
-    """
-    closed_by = -1
-    is_void = 0
-    window_end = log.at[opener] + rule.window
-    for x in range(len(rule.exclusions)):
-        after = scratch.earliest[rule.exclusions[x, 0]]
-        before = scratch.earliest[rule.exclusions[x, 1]]
-        if after < 0:
-            continue
-        for place in range(opener, hi):
-            if log.rank[place] >= before if before >= 0 else log.at[place] >= window_end:
-                break
-            if log.rank[place] <= after or not (log.excluded[place] >> x) & 1:
-                continue
-            voids = rule.exclusions[x, 2]
-            is_first = closed_by < 0 or log.rank[place] < log.rank[closed_by]
-            if not is_first and log.rank[place] == log.rank[closed_by]:
-                is_first = voids > is_void or (voids == is_void and place < closed_by)
-            if is_first:
-                closed_by = place
-                is_void = voids
-            break
-    return closed_by, is_void
-
-
-UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, PENDING, TIE = range(7)
-NO_BOUND, BY_ORDER, BY_LEVEL, BY_RUN = range(4)
-DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_UNTIL = range(4)
-
-
-@compiled
-def evaluate_units(
-    log: EventColumns, rule: FunnelSettings, scratch: Workspace, day_start: Int64s
-) -> tuple[Int64s, Int64s, Int64s]:
-    """Judge every attempt of every unit.
-
-    Returns
-    -------
-    counted : array
-        A row for each attempt that counts: unit, opener, depth, closes at, closed by, is pending, is tie decided.
-    reached : array
-        The places of its steps, -1 where not reached.
-    days : array
-        The best attempt of each unit and day of entry: unit, opener, depth, pending until (0 where it is not).
-    """
-    at, rank, mask, bound, chain, start = log.at, log.rank, log.mask, scratch.bound, scratch.chain, log.start
-    steps, window, to_second = rule.steps, rule.window, rule.to_second
-    way = NO_BOUND if rule.grace > 0 else BY_LEVEL if rule.is_any_order else BY_RUN if rule.is_strict else BY_ORDER
-    # Whether the bound is the depth. With `later` tied events never share out steps, but then only the setting's own
-    # bound is exact; elsewhere the bound has to hold for both settings of ties.
-    is_later = rule.is_later == 1
-    can_be_exact = rule.is_plain == 1 and rule.is_strict == 0 and (rule.is_disjoint == 1 or is_later)
-    is_exact_level = rule.is_any_order == 1 and rule.is_disjoint == 1 and not is_later
-    openers = _count_openers(at, mask, rule.opening, rule.entered_from, rule.entered_to)
-    counted = np.empty((openers, 7), np.int64)
-    reached = np.empty((openers, rule.steps), np.int64)
-    days = np.empty((openers, 4), np.int64)
-    count = 0
-    day_count = 0
-    for unit in range(len(start) - 1):
-        lo, hi = start[unit], start[unit + 1]
-        first = next_opener(at, mask, lo, hi, rule.opening, rule.entered_from, rule.entered_to)
-        if first < 0:
-            continue
-        begin = tie_start(rank, first, lo)
-        # Nothing excluded is in sight of most units.
-        is_free = not _has_any(log.excluded, lo, hi)
-        is_exact = can_be_exact and is_free
-        later = is_exact and is_later
-        has_ties = _bound(at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, later)
-        is_plain = is_exact or (rule.is_plain == 1 and is_free and not has_ties)
-        if is_plain or is_exact_level:
-            day_count, best = _best_plain(at, mask, bound, rule, day_start, unit, lo, hi, first, days, day_count)
-        else:
-            day_count, best = _best_by_day(log, rule, scratch, day_start, unit, first, days, day_count)
-        if is_plain and not rule.is_attempts:
-            _write_plain(at, rank, mask, bound, rule, unit, lo, best, counted, reached, count)
-            if has_ties:
-                _bound(at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, not is_later)
-                counted[count, TIE] = counted[count, DEPTH] != _deepest(at, mask, bound, rule, first, hi)
-            count += 1
-            continue
-        opener = first if rule.is_attempts else best
-        while opener >= 0:
-            verdict = evaluate_attempt(log, rule, scratch, lo, hi, opener, rule.is_later == 1, True)
-            following = _opener_after(log, rule, scratch, opener, hi, verdict) if rule.is_attempts else -1
-            if not verdict.is_void:
-                _write(counted, reached, count, unit, opener, rule, scratch, verdict)
-                if has_ties and rule.grace == 0:
-                    counted[count, TIE] = verdict.depth != _other_depth(log, rule, scratch, lo, hi, opener)
-                count += 1
-            opener = following
-    return counted[:count], reached[:count], days[:day_count]
-
-
-@compiled
-def _bound(
-    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
-    to_second: int, way: int, is_later: bool,
-) -> bool:  # fmt: skip
-    """Write to `bound` depths that the attempts of a unit cannot pass; return whether events that match steps tie."""
-    if way == BY_ORDER:
-        return depth_upper_bounds(at, rank, mask, bound, chain, lo, hi, steps, window, to_second, is_later)
-    if way == BY_LEVEL:
-        return level_upper_bounds(at, rank, mask, bound, chain[0], lo, hi, steps, window)
-    if way == BY_RUN:
-        return run_upper_bounds(at, rank, mask, bound, chain, lo, hi, steps, window, to_second)
-    bound[lo:hi] = steps
-    return has_tied_steps(rank, mask, lo, hi)
-
-
-@compiled
-def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
-    if len(excluded):
-        for place in range(lo, hi):
-            if excluded[place]:
-                return True
-    return False
-
-
-@compiled
-def _plain_end(at: int, depth: int, window: int, to_second: int) -> int:
-    """Return when an unfinished attempt of a plain funnel ends: in step 1 its second step may have a deadline."""
-    return at + (min(window, to_second) if depth == 1 else window)
-
-
-@compiled
-def _count_openers(at: Int64s, mask: Int32s, opening: int, entered_from: int, entered_to: int) -> int:
-    count = 0
-    for place in range(len(at)):
-        if mask[place] & opening and entered_from <= at[place] < entered_to:
-            count += 1
-    return count
-
-
-@compiled
-def next_opener(at: Int64s, mask: Int32s, place: int, hi: int, opening: int, entered_from: int, entered_to: int) -> int:
-    """Return the first place from `place` on that may open an attempt, or -1."""
-    while place < hi:
-        if mask[place] & opening and entered_from <= at[place] < entered_to:
-            return place
-        place += 1
-    return -1
-
-
-@compiled
-def _next(log: EventColumns, rule: FunnelSettings, place: int, hi: int) -> int:
-    return next_opener(log.at, log.mask, place, hi, rule.opening, rule.entered_from, rule.entered_to)
-
-
-@compiled
-def _best_plain(
-    at: Int64s, mask: Int32s, bound: Int8s, rule: FunnelSettings, day_start: Int64s, unit: int, lo: int, hi: int,
-    first: int, days: Int64s, day_count: int,
-) -> tuple[int, int]:  # fmt: skip
-    """Do what `_best_by_day` does where the bound is the depth."""
-    opening, entered_from, entered_to, steps = rule.opening, rule.entered_from, rule.entered_to, rule.steps
-    window, to_second, high_water = rule.window, rule.to_second, rule.high_water
-    best = first
-    day_end = -NEVER
-    place = first
-    while place >= 0:
-        if at[place] >= day_end:
-            day = first_above(day_start, 0, len(day_start), at[place])
-            day_end = day_start[day] if day < len(day_start) else NEVER
-            days[day_count, DAY_DEPTH] = 0
-            day_count += 1
-        depth = bound[place]
-        if depth > days[day_count - 1, DAY_DEPTH]:
-            days[day_count - 1, DAY_UNIT] = unit
-            days[day_count - 1, DAY_OPENER] = place
-            days[day_count - 1, DAY_DEPTH] = depth
-            end = _plain_end(at[place], depth, window, to_second)
-            days[day_count - 1, DAY_UNTIL] = end if depth < steps and end > high_water else 0
-            if depth > bound[best]:
-                best = place
-        place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
-    return day_count, best
-
-
-@compiled
-def _deepest(at: Int64s, mask: Int32s, bound: Int8s, rule: FunnelSettings, place: int, hi: int) -> int:
-    """Return the greatest bound of the events from `place` on that may open an attempt."""
-    deepest = 0
-    for each in range(place, hi):
-        if mask[each] & rule.opening and rule.entered_from <= at[each] < rule.entered_to:
-            deepest = max(deepest, bound[each])
-    return deepest
-
-
-@compiled
-def _best_by_day(
-    log: EventColumns,
-    rule: FunnelSettings,
-    scratch: Workspace,
-    day_start: Int64s,
-    unit: int,
-    first: int,
-    days: Int64s,
-    day_count: int,
-) -> tuple[int, int]:
-    """Add the best attempt of each day of a unit to `days`; return the number of rows, and the best opener of all.
-
-    An attempt that cannot be deeper than the best one of its day is not tried.
-    """
-    lo, hi = log.start[unit], log.start[unit + 1]
-    best = -1
-    best_depth = 0
-    day_end = -NEVER
-    day_best = 0
-    opener = first
-    while opener >= 0:
-        at = log.at[opener]
-        if at >= day_end:
-            day = first_above(day_start, 0, len(day_start), at)
-            day_end = day_start[day] if day < len(day_start) else NEVER
-            day_best = 0
-        if scratch.bound[opener] > day_best:
-            verdict = evaluate_attempt(log, rule, scratch, lo, hi, opener, rule.is_later == 1, False)
-            if verdict.depth > day_best and not verdict.is_void:
-                day_count += 1 if day_best == 0 else 0
-                day_best = verdict.depth
-                days[day_count - 1, DAY_UNIT] = unit
-                days[day_count - 1, DAY_OPENER] = opener
-                days[day_count - 1, DAY_DEPTH] = day_best
-                days[day_count - 1, DAY_UNTIL] = verdict.closes_at if is_pending(rule, verdict) else 0
-                if day_best > best_depth:
-                    best = opener
-                    best_depth = day_best
-        opener = _next(log, rule, opener + 1, hi)
-    return day_count, best
-
-
-@compiled
-def _write_plain(
-    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, rule: FunnelSettings, unit: int, lo: int, opener: int,
-    counted: Int64s, reached: Int64s, row: int,
-) -> None:  # fmt: skip
-    """Write the counted attempt of a unit where the bound is the depth."""
-    depth = bound[opener]
-    reached[row, :] = -1
-    find_plain_chain(rank, mask, lo, opener, depth, rule.is_later == 1, reached[row])
-    is_done = depth == rule.steps
-    counted[row, UNIT] = unit
-    counted[row, OPENER] = opener
-    counted[row, DEPTH] = depth
-    end = at[reached[row, depth - 1]] if is_done else _plain_end(at[opener], depth, rule.window, rule.to_second)
-    counted[row, CLOSES_AT] = end
-    counted[row, CLOSED_BY] = -1
-    counted[row, PENDING] = not is_done and end > rule.high_water
-    counted[row, TIE] = 0
-
-
-@compiled
-def _write(
-    counted: Int64s,
-    reached: Int64s,
-    row: int,
-    unit: int,
-    opener: int,
-    rule: FunnelSettings,
-    scratch: Workspace,
-    verdict: AttemptOutcome,
-) -> None:
-    counted[row, UNIT] = unit
-    counted[row, OPENER] = opener
-    counted[row, DEPTH] = verdict.depth
-    counted[row, CLOSES_AT] = verdict.closes_at
-    counted[row, CLOSED_BY] = verdict.closed_by
-    counted[row, PENDING] = is_pending(rule, verdict)
-    counted[row, TIE] = 0
-    for s in range(rule.steps):
-        reached[row, s] = scratch.places[s] if s < verdict.depth else -1
-
-
-@compiled
-def _opener_after(
-    log: EventColumns, rule: FunnelSettings, scratch: Workspace, opener: int, hi: int, verdict: AttemptOutcome
-) -> int:
-    """Return the first event after the end of an attempt that may open the next, or -1."""
-    after = NEVER
-    if verdict.depth == rule.steps:
-        after = -1
-        for s in range(rule.steps):
-            after = max(after, log.rank[scratch.places[s]])
-    elif verdict.closed_by >= 0:
-        after = log.rank[verdict.closed_by]
-    place = _next(log, rule, opener + 1, hi)
-    while place >= 0:
-        if log.rank[place] > after or (verdict.depth < rule.steps and log.at[place] > verdict.closes_at):
-            return place
-        place = _next(log, rule, place + 1, hi)
-    return -1
-
-
-@compiled
-def _other_depth(log: EventColumns, rule: FunnelSettings, scratch: Workspace, lo: int, hi: int, opener: int) -> int:
-    """Return the depth under the other setting of ties: of the unit's best attempt, or of this one when all count.
-
-    0 when there is none that is not void.
-    """
-    is_later = rule.is_later == 0
-    best = 0
-    place = opener if rule.is_attempts else _next(log, rule, lo, hi)
-    while place >= 0 and best < rule.steps:
-        if scratch.bound[place] > best:
-            verdict = evaluate_attempt(log, rule, scratch, lo, hi, place, is_later, False)
-            if not verdict.is_void:
-                best = max(best, verdict.depth)
-        if rule.is_attempts:
-            break
-        place = _next(log, rule, place + 1, hi)
-    return best

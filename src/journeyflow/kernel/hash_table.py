@@ -10,28 +10,28 @@ from journeyflow.kernel.jit import Int32s, Int64s, UInt64s, compiled
 
 
 class HashTable(NamedTuple):
-    """Slots of the table; a slot is taken when its `mark` is that of the component in hand."""
+    """Slots of the table; a slot is taken when its `owner` is the number of the current component."""
 
     keys: UInt64s
     other_keys: UInt64s
-    marks: Int32s
+    owners: Int32s
     values: Int64s
 
 
 @compiled
-def widest_run(component: UInt64s) -> int:
+def largest_component(component: UInt64s) -> int:
     """Return the number of events of the largest component."""
-    widest = 1
+    largest = 1
     start = 0
-    for i in range(1, len(component) + 1):
-        if i == len(component) or component[i] != component[start]:
-            widest = max(widest, i - start)
-            start = i
-    return widest
+    while start < len(component):
+        stop = component_stop(component, start)
+        largest = max(largest, stop - start)
+        start = stop
+    return largest
 
 
 @compiled
-def run_stop(component: UInt64s, start: int) -> int:
+def component_stop(component: UInt64s, start: int) -> int:
     """Return the end of the component that begins at `start`."""
     stop = start + 1
     while stop < len(component) and component[stop] == component[start]:
@@ -58,20 +58,20 @@ def new_table(entries: int) -> HashTable:
 
 
 @compiled
-def find_slot(table: HashTable, size: int, mark: int, key: np.uint64, other_key: np.uint64) -> int:
+def find_slot(table: HashTable, size: int, owner: int, key: np.uint64, other_key: np.uint64) -> int:
     """Return the slot of a pair of keys among the first `size`: the one that holds it, or the free one to put it in."""
     mask = np.uint64(size - 1)
     mixed = (key ^ (other_key * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
     slot = int(np.int64((mixed >> np.uint64(20)) & mask))
-    while table.marks[slot] == mark and not (table.keys[slot] == key and table.other_keys[slot] == other_key):
+    while table.owners[slot] == owner and not (table.keys[slot] == key and table.other_keys[slot] == other_key):
         slot = (slot + 1) & (size - 1)
     return slot
 
 
 @compiled
-def take_slot(table: HashTable, slot: int, mark: int, key: np.uint64, other_key: np.uint64, value: int) -> None:
+def take_slot(table: HashTable, slot: int, owner: int, key: np.uint64, other_key: np.uint64, value: int) -> None:
     """Put a pair of keys and its value into a free slot."""
-    table.marks[slot] = mark
+    table.owners[slot] = owner
     table.keys[slot] = key
     table.other_keys[slot] = other_key
     table.values[slot] = value

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from journeyflow.kernel.hash_table import find_slot, new_table, run_stop, table_size, take_slot, widest_run
+from journeyflow.kernel.hash_table import component_stop, find_slot, largest_component, new_table, table_size, take_slot
 from journeyflow.kernel.jit import Int32s, Int64s, UInt64s, compiled
 
 
 @compiled
 def number_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, int, bool]:
-    """Return dense numbers of `key`, in the order of first sight within each component, and how many there are.
+    """Return dense numbers of `key` by first sight within components, their count, and whether none ever falls.
 
-    And whether the numbers never fall: then the events are grouped as they stand.
+    In that case the events are grouped already.
     """
     is_grouped = True
     number = np.empty(len(key), np.int32)
-    table = new_table(widest_run(component))
+    table = new_table(largest_component(component))
     nothing = np.uint64(0)
     count = 0
-    mark = 0
+    owner = 0
     start = 0
     while start < len(key):
-        stop = run_stop(component, start)
-        mark += 1
+        stop = component_stop(component, start)
+        owner += 1
         size = table_size(stop - start)
         for i in range(start, stop):
             if i > start and key[i] == key[i - 1]:
                 number[i] = number[i - 1]
                 continue
-            slot = find_slot(table, size, mark, key[i], nothing)
-            if table.marks[slot] != mark:
-                take_slot(table, slot, mark, key[i], nothing, count)
+            slot = find_slot(table, size, owner, key[i], nothing)
+            if table.owners[slot] != owner:
+                take_slot(table, slot, owner, key[i], nothing, count)
                 count += 1
             number[i] = table.values[slot]
             is_grouped = is_grouped and number[i] == count - 1
@@ -90,9 +90,9 @@ def rank_units(order: Int32s, start: Int64s, at: Int64s, source: Int32s, sequenc
 def cut_journeys(
     start: Int64s, at: Int64s, session: Int32s, timeout: int, session_count: int
 ) -> tuple[Int64s, Int32s, Int32s, Int64s, Int32s, Int64s]:
-    """Return the journeys of persons: where each starts (and the end of all), its person, its number, its sessions.
+    """Return the journeys of persons: start (and the end of all), person, number and count of sessions of each.
 
-    And, by place, the number of its journey; and by person the number of sessions.
+    Then by place the number of its journey, and by person the count of sessions.
     """
     n = len(at)
     of_place = np.empty(n, np.int32)

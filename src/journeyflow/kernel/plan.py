@@ -1,11 +1,12 @@
-"""The kernel plan: models, funnels and exposures as frozen arrays and integers."""
+"""The kernel plan: models, funnels and exposures of a run as integers and arrays over event types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from functools import cached_property
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,71 +21,61 @@ from journeyflow.config.conditions import Condition
 from journeyflow.config.journey_models import JourneyModel, PlacedRule
 from journeyflow.config.predicates import exclusion_predicate, reads_stage, rule_predicate, step_predicate
 from journeyflow.engines import Engine
-
-Bools = npt.NDArray[np.bool_]
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
+from journeyflow.kernel.jit import NEVER, Bools, Int16s, Int32s, Int64s
 
 SECOND_US = 1_000_000
-MAX_STEPS = 20
+PURCHASE = "purchase"
+TOUCHPOINT = "touchpoint"
+ALSO_UNCLASSIFIED = ("friction", "signal")
+"""Types of exposure that an unclassified event counts for, too."""
+PAIN_POINTS = ("friction", "return")
+"""Types of exposure of stage attempts only; touchpoints are of both, the others of the map's journeys."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, eq=False)
-class RulePlan:
-    """One rule of a journey model.
+class FunnelSettings(NamedTuple):
+    """The settings of a funnel as compiled functions read them; times and durations in microseconds.
 
-    Parameters
-    ----------
-    rule_index, stage_index : int
-        1-based; rules of a model are tried in the order of `rule_index`.
-    when : array of bool
-        By `event_type_ix`: does the stateless condition hold.
-    after : array of bool or None
-        By `event_type_ix`: the events that must have come earlier; None when there is no such demand.
-    after_within_us : int or None
-        Longest time since the latest of them, inclusive; None is any time.
-    nth_at_least, nth_is : int or None
-        Demands on the ordinal of the event among the person's events that satisfy `when`.
+    `within` is by step (0-based, the first is not read), `exclusions` has the rows (from step, to step, is_void).
+    `opening` has the bits of the steps whose events may open an attempt. `is_disjoint`: no event matches two steps.
+    `is_plain`: only order and exclusions restrict beside the window and the time from step 1 to step 2, `to_second`.
     """
 
-    rule_index: int
-    stage_index: int
-    when: Bools
-    after: Bools | None = None
-    after_within_us: int | None = None
-    nth_at_least: int | None = None
-    nth_is: int | None = None
+    steps: int
+    window: int
+    is_strict: int
+    is_any_order: int
+    is_later: int
+    grace: int
+    is_disjoint: int
+    is_plain: int
+    is_attempts: int
+    opening: int
+    to_second: int
+    entered_from: int
+    entered_to: int
+    within: Int64s
+    exclusions: Int64s
 
 
 @dataclass(frozen=True, eq=False)
-class ModelPlan:
-    """A journey model: `stage_count` stages in order and the rules that find them."""
+class CompiledFunnel:
+    """A configured funnel: its conditions as one bit each, by stage (row 0 is none; or one row) and event type.
 
-    name: str
+    `unit` is `person`, `session`, or the column of a unit property (`unit_1`, …). `model_index` is 0 where no condition
+    reads stages.
+    """
+
+    funnel_index: int
+    unit: str
     model_index: int
-    stage_count: int
-    rules: tuple[RulePlan, ...]
+    step_bits: Int32s
+    exclusion_bits: Int64s
+    settings: FunnelSettings
 
 
-@dataclass(frozen=True, eq=False)
-class StepPlan:
-    """A step of a funnel.
-
-    Parameters
-    ----------
-    when : array of bool, shape (stages + 1 or 1, kinds)
-        Does an event of this stage (row; one row when stages are not read) and kind match.
-    within_us : int or None
-        Longest time from the step before, inclusive.
-    """
-
-    when: Bools
-    within_us: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class ExclusionPlan:
-    """An event that closes an attempt between two steps (1-based); `is_void` for `then: person`."""
+class Exclusion(NamedTuple):
+    """Events that close an attempt between two steps (1-based); `is_void` for `then: person`."""
 
     from_step: int
     to_step: int
@@ -92,26 +83,52 @@ class ExclusionPlan:
     is_void: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class FunnelPlan:
-    """A configured funnel; times in microseconds, `entered_*` as a half-open range of UTC microseconds.
+def compile_funnel(
+    funnel_index: int,
+    steps: Sequence[Bools],
+    *,
+    window_us: int,
+    within_us: Sequence[int | None] = (),
+    exclusions: Sequence[Exclusion] = (),
+    order: Literal["ordered", "strict", "any_order"] = "ordered",
+    is_strictly_later: bool = False,
+    grace_us: int = 0,
+    unit: str = "person",
+    model_index: int = 0,
+    is_attempts: bool = False,
+    entered_from_us: int | None = None,
+    entered_to_us: int | None = None,
+) -> CompiledFunnel:
+    """Return a funnel as arrays and integers.
 
-    `unit` is `person`, `session`, or the column of a unit property (`unit_1`, …).
+    `steps` are the conditions of the steps, by stage (or one row) and event type; `within_us` the longest times from
+    the step before, inclusive; `entered_*` a half-open range.
     """
-
-    name: str
-    funnel_index: int
-    steps: tuple[StepPlan, ...]
-    window_us: int
-    order: Literal["ordered", "strict", "any_order"] = "ordered"
-    is_strictly_later: bool = False
-    grace_us: int = 0
-    unit: str = "person"
-    model_index: int = 0
-    is_attempts: bool = False
-    exclusions: tuple[ExclusionPlan, ...] = ()
-    entered_from_us: int | None = None
-    entered_to_us: int | None = None
+    within = [NEVER if each is None else each for each in within_us or [None] * len(steps)]
+    rows = [(each.from_step - 1, each.to_step - 1, int(each.is_void)) for each in exclusions]
+    matching = sum(np.asarray(np.broadcast_arrays(*steps), np.int64))
+    settings = FunnelSettings(
+        steps=len(steps),
+        window=window_us,
+        is_strict=int(order == "strict"),
+        is_any_order=int(order == "any_order"),
+        is_later=int(is_strictly_later),
+        grace=grace_us,
+        is_disjoint=int(np.max(matching, initial=0) <= 1),
+        is_plain=int(order != "any_order" and not grace_us and min(within[2:], default=NEVER) == NEVER),
+        is_attempts=int(is_attempts),
+        opening=(1 << len(steps)) - 1 if order == "any_order" else 1,
+        to_second=within[1],
+        entered_from=-NEVER if entered_from_us is None else entered_from_us,
+        entered_to=NEVER if entered_to_us is None else entered_to_us,
+        within=np.array(within, np.int64),
+        exclusions=np.array(rows, np.int64).reshape(len(rows), 3),
+    )
+    step_bits = np.asarray(sum(when.astype(np.int32) << bit for bit, when in enumerate(steps)), np.int32)
+    exclusion_bits = np.zeros((1, step_bits.shape[1]), np.int64)
+    for bit, exclusion in enumerate(exclusions):
+        exclusion_bits = exclusion_bits | exclusion.when.astype(np.int64) << bit
+    return CompiledFunnel(funnel_index, unit, model_index, step_bits, exclusion_bits, settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,53 +141,101 @@ class StageFunnelPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class ExposurePlan:
-    """A thing that journeys touch in their stages.
+class RulePlan:
+    """One rule of a journey model; `when` and `after` are by event type, indexes 1-based.
 
-    Parameters
-    ----------
-    exposure_ix : int
-        From 1, as in `map.exposures`.
-    when : array of bool
-        By `event_type_ix`: does an event of the kind touch it.
-    is_loose : bool
-        Does an unclassified event touch it too, in the stage of the visit in progress.
-    has_waits : bool
-        Are the waits after it told.
-    return_stage : int
-        For returns, the stage that is returned to; else 0.
-    is_of_people, is_of_passes : bool
-        Is it told of the journeys of the map, of the passes through stages.
+    `after` are the events that must have come earlier, the latest at most `after_within_us` ago (None is any time).
+    `nth_*` restrict the ordinal of the event among the person's events that satisfy `when`.
+    """
+
+    rule_index: int
+    stage_index: int
+    when: Bools
+    after: Bools | None = None
+    after_within_us: int | None = None
+    nth_at_least: int | None = None
+    nth_is: int | None = None
+
+    @property
+    def has_nth(self) -> bool:
+        """Does the rule ask for an ordinal."""
+        return self.nth_at_least is not None or self.nth_is is not None
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPlan:
+    """A journey model: `stage_count` stages in order, and the rules that find them in the order they are tried."""
+
+    name: str
+    model_index: int
+    stage_count: int
+    rules: tuple[RulePlan, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ExposurePlan:
+    """What journeys are exposed to in their stages; `when` says by event type which events count.
+
+    `is_unclassified_too`: unclassified events count in the stage of the visit in progress. `return_stage` is the stage
+    returned to, else 0. `is_of_journeys` and `is_of_attempts` say where it is counted: in the journeys of the map, in
+    stage attempts.
     """
 
     exposure_ix: int
     when: Bools
-    is_loose: bool = False
+    is_unclassified_too: bool = False
     has_waits: bool = False
     return_stage: int = 0
-    is_of_people: bool = True
-    is_of_passes: bool = True
+    is_of_journeys: bool = True
+    is_of_attempts: bool = True
+
+
+class RuleTables(NamedTuple):
+    """The rules of all models as flat arrays; a list by event type is a pair (start, items).
+
+    `candidates` are by model and event type: the rules to try, in order. `after` and `nth` are the rule's slot, -1 for
+    none; the slots that an event of a type fills are in `after_items` and `nth_items`.
+    """
+
+    candidate_start: Int64s
+    candidates: Int32s
+    stage_index: Int16s
+    rule_index: Int16s
+    after: Int32s
+    within: Int64s
+    nth: Int32s
+    at_least: Int64s
+    exactly: Int64s
+    after_start: Int64s
+    after_items: Int32s
+    nth_start: Int64s
+    nth_items: Int32s
+
+
+class ExposureTables(NamedTuple):
+    """Exposures by event type, numbered by `exposure_ix`.
+
+    Those of type `t` are `items[start[t] : start[t + 1]]`; only those from `unclassified[t]` on count where the event
+    is unclassified. `returns` is the exposure of a return to a stage (0-based), 0 for none; `has_waits` is by exposure.
+    """
+
+    start: Int64s
+    unclassified: Int64s
+    items: Int32s
+    returns: Int32s
+    has_waits: Bools
 
 
 @dataclass(frozen=True, eq=False)
 class KernelPlan:
-    """Everything one pass of the kernel needs beside the events.
+    """Everything that the kernel needs beside the events; times and durations in microseconds.
 
-    Parameters
-    ----------
-    kind_count : int
-        Kinds are numbered below it; the arrays of conditions have this length.
-    session_timeout_us, session_max_us, journey_timeout_us : int
-        A gap above a timeout starts the next session or journey; a session lasts at most `session_max_us`.
-    high_water_us : int
-        The time up to which events are known.
-    day_start_us, day_date : array
-        Starts (UTC) of the local days over the data's range, ascending, and their dates as days since 1970.
-    purchase, counted : array of bool; dict of arrays
-        By `event_type_ix`: purchases; and for each event name that a persona counts, its kinds.
+    A gap above a timeout starts the next session or journey. `day_start_us` are the starts (UTC) of the local days over
+    the data's range, `day_date` their dates as days since 1970. `purchase` and `counted` (by event name) are by event
+    type: what to count by person.
     """
 
-    kind_count: int
+    event_type_count: int
     session_timeout_us: int
     session_max_us: int
     journey_timeout_us: int
@@ -178,75 +243,169 @@ class KernelPlan:
     day_start_us: Int64s
     day_date: Int32s
     models: tuple[ModelPlan, ...] = ()
-    funnels: tuple[FunnelPlan, ...] = ()
+    funnels: tuple[CompiledFunnel, ...] = ()
     stage_funnels: tuple[StageFunnelPlan, ...] = ()
     purchase: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     counted: dict[str, Bools] = field(default_factory=dict)
-    subjects: tuple[ExposurePlan, ...] = ()
+    exposures: tuple[ExposurePlan, ...] = ()
 
     @property
-    def kind_room(self) -> int:
-        """How many kinds labels have room for."""
-        return event_type_room(self.kind_count)
+    def event_type_room(self) -> int:
+        """How many event types classification keys have room for."""
+        return event_type_room(self.event_type_count)
 
     def model(self, model_index: int) -> ModelPlan:
         """Return the model with that 1-based index."""
         return next(model for model in self.models if model.model_index == model_index)
 
+    def day(self, at: Int64s) -> npt.NDArray[np.intp]:
+        """Return the number of the local day of each time."""
+        return np.searchsorted(self.day_start_us, at, side="right") - 1
 
-def event_type_room(kind_count: int) -> int:
-    """Return how many kinds labels have room for in a run of `kind_count` kinds: a few new kinds change no label.
+    @cached_property
+    def day_month(self) -> Int32s:
+        """The month of each day, as 202603."""
+        months = self.day_date.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+        return ((1970 + months // 12) * 100 + months % 12 + 1).astype(np.int32)
+
+    @cached_property
+    def rule_tables(self) -> RuleTables:
+        """The rules of all models, for `stages.classify_events`."""
+        return _rule_tables(self.models, self.event_type_count)
+
+    @cached_property
+    def journey_exposures(self) -> ExposureTables:
+        """The exposures of the map's journeys."""
+        return self._exposure_tables([each for each in self.exposures if each.is_of_journeys])
+
+    @cached_property
+    def attempt_exposures(self) -> ExposureTables:
+        """The exposures of stage attempts."""
+        return self._exposure_tables([each for each in self.exposures if each.is_of_attempts])
+
+    def _exposure_tables(self, exposures: list[ExposurePlan]) -> ExposureTables:
+        classified = [each for each in exposures if not each.is_unclassified_too]
+        both = [each for each in exposures if each.is_unclassified_too]
+        start, items = _packed(_by_event_type(classified + both, self.event_type_count))
+        unclassified = start[1:] - sum((each.when for each in both), np.zeros(self.event_type_count, np.int64))
+        returns = np.zeros(max((model.stage_count for model in self.models), default=0), np.int32)
+        for each in exposures:
+            if 0 < each.return_stage <= len(returns):
+                returns[each.return_stage - 1] = each.exposure_ix
+        has_waits = np.zeros(max((each.exposure_ix for each in self.exposures), default=0) + 1, np.bool_)
+        has_waits[[each.exposure_ix for each in exposures if each.has_waits]] = True
+        return ExposureTables(start, unclassified, items, returns, has_waits)
+
+
+def _by_event_type(exposures: list[ExposurePlan], event_type_count: int) -> list[list[int]]:
+    return [[each.exposure_ix for each in exposures if each.when[t]] for t in range(event_type_count)]
+
+
+def event_type_room(event_type_count: int) -> int:
+    """Return how many event types keys have room for in a run of so many: a few new ones change no key.
 
     Examples
     --------
-    >>> kind_room(3), kind_room(1023), kind_room(1024)
+    >>> event_type_room(3), event_type_room(1023), event_type_room(1024)
     (1024, 2048, 4096)
     """
-    return int(max(1024, 1 << (kind_count.bit_length() + 1)))
+    return int(max(1024, 1 << (event_type_count.bit_length() + 1)))
 
 
-PURCHASE = "purchase"
-TOUCHPOINT = "touchpoint"
-LOOSE = ("friction", "signal")
-"""Kinds of subjects that an event touches although no rule finds its stage."""
-PAINS = ("friction", "return")
-"""Kinds of subjects that are told of passes only; touchpoints are told of both, the others of the map."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+def _rule_tables(models: tuple[ModelPlan, ...], event_type_count: int) -> RuleTables:
+    """Return rules as flat arrays; a type's candidates end with the first rule without history."""
+    rules = [rule for model in models for rule in model.rules]
+    with_after = [r for r, rule in enumerate(rules) if rule.after is not None]
+    with_nth = [r for r, rule in enumerate(rules) if rule.has_nth]
+    candidates: list[list[int]] = []
+    offset = 0
+    for model in models:
+        candidates += [_candidates(model, offset, event_type) for event_type in range(event_type_count)]
+        offset += len(model.rules)
+    after_start, after_items = _slots_by_event_type([rules[r].after for r in with_after], event_type_count)
+    nth_start, nth_items = _slots_by_event_type([rules[r].when for r in with_nth], event_type_count)
+    return RuleTables(
+        *_packed(candidates),
+        stage_index=np.array([rule.stage_index for rule in rules], np.int16),
+        rule_index=np.array([rule.rule_index for rule in rules], np.int16),
+        after=_slots(with_after, len(rules)),
+        within=np.array([NEVER if r.after_within_us is None else r.after_within_us for r in rules], np.int64),
+        nth=_slots(with_nth, len(rules)),
+        at_least=np.array([rule.nth_at_least or 0 for rule in rules], np.int64),
+        exactly=np.array([rule.nth_is or 0 for rule in rules], np.int64),
+        after_start=after_start,
+        after_items=after_items,
+        nth_start=nth_start,
+        nth_items=nth_items,
+    )
+
+
+def _candidates(model: ModelPlan, offset: int, event_type: int) -> list[int]:
+    found = []
+    for r, rule in enumerate(model.rules):
+        if rule.when[event_type]:
+            found.append(offset + r)
+            if rule.after is None and not rule.has_nth:
+                break
+    return found
+
+
+def _slots_by_event_type(conditions: list[Bools | None], event_type_count: int) -> tuple[Int64s, Int32s]:
+    """Return for each event type the numbers of the conditions that hold for it."""
+    return _packed(
+        [
+            [slot for slot, when in enumerate(conditions) if when is not None and when[t]]
+            for t in range(event_type_count)
+        ]
+    )
+
+
+def _packed(rows: list[list[int]]) -> tuple[Int64s, Int32s]:
+    """Return lists as one array of items and where each list starts in it, the end of the last included."""
+    start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return start, np.array([item for row in rows for item in row], np.int32)
+
+
+def _slots(members: list[int], count: int) -> Int32s:
+    slots = np.full(count, -1, np.int32)
+    slots[members] = np.arange(len(members), dtype=np.int32)
+    return slots
 
 
 @dataclass(frozen=True, eq=False)
 class _EventTypes:
-    """What is true of the event kinds: name by kind, and (event_type_ix, stage_index) arrays by predicate."""
+    """Name by event type, and (event_type_ix, stage_index) arrays by predicate: where it holds."""
 
     count: int
     names: npt.NDArray[np.object_]
-    truths: dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]
+    holding: dict[str, tuple[Int32s, Int32s]]
 
     def named(self, name: str) -> Bools:
-        """Return by kind whether the event has this name."""
+        """Return by event type whether it has this name."""
         found: Bools = np.asarray(self.names == name, np.bool_)
         return found
 
     def holds(self, predicate: str, stage_count: int = 0) -> Bools:
-        """Return by stage (one row when stages are not read) and kind whether the predicate holds."""
+        """Return by stage (one row when stages are not read) and event type whether the predicate holds."""
         held = np.zeros((stage_count + 1, self.count), np.bool_)
-        kinds, stages = self.truths.get(predicate, (np.zeros(0, np.int32), np.zeros(0, np.int32)))
-        held[stages, kinds] = True
+        event_types, stages = self.holding.get(predicate, (np.zeros(0, np.int32), np.zeros(0, np.int32)))
+        held[stages, event_types] = True
         return held
+
+    def holds_when(self, predicate: str, condition: Condition, stage_count: int) -> Bools:
+        """Do as `holds`, with one row for a condition that reads no stage."""
+        return self.holds(predicate, stage_count if reads_stage(condition) else 0)
 
 
 def plan_of(engine: Engine, config: Config) -> KernelPlan:
-    """Return what the kernel is to do in this run.
+    """Return the plan of a run.
 
-    Parameters
-    ----------
-    engine : Engine
-        Holds `journeys.event_types`, `map.exposures`, `map.exposure_event_types`, `config.event_type_predicates`,
-        `config.funnels`, `config.settings`, `config.days`.
-    config : Config
+    The engine holds `journeys.event_types`, `map.exposures`, `map.exposure_event_types`, `config.settings`,
+    `config.days`, `config.funnels` and `config.event_type_predicates`.
     """
-    kinds = _event_types(engine)
-    indexes = _pairs(engine, "select funnel, funnel_index from config.funnels")
+    event_types = _event_types(engine)
+    funnels = engine.rows("select funnel, funnel_index from config.funnels")
+    indexes = dict(zip(funnels.column("funnel").to_pylist(), funnels.column("funnel_index").to_pylist(), strict=True))
     days = engine.rows(
         "select date_diff('microsecond', timestamp '1970-01-01', start_at) as start_us, day "
         "from config.days order by start_us"
@@ -257,23 +416,23 @@ def plan_of(engine: Engine, config: Config) -> KernelPlan:
     counted = [event for persona in config.personas for event in persona.counted_events]
     window_us = microseconds(config.journeys.window)
     return KernelPlan(
-        kind_count=kinds.count,
+        event_type_count=event_types.count,
         session_timeout_us=microseconds(config.sessions.timeout),
         session_max_us=microseconds(config.sessions.max_duration),
         journey_timeout_us=microseconds(config.journeys.timeout),
         high_water_us=high_water.column("at")[0].as_py(),
         day_start_us=np.array(days.column("start_us").to_numpy()),
         day_date=np.array(days.column("day").cast(pa.int32()).to_numpy()),
-        models=tuple(_model(model, kinds) for model in config.journey_models),
-        funnels=tuple(_funnel(config, name, indexes[name], kinds) for name in config.funnels if name in indexes),
+        models=tuple(_model(model, event_types) for model in config.journey_models),
+        funnels=tuple(_funnel(config, name, indexes[name], event_types) for name in config.funnels if name in indexes),
         stage_funnels=tuple(
             StageFunnelPlan(indexes[model.model], model.model_index, window_us)
             for model in config.journey_models
             if model.model in indexes
         ),
-        purchase=kinds.named(PURCHASE),
-        counted={event: kinds.named(event) for event in dict.fromkeys(counted)},
-        subjects=tuple(_exposures(engine, kinds.count)),
+        purchase=event_types.named(PURCHASE),
+        counted={event: event_types.named(event) for event in dict.fromkeys(counted)},
+        exposures=tuple(_exposures(engine, event_types.count)),
     )
 
 
@@ -288,97 +447,76 @@ def _event_types(engine: Engine) -> _EventTypes:
         "where is_true order by predicate, event_type_ix, stage_index"
     )
     predicates = np.array(rows.column("predicate").to_pylist(), object)
-    kinds, stages = rows.column("event_type_ix").to_numpy(), rows.column("stage_index").to_numpy()
+    event_types, stages = rows.column("event_type_ix").to_numpy(), rows.column("stage_index").to_numpy()
     starts = [i for i in range(len(predicates)) if i == 0 or predicates[i] != predicates[i - 1]]
     stops = [*starts[1:], len(predicates)]
-    truths = {predicates[a]: (kinds[a:b], stages[a:b]) for a, b in zip(starts, stops, strict=bool(starts))}
-    return _EventTypes(count, names, truths)
+    holding = {predicates[a]: (event_types[a:b], stages[a:b]) for a, b in zip(starts, stops, strict=bool(starts))}
+    return _EventTypes(count, names, holding)
 
 
-def _pairs(engine: Engine, select: str) -> dict[str, int]:
-    table = engine.rows(select)
-    return dict(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
-
-
-def _exposures(engine: Engine, kind_count: int) -> Iterator[ExposurePlan]:
-    affected = engine.rows("select exposure_ix, event_type_ix from map.exposure_event_types")
-    exposure_ix, event_type_ix = affected.column("exposure_ix").to_numpy(), affected.column("event_type_ix").to_numpy()
-    subjects = engine.rows("select exposure_ix, exposure_kind, subject from map.exposures order by exposure_ix")
-    when = np.zeros((subjects.num_rows + 1, kind_count), np.bool_)
-    when[exposure_ix, event_type_ix] = True
-    for row in subjects.to_pylist():
-        number, kind = row["exposure_ix"], row["exposure_kind"]
-        stage = int(row["subject"]) if kind == "return" else 0
+def _exposures(engine: Engine, event_type_count: int) -> Iterator[ExposurePlan]:
+    exposed = engine.rows("select exposure_ix, event_type_ix from map.exposure_event_types")
+    exposures = engine.rows("select exposure_ix, exposure_kind, subject from map.exposures order by exposure_ix")
+    when = np.zeros((exposures.num_rows + 1, event_type_count), np.bool_)
+    when[exposed.column("exposure_ix").to_numpy(), exposed.column("event_type_ix").to_numpy()] = True
+    for row in exposures.to_pylist():
+        exposure_type = row["exposure_kind"]
         yield ExposurePlan(
-            number,
-            when[number],
-            kind in LOOSE,
-            kind == TOUCHPOINT,
-            stage,
-            kind not in PAINS,
-            kind in (TOUCHPOINT, *PAINS),
+            row["exposure_ix"],
+            when[row["exposure_ix"]],
+            is_unclassified_too=exposure_type in ALSO_UNCLASSIFIED,
+            has_waits=exposure_type == TOUCHPOINT,
+            return_stage=int(row["subject"]) if exposure_type == "return" else 0,
+            is_of_journeys=exposure_type not in PAIN_POINTS,
+            is_of_attempts=exposure_type in (TOUCHPOINT, *PAIN_POINTS),
         )
 
 
-def _model(model: JourneyModel, kinds: _EventTypes) -> ModelPlan:
-    rules = tuple(_rule(model.model, placed, kinds) for placed in model.rules)
+def _model(model: JourneyModel, event_types: _EventTypes) -> ModelPlan:
+    rules = tuple(_rule(model.model, placed, event_types) for placed in model.rules)
     return ModelPlan(model.model, model.model_index, len(model.stages), rules)
 
 
-def _rule(model: str, placed: PlacedRule, kinds: _EventTypes) -> RulePlan:
+def _rule(model: str, placed: PlacedRule, event_types: _EventTypes) -> RulePlan:
     after, nth = placed.rule.after, placed.rule.nth
     return RulePlan(
         rule_index=placed.rule_index,
         stage_index=placed.stage_index,
-        when=kinds.holds(rule_predicate(model, placed.rule_id))[0],
-        after=kinds.named(after.event) if after else None,
+        when=event_types.holds(rule_predicate(model, placed.rule_id))[0],
+        after=event_types.named(after.event) if after else None,
         after_within_us=microseconds(after.within) if after else None,
         nth_at_least=nth.at_least if nth else None,
         nth_is=nth.is_ if nth else None,
     )
 
 
-def _funnel(config: Config, name: str, index: int, kinds: _EventTypes) -> FunnelPlan:
+def _funnel(config: Config, name: str, index: int, event_types: _EventTypes) -> CompiledFunnel:
     funnel = config.funnels[name]
     model = config.journey_model(funnel.model) if funnel.model else None
     stages = len(model.stages) if model else 0
     entered = funnel.entered
-    return FunnelPlan(
-        name=name,
-        funnel_index=index,
-        steps=tuple(_steps(config, name, kinds, stages)),
+    return compile_funnel(
+        index,
+        [event_types.holds_when(step_predicate(name, step.name), step.when, stages) for step in funnel.steps],
         window_us=microseconds(funnel.window),
+        within_us=[None if step.within is None else microseconds(step.within) for step in funnel.steps],
+        exclusions=list(_exclusions(name, funnel, event_types, stages)),
         order=funnel.order,
         is_strictly_later=funnel.ties == "strictly_later",
         grace_us=microseconds(funnel.grace),
         unit=_unit(config, funnel),
         model_index=model.model_index if model else 0,
         is_attempts=funnel.count == "attempts",
-        exclusions=tuple(_exclusions(config, name, kinds, stages)),
         entered_from_us=_start_us(entered.from_, config.zone) if entered.from_ else None,
         entered_to_us=_start_us(entered.to + timedelta(days=1), config.zone) if entered.to else None,
     )
 
 
-def _steps(config: Config, name: str, kinds: _EventTypes, stages: int) -> Iterator[StepPlan]:
-    for step in config.funnels[name].steps:
-        within = microseconds(step.within) if step.within is not None else None
-        yield StepPlan(_held(kinds, step_predicate(name, step.name), step.when, stages), within)
-
-
-def _exclusions(config: Config, name: str, kinds: _EventTypes, stages: int) -> Iterator[ExclusionPlan]:
-    steps = config.funnels[name].step_names
-    for number, exclusion in enumerate(config.funnels[name].exclusions, 1):
-        start, stop = (steps.index(step) + 1 for step in exclusion.between)
-        when = _held(kinds, exclusion_predicate(name, number), exclusion.when, stages)
-        yield ExclusionPlan(start, stop, when, exclusion.then == "person")
-
-
-def _held(kinds: _EventTypes, predicate: str, condition: Condition, stages: int) -> Bools:
-    """Return the truth by stage and kind; a condition that reads no stage is true of its kind at every stage."""
-    if reads_stage(condition):
-        return kinds.holds(predicate, stages)
-    return kinds.holds(predicate)
+def _exclusions(name: str, funnel: sections.Funnel, event_types: _EventTypes, stages: int) -> Iterator[Exclusion]:
+    for number, exclusion in enumerate(funnel.exclusions, 1):
+        first, last = (funnel.step_names.index(step) + 1 for step in exclusion.between)
+        when = event_types.holds_when(exclusion_predicate(name, number), exclusion.when, stages)
+        yield Exclusion(first, last, when, exclusion.then == "person")
 
 
 def _unit(config: Config, funnel: sections.Funnel) -> str:

@@ -18,106 +18,19 @@ from journeyflow.kernel.chunk import Tables, process_chunk
 from journeyflow.kernel.events import NO_SEQUENCE, EventArrays, Units, concatenated, from_arrow, linked
 from journeyflow.kernel.funnels import run_funnel
 from journeyflow.kernel.journeys import rank_units
-from journeyflow.kernel.plan import KernelPlan, plan_of
+from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, plan_of
 from journeyflow.kernel.schemas import SCHEMAS, empty
 from journeyflow.kernel.stages import unpack_stages
-
-PROPERTY_BATCH_ROWS = 250_000
-_COLUMNS = ("unit_key", "event_ix", "source_ix", "occurred_us", "person_key", "journey_index", "classification_key")
-
-
-def property_tables(engine: Engine, plan: KernelPlan, chunk_rows: int) -> Iterator[tuple[str, list[pa.Table]]]:
-    """Yield rows of `kernel.funnel_*` for the funnels whose unit is a property.
-
-    Reads `kernel.events` for the person, journey, session and stages of each event, so it comes after the first pass.
-    """
-    for column in dict.fromkeys(funnel.unit for funnel in plan.funnels if funnel.unit not in ("person", "session")):
-        funnels = [funnel for funnel in plan.funnels if funnel.unit == column]
-        position = 0
-        for rows in _whole_units(engine, column, chunk_rows):
-            units = _units(rows, plan, position)
-            position += rows.num_rows
-            for funnel in funnels:
-                for name, table in run_funnel(units, funnel, plan).items():
-                    yield name, [table]
-
-
-def _select(column: str) -> str:
-    return f"""
-        select
-            md5_number_lower(cast(staged.{column} as varchar)) as unit_key, staged.event_ix, staged.source_ix,
-            staged.sequence,
-            date_diff('microsecond', timestamp '1970-01-01 00:00:00', staged.occurred_at) as occurred_us,
-            labelled.person_key, labelled.journey_index, labelled.session_ix, labelled.classification_key
-        from staging.events as staged
-        inner join kernel.events as labelled on labelled.event_ix = staged.event_ix
-        where staged.{column} is not null
-        order by unit_key, occurred_us, staged.sequence nulls last, staged.event_id, staged.source_ix
-    """
-
-
-def _whole_units(engine: Engine, column: str, chunk_rows: int) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    held_rows = 0
-    for batch in engine.stream(_select(column), PROPERTY_BATCH_ROWS):
-        held.append(batch)
-        held_rows += batch.num_rows
-        if held_rows < chunk_rows:
-            continue
-        together = pa.Table.from_batches(held)
-        keys = together.column("unit_key").to_numpy()
-        cut = int(np.searchsorted(keys, keys[-1], side="left"))
-        if cut > 0:
-            yield together.slice(0, cut)
-            together = together.slice(cut)
-        held, held_rows = together.to_batches(), together.num_rows
-    if held_rows:
-        yield pa.Table.from_batches(held)
-
-
-def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
-    # Copies: Arrow's own memory is read-only, for which numba would compile everything once more.
-    sequence = np.array(rows.column("sequence").fill_null(int(NO_SEQUENCE)).to_numpy())
-    arrays = {name: np.array(rows.column(name).to_numpy()) for name in _COLUMNS}
-    keys = arrays["unit_key"]
-    start = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
-    session = _dense(rows.column("session_ix"))
-    order = np.arange(len(keys), dtype=np.int32)
-    label = arrays["classification_key"]
-    return Units(
-        start,
-        keys[start[:-1]],
-        rank_units(
-            order, start, arrays["occurred_us"], arrays["source_ix"].astype(np.int32, copy=False), sequence, NO_SEQUENCE
-        ),
-        arrays["occurred_us"],
-        (label % plan.kind_room).astype(np.int32),
-        unpack_stages(label, plan),
-        session,
-        arrays["event_ix"],
-        np.arange(len(keys), dtype=np.int64) + (position + 1),
-        arrays["person_key"],
-        arrays["journey_index"].astype(np.int32, copy=False),
-        *linked(start, session),
-    )
-
-
-def _dense(sessions: pa.ChunkedArray) -> npt.NDArray[np.int32]:
-    """Number the sessions of a chunk from 0; -1 for none."""
-    values = sessions.fill_null(-1).to_numpy()
-    _, number = np.unique(values, return_inverse=True)
-    first = 1 if (values == -1).any() else 0
-    return (number - first).astype(np.int32)
-
 
 CHUNK_ROWS = 250_000
 WORKERS = 2
 BATCH_ROWS = 125_000
+PROPERTY_BATCH_ROWS = 250_000
 SUMMED: dict[str, dict[str, str]] = {
     "kernel.classifications": {"event_count": "sum", "first_seen_at": "min", "last_seen_at": "max"},
     "kernel.event_type_persons": {"person_count": "sum"},
 }
-"""Relations of few rows that whole chunks add to, and how their columns add up."""
+"""Small relations that every chunk adds to, and how their columns add up."""
 STREAM = """
 select
     event_ix, component_key, device_key, person_key, is_undecided, user_key, session_key, source_ix, sequence,
@@ -126,22 +39,16 @@ from journeys.event_stream
 """
 
 
+_PROPERTY_COLUMNS = (
+    "unit_key", "event_ix", "source_ix", "occurred_us", "person_key", "journey_index", "classification_key",
+)  # fmt: skip
+
+
 def fill_kernel(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS) -> None:
-    """Fill every relation of `kernel.*`.
+    """Fill every relation of `kernel.*` from `journeys.event_stream`.
 
-    Parameters
-    ----------
-    engine : Engine
-        Holds `journeys.event_stream`, `journeys.event_types`, `map.exposures`, `map.exposure_event_types`,
-        `staging.events` and `config.*`.
-    config : Config
-    chunk_rows : int
-        Events held at a time, at least; a chunk ends with a whole component. Changes no row.
-
-    Raises
-    ------
-    JourneyflowError
-        When the stream is not in the kernel's order.
+    A chunk has at least `chunk_rows` events and ends with a whole component; its size changes no row. Raises
+    JourneyflowError when the stream is not in the kernel's order.
 
     References
     ----------
@@ -154,17 +61,9 @@ def fill_kernel(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS)
 
 
 def fill_affected(engine: Engine, plan: KernelPlan, *, first_position: int = 0, chunk_rows: int = CHUNK_ROWS) -> None:
-    """Fill every relation of `kernel.*`, all but the funnels whose unit is a property, which may be of many people.
+    """Fill every relation of `kernel.*` but for funnels by property, whose units may span components.
 
-    Parameters
-    ----------
-    engine : Engine
-        See `fill`.
-    plan : KernelPlan
-    first_position : int
-        Sessions and attempts are numbered from it on: above all numbers that are taken.
-    chunk_rows : int
-        See `fill`.
+    Sessions and attempts are numbered from `first_position` on, above all numbers in use.
     """
     for name in SCHEMAS:
         engine.register(name, empty(name))
@@ -180,17 +79,16 @@ def fill_affected(engine: Engine, plan: KernelPlan, *, first_position: int = 0, 
 
 
 def refill_properties(engine: Engine, plan: KernelPlan, *, chunk_rows: int = CHUNK_ROWS) -> None:
-    """Make the rows of the funnels whose unit is a property anew, in relations that hold those of all the others."""
-    of_properties = [funnel.funnel_index for funnel in plan.funnels if funnel.unit not in ("person", "session")]
+    """Replace the rows of funnels by property."""
     for name in ("kernel.funnel_units", "kernel.funnel_reaches", "kernel.funnel_days"):
-        for funnel_index in of_properties:
-            engine.execute(f"delete from {name} where funnel_index = ?", [funnel_index])
+        for funnel in _property_funnels(plan):
+            engine.execute(f"delete from {name} where funnel_index = ?", [funnel.funnel_index])
     for name, tables in property_tables(engine, plan, chunk_rows):
         _append(engine, name, tables)
 
 
 def _processed(parts: Iterator[EventArrays], plan: KernelPlan, position: int) -> Iterator[Tables]:
-    """Yield the rows of each chunk, in order; two are in hand at a time, while the database reads and writes."""
+    """Yield the rows of each chunk, in order; `WORKERS` are processed while the database reads and writes."""
     waiting: deque[Future[Tables]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
         for part in parts:
@@ -225,7 +123,7 @@ def chunks(engine: Engine, chunk_rows: int) -> Iterator[EventArrays]:
 
 
 def _checked(events: EventArrays) -> EventArrays:
-    """Refuse events that are not in the kernel's order: everything would be wrong and nothing would say so."""
+    """Raise when events are not in the kernel's order: all results would be wrong without notice."""
     same_component = _same_neighbours(events.component_key, None)
     same_instant = _same_neighbours(events.occurred_us, same_component)
     # A missing sequence comes last.
@@ -261,3 +159,88 @@ def _append(engine: Engine, name: str, tables: list[pa.Table]) -> None:
     rows = pa.concat_tables(tables) if tables else empty(name)
     if rows.num_rows:
         engine.append(name, rows)
+
+
+def property_tables(engine: Engine, plan: KernelPlan, chunk_rows: int) -> Iterator[tuple[str, list[pa.Table]]]:
+    """Yield rows of `kernel.funnel_*` for funnels by property; reads `kernel.events`, which must be filled before."""
+    for column in dict.fromkeys(funnel.unit for funnel in _property_funnels(plan)):
+        funnels = [funnel for funnel in plan.funnels if funnel.unit == column]
+        position = 0
+        for rows in _whole_units(engine, column, chunk_rows):
+            units = _units(rows, plan, position)
+            position += rows.num_rows
+            for funnel in funnels:
+                for name, table in run_funnel(units, funnel, plan).items():
+                    yield name, [table]
+
+
+def _property_funnels(plan: KernelPlan) -> list[CompiledFunnel]:
+    return [funnel for funnel in plan.funnels if funnel.unit not in ("person", "session")]
+
+
+def _select(column: str) -> str:
+    return f"""
+        select
+            md5_number_lower(cast(staged.{column} as varchar)) as unit_key, staged.event_ix, staged.source_ix,
+            staged.sequence,
+            date_diff('microsecond', timestamp '1970-01-01 00:00:00', staged.occurred_at) as occurred_us,
+            classified.person_key, classified.journey_index, classified.session_ix, classified.classification_key
+        from staging.events as staged
+        inner join kernel.events as classified on classified.event_ix = staged.event_ix
+        where staged.{column} is not null
+        order by unit_key, occurred_us, staged.sequence nulls last, staged.event_id, staged.source_ix
+    """
+
+
+def _whole_units(engine: Engine, column: str, chunk_rows: int) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    held_rows = 0
+    for batch in engine.stream(_select(column), PROPERTY_BATCH_ROWS):
+        held.append(batch)
+        held_rows += batch.num_rows
+        if held_rows < chunk_rows:
+            continue
+        together = pa.Table.from_batches(held)
+        keys = together.column("unit_key").to_numpy()
+        cut = int(np.searchsorted(keys, keys[-1], side="left"))
+        if cut > 0:
+            yield together.slice(0, cut)
+            together = together.slice(cut)
+        held, held_rows = together.to_batches(), together.num_rows
+    if held_rows:
+        yield pa.Table.from_batches(held)
+
+
+def _units(rows: pa.Table, plan: KernelPlan, position: int) -> Units:
+    # Copies: numba would compile everything once more for Arrow's read-only memory.
+    sequence = np.array(rows.column("sequence").fill_null(int(NO_SEQUENCE)).to_numpy())
+    arrays = {name: np.array(rows.column(name).to_numpy()) for name in _PROPERTY_COLUMNS}
+    keys = arrays["unit_key"]
+    start = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
+    session = _session_numbers(rows.column("session_ix"))
+    order = np.arange(len(keys), dtype=np.int32)
+    classification_key = arrays["classification_key"]
+    return Units(
+        start,
+        keys[start[:-1]],
+        rank_units(
+            order, start, arrays["occurred_us"], arrays["source_ix"].astype(np.int32, copy=False), sequence, NO_SEQUENCE
+        ),
+        arrays["occurred_us"],
+        (classification_key % plan.event_type_room).astype(np.int32),
+        unpack_stages(classification_key, plan),
+        session,
+        arrays["event_ix"],
+        np.arange(len(keys), dtype=np.int64) + (position + 1),
+        arrays["person_key"],
+        arrays["journey_index"].astype(np.int32, copy=False),
+        *linked(start, session),
+    )
+
+
+def _session_numbers(sessions: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+    """Number the sessions of a chunk from 0; -1 for none."""
+    values = sessions.fill_null(-1).to_numpy()
+    _, number = np.unique(values, return_inverse=True)
+    first = 1 if (values == -1).any() else 0
+    return (number - first).astype(np.int32)

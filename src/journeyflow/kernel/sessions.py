@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from journeyflow.kernel.hash_table import HashTable, find_slot, new_table, table_size, take_slot, widest_run
+from journeyflow.kernel.hash_table import HashTable, find_slot, largest_component, new_table, table_size, take_slot
 from journeyflow.kernel.jit import Bools, Int32s, Int64s, UInt64s, compiled
 
 NO_DEVICE = np.uint64(0xA5A5A5A5A5A5A5A5)
@@ -27,7 +27,7 @@ class SessionEvents(NamedTuple):
 
 
 class SessionRows(NamedTuple):
-    """What is found: by event its session (-1 none) and person; by session its events, its number, its user so far."""
+    """By event its session (-1 none) and person; by session its first and last event, its number and latest user."""
 
     of_event: Int32s
     person: UInt64s
@@ -42,7 +42,7 @@ class SessionRows(NamedTuple):
 def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[SessionRows, int]:
     """Cut the sessions of whole components; return them and their number (rows beyond it are empty).
 
-    A session is of one unit (the device, or the person where there is none) and one mapped session id.
+    A session has one unit (the device, or the person where there is none) and one mapped session id.
     """
     component, device, session_key = events.component, events.device, events.session_key
     n = len(events.at)
@@ -56,10 +56,10 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
         np.empty(n, np.uint64),
     )
     nothing = np.uint64(0)
-    widest = widest_run(component)
-    streams, units = new_table(widest), new_table(widest)
+    largest = largest_component(component)
+    streams, units = new_table(largest), new_table(largest)
     count = 0
-    mark = 0
+    owner = 0
     start = 0
     while start < n:
         stop = start + 1
@@ -67,11 +67,11 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
         while stop < n and component[stop] == component[start]:
             is_one_stream = is_one_stream and device[stop] == device[start] and session_key[stop] == nothing
             stop += 1
-        mark += 1
+        owner += 1
         if is_one_stream:
             count = _cut_stream(events, rows, count, start, stop, timeout, longest)
         else:
-            count = _cut_streams(events, rows, count, start, stop, timeout, longest, streams, units, mark)
+            count = _cut_streams(events, rows, count, start, stop, timeout, longest, streams, units, owner)
         start = stop
     return rows, count
 
@@ -116,7 +116,7 @@ def _cut_stream(
 @compiled
 def _cut_streams(
     events: SessionEvents, rows: SessionRows, count: int, start: int, stop: int, timeout: int, longest: int,
-    streams: HashTable, units: HashTable, mark: int,
+    streams: HashTable, units: HashTable, owner: int,
 ) -> int:  # fmt: skip
     """Cut the sessions of several streams: `streams` finds the open session, `units` numbers sessions."""
     at, user, is_offline, is_undecided = events.at, events.user, events.is_offline, events.is_undecided
@@ -129,20 +129,20 @@ def _cut_streams(
             continue
         key = events.session_key[i]
         unit = events.device[i] if events.device[i] != nothing else events.person[i] ^ NO_DEVICE
-        slot = find_slot(streams, size, mark, unit, key)
+        slot = find_slot(streams, size, owner, unit, key)
         s = streams.values[slot]
         # A mapped session id replaces the gap rule, and that alone.
-        gap = at[i] - at[last[s]] if streams.marks[slot] == mark and key == nothing else 0
-        if streams.marks[slot] != mark or _begins(
+        gap = at[i] - at[last[s]] if streams.owners[slot] == owner and key == nothing else 0
+        if streams.owners[slot] != owner or _begins(
             gap, at[i] - at[first[s]], timeout, longest, user[i], session_user[s]
         ):
-            counter = find_slot(units, size, mark, unit, nothing)
-            if units.marks[counter] != mark:
-                take_slot(units, counter, mark, unit, nothing, 0)
+            counter = find_slot(units, size, owner, unit, nothing)
+            if units.owners[counter] != owner:
+                take_slot(units, counter, owner, unit, nothing, 0)
             units.values[counter] += 1
             s = count
             count += 1
-            take_slot(streams, slot, mark, unit, key, s)
+            take_slot(streams, slot, owner, unit, key, s)
             first[s] = i
             event_count[s] = 0
             number[s] = units.values[counter]

@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from journeyflow.errors import JourneyflowError
 from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled, first_above
-from journeyflow.kernel.plan import Bools, KernelPlan, ModelPlan, RulePlan
+from journeyflow.kernel.plan import KernelPlan, RuleTables
 
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 
 
 @compiled
-def look_up(bits: npt.NDArray[Integer], stage: Int16s, kind: Int32s) -> npt.NDArray[Integer]:
-    """Return for each event its cell of `bits`, by stage and kind; an empty `stage` reads the first row."""
-    found = np.empty(len(kind), bits.dtype)
+def look_up(bits: npt.NDArray[Integer], stage: Int16s, event_type: Int32s) -> npt.NDArray[Integer]:
+    """Return for each event its cell of `bits`, by stage and event_type; an empty `stage` reads the first row."""
+    found = np.empty(len(event_type), bits.dtype)
     if len(stage) == 0:
         row = bits[0]
-        for place in range(len(kind)):
-            found[place] = row[kind[place]]
+        for place in range(len(event_type)):
+            found[place] = row[event_type[place]]
     else:
-        for place in range(len(kind)):
-            found[place] = bits[stage[place], kind[place]]
+        for place in range(len(event_type)):
+            found[place] = bits[stage[place], event_type[place]]
     return found
 
 
 @compiled
-def number_classifications(label: Int64s) -> tuple[Int32s, Int64s]:
-    """Return dense numbers of the labels, in the order of first sight, and the place of the first event of each."""
-    number = np.empty(len(label), np.int32)
+def number_classifications(key: Int64s) -> tuple[Int32s, Int64s]:
+    """Return dense numbers of the keys by first sight, and the place of the first event of each."""
+    number = np.empty(len(key), np.int32)
     example = np.empty(1024, np.int64)
     table = np.full(4096, -1, np.int32)
     count = 0
-    for place in range(len(label)):
-        if place > 0 and label[place] == label[place - 1]:
+    for place in range(len(key)):
+        if place > 0 and key[place] == key[place - 1]:
             number[place] = number[place - 1]
             continue
-        slot = _slot(table, label, example, label[place])
+        slot = _slot(table, key, example, key[place])
         if table[slot] < 0:
             if count == len(example):
                 longer = np.empty(2 * count, np.int64)
                 table = np.full(8 * count, -1, np.int32)
                 for known in range(count):
                     longer[known] = example[known]
-                    table[_slot(table, label, example, label[example[known]])] = known
+                    table[_slot(table, key, example, key[example[known]])] = known
                 example = longer
-                slot = _slot(table, label, example, label[place])
+                slot = _slot(table, key, example, key[place])
             example[count] = place
             table[slot] = count
             count += 1
@@ -58,32 +57,32 @@ def number_classifications(label: Int64s) -> tuple[Int32s, Int64s]:
 
 
 @compiled
-def _slot(table: Int32s, label: Int64s, example: Int64s, wanted: int) -> int:
-    """Return the slot of a label in an open hash table of dense numbers."""
+def _slot(table: Int32s, key: Int64s, example: Int64s, wanted: int) -> int:
+    """Return the slot of a key in an open hash table of dense numbers."""
     mask = len(table) - 1
     slot = ((wanted * 0x9E3779B1) >> 13) & mask
-    while table[slot] >= 0 and label[example[table[slot]]] != wanted:
+    while table[slot] >= 0 and key[example[table[slot]]] != wanted:
         slot = (slot + 1) & mask
     return slot
 
 
 @compiled
-def count_classifications(number: Int32s, at: Int64s, label_count: int) -> tuple[Int64s, Int64s, Int64s]:
-    """Return (number of events, first time, last time) by label."""
-    counts = np.zeros(label_count, np.int64)
-    first = np.full(label_count, np.iinfo(np.int64).max, np.int64)
-    last = np.full(label_count, np.iinfo(np.int64).min, np.int64)
+def count_classifications(number: Int32s, at: Int64s, count: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Return (number of events, first time, last time) by classification."""
+    counts = np.zeros(count, np.int64)
+    first = np.full(count, np.iinfo(np.int64).max, np.int64)
+    last = np.full(count, np.iinfo(np.int64).min, np.int64)
     for place in range(len(number)):
-        label = number[place]
-        counts[label] += 1
-        first[label] = min(first[label], at[place])
-        last[label] = max(last[label], at[place])
+        c = number[place]
+        counts[c] += 1
+        first[c] = min(first[c], at[place])
+        last[c] = max(last[c], at[place])
     return counts, first, last
 
 
 @compiled
 def count_persons(start: Int64s, number: Int32s, cell: Int64s, cell_count: int) -> Int64s:
-    """Return by `cell` (of several labels) how many persons have an event in it."""
+    """Return by `cell` (several classifications) how many persons have an event in it."""
     counts = np.zeros(cell_count, np.int64)
     seen = np.full(cell_count, -1, np.int64)
     for person in range(len(start) - 1):
@@ -95,35 +94,9 @@ def count_persons(start: Int64s, number: Int32s, cell: Int64s, cell_count: int) 
     return counts
 
 
-PERSON, JOURNEY, DEPTH, PENDING, IN_ORDER = range(5)
-FIRST, VISITED, BEYOND = range(3)
-
-
-class RuleTables(NamedTuple):
-    """The rules of all models as flat arrays; a list by kind is a pair (start, items).
-
-    `candidates` are by model and kind: the rules to try, in order. `after` and `nth` are the rule's slot, -1 for no
-    such demand; the slots that an event of a kind fills are in `after_items` and `nth_items`.
-    """
-
-    candidate_start: Int64s
-    candidates: Int32s
-    stage_index: Int16s
-    rule_index: Int16s
-    after: Int32s
-    within: Int64s
-    nth: Int32s
-    at_least: Int64s
-    exactly: Int64s
-    after_start: Int64s
-    after_items: Int32s
-    nth_start: Int64s
-    nth_items: Int32s
-
-
 @compiled
 def classify_events(
-    start: Int64s, at: Int64s, kind: Int32s, models: int, kinds: int, rules: RuleTables
+    start: Int64s, at: Int64s, event_type: Int32s, models: int, event_types: int, rules: RuleTables
 ) -> tuple[Int16s, Int16s]:
     """Return (stage, rule) of every event in every model, shape (models, places)."""
     stage = np.zeros((models, len(at)), np.int16)
@@ -134,11 +107,11 @@ def classify_events(
     for person in range(len(start) - 1):
         ordinal[:] = 0
         for i in range(start[person], start[person + 1]):
-            k = kind[i]
+            k = event_type[i]
             for c in range(rules.nth_start[k], rules.nth_start[k + 1]):
                 ordinal[rules.nth_items[c]] += 1
             for m in range(models):
-                row = m * kinds + k
+                row = m * event_types + k
                 for c in range(rules.candidate_start[row], rules.candidate_start[row + 1]):
                     r = rules.candidates[c]
                     a = rules.after[r]
@@ -160,7 +133,7 @@ def classify_events(
 
 @compiled
 def visit_stages(start: Int64s, stage: Int16s) -> tuple[Int32s, Int32s, Int64s, Int64s]:
-    """Return (journey, visit_index, first place, last place) of the visits; `start` are the places of the journeys."""
+    """Return (journey, visit_index, first place, last place) of stage visits; `start` are the places of journeys."""
     count = 0
     for j in range(len(start) - 1):
         current = np.int16(0)
@@ -190,19 +163,23 @@ def visit_stages(start: Int64s, stage: Int16s) -> tuple[Int32s, Int32s, Int64s, 
     return journey, index, first, last
 
 
-@compiled
-def read_persons(
-    journey_start: Int64s, journey_person: Int32s, at: Int64s, rank: Int32s, stage: Int16s, stages: int, window: int,
-    high_water: int, day_start: Int64s,
-) -> tuple[Int64s, Int64s, Int64s]:  # fmt: skip
-    """Return each person's furthest journey, the places of its stages, and the best journey of each person and day.
+PERSON, JOURNEY, DEPTH, IN_ORDER = range(4)
+FIRST, VISITED, BEYOND = range(3)
 
-    Rows are (person, journey, furthest stage, is pending, is in order). Places are by row and stage: where it was first
-    reached, first visited, and first passed after the visit.
+
+@compiled
+def furthest_journeys(
+    journey_start: Int64s, journey_person: Int32s, at: Int64s, rank: Int32s, stage: Int16s, stages: int, window: int,
+    day_start: Int64s,
+) -> tuple[Int64s, Int64s, Int64s]:  # fmt: skip
+    """Return each person's furthest journey, the places of its stages, and the furthest of each person and day.
+
+    Rows are (person, journey, furthest stage, is in order). Places are by row and stage: where it was first reached,
+    first visited, and first passed after the visit.
     """
     journeys = len(journey_person)
-    best = np.zeros((journeys, 5), np.int64)
-    days = np.zeros((journeys, 5), np.int64)
+    best = np.zeros((journeys, 4), np.int64)
+    days = np.zeros((journeys, 4), np.int64)
     places = np.empty((journeys, 3, stages), np.int64)
     seen = np.empty((3, stages), np.int64)
     count = 0
@@ -220,23 +197,21 @@ def read_persons(
         if its_day != day:
             day = its_day
             day_count += 1
-        is_pending = depth < stages and at[lo] + window > high_water
         if depth > best[count - 1, DEPTH]:
-            _write(best, count - 1, journey_person[j], j, depth, is_pending, _is_in_order(rank, seen[VISITED], depth))
+            _write(best, count - 1, journey_person[j], j, depth, _is_in_order(rank, seen[VISITED], depth))
             for s in range(stages):
                 for each in (FIRST, VISITED, BEYOND):
                     places[count - 1, each, s] = seen[each, s]
         if depth > days[day_count - 1, DEPTH]:
-            _write(days, day_count - 1, journey_person[j], j, depth, is_pending, False)
+            _write(days, day_count - 1, journey_person[j], j, depth, False)
     return best[:count].copy(), places[:count].copy(), days[:day_count].copy()
 
 
 @compiled
-def _write(rows: Int64s, row: int, person: int, journey: int, depth: int, is_pending: bool, is_in_order: bool) -> None:
+def _write(rows: Int64s, row: int, person: int, journey: int, depth: int, is_in_order: bool) -> None:
     rows[row, PERSON] = person
     rows[row, JOURNEY] = journey
     rows[row, DEPTH] = depth
-    rows[row, PENDING] = is_pending
     rows[row, IN_ORDER] = is_in_order
 
 
@@ -263,7 +238,7 @@ def _read_journey(lo: int, hi: int, at: Int64s, stage: Int16s, window: int, seen
 
 @compiled
 def _is_in_order(rank: Int32s, visited: Int64s, depth: int) -> bool:
-    """Do the first visits come in the model's order; tied ones do."""
+    """Do the first visits come in the model's order (ties do)."""
     latest = -1
     for s in range(depth):
         if visited[s] >= 0:
@@ -273,110 +248,33 @@ def _is_in_order(rank: Int32s, visited: Int64s, depth: int) -> bool:
     return True
 
 
-ANY_TIME = np.iinfo(np.int64).max
+def pack_classifications(event_type: Int32s, rule: Int16s, plan: KernelPlan) -> Int64s:
+    """Return the `classification_key` of every event: its event type and its rule in each model, in mixed radix.
 
-
-@lru_cache(maxsize=4)
-def rule_tables(plan: KernelPlan) -> RuleTables:
-    """Return the rules of a plan as flat arrays; a rule is a candidate for a kind until one without history matches."""
-    rules = [rule for model in plan.models for rule in model.rules]
-    with_after = [r for r, rule in enumerate(rules) if rule.after is not None]
-    with_nth = [r for r, rule in enumerate(rules) if _is_nth(rule)]
-    candidates: list[list[int]] = []
-    offset = 0
-    for model in plan.models:
-        candidates += [_candidates(model, offset, kind) for kind in range(plan.kind_count)]
-        offset += len(model.rules)
-    after = _by_kind([rules[r].after for r in with_after], plan.kind_count)
-    nth = _by_kind([rules[r].when for r in with_nth], plan.kind_count)
-    return RuleTables(
-        *packed(candidates),
-        stage_index=np.array([rule.stage_index for rule in rules], np.int16),
-        rule_index=np.array([rule.rule_index for rule in rules], np.int16),
-        after=_slots(with_after, len(rules)),
-        within=np.array([ANY_TIME if r.after_within_us is None else r.after_within_us for r in rules], np.int64),
-        nth=_slots(with_nth, len(rules)),
-        at_least=np.array([rule.nth_at_least or 0 for rule in rules], np.int64),
-        exactly=np.array([rule.nth_is or 0 for rule in rules], np.int64),
-        after_start=after[0],
-        after_items=after[1],
-        nth_start=nth[0],
-        nth_items=nth[1],
-    )
-
-
-def _is_nth(rule: RulePlan) -> bool:
-    return rule.nth_at_least is not None or rule.nth_is is not None
-
-
-def _candidates(model: ModelPlan, offset: int, kind: int) -> list[int]:
-    found = []
-    for r, rule in enumerate(model.rules):
-        if rule.when[kind]:
-            found.append(offset + r)
-            if rule.after is None and not _is_nth(rule):
-                break
-    return found
-
-
-def _by_kind(masks: list[Bools | None], kinds: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Return for each kind the numbers of the masks that hold for it."""
-    return packed(
-        [[slot for slot, mask in enumerate(masks) if mask is not None and mask[kind]] for kind in range(kinds)]
-    )
-
-
-def packed(rows: list[list[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Return lists as one array of items and where each list starts in it, the end of the last included."""
-    start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return start, np.array([item for row in rows for item in row], np.int32)
-
-
-def _slots(members: list[int], count: int) -> npt.NDArray[np.int32]:
-    slots = np.full(count, -1, np.int32)
-    slots[members] = np.arange(len(members), dtype=np.int32)
-    return slots
-
-
-def pack_classifications(
-    kind: npt.NDArray[np.int32], rule: npt.NDArray[np.int16], plan: KernelPlan
-) -> npt.NDArray[np.int64]:
-    """Return the `classification_key` of every event: its kind and its rule in each model, in mixed radix.
-
-    Parameters
-    ----------
-    kind : array
-        `event_type_ix` by place.
-    rule : array, shape (models, places)
-        Matching `rule_index`, 0 for none.
-    plan : KernelPlan
-
-    Raises
-    ------
-    JourneyflowError
-        When kinds and rules are so many that they do not fit into 63 bits.
+    `rule` has the matching `rule_index` by model and place, 0 for none. Raises JourneyflowError when event types and
+    rules do not fit into 63 bits.
     """
-    room = plan.kind_room
+    room = plan.event_type_room
     for model in plan.models:
         room *= len(model.rules) + 1
     if room > 2**63 - 1:
         raise JourneyflowError(
-            f"{plan.kind_count} event kinds and the rules of {len(plan.models)} models do not fit into one label; "
-            "use fewer models in one run, or conditions that tell fewer kinds apart."
+            f"{plan.event_type_count} event types and the rules of {len(plan.models)} models do not fit into one "
+            "classification key; use fewer models in one run, or conditions that distinguish fewer event types."
         )
-    labels = np.zeros(len(kind), np.int64)
+    keys = np.zeros(len(event_type), np.int64)
     for m in reversed(range(len(plan.models))):
-        labels *= len(plan.models[m].rules) + 1
-        labels += rule[m]
-    labels *= plan.kind_room
-    labels += kind
-    return labels
+        keys *= len(plan.models[m].rules) + 1
+        keys += rule[m]
+    keys *= plan.event_type_room
+    keys += event_type
+    return keys
 
 
-def unpack_stages(label: npt.NDArray[np.int64], plan: KernelPlan) -> npt.NDArray[np.int16]:
-    """Return the stage in each model, shape (models, labels), of labels that `pack_labels` made."""
-    stages = np.zeros((len(plan.models), len(label)), np.int16)
-    rest = label // plan.kind_room
+def unpack_stages(key: Int64s, plan: KernelPlan) -> Int16s:
+    """Return the stage in each model, shape (models, keys), from classification keys."""
+    stages = np.zeros((len(plan.models), len(key)), np.int16)
+    rest = key // plan.event_type_room
     for m, model in enumerate(plan.models):
         stage_of_rule = np.zeros(len(model.rules) + 1, np.int16)
         for rule in model.rules:

@@ -13,6 +13,13 @@ def test_tied_events_convert_in_step_order_by_default():
     assert_attempts(log, "view > cart > pay", "depth | tie\n1 | yes", is_strictly_later=True)
 
 
+def test_tied_events_of_which_one_matches_two_steps_take_one_step_each():
+    log = "ann: view@0s cart@1h pay@1h"
+    steps = "view > cart > cart > pay"
+    assert_attempts(log, steps, "depth | tie\n2 | no")
+    assert_attempts(log, steps, "depth | tie\n2 | no", is_strictly_later=True)
+
+
 def test_a_common_sequence_is_an_order_and_not_a_tie():
     log = "ann: view@1h#3 cart@1h#2"
     assert_attempts(log, "view > cart", "depth | tie\n1 | no")

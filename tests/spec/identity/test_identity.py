@@ -33,7 +33,7 @@ def staged(events):
     """Write events as `staging.events` and `sources.events`."""
     staging = [
         "event_ix | event_id | occurred_at | device_key | user_key | alias_key | event_name | channel | touchpoint | "
-        "truths | source_ix | is_bot | is_internal | is_offline"
+        "condition_bits | source_ix | is_bot | is_internal | is_offline"
     ]
     sources = ["event_ix | device_key | user_key | anonymous_id | user_id"]
     for ix, (device, user, alias, is_bot) in enumerate(events, 1):

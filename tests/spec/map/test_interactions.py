@@ -1,4 +1,4 @@
-"""What journeys touch in a stage: which journey counts, until when, and how long was waited."""
+"""Interactions of journeys in a stage: which journey counts, until when, and the waits."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from journeyflow.kernel.plan import ExposurePlan
 from support.kernel_specs import START_US, Log, found_in, stage_plan, us
 
 RULES = [{"stage": 1, "when": "ad"}, {"stage": 2, "when": "view|fail"}, {"stage": 3, "when": "buy"}]
-SUBJECTS = {"ads": "ad", "pages": "view|fail|help", "shop": "buy", "failed": "fail|error"}
-LOOSE = ("failed",)
+EXPOSURES = {"ads": "ad", "pages": "view|fail|help", "shop": "buy", "failed": "fail|error"}
+UNCLASSIFIED_TOO = ("failed",)
 
 
 def found(text: str, **settings: Any) -> tuple[Log, dict[str, list[dict[str, Any]]], dict[int, str]]:
     log = Log(text)
-    subjects = [
-        ExposurePlan(ix, log.kinds(kinds), name in LOOSE, name not in LOOSE)
-        for ix, (name, kinds) in enumerate(SUBJECTS.items(), 1)
+    exposures = [
+        ExposurePlan(
+            ix,
+            log.event_types(event_types),
+            is_unclassified_too=name in UNCLASSIFIED_TOO,
+            has_waits=name not in UNCLASSIFIED_TOO,
+        )
+        for ix, (name, event_types) in enumerate(EXPOSURES.items(), 1)
     ]
     nothing = np.zeros(max(len(log.names), 1), np.bool_)
-    subjects += [ExposurePlan(len(subjects) + stage, nothing, return_stage=stage) for stage in (1, 2, 3)]
-    names = dict(enumerate([*SUBJECTS, "to 1", "to 2", "to 3"], 1))
-    return log, found_in(log, stage_plan(log, RULES, 3, subjects=tuple(subjects), **settings)), names
+    exposures += [ExposurePlan(len(exposures) + stage, nothing, return_stage=stage) for stage in (1, 2, 3)]
+    names = dict(enumerate([*EXPOSURES, "to 1", "to 2", "to 3"], 1))
+    return log, found_in(log, stage_plan(log, RULES, 3, exposures=tuple(exposures), **settings)), names
 
 
-def touches(text: str, **settings: Any) -> list[str]:
-    """Return the touches as ``who stage subject count wait``; a wait of ``-`` is none."""
+def interactions(text: str, **settings: Any) -> list[str]:
+    """Return the interactions as ``who stage exposure count wait``; a wait of ``-`` is none."""
     log, tables, names = found(text, **settings)
     return sorted(
         f"{log.person(row['person_key'])} {row['stage_index']} {names[row['exposure_ix']]} {row['touch_count']} "
@@ -36,8 +41,8 @@ def touches(text: str, **settings: Any) -> list[str]:
     )
 
 
-def assert_touches(text: str, expected: str, **settings: Any) -> None:
-    assert touches(text, **settings) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
+def assert_interactions(text: str, expected: str, **settings: Any) -> None:
+    assert interactions(text, **settings) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
 
 
 def assert_journeys(text: str, expected: str, **settings: Any) -> None:
@@ -52,8 +57,8 @@ def assert_journeys(text: str, expected: str, **settings: Any) -> None:
     assert sorted(lines) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
 
 
-def test_an_event_touches_its_subjects_in_its_own_stage():
-    assert_touches(
+def test_an_event_counts_for_its_exposures_in_its_own_stage():
+    assert_interactions(
         "ann: ad@0s view@10s view@30s fail@40s buy@50s",
         """
         ann 1 ads    1 -
@@ -65,7 +70,7 @@ def test_an_event_touches_its_subjects_in_its_own_stage():
 
 
 def test_what_comes_after_going_beyond_does_not_count():
-    assert_touches(
+    assert_interactions(
         "ann: ad@0s ad@5s view@9s ad@20s view@30s buy@40s view@50s",
         """
         ann 1 ads    2 5s
@@ -78,7 +83,7 @@ def test_what_comes_after_going_beyond_does_not_count():
 
 
 def test_a_stage_first_seen_on_the_way_back_counts_to_the_end():
-    assert_touches(
+    assert_interactions(
         "ann: buy@0s view@7s view@9s",
         """
         ann 3 shop   1 7s
@@ -89,7 +94,7 @@ def test_a_stage_first_seen_on_the_way_back_counts_to_the_end():
 
 
 def test_unclassified_friction_belongs_to_the_visit_in_progress():
-    assert_touches(
+    assert_interactions(
         "ann: error@0s ad@1s error@2s help@3s view@4s error@8s buy@9s error@10s",
         """
         ann 1 ads    1 1s
@@ -103,7 +108,7 @@ def test_unclassified_friction_belongs_to_the_visit_in_progress():
 
 
 def test_only_the_window_is_read():
-    assert_touches(
+    assert_interactions(
         "ann: ad@0s view@10d view@30d view@31d",
         """
         ann 1 ads    1 -
@@ -114,7 +119,7 @@ def test_only_the_window_is_read():
 
 
 def test_returns_are_counted_by_the_stage_returned_to():
-    assert_touches(
+    assert_interactions(
         "ann: view@0s ad@1s help@2s view@3s ad@4s",
         """
         ann 2 pages  2 1s
@@ -152,7 +157,7 @@ def test_two_journeys_of_one_month():
     )
 
 
-def test_who_may_still_go_on_is_pending_and_who_arrived_is_not():
+def test_a_journey_that_may_still_advance_is_pending_and_one_at_the_end_is_not():
     assert_journeys(
         "ann: ad@0s\nbob: ad@40d\ncat: ad@40d buy@41d\ndee: ad@30d",
         """
@@ -164,5 +169,5 @@ def test_who_may_still_go_on_is_pending_and_who_arrived_is_not():
     )
 
 
-def test_nobody():
-    assert_touches("", "")
+def test_no_events():
+    assert_interactions("", "")

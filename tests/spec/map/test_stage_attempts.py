@@ -1,4 +1,4 @@
-"""Passes through a stage: when they open and are over, what they touch, and that order does not matter in a session."""
+"""Stage attempts: when they open and end, their interactions, and that order does not matter in a session."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from spec.map.test_interactions import found
 from support.kernel_specs import START_US, us
 
 
-def passes(text: str, **settings: Any) -> list[str]:
-    """Return passes as ``who stage.number month outcome events``, touches as ``who stage.number subject count``."""
+def stage_attempts(text: str, **settings: Any) -> list[str]:
+    """Return attempts as ``who stage.number month outcome events``, and interactions as ``… exposure count wait``."""
     log, tables, names = found(text, **settings)
     lines = []
     for row in tables["kernel.stage_attempts"]:
@@ -24,12 +24,12 @@ def passes(text: str, **settings: Any) -> list[str]:
     return sorted(lines)
 
 
-def assert_passes(text: str, expected: str, **settings: Any) -> None:
-    assert passes(text, **settings) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
+def assert_attempts(text: str, expected: str, **settings: Any) -> None:
+    assert stage_attempts(text, **settings) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
 
 
-def test_going_beyond_ends_a_pass_and_a_later_event_opens_the_next():
-    assert_passes(
+def test_going_beyond_ends_an_attempt_and_a_later_event_opens_the_next():
+    assert_attempts(
         "ann: view@0s view@9s buy@10s view@2h view@2h1s",
         """
         ann 2.1 197001 on   2
@@ -41,8 +41,8 @@ def test_going_beyond_ends_a_pass_and_a_later_event_opens_the_next():
     )
 
 
-def test_a_pass_lasts_no_longer_than_the_window():
-    assert_passes(
+def test_an_attempt_lasts_no_longer_than_the_window():
+    assert_attempts(
         "ann: view@0d view@30d view@31d buy@62d",
         """
         ann 2.1 197001 left 2
@@ -58,8 +58,8 @@ def test_a_pass_lasts_no_longer_than_the_window():
 
 
 def test_in_a_session_order_does_not_matter():
-    """Who bought before has gone on; what follows in the session is part of it."""
-    assert_passes(
+    """A person who bought before has advanced; what follows in the session is part of the attempt."""
+    assert_attempts(
         "ann: buy@0s view@5s error@6s view@8s",
         """
         ann 3.1 197001 left 1
@@ -70,8 +70,8 @@ def test_in_a_session_order_does_not_matter():
     )
 
 
-def test_returns_and_loose_events_belong_to_the_pass_in_progress():
-    assert_passes(
+def test_returns_and_unclassified_events_belong_to_the_attempt_in_progress():
+    assert_attempts(
         "ann: view@0s error@3s ad@5s view@9s",
         """
         ann 2.1 197001 left 2

@@ -49,11 +49,11 @@ GIVEN = {
         3       | 0           | goal/order | true
     """,
     "journeys.event_types": """
-        event_type_ix | kind_id | event_name | channel     | touchpoint        | truths
-        1       | k1      | cart       | web         | web: cart         | 0
-        2       | k2      | form       | web         | web: form         | 0
-        3       | k3      | purchase   | web         | web: purchase     | 0
-        4       | k4      | call       | call_centre | call_centre: call | 0
+        event_type_ix | kind_id | event_name | channel     | touchpoint        | condition_bits
+        1             | k1      | cart       | web         | web: cart         | 0
+        2             | k2      | form       | web         | web: form         | 0
+        3             | k3      | purchase   | web         | web: purchase     | 0
+        4             | k4      | call       | call_centre | call_centre: call | 0
     """,
     "kernel.journeys": """
         person_key | journey_index | entered_at          | last_event_at

@@ -127,7 +127,7 @@ def test_what_two_sources_say_at_once_under_one_id_does_not_depend_on_which_came
 
 
 def test_more_conditions_than_bits_are_built_incrementally(project):
-    """The truths of events are a text then, and no number."""
+    """The condition bits of events are a text then, and no number."""
     friction = ", ".join(f"{{name: f{n}, when: {{properties.order: {n}}}}}" for n in range(70))
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")
     (project / "journeyflow.yml").write_text(f"{text}friction: [{friction}]\n", encoding="utf-8")

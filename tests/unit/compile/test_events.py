@@ -118,13 +118,14 @@ def test_units_by_property_have_columns(staged, configured):
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 64, 65, 200])
-def test_truths_hold_any_number_of_conditions(engine, staged, configured, count):
+def test_condition_bits_hold_any_number_of_conditions(engine, staged, configured, count):
     funnels = {"f": {"steps": [{"name": "a"}, {"name": "b"}]}}
     goals = {f"g{n}": {"when": {"target": str(n), "event": "page_view"}} for n in range(count)}
     staged(*({"target": str(n)} for n in range(-1, count)), goals=goals, funnels=funnels)
     engine.run(
         "journeys.event_types",
-        "select cast(event_ix as integer) as event_type_ix, event_name, channel, touchpoint, truths from staging.events",
+        "select cast(event_ix as integer) as event_type_ix, event_name, channel, touchpoint, condition_bits "
+        "from staging.events",
     )
     select = event_type_predicates(configured(goals=goals, funnels=funnels))
     engine.run("config.event_type_predicates", select)
@@ -140,7 +141,7 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
     engine.execute("""
         create table journeys.event_types as
         select * from (values (1, 'purchase', 'web', 'a', 0::ubigint), (2, 'page_view', 'store', 'b', 0::ubigint))
-            as kinds (event_type_ix, event_name, channel, touchpoint, truths)
+            as kinds (event_type_ix, event_name, channel, touchpoint, condition_bits)
     """)
     funnels = {
         "f": {

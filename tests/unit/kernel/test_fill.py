@@ -1,4 +1,4 @@
-"""`kernel.fill` streams events out of a database into the kernel's relations."""
+"""`fill_kernel` streams events out of a database into the kernel's relations."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _events(count: int, seed: int) -> list[dict[str, Any]]:
 def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
     engine = DuckDBEngine(threads=1)
     types = {name: pa.from_numpy_dtype(dtype) for name, dtype in COLUMNS.items()}
-    columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()}
+    columns = {name: pa.array([row[name] for row in rows], type_) for name, type_ in types.items()}
     engine.register("journeys.event_stream", pa.table(columns))
     staged = columns | {"unit_1": pa.array([row["account"] for row in rows], pa.string())}
     engine.register("staging.incoming", pa.table(staged))
@@ -81,14 +81,14 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
         "select event_ix, lpad(cast(event_ix as varchar), 6, '0') as event_id, source_ix, sequence, unit_1, "
         "make_timestamp(occurred_us) as occurred_at from staging.incoming",
     )
-    kinds = {
+    event_types = {
         "event_type_ix": pa.array(range(1, len(NAMES) + 1), pa.int32()),
         "event_name": pa.array(NAMES),
         "channel": pa.array(["web"] * len(NAMES)),
         "touchpoint": pa.array(NAMES),
-        "truths": pa.array([0] * len(NAMES), pa.uint64()),
+        "condition_bits": pa.array([0] * len(NAMES), pa.uint64()),
     }
-    engine.register("journeys.event_types", pa.table(kinds))
+    engine.register("journeys.event_types", pa.table(event_types))
     settings = {"high_water_us": START_US + 144 * HOUR_US, "first_event_us": START_US, "person_secret": "secret"}
     for name, table in config_tables.config_tables(config, run_id="run", **settings).items():
         engine.register(name, table)
@@ -160,7 +160,7 @@ def test_relations_have_the_types_that_their_pages_promise(engine, config):
         assert {row["column_name"]: row["column_type"] for row in described} == promised, name
 
 
-def test_labels_add_up(engine, config):
+def test_classifications_add_up(engine, config):
     fill_kernel(engine, config)
     events = engine.rows("select count(*) as n from kernel.events").to_pylist()[0]["n"]
     per_model = engine.rows(
@@ -198,8 +198,8 @@ def test_a_stream_out_of_order_is_refused(engine, config):
         fill_kernel(engine, config)
 
 
-def test_a_night_compiles_every_loop_for_one_set_of_types(engine, config):
-    # Tests that ran before in this process may have given other types; only what this night adds is judged.
+def test_a_run_compiles_every_loop_for_one_set_of_types(engine, config):
+    # Tests that ran before in this process may have given other types; only what this run adds counts.
     before = {name: len(loop.signatures) for name, loop in compiled_loops()}
 
     fill_kernel(engine, config)

@@ -1,4 +1,4 @@
-"""The small parts of the kernel: compiled code and its cache, labels, events from Arrow."""
+"""The small parts of the kernel: compiled code and its cache, classification keys, events from Arrow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel import jit as compiling
+from journeyflow.kernel import jit
 from journeyflow.kernel.events import COLUMNS, NO_SEQUENCE, concatenated, from_arrow
 from journeyflow.kernel.plan import ModelPlan, RulePlan
 from journeyflow.kernel.sessions import cut_sessions
@@ -32,13 +32,13 @@ def test_where_nothing_can_be_cached_code_is_compiled_all_the_same(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return numba.njit(**options)
 
-    monkeypatch.setattr(compiling, "numba", SimpleNamespace(njit=refusing))
-    assert compiling.compiled(_doubled)(np.arange(4)) == 12
+    monkeypatch.setattr(jit, "numba", SimpleNamespace(njit=refusing))
+    assert jit.compiled(_doubled)(np.arange(4)) == 12
 
 
 def test_cached_code_is_stamped_with_all_sources_of_the_loops():
     stamp = cut_sessions._cache._cache_file._source_stamp
-    assert stamp[-1] == compiling._sources()
+    assert stamp[-1] == jit._sources()
     assert len(stamp[-1]) == 64
 
 
@@ -49,34 +49,34 @@ def _model(model_index: int, rules: int) -> ModelPlan:
     )
 
 
-def test_labels_tell_the_stage_of_every_model():
+def test_classification_keys_hold_the_stage_of_every_model():
     plan = plan_with(models=(_model(1, 4), _model(2, 2)))
-    kind = np.array([0, 4, 2], np.int32)
+    event_type = np.array([0, 4, 2], np.int32)
     rule = np.array([[0, 4, 2], [1, 0, 2]], np.int16)
-    labels = pack_classifications(kind, rule, plan)
-    assert len(set(labels.tolist())) == 3
-    assert (labels % plan.kind_room).tolist() == kind.tolist()
-    assert unpack_stages(labels, plan).tolist() == [[0, 2, 3], [2, 0, 3]]
+    keys = pack_classifications(event_type, rule, plan)
+    assert len(set(keys.tolist())) == 3
+    assert (keys % plan.event_type_room).tolist() == event_type.tolist()
+    assert unpack_stages(keys, plan).tolist() == [[0, 2, 3], [2, 0, 3]]
 
 
-def test_labels_that_do_not_fit_are_an_error():
+def test_classification_keys_that_do_not_fit_are_an_error():
     plan = plan_with(models=tuple(_model(n, 30) for n in range(1, 14)))
-    with pytest.raises(JourneyflowError, match="13 models do not fit into one label"):
+    with pytest.raises(JourneyflowError, match="13 models do not fit into one classification key"):
         pack_classifications(np.zeros(1, np.int32), np.zeros((13, 1), np.int16), plan)
 
 
-def test_many_labels_are_numbered_in_the_order_of_first_sight():
-    labels = np.random.default_rng(1).integers(0, 5_000, 40_000) * 7_919
-    number, example = number_classifications(labels)
-    seen = list(dict.fromkeys(labels.tolist()))
-    assert labels[example].tolist() == seen
-    assert [seen[n] for n in number.tolist()] == labels.tolist()
+def test_many_classifications_are_numbered_in_the_order_of_first_sight():
+    keys = np.random.default_rng(1).integers(0, 5_000, 40_000) * 7_919
+    number, example = number_classifications(keys)
+    seen = list(dict.fromkeys(keys.tolist()))
+    assert keys[example].tolist() == seen
+    assert [seen[n] for n in number.tolist()] == keys.tolist()
 
 
 def test_absent_keys_are_zero_and_an_absent_sequence_is_marked():
     types = {name: pa.from_numpy_dtype(dtype) for name, dtype in COLUMNS.items()}
     absent = {"device_key", "user_key", "session_key", "sequence"}
-    columns = {name: pa.array([None if name in absent else 1, 1]).cast(kind) for name, kind in types.items()}
+    columns = {name: pa.array([None if name in absent else 1, 1]).cast(type_) for name, type_ in types.items()}
     events = from_arrow(pa.table(columns))
     assert events.device_key.tolist() == [0, 1]
     assert events.sequence.tolist() == [NO_SEQUENCE, 1]

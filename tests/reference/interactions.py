@@ -1,4 +1,4 @@
-"""The journeys of the map and what they touched, read one journey, stage and subject at a time."""
+"""Interactions of the map's journeys, one journey, stage and exposure at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Interaction:
-    """How often a journey touched a subject in a stage, and the longest wait after it in seconds."""
+    """How often a journey met an exposure in a stage, and the longest wait after it in seconds."""
 
     stage_index: int
     exposure_ix: int
@@ -24,31 +24,31 @@ class Interaction:
 
 
 def interactions_of(
-    times: list[int], kinds: list[int], stages: list[int], window_us: int, subjects: tuple[ExposurePlan, ...]
+    times: list[int], event_types: list[int], stages: list[int], window_us: int, exposures: tuple[ExposurePlan, ...]
 ) -> Iterator[Interaction]:
-    """Yield the touches of one journey, given the times, kinds and stages of its events."""
+    """Yield the interactions of one journey, given the times, event types and stages of its events."""
     inside = sum(at - times[0] <= window_us for at in times)
     for stage, reach in enumerate(read_journey(times, stages, window_us), 1):
         stop = inside if reach.next_at is None else reach.next_at
-        for subject in subjects:
-            if not subject.is_of_people:
+        for exposure in exposures:
+            if not exposure.is_of_journeys:
                 continue
-            affected = [i for i in range(stop) if is_exposed(i, kinds, stages, stage, subject)]
-            waits = [(times[i + 1] - times[i]) / SECOND_US for i in affected if i + 1 < stop]
-            count = len(affected)
-            if subject.return_stage:
-                count = _returns(stages[:stop], stage, subject.return_stage)
-            if not subject.has_waits:
+            exposed = [i for i in range(stop) if is_exposed(i, event_types, stages, stage, exposure)]
+            waits = [(times[i + 1] - times[i]) / SECOND_US for i in exposed if i + 1 < stop]
+            count = len(exposed)
+            if exposure.return_stage:
+                count = _returns(stages[:stop], stage, exposure.return_stage)
+            if not exposure.has_waits:
                 waits = []
             if count:
-                yield Interaction(stage, subject.exposure_ix, count, max(waits, default=None))
+                yield Interaction(stage, exposure.exposure_ix, count, max(waits, default=None))
 
 
-def is_exposed(i: int, kinds: list[int], stages: list[int], stage: int, subject: ExposurePlan) -> bool:
-    """Does event `i` touch the subject in the stage."""
-    if not subject.when[kinds[i]]:
+def is_exposed(i: int, event_types: list[int], stages: list[int], stage: int, exposure: ExposurePlan) -> bool:
+    """Does event `i` count for the exposure in the stage."""
+    if not exposure.when[event_types[i]]:
         return False
-    if stages[i] or not subject.is_loose:
+    if stages[i] or not exposure.is_unclassified_too:
         return stages[i] == stage
     latest = [each for each in stages[:i] if each]
     return bool(latest) and latest[-1] == stage
