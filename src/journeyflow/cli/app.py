@@ -95,7 +95,7 @@ _add(
     query.query,
     'journeyflow query "select * from personas"',
     'journeyflow query "from paths" --format csv --output paths.csv',
-    'journeyflow query "from marts.promises" --build',
+    'journeyflow query --build "from kernel.journeys"',
 )
 _add(app, "doctor", maintenance.doctor, "journeyflow doctor", "journeyflow doctor --json")
 _add(app, "rebuild", maintenance.rebuild, "journeyflow rebuild", "journeyflow rebuild --as-of 2026-03-31")

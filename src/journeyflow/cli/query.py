@@ -92,8 +92,10 @@ def query(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="Most rows of a table on the terminal; 0 is all.", min=0)] = 50,
     build: Annotated[
-        bool,
-        typer.Option("--build", help="Query all models of the last build, such as marts.paths or kernel.journeys."),
+        bool, typer.Option("--build", help="Query all models of the last run, such as kernel.journeys.")
+    ] = False,
+    selected: Annotated[
+        bool, typer.Option("--selected", help="Query the models of the last `run --select`, such as marts.paths.")
     ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     published: PublishedOption = None,
@@ -101,20 +103,27 @@ def query(
     """Query the published tables in SQL. Read-only."""
     from journeyflow.cli.output import write_frame
 
-    if build:
-        rows = _build_rows(config, sql)
+    if build and selected:
+        raise typer.BadParameter("--build and --selected exclude each other.")
+    if build or selected:
+        rows = _built_rows(config, sql, is_selected=selected)
     else:
         with open_marts(config, published) as marts:
             rows = marts.sql(sql)
     write_frame(rows, form, output, limit or None)
 
 
-def _build_rows(config: Path, sql: str) -> pl.DataFrame:
+def _built_rows(config: Path, sql: str, *, is_selected: bool) -> pl.DataFrame:
     from journeyflow.config import load_config
+    from journeyflow.engines import DuckDBEngine
     from journeyflow.publish.reader import frame_of
-    from journeyflow.state.paths import open_build
+    from journeyflow.state.paths import SELECTED, open_build
 
-    with open_build(load_config(config)) as engine:
+    settings = load_config(config)
+    path = settings.state / SELECTED
+    if is_selected and not path.exists():
+        raise NotFoundError("No models were selected yet. Run `journeyflow run --select MODEL` first.")
+    with DuckDBEngine(path, read_only=True) if is_selected else open_build(settings) as engine:
         return frame_of(engine.rows(sql))
 
 

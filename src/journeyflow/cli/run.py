@@ -43,7 +43,7 @@ SelectOption = Annotated[
     typer.Option(
         "--select",
         "-s",
-        help="Only these models, with the graph operators of dbt: +model, model+, layer.*; may be repeated.",
+        help="Only these models, selected as in dbt: +marts.paths, kernel.journeys+2, marts.*; may be repeated.",
         metavar="SELECTOR",
     ),
 ]
@@ -85,14 +85,16 @@ def run(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     log_format: LogOption = LogFormat.TEXT,
-    whole: Annotated[bool, typer.Option("--whole", hidden=True)] = False,
-    fail_on_alarm: Annotated[bool, typer.Option("--fail-on-alarm", hidden=True)] = False,
+    # The former names of the two options:
+    old_full_refresh: Annotated[bool, typer.Option("--whole", hidden=True)] = False,
+    old_fail_on_alert: Annotated[bool, typer.Option("--fail-on-alarm", hidden=True)] = False,
 ) -> None:
     """Load new files, build, test and publish. Incremental unless --full-refresh.
 
     With --select, build and test only the selected models from what the last run loaded.
     """
-    full_refresh, fail_on_alert = full_refresh or whole, fail_on_alert or fail_on_alarm  # The options' former names.
+    full_refresh |= old_full_refresh
+    fail_on_alert |= old_fail_on_alert
     if select:
         refused = {"--full-refresh": full_refresh, "--as-of": as_of, "--fail-on-alert": fail_on_alert}
         if given := [name for name, value in refused.items() if value]:
@@ -121,7 +123,7 @@ def plan(
     settings = load_config(config)
     graph, entries = graph_of(settings), plan_run(settings)
     if select:
-        selected = _selected(graph, select)
+        selected = graph.select(select)
         entries = tuple(entry for entry in entries if entry.model in selected)
     if as_json:
         typer.echo(json.dumps([asdict(entry) | {"is_own": graph[entry.model].is_own} for entry in entries], indent=2))
@@ -197,16 +199,11 @@ def _run_selected(
 
     settings = load_config(config)
     with watched("run", log_format, is_quiet=quiet or as_json) as progress:
-        built = selected.build(settings, _split(select), publish=publish, memory_limit=memory, progress=progress)
+        built = selected.build(settings, tuple(select), publish=publish, memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(built), indent=2, default=str))
     elif not quiet:
         print_selected(built, console())
-
-
-def _split(select: Sequence[str]) -> tuple[str, ...]:
-    """Return the selectors; several may stand in one argument, separated by spaces, as in dbt."""
-    return tuple(selector for argument in select for selector in argument.split())
 
 
 def print_report(report: RunReport, out: Console) -> None:
@@ -263,7 +260,9 @@ def print_selected(built: SelectedBuild, out: Console) -> None:
         out.print(Text(f"  {escaped(model):<40}{rows}".rstrip()), soft_wrap=True)
     out.print(Text(f"  checks  {count(built.check_count)}, all passed"))
     if built.published is None:
-        out.print(Text("Nothing was published. Publish with --publish, or the next run does."), style="yellow")
+        table = next((model for model in reversed(built.models) if model in built.preview), built.models[-1])
+        out.print(Text("Nothing was published; --publish does so. Read the tables with:"), style="yellow")
+        out.print(Text(f'  journeyflow query --selected "from {escaped(table)}"'))
     else:
         out.print(Text(f"Published in {built.published}"))
 

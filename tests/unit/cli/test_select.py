@@ -47,7 +47,7 @@ def test_selected_models_are_built_and_nothing_is_published(
     asked: list[dict[str, Any]], call: Callable[..., str]
 ) -> None:
     shown = call("--select", "+marts.promises", "-s", "marts.paths kernel.*", "--memory", "2GB").splitlines()
-    assert asked[0]["select"] == ("+marts.promises", "marts.paths", "kernel.*")
+    assert asked[0]["select"] == ("+marts.promises", "marts.paths kernel.*")
     assert (asked[0]["publish"], asked[0]["memory_limit"]) == (False, "2GB")
     assert shown[0] == "Built 2 models in 1.2 s"
     assert [line.split() for line in shown[1:4]] == [
@@ -55,7 +55,8 @@ def test_selected_models_are_built_and_nothing_is_published(
         ["marts.promises", "1,234", "rows"],
         ["checks", "7,", "all", "passed"],
     ]
-    assert shown[4].startswith("Nothing was published.")
+    assert shown[4].startswith("Nothing was published")
+    assert shown[5] == '  journeyflow query --selected "from marts.promises"'
 
 
 def test_selected_models_are_published_on_request(asked: list[dict[str, Any]], call: Callable[..., str]) -> None:
@@ -83,3 +84,21 @@ def test_options_that_exclude_each_other(
 ) -> None:
     assert message in call(*arguments, code=ExitCode.CONFIGURATION)
     assert not asked
+
+
+def test_the_selected_tables_can_be_queried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(write_project(tmp_path / "shop"))
+
+    def ran(*arguments: str, code: int = ExitCode.OK) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "-c", config])
+        captured = capsys.readouterr()
+        assert (ended.value.code or 0) == code, captured.err
+        return captured.out + captured.err
+
+    assert "journeyflow run --select" in ran("query", "--selected", "from marts.paths", code=ExitCode.NOT_FOUND)
+    ran("run", "--quiet")
+    ran("run", "--select", "marts.funnel_steps", "--quiet")
+    count = "select count(*) as n from marts.funnel_steps"
+    assert ran("query", "--selected", count, "-f", "csv") == ran("query", "--build", count, "-f", "csv") != "n\n0\n"
+    ran("query", "--selected", "--build", count, code=ExitCode.CONFIGURATION)
