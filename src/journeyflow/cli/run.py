@@ -111,7 +111,9 @@ def run(
 def plan(
     config: ConfigOption = DEFAULT_CONFIG,
     select: SelectOption = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every model with what it reads.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every model, why it runs and what it reads.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run would build: phases, numbers of models, and the user-defined models."""
@@ -128,7 +130,7 @@ def plan(
     if as_json:
         typer.echo(json.dumps([asdict(entry) | {"is_own": graph[entry.model].is_own} for entry in entries], indent=2))
     elif verbose or select:
-        print_plan(entries, console())
+        print_plan(entries, console(), is_verbose=verbose)
     else:
         print_plan_summary(settings, graph, entries, console())
 
@@ -271,8 +273,8 @@ def _models(number: int) -> str:
     return f"{number} model{'s' * (number != 1)}"
 
 
-def print_plan(entries: Sequence[PlanEntry], out: Console) -> None:
-    """Print models in the order of a run, by phase: why each runs and what it reads."""
+def print_plan(entries: Sequence[PlanEntry], out: Console, *, is_verbose: bool) -> None:
+    """Print models in the order of a run, by phase; with `is_verbose` also why each runs and what it reads."""
     from itertools import groupby
 
     from rich.text import Text
@@ -281,8 +283,9 @@ def print_plan(entries: Sequence[PlanEntry], out: Console) -> None:
     for phase, group in groupby(entries, key=lambda entry: entry.phase):
         out.print(Text(str(phase)), style="bold")
         for entry in group:
-            out.print(Text(f"  {entry.model:<{width}}  {entry.why}"), soft_wrap=True)
-            if entry.reads:
+            why = entry.why if is_verbose else ""
+            out.print(Text(f"  {entry.model:<{width}}  {why}".rstrip()), soft_wrap=True)
+            if is_verbose and entry.reads:
                 out.print(Text(f"  {'':<{width}}  <- {', '.join(entry.reads)}"), style="dim", soft_wrap=True)
 
 
@@ -309,7 +312,7 @@ def print_plan_summary(config: Config, graph: Graph, entries: Sequence[PlanEntry
     own = [model for model in graph if model.is_own]
     out.print(Text(f"User-defined models: {len(own) or 'none'}"))
     for model in own:
-        out.print(Text(f"  {escaped(model.name)}   {escaped(model.path)}"), soft_wrap=True)
+        out.print(Text(f"  {escaped(model.name)}   {escaped(model.path.relative_to(config.folder))}"), soft_wrap=True)
     out.print("Incremental or full refresh is decided when the run has loaded the new files;")
     out.print("`journeyflow run --full-refresh` asks for the latter. List the models with --verbose or --select.")
 

@@ -1,4 +1,4 @@
-"""`check` of the user-defined models beside the configuration."""
+"""`check` and `plan` of the user-defined models beside the configuration."""
 
 from __future__ import annotations
 
@@ -75,3 +75,11 @@ def test_only_user_defined_models_are_linted(model: Path, capsys: pytest.Capture
     model.write_text(SQL.replace("-- Grain: purchase_count.\n", ""))
     problems = json.loads(checked(capsys, "--json", code=ExitCode.CONFIGURATION))
     assert {problem["code"] for problem in problems if problem["severity"] == "warning"} == {"S07"}
+
+
+def test_plan_lists_user_defined_models(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["plan"])
+    shown = capsys.readouterr().out.splitlines()
+    assert "User-defined models: 1" in shown
+    assert f"  marts.purchase_counts   {model}" in shown
