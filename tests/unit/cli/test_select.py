@@ -12,7 +12,7 @@ import pytest
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
 from journeyflow.pipeline.selected import SelectedBuild
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
-from pipelines.shop import write_project
+from support.order_project import write_project
 
 SQL = """-- Persons by number of purchases.
 -- Grain: purchase_count.
