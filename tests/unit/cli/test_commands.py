@@ -267,7 +267,7 @@ def test_the_demo_leaves_other_folders_alone(call: Caller, project: Path) -> Non
 @pytest.mark.parametrize("sql", ["select 1 as a, 2 as a", "select interval 3 day as a"])
 def test_columns_that_make_no_table_are_refused(call: Caller, sql: str) -> None:
     assert not call("query", sql, code=ExitCode.FAILED)
-    assert "a name of its own" in call.errors
+    assert "a distinct name" in call.errors
 
 
 def test_status_shows_what_is_published_beside_a_damaged_warehouse(call: Caller, project: Path) -> None:
