@@ -1,4 +1,4 @@
-"""Every error that a user can meet: one base class, stable codes, one table of exit codes."""
+"""Errors shown to users: one base class, stable codes, exit codes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ class ExitCode(IntEnum):
 class JourneyflowError(Exception):
     """Base of every error shown to a user without a traceback.
 
-    Parameters
-    ----------
-    message : str
-        One sentence: what is wrong, where, what is allowed, what to do next. Never a row value or an id.
+    The message says what is wrong, where, what is allowed and what to do next. It never holds a row value or an id.
     """
 
     code: ClassVar[str] = "failed"
@@ -39,7 +36,7 @@ class JourneyflowError(Exception):
 
 
 class ConfigError(JourneyflowError):
-    """The configuration cannot be used; lists every problem."""
+    """The configuration is invalid; the message lists every problem."""
 
     code = "configuration"
     exit_code = ExitCode.CONFIGURATION
@@ -67,28 +64,28 @@ class CheckFailedError(JourneyflowError):
 
 
 class DifferenceError(JourneyflowError):
-    """What is published is not what a rebuild gives."""
+    """A published table differs from a rebuild."""
 
     code = "different"
     exit_code = ExitCode.DIFFERENT
 
 
 class NotFoundError(JourneyflowError):
-    """A table, funnel, event or person that was asked for does not exist."""
+    """A requested table, funnel, event or person does not exist."""
 
     code = "not_found"
     exit_code = ExitCode.NOT_FOUND
 
 
 class ModelError(JourneyflowError):
-    """A model of `sql/` is wrong: unknown table, cycle, bad paperwork, outside the portable subset."""
+    """A model of `sql/` is invalid: unknown table, cycle, invalid metadata, unsupported SQL."""
 
     code = "model"
     exit_code = ExitCode.CONFIGURATION
 
 
 class EngineError(JourneyflowError):
-    """The database refused a statement; the model and the rendered SQL are named."""
+    """The database refused a statement; the message names the model."""
 
     code = "engine"
     exit_code = ExitCode.FAILED

@@ -11,7 +11,8 @@ from rich.console import Console
 
 import journeyflow
 from golden.test_sample import truths  # noqa: F401 - a fixture
-from journeyflow.cli.run import print_report, print_status
+from journeyflow.cli.maintenance import print_status
+from journeyflow.cli.run import print_report
 from journeyflow.config import load_config
 from journeyflow.operations.status import status_of
 from journeyflow.pipeline.run_report import report_of

@@ -8,22 +8,11 @@ from io import TextIOWrapper
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit code.
-
-    Parameters
-    ----------
-    arguments : sequence of str or None
-        What stands after `journeyflow`; None reads the command line of the process.
-
-    Raises
-    ------
-    SystemExit
-        Always; its code is one of `journeyflow.errors.ExitCode`.
-    """
+    """Run one command and exit with a code of `journeyflow.errors.ExitCode`; None reads `sys.argv`."""
     from journeyflow.cli.app import app
     from journeyflow.cli.output import guarded
 
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # What the terminal's encoding has no letter for is shown as its code.
+        if isinstance(stream, TextIOWrapper):  # Characters that the terminal's encoding lacks are printed as escapes.
             stream.reconfigure(errors="backslashreplace")
     guarded(lambda: app(arguments, prog_name="journeyflow"))

@@ -1,4 +1,4 @@
-"""`init`, `check` and `schema`: propose and validate a configuration."""
+"""`init`, `check` and `schema`: propose and validate a configuration and user-defined models."""
 
 from __future__ import annotations
 
@@ -8,14 +8,99 @@ import io
 import json
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from string import Template
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption, examples
-from journeyflow.errors import ExitCode, InputError
+from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption
+from journeyflow.errors import ExitCode, InputError, JourneyflowError
+
+if TYPE_CHECKING:
+    from journeyflow.config.problems import Problem
+
+
+def init(
+    data: Annotated[
+        Path | None, typer.Argument(help="A file of events to inspect: CSV, JSON lines or Parquet.", show_default=False)
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write a commented configuration to start from. With a file of events, propose how to read it."""
+    from journeyflow.cli.output import write_file
+
+    if output.exists() and not force:
+        raise InputError(f"{output} exists. Name another file with --output, or replace it with --force.")
+    text, notes = starter(data, output.parent)
+    write_file(output, text.encode())
+    typer.echo(f"Wrote {output}.")
+    for note in notes:
+        typer.echo(f"  {note}")
+    typer.echo(f"Next: review it, then journeyflow check --config {output}")
+
+
+def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Report every error of the configuration and lint the user-defined models, without reading data."""
+    from journeyflow.config import check as check_config
+    from journeyflow.utils.formatting import escaped
+
+    problems = [*check_config(config), *lint_models(config if config.is_dir() else config.parent)]
+    errors = sum(problem.severity == "error" for problem in problems)
+    if as_json:
+        typer.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
+    else:
+        for problem in problems:
+            typer.echo(escaped(problem))
+        typer.echo(_summary(config, errors, len(problems) - errors))
+    if errors:
+        raise typer.Exit(ExitCode.CONFIGURATION)
+
+
+def lint_models(project: Path) -> list[Problem]:
+    """Return what is wrong with the user's models: an error stops a run, a broken rule of the lint does not."""
+    from journeyflow.config.problems import Problem
+
+    if not any((project / name).is_dir() for name in ("sql", "models")):
+        return []  # Without models nothing of sqlglot and duckdb is imported.
+    from journeyflow.models import load_graph
+    from journeyflow.models.lint import lint
+    from journeyflow.state.paths import own_folder
+    from journeyflow.utils.files import sql_folder
+
+    try:
+        graph = load_graph(sql_folder(), own_folder(project))
+    except JourneyflowError as error:
+        return [Problem("error", error.code, str(project / "sql"), None, "models", None, None, None, error.message)]
+    return [
+        Problem("warning", finding.code, str(graph[finding.model].path), None, finding.model, None, None, None, text)
+        for finding in lint(graph, [model for model in graph if model.is_own])
+        for text in [finding.message.removesuffix(".")]
+    ]
+
+
+def _summary(config: Path, errors: int, warnings: int) -> str:
+    if not errors and not warnings:
+        return f"{config} is valid."
+    found = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    return f"{config}: {' and '.join(found)}."
+
+
+def schema(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
+) -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from journeyflow.cli.output import write_file
+    from journeyflow.config.json_schema import json_schema
+
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    if output:
+        write_file(output, text.encode())
+    else:
+        typer.echo(text, nl=False)
+
 
 HEAD_BYTES = 262_144
 HEAD_ROWS = 2_000
@@ -27,20 +112,10 @@ _EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (1e20, "ns"))
 
 @dataclass(frozen=True)
 class Peek:
-    """What the first rows of a file show.
+    """The first rows of a file: at most `HEAD_ROWS`.
 
-    Parameters
-    ----------
-    form : str
-        ``csv``, ``jsonl``, ``parquet`` or ``access_log``.
-    columns : list of str
-        Names in the file's order; nested JSON as dotted paths.
-    rows : list of dict
-        Up to `HEAD_ROWS` rows, values as read.
-    delimiter : str or None
-        Of CSV only.
-    encoding : str or None
-        A guess where the text is no UTF-8.
+    `form` is ``csv``, ``jsonl``, ``parquet`` or ``access_log``. `columns` are in the file's order, nested JSON as
+    dotted paths. `delimiter` is of CSV only. `encoding` is a guess where the text is not UTF-8.
     """
 
     form: str
@@ -54,7 +129,7 @@ class Peek:
         return sorted({str(row[column]) for row in self.rows if row.get(column) not in (None, "")})
 
     def epoch_unit(self, column: str) -> str | None:
-        """Return the unit when `column` counts since 1970, else None."""
+        """Return the unit of a column that counts from 1970, else None."""
         value = next((str(row[column]) for row in self.rows if row.get(column) not in (None, "")), "")
         if not re.fullmatch(r"\d{9,19}(\.\d+)?", value):
             return None
@@ -62,13 +137,7 @@ class Peek:
 
 
 def peek(path: Path) -> Peek:
-    """Look at the first rows of `path`.
-
-    Raises
-    ------
-    InputError
-        When the file is missing, empty, or none of CSV, JSON lines, Parquet and access log.
-    """
+    """Read the first rows of a file of events; refuse one that is neither CSV, JSON lines, Parquet nor access log."""
     if not path.is_file():
         raise InputError(f"There is no file {path}. Name one file of events, or none for an example.")
     suffixes = [suffix for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
@@ -90,7 +159,7 @@ def _head(path: Path) -> tuple[str, str | None]:
         with pa.input_stream(str(path), compression="detect") as stream:
             head = bytes(stream.read(HEAD_BYTES))
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read. Is it whole, and is its ending right?") from error
+        raise InputError(f"{path} cannot be read. Check that it is complete and that its suffix is right.") from error
     encoding = _encoding(head)
     text = head.decode(encoding or "utf-8-sig", errors="replace")
     if not text.strip():
@@ -99,7 +168,7 @@ def _head(path: Path) -> tuple[str, str | None]:
 
 
 def _encoding(head: bytes) -> str | None:
-    """Return the encoding of a text that is no UTF-8, else None; the head may end inside a character."""
+    """Return the encoding of a text that is not UTF-8, else None; the head may end inside a character."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     try:
@@ -117,7 +186,7 @@ def _peek_parquet(path: Path) -> Peek:
         file = parquet.ParquetFile(path)
         batch = next(file.iter_batches(batch_size=HEAD_ROWS), None)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is not a whole Parquet file.") from error
+        raise InputError(f"{path} is not a complete Parquet file.") from error
     return Peek("parquet", list(file.schema_arrow.names), batch.to_pylist() if batch else [])
 
 
@@ -173,7 +242,7 @@ SYNONYMS = {
     "currency": ("currency", "currency_code"),
     "sequence": ("sequence", "hit_number", "order_in_session"),
 }  # fmt: skip
-"""Canonical column → names that sources give it, likeliest first."""
+"""Canonical column → its names in sources, likeliest first."""
 
 VOCABULARY = {
     "page_view": ("pageview", "page", "view_page"),
@@ -184,37 +253,22 @@ VOCABULARY = {
     "purchase": ("transaction", "order", "order_completed", "orders", "payment_done", "buy"),
     "sign_up": ("signup", "register", "registration"),
 }
-"""Name of the built-in models → names that may mean it; only ever proposed, never applied."""
+"""Event name of the built-in models → names that may mean it; only proposed, never applied."""
 
 
 def starter(data: Path | None, folder: Path) -> tuple[str, list[str]]:
-    """Return a commented configuration and what the reader should look at.
+    """Return the text of a `journeyflow.yml` for a file of events, and notes of one line each for its reader.
 
-    Parameters
-    ----------
-    data : Path or None
-        A file of events to look at; None gives an example to fill in.
-    folder : Path
-        Folder of the configuration: its paths are relative to it.
-
-    Returns
-    -------
-    tuple of str and list of str
-        The text of `journeyflow.yml`, and notes of one line each.
-
-    Raises
-    ------
-    InputError
-        When the file is missing or is of no kind that can be looked at.
+    `folder` is that of the configuration, whose paths are relative to it; without `data` the sources are an example.
     """
     if data is None:
-        return _page(_EXAMPLE_SOURCE, "my-project"), [
-            "Fill in `sources`: where the events lie and what their columns are called."
+        return _TEMPLATE.substitute(project="my-project", source=_EXAMPLE_SOURCE), [
+            "Fill in `sources`: the paths of the event files and the names of their columns."
         ]
     seen = peek(data)
     path = os.path.relpath(data.resolve(), folder.resolve())
     source, notes = _source(seen, path)
-    return _page(source, _identifier(data.resolve().parent.name)), notes
+    return _TEMPLATE.substitute(project=_identifier(data.resolve().parent.name), source=source), notes
 
 
 def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
@@ -227,7 +281,7 @@ def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
         lines.append(f"    encoding: {seen.encoding}               # a guess: the file is not UTF-8")
     mapping = propose_columns(seen.columns)
     lines += [
-        "    timezone: UTC                  # of stamps that have no zone",
+        "    timezone: UTC                  # of timestamps without a zone",
         *_rename_lines(seen, mapping),
         "    columns:",
     ]
@@ -246,7 +300,7 @@ def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
 
 
 def propose_columns(columns: list[str]) -> dict[str, str]:
-    """Return canonical column → column of the file, for those whose names say it.
+    """Return canonical column → column of the file, where the names match.
 
     Examples
     --------
@@ -266,7 +320,7 @@ def _amount_notes(seen: Peek, mapping: dict[str, str]) -> list[str]:
     column = mapping.get("revenue_amount", "")
     if not any(re.fullmatch(r"[-+]?[\d.]*,\d{1,2}", value) for value in seen.values(column)):
         return []
-    return [f"{column} holds decimal commas, and such amounts are quarantined: write 1.50 for 1,50, or take it out"]
+    return [f"{column} has decimal commas, and such amounts are quarantined: write 1.50 for 1,50, or remove the column"]
 
 
 def _missing(mapping: dict[str, str]) -> list[str]:
@@ -281,7 +335,7 @@ def _column(name: str, column: str, seen: Peek) -> str:
 
 
 def _rename_lines(seen: Peek, mapping: dict[str, str]) -> list[str]:
-    """Say which event names were seen, and propose what they may mean, as a comment for a person to decide."""
+    """Return comments: the event names of the file, and a proposal of what they mean for the user to confirm."""
     names = seen.values(mapping.get("event_name", ""))
     if not names or len(names) > 40:
         return []
@@ -289,20 +343,15 @@ def _rename_lines(seen: Peek, mapping: dict[str, str]) -> list[str]:
     guesses = {name: known for known, others in VOCABULARY.items() for name in names if name.lower() in others}
     if guesses:
         pairs = ", ".join(f"{_quoted(name)}: {known}" for name, known in guesses.items())
-        lines.append(f"    # rename: {{{pairs}}}    # their names in the built-in models; take it if it is true")
+        lines.append(f"    # rename: {{{pairs}}}    # their names in the built-in models; uncomment it if it is right")
     return lines
 
 
+_YAML_WORDS = frozenset(("yes", "no", "on", "off", "true", "false", "null"))
+
+
 def _quoted(text: str) -> str:
-    is_plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in {
-        "yes",
-        "no",
-        "on",
-        "off",
-        "true",
-        "false",
-        "null",
-    }
+    is_plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in _YAML_WORDS
     return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
@@ -315,7 +364,7 @@ _EXAMPLE_SOURCE = """\
     format: csv                    # csv, jsonl, parquet, access_log, snowplow
     path: data/web/*.csv.gz
     channel: web
-    timezone: UTC                  # of stamps that have no zone
+    timezone: UTC                  # of timestamps without a zone
     columns:                       # canonical name: column of the file
       occurred_at: ts
       anonymous_id: cookie
@@ -325,20 +374,16 @@ _EXAMPLE_SOURCE = """\
       revenue_amount: amount"""
 
 
-def _page(source: str, project: str) -> str:
-    return _TEMPLATE.replace("@project@", project).replace("@source@", source)
-
-
-_TEMPLATE = """\
-# What journeyflow reads, what it counts and where it writes. Paths are relative to this file.
+_TEMPLATE = Template("""\
+# Inputs, definitions and outputs of journeyflow. Paths are relative to this file.
 # Every key: docs/reference/configuration.md. Editors complete them from `journeyflow schema > journeyflow.schema.json`.
-project: @project@
+project: $project
 timezone: UTC                      # of reporting days; stored times are UTC
-state: state/                      # private: the warehouse and the ledger of files
-publish: published/                # what BI tools read
+state: state/                      # private: the warehouse and the archive of input files
+publish: published/                # tables for BI tools
 
 sources:
-@source@
+$source
 
 # people:                          # traits of users, for personas
 #   - {path: data/crm.csv, user_id: customer, traits: [birth_year, plan], valid_from: changed_at}
@@ -346,7 +391,7 @@ sources:
 models:
   four_stage: builtin              # awareness, consideration, decision, post_purchase
 
-# personas:                        # the first that matches; everybody else is `unassigned`
+# personas:                        # the first that matches; all others are `unassigned`
 #   - {name: from_campaigns, when: {first.utm_medium: [cpc, social, email]}}
 
 # funnels:                         # two to twenty steps
@@ -360,71 +405,4 @@ models:
 # goals:                           # conversions and their value
 #   order: {when: {event: purchase}, value: revenue_amount}
 # currency: {report: EUR}
-"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module to `app`."""
-    app.command(epilog=examples("journeyflow init", "journeyflow init data/events.csv.gz"))(init)
-    app.command(epilog=examples("journeyflow check", "journeyflow check -c shop/journeyflow.yml --json"))(check)
-    app.command(epilog=examples("journeyflow schema > journeyflow.schema.json"))(schema)
-
-
-def init(
-    data: Annotated[
-        Path | None, typer.Argument(help="A file of events to look at: CSV, JSON lines or Parquet.", show_default=False)
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = DEFAULT_CONFIG,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-) -> None:
-    """Write a commented configuration to start from; with a file of events, propose how to read it."""
-    from journeyflow.cli.output import write_file
-
-    if output.exists() and not force:
-        raise InputError(f"{output} is there already. Name another file with --output, or replace it with --force.")
-    text, notes = starter(data, output.parent)
-    write_file(output, text.encode())
-    typer.echo(f"Wrote {output}.")
-    for note in notes:
-        typer.echo(f"  {note}")
-    typer.echo(f"Next: read it through, then journeyflow check --config {output}")
-
-
-def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Find every error of the configuration at once, without reading the data."""
-    from journeyflow.config import check as find_problems
-    from journeyflow.utils.formatting import escaped
-
-    problems = find_problems(config)
-    errors = sum(problem.severity == "error" for problem in problems)
-    if as_json:
-        from dataclasses import asdict
-
-        typer.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
-    else:
-        for problem in problems:
-            typer.echo(escaped(problem))
-        typer.echo(_verdict(config, errors, len(problems) - errors))
-    if errors:
-        raise typer.Exit(ExitCode.CONFIGURATION)
-
-
-def _verdict(config: Path, errors: int, warnings: int) -> str:
-    if not errors and not warnings:
-        return f"{config} is in order."
-    found = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
-    return f"{config}: {' and '.join(found)}."
-
-
-def schema(
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
-) -> None:
-    """Print the JSON Schema of the configuration, for editors."""
-    from journeyflow.cli.output import write_file
-    from journeyflow.config.json_schema import json_schema
-
-    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-    if output:
-        write_file(output, text.encode())
-    else:
-        typer.echo(text, nl=False)
+""")

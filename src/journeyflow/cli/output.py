@@ -25,37 +25,26 @@ if TYPE_CHECKING:
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
 """Environment variable that lets exceptions through with their traceback."""
-INTERRUPTED = "interrupted. What was published before is untouched."
+INTERRUPTED = "interrupted. The last published version stays available."
 
 
 def guarded(work: Callable[[], object]) -> None:
-    """Do `work`; turn what it raises into a message and an exit code.
-
-    Parameters
-    ----------
-    work : callable
-        The command.
-
-    Raises
-    ------
-    SystemExit
-        With the exit code of the error (`errors.ExitCode`); 130 after Ctrl-C.
-    """
+    """Do `work`; print what it raises as a message and exit with the code of the error, 130 after Ctrl-C."""
     try:
         work()
     except KeyboardInterrupt:
         typer.echo(f"journeyflow: {INTERRUPTED}", err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not complain when it flushes.
+        # The reader of the pipe is gone, as after `| head`: the interpreter's last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
     except Exception as error:
-        _leave(error)
+        _exit_with(error)
 
 
 def described(error: BaseException) -> tuple[str, ExitCode]:
-    """Return what a user is told of an error, and the exit code; no value of the data is in it."""
+    """Return the message of an error, which holds no value of the data, and its exit code."""
     if isinstance(error, JourneyflowError):
         return error.message, error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -63,7 +52,7 @@ def described(error: BaseException) -> tuple[str, ExitCode]:
     return _unexpected(error), ExitCode.FAILED
 
 
-def _leave(error: Exception) -> NoReturn:
+def _exit_with(error: Exception) -> NoReturn:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
     message, code = described(error)
@@ -72,30 +61,30 @@ def _leave(error: Exception) -> NoReturn:
 
 
 def _unexpected(error: BaseException) -> str:
-    """Describe a fault of ours by its kind and place; its text may hold personal data, so it stays behind --debug."""
+    """Describe a bug by its type and place; its text may hold personal data and needs --debug."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
     where = f"{Path(last.filename).name}, line {last.lineno}"
     return (
-        f"an unexpected {type(error).__name__}{why} in {where}. What was published before is untouched. "
+        f"an unexpected {type(error).__name__}{why} in {where}. The last published version stays available. "
         "See the details with: journeyflow --debug ..."
     )
 
 
 DEFAULT_CONFIG = Path("journeyflow.yml")
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)]
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True)]
 PublishedOption = Annotated[
     Path | None,
-    typer.Option("--published", help="The published folder; by default the one that the configuration names."),
+    typer.Option("--published", help="The published folder; by default that of the configuration."),
 ]
 PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' is the total.")]
 PeriodOption = Annotated[str, typer.Option("--period", help="A month of entry such as 2026-03; 'all' is the total.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Format(StrEnum):
-    """How rows are written."""
+    """Formats of rows."""
 
     TABLE = "table"
     CSV = "csv"
@@ -103,19 +92,8 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def examples(*lines: str) -> str:
-    """Return the epilogue of a command's help: one example a line."""
-    return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
-
-
 def parse_instant(text: str | None) -> datetime | None:
-    """Return a day (its first instant) or a time as naive UTC; a time without a zone is UTC.
-
-    Raises
-    ------
-    typer.BadParameter
-        The text is neither.
-    """
+    """Return a day (its first instant) or a time as naive UTC; a time without a zone is UTC."""
     if text is None:
         return None
     try:
@@ -126,12 +104,12 @@ def parse_instant(text: str | None) -> datetime | None:
 
 
 WIDE = 100_000
-"""Width, in columns, of what is not a terminal: nothing is cut there."""
+"""Width in columns of output that is not a terminal: nothing is cut there."""
 _FORMULA_START = r"^[=+\-@\t\r\n]"
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that knows whether a person reads it."""
+    """Return a console: as wide as the terminal, unlimited elsewhere."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -139,25 +117,9 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: int | None) -> None:
-    """Write the rows of `frame` to the file `output` or to the terminal.
+    """Write the rows of `frame` to the file `output`, or to the terminal: there a table has at most `limit` rows.
 
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Any rows.
-    form : Format
-        How to write them. In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe.
-    output : Path or None
-        File to write; None is the terminal.
-    limit : int or None
-        Most rows of `Format.TABLE` on the terminal; None is all.
-
-    Raises
-    ------
-    typer.BadParameter
-        Parquet was asked for on a terminal.
-    JourneyflowError
-        The file cannot be written.
+    In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe.
     """
     if form is Format.TABLE and output is None:
         return print_frame(frame, limit)
@@ -173,13 +135,7 @@ def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: i
 
 
 def write_file(output: Path, written: bytes) -> None:
-    """Write a file that the user named.
-
-    Raises
-    ------
-    JourneyflowError
-        When it cannot be written.
-    """
+    """Write a file that the user named."""
     try:
         output.write_bytes(written)
     except OSError as error:

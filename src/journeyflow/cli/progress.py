@@ -23,20 +23,13 @@ if TYPE_CHECKING:
 
 
 RATED_FROM = 1_000
-"""Counts below this are of models and files, whose rate tells nothing."""
+"""Lower counts are of models and files, whose rate has no use."""
 
 
 class Watcher:
-    """Turns calls of `journeyflow.utils.progress.Progress` into one line a phase.
+    """A `journeyflow.utils.progress.Progress` that draws one line per phase.
 
-    Parameters
-    ----------
-    bars : rich.progress.Progress
-        Where the lines are drawn.
-
-    Notes
-    -----
-    A count that falls back, as it does with each new file, goes on from where it was.
+    A count that starts again, as it does with each new file, is added to what the phase had reached.
     """
 
     def __init__(self, bars: Bars) -> None:
@@ -52,11 +45,11 @@ class Watcher:
         if done < self._last.get(phase, 0):
             self._before[phase] = self._before.get(phase, 0) + self._last[phase]
         self._last[phase] = done
-        whole = self._before.get(phase, 0) + done
+        completed = self._before.get(phase, 0) + done
         # A total that is only known when it is reached is that of one file, not of the phase.
         known = total if total is not None and done < total else None
         task = self._tasks[phase]
-        self._bars.update(task, completed=whole, total=known, what=escaped(what), rate=self._rate(task, whole))
+        self._bars.update(task, completed=completed, total=known, what=escaped(what), rate=self._rate(task, completed))
 
     def _rate(self, task: TaskID, done: int) -> str:
         elapsed = self._bars.tasks[self._bars.task_ids.index(task)].elapsed
@@ -65,13 +58,7 @@ class Watcher:
 
 @contextmanager
 def shown_progress(*, is_quiet: bool) -> Iterator[Progress]:
-    """Yield something to report progress to; it draws only when the error stream is a terminal.
-
-    Parameters
-    ----------
-    is_quiet : bool
-        Draw nothing, whatever the stream.
-    """
+    """Yield a progress callback; it draws unless `is_quiet` or the error stream is not a terminal."""
     if is_quiet or not sys.stderr.isatty():
         from journeyflow.utils.progress import silent
 
@@ -94,11 +81,11 @@ def shown_progress(*, is_quiet: bool) -> Iterator[Progress]:
 
 
 LOG_VARIABLE = "JOURNEYFLOW_LOG"
-"""Environment variable for how commands tell what they do: ``text`` or ``json``."""
+"""Environment variable for the form of progress: ``text`` or ``json``."""
 
 
 class LogFormat(StrEnum):
-    """How a command tells on the error stream what it does."""
+    """Forms of progress on the error stream."""
 
     TEXT = "text"
     JSON = "json"
@@ -106,27 +93,18 @@ class LogFormat(StrEnum):
 
 LogOption = Annotated[
     LogFormat,
-    typer.Option("--log-format", envvar=LOG_VARIABLE, help="Progress for a person, or a JSON object a line (stderr)."),
+    typer.Option(
+        "--log-format", envvar=LOG_VARIABLE, help="Progress on stderr: for a terminal, or one JSON object per line."
+    ),
 ]
 
 
 @contextmanager
 def watched(command: str, form: LogFormat, *, is_quiet: bool) -> Iterator[Progress]:
-    """Yield something to report progress to, for the time of one command.
+    """Yield the progress callback of one command.
 
-    Parameters
-    ----------
-    command : str
-        Its name, for the log.
-    form : LogFormat
-        For whom.
-    is_quiet : bool
-        Draw nothing for a person; a log is written all the same.
-
-    Raises
-    ------
-    typer.Exit
-        With the code of the error, when a log was written: then the message is in it, and no other text comes.
+    As JSON, the log holds start and end of the command too, also when `is_quiet`. An error is then logged, not printed,
+    and leaves as `typer.Exit` with its code.
     """
     if form is LogFormat.TEXT:
         with shown_progress(is_quiet=is_quiet) as progress:

@@ -20,7 +20,6 @@ from journeyflow.cli.output import (
     PeriodOption,
     PersonaOption,
     PublishedOption,
-    examples,
 )
 from journeyflow.errors import NotFoundError
 from journeyflow.utils.formatting import cell, count, duration, escaped, percent
@@ -35,8 +34,136 @@ if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables
 
 
+def funnel(
+    name: Annotated[
+        str | None, typer.Argument(help="A funnel or a journey model; without one they are listed.", show_default=False)
+    ] = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Show a funnel step by step: who converted, who is pending, who dropped off."""
+    from journeyflow.cli.output import console, print_frame
+
+    with open_marts(config, published) as marts:
+        if name is None:
+            print_frame(marts.sql(_FUNNELS))
+            return
+        steps = steps_of(marts, name, persona, period)
+    if as_json:
+        typer.echo(steps.write_json())
+    else:
+        print_funnel(steps, console())
+
+
+_FUNNELS = """
+    select funnel, kind, unit, max(step_index) as step_count, max(person_count) as person_count
+    from funnel_steps where persona = 'all' and period = 'all' group by funnel, kind, unit order by kind, funnel
+"""
+
+
+def drop_offs(
+    name: Annotated[str, typer.Argument(metavar="FUNNEL", help="A funnel or a journey model.")],
+    step: Annotated[str | None, typer.Option("--step", help="Only drop-offs at this step.")] = None,
+    top: Annotated[int, typer.Option("--top", help="Most rows per step.", min=1)] = 8,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Show where persons left a funnel, from which touchpoint, and what they did next."""
+    from journeyflow.cli.output import console
+
+    with open_marts(config, published) as marts:
+        steps = steps_of(marts, name, persona, period).head(-1)
+        if step is not None:
+            require_known("step with drop-off", step, steps["step"].to_list())
+        tables = [matching(marts, table, name, persona, period) for table in ("drop_offs", "drop_off_next")]
+    for row in steps.to_dicts():
+        if step in (None, row["step"]):
+            print_drop_offs(row, *tables, top=top, out=console())
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT over the published tables.")],
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="Most rows of a table on the terminal; 0 is all.", min=0)] = 50,
+    build: Annotated[
+        bool, typer.Option("--build", help="Query all models of the last run, such as kernel.journeys.")
+    ] = False,
+    selected: Annotated[
+        bool, typer.Option("--selected", help="Query the models of the last `run --select`, such as marts.paths.")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Query the published tables in SQL. Read-only."""
+    from journeyflow.cli.output import write_frame
+
+    if build and selected:
+        raise typer.BadParameter("--build and --selected exclude each other.")
+    if build or selected:
+        rows = _built_rows(config, sql, is_selected=selected)
+    else:
+        with open_marts(config, published) as marts:
+            rows = marts.sql(sql)
+    write_frame(rows, form, output, limit or None)
+
+
+def _built_rows(config: Path, sql: str, *, is_selected: bool) -> pl.DataFrame:
+    from journeyflow.config import load_config
+    from journeyflow.engines import DuckDBEngine
+    from journeyflow.publish.reader import frame_of
+    from journeyflow.state.paths import SELECTED, open_build
+
+    settings = load_config(config)
+    path = settings.state / SELECTED
+    if is_selected and not path.exists():
+        raise NotFoundError("No models were selected yet. Run `journeyflow run --select MODEL` first.")
+    with DuckDBEngine(path, read_only=True) if is_selected else open_build(settings) as engine:
+        return frame_of(engine.rows(sql))
+
+
+def event(
+    event_id: Annotated[str, typer.Argument(help="The id of the event in its source.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Explain the stage of an event in every journey model."""
+    from journeyflow.cli.output import console
+    from journeyflow.config import load_config
+    from journeyflow.operations.explain import explain_event
+
+    explained = explain_event(load_config(config), event_id)
+    if as_json:
+        typer.echo(as_text(explained))
+    else:
+        print_events(explained, console())
+
+
+def person(
+    person_id: Annotated[str, typer.Argument(help="A published person_id, a user_id or an anonymous_id.")],
+    funnel: Annotated[str, typer.Option("--funnel", help="A funnel or a journey model.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Explain how far a person came in a funnel, and why it ended there."""
+    from journeyflow.cli.output import console
+    from journeyflow.config import load_config
+    from journeyflow.operations.explain import explain_person
+
+    explained = explain_person(load_config(config), person_id, funnel)
+    if as_json:
+        typer.echo(as_text(explained))
+    else:
+        print_person(explained, console())
+
+
 def open_marts(config: Path, published: Path | None) -> PublishedTables:
-    """Open a published folder, or the one that a configuration names."""
+    """Open a published folder, by default that of the configuration."""
     from journeyflow.publish.reader import open_published
 
     if published is None:
@@ -47,7 +174,7 @@ def open_marts(config: Path, published: Path | None) -> PublishedTables:
 
 
 def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> pl.DataFrame:
-    """Return the rows of `table` of one funnel, persona and period, by step; there may be none."""
+    """Return the rows of `table` of one funnel, persona and period, by step."""
     import polars as pl
 
     is_wanted = (pl.col("funnel") == funnel) & (pl.col("persona") == persona) & (pl.col("period") == period)
@@ -55,24 +182,18 @@ def matching(marts: PublishedTables, table: str, funnel: str, persona: str, peri
 
 
 def steps_of(marts: PublishedTables, funnel: str, persona: str, period: str) -> pl.DataFrame:
-    """Return the steps of one funnel in order: rows of `funnel_steps`.
-
-    Raises
-    ------
-    NotFoundError
-        When there are none; says which of the three names is unknown.
-    """
+    """Return the steps of one funnel in order, from `funnel_steps`; names what is unknown where there are none."""
     steps = matching(marts, "funnel_steps", funnel, persona, period)
     if steps.is_empty():
         known = marts.table("funnel_steps")
         for column, value in (("funnel", funnel), ("persona", persona), ("period", period)):
             require_known(column, value, known[column].unique().sort().to_list())
-        raise NotFoundError("Nobody of this persona entered this funnel in this period.")
+        raise NotFoundError("No person of this persona entered this funnel in this period.")
     return steps
 
 
 def personas_of(marts: PublishedTables, funnel: str) -> pl.DataFrame:
-    """Return one row per persona of a funnel: who entered, who reached the end, the matured rate; most people first."""
+    """Return one row per persona of a funnel: entered, converted, matured rate; most persons first."""
     import polars as pl
 
     steps = marts.table("funnel_steps").filter((pl.col("funnel") == funnel) & (pl.col("period") == "all"))
@@ -85,13 +206,7 @@ def personas_of(marts: PublishedTables, funnel: str) -> pl.DataFrame:
 
 
 def require_known(what: str, value: str, known: Sequence[str]) -> None:
-    """Raise when `value` is not one of `known`, with the nearest name.
-
-    Raises
-    ------
-    NotFoundError
-        Naming what there is.
-    """
+    """Raise `NotFoundError`, which lists what exists and the nearest name, when `value` is not `known`."""
     if value in known:
         return
     like = get_close_matches(value, known, n=1)
@@ -99,28 +214,20 @@ def require_known(what: str, value: str, known: Sequence[str]) -> None:
     raise NotFoundError(f"There is no {what} {value!r} in the published tables; there is: {', '.join(known)}.{hint}")
 
 
-COUNTS = ("", "reached", "went on", "pending", "dropped")
-FIGURES = ("drop-off", "median to next", "95 % of drop-off")
-LAYOUTS = ((30, 3), (16, 3), (16, 2), (16, 1), (8, 1), (8, 0))
-"""Width of the bar and number of figures beside the counts, the widest first."""
-OUTCOMES = (
+_COUNTS = ("", "reached", "went on", "pending", "dropped")
+_FIGURES = ("drop-off", "median to next", "95 % of drop-off")
+_LAYOUTS = ((30, 3), (16, 3), (16, 2), (16, 1), (8, 1), (8, 0))
+"""Width of the bar and number of figures beside the counts, widest first."""
+_OUTCOMES = (
     ("converted_count", "█", "#", "green"),
     ("pending_count", "▒", "~", "yellow"),
     ("drop_off_count", "░", ".", "red"),
 )
-"""Column, sign, sign in plain ASCII, colour: who went on, who still may, who left."""
+"""Column, character, its substitute in ASCII, colour: converted, pending, dropped."""
 
 
 def print_funnel(steps: pl.DataFrame, out: Console) -> None:
-    """Print one funnel of one persona and period.
-
-    Parameters
-    ----------
-    steps : polars.DataFrame
-        Rows of `funnel_steps`: one per step, in order.
-    out : rich.console.Console
-        Where to print.
-    """
+    """Print the rows of `funnel_steps` of one funnel, persona and period, in order."""
     from rich.text import Text
 
     rows = steps.to_dicts()
@@ -133,15 +240,15 @@ def print_funnel(steps: pl.DataFrame, out: Console) -> None:
 
 
 def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
-    who = "everybody" if first["persona"] == "all" else f"persona {escaped(first['persona'])}"
+    who = "all persons" if first["persona"] == "all" else f"persona {escaped(first['persona'])}"
     when = "" if first["period"] == "all" else f", entered in {escaped(first['period'])}"
     reached = f"{count(last['person_count'])} of {count(first['person_count'])} {escaped(first['unit'])}s"
     return f"{escaped(first['funnel'])} ({who}{when}): {reached} reached {escaped(last['step'])}"
 
 
 def _fitting_table(rows: list[dict[str, Any]], out: Console) -> Table:
-    """Return the widest of the layouts that the terminal has room for."""
-    tables = (_funnel_table(rows, width, figures, is_ascii=_is_ascii(out)) for width, figures in LAYOUTS)
+    """Return the widest of the layouts that fits the terminal."""
+    tables = (_funnel_table(rows, width, figures, is_ascii=_is_ascii(out)) for width, figures in _LAYOUTS)
     wide = out.options.update(width=WIDE)
     for table in tables:
         if out.measure(table, options=wide).maximum <= out.width:
@@ -150,21 +257,21 @@ def _fitting_table(rows: list[dict[str, Any]], out: Console) -> Table:
 
 
 def _funnel_table(rows: list[dict[str, Any]], bar_width: int, figures: int, *, is_ascii: bool) -> Table:
-    """Return a row per step: a bar of `bar_width` signs, the counts, and the first `figures` of `FIGURES`."""
+    """Return a row per step: a bar of `bar_width` characters, the counts, and the first `figures` of `_FIGURES`."""
     from rich.text import Text
 
-    table = _plain_table("step", *COUNTS, *FIGURES[:figures])
+    table = _plain_table("step", *_COUNTS, *_FIGURES[:figures])
     table.columns[1].justify = "left"
     entered = rows[0]["person_count"] or 1
     for row in rows:
-        counts = (count(row["person_count"]), *(_outcome(row, column) for column, *_ in OUTCOMES))
+        counts = (count(row["person_count"]), *(_outcome(row, column) for column, *_ in _OUTCOMES))
         bar = _bar(row, entered, bar_width, is_ascii=is_ascii)
         table.add_row(Text(f"{row['step_index']} {escaped(row['step'])}"), bar, *counts, *_rates(row)[:figures])
     return table
 
 
 def _outcome(row: dict[str, Any], column: str) -> str:
-    """Return a count of what became of a step's people; the last step has no next one, so nothing becomes of them."""
+    """Return the count of an outcome; empty for the last step, which has none."""
     return "" if row["drop_off_count"] is None else count(row[column])
 
 
@@ -179,12 +286,12 @@ def _rates(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _bar(row: dict[str, Any], entered: int, width: int, *, is_ascii: bool) -> Text:
-    """Return a bar as long as the step's share of those who entered, divided by what became of them."""
+    """Return a bar as long as the step's share of the entered persons, divided by outcome."""
     from rich.text import Text
 
     bar = Text()
     cells = done = 0
-    for column, sign, plain, colour in OUTCOMES:
+    for column, sign, plain, colour in _OUTCOMES:
         done += row[column] or 0
         upto = round(done / entered * width)
         bar.append((plain if is_ascii else sign) * (upto - cells), style=colour)
@@ -196,18 +303,18 @@ def _legend(is_ascii: bool) -> Text:
     from rich.text import Text
 
     legend = Text()
-    for (_, sign, plain, colour), meaning in zip(OUTCOMES, ("went on", "pending: still may", "dropped"), strict=True):
+    for (_, sign, plain, colour), meaning in zip(_OUTCOMES, ("went on", "pending: still may", "dropped"), strict=True):
         legend.append(plain if is_ascii else sign, style=colour)
         legend.append(f" {meaning}   ")
     return legend
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
-    notes = ["Counts are of everybody; rates and times are of those whose window is over."]
+    notes = ["Counts include all persons; rates and times only those whose conversion window is over."]
     if any(row["is_small"] for row in rows):
-        notes.append("* fewer people than min_count: read with care.")
+        notes.append("* fewer persons than min_count: interpret with care.")
     if any(row["is_outcome_based"] for row in rows):
-        notes.append("This persona is defined by an outcome: it is not a cause of its own conversion.")
+        notes.append("This persona is defined by an outcome: its conversion rate is not evidence of a cause.")
     return notes
 
 
@@ -218,18 +325,10 @@ def _is_ascii(out: Console) -> bool:
 def print_drop_offs(
     step: dict[str, Any], touchpoints: pl.DataFrame, next_actions: pl.DataFrame, *, top: int, out: Console
 ) -> None:
-    """Print where people of one step left from and what they did next.
+    """Print where persons left one step and what they did next.
 
-    Parameters
-    ----------
-    step : dict
-        The row of `funnel_steps` of the step left from.
-    touchpoints, next_actions : polars.DataFrame
-        Rows of `drop_offs` and `drop_off_next` of the same funnel, persona and period, of all steps.
-    top : int
-        Most rows of each.
-    out : rich.console.Console
-        Where to print.
+    `step` is a row of `funnel_steps`; `touchpoints` and `next_actions` are rows of `drop_offs` and `drop_off_next` of
+    the same funnel, persona and period; at most `top` rows of each are printed.
     """
     from rich.columns import Columns
     from rich.text import Text
@@ -248,11 +347,11 @@ def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
 
 
 def print_personas(personas: pl.DataFrame, out: Console) -> None:
-    """Print a funnel by persona: rows of `marts.personas_of`."""
+    """Print the rows of `personas_of`."""
     table = _plain_table("persona", "entered", f"reached {escaped(personas['step'][0])}", "conversion rate")
     for row in personas.to_dicts():
-        mark = " (by definition)" if row["is_outcome_based"] else " *" if row["is_small"] else ""
-        rate = percent(row["conversion_rate"]) + mark
+        note = " (by definition)" if row["is_outcome_based"] else " *" if row["is_small"] else ""
+        rate = percent(row["conversion_rate"]) + note
         table.add_row(_text(row["persona"]), count(row["entered_count"]), count(row["person_count"]), rate)
     out.print(table)
 
@@ -295,7 +394,7 @@ def _text(value: str) -> Text:
     return Text(escaped(value))
 
 
-COLOURS = {"converted": "green", "pending": "yellow", "dropped": "red"}
+_COLOURS = {"converted": "green", "pending": "yellow", "dropped": "red"}
 
 
 def as_text(explained: ExplainedPerson | Sequence[ExplainedEvent]) -> str:
@@ -305,7 +404,7 @@ def as_text(explained: ExplainedPerson | Sequence[ExplainedEvent]) -> str:
 
 
 def print_events(events: Sequence[ExplainedEvent], out: Console) -> None:
-    """Print each event with the stage that every model gives it."""
+    """Print each event with its stage in every journey model."""
     from rich.text import Text
 
     for event in events:
@@ -314,7 +413,7 @@ def print_events(events: Sequence[ExplainedEvent], out: Console) -> None:
             style="bold",
         )
         if event.left_out:
-            out.print(Text(f"  Left out of every count: it is {event.left_out}."), style="yellow")
+            out.print(Text(f"  Excluded from every count: it is {event.left_out}."), style="yellow")
         else:
             out.print(Text(f"  person {escaped(event.person_id)}, journey {event.journey_index}"))
         for verdict in event.verdicts:
@@ -332,11 +431,11 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
     if verdict.history:
         out.print(Text(f"    because {escaped(verdict.history)}"))
     for rule in verdict.passed_over:
-        out.print(Text(f"    passed over, for want of history: {escaped(rule)}"), style="dim")
+        out.print(Text(f"    skipped, because its history is missing: {escaped(rule)}"), style="dim")
 
 
 def print_person(person: ExplainedPerson, out: Console) -> None:
-    """Print each counted attempt of a person with what ended it."""
+    """Print each counted attempt of a person with the reason of its end."""
     from rich.text import Text
 
     out.print(Text(f"person {escaped(person.person_id)} in {escaped(person.funnel)}"), style="bold")
@@ -349,7 +448,7 @@ def print_person(person: ExplainedPerson, out: Console) -> None:
 def _print_attempt(attempt: ExplainedAttempt, out: Console) -> None:
     from rich.text import Text
 
-    out.print(Text(f"\n  {attempt.outcome}: {escaped(attempt.reason)}"), style=COLOURS[attempt.outcome])
+    out.print(Text(f"\n  {attempt.outcome}: {escaped(attempt.reason)}"), style=_COLOURS[attempt.outcome])
     for reach in attempt.reaches:
         when = f"{cell(reach.reached_at)} UTC" if reach.reached_at else "not reached"
         out.print(Text(f"    {reach.step_index} {escaped(reach.step):<20} {when}"))
@@ -359,134 +458,3 @@ def _print_attempt(attempt: ExplainedAttempt, out: Console) -> None:
         matches = f"   <- {', '.join(map(escaped, event.matches))}" if event.matches else ""
         name = f"{escaped(event.event_name):<20} {escaped(event.touchpoint)}"
         out.print(Text(f"    {cell(event.occurred_at)}  {name}{matches}"), style=None if event.matches else "dim")
-
-
-_FUNNELS = """
-    select funnel, kind, unit, max(step_index) as step_count, max(person_count) as person_count
-    from funnel_steps where persona = 'all' and period = 'all' group by funnel, kind, unit order by kind, funnel
-"""
-explainers = typer.Typer(
-    no_args_is_help=True, help="Say why an event is in its stage, or why a person counts as dropped."
-)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module to `app`."""
-    app.command(
-        epilog=examples(
-            "journeyflow funnel",
-            "journeyflow funnel checkout",
-            "journeyflow funnel checkout --persona student --period 2026-03",
-        )
-    )(funnel)
-    app.command(
-        "drop-offs",
-        epilog=examples("journeyflow drop-offs checkout", "journeyflow drop-offs checkout --step cart --top 3"),
-    )(drop_offs)
-    app.command(
-        epilog=examples(
-            'journeyflow query "select * from personas"',
-            'journeyflow query "from paths" --format csv --output paths.csv',
-        )
-    )(query)
-    explainers.command("event", epilog=examples("journeyflow explain event 8f3c21"))(event)
-    explainers.command("person", epilog=examples("journeyflow explain person c-1042 --funnel checkout"))(person)
-    app.add_typer(explainers, name="explain")
-
-
-def funnel(
-    name: Annotated[
-        str | None, typer.Argument(help="A funnel or a journey model; none lists them.", show_default=False)
-    ] = None,
-    persona: PersonaOption = "all",
-    period: PeriodOption = "all",
-    as_json: JsonOption = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    published: PublishedOption = None,
-) -> None:
-    """Show a funnel step by step: who went on, who still may, who left."""
-    from journeyflow.cli.output import console, print_frame
-
-    with open_marts(config, published) as marts:
-        if name is None:
-            print_frame(marts.sql(_FUNNELS))
-            return
-        steps = steps_of(marts, name, persona, period)
-    if as_json:
-        typer.echo(steps.write_json())
-    else:
-        print_funnel(steps, console())
-
-
-def drop_offs(
-    name: Annotated[str, typer.Argument(metavar="FUNNEL", help="A funnel or a journey model.")],
-    step: Annotated[str | None, typer.Option("--step", help="Only the people who left at this step.")] = None,
-    top: Annotated[int, typer.Option("--top", help="Most rows a step.", min=1)] = 8,
-    persona: PersonaOption = "all",
-    period: PeriodOption = "all",
-    config: ConfigOption = DEFAULT_CONFIG,
-    published: PublishedOption = None,
-) -> None:
-    """Show where people left a funnel, from which touchpoint, and what they did next."""
-    from journeyflow.cli.output import console
-
-    with open_marts(config, published) as marts:
-        steps = steps_of(marts, name, persona, period).head(-1)
-        if step is not None:
-            require_known("step with drop-off", step, steps["step"].to_list())
-        tables = [matching(marts, table, name, persona, period) for table in ("drop_offs", "drop_off_next")]
-    for row in steps.to_dicts():
-        if step in (None, row["step"]):
-            print_drop_offs(row, *tables, top=top, out=console())
-
-
-def query(
-    sql: Annotated[str, typer.Argument(help="A SELECT over the published tables.")],
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
-    limit: Annotated[int, typer.Option("--limit", help="Most rows of a table on the terminal; 0 is all.", min=0)] = 50,
-    config: ConfigOption = DEFAULT_CONFIG,
-    published: PublishedOption = None,
-) -> None:
-    """Ask the published tables in SQL; nothing can be changed."""
-    from journeyflow.cli.output import write_frame
-
-    with open_marts(config, published) as marts:
-        write_frame(marts.sql(sql), form, output, limit or None)
-
-
-def event(
-    event_id: Annotated[str, typer.Argument(help="The source's id of the event.")],
-    as_json: JsonOption = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-) -> None:
-    """Say why an event is in its stage, in every journey model."""
-
-    from journeyflow.cli.output import console
-    from journeyflow.config import load_config
-    from journeyflow.operations.explain import explain_event
-
-    explained = explain_event(load_config(config), event_id)
-    if as_json:
-        typer.echo(as_text(explained))
-    else:
-        print_events(explained, console())
-
-
-def person(
-    person_id: Annotated[str, typer.Argument(help="A published person_id, a user_id or an anonymous_id.")],
-    funnel: Annotated[str, typer.Option("--funnel", help="A funnel or a journey model.")],
-    as_json: JsonOption = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-) -> None:
-    """Say how far a person came in a funnel, and why it ended there."""
-
-    from journeyflow.cli.output import console
-    from journeyflow.config import load_config
-    from journeyflow.operations.explain import explain_person
-
-    explained = explain_person(load_config(config), person_id, funnel)
-    if as_json:
-        typer.echo(as_text(explained))
-    else:
-        print_person(explained, console())

@@ -1,4 +1,4 @@
-"""`report`: the map as a page, workbook, message or picture."""
+"""`report`: the journey map as a page, workbook, summary or picture."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, PublishedOption, examples
+from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, PublishedOption
 
 if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables
     from journeyflow.report.view_model import ReportData
 
 
-ALL = "all"
-
-
 class ReportFormat(StrEnum):
-    """What the map is written as; also the end of the file's name."""
+    """Formats of the map; also the suffix of the file."""
 
     HTML = "html"
     XLSX = "xlsx"
@@ -29,53 +26,45 @@ class ReportFormat(StrEnum):
     PNG = "png"
 
 
-PICTURES = (ReportFormat.SVG, ReportFormat.PNG)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this module to `app`."""
-    app.command(
-        epilog=examples(
-            "journeyflow report --open",
-            "journeyflow report --format xlsx --output maps.xlsx",
-            "journeyflow report --format md --model shop",
-            "journeyflow report --format png --persona student --period 2026-03",
-        )
-    )(report)
+_PICTURES = (ReportFormat.SVG, ReportFormat.PNG)
+_ALL = "all"
 
 
 def report(
-    form: Annotated[ReportFormat, typer.Option("--format", "-f", help="What to write.")] = ReportFormat.HTML,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", "-f", help="What to write: page, workbook, Markdown summary or picture.")
+    ] = ReportFormat.HTML,
     persona: Annotated[
-        str | None, typer.Option("--persona", help="One persona; 'all' is the total. A picture shows one, else all.")
+        str | None,
+        typer.Option("--persona", help="One persona; 'all' is the total. A picture shows one, by default the total."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="One journey model. A picture shows one, else the first.")
+        str | None, typer.Option("--model", help="One journey model. A picture shows one, by default the first.")
     ] = None,
     period: Annotated[
         str | None,
-        typer.Option(
-            "--period", help="A month of entry such as 2026-03, or 'all', which is what all but the page show."
-        ),
+        typer.Option("--period", help="A month of entry such as 2026-03, or 'all', the default of all but the page."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write, else journey-map with the format's ending; md is printed."),
+        typer.Option(
+            "--output", "-o", help="File to write, by default journey-map with the format's suffix; md is printed."
+        ),
     ] = None,
-    dark: Annotated[bool, typer.Option("--dark", help="Light letters on dark ground, for pictures.")] = False,
+    dark: Annotated[bool, typer.Option("--dark", help="Light text on a dark background, for pictures.")] = False,
     is_opened: Annotated[bool, typer.Option("--open", help="Open the written file.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     published: PublishedOption = None,
 ) -> None:
-    """Write the journey map: what people met, felt, suffered and were promised, stage by stage."""
+    """Write the journey map: touchpoints, sentiment, pain points and promises of every stage."""
     from journeyflow.cli.output import write_file
     from journeyflow.cli.query import open_marts
 
     if is_opened and form is ReportFormat.MD and output is None:
         raise typer.BadParameter("--open needs a file: add --output summary.md")
-    _require_ending(output, form)
+    _require_suffix(output, form)
     with open_marts(config, published) as marts:
-        content = _render(_atlas(marts, form, model, persona, period), form, is_dark=dark)
+        content = _render(_read_map(marts, form, model, persona, period), form, is_dark=dark)
     if form is ReportFormat.MD and output is None:
         typer.echo(content.decode(), nl=False)
         return
@@ -86,14 +75,16 @@ def report(
         typer.launch(str(path))
 
 
-def _require_ending(output: Path | None, form: ReportFormat) -> None:
-    """Let no name promise another form than the file has: the program that opens it would find it broken."""
-    ending = output.suffix.lower().lstrip(".") if output else ""
-    if ending != form and ending in set(ReportFormat):
-        raise typer.BadParameter(f"{output} ends as {ending}, and {form} is to be written: add --format {ending}")
+def _require_suffix(output: Path | None, form: ReportFormat) -> None:
+    """Refuse a file name whose suffix is that of another format."""
+    suffix = output.suffix.lower().lstrip(".") if output else ""
+    if suffix != form and suffix in set(ReportFormat):
+        raise typer.BadParameter(
+            f"{output} has the suffix of {suffix}, but the format is {form}: add --format {suffix}"
+        )
 
 
-def _atlas(
+def _read_map(
     marts: PublishedTables, form: ReportFormat, model: str | None, persona: str | None, period: str | None
 ) -> ReportData:
     from journeyflow.cli.query import require_known
@@ -104,15 +95,15 @@ def _atlas(
     for what, wanted, names in zip(("model", "persona", "period"), (model, persona, period), known, strict=True):
         if wanted is not None:
             require_known(what, wanted, names)
-    if form in PICTURES:
-        model, persona = model or next(iter(known[0]), None), persona or ALL
+    if form in _PICTURES:
+        model, persona = model or next(iter(known[0]), None), persona or _ALL
     if form is not ReportFormat.HTML:
-        period = period or ALL
+        period = period or _ALL
     report_data = read_report_data(marts, models=_only(model), personas=_only(persona), periods=_only(period))
-    if not report_data.maps and (model or form in PICTURES):
+    if not report_data.maps and (model or form in _PICTURES):
         raise NotFoundError(
-            "There is no journey map of these: nobody of the persona entered the model in the period. Choose another "
-            "--persona or --period; `journeyflow report` shows all there are."
+            "There is no such journey map: no person of the persona entered the model in the period. Choose another "
+            "--persona or --period; `journeyflow report` shows all that exist."
         )
     return report_data
 

@@ -11,6 +11,7 @@ from journeyflow.errors import EngineError, NotFoundError
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
     from journeyflow.publish.generation import Manifest
 
@@ -62,20 +63,7 @@ class PublishedTables:
         EngineError
             When the query fails, or two of its columns have the same name.
         """
-        import polars as pl
-        from polars.exceptions import PolarsError
-
-        rows = self._engine.rows(query)
-        try:
-            found = pl.from_arrow(rows)
-        except PolarsError as error:
-            columns = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
-            raise EngineError(
-                f"Cannot make a table of the columns {columns}: give each a distinct name, and cast intervals to "
-                "varchar."
-            ) from error
-        assert isinstance(found, pl.DataFrame)
-        return found
+        return frame_of(self._engine.rows(query))
 
     @cached_property
     def critical_spots(self) -> tuple[str, ...]:
@@ -117,3 +105,19 @@ def open_published(published: str | Path) -> PublishedTables:
         When nothing is published there.
     """
     return PublishedTables(Path(published))
+
+
+def frame_of(rows: pa.Table) -> pl.DataFrame:
+    """Return the rows of a query as a data frame; refuses two columns of one name and types that it lacks."""
+    import polars as pl
+    from polars.exceptions import PolarsError
+
+    try:
+        found = pl.from_arrow(rows)
+    except PolarsError as error:
+        columns = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
+        raise EngineError(
+            f"Cannot make a table of the columns {columns}: give each a distinct name, and cast intervals to varchar."
+        ) from error
+    assert isinstance(found, pl.DataFrame)
+    return found

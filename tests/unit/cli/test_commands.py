@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from journeyflow.cli import main
-from journeyflow.errors import ExitCode
+from journeyflow.errors import ExitCode, JourneyflowError
 from journeyflow.state.lock import project_lock
 from support.order_project import write_project
 
@@ -53,7 +53,7 @@ def call(capfdbinary: pytest.CaptureFixture[bytes]) -> Caller:
 def test_funnels_are_listed_and_shown(call: Caller) -> None:
     assert "checkout" in call("funnel")
     shown = call("funnel", "checkout")
-    assert shown.startswith("checkout (everybody):")
+    assert shown.startswith("checkout (all persons):")
     assert "3 paid" in shown
     steps = json.loads(call("funnel", "checkout", "--persona", "from_shop", "--json"))
     assert [step["step"] for step in steps] == ["product", "cart", "paid"]
@@ -95,6 +95,15 @@ def test_a_query_in_every_format(call: Caller, tmp_path: Path) -> None:
     assert "1 of 3 rows" in call("query", sql, "--limit", "1")
 
 
+def test_a_query_of_the_last_build_reads_models_that_are_not_published(call: Caller) -> None:
+    (row,) = json.loads(call("query", "--build", "select count(*) as n from kernel.journeys", "-f", "json"))
+    assert row["n"] > 0
+    call("query", "from kernel.journeys", code=ExitCode.FAILED)
+    call("query", "--build", "drop table kernel.journeys", code=ExitCode.FAILED)
+    call("query", "--build", "from read_text('journeyflow.yml')", code=ExitCode.FAILED)
+    call("query", "--build", "select 1 as a, 2 as a", code=ExitCode.FAILED)
+
+
 @pytest.mark.parametrize(
     "sql",
     ["drop table personas", "create table x as select 1", "attach 'x.duckdb'", "from read_text('journeyflow.yml')"],
@@ -105,19 +114,46 @@ def test_a_query_can_change_and_reach_nothing(call: Caller, project: Path, sql: 
     assert sorted(project.rglob("*")) == before
 
 
-def test_plan_names_every_phase_in_order(call: Caller) -> None:
-    shown = call("plan")
-    phases = [line for line in shown.splitlines() if line and not line.startswith(" ")]
-    assert phases == ["load", "stitch", "classify", "build"]
+PHASES = ["load", "stitch", "classify", "build"]
+
+
+def test_plan_fits_one_screen(call: Caller) -> None:
+    lines = call("plan").splitlines()
+    assert len(lines) <= 24
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == [*PHASES, "check", "publish"]
+    assert "User-defined models: none" in lines
+    assert any("Incremental or full refresh is decided" in line for line in lines)
+    assert "marts.funnel_steps" not in call("plan")
+
+
+def test_plan_lists_every_model_by_phase_on_request(call: Caller) -> None:
+    shown = call("plan", "--verbose")
+    assert [line for line in shown.splitlines() if line and not line.startswith(" ")] == PHASES
     assert "marts.funnel_steps" in shown
+    entries = json.loads(call("plan", "--json"))
+    assert list(dict.fromkeys(entry["phase"] for entry in entries)) == PHASES
+    assert all(entry["model"] in shown for entry in entries)
+    steps = next(entry for entry in entries if entry["model"] == "marts.funnel_steps")
+    assert steps["why"] == "published"
+    assert steps["is_own"] is False
+    assert all(f"  {name}  " in shown for name in steps["reads"])
 
 
-def test_status_tells_of_the_runs_and_of_one_going_on(call: Caller, project: Path) -> None:
+def test_plan_lists_selected_models(call: Caller) -> None:
+    entries = json.loads(call("plan", "--select", "+marts.paths", "--json"))
+    models = [entry["model"] for entry in entries]
+    assert models[-1] == "marts.paths"
+    assert "journeys.paths" in models
+    assert "marts.funnel_steps" not in models
+    assert "marts.paths" in call("plan", "--select", "marts.paths")
+
+
+def test_status_lists_runs_and_the_run_in_progress(call: Caller, project: Path) -> None:
     found = json.loads(call("status", "--json"))
     assert found["runs"][0]["run_id"] == found["current"]["run_id"]
     assert found["running"] is None
     with project_lock(project / "state"):
-        assert "A run is going on: process" in call("status")
+        assert "A run is in progress: process" in call("status")
         busy = json.loads(call("status", "--json"))
         assert (busy["running"]["pid"], busy["running"]["host"]) == (os.getpid(), platform.node())
         assert busy["runs"][0]["run_id"] == found["current"]["run_id"]  # Of what is published.
@@ -129,8 +165,8 @@ def test_status_tells_of_the_runs_and_of_one_going_on(call: Caller, project: Pat
     left.unlink()
 
 
-def test_status_tells_sizes_and_the_alarms_of_the_last_good_run(call: Caller, tmp_path: Path) -> None:
-    config = write_project(tmp_path / "alarming")
+def test_status_shows_sizes_and_the_alerts_of_the_last_published_run(call: Caller, tmp_path: Path) -> None:
+    config = write_project(tmp_path / "alerting")
     with (config.parent / "events.csv").open("a") as file:
         file.writelines(f"not a time,c{n},,page_view,/\n" for n in range(50))
     call("run", "-c", str(config), "--quiet")
@@ -148,14 +184,14 @@ def test_status_tells_sizes_and_the_alarms_of_the_last_good_run(call: Caller, tm
     assert sizes["warehouse_bytes"] == (config.parent / "state" / "warehouse.duckdb").stat().st_size
     assert sizes["build_bytes"] > 0
     shown = call("status", "-c", str(config))
-    assert "look at events.csv: 50 of 450" in shown
-    assert "1 kept files" in shown
+    assert "alert   events.csv: 50 of 450" in shown
+    assert "1 archived files" in shown
     (config.parent / "events.csv").unlink()
     call("run", "-c", str(config), "--quiet")  # Nothing new, and nothing to look at.
     assert json.loads(call("status", "-c", str(config), "--json"))["alerts"] == []
 
 
-def test_doctor_tells_what_it_looked_at(call: Caller, project: Path) -> None:
+def test_doctor_reports_its_findings(call: Caller, project: Path) -> None:
     assert "all records accounted for" in call("doctor")
     key = project / "state" / "pseudonym.key"
     key.chmod(0o666)
@@ -176,6 +212,20 @@ def test_a_second_run_at_the_same_time_is_refused(call: Caller, project: Path) -
     assert "Wait for it" in call.errors
 
 
+@pytest.mark.parametrize("option", ["--full-refresh", "--whole"])
+def test_a_full_refresh_is_built_on_request(call: Caller, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    asked: list[bool] = []
+
+    def run(*_: object, full_refresh: bool, **__: object) -> None:
+        asked.append(full_refresh)
+        raise JourneyflowError("stopped")
+
+    monkeypatch.setattr("journeyflow.pipeline.run.run", run)
+    call("run", code=ExitCode.FAILED)
+    call("run", option, code=ExitCode.FAILED)
+    assert asked == [False, True]
+
+
 def test_a_run_reports_in_json_and_reads_no_file_twice(call: Caller) -> None:
     report = json.loads(call("run", "--as-of", "2026-03-10T12:00:00+01:00", "--json"))
     assert report["high_water_at"] == "2026-03-10T11:00:00"
@@ -188,15 +238,18 @@ def test_a_wrong_time_is_a_wrong_command_line(call: Caller) -> None:
     assert "2026-03-31" in call.errors
 
 
-def test_an_alarm_has_its_own_code_when_it_is_asked_for(call: Caller, tmp_path: Path) -> None:
-    config = write_project(tmp_path / "alarming")
+def test_an_alert_has_an_exit_code_on_request(call: Caller, tmp_path: Path) -> None:
+    config = write_project(tmp_path / "alerting")
     with (config.parent / "events.csv").open("a") as file:
         file.writelines(f"not a time,c{n},,page_view,/\n" for n in range(50))
     shown = call("run", "-c", str(config))
-    assert "look at  events.csv: 50 of 450 records are in quarantine (bad_time 50)." in shown
+    assert "alert   events.csv: 50 of 450 records are in quarantine (bad_time 50)." in shown
     (config.parent / "more.csv").write_text((config.parent / "events.csv").read_text() + "no,c,,x,/\n")
     config.write_text(config.read_text().replace("events.csv", "'*.csv'"))
     call("run", "-c", str(config), "--fail-on-alert", code=ExitCode.ALERT)
+    with (config.parent / "more.csv").open("a") as file:
+        file.write("no,c,,x,/\n")
+    call("run", "-c", str(config), "--fail-on-alarm", code=ExitCode.ALERT)  # The option's former name.
 
 
 def test_a_missing_input_keeps_what_was_published(call: Caller, tmp_path: Path) -> None:
@@ -212,25 +265,25 @@ def test_the_demo_leaves_other_folders_alone(call: Caller, project: Path) -> Non
 
 
 @pytest.mark.parametrize("sql", ["select 1 as a, 2 as a", "select interval 3 day as a"])
-def test_columns_that_make_no_table_are_told(call: Caller, sql: str) -> None:
+def test_columns_that_make_no_table_are_refused(call: Caller, sql: str) -> None:
     assert not call("query", sql, code=ExitCode.FAILED)
-    assert "a name of its own" in call.errors
+    assert "a distinct name" in call.errors
 
 
 def test_status_shows_what_is_published_beside_a_damaged_warehouse(call: Caller, project: Path) -> None:
     warehouse = project / "state" / "warehouse.duckdb"
-    whole = warehouse.read_bytes()
+    intact = warehouse.read_bytes()
     warehouse.write_bytes(b"damaged" * 1000)
     try:
         assert "Published" in call("status")
         call("run", code=ExitCode.FAILED)
         assert "move it away" in call.errors
     finally:
-        warehouse.write_bytes(whole)
+        warehouse.write_bytes(intact)
 
 
-def test_a_rebuild_gives_what_is_published(call: Caller) -> None:
-    told = json.loads(call("verify", "--json"))
-    assert "funnel_steps" in told["tables"]
+def test_a_rebuild_equals_what_is_published(call: Caller) -> None:
+    found = json.loads(call("verify", "--json"))
+    assert "funnel_steps" in found["tables"]
     assert json.loads(call("rebuild", "--json"))["status"] == "published"
-    assert "a rebuild gives the same" in call("verify")
+    assert "identical to a rebuild" in call("verify")

@@ -46,7 +46,7 @@ def test_every_error_leaves_by_its_code_with_its_message(
     assert capsys.readouterr().err == "journeyflow: Something \\x1b[2J is wrong.\n"
 
 
-def test_a_fault_of_ours_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         guarded(lambda: _raise(ValueError("ada@example.com")))
     shown = capsys.readouterr().err
@@ -72,7 +72,7 @@ def test_a_missing_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     assert "journeyflow init" in capsys.readouterr().err
 
 
-def test_all_mistakes_of_the_configuration_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_mistakes_of_the_configuration_are_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     Path("journeyflow.yml").write_text("projet: x\nmin_count: none\n")
     assert call("check") == ExitCode.CONFIGURATION
     shown = capsys.readouterr().out
@@ -138,10 +138,10 @@ def test_a_full_disk_is_named_and_no_file(capsys: pytest.CaptureFixture[str]) ->
 def test_ctrl_c_says_what_readers_see(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         guarded(lambda: _raise(KeyboardInterrupt()))
-    assert "What was published before is untouched" in capsys.readouterr().err
+    assert "The last published version stays available" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_made_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("init", "--output", "no/such/folder.yml") == ExitCode.FAILED
     assert "Cannot write" in capsys.readouterr().err
 

@@ -26,6 +26,12 @@ def test_every_command_has_a_summary_and_an_example() -> None:
         assert re.search(rf"```sh\n{re.escape(title)}", section), f"{title} has no example of its own"
 
 
+def test_former_names_are_not_listed() -> None:
+    page = command_page()
+    assert "journeyflow erase" in page
+    assert all(name not in page for name in ("journeyflow forget", "--whole", "--fail-on-alarm"))
+
+
 @pytest.mark.parametrize("code", list(ExitCode))
 def test_every_exit_code_is_documented(code: ExitCode) -> None:
     assert f"| {code.value} | `{code.name}` |" in (REFERENCE / "exit-codes.md").read_text(encoding="utf-8")

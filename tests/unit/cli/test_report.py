@@ -43,11 +43,11 @@ def test_a_file_of_every_form_is_written(call, form, start):
 
 
 def test_a_message_is_printed_or_written(call):
-    told = call("--format", "md", "--model", "shop")
-    assert told.startswith("# acme-shop: journey maps")
-    assert "## shop, the whole time" in told
-    call("--format", "md", "--model", "shop", "--output", "told.md")
-    assert Path("told.md").read_text(encoding="utf-8") == told
+    shown = call("--format", "md", "--model", "shop")
+    assert shown.startswith("# acme-shop: journey maps")
+    assert "## shop, the whole time" in shown
+    call("--format", "md", "--model", "shop", "--output", "summary.md")
+    assert Path("summary.md").read_text(encoding="utf-8") == shown
 
 
 def test_one_persona_and_month_can_be_chosen(call):
@@ -65,12 +65,12 @@ def test_one_persona_and_month_can_be_chosen(call):
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_ones(call, arguments, hint):
-    told = call(*arguments, code=ExitCode.NOT_FOUND)
-    assert hint in told
-    assert told.isprintable() or told.rstrip("\n").isprintable()
+    shown = call(*arguments, code=ExitCode.NOT_FOUND)
+    assert hint in shown
+    assert shown.isprintable() or shown.rstrip("\n").isprintable()
 
 
-def test_a_month_without_the_persona_is_told(call, tmp_path):
+def test_a_month_without_the_persona_is_an_error(call, tmp_path):
     tables = rich_tables()
     tables["map_stages"] = [
         row for row in tables["map_stages"] if (row["persona"], row["period"]) != ("student", "2026-02")
@@ -82,14 +82,14 @@ def test_a_month_without_the_persona_is_told(call, tmp_path):
     assert ended.value.code == ExitCode.NOT_FOUND
 
 
-def test_a_folder_that_is_not_there_is_told(call):
+def test_a_folder_that_is_not_there_is_an_error(call):
     assert "Cannot write nowhere/map.html" in call("--output", "nowhere/map.html", code=ExitCode.FAILED)
 
 
 @pytest.mark.parametrize(("arguments", "form"), [(["-o", "map.PNG"], "png"), (["-f", "png", "-o", "map.html"], "html")])
 def test_no_name_promises_another_form(call, arguments, form):
-    told = call(*arguments, code=ExitCode.CONFIGURATION).replace("│", " ")
-    assert f"add --format {form}" in " ".join(told.split())
+    shown = call(*arguments, code=ExitCode.CONFIGURATION).replace("│", " ")
+    assert f"add --format {form}" in " ".join(shown.split())
     assert not Path(arguments[-1]).exists()
     call("-o", "map.htm")
 

@@ -38,7 +38,7 @@ def test_bars_are_as_long_as_the_shares() -> None:
 
 
 def test_the_headline_says_who_and_how_many() -> None:
-    assert _screen(STEPS).splitlines()[0] == "checkout (everybody): 30 of 100 persons reached paid"
+    assert _screen(STEPS).splitlines()[0] == "checkout (all persons): 30 of 100 persons reached paid"
     one = STEPS.with_columns(persona=pl.lit("student"), period=pl.lit("2026-03"))
     assert "(persona student, entered in 2026-03)" in _screen(one)
 
@@ -49,14 +49,14 @@ def test_bars_are_plain_where_the_terminal_is() -> None:
 
 
 @pytest.mark.parametrize(("column", "note"), [("is_small", "min_count"), ("is_outcome_based", "outcome")])
-def test_doubtful_figures_are_marked(column: str, note: str) -> None:
+def test_doubtful_figures_have_a_note(column: str, note: str) -> None:
     assert note not in _screen(STEPS)
     assert note in _screen(STEPS.with_columns(pl.lit(True).alias(column)))
 
 
-def test_nobody_at_all_is_shown() -> None:
-    nobody = STEPS.with_columns(pl.col("person_count", "converted_count", "pending_count", "drop_off_count") * 0)
-    assert "0 of 0 persons" in _screen(nobody)
+def test_a_funnel_without_persons_is_shown() -> None:
+    empty = STEPS.with_columns(pl.col("person_count", "converted_count", "pending_count", "drop_off_count") * 0)
+    assert "0 of 0 persons" in _screen(empty)
 
 
 def test_drop_offs_name_touchpoints_and_next_actions() -> None:

@@ -95,7 +95,7 @@ def test_a_torn_parquet_file_is_an_error(tmp_path: Path) -> None:
         starter(tmp_path / "e.parquet", tmp_path)
 
 
-def test_other_encodings_and_decimal_commas_are_told(tmp_path: Path) -> None:
+def test_other_encodings_and_decimal_commas_are_reported(tmp_path: Path) -> None:
     data = tmp_path / "e.csv"
     data.write_bytes("ts;user_id;event;amount\n2026-01-01;M\xfcller;buy;1,50\n".encode("cp1252"))
     path, notes = _written(tmp_path, data)

@@ -1,4 +1,4 @@
-"""`forget` on the command line: ids from files and pipes, a question first, numbers and never an id."""
+"""`erase` on the command line: ids from files and pipes, a question first, numbers and never an id."""
 
 from __future__ import annotations
 
@@ -37,67 +37,72 @@ def loaded(tmp_path_factory):
 
 
 @pytest.fixture
-def forget(loaded, tmp_path, monkeypatch, capsys):
+def erase(loaded, tmp_path, monkeypatch, capsys):
     """Run the command on a copy of the project; returns the exit code, what was said, and the project."""
 
-    def run(*arguments, typed=None):
+    def run(*arguments, typed=None, command="erase"):
         folder = tmp_path / "shop"
         if not folder.exists():
             shutil.copytree(loaded, folder, symlinks=True)
         monkeypatch.setattr("sys.stdin", io.StringIO(typed or ""))
         with pytest.raises(SystemExit) as ended:
-            main(["forget", "--config", str(folder / "journeyflow.yml"), *arguments])
+            main([command, "--config", str(folder / "journeyflow.yml"), *arguments])
         said = capsys.readouterr()
         return ended.value.code or 0, said.out + said.err, folder
 
     return run
 
 
-def test_a_dry_run_counts_names_files_and_changes_nothing(forget):
-    code, said, folder = forget("--user-id", "u-canary", "--dry-run")
+def test_a_dry_run_counts_names_files_and_changes_nothing(erase):
+    code, said, folder = erase("--user-id", "u-canary", "--dry-run")
     assert code == 0
     assert "1 events" in said
     assert "a.csv: 1 records" in said
     assert "canary" not in said
     assert files_with(folder / "state", "u-canary")
-    code, said, _ = forget("--anonymous-id", "c-canary", "--dry-run", "--json")
+    code, said, _ = erase("--anonymous-id", "c-canary", "--dry-run", "--json")
     assert (json.loads(said)["event_count"], json.loads(said)["user_count"]) == (1, 1)
     assert "canary" not in said
 
 
-def test_ids_come_by_a_pipe_and_no_message_holds_them(forget):
-    code, said, folder = forget("--ids-from", "-", "--yes", typed="# request 17\nuser: u-canary\n\n")
+def test_ids_come_by_a_pipe_and_no_message_holds_them(erase):
+    code, said, folder = erase("--ids-from", "-", "--yes", typed="# request 17\nuser: u-canary\n\n")
     assert code == 0, said
     assert "Erased. Published without them" in said
     assert "canary" not in said
     assert files_with(folder / "state", "canary") == []
-    code, said, _ = forget("--ids-from", "-", "--yes", typed="user:u-canary\n")
+    code, said, _ = erase("--ids-from", "-", "--yes", typed="user:u-canary\n")
     assert (code, "erased before" in said) == (0, True)
 
 
-def test_where_nobody_can_be_asked_nothing_is_erased(forget):
-    code, said, folder = forget("--user-id", "u-canary")
+def test_without_a_terminal_nothing_is_erased(erase):
+    code, said, folder = erase("--user-id", "u-canary")
     assert (code, "--yes" in said) == (3, True)
     assert files_with(folder / "state", "u-canary")
     assert not (folder / "state" / "erasure.json").exists()
 
 
-def test_who_says_no_erases_nothing(forget, monkeypatch):
-    monkeypatch.setattr("journeyflow.cli.maintenance._is_terminal", lambda: True)
-    code, said, folder = forget("--user-id", "u-canary", typed="n\n")
+def test_a_declined_confirmation_erases_nothing(erase, monkeypatch):
+    monkeypatch.setattr("journeyflow.cli.erase._is_terminal", lambda: True)
+    code, said, folder = erase("--user-id", "u-canary", typed="n\n")
     assert (code, "Nothing was erased" in said) == (1, True)
     assert files_with(folder / "state", "u-canary")
 
 
-def test_ids_that_cannot_be_read_are_told_by_their_lines(forget, tmp_path):
+def test_ids_that_cannot_be_read_are_named_by_their_lines(erase, tmp_path):
     (tmp_path / "ids.txt").write_text("user:u-canary\nc-canary\ndevice:\n", encoding="utf-8")
-    code, said, _ = forget("--ids-from", str(tmp_path / "ids.txt"), "--yes")
+    code, said, _ = erase("--ids-from", str(tmp_path / "ids.txt"), "--yes")
     assert (code, "Lines 2, 3" in said, "canary" in said) == (3, True, False)
-    assert forget("--ids-from", str(tmp_path / "none.txt"), "--yes")[0] == 3
-    assert forget("--yes")[0] == 3
+    assert erase("--ids-from", str(tmp_path / "none.txt"), "--yes")[0] == 3
+    assert erase("--yes")[0] == 3
 
 
-def test_ids_that_nobody_has_are_not_found(forget):
-    code, said, folder = forget("--user-id", "canary-nobody", "--yes")
+def test_unknown_ids_are_not_found(erase):
+    code, said, folder = erase("--user-id", "canary-unknown", "--yes")
     assert (code, "canary" in said) == (6, False)
     assert not (folder / "state" / "erasure.json").exists()
+
+
+def test_forget_is_an_alias(erase):
+    code, said, _ = erase("--user-id", "u-canary", "--dry-run", command="forget")
+    assert (code, "1 events" in said) == (0, True)

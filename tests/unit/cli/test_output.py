@@ -75,6 +75,6 @@ def test_markup_and_control_characters_in_data_do_nothing(monkeypatch: pytest.Mo
     assert "[b]x\\x1b" in shown
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JourneyflowError, match="Cannot write"):
         write_frame(ROWS, Format.CSV, tmp_path / "no" / "rows.csv", None)

@@ -29,7 +29,7 @@ def documented() -> dict[str, set[str]]:
     return {event: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", adds))) for event, adds in rows}
 
 
-def told(
+def logged(
     arguments: list[str], capfdbinary: pytest.CaptureFixture[bytes], code: int = ExitCode.OK
 ) -> list[dict[str, object]]:
     with pytest.raises(SystemExit) as ended:
@@ -59,11 +59,11 @@ def test_the_page_lists_every_event() -> None:
     assert set(documented()) == set(EVENTS)
 
 
-def test_a_night_tells_each_phase_with_its_run(
+def test_a_run_logs_each_phase_with_its_run_id(
     project: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("journeyflow.utils.progress.PROGRESS_SECONDS", 0.0)
-    found = told(["run", "-c", str(project), "--log-format", "json", "--quiet"], capfdbinary)
+    found = logged(["run", "-c", str(project), "--log-format", "json", "--quiet"], capfdbinary)
     events = [line["event"] for line in found]
     assert set(events) >= set(EVENTS) - {"compacted", "command_failed"}
     assert [line["phase"] for line in found if line["event"] == "phase_started"] == PHASES
@@ -89,20 +89,20 @@ def test_the_environment_asks_for_it_too_and_errors_are_lines(
 ) -> None:
     monkeypatch.setenv("JOURNEYFLOW_LOG", "json")
     with project_lock(project.parent / "state"):
-        found = told(["run", "-c", str(project), "-q"], capfdbinary, ExitCode.LOCKED)
+        found = logged(["run", "-c", str(project), "-q"], capfdbinary, ExitCode.LOCKED)
     assert [line["event"] for line in found] == ["command_started", "command_failed"]
     assert found[1]["level"] == "error"
     assert found[1]["exit_code"] == ExitCode.LOCKED
     project.write_text("sources: 3\n")
-    assert told(["run", "-c", str(project)], capfdbinary, ExitCode.CONFIGURATION)[-1]["exit_code"] == 2
+    assert logged(["run", "-c", str(project)], capfdbinary, ExitCode.CONFIGURATION)[-1]["exit_code"] == 2
     project.unlink()
     for command in ("rebuild", "verify"):
-        assert told([command, "-c", str(project)], capfdbinary, ExitCode.CONFIGURATION)[0]["command"] == command
+        assert logged([command, "-c", str(project)], capfdbinary, ExitCode.CONFIGURATION)[0]["command"] == command
 
 
-def test_a_night_that_fails_says_so(project: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_failed_run_is_logged(project: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     (project.parent / "events.csv").unlink()
-    found = told(["run", "-c", str(project), "--log-format", "json"], capfdbinary, ExitCode.INPUT)
+    found = logged(["run", "-c", str(project), "--log-format", "json"], capfdbinary, ExitCode.INPUT)
     assert [line["event"] for line in found][-2:] == ["run_finished", "command_failed"]
     assert (found[-2]["status"], found[-2]["level"]) == ("failed", "error")
     assert "phase_finished" not in {line["event"] for line in found}
