@@ -25,7 +25,20 @@ from journeyflow.publish import publish
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
 from journeyflow.state.lock import project_lock
-from journeyflow.state.paths import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
+from journeyflow.state.paths import (
+    BUILD,
+    SELECTED,
+    WAREHOUSE,
+    PlanEntry,
+    dictionary,
+    graph_of,
+    open_build,
+    plan,
+    rule_hashes,
+    rules_hash,
+    save_graph,
+    write_rule_hashes,
+)
 from journeyflow.state.warehouse import compact_if_worthwhile
 from journeyflow.utils.progress import Progress, silent, tell
 
@@ -167,6 +180,7 @@ class Run:
             self.builder.refresh_run_log(self._finished("published"))
             self.check_count = self.builder.check()
             complete_build_state(self.builder, self.config, self.row, self.loaded.high_water_at)
+            write_rule_hashes(self.builder.engine, self._rule_hashes)
 
     def publish(self) -> Path:
         """Publish a generation, the page with the journey maps in it, and return its folder.
@@ -211,6 +225,9 @@ class Run:
 
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
+        save_graph(self.config)
+        # Of the configuration as it is written; `load` leaves out a default funnel whose events do not occur.
+        self._rule_hashes = rule_hashes(self.config, self.graph)
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
         with self._warehouse() as warehouse:
             self.row = run_log.begin_run(
@@ -228,6 +245,8 @@ class Run:
             # A log of an older file beside the new one would make it unopenable.
             kept.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
             (self.work / BUILD).replace(kept)
+        if is_good:
+            (self.config.state / SELECTED).unlink(missing_ok=True)  # It was built against an earlier build.
         shutil.rmtree(self.config.state / "work", ignore_errors=True)
         row = self._finished("published" if is_good else "failed")
         with self._warehouse() as warehouse:
