@@ -152,7 +152,7 @@ class Graph:
 
     @cached_property
     def _made_by_runs(self) -> frozenset[str]:
-        """Loaded relations, and those that read what the ledger says only while the run lasts that loaded it."""
+        """Loaded relations, and those that read what `ledger.*` holds only during the run that loaded it."""
         return frozenset(
             model.name for model in self if self.phase(model.name) == Phase.LOAD or {*_RUN_LEDGER} & {*model.inputs}
         )

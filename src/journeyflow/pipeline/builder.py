@@ -28,7 +28,7 @@ class Builder:
     def attach_sources(self) -> None:
         """Create `raw.*` and `ledger.*` as views of the warehouse."""
         for model in self._graph.of_phase(Phase.LOAD):
-            if model.layer in ("raw", "ledger"):
+            if model.name.startswith(("raw.", "ledger.")):
                 self.engine.run(model.name, f"select * from warehouse.{model.name}", kind="view")
 
     def build(self, phase: Phase, progress: Progress) -> None:
@@ -42,7 +42,7 @@ class Builder:
     def check(self) -> int:
         """Check every model against its metadata; return the number of checks. Raises CheckFailedError."""
         return checks.require_checks(
-            self.engine, [model for model in self._graph if model.layer not in ("raw", "ledger")]
+            self.engine, [model for model in self._graph if not model.name.startswith(("raw.", "ledger."))]
         )
 
     @property

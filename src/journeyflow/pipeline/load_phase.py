@@ -66,7 +66,7 @@ def load_sources(
     from journeyflow.ingest.traits import load_traits
 
     if as_of and as_of.year > LAST_YEAR:
-        raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
+        raise InputError(f"The high-water mark is after the year {LAST_YEAR}; give a day of the data as --as-of.")
     now_us = us(run_log.now())
     with open_input_parser(config, run_id) as input_parser:
         if archived:

@@ -215,7 +215,7 @@ class _Selection:
         """Return the models that are new or changed since the last build."""
         state = f"{LAST}.{BUILD_STATE}"
         if not is_complete(self._engine, state):
-            raise InputError(f"The last run died while it changed the last build: run {_RUN} first.")
+            raise InputError(f"The last run failed while it changed the last build: run {_RUN} first.")
         before, now = read_rule_hashes(self._engine, f"{LAST}.{RULE_HASHES}"), rule_hashes(self._config, self._graph)
         if not before:
             raise InputError(f"The last build does not record the rules it was built by: run {_RUN} first.")

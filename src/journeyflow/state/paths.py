@@ -37,7 +37,7 @@ ERASURE = "erasure.json"
 
 
 BUILD_STATE = "incremental.build_state"
-"""In a build: what it was built of, see `renewing`."""
+"""In a build: what it was built from, see `pipeline.incremental.state`."""
 
 
 RULE_HASHES = "incremental.rule_hashes"
@@ -55,7 +55,7 @@ class PlanEntry:
 
 
 def plan(config: Config) -> tuple[PlanEntry, ...]:
-    """Return the models of a project in the order of a night, with the reason why each runs."""
+    """Return the models of a project in the order of a run, with the reason why each runs."""
     graph = graph_of(config)
     readers: Mapping[str, list[str]] = {model.name: [] for model in graph}
     for model in graph:
@@ -67,13 +67,13 @@ def plan(config: Config) -> tuple[PlanEntry, ...]:
 
 
 def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
-    origin = "your own, " if model.is_own else ""
-    used = "published" if model.is_published else f"read by {', '.join(readers[model.name]) or 'nobody'}"
+    origin = "user-defined, " if model.is_own else ""
+    used = "published" if model.is_published else f"read by {', '.join(readers[model.name]) or 'no model'}"
     return f"{origin}{used}"
 
 
 def graph_of(config: Config) -> Graph:
-    """Return the models of a project: the built-in ones, and the user's own beside `journeyflow.yml`."""
+    """Return the models of a project: the built-in ones, and the user-defined ones beside `journeyflow.yml`."""
     key = _graph_key(config)
     if key not in _graphs:
         if len(_graphs) >= MOST_GRAPHS:
@@ -103,7 +103,7 @@ def _graph_key(config: Config) -> str:
     folders = [Path(models.__file__).parent, files.sql_folder(), own_folder(config.folder)]
     found = [str(path) for folder in folders if folder for path in sorted(folder.rglob("*.*")) if path.suffix != ".pyc"]
     states = [Path(path).stat() for path in found]
-    # A copy may keep the time of change and the size of another file, but not the time of its own change of state.
+    # A copied file may keep the modification time and the size of the one it replaces, but not the inode's change time.
     stamps = [(state.st_mtime_ns, state.st_ctime_ns, state.st_size) for state in states]
     return hashlib.sha256(json.dumps([version("journeyflow"), found, stamps]).encode()).hexdigest()
 
@@ -163,7 +163,7 @@ def read_rule_hashes(build: DuckDBEngine, name: str) -> dict[str, str]:
 
 
 def own_folder(project: Path) -> Path | None:
-    """Return the folder of the user's own models, ``sql/`` or ``models/`` in the project folder, or None."""
+    """Return the folder of the user-defined models, ``sql/`` or ``models/`` in the project folder, or None."""
     from journeyflow.models.model import LAYERS
 
     folders = [
@@ -188,12 +188,12 @@ def writable_build(config: Config, place: Path, limits: Mapping[str, Any]) -> Du
 
 
 def open_build(config: Config) -> DuckDBEngine:
-    """Open what the last good night built, for reading; the warehouse is attached as ``warehouse``.
+    """Open the last build for reading; the warehouse is attached as ``warehouse``.
 
     Raises
     ------
     InputError
-        When no night has ended well yet.
+        When there is no complete build.
     """
     path = config.state / BUILD
     if not path.exists():
@@ -201,7 +201,7 @@ def open_build(config: Config) -> DuckDBEngine:
     engine = DuckDBEngine(path, read_only=True, attached={"warehouse": config.state / WAREHOUSE})
     if not is_complete(engine):
         engine.close()
-        raise InputError("The last night died while it changed what the one before had built: run `journeyflow run`.")
+        raise InputError("The last run failed while it changed the last build: run `journeyflow run`.")
     return engine
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +16,8 @@ from journeyflow.pipeline.run import Run
 from journeyflow.pipeline.selected import build
 from journeyflow.state.inventory import OURS
 from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
-from pipelines.shop import write_project
+from support.order_project import write_project
+from support.templates import built_once, copy_of
 
 VISITS = "select event_name, cast(event_count as bigint) as visit_count from marts.event_kinds"
 COLUMNS = "{event_name: , visit_count: {type: BIGINT, meaning: Events of the name.}}"
@@ -26,16 +26,18 @@ COLUMNS = "{event_name: , visit_count: {type: BIGINT, meaning: Events of the nam
 @pytest.fixture(scope="session")
 def template(tmp_path_factory) -> Path:
     """A project that has run once; tests copy it."""
-    folder = tmp_path_factory.mktemp("template") / "shop"
-    write_project(folder)
-    own_mart(folder, VISITS)
-    journeyflow.run(folder)
-    return folder
+
+    def run_once(folder: Path) -> None:
+        write_project(folder)
+        own_mart(folder, VISITS)
+        journeyflow.run(folder)
+
+    return built_once(tmp_path_factory, "selected", run_once)
 
 
 @pytest.fixture
 def project(template, tmp_path) -> Path:
-    return shutil.copytree(template, tmp_path / "shop", symlinks=True)
+    return copy_of(template, tmp_path / "shop")
 
 
 def own_mart(folder, select, extra="", name="visits"):

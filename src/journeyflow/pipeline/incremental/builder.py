@@ -121,7 +121,7 @@ class IncrementalBuilder(Builder):
                     f"After the incremental build it does not hold that {demand}. Nothing was published. The next run "
                     "is a full refresh; please report this."
                 )
-        models = [model for model in self._graph if model.layer not in ("raw", "ledger")]
+        models = [model for model in self._graph if not model.name.startswith(("raw.", "ledger."))]
         updated = [model for model in models if model.name in self._incremental]
         rest = [model for model in models if model.name not in self._incremental]
         return (
