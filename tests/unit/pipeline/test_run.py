@@ -289,7 +289,7 @@ def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
 
 
 def test_no_event_up_to_the_mark_says_that_all_are_later(config):
-    with pytest.raises(InputError, match="all 3 that were accepted are later"):
+    with pytest.raises(InputError, match="all 3 are later"):
         run(config, as_of=datetime(2020, 1, 1))
 
 
