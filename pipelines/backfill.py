@@ -1,4 +1,4 @@
-"""The nights of a range of days, one after the other, each as of the end of its day."""
+"""Backfill: one run for each day of a range, as of the end of that day."""
 
 # ruff: noqa: I001
 # No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
@@ -17,38 +17,23 @@ from nightly import nightly
 
 @flow(name="journeyflow-backfill", persist_result=False)
 def backfill(config_path: Path, first: date, last: date) -> State[None]:
-    """Run the nights from `first` to `last`, both included; a night that fails does not stop the next.
+    """Run once for each day from `first` to `last`, in UTC and both included; a failed run does not stop the next.
 
-    Parameters
-    ----------
-    config_path : Path
-        The `journeyflow.yml`.
-    first, last : date
-        Days in UTC. The night of a day reads the events before the next day begins.
-
-    Returns
-    -------
-    State
-        Failed, naming the days, when any night failed.
+    The run of a day reads the events before the next day begins. The state is failed, and names the days, when any run
+    failed.
     """
     states = {day: nightly(config_path, as_of=end_of(day), return_state=True) for day in days(first, last)}
     failed = [day.isoformat() for day, state in states.items() if not state.is_completed()]
     if failed:
-        return Failed(message=f"{len(failed)} of {len(states)} nights failed: {', '.join(failed)}")
-    return Completed(message=f"{len(states)} nights published")
+        return Failed(message=f"{len(failed)} of {len(states)} runs failed: {', '.join(failed)}")
+    return Completed(message=f"{len(states)} runs published")
 
 
 @validate_call
 def days(first: date, last: date) -> list[date]:
-    """Return the days from `first` to `last`, both included.
-
-    Raises
-    ------
-    ValueError
-        When `last` lies before `first`.
-    """
+    """Return the days from `first` to `last`, both included."""
     if last < first:
-        raise ValueError(f"The last day, {last}, lies before the first, {first}.")
+        raise ValueError(f"The last day, {last}, is before the first, {first}.")
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
@@ -61,7 +46,7 @@ def main() -> None:
     """Run a backfill from the command line."""
     import argparse
 
-    parser = argparse.ArgumentParser(description="Run the nights of a range of days, one after the other.")
+    parser = argparse.ArgumentParser(description="Run once for each day of a range.")
     parser.add_argument("--config", type=Path, default=Path("journeyflow.yml"), help="the configuration")
     parser.add_argument("--first", type=date.fromisoformat, required=True, help="first day, such as 2026-03-01")
     parser.add_argument("--last", type=date.fromisoformat, required=True, help="last day, included")

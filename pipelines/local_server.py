@@ -1,4 +1,4 @@
-"""A Prefect server of one's own, for a machine that has none: schedules need one that stays."""
+"""A local Prefect server, for a machine without one: schedules need a server that stays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def configured_or_local() -> AbstractContextManager[object]:
 
 @contextmanager
 def _local() -> Iterator[None]:
-    """Use the server that listens on this machine, or start one and stop it in the end; nobody else can reach it."""
+    """Use the server that listens on this machine, or start one and stop it in the end; other machines cannot reach it."""
     url = f"http://{HOST}:{PORT}/api"
     process = None if _answers(url) else _start()
     try:

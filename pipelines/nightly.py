@@ -1,4 +1,4 @@
-"""The night as a Prefect flow: it sequences the phases of `journeyflow.pipeline.run.Run` and holds no logic of its own."""
+"""A run as a Prefect flow: it calls the phases of `journeyflow.pipeline.run.Run` in order and holds no other logic."""
 
 # ruff: noqa: I001
 # No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
@@ -33,7 +33,7 @@ DROP_OFFS = """
 
 
 def is_transient(_task: object, _run: object, state: State[Any]) -> bool:
-    """Tell whether a task failed for want of a disk or a network that may be back: only then is it tried again."""
+    """Return whether a task failed for a cause that may pass (disk, network): only then is it retried."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, OSError | EngineError) and _has_io_cause(error)
 
@@ -46,8 +46,8 @@ def _has_io_cause(error: BaseException | None) -> bool:
     return False
 
 
-# Loading knows files by their hash and publishing swaps a finished folder in, so both can be tried again; the phases
-# between work in a database that a failure leaves half built.
+# Loading knows files by their hash and publishing swaps in a finished folder, so both can be retried; the phases between
+# work in a database that a failure leaves incomplete.
 RETRIES = 2
 RETRY_SECONDS = 30
 
@@ -78,7 +78,7 @@ def build(run: Run) -> None:
 
 @task(cache_policy=NO_CACHE)
 def check(run: Run) -> None:
-    """Check the tables before anybody sees them."""
+    """Check the tables before they are published."""
     run.check()
 
 
@@ -90,19 +90,9 @@ def publish(run: Run) -> None:
 
 @flow(name="journeyflow-nightly", persist_result=False)
 def nightly(config_path: Path, as_of: datetime | None = None) -> RunReport:
-    """Run one night.
+    """Run the project of a `journeyflow.yml`, and return the report that `journeyflow run` prints.
 
-    Parameters
-    ----------
-    config_path : Path
-        The `journeyflow.yml`.
-    as_of : datetime or None
-        High-water mark; a time without a zone is UTC. None is the latest accepted event.
-
-    Returns
-    -------
-    RunReport
-        What `journeyflow run` reports.
+    `as_of` is the high-water mark, a time without a zone in UTC; None is the latest accepted event.
     """
     logger = get_run_logger()
     with Run(load_config(config_path), as_of=naive_utc(as_of)) as run:
@@ -116,7 +106,7 @@ def nightly(config_path: Path, as_of: datetime | None = None) -> RunReport:
 
 
 def naive_utc(instant: datetime | None) -> datetime | None:
-    """Return an instant as the naive UTC that the core speaks."""
+    """Return an instant as naive UTC, as `Run` takes it."""
     from datetime import UTC
 
     return instant.astimezone(UTC).replace(tzinfo=None) if instant and instant.tzinfo else instant
@@ -136,7 +126,7 @@ def summary(report: RunReport) -> str:
     lines = [
         f"# Run {report.run_id}: {report.status}",
         "",
-        f"{report.event_count:,} events up to {report.high_water_at} UTC, {report.check_count:,} checks held, "
+        f"{report.event_count:,} events up to {report.high_water_at} UTC, {report.check_count:,} checks passed, "
         f"{report.elapsed_seconds:,.1f} s.",
         "",
         "| records read | " + " | ".join(counts[1:]) + " |",
@@ -154,21 +144,9 @@ def summary(report: RunReport) -> str:
 
 
 def serve_nightly(config_path: Path, cron: str, timezone: str) -> None:
-    """Stay and run every night; one run at a time.
+    """Stay in the foreground and run on a schedule, one run at a time.
 
-    Parameters
-    ----------
-    config_path : Path
-        The `journeyflow.yml`.
-    cron : str
-        Five fields.
-    timezone : str
-        Zone of the fields, such as ``Europe/Berlin``.
-
-    Raises
-    ------
-    InputError
-        When `cron` is no schedule.
+    `cron` has five fields, read in `timezone`, such as ``Europe/Berlin``. InputError when it is no schedule.
     """
     try:
         schedule = Cron(cron, timezone=timezone)

@@ -22,7 +22,7 @@ OUTCOMES = {
     "counts": {f"{name}_count": 0 for name in COUNTS},
     "phase_seconds": {},
     "check_count": 0,
-    "built": "everything built anew: nothing was built before",
+    "built": "full refresh: nothing was built before",
     "alerts": (),
 }
 

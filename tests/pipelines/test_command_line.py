@@ -1,4 +1,4 @@
-"""The command line runs the night without Prefect, which takes seconds to import."""
+"""The command line runs without Prefect, which takes seconds to import."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_incremental_runs_publish_what_full_refreshes_do(root, seed):
         for name, rows_of_table in whole.figures().items():
             assert figures[name] == rows_of_table, (name, number, summary)
         summaries.append(summary.split()[0])
-    assert summaries == ["everything", *["renewed"] * (len(RUN_DAYS) - 1)]
+    assert summaries == ["full", *["incremental:"] * (len(RUN_DAYS) - 1)]
 
 
 def _full_refresh(root, path, days):

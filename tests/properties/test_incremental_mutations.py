@@ -119,7 +119,7 @@ def _second(walk):
 
 def _due(walk):
     run = walk.project.run()
-    assert run.built.startswith("renewed"), run.built
+    assert run.built.startswith("incremental"), run.built
     due, _ = rebuild_compare.rebuild(walk.project.folder, walk.project.read, walk.root / "rebuilt")
     assert not rebuild_compare.compare(rebuild_compare.published(walk.project.folder), due).differences
     return due

@@ -198,7 +198,7 @@ class Year:
 
 
 def _build_kind(built: str) -> str:
-    return "the last build renewed" if built.startswith("renewed") else built
+    return "incremental" if built.startswith("incremental") else built
 
 
 def _doomed(path: str, shift: timedelta) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from journeyflow.state.paths import graph_of
 
-graph_of(SimpleNamespace(folder=Path(__file__).parent))
+graph_of(SimpleNamespace(folder=Path(__file__).parent, state=Path(__file__).parent))
 
 
 def compile_kernel() -> None:

@@ -20,7 +20,7 @@ from journeyflow.ingest.suppression import (
     register_suppression,
     write_suppressions,
 )
-from journeyflow.state.paths import BUILD, WAREHOUSE
+from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
 from journeyflow.state.secret_key import person_secret, set_hash_keys
 from journeyflow.state.warehouse import open_warehouse, rewrite_warehouse, transaction
 from journeyflow.utils.files import sync
@@ -301,7 +301,7 @@ def _rewrite_copy(
 
 def _remove_leftovers(config: Config, raw_store: RawStore) -> None:
     """Remove other files with rows: the last build, and leftovers of killed runs and of damage."""
-    for name in (BUILD, f"damaged-{WAREHOUSE}"):
+    for name in (BUILD, SELECTED, f"damaged-{WAREHOUSE}"):
         for path in config.state.glob(f"{name}*"):
             path.unlink(missing_ok=True)
     for path in (config.publish / "generations").glob(".unfinished-*"):

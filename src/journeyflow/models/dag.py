@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from journeyflow.errors import ModelError
-from journeyflow.models import metadata, sql
+from journeyflow.models import metadata
 from journeyflow.models.metadata import Column
 from journeyflow.models.model import LAYERS, Model, check_arrow
 
@@ -20,6 +20,10 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LOADED_LAYERS = ("load", "config")
 """What `python_model` says of relations that are there when a night has loaded."""
+
+_SELECTOR = re.compile(r"(?:(?P<up>\d*)\+)?(?P<name>(?:tag:)?[A-Za-z_]\w*(?:\.(?:\w+|\*))?)(?:\+(?P<down>\d*))?")
+
+_RUN_LEDGER = ("ledger.new_events", "ledger.shares")
 
 STITCHED = ("identity.identities", "identity.users", "identity.persons")
 
@@ -80,6 +84,95 @@ class Graph:
         """Return the models that users read, by name."""
         return tuple(sorted((model for model in self if model.is_published), key=lambda model: model.name))
 
+    def select(self, selectors: Sequence[str]) -> tuple[str, ...]:
+        """Return the models that dbt-like `selectors` name, in the order of building.
+
+        A selector is ``layer.table``, a table name that only one layer has, or all of a layer: ``tag:layer`` or
+        ``layer.*``. ``+name`` adds what it reads, ``name+`` what reads it, directly or not; ``2+name`` and ``name+2``
+        at most two steps away. Several are separated by commas or spaces.
+
+        ``+name`` stops at the results of the phase classify: what is loaded, staged, stitched or in the kernel is input,
+        and built only when it is named, when all of its layer is such input and the layer is named, or when it reads
+        something of ``name+``. What only a run can make is never selected. Relations that one Python function fills are
+        selected together.
+
+        Raises
+        ------
+        ModelError
+            When a selector names nothing; gives the nearest names.
+        """
+        found: set[str] = set()
+        for selector in _split(selectors):
+            found |= self._selected(selector)
+        functions = {self[name].metadata.python_model for name in found} - {None}
+        return tuple(model.name for model in self if model.name in found or model.metadata.python_model in functions)
+
+    def _selected(self, selector: str) -> set[str]:
+        matched = _SELECTOR.fullmatch(selector)
+        if not matched:
+            raise ModelError(
+                f"`{selector}` is no selector: write a model or a layer as in +marts.promises or tag:marts."
+            )
+        named = self._named(matched["name"])
+        found = set(named) - self._made_by_runs
+        if matched["up"] is not None:
+            found |= self._reached(named, self._upstream, matched["up"])
+        if matched["down"] is not None:
+            found |= self._reached(named, self._downstream, matched["down"])
+        if not found:
+            raise ModelError(f"Only a run makes {selector}; select what reads it: {matched['name']}+.")
+        return found
+
+    def _named(self, name: str) -> list[str]:
+        layer = name.removeprefix("tag:") if name.startswith("tag:") else name.removesuffix(".*")
+        if layer != name:
+            named = [model.name for model in self if model.layer == layer]
+            # What the phases before `build` made is input of a selection, like the layers that hold nothing else.
+            named = [name for name in named if self._is_upstream(name)] or named
+            layers = {model.layer for model in self}
+            missing = f"There is no layer {layer}.{_nearest(layer, layers)}"
+        else:
+            named = [model.name for model in self if name in (model.name, model.table)]
+            missing = f"There is no model {name}.{_nearest(name, [*self.models, *(model.table for model in self)])}"
+        if not named:
+            raise ModelError(missing)
+        if layer == name and len(named) > 1:
+            raise ModelError(f"{name} is the name of {' and '.join(named)}: write the layer too.")
+        return named
+
+    def _reached(self, start: Iterable[str], neighbours: Mapping[str, tuple[str, ...]], depth: str) -> set[str]:
+        """Return what is at most `depth` steps away from `start`, all of it where no depth is given."""
+        found: set[str] = set()
+        edge, steps = set(start), int(depth) if depth else len(self.models)
+        while edge and steps:
+            edge = {further for name in edge for further in neighbours[name]} - found
+            found |= edge
+            steps -= 1
+        return found
+
+    @cached_property
+    def _made_by_runs(self) -> frozenset[str]:
+        """Loaded relations, and those that read what `ledger.*` holds only during the run that loaded it."""
+        return frozenset(
+            model.name for model in self if self.phase(model.name) == Phase.LOAD or {*_RUN_LEDGER} & {*model.inputs}
+        )
+
+    def _is_upstream(self, name: str) -> bool:
+        return self.phase(name) == Phase.BUILD and name not in self._made_by_runs
+
+    @cached_property
+    def _upstream(self) -> Mapping[str, tuple[str, ...]]:
+        return {model.name: tuple(name for name in model.inputs if self._is_upstream(name)) for model in self}
+
+    @cached_property
+    def _downstream(self) -> Mapping[str, tuple[str, ...]]:
+        readers: dict[str, list[str]] = {name: [] for name in self.models}
+        for model in self:
+            if model.name not in self._made_by_runs:
+                for name in model.inputs:
+                    readers[name].append(model.name)
+        return {name: tuple(found) for name, found in readers.items()}
+
     @cached_property
     def _stitched(self) -> frozenset[str]:
         return self.ancestors(STITCHED)
@@ -120,6 +213,13 @@ def load_graph(folder: Path, own: Path | None = None) -> Graph:
     return Graph(built)
 
 
+def _split(selectors: Sequence[str]) -> list[str]:
+    found = [part for selector in selectors for part in re.split(r"[,\s]+", selector) if part]
+    if not found:
+        raise ModelError("Nothing is selected: name a model or a layer, as in +marts.promises or tag:marts.")
+    return found
+
+
 def _read_folder(folder: Path, *, is_own: bool) -> Iterator[Model]:
     if not folder.is_dir():
         raise ModelError(f"The folder of models {folder} does not exist.")
@@ -156,6 +256,8 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
             raise ModelError(
                 f"{name}: `{word[:40]}` cannot name a table or column: use letters, digits and underscores."
             )
+    from journeyflow.models import sql  # A graph read from the cache needs no parser.
+
     text = metadata.text_of(select)
     tree = sql.parsed(text, select)
     if (says := sql.output_columns(tree)) != tuple(words.columns):

@@ -43,7 +43,7 @@ class RebuildRun(Run):
         self._snapshot = snapshot
         self._raw_store = raw_store or RawStore(config.state)
 
-    def _land(self) -> LoadResult:
+    def _load_sources(self) -> LoadResult:
         """Load into a database beside the old one, which it replaces once every file is read."""
         fresh = self.work / WAREHOUSE
         with self._warehouse() as old:

@@ -207,7 +207,7 @@ def _groups(engine: DuckDBEngine) -> list[str]:
 
 
 def _build(engine: DuckDBEngine, config: Config, groups: list[str], as_of: datetime | None) -> None:
-    """Build what `funnel_steps` needs, as a night does."""
+    """Build what `funnel_steps` needs, as a run does."""
     from journeyflow.models import Phase, load_graph
     from journeyflow.pipeline.builder import Builder
     from journeyflow.utils import files

@@ -1,4 +1,4 @@
-"""Build the models of a graph, phase by phase."""
+"""Full refresh: every model of the graph, phase by phase."""
 
 from __future__ import annotations
 
@@ -16,33 +16,23 @@ if TYPE_CHECKING:
 
 
 class Builder:
-    """Builds models into `engine`, each function that fills relations once.
-
-    Parameters
-    ----------
-    engine : DuckDBEngine
-        The build database; the warehouse is attached to it as ``warehouse``.
-    graph : Graph
-        All models of the project.
-    config : Config
-        Handed to the functions that fill relations.
-    """
+    """Builds models in `engine`, to which the warehouse is attached as ``warehouse``."""
 
     def __init__(self, engine: DuckDBEngine, graph: Graph, config: Config) -> None:
         self.engine = engine
         self._graph = graph
         self._config = config
-        self._filled: set[str] = set()
+        self._functions_run: set[str] = set()
         self._built: set[str] = set()
 
     def attach_sources(self) -> None:
-        """Let `raw.*` and `ledger.*` be views of the warehouse."""
+        """Create `raw.*` and `ledger.*` as views of the warehouse."""
         for model in self._graph.of_phase(Phase.LOAD):
-            if model.layer in ("raw", "ledger"):
+            if model.name.startswith(("raw.", "ledger.")):
                 self.engine.run(model.name, f"select * from warehouse.{model.name}", kind="view")
 
     def build(self, phase: Phase, progress: Progress) -> None:
-        """Build the models of one phase in their order."""
+        """Build the models of one phase, upstream before downstream."""
         models = self._graph.of_phase(phase)
         for done, model in enumerate(models):
             progress(phase, model.name, done, len(models))
@@ -50,44 +40,38 @@ class Builder:
         progress(phase, "models", len(models), len(models))
 
     def check(self) -> int:
-        """Check every model against its side file; return the number of checks.
-
-        Raises
-        ------
-        CheckFailedError
-            Lists all failing checks with their counts.
-        """
+        """Check every model against its metadata; return the number of checks. Raises CheckFailedError."""
         return checks.require_checks(
-            self.engine, [model for model in self._graph if model.layer not in ("raw", "ledger")]
+            self.engine, [model for model in self._graph if not model.name.startswith(("raw.", "ledger."))]
         )
 
     @property
     def next_position(self) -> int:
-        """Sessions and attempts have numbers below it."""
+        """The first number that no session or attempt has."""
         return self.engine.count("kernel.events") if "kernel.events" in self._built else 0
 
     @property
     def byte_count(self) -> int:
-        """Size of the file after the last whole build; 0 while it is being written."""
+        """Size of the file after the last full refresh; 0 while it is being written."""
         return 0
 
     def refresh_run_log(self, row: run_log.RunRow) -> None:
-        """Let `ledger.runs`, and what was built on it, hold `row` beside the earlier runs."""
+        """Add `row` to the earlier runs in `ledger.runs`, and rebuild what has been built from it."""
         earlier = self.engine.rows("select * from warehouse.ledger.runs where run_id <> ?", [row.run_id])
         self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(run_log.RUNS_SCHEMA), row.table()]))
         for model in self._graph:
-            # A build that is renewed holds them from the night before: they wait until what they read is renewed.
+            # An incremental build holds them from the run before: they wait until their other inputs are updated.
             if "ledger.runs" in model.inputs and model.name in self._built:
                 self.build_model(model)
 
     def build_model(self, model: Model) -> None:
-        """Build one model whose inputs are there."""
+        """Build one model; its inputs exist."""
         self._built.add(model.name)
         if model.sql is not None:
             self.engine.run(model.name, model.sql, kind=model.metadata.kind)
             return
         name = model.metadata.python_model or ""
-        if name not in self._filled:
+        if name not in self._functions_run:
             python_models.python_model(name, model.name)(self.engine, self._config)
-            # A function may fill several relations at once; a compiled SELECT is of one relation only.
-            self._filled.add(name)
+            # One function may fill several relations.
+            self._functions_run.add(name)

@@ -20,38 +20,28 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1)
 _COUNTS = ("record_count", "accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
 LAST_YEAR = 2200
-"""Every day up to the mark becomes a row of `config.days`."""
+"""Every day up to the high-water mark is a row of `config.days`."""
 QUARANTINE_ALERT_RATE = 0.05
 """Share of a file's records in quarantine from which a run raises an alert."""
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What loading found.
-
-    Attributes
-    ----------
-    config : Config
-        The configuration without a default funnel whose events do not occur.
-    high_water_at, first_event_at : datetime
-        Naive UTC; the mark, and the earliest event.
-    event_count : int
-        Events up to the mark.
-    counts : dict of str to int
-        Outcomes of the records that this run read.
-    alerts : tuple of str
-        Files refused, and files with many records in quarantine.
-    why_nothing : str
-        Where no event was accepted: what became of the records.
-    """
+    """What the load phase found."""
 
     config: Config
+    """Without a default funnel whose events do not occur."""
     high_water_at: datetime
+    """Naive UTC."""
     first_event_at: datetime
     event_count: int
+    """Events up to the high-water mark."""
     counts: dict[str, int]
+    """Outcomes of the records that this run read."""
     alerts: tuple[str, ...]
+    """Refused files, and files with many quarantined records."""
     why_nothing: str = ""
+    """Where no event was accepted: what happened to the records."""
 
 
 def load_sources(
@@ -60,33 +50,33 @@ def load_sources(
     run_id: str,
     as_of: datetime | None,
     progress: Progress,
-    anew: tuple[RegistrySnapshot, RawStore] | None = None,
+    archived: tuple[RegistrySnapshot, RawStore] | None = None,
 ) -> LoadResult:
-    """Load events and traits into `warehouse` and say what is there now.
+    """Load events and traits into `warehouse`, and return what it holds now.
 
-    `anew` is the past of another warehouse and its kept files: these and no others are landed then.
+    `archived` is the file registry of another warehouse and its raw store: then only its files are loaded.
 
     Raises
     ------
     InputError
-        When the mark lies beyond all reason, or no file of a source can be read.
+        When the high-water mark is after `LAST_YEAR`, or no file of a source can be read.
     """
     from journeyflow.ingest.load import load_events, reload_events
     from journeyflow.ingest.parser.copy import open_input_parser
     from journeyflow.ingest.traits import load_traits
 
     if as_of and as_of.year > LAST_YEAR:
-        raise InputError(f"The high-water mark lies after the year {LAST_YEAR}; give a day of the data as --as-of.")
+        raise InputError(f"The high-water mark is after the year {LAST_YEAR}; give a day of the data as --as-of.")
     now_us = us(run_log.now())
     with open_input_parser(config, run_id) as input_parser:
-        if anew:
+        if archived:
             reload_events(
-                config, warehouse, *anew, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser
+                config, warehouse, *archived, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser
             )
         else:
             load_events(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser)
         load_traits(config, warehouse, run_id=run_id, input_parser=input_parser)
-    # What `sources.events` reads: events of a source that was taken out of the configuration are stored and wait.
+    # What `sources.events` reads: events of a source that was removed from the configuration stay stored, unread.
     found = warehouse.rows(
         """
         select min(occurred_at) as first, max(occurred_at) as last, count(*) as n
@@ -108,7 +98,7 @@ def load_sources(
 
 
 def register_configuration(engine: DuckDBEngine, config: Config, loaded: LoadResult, run_id: str) -> None:
-    """Put the configuration into `engine` as `config.*`."""
+    """Register the configuration in `engine` as the relations `config.*`."""
     from journeyflow.compile import config_tables
     from journeyflow.state.secret_key import person_secret
 
@@ -124,12 +114,12 @@ def register_configuration(engine: DuckDBEngine, config: Config, loaded: LoadRes
 
 
 def us(instant: datetime) -> int:
-    """Return naive UTC as microseconds since the epoch."""
+    """Return naive UTC in microseconds since the epoch."""
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def _without_idle_default(config: Config, warehouse: DuckDBEngine, high_water: datetime) -> Config:
-    """Leave the default funnel out where one of its events never occurs: it would say that everybody is lost there."""
+    """Leave out a default funnel one of whose events never occurs: it would show that every person drops out there."""
     idle = {
         name
         for name, funnel in config.funnels.items()
@@ -158,14 +148,14 @@ def _occur(steps: tuple[Step, ...], config: Config, warehouse: DuckDBEngine, hig
 
 def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
     sums = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in _COUNTS)
-    # Traits are read anew at every run and are no events.
+    # Traits are read again at every run and are not events.
     query = f"select {sums} from ledger.loads where run_id = ? and source is distinct from 'people'"
     counted: dict[str, int] = warehouse.rows(query, [run_id]).to_pylist()[0]
     return counted
 
 
 def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
-    """Count what is in quarantine by reason; codes and counts only, for rows hold personal data."""
+    """Count the quarantined rows by reason; codes and counts only, as rows hold personal data."""
     query = """
         select reason, count(*) as n
         from raw.quarantine
@@ -179,7 +169,7 @@ def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
 def _why_nothing(warehouse: DuckDBEngine, as_of: datetime | None) -> str:
     later = warehouse.count("raw.events")
     if as_of and later:
-        return f"No event lies up to {as_of} UTC; all {later:,} that were accepted are later. Choose a later --as-of."
+        return f"No accepted event is at or before {as_of} UTC; all {later:,} are later. Choose a later --as-of."
     reasons = _reasons(warehouse)
     where = "`raw.quarantine` in warehouse.duckdb of the state folder holds the rows"
     found = f"the quarantine holds {reasons}; {where}" if reasons else "the files hold no record that was kept"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
 
-KEPT_ROWS = 100_000
-"""Restatements kept, the newest first to stay: a changed rule may move every figure of every day."""
+MOST_ROWS = 100_000
+"""The newest restatements that are kept: a changed rule may move every figure of every day."""
 
 _SCHEMA = {
     "run_id": pl.String,
@@ -39,7 +39,7 @@ _SETTINGS = """
     inner join ledger.runs on runs.run_id = settings.run_id
 """
 _WINDOWS = "select funnel, window_seconds from config.funnels"
-# Files that a failed run loaded count too: nothing published has told of them.
+# Files that a failed run loaded count too: their events are not published yet.
 _LATE = """
     select distinct events.occurred_at
     from warehouse.raw.events as events
@@ -47,8 +47,8 @@ _LATE = """
     inner join warehouse.ledger.loads as loads on loads.sha256 = files.sha256 and loads.source = files.source
     where loads.run_id > ? and events.occurred_at <= ?
 """
-# Where an event took the place of one of before, more is there of the new files than they brought new events. Versions
-# that came together, of which none was published, make no difference.
+# Where an event superseded an earlier one, the warehouse holds more events of the new files than were accepted as new.
+# Versions that came together, none of them published, make no difference.
 _REPLACED = """
     with loaded as (
         select source, sha256, arg_max(accepted_count, run_id) as accepted_count
@@ -56,56 +56,44 @@ _REPLACED = """
         where run_id > ? and status = 'loaded'
         group by source, sha256
     ),
-    landed as (
+    stored as (
         select file_ix, count(*) as event_count from warehouse.raw.events group by file_ix
     )
     select loaded.source
     from loaded
     inner join warehouse.ledger.files as files on files.sha256 = loaded.sha256 and files.source = loaded.source
-    left join landed on landed.file_ix = files.file_ix
+    left join stored on stored.file_ix = files.file_ix
     group by loaded.source
-    having sum(coalesce(landed.event_count, 0)) > sum(loaded.accepted_count)
+    having sum(coalesce(stored.event_count, 0)) > sum(loaded.accepted_count)
     limit 1
 """
 
 
 def fill(engine: Engine, config: Config) -> None:
-    """Fill `insights._moved_figures`: what earlier runs moved, and what this one moves.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `marts.funnel_trend`, `config.funnels`, `config.settings`, `ledger.runs` and the attached warehouse.
-    config : Config
-        Says where the generation before lies.
-
-    References
-    ----------
-    `docs/adr/0022-restatements.md`.
-    """
+    """Fill `insights._moved_figures`: the restatements of earlier runs, and those of this one. See `docs/adr/0022-restatements.md`."""
     settings = engine.rows(_SETTINGS).to_pylist()[0]
     generation = (config.publish / "current").resolve()
-    told = pl.DataFrame(schema=_SCHEMA)
+    published = pl.DataFrame(schema=_SCHEMA)
     try:
         earlier = read_manifest(generation)
     except NotFoundError:
         earlier = None
     if earlier is not None:
-        told = _of_generation(generation, earlier, "restatements", told)
+        published = _published_table(generation, earlier, "restatements", published)
         # A run as of an earlier day has published nothing later to compare with.
         if earlier.high_water_at.replace(tzinfo=None) <= settings["high_water_at"]:
-            told = pl.concat([told, _moved(engine, config, generation, earlier, settings)])
-    engine.register("insights._moved_figures", told.tail(KEPT_ROWS).to_arrow())
+            published = pl.concat([published, _moved(engine, config, generation, earlier, settings)])
+    engine.register("insights._moved_figures", published.tail(MOST_ROWS).to_arrow())
 
 
 def _moved(
     engine: Engine, config: Config, generation: Path, earlier: Manifest, settings: dict[str, Any]
 ) -> pl.DataFrame:
     zone = ZoneInfo(settings["timezone"])
-    told_until = _local_day(earlier.high_water_at.replace(tzinfo=None), zone)
+    known_until = _local_day(earlier.high_water_at.replace(tzinfo=None), zone)
     now = _frame(engine, _TREND)
-    before = _of_generation(generation, earlier, "funnel_trend", now.clear())
-    moved = compare(before, now, told_until, _entered_once(config))
+    before = _published_table(generation, earlier, "funnel_trend", now.clear())
+    moved = compare(before, now, known_until, _entered_once(config))
     if moved.is_empty():
         return pl.DataFrame(schema=_SCHEMA)
     is_ruled_otherwise = earlier.config_hash != settings["config_hash"]
@@ -132,34 +120,25 @@ def _moved(
     )
 
 
-def compare(before: pl.DataFrame, now: pl.DataFrame, told_until: date, entered_once: frozenset[str]) -> pl.DataFrame:
-    """Return the figures of `before` that were final and are others `now`.
+def compare(before: pl.DataFrame, now: pl.DataFrame, known_until: date, entered_once: frozenset[str]) -> pl.DataFrame:
+    """Return the figures of `before` that were final and differ `now`.
 
-    Parameters
-    ----------
-    before, now : DataFrame
-        Rows of `funnel_trend`: the grain, the counts and `is_matured`.
-    told_until : date
-        Local day of the high-water mark of `before`; days before it were over.
-    entered_once : set of str
-        Funnels whose entries are final when the day is over; see `_entered_once`.
+    Both are rows of `funnel_trend`: the grain, the counts and `is_matured`. `known_until` is the local day of the
+    high-water mark of `before`; entries into the funnels `entered_once` (see `_entered_once`) are final after their day.
 
-    Returns
-    -------
-    DataFrame
-        Columns: the grain, `column_name`, `old_value`, `new_value`; one row per figure that moved, no order. Funnels
-        that only one side has are left out: they are new or gone, not restated.
+    Returns one row per figure, unordered: the grain, `column_name`, `old_value`, `new_value`. Funnels that only one side
+    has are left out: they are new or removed, not restated.
     """
     both = set(before["funnel"].unique()) & set(now["funnel"].unique())
     entered = (pl.col("step_index") == 1) & pl.col("funnel").is_in(sorted(entered_once))
-    old, new = (_long(side.filter(pl.col("funnel").is_in(sorted(both)) & (pl.col("entry_date") < told_until)), entered)
+    old, new = (_long(side.filter(pl.col("funnel").is_in(sorted(both)) & (pl.col("entry_date") < known_until)), entered)
                 for side in (before, now))  # fmt: skip
     joined = old.rename({"value": "old_value"}).join(
         new.rename({"value": "new_value"}), on=[*_KEYS, "column_name"], how="full", coalesce=True
     )
-    # The side that has the row says whether it was final; where only the new one does, nobody had entered before.
+    # The side that has the row says whether it was final; where only the new one does, no person had entered before.
     was_final = pl.coalesce("is_final", "is_final_right")
-    # A row that is not there counts nobody.
+    # A missing row counts no person.
     has_moved = pl.col("old_value").fill_null(0) != pl.col("new_value").fill_null(0)
     return joined.filter(was_final & has_moved).select(*_KEYS, "column_name", "old_value", "new_value")
 
@@ -173,27 +152,12 @@ def with_causes(
     is_ruled_otherwise: bool,
     is_replaced: bool = False,
 ) -> pl.DataFrame:
-    """Add the column `cause` to what `compare` found.
+    """Add the column `cause` to the result of `compare`, unordered.
 
-    Parameters
-    ----------
-    moved : DataFrame
-        As `compare` returns it.
-    windows : DataFrame
-        Columns `funnel`, `window_seconds`.
-    late_days : list of date
-        Local days of the events that came after their day was published.
-    erased_days : list of date or None
-        Local days of the events that were erased since; None when nobody was.
-    is_ruled_otherwise : bool
-        Whether the configuration, the models or the version changed in between; then any figure may move.
-    is_replaced : bool
-        Whether events that came in between took the places of other versions of themselves.
-
-    Returns
-    -------
-    DataFrame
-        The rows of `moved`, in no order, with `cause`.
+    `windows` has the columns `funnel` and `window_seconds`. `late_days` are local days of events that came after their
+    day was published; `erased_days` those of erased events, None without an erasure. `is_ruled_otherwise` says that
+    configuration, models or version changed, so that any figure may move; `is_replaced` that new events superseded
+    others.
     """
     days = pl.duration(seconds="window_seconds").dt.total_days() + 1
     last_day = pl.col("entry_date").dt.offset_by(pl.format("{}d", days))
@@ -208,9 +172,9 @@ def with_causes(
         pl.when(pl.lit(is_ruled_otherwise)).then(pl.lit("changed rules"))
         .when(in_window(erased_days or [])).then(pl.lit("erasure"))
         .when(in_window(late_days)).then(pl.lit("late events"))
-        # Who shared a device with somebody who was erased may own it alone now.
+        # A person who shared a device with an erased one may be its only user now.
         .when(pl.lit(erased_days is not None)).then(pl.lit("erasure"))
-        # The version that gave way may have been of another day or person.
+        # The superseded version may have been of another day or person.
         .when(pl.lit(is_replaced)).then(pl.lit("late events"))
         .when(pl.col("total").is_null()).then(pl.lit("changed personas"))
         .otherwise(pl.lit("merged identities"))
@@ -221,8 +185,8 @@ def with_causes(
 def _entered_once(config: Config) -> frozenset[str]:
     """Return the funnels whose entries are final when their day is over.
 
-    A stage funnel is entered at the journey's first event, though its first stage may come later; and an exclusion of
-    the person takes entries back.
+    Not so a stage funnel, which is entered at the journey's first event though its first stage may come later, nor a
+    funnel with an exclusion of the person, which takes entries back.
     """
     return frozenset(
         name
@@ -239,8 +203,8 @@ def _long(rows: pl.DataFrame, is_entered: pl.Expr) -> pl.DataFrame:
 
 
 def _late_days(engine: Engine, earlier: Manifest, zone: ZoneInfo) -> list[date]:
-    told = earlier.high_water_at.replace(tzinfo=None)
-    stamps = engine.rows(_LATE, [earlier.run_id, told]).column(0).to_pylist()
+    known_until = earlier.high_water_at.replace(tzinfo=None)
+    stamps = engine.rows(_LATE, [earlier.run_id, known_until]).column(0).to_pylist()
     return sorted({_local_day(stamp, zone) for stamp in stamps})
 
 
@@ -248,7 +212,7 @@ def _local_day(stamp: datetime, zone: ZoneInfo) -> date:
     return stamp.replace(tzinfo=ZoneInfo("UTC")).astimezone(zone).date()
 
 
-def _of_generation(generation: Path, manifest: Manifest, table: str, like: pl.DataFrame) -> pl.DataFrame:
+def _published_table(generation: Path, manifest: Manifest, table: str, like: pl.DataFrame) -> pl.DataFrame:
     """Return a table of an earlier generation; empty, shaped as `like`, where it has none."""
     if table not in manifest.tables:
         return like

@@ -25,7 +25,20 @@ from journeyflow.publish import publish
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
 from journeyflow.state.lock import project_lock
-from journeyflow.state.paths import BUILD, WAREHOUSE, PlanEntry, dictionary, graph_of, open_build, plan, rules_hash
+from journeyflow.state.paths import (
+    BUILD,
+    SELECTED,
+    WAREHOUSE,
+    PlanEntry,
+    dictionary,
+    graph_of,
+    open_build,
+    plan,
+    rule_hashes,
+    rules_hash,
+    save_graph,
+    write_rule_hashes,
+)
 from journeyflow.state.warehouse import compact_if_worthwhile
 from journeyflow.utils.progress import Progress, silent, tell
 
@@ -33,31 +46,25 @@ if TYPE_CHECKING:
     from journeyflow.config import Config
 
 
-__all__ = ["BUILD", "WAREHOUSE", "Run", "PlanEntry", "RunReport", "open_build", "plan", "run"]
+__all__ = ["BUILD", "WAREHOUSE", "PlanEntry", "Run", "RunReport", "open_build", "plan", "run"]
 
 
 class Run:
     """One run, phase by phase; the command line and the flow call the same methods.
 
+    Entering takes the lock; then call ``load``, ``stitch``, ``classify``, ``build``, ``check``, ``publish``. An error
+    marks the run as failed and removes what it built; the last generation stays.
+
     Parameters
     ----------
-    config : Config
-        A validated configuration.
     as_of : datetime or None
         High-water mark, naive UTC; None is the latest accepted event.
     memory_limit : str or None
         What the database may use before it spills, e.g. ``"2GB"``; None reads ``JOURNEYFLOW_MEMORY_LIMIT``, else 1 GB.
     threads : int or None
         Threads of the database; None is one for each core.
-    progress : Progress or None
-        Told how far long work is.
     full_refresh : bool
-        Build every table anew, though the last build could be renewed.
-
-    Notes
-    -----
-    Entering takes the lock; then call ``load``, ``stitch``, ``classify``, ``build``, ``check``, ``publish``.
-    An error marks the run as failed and removes what it built; the last generation stays.
+        Rebuild every table, though an incremental build would do.
     """
 
     def __init__(
@@ -101,39 +108,33 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._end(is_good=kind is None and self.generation is not None)
+            self._end(is_published=kind is None and self.generation is not None)
         finally:
             self._resources.close()
 
     @property
     def run_id(self) -> str:
-        """The id of this run; ids sort by time."""
+        """Ids sort by time."""
         return self.row.run_id
 
     @property
     def builder(self) -> Builder:
-        """What builds into the database of this run, there once `load` is done."""
+        """The builder of this run, once `load` is done."""
         if self._builder is None:
-            raise JourneyflowError("The night has not loaded yet; call `load` before the other phases.")
+            raise JourneyflowError("The run has not loaded yet; call `load` before the other phases.")
         return self._builder
 
     @property
     def loaded(self) -> LoadResult:
         """What `load` found."""
         if self._loaded is None:
-            raise JourneyflowError("The night has not loaded yet; call `load` before the other phases.")
+            raise JourneyflowError("The run has not loaded yet; call `load` before the other phases.")
         return self._loaded
 
     def load(self) -> None:
-        """Bring new files into the warehouse, fix the high-water mark, open the build database.
-
-        Raises
-        ------
-        InputError
-            When no accepted event lies at or before the high-water mark.
-        """
+        """Load new files into the warehouse and open the build database. InputError when no event is accepted."""
         with self._timed(Phase.LOAD):
-            self._loaded = loaded = self._land()
+            self._loaded = loaded = self._load_sources()
             if not loaded.event_count:
                 raise apply.nothing_to_publish(self.config, loaded.why_nothing)
             self.config = loaded.config
@@ -154,30 +155,19 @@ class Run:
         self._build_phase(Phase.BUILD)
 
     def check(self) -> None:
-        """Check every model against its side file.
-
-        Raises
-        ------
-        CheckFailedError
-            Lists all failing checks with their counts.
-        """
+        """Check every model against its metadata; CheckFailedError lists all failing checks with their counts."""
         with self._timed("check"):
             self.alerts = run_report.find_alerts(self.builder.engine, self.loaded.alerts, self.progress)
-            self.row = replace(self.row, alarm_count=len(self.alerts.told))
+            self.row = replace(self.row, alarm_count=len(self.alerts.messages))
             self.builder.refresh_run_log(self._finished("published"))
             self.check_count = self.builder.check()
             complete_build_state(self.builder, self.config, self.row, self.loaded.high_water_at)
+            write_rule_hashes(self.builder.engine, self._rule_hashes)
 
     def publish(self) -> Path:
-        """Publish a generation, the page with the journey maps in it, and return its folder.
-
-        Raises
-        ------
-        JourneyflowError
-            When the tables were not checked, or the page cannot be drawn from them.
-        """
+        """Publish a generation, the page of the journey maps included, and return its folder. Call `check` before."""
         if not self.check_count:
-            raise JourneyflowError("The tables of this night were not checked; call `check` before `publish`.")
+            raise JourneyflowError("The tables of this run were not checked; call `check` before `publish`.")
         with self._timed("publish"):
             self.builder.refresh_run_log(self._finished("published"))
             facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
@@ -187,15 +177,15 @@ class Run:
         return self.generation
 
     def execute(self) -> RunReport:
-        """Go through all phases and return what this night did."""
+        """Run all phases and return the report."""
         for phase in (self.load, self.stitch, self.classify, self.build, self.check, self.publish):
             phase()
         return self.report()
 
     def report(self) -> RunReport:
-        """Return what this night did; call it when it has published."""
+        """Return the report; call it after `publish`."""
         if self.generation is None:
-            raise JourneyflowError("The night has not published yet; call `publish` before `report`.")
+            raise JourneyflowError("The run has not published yet; call `publish` before `report`.")
         return report_of(
             self.generation,
             counts=self.loaded.counts,
@@ -205,12 +195,15 @@ class Run:
             alerts=self.alerts.sentences,
         )
 
-    def _land(self) -> LoadResult:
+    def _load_sources(self) -> LoadResult:
         with self._warehouse() as warehouse:
             return load_sources(self.config, warehouse, self.run_id, self.as_of, self.progress)
 
     def _begin(self) -> None:
         self.graph = graph_of(self.config)
+        save_graph(self.config)
+        # Of the configuration as it is written; `load` leaves out a default funnel whose events do not occur.
+        self._rule_hashes = rule_hashes(self.config, self.graph)
         shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
         with self._warehouse() as warehouse:
             self.row = run_log.begin_run(
@@ -221,21 +214,23 @@ class Run:
         self.work.mkdir(parents=True)
         apply.apply_erasure(self.config, self.work, **self._limits)
 
-    def _end(self, *, is_good: bool) -> None:
-        self._databases.close()  # First, also when building never began: it holds the warehouse open.
-        if is_good and not isinstance(self._builder, IncrementalBuilder):
-            kept = self.config.state / BUILD
+    def _end(self, *, is_published: bool) -> None:
+        self._databases.close()  # First: also a run that built nothing holds the warehouse open.
+        if is_published and not isinstance(self._builder, IncrementalBuilder):
+            place = self.config.state / BUILD
             # A log of an older file beside the new one would make it unopenable.
-            kept.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
-            (self.work / BUILD).replace(kept)
+            place.with_name(f"{BUILD}.wal").unlink(missing_ok=True)
+            (self.work / BUILD).replace(place)
+        if is_published:
+            (self.config.state / SELECTED).unlink(missing_ok=True)  # It was built against an earlier build.
         shutil.rmtree(self.config.state / "work", ignore_errors=True)
-        row = self._finished("published" if is_good else "failed")
+        row = self._finished("published" if is_published else "failed")
         with self._warehouse() as warehouse:
-            (self.alerts if is_good else run_report.Alerts()).write(warehouse, self.run_id)
+            (self.alerts if is_published else run_report.Alerts()).write(warehouse, self.run_id)
             run_log.write_run(warehouse, row)
         compact_if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
-        apply.finish_erasure(self.config, is_published=is_good)
+        apply.finish_erasure(self.config, is_published=is_published)
 
     def _finished(self, status: str) -> run_log.RunRow:
         return self.row.ended(status)
@@ -281,16 +276,14 @@ def run(
     progress: Progress | None = None,
     full_refresh: bool = False,
 ) -> RunReport:
-    """Run one whole night and publish its tables.
+    """Run all phases and publish the tables.
 
     Parameters
     ----------
-    config, as_of, memory_limit, threads, progress, full_refresh
-        See `Night`; `config` may also be the path of a `journeyflow.yml` or of its folder.
-
-    Returns
-    -------
-    RunReport
+    config
+        A configuration, or the path of a `journeyflow.yml` or of its folder.
+    as_of, memory_limit, threads, full_refresh
+        See `Run`.
 
     Raises
     ------

@@ -17,9 +17,9 @@ from journeyflow.state.run_log import RunRow, now
 from journeyflow.utils.progress import Progress, silent, tell
 
 ALERT_KINDS = ("silent_source", "empty_input", "jumped_share")
-"""Kinds of `blind_spots` whose critical rows are alerts. The others stay from night to night and are told there."""
+"""Kinds of `blind_spots` whose critical rows are alerts; the others last from run to run and stay in the table."""
 INPUT_ALERT = "input"
-"""The kind of what loading found: files refused, many records in quarantine."""
+"""The kind of alerts of the load phase: refused files, many quarantined records."""
 _SPOTS = "insights.blind_spots"
 _SHARES = "insights._run_shares"
 _ALERTS = pa.schema([("run_id", pa.string()), ("kind", pa.string()), ("detail", pa.string())])
@@ -27,85 +27,49 @@ _ALERTS = pa.schema([("run_id", pa.string()), ("kind", pa.string()), ("detail", 
 
 @dataclass(frozen=True)
 class Alerts:
-    """The alerts of one run, and the shares that later runs compare theirs with.
+    """The alerts of one run, and the shares that later runs compare theirs with."""
 
-    Attributes
-    ----------
-    told : tuple of (str, str)
-        Kind and sentence: `INPUT` first, then the kinds of `KINDS` in their order.
-    shares : Table or None
-        Kind, subject, item_count and whole_count of what came with the run.
-    """
-
-    told: tuple[tuple[str, str], ...] = ()
+    messages: tuple[tuple[str, str], ...] = ()
+    """Kind and sentence: `INPUT_ALERT` first, then `ALERT_KINDS` in their order."""
     shares: pa.Table | None = None
+    """Kind, subject, item_count and whole_count of what came with the run."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What a person reads."""
-        return tuple(sentence for _, sentence in self.told)
+        """The messages without their kinds."""
+        return tuple(sentence for _, sentence in self.messages)
 
     def write(self, warehouse: DuckDBEngine, run_id: str) -> None:
-        """Remember them under a run, in the place of what was remembered of it."""
-        rows = [{"run_id": run_id, "kind": kind, "detail": sentence} for kind, sentence in self.told]
-        _shown_spot(warehouse, "ledger.alerts", run_id, pa.Table.from_pylist(rows, schema=_ALERTS))
+        """Store them for a run, in place of those stored before."""
+        rows = [{"run_id": run_id, "kind": kind, "detail": sentence} for kind, sentence in self.messages]
+        _replace_run(warehouse, "ledger.alerts", run_id, pa.Table.from_pylist(rows, schema=_ALERTS))
         if self.shares is not None:
             named = pa.array([run_id] * self.shares.num_rows, pa.string())
-            _shown_spot(warehouse, "ledger.shares", run_id, self.shares.add_column(0, "run_id", named))
+            _replace_run(warehouse, "ledger.shares", run_id, self.shares.add_column(0, "run_id", named))
 
 
-def find_alerts(engine: DuckDBEngine, of_loading: tuple[str, ...], progress: Progress = silent) -> Alerts:
-    """Return the alerts of a run from what it built, and tell those who watch it.
-
-    Parameters
-    ----------
-    engine : DuckDBEngine
-        Where the models are built.
-    of_loading : tuple of str
-        What loading found.
-    progress : Progress
-        Told of each.
-    """
-    told = [(INPUT_ALERT, sentence) for sentence in of_loading]
+def find_alerts(engine: DuckDBEngine, load_alerts: tuple[str, ...], progress: Progress = silent) -> Alerts:
+    """Return the alerts of a run from its tables and `load_alerts`, and report each to `progress`."""
+    messages = [(INPUT_ALERT, sentence) for sentence in load_alerts]
     if engine.columns(_SPOTS):
         query = f"select kind, detail from {_SPOTS} where severity = 'critical' order by kind, item_count desc, subject"
         spots = engine.rows(query).to_pylist()
-        told += [(kind, spot["detail"]) for kind in ALERT_KINDS for spot in spots if spot["kind"] == kind]
-    for kind, sentence in told:
+        messages += [(kind, spot["detail"]) for kind in ALERT_KINDS for spot in spots if spot["kind"] == kind]
+    for kind, sentence in messages:
         tell(progress, "alert", kind=kind, detail=sentence)
     has_shares = bool(engine.columns(_SHARES))
     shares = engine.rows(f"select kind, subject, item_count, whole_count from {_SHARES}") if has_shares else None
-    return Alerts(tuple(told), shares)
+    return Alerts(tuple(messages), shares)
 
 
-def _shown_spot(warehouse: DuckDBEngine, table: str, run_id: str, rows: pa.Table) -> None:
-    warehouse.append(table, rows.slice(0, 0))  # There it is when it was not.
+def _replace_run(warehouse: DuckDBEngine, table: str, run_id: str, rows: pa.Table) -> None:
+    warehouse.append(table, rows.slice(0, 0))  # Creates the table.
     warehouse.execute(f"delete from {table} where run_id = ?", [run_id])
     warehouse.append(table, rows)
 
 
 class RunReport(BaseModel):
-    """What a night did; times are naive UTC.
-
-    Attributes
-    ----------
-    status : str
-        ``published``.
-    phase_seconds : mapping of str to float
-        Seconds of each phase, in their order.
-    generation : Path
-        The published folder.
-    built : str
-        Whether the last build was renewed, and of how many people, or why everything was built anew.
-    table_rows : mapping of str to int
-        Rows of each published table.
-    files : tuple of str
-        Names of the files beside the tables, such as ``map.html``.
-    alerts : tuple of str
-        Sentences about what somebody should look at (see `alerts`); each is raised as long as its cause lasts.
-    critical_spots : tuple of str
-        Sentences of the critical rows of `blind_spots`, most items first, those that are alerts too among them.
-    """
+    """What a run did; times are naive UTC."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -125,11 +89,16 @@ class RunReport(BaseModel):
     phase_seconds: dict[str, float]
     check_count: int
     built: str
+    """``incremental`` and its size, or ``full refresh`` and the reason."""
     generation: Path
     table_rows: dict[str, int]
+    """Rows of each published table."""
     files: tuple[str, ...] = ()
+    """Names of the files beside the tables, such as ``map.html``."""
     alerts: tuple[str, ...] = ()
+    """Sentences; an alert is raised again as long as its cause lasts."""
     critical_spots: tuple[str, ...] = ()
+    """Sentences of the critical rows of `blind_spots`, most items first, alerts included."""
 
 
 def facts_of(row: RunRow, project: str, high_water_at: datetime, event_count: int) -> RunFacts:

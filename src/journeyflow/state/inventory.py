@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from journeyflow.state.lock import FILE, HOLDER
-from journeyflow.state.paths import BUILD, ERASURE, WAREHOUSE
+from journeyflow.state.paths import BUILD, ERASURE, MODELS, SELECTED, WAREHOUSE
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -17,7 +17,20 @@ if TYPE_CHECKING:
 
 RAW, WORK = "raw", "work"
 OURS = frozenset(
-    {WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}", FILE, HOLDER, RAW, WORK, ERASURE, f"{ERASURE}.unfinished"}
+    {
+        WAREHOUSE,
+        BUILD,
+        SELECTED,
+        MODELS,
+        f"{MODELS}.unfinished",
+        f"damaged-{WAREHOUSE}",
+        FILE,
+        HOLDER,
+        RAW,
+        WORK,
+        ERASURE,
+        f"{ERASURE}.unfinished",
+    }
     | {f"{name}.wal" for name in (WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}")}
 )
 """Names that a run may leave in the state folder; a key file in it belongs there too."""

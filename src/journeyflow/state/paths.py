@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pydantic import TypeAdapter
 
+from journeyflow import models
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.models import Graph, Model, Phase, load_graph
@@ -26,12 +28,20 @@ WAREHOUSE = "warehouse.duckdb"
 """In the state folder: what is kept from run to run."""
 BUILD = "build.duckdb"
 """In the state folder: what the last good run built."""
+SELECTED = "selected.duckdb"
+"""In the state folder: what `run --select` built last."""
+MODELS = "models.json"
+"""In the state folder: the graph of models as last read, so that the next command need not parse it."""
 ERASURE = "erasure.json"
 """In the state folder, while an erasure is pending."""
 
 
 BUILD_STATE = "incremental.build_state"
-"""In a build: what it was built of, see `renewing`."""
+"""In a build: what it was built from, see `pipeline.incremental.state`."""
+
+
+RULE_HASHES = "incremental.rule_hashes"
+"""In a build: hashes of the configuration, the version and each model that it was built by."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class PlanEntry:
 
 
 def plan(config: Config) -> tuple[PlanEntry, ...]:
-    """Return the models of a project in the order of a night, with the reason why each runs."""
+    """Return the models of a project in the order of a run, with the reason why each runs."""
     graph = graph_of(config)
     readers: Mapping[str, list[str]] = {model.name: [] for model in graph}
     for model in graph:
@@ -57,27 +67,68 @@ def plan(config: Config) -> tuple[PlanEntry, ...]:
 
 
 def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
-    origin = "your own, " if model.is_own else ""
-    used = "published" if model.is_published else f"read by {', '.join(readers[model.name]) or 'nobody'}"
+    origin = "user-defined, " if model.is_own else ""
+    used = "published" if model.is_published else f"read by {', '.join(readers[model.name]) or 'no model'}"
     return f"{origin}{used}"
 
 
 def graph_of(config: Config) -> Graph:
-    """Return the models of a project: the built-in ones, and the user's own beside `journeyflow.yml`."""
-    folder, own = files.sql_folder(), own_folder(config.folder)
-    return _graph(folder, own, _stamp(folder) + (_stamp(own) if own else ()))
+    """Return the models of a project: the built-in ones, and the user-defined ones beside `journeyflow.yml`."""
+    key = _graph_key(config)
+    if key not in _graphs:
+        if len(_graphs) >= MOST_GRAPHS:
+            _graphs.clear()
+        _graphs[key] = _read_cache(config.state / MODELS, key) or load_graph(
+            files.sql_folder(), own_folder(config.folder)
+        )
+    return _graphs[key]
 
 
-@lru_cache(maxsize=4)
-def _graph(folder: Path, own: Path | None, stamp: tuple[object, ...]) -> Graph:
-    """Read models once while their files stay as they are: parsing them takes as long as a small night."""
-    del stamp
-    return load_graph(folder, own)
+def save_graph(config: Config) -> None:
+    """Write the graph of models into the state folder for the next process; call it while holding the lock."""
+    graph, place, key = graph_of(config), config.state / MODELS, _graph_key(config)
+    if _cached_key(place) != key.encode():
+        fresh = place.with_name(f"{MODELS}.unfinished")
+        fresh.write_bytes(key.encode() + b"\n" + _models_adapter().dump_json(tuple(graph), exclude_unset=True))
+        fresh.replace(place)
 
 
-def _stamp(folder: Path) -> tuple[object, ...]:
-    found = ((path, path.stat()) for path in sorted(folder.rglob("*")))
-    return tuple((str(path), state.st_mtime_ns, state.st_size) for path, state in found)
+MOST_GRAPHS = 4
+_graphs: dict[str, Graph] = {}
+"""Graphs read by this process, by their keys: parsing them takes as long as a small run."""
+
+
+def _graph_key(config: Config) -> str:
+    """Return a hash of all files that decide a graph: the models, and the code that reads them."""
+    folders = [Path(models.__file__).parent, files.sql_folder(), own_folder(config.folder)]
+    found = [str(path) for folder in folders if folder for path in sorted(folder.rglob("*.*")) if path.suffix != ".pyc"]
+    states = [Path(path).stat() for path in found]
+    # A copied file may keep the modification time and the size of the one it replaces, but not the inode's change time.
+    stamps = [(state.st_mtime_ns, state.st_ctime_ns, state.st_size) for state in states]
+    return hashlib.sha256(json.dumps([version("journeyflow"), found, stamps]).encode()).hexdigest()
+
+
+def _cached_key(place: Path) -> bytes:
+    try:
+        with place.open("rb") as file:
+            return file.readline().rstrip()
+    except OSError:
+        return b""
+
+
+def _read_cache(place: Path, key: str) -> Graph | None:
+    if _cached_key(place) != key.encode():
+        return None
+    try:
+        _, _, content = place.read_bytes().partition(b"\n")
+        return Graph({model.name: model for model in _models_adapter().validate_json(content)})
+    except (OSError, ValueError):
+        return None
+
+
+@cache
+def _models_adapter() -> TypeAdapter[tuple[Model, ...]]:
+    return TypeAdapter(tuple[Model, ...])
 
 
 def rules_hash(config: Config, graph: Graph) -> str:
@@ -90,8 +141,29 @@ def rules_hash(config: Config, graph: Graph) -> str:
     return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
+def rule_hashes(config: Config, graph: Graph) -> dict[str, str]:
+    """Return what `rules_hash` covers in parts: of the configuration, the version, and each model by its name."""
+    hashes = {"configuration": config.hash, "version": version("journeyflow")}
+    for model in graph:
+        rules = [model.sql, model.metadata.python_model, model.metadata.kind]
+        hashes[model.name] = hashlib.sha256(json.dumps(rules).encode()).hexdigest()
+    return hashes
+
+
+def write_rule_hashes(build: DuckDBEngine, hashes: Mapping[str, str]) -> None:
+    """Record in a build the rules by which it was built."""
+    build.register(RULE_HASHES, pa.table({"name": list(hashes), "hash": list(hashes.values())}))
+
+
+def read_rule_hashes(build: DuckDBEngine, name: str) -> dict[str, str]:
+    """Return what `write_rule_hashes` recorded in the relation `name`; empty where it recorded nothing."""
+    if not build.columns(name):
+        return {}
+    return {row["name"]: row["hash"] for row in build.rows(f"select name, hash from {name}").to_pylist()}
+
+
 def own_folder(project: Path) -> Path | None:
-    """Return the folder of the user's own models, ``sql/`` or ``models/`` in the project folder, or None."""
+    """Return the folder of the user-defined models, ``sql/`` or ``models/`` in the project folder, or None."""
     from journeyflow.models.model import LAYERS
 
     folders = [
@@ -116,12 +188,12 @@ def writable_build(config: Config, place: Path, limits: Mapping[str, Any]) -> Du
 
 
 def open_build(config: Config) -> DuckDBEngine:
-    """Open what the last good night built, for reading; the warehouse is attached as ``warehouse``.
+    """Open the last build for reading; the warehouse is attached as ``warehouse``.
 
     Raises
     ------
     InputError
-        When no night has ended well yet.
+        When there is no complete build.
     """
     path = config.state / BUILD
     if not path.exists():
@@ -129,15 +201,16 @@ def open_build(config: Config) -> DuckDBEngine:
     engine = DuckDBEngine(path, read_only=True, attached={"warehouse": config.state / WAREHOUSE})
     if not is_complete(engine):
         engine.close()
-        raise InputError("The last night died while it changed what the one before had built: run `journeyflow run`.")
+        raise InputError("The last run failed while it changed the last build: run `journeyflow run`.")
     return engine
 
 
-def is_complete(build: DuckDBEngine) -> bool:
-    """Tell whether a build can be read: no night died while it exchanged rows of it."""
-    return not build.columns(BUILD_STATE) or build.rows(f"select is_complete from {BUILD_STATE}").column(
-        0
-    ).to_pylist() == [True]
+def is_complete(build: DuckDBEngine, state: str = BUILD_STATE) -> bool:
+    """Return whether a build can be read: no run died while it changed rows of it."""
+    if not build.columns(state):
+        return True
+    values: list[bool] = build.rows(f"select is_complete from {state}")["is_complete"].to_pylist()
+    return values == [True]
 
 
 def dictionary(graph: Graph) -> pa.Table:

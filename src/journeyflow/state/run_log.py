@@ -77,12 +77,13 @@ def begin_run(warehouse: DuckDBEngine, generations: Path, config_hash: str) -> R
     if generations.is_dir():  # A warehouse that was lost does not know of them.
         known += [path.name for path in generations.iterdir()]
     started = now()
-    row = RunRow(_next_id(known, started), started, config_hash, version("journeyflow"))
+    row = RunRow(next_run_id(known, started), started, config_hash, version("journeyflow"))
     write_run(warehouse, row)
     return row
 
 
-def _next_id(known: Iterable[str], started: datetime) -> str:
+def next_run_id(known: Iterable[str], started: datetime) -> str:
+    """Return the id of a run that starts now: the present time, or just after the latest of the ids `known`."""
     latest = max((each for each in known if _ID.fullmatch(each)), default="")
     own = started.strftime(_ID_FORM)
     if own > latest:

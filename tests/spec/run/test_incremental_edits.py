@@ -102,7 +102,7 @@ def test_sections_in_another_order_are_other_rules(project, section):
     report = run_with(project, "web", 2, *visits(20))
     mine, theirs = figures(project), rebuilt(project)
     assert {name for name in mine if name != "blind_spots" and mine[name] != theirs[name]} == set()
-    assert report.built == "everything built anew: the rules changed"
+    assert report.built == "full refresh: the rules changed"
 
 
 def test_a_user_defined_table_that_became_a_view_is_rebuilt(project):
@@ -135,4 +135,4 @@ def test_more_conditions_than_bits_are_built_incrementally(project):
     report = run_with(project, "web", 2, *visits(5), *visits(20))
     mine, theirs = figures(project), rebuilt(project)
     assert {name for name in mine if name != "blind_spots" and mine[name] != theirs[name]} == set()
-    assert report.built.startswith("renewed")
+    assert report.built.startswith("incremental")

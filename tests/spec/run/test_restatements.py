@@ -184,7 +184,7 @@ def test_an_incremental_run_lists_what_it_changed(begun):
     # There are enough other events for an incremental build.
     rows = run_with(begun, late=LATE)
     config = load_config(begun)
-    assert run.run(config).built.startswith("renewed")
+    assert run.run(config).built.startswith("incremental")
     assert restated(rows)
     assert restated(run_with(begun, later=LATE.replace("6,", "7,").replace(",a,", ",c,"))) == restated(rows)
     moved = restated(

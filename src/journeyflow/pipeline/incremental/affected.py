@@ -30,31 +30,24 @@ _SUPERSEDED = """
 """
 
 
-def find_superseded(base: DuckDBEngine, config: Config, mark: BuildState) -> bool:
-    """Fill `delta.affected.superseded_events`; tell whether all other events are those that the last night read.
+def find_superseded(base: DuckDBEngine, config: Config, state: BuildState) -> bool:
+    """Fill `delta.affected.superseded_events`; return whether all other events are those of the last build.
 
-    Whoever has the number of an event but not its key is another event: then nothing may be renewed.
-
-    Parameters
-    ----------
-    base : DuckDBEngine
-        The build of the last night; the warehouse and an empty database ``delta`` are attached.
-    config : Config
-    mark : Mark
-        Of the build.
+    An event with a known number but another key is another event: then an incremental build is not possible. The
+    warehouse and an empty database ``delta`` are attached to `base`, the last build.
     """
-    params = [list(config.sources), mark.last_event_ix, mark.high_water_at]
-    was = (mark.event_count, mark.fingerprint)
-    is_same = fingerprint_of(base, EVENTS_READ, params) == was
+    params = [list(config.sources), state.last_event_ix, state.high_water_at]
+    before = (state.event_count, state.fingerprint)
+    is_same = fingerprint_of(base, EVENTS_READ, params) == before
     base.execute("create schema delta.affected")
-    # Finding them reads all events of two databases.
+    # Only when there are any: finding them reads all events of two databases.
     base.execute(_SUPERSEDED + ("limit 0" if is_same else ""))
-    gone = "select event_ix, event_key from delta.affected.superseded_events"
-    return is_same or fingerprint_of(base, f"{EVENTS_READ} union all {gone}", params) == was
+    superseded = "select event_ix, event_key from delta.affected.superseded_events"
+    return is_same or fingerprint_of(base, f"{EVENTS_READ} union all {superseded}", params) == before
 
 
 KEYS = ("person_key", "device_key", "user_key", "attempt_ix", "event_ix")
-"""What rows may be renewed by; `touched.<key>` in the database `delta` holds the keys touched."""
+"""Columns that a `unique_key` may name; `delta.affected.<key>` holds the affected values."""
 
 _STEPS: dict[str, str] = {
     "changed_events": """
@@ -68,7 +61,7 @@ _STEPS: dict[str, str] = {
         union
         select alias_key from delta.affected.changed_events where alias_key is not null
     """,
-    # A user_id that only alias events name belongs to the person whom they gave it.
+    # A user_id that only alias events name belongs to the person of those events.
     "components": """
         select component_key from identity.identities
         where device_key in (select device_key from delta.affected.named_devices)
@@ -114,25 +107,15 @@ _STEPS: dict[str, str] = {
         select event_ix from delta.affected.new_events
     """,
 }
-"""Relation of `delta.affected` → its SELECT, in the order in which they are made."""
+"""Relation of `delta.affected` → its SELECT, in the order of creation."""
 
 
-def find_affected(base: DuckDBEngine, config: Config, mark: BuildState, high_water_at: datetime) -> None:
-    """Fill `delta.affected.*` from events that are new or gone and from what the last night knew of identities.
+def find_affected(base: DuckDBEngine, config: Config, state: BuildState, high_water_at: datetime) -> None:
+    """Fill `delta.affected.*` from new and superseded events and the identities of the last build.
 
-    Components are closed: people and devices that share events are in one. So whatever events join, split or add when
-    they come, or when they go, it stays among the components that they name, the devices and users that are new, and
-    nobody else changes.
-
-    Parameters
-    ----------
-    base : DuckDBEngine
-        The build of the last night; the warehouse is attached, and the database ``delta`` with `affected.superseded_events`.
-    config : Config
-    mark : Mark
-        Of the build.
-    high_water_at : datetime
-        Of this night, naive UTC.
+    Components are closed: persons and devices that share events are in one. Whatever events join, split or add when
+    they come or are superseded stays within the components that they name, and new devices and users; no other person
+    changes.
     """
     base.execute(
         f"""
@@ -141,7 +124,7 @@ def find_affected(base: DuckDBEngine, config: Config, mark: BuildState, high_wat
         from warehouse.raw.events
         where source in (select unnest(?)) and occurred_at <= ? and (event_ix > ? or occurred_at > ?)
         """,
-        [list(config.sources), high_water_at, mark.last_event_ix, mark.high_water_at],
+        [list(config.sources), high_water_at, state.last_event_ix, state.high_water_at],
     )
     for name, select in _STEPS.items():
         base.execute(f"create table delta.affected.{name} as {select}")

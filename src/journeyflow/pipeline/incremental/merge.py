@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 
 def delete_insert(base: DuckDBEngine, model: Model) -> None:
-    """Exchange the rows of a relation that belong to people touched.
-
-    Parameters
-    ----------
-    base : DuckDBEngine
-        The last build; ``delta`` is attached and holds `touched.*` and the relation.
-    model : Model
-        Says in `unique_key` which columns tell whose a row is.
-    """
+    """Replace the rows of affected keys: delete them, insert those of `delta`; the `unique_key` says whose a row is."""
     base.execute(f"delete from {model.name} where {' or '.join(map(_affected, model.metadata.unique_key))}")
     columns = ", ".join(base.columns(model.name))
     base.execute(f"insert into {model.name} by name select {columns} from delta.{model.name}", model=model.name)
@@ -38,7 +30,7 @@ def _affected(key: str) -> str:
 
 
 def append_rows(base: DuckDBEngine, model: Model) -> None:
-    """Add the rows of new events to a relation whose rows are events and never change, without those that are gone."""
+    """Insert the rows of new events and delete those of superseded ones, where a row is an event and never changes."""
     base.execute(f"delete from {model.name} where event_ix in (select event_ix from delta.affected.superseded_events)")
     base.execute(
         f"insert into {model.name} by name select * from delta.{model.name} "
@@ -48,33 +40,23 @@ def append_rows(base: DuckDBEngine, model: Model) -> None:
 
 
 def replace_table(base: DuckDBEngine, model: Model) -> None:
-    """Take a small relation over whole."""
+    """Replace all rows of a small relation by those of `delta`."""
     replace_rows(base, model.name, f"delta.{model.name}")
 
 
 def replace_rows(base: DuckDBEngine, name: str, source: str) -> None:
-    """Let the table `name` hold the rows of `source`: unlike a new table this may be undone with the transaction."""
+    """Replace all rows of a table; unlike a new table, a rollback undoes it."""
     base.execute(f"delete from {name}")
     base.execute(f"insert into {name} by name select * from {source}", model=name)
 
 
 def assign_surrogate_keys(base: DuckDBEngine, delta: DuckDBEngine, model: Model) -> None:
-    """Let a numbered relation of `delta` hold the rows of the last build as they were, and after them what is new.
-
-    Parameters
-    ----------
-    base : DuckDBEngine
-        The last build; ``delta`` is attached.
-    delta : DuckDBEngine
-        The database beside it, in which the model was built from what is new.
-    model : Model
-        Says in `surrogate_key` which column numbers and which name a row.
-    """
+    """Number the rows of a `delta` relation as the last build does; new rows get the numbers after its last."""
     ((number, names),) = model.metadata.surrogate_key.items()
     columns = [name for name in model.columns if name != number]
-    alike = " and ".join(f"old.{name} is not distinct from new.{name}" for name in names)
-    taken = f"(select coalesce(max({number}), 0) from {model.name})"
-    numbered = f"cast({taken} + row_number() over (order by {', '.join(f'new.{name}' for name in names)}) as integer)"
+    is_known = " and ".join(f"old.{name} is not distinct from new.{name}" for name in names)
+    last = f"(select coalesce(max({number}), 0) from {model.name})"
+    numbered = f"cast({last} + row_number() over (order by {', '.join(f'new.{name}' for name in names)}) as integer)"
     listed = {number: numbered, **{name: f"new.{name}" for name in columns}}
     base.execute(
         f"""
@@ -83,7 +65,7 @@ def assign_surrogate_keys(base: DuckDBEngine, delta: DuckDBEngine, model: Model)
         union all
         select {", ".join(f"{listed[name]} as {name}" for name in model.columns)}
         from delta.{model.name} as new
-        where not exists (select 1 from {model.name} as old where {alike})
+        where not exists (select 1 from {model.name} as old where {is_known})
         """
     )
     delta.execute(f"create or replace table {model.name} as select * from affected.numbered")
@@ -106,17 +88,19 @@ _CLASSIFICATIONS_BEFORE = """
     group by events.classification_key
 """
 _PERSONS_BEFORE = """
-    select labels.model_index, labels.event_type_ix, labels.rule_index, count(distinct events.person_key) as person_count
+    select
+        classes.model_index, classes.event_type_ix, classes.rule_index,
+        count(distinct events.person_key) as person_count
     from kernel.events as events
-    inner join kernel.classifications as labels on labels.classification_key = events.classification_key
+    inner join kernel.classifications as classes on classes.classification_key = events.classification_key
     where events.person_key in (select person_key from delta.affected.person_key)
-    group by labels.model_index, labels.event_type_ix, labels.rule_index
+    group by classes.model_index, classes.event_type_ix, classes.rule_index
 """
-# Whose first or last event may have got another label: nothing but the events can tell which is first now.
-_DOUBTFUL = """
+# Classifications that may have lost their first or last event: only the events show which is first now.
+_UNCERTAIN = """
     select distinct old.classification_key
     from kernel.classifications as old
-    inner join labels_before as before on before.classification_key = old.classification_key
+    inner join classifications_before as before on before.classification_key = old.classification_key
     left join delta.kernel.classifications as after
         on after.classification_key = old.classification_key and after.model_index = old.model_index
     where
@@ -127,7 +111,7 @@ _SEEN = """
     select events.classification_key, min(staged.occurred_at) as first_seen_at, max(staged.occurred_at) as last_seen_at
     from kernel.events as events
     inner join staging.events as staged on staged.event_ix = events.event_ix
-    where events.classification_key in (select classification_key from labels_doubtful)
+    where events.classification_key in (select classification_key from classifications_uncertain)
     group by events.classification_key
 """
 _CLASSIFICATIONS = """
@@ -153,8 +137,8 @@ _CLASSIFICATIONS = """
     from kernel.classifications as old
     full join delta.kernel.classifications as after
         on after.classification_key = old.classification_key and after.model_index = old.model_index
-    left join labels_before as before on before.classification_key = old.classification_key
-    left join labels_seen as seen on seen.classification_key = old.classification_key
+    left join classifications_before as before on before.classification_key = old.classification_key
+    left join classifications_seen as seen on seen.classification_key = old.classification_key
     where coalesce(old.event_count, 0) - coalesce(before.event_count, 0) + coalesce(after.event_count, 0) > 0
 """
 _PERSONS = """
@@ -166,7 +150,8 @@ _PERSONS = """
             as person_count
     from kernel.event_type_persons as old
     full join delta.kernel.event_type_persons as after
-        on after.model_index = old.model_index and after.event_type_ix = old.event_type_ix and after.rule_index = old.rule_index
+        on after.model_index = old.model_index and after.event_type_ix = old.event_type_ix
+        and after.rule_index = old.rule_index
     left join persons_before as before
         on before.model_index = old.model_index and before.event_type_ix = old.event_type_ix
         and before.rule_index = old.rule_index
@@ -175,42 +160,26 @@ _PERSONS = """
 
 
 def count_before(base: DuckDBEngine) -> None:
-    """Remember what people touched count for, before their rows are exchanged.
-
-    Parameters
-    ----------
-    base : DuckDBEngine
-        The last build; ``delta`` is attached.
-    """
-    base.execute(f"create or replace temp table labels_before as {_CLASSIFICATIONS_BEFORE}")
+    """Keep in temporary tables what affected persons count for, before their rows are replaced."""
+    base.execute(f"create or replace temp table classifications_before as {_CLASSIFICATIONS_BEFORE}")
     base.execute(f"create or replace temp table persons_before as {_PERSONS_BEFORE}")
-    base.execute(f"create or replace temp table labels_doubtful as {_DOUBTFUL}")
+    base.execute(f"create or replace temp table classifications_uncertain as {_UNCERTAIN}")
 
 
 def count_after(base: DuckDBEngine) -> None:
-    """Let `kernel.classifications` and `kernel.event_type_persons` count everybody as they are now, when rows were exchanged."""
-    is_certain = base.rows("select count(*) as n from labels_doubtful")["n"][0].as_py() == 0
-    # Without a doubtful label the events need not be read.
-    base.execute(f"create or replace temp table labels_seen as {_SEEN}{' limit 0' if is_certain else ''}")
+    """Update the counts of `kernel.classifications` and `kernel.event_type_persons` after rows were replaced."""
+    is_certain = base.rows("select count(*) as n from classifications_uncertain")["n"][0].as_py() == 0
+    # Where all are certain the events need not be read.
+    base.execute(f"create or replace temp table classifications_seen as {_SEEN}{' limit 0' if is_certain else ''}")
     for name, select in (("kernel.classifications", _CLASSIFICATIONS), ("kernel.event_type_persons", _PERSONS)):
         base.execute(f"create or replace temp table counted as {select}")
         replace_rows(base, name, "counted")
 
 
 def update_maturity(base: DuckDBEngine, config: Config, high_water_at: datetime) -> None:
-    """Let the marks of `kernel.*` that depend on the high-water mark hold at a later one.
+    """Update the flags pending and matured of `kernel.*` for a later high-water mark.
 
-    Parameters
-    ----------
-    base : DuckDBEngine
-        A build; its rows hold as of an earlier mark or of this one.
-    config : Config
-    high_water_at : datetime
-        Naive UTC.
-
-    References
-    ----------
-    `docs/reference/semantics.md`, section 7: pending, and matured.
+    See `docs/reference/semantics.md`, section 7.
     """
     for statement, params in _statements(config, high_water_at):
         base.execute(statement, params)
@@ -246,7 +215,7 @@ def _is_over(start: str) -> str:
 
 
 def _windows(config: Config) -> dict[int, int]:
-    """Return the window of every funnel by its index, in microseconds."""
+    """Return the window of every funnel in microseconds, by its index."""
     indexes = funnel_indexes(config)
     windows = {indexes[model.model]: microseconds(config.journeys.window) for model in config.journey_models}
     return windows | {indexes[name]: microseconds(funnel.window) for name, funnel in config.funnels.items()}

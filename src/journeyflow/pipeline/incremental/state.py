@@ -23,9 +23,9 @@ EVENTS_READ = """
     select event_ix, event_key from warehouse.raw.events
     where source in (select unnest(?)) and event_ix <= ? and occurred_at <= ?
 """
-"""What a night read; the parameters are its sources, the last number and the high-water mark."""
+"""Events that a run read; parameters: its sources, the last number and the high-water mark."""
 FORMAT = 1
-"""Rises when relations that are renewed come to hold something else under the same rules."""
+"""Raised when incremental relations come to hold something else under the same rules."""
 _SCHEMA = pa.schema({
     "rules": pa.string(),
     "high_water_at": pa.timestamp("us"),
@@ -40,69 +40,46 @@ _SCHEMA = pa.schema({
 
 @dataclass(frozen=True)
 class BuildState:
-    """What is in a build database.
-
-    Attributes
-    ----------
-    rules : str
-        Hash of all that decides figures beside events: see `rules_of`.
-    high_water_at : datetime
-        The mark up to which events were read, naive UTC.
-    last_event_ix : int
-        The last landed event, read or not.
-    event_count : int
-        Events read.
-    fingerprint : str
-        Of the events read: whichever are lost or exchanged, it changes.
-    next_position : int
-        Sessions and attempts have numbers below it.
-    byte_count : int
-        Size of the file after the last whole build.
-    is_complete : bool
-        False while rows are being exchanged.
-    """
+    """What a build database was built from."""
 
     rules: str
+    """Hash of everything that decides figures beside events: see `rules_of`."""
     high_water_at: datetime
+    """Naive UTC."""
     last_event_ix: int
+    """The last event of the warehouse, read or not."""
     event_count: int
+    """Events read."""
     fingerprint: str
+    """Of the events read: it changes when any is lost or replaced."""
     next_position: int
+    """The first number that no session or attempt has."""
     byte_count: int
+    """Size of the file after the last full refresh."""
     is_complete: bool = True
+    """False while rows are being replaced."""
 
 
 def rules_of(config: Config, config_hash: str) -> str:
-    """Return the hash of all that decides figures beside events and their mark.
+    """Return the hash of everything that decides figures, other than events and the high-water mark.
 
-    Parameters
-    ----------
-    config : Config
-        As it is run: without a default funnel that does not apply.
-    config_hash : str
-        Of the configuration as it is written, the models and the version.
+    `config` is as it is run, without a default funnel that does not apply; `config_hash` is of the configuration as it
+    is written, the models and the version.
     """
     # Funnels and surveys are numbered in their order, which changes no figure and so not the hash.
     orders = {name: list(section) for name, section in config if isinstance(section, dict)}
-    # Numbers and keys of events stay the same when files are read again by new rules of cleaning.
+    # New cleaning rules leave the numbers and keys of events as they are, so the fingerprint would not change.
     rules = [FORMAT, CLEANING, str(FLOOR), config_hash, orders, person_secret(config)]
     return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
 def fingerprint_of(engine: DuckDBEngine, events: str, params: list[object]) -> tuple[int, str]:
-    """Return the number and the fingerprint of events, in whatever order they lie.
+    """Return the number of events and a fingerprint that does not depend on their order.
 
-    Parameters
-    ----------
-    engine : DuckDBEngine
-        The build; the warehouse is attached to it as ``warehouse``.
-    events : str
-        SELECT of `event_ix` and `event_key`, such as `EVENTS_READ`.
-    params : list
-        Values of its parameters.
+    `events` is a SELECT of `event_ix` and `event_key`, such as `EVENTS_READ`. The warehouse is attached to `engine`.
     """
-    # Number and key of an event are mixed together: a source that is read again may give its numbers to other events.
-    # Added up, because `hash` of two joins theirs by an exclusive or, which `bit_xor` would take apart again.
+    # Number and key of an event are hashed together: a source that is read again may number other events alike.
+    # Summed, because `hash` combines two values by an exclusive or, which `bit_xor` would undo.
     query = f"""
         select count(*) as n, sum(event_ix) as added, sum(hash(event_ix, event_key)) as mixed from ({events}) as events
     """
@@ -111,16 +88,16 @@ def fingerprint_of(engine: DuckDBEngine, events: str, params: list[object]) -> t
 
 
 def read_build_state(engine: DuckDBEngine) -> BuildState | None:
-    """Return the mark of a build database, None where it has none."""
+    """Return the build state; None where a build records none."""
     if not engine.columns(BUILD_STATE):
         return None
     rows = engine.rows(f"select * from {BUILD_STATE}").to_pylist()
     return BuildState(**rows[0]) if len(rows) == 1 else None
 
 
-def write_build_state(engine: DuckDBEngine, mark: BuildState) -> None:
-    """Say what is in a build database, in one step."""
-    engine.register(BUILD_STATE, pa.Table.from_pylist([asdict(mark)], schema=_SCHEMA))
+def write_build_state(engine: DuckDBEngine, state: BuildState) -> None:
+    """Record the build state, in one step."""
+    engine.register(BUILD_STATE, pa.Table.from_pylist([asdict(state)], schema=_SCHEMA))
 
 
 def build_state_of(
@@ -131,17 +108,7 @@ def build_state_of(
     next_position: int,
     byte_count: int = 0,
 ) -> BuildState:
-    """Return the mark of a build that holds all events up to `high_water_at`.
-
-    Parameters
-    ----------
-    engine : DuckDBEngine
-        The build; the warehouse is attached.
-    config, config_hash
-        See `rules_of`.
-    high_water_at, next_position, byte_count
-        See `Mark`; a size of 0 says that nobody has looked since everything was built.
-    """
+    """Return the state of a build that holds all events up to `high_water_at`; a `byte_count` of 0 is unknown."""
     last = engine.rows("select coalesce(max(event_ix), -1) as ix from warehouse.raw.events")["ix"][0].as_py()
     count, found = fingerprint_of(engine, EVENTS_READ, [list(config.sources), last, high_water_at])
     return BuildState(rules_of(config, config_hash), high_water_at, last, count, found, next_position, byte_count)

@@ -18,7 +18,7 @@ from support.order_project import write_project
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory):
+def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("doctor") / "shop"
     write_project(folder)
     run(load_config(folder))
@@ -26,8 +26,8 @@ def night(tmp_path_factory):
 
 
 @pytest.fixture
-def ran(night, tmp_path):
-    shutil.copytree(night, tmp_path / "shop", symlinks=True)
+def ran(project, tmp_path):
+    shutil.copytree(project, tmp_path / "shop", symlinks=True)
     return load_config(tmp_path / "shop")
 
 

@@ -1,4 +1,4 @@
-"""A whole night over a handful of models, and every way it can end badly."""
+"""A run over a handful of models, and every way it can fail."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ledger(config):
         return warehouse.rows("select status, event_count from ledger.runs order by run_id").to_pylist()
 
 
-def test_a_night_publishes_its_marts(config):
+def test_a_run_publishes_its_marts(config):
     report = run(config)
     with journeyflow.open(config.publish) as published:
         assert published.table("visits").rows() == [("page_view", 2), ("purchase", 1)]
@@ -89,7 +89,7 @@ def test_an_own_model_is_built_checked_and_published(project, config):
         assert words["meaning"].to_list() == ["Double."]
 
 
-def test_the_hash_of_a_run_covers_models_of_ones_own_and_those_built_in(project, config):
+def test_the_hash_of_a_run_covers_user_defined_and_built_in_models(project, config):
     def hashed():
         run(config)
         with journeyflow.open(config.publish) as published:
@@ -201,7 +201,7 @@ def test_what_was_built_can_be_opened_again(config):
         assert engine.rows("select count(*) from sources.events").column(0)[0].as_py() == 3
 
 
-def test_two_nights_publish_the_same_bytes(config):
+def test_two_runs_publish_the_same_bytes(config):
     hashes = []
     for _ in range(2):
         run(config)
@@ -222,7 +222,7 @@ def test_the_plan_tells_order_and_reason(project, config):
         < names.index("marts.visits")
         < names.index("marts.twice")
     )
-    assert entries["marts.twice"].why == "your own, published"
+    assert entries["marts.twice"].why == "user-defined, published"
     assert entries["sources.events"].why == "read by marts.visits"
     assert entries["raw.events"].phase == "load"
 
@@ -289,7 +289,7 @@ def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
 
 
 def test_no_event_up_to_the_mark_says_that_all_are_later(config):
-    with pytest.raises(InputError, match="all 3 that were accepted are later"):
+    with pytest.raises(InputError, match="all 3 are later"):
         run(config, as_of=datetime(2020, 1, 1))
 
 
