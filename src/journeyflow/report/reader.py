@@ -6,6 +6,7 @@ import gc
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from journeyflow.config.journey_models import BUILTIN_MODELS
 from journeyflow.report import cells
 from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, ROWS, TEXT_LENGTH, display_text
 from journeyflow.report.tables import MAP, STEP, Row, Tables
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables
 
 
-BUILT_IN = ("four_stage", "value_journey")
-"""Models that a project offers after its own."""
 UNASSIGNED = "unassigned"
 DETAIL_LENGTH = 1_000
 DEFINITION_LENGTH = 4 * TEXT_LENGTH
@@ -148,7 +147,7 @@ def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
         MapModel(
             name, display_text(name), tuple(stage(name, key, index) for index, key in sorted(stages[name].items()))
         )
-        for name in sorted(stages, key=lambda name: (name in BUILT_IN, name))
+        for name in sorted(stages, key=lambda name: (name in BUILTIN_MODELS, name))
     ]
 
 
@@ -204,7 +203,7 @@ def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyM
             for row, label, hint in ROWS
         ),
         reached=tuple(_stage_reach(row, labels) for row in sorted(reached, key=lambda row: row.values["stage_index"])),
-        funnel=_funnel(tables, *key) or Funnel(model.key, model.label, "stages", persona, period, "person", ()),
+        funnel=_funnel(tables, *key) or Funnel(model.key, model.label, persona, period, "person", ()),
         opportunities=tuple(_opportunity(row, labels) for row in ranked[:MAX_OPPORTUNITIES]),
         opportunity_rest_count=max(len(ranked) - MAX_OPPORTUNITIES, 0),
     )
@@ -220,7 +219,6 @@ def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
     people, lost, worth = cells.opportunity_figures(row)
     return Opportunity(
         rank=row.values["opportunity_rank"],
-        stage=row.text("stage"),
         stage_label=labels.get(row.text("stage")) or display_text(row.text("stage")),
         origin=display_text(row.text("origin").replace("_", " ")),
         kind=cells.pain_kind(row),
@@ -248,7 +246,6 @@ def _funnel(tables: Tables, funnel: str, persona: str, period: str) -> Funnel | 
     return Funnel(
         key=funnel,
         label=display_text(funnel),
-        kind="stages" if first.text("kind") == "stages" else "steps",
         persona=persona,
         period=period,
         unit=display_text(first.text("unit")),
@@ -262,7 +259,6 @@ def _step(tables: Tables, row: Row) -> FunnelStep:
     key: tuple[str, str, str, int] = tuple(row.values[column] for column in STEP)
     touchpoints, actions = cells.last_touchpoints(tables, key), cells.next_actions(tables, key)
     return FunnelStep(
-        key=row.text("step"),
         label=display_text(row.text("step")),
         index=row.values["step_index"],
         reached=reached,

@@ -60,10 +60,6 @@ class ReportData:
         wanted = (model, persona, period)
         return next((found for found in self.maps if (found.model, found.persona, found.period) == wanted), None)
 
-    def flow_of(self, model: str, persona: str = ALL) -> Flow | None:
-        """Return the flow of a model and persona."""
-        return next((found for found in self.flows if (found.model, found.persona) == (model, persona)), None)
-
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
@@ -210,11 +206,10 @@ class StageReach:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """A funnel of one persona and period; `kind` is ``stages`` or ``steps`` (a configured funnel)."""
+    """A stage funnel or configured funnel of one persona and period."""
 
     key: str
     label: str
-    kind: Literal["stages", "steps"]
     persona: str
     period: str
     unit: str
@@ -231,7 +226,6 @@ class FunnelStep:
     and must not be added up over steps.
     """
 
-    key: str
     label: str
     index: int
     reached: Figure
@@ -282,7 +276,6 @@ class Opportunity:
     """A pain point or broken promise, ranked by what fixing it is worth; `kind` is in words."""
 
     rank: int
-    stage: str
     stage_label: str
     origin: str
     kind: str
