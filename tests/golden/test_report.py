@@ -94,7 +94,7 @@ def test_reading_the_maps_takes_less_than_a_second(published):
     assert time.process_time() - started < 1.0
 
 
-def test_the_night_publishes_the_page_of_its_tables(sample, published):
+def test_the_run_publishes_the_page_of_its_tables(sample, published):
     page = published.folder / "map.html"
     assert published.manifest.files["map.html"].byte_count == page.stat().st_size < 2_000_000
     assert published.manifest.run_id in page.read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ def test_flow_and_command_line_publish_the_same_tables(project: Path, tmp_path: 
     assert by_flow["funnel_steps"].height > 10
 
 
-def test_a_night_leaves_its_artifacts(project: Path) -> None:
+def test_a_run_leaves_its_artifacts(project: Path) -> None:
     report = nightly.nightly(project)
     with get_client(sync_client=True) as client:
         found = {artifact.key: artifact.data for artifact in client.read_latest_artifacts()}
@@ -75,7 +75,7 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(project: Path) -> Non
     assert not (project.parent / "state").exists()
 
 
-def test_a_backfill_goes_on_after_a_night_that_fails(project: Path) -> None:
+def test_a_backfill_goes_on_after_a_run_that_fails(project: Path) -> None:
     state = backfill.backfill(project, date(2026, 2, 28), date(2026, 3, 2), return_state=True)
     assert state.is_failed()
     assert "1 of 3 nights failed: 2026-02-28" in state.message
@@ -143,6 +143,6 @@ def test_only_faults_that_may_pass_are_tried_again(state: _State, is_retried: bo
     assert nightly.is_transient(None, None, state) is is_retried
 
 
-def test_a_wrong_schedule_is_told_before_anything_is_started(project: Path) -> None:
+def test_a_wrong_schedule_is_reported_before_anything_is_started(project: Path) -> None:
     with pytest.raises(InputError, match="give five fields"):
         nightly.serve_nightly(project, "x y z", "Europe/Berlin")

@@ -62,7 +62,7 @@ def _theirs(log: list[dict[str, Any]], steps: list[int], window: int, mode: str 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("window", [1, 3, 6])
-def test_strictly_later_where_nobody_repeats_a_step(seed, window):
+def test_strictly_later_where_no_step_is_repeated(seed, window):
     # The first of each person's events of a kind.
     log = list({(row["person_key"], row["event_type_ix"]): row for row in reversed(_log(150, 10, seed))}.values())
     steps = [0, 1, 2, 3]

@@ -52,7 +52,7 @@ def assert_journeys(text: str, expected: str, **settings: Any) -> None:
     assert sorted(lines) == sorted(" ".join(line.split()) for line in expected.strip().splitlines())
 
 
-def test_an_event_touches_its_subjects_in_its_own_stage():
+def test_an_event_is_an_interaction_with_its_exposures_in_its_own_stage():
     assert_touches(
         "ann: ad@0s view@10s view@30s fail@40s buy@50s",
         """
