@@ -15,6 +15,7 @@ from journeyflow.report.view_model import Figure, ReportData
 from support.page_reader import plain
 
 Opener = Callable[..., Page]
+PARTS = ("maps", "funnels", "flows", "personas", "blind_spots")
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
 CLIPBOARD = """Object.defineProperty(navigator, 'clipboard', { value: {
     writeText: async (text) => { window.copied = text; } } });"""
@@ -50,22 +51,22 @@ def figures(value: object) -> Iterator[Figure]:
             yield from figures(getattr(value, field.name))
 
 
-def test_the_page_has_every_figure_of_the_atlas_as_it_is_written(opened: Opener, report_data: ReportData) -> None:
+def test_the_page_has_every_figure_of_the_report_as_it_is_written(opened: Opener, report_data: ReportData) -> None:
     page = opened()
-    shown = {(sql, label): tuple(map(told, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
+    shown = {(sql, label): tuple(map(plain_value, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
     expected = {
         (figure.sql, figure.label): (
             written(figure), written_range(figure), figure.n, figure.evidence, figure.is_small,
             report_data.meanings.get(f"{figure.source.table}.{figure.key}", ""),
         )
-        for part in (report_data.maps, report_data.funnels, report_data.flows, report_data.personas, report_data.blind_spots)
+        for part in [getattr(report_data, name) for name in PARTS]
         for figure in figures(part)
     }  # fmt: skip
     assert len(expected) > 5_000
     assert shown == expected
 
 
-def told(value: object) -> object:
+def plain_value(value: object) -> object:
     return plain(value) if isinstance(value, str) else value
 
 

@@ -69,19 +69,19 @@ def test_the_queries_for_bi_tools_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", all_pages(), **by_place)
 def test_every_example_is_run_or_says_why_not(page):
     for block in blocks(page):
-        listed = f"{block.language}: {block.body[:60]}"
+        shown = f"{block.language}: {block.body[:60]}"
         if block.reason or block.name or block.language in SHOWN:
             continue
         if block.language == "yaml":
             assert_is_valid(block.body)
         elif block.language == "sh":
-            assert all(is_understood(command) for command in block.commands), listed
+            assert all(is_understood(command) for command in block.commands), shown
             assert page in stories() or all(command.startswith(("make ", "journeyflow ")) for command in block.commands)
         else:
             runs = (block.language == "python" and is_story(page)) or (
                 block.language == "sql" and page.stem in ("bi", "read-the-map")
             )
-            assert runs, f"nobody runs {listed}"
+            assert runs, f"nothing runs {shown}"
 
 
 def assert_is_valid(text):

@@ -127,9 +127,9 @@ def test_story_2_families_wait_for_their_orders(sample, truths):
         pl.col("funnel") == "delivery_promise", pl.col("period") == "all", pl.col("step_index") == 1
     )
     ends = {"order": "person_count", "kept": "converted_count", "broken": "drop_off_count", "pending": "pending_count"}
-    expected = orders.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
-    assert expected == truths["delivery_promise"]
-    assert expected["family"] == {"order": 536, "kept": 207, "broken": 328, "pending": 1}
+    published = orders.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
+    assert published == truths["delivery_promise"]
+    assert published["family"] == {"order": 536, "kept": 207, "broken": 328, "pending": 1}
     family = orders.filter(pl.col("persona") == "family")
     others = orders.filter(~pl.col("persona").is_in(["family", "all"]))
     assert family["drop_off_rate_low"][0] > others["drop_off_rate_high"].max()
@@ -140,8 +140,8 @@ def test_story_2_the_promise_to_families_was_broken(sample, truths):
         pl.col("promise") == "Delivered within 3 days", pl.col("period") == "all"
     )
     ends = {"order": "due_count", "kept": "kept_count", "broken": "broken_count", "pending": "pending_count"}
-    expected = promises.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
-    assert expected == truths["delivery_promise"]
+    published = promises.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
+    assert published == truths["delivery_promise"]
     family = promises.filter(pl.col("persona") == "family")
     others = promises.filter(~pl.col("persona").is_in(["family", "all"]))
     assert family["kept_high"][0] < others["kept_low"].min()

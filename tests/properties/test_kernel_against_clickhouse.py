@@ -30,7 +30,8 @@ def _log(persons: int, instants: int, seed: int) -> list[dict[str, Any]]:
                 {
                     "event_ix": len(rows), "component_key": person, "device_key": person, "person_key": person,
                     "is_undecided": False, "user_key": None, "session_key": None, "source_ix": 0, "sequence": None,
-                    "occurred_us": U * draw.randrange(instants), "event_type_ix": draw.randrange(KINDS), "is_offline": False,
+                    "occurred_us": U * draw.randrange(instants), "event_type_ix": draw.randrange(KINDS),
+                    "is_offline": False,
                 }
             )  # fmt: skip
     return rows

@@ -1,4 +1,4 @@
-"""The rows of `kernel.map_journeys`, `kernel.stage_interactions` and `kernel.stage_attempts` as the reference finds them."""
+"""Rows of `kernel.map_journeys`, `kernel.stage_interactions` and `kernel.stage_attempts`, by the reference."""
 
 from __future__ import annotations
 

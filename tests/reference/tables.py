@@ -124,7 +124,8 @@ def _journey_rows(reads: list[Read]) -> list[Row]:
     return [
         {
             "person_key": its[0].person, "journey_index": index, "entered_at": its[0].event.at,
-            "last_event_at": its[-1].event.at, "first_event_ix": its[0].event.ix, "first_event_type_ix": its[0].event.kind,
+            "last_event_at": its[-1].event.at, "first_event_ix": its[0].event.ix,
+            "first_event_type_ix": its[0].event.kind,
             "event_count": len(its), "session_count": _session_count(its),
         }
         for index, its in _by_journey(reads).items()
