@@ -1,4 +1,4 @@
-"""What is told of a figure, and the SQL that gives it."""
+"""What the page shows of a figure, and the SQL that returns it."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def test_the_page_writes_every_number_as_the_other_forms_do(opened: Opener) -> N
         "people": [0, 999, 1_000, 1_234_567],
     }
     asked = [(value, unit) for unit, numbers in values.items() for value in numbers]
-    told = page.evaluate("(asked) => asked.map(([value, unit]) => valueText(value, unit, null))", asked)
-    assert [plain(text) for text in told] == [value_text(value, unit) for value, unit in asked]
+    shown = page.evaluate("(asked) => asked.map(([value, unit]) => valueText(value, unit, null))", asked)
+    assert [plain(text) for text in shown] == [value_text(value, unit) for value, unit in asked]
 
 
 def test_what_is_withheld_says_so_once(opened: Opener) -> None:
