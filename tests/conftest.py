@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
+        config.option.tier = os.environ["JOURNEYFLOW_TIER"]
         return
     is_named = config.args_source is pytest.Config.ArgsSource.ARGS
     tier = config.option.tier or ("check" if is_named else "test")

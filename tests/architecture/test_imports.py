@@ -81,7 +81,7 @@ def test_there_are_few_modules_and_none_lies_loose():
 def test_no_modules_import_one_another_in_a_circle():
     names = {name_of(path): path for path in modules()}
     arrows = {
-        name: {found for found in map(lambda each: module_of(each, names), imported_names(path)) if found} - {name}
+        name: {found for found in (module_of(each, names) for each in imported_names(path)) if found} - {name}
         for name, path in names.items()
     }
     try:

@@ -69,19 +69,19 @@ def test_the_queries_for_bi_tools_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", all_pages(), **by_place)
 def test_every_example_is_run_or_says_why_not(page):
     for block in blocks(page):
-        told = f"{block.language}: {block.body[:60]}"
+        shown = f"{block.language}: {block.body[:60]}"
         if block.reason or block.name or block.language in SHOWN:
             continue
         if block.language == "yaml":
             assert_is_valid(block.body)
         elif block.language == "sh":
-            assert all(is_understood(command) for command in block.commands), told
+            assert all(is_understood(command) for command in block.commands), shown
             assert page in stories() or all(command.startswith(("make ", "journeyflow ")) for command in block.commands)
         else:
             runs = (block.language == "python" and is_story(page)) or (
                 block.language == "sql" and page.stem in ("bi", "read-the-map")
             )
-            assert runs, f"nobody runs {told}"
+            assert runs, f"nothing runs {shown}"
 
 
 def assert_is_valid(text):
@@ -126,7 +126,7 @@ def test_make_targets_exist(page):
     assert named <= targets()
 
 
-def test_every_command_is_told_to_newcomers():
+def test_every_command_is_shown_to_newcomers():
     text = "\n".join(page.read_text(encoding="utf-8") for page in stories())
     names = typer.main.get_command(app).commands
     assert "run" in names
@@ -138,7 +138,7 @@ def test_every_published_table_is_in_the_readme():
     assert not [model.table for model in load_graph(sql_folder()).published() if f"`{model.table}`" not in text]
 
 
-def test_every_make_target_is_told_to_contributors():
+def test_every_make_target_is_described_for_contributors():
     text = (REPOSITORY / "docs" / "contributing.md").read_text(encoding="utf-8")
     assert not [target for target in targets() if f"make {target}" not in text]
 
@@ -174,23 +174,23 @@ def test_the_page_on_meanings_has_the_sections_that_others_name():
     assert [int(n) for n in re.findall(r"^## (\d+)\. ", text, re.MULTILINE)] == list(range(1, 13))
 
 
-def test_the_architecture_tells_the_layers_that_there_are():
+def test_the_architecture_lists_the_layers():
     from journeyflow.models.model import MAY_READ
 
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = text.partition("| layer | reads |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`.+`) \| ([^|(]+)", table, re.MULTILINE)
-    told = {
+    listed = {
         layer: set(re.findall(r"`(\w+)`", reads)) for layers, reads in rows for layer in re.findall(r"`(\w+)`", layers)
     }
     for layer, may_read in MAY_READ.items():
-        assert layer in ("marts", "insights") or told[layer] == set(may_read)
+        assert layer in ("marts", "insights") or listed[layer] == set(may_read)
 
 
-def test_the_architecture_tells_every_column_of_the_kernel():
+def test_the_architecture_lists_every_column_of_the_kernel():
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
     for model in load_graph(sql_folder()):
         if model.layer == "kernel" and model.name != "kernel.events":
-            told = re.search(rf"`{re.escape(model.name)}\((.*?)\)`", text, re.DOTALL)
-            assert told, model.name
-            assert set(model.columns) <= set(re.findall(r"\w+", told[1])), model.name
+            listed = re.search(rf"`{re.escape(model.name)}\((.*?)\)`", text, re.DOTALL)
+            assert listed, model.name
+            assert set(model.columns) <= set(re.findall(r"\w+", listed[1])), model.name

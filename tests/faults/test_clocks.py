@@ -129,7 +129,7 @@ def test_a_clock_that_runs_ahead_ends_retention_early_and_takes_no_event(folder,
     assert not list((folder / "state" / "raw").glob("*.zst"))
 
 
-def test_what_a_slow_clock_took_for_the_future_is_an_alarm_and_comes_in_by_a_replay(folder, clock):
+def test_what_a_slow_clock_took_for_the_future_is_an_alert_and_comes_in_by_a_replay(folder, clock):
     add_file(folder, "a", EVENING - 3 * DAY)
     journeyflow.run(folder)
     add_file(folder, "b", EVENING - HOUR, EVENING)

@@ -145,6 +145,6 @@ def test_only_one_of_several_runs_works(path, whole, count):
     assert _state(Project(path.parent)) == whole
 
 
-def test_the_lock_of_a_killed_night_is_free(path, whole):
+def test_the_lock_of_a_killed_run_is_free(path, whole):
     assert run_process.finish(path, Fault("before classify")) == -9
     _assert_recovered(path, whole)

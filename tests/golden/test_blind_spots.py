@@ -1,4 +1,4 @@
-"""The stories of the sample that are blind spots stand there with their numbers, and nothing shouts that need not."""
+"""The stories of the sample that are blind spots have their numbers, and nothing else is critical."""
 
 import io
 import re
@@ -42,7 +42,7 @@ def test_the_queries_of_the_page_find_something(sample, query):
         assert published.sql(query).height
 
 
-def test_what_is_critical_is_told_where_the_run_and_its_state_are(sample):
+def test_run_and_status_report_what_is_critical(sample):
     out = Console(width=200, record=True, file=io.StringIO())
     print_status(status_of(load_config(sample.folder)), out)
     print_report(report_of(sample.folder / "published" / "current", **OUTCOMES), out)
@@ -76,24 +76,24 @@ def test_story_4_the_event_that_no_rule_covers(spots, truths, model):  # noqa: F
     assert f"{uncovered['event_count']} events of {uncovered['person_count']} persons" in row["detail"]
 
 
-def test_traffic_devices_and_people_are_told_as_the_generator_knows_them(spots, truths):  # noqa: F811
+def test_traffic_devices_and_people_are_counted_as_the_generator_knows_them(spots, truths):  # noqa: F811
     assert spots["bots", "web"]["item_count"] == truths["bots"]["events"]
     assert spots["internal", "web"]["item_count"] == truths["internal"]["events"]
     assert spots["unstitched_devices", "anonymous devices"]["item_count"] == truths["devices_without_user"]
     assert spots["no_persona", "unassigned"]["item_count"] == truths["persons_by_persona"]["unassigned"]
 
 
-def test_quarantine_is_told_by_reason_and_source(sample, spots):
+def test_quarantine_is_counted_by_reason_and_source(sample, spots):
     for source in sample.warehouse_rows("select distinct source from ledger.files"):
         query = f"""
             select reason, count(*) from raw.quarantine
             where file_ix in (select file_ix from ledger.files where source = '{source[0]}') group by reason
         """
-        told = dict(sample.warehouse_rows(query))
+        expected = dict(sample.warehouse_rows(query))
         row = spots.get(("quarantined", source[0]))
-        assert (row is None) == (not told)
-        assert not told or row["item_count"] == sum(told.values())
-        assert all(f"{reason} {count}" in row["detail"] for reason, count in told.items())
+        assert (row is None) == (not expected)
+        assert not expected or row["item_count"] == sum(expected.values())
+        assert all(f"{reason} {count}" in row["detail"] for reason, count in expected.items())
 
 
 def test_what_is_supplied_and_desired_stands_beside_what_is_measured(sample):

@@ -69,14 +69,16 @@ def test_every_row_of_every_file_is_where_it_belongs(sample, truths):
     audit = {row[0]: list(row[1:]) for row in sample.table("load_audit").select("source_file", *columns).rows()}
     traits = audit.pop("crm/customers.csv")
     assert traits[0] == traits[1] > 0
-    assert audit == {file: [told[column] for column in columns] for file, told in truths["files"].items()}
+    assert audit == {file: [expected[column] for column in columns] for file, expected in truths["files"].items()}
 
 
 def test_rows_are_quarantined_for_their_reasons(sample, truths):
-    told = {
+    expected = {
         (file, reason, count) for file, entry in truths["files"].items() for reason, count in entry["reasons"].items()
     }
-    assert set(sample.warehouse_rows("select source_file, reason, count(*) from raw.quarantine group by 1, 2")) == told
+    assert (
+        set(sample.warehouse_rows("select source_file, reason, count(*) from raw.quarantine group by 1, 2")) == expected
+    )
 
 
 def test_events_and_persons(sample, truths):
@@ -98,21 +100,21 @@ def test_funnels_of_every_persona_and_month(sample, truths, funnel):
         (persona, period): rows.select(pl.col(COUNTS).fill_null(0)).to_dicts()
         for (persona, period), rows in table.group_by("persona", "period", maintain_order=True)
     }
-    told = {
+    expected = {
         (persona, period): steps
         for persona, periods in truths["funnels"][funnel].items()
         for period, steps in periods.items()
     }
     assert {key: steps for key, steps in published.items() if steps[0]["person_count"]} == {
-        key: steps for key, steps in told.items() if steps[0]["person_count"]
+        key: steps for key, steps in expected.items() if steps[0]["person_count"]
     }
 
 
 def test_story_1_payment_in_the_app_broke_for_a_week(sample, truths):
     bug = truths["payment_bug"]
     for channel in ("app", "web"):
-        told = bug[f"{channel}_bug_week"]
-        assert sample.steps(f"{channel}_payment_bug_week") == [told["entered"], told["paid"]]
+        expected = bug[f"{channel}_bug_week"]
+        assert sample.steps(f"{channel}_payment_bug_week") == [expected["entered"], expected["paid"]]
     week = sample.table("funnel_steps").filter(
         TOTALS, pl.col("funnel") == "app_payment_bug_week", pl.col("step_index") == 1
     )
@@ -125,9 +127,9 @@ def test_story_2_families_wait_for_their_orders(sample, truths):
         pl.col("funnel") == "delivery_promise", pl.col("period") == "all", pl.col("step_index") == 1
     )
     ends = {"order": "person_count", "kept": "converted_count", "broken": "drop_off_count", "pending": "pending_count"}
-    told = orders.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
-    assert told == truths["delivery_promise"]
-    assert told["family"] == {"order": 536, "kept": 207, "broken": 328, "pending": 1}
+    published = orders.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
+    assert published == truths["delivery_promise"]
+    assert published["family"] == {"order": 536, "kept": 207, "broken": 328, "pending": 1}
     family = orders.filter(pl.col("persona") == "family")
     others = orders.filter(~pl.col("persona").is_in(["family", "all"]))
     assert family["drop_off_rate_low"][0] > others["drop_off_rate_high"].max()
@@ -138,8 +140,8 @@ def test_story_2_the_promise_to_families_was_broken(sample, truths):
         pl.col("promise") == "Delivered within 3 days", pl.col("period") == "all"
     )
     ends = {"order": "due_count", "kept": "kept_count", "broken": "broken_count", "pending": "pending_count"}
-    told = promises.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
-    assert told == truths["delivery_promise"]
+    published = promises.select("persona", **ends).rows_by_key("persona", named=True, unique=True)
+    assert published == truths["delivery_promise"]
     family = promises.filter(pl.col("persona") == "family")
     others = promises.filter(~pl.col("persona").is_in(["family", "all"]))
     assert family["kept_high"][0] < others["kept_low"].min()
@@ -183,11 +185,11 @@ def test_story_5_students_start_on_social_channels(sample, truths):
         persona: (int(rows["journey_count"].sum()), round(rows["share_rate"].sum(), 6))
         for (persona,), rows in social.group_by("persona")
     }
-    everybody, _ = begun.pop("all")
-    told = truths["first_touches"]
-    assert journeys == {"all": truths["journeys"]} | {persona: row["journeys"] for persona, row in told.items()}
-    assert begun == {persona: (row["social"], row["share"]) for persona, row in told.items() if row["social"]}
-    assert everybody == sum(row["social"] for row in told.values())
+    all_personas, _ = begun.pop("all")
+    expected = truths["first_touches"]
+    assert journeys == {"all": truths["journeys"]} | {persona: row["journeys"] for persona, row in expected.items()}
+    assert begun == {persona: (row["social"], row["share"]) for persona, row in expected.items() if row["social"]}
+    assert all_personas == sum(row["social"] for row in expected.values())
     assert begun["student"] == (717, 0.690751)
 
 
@@ -221,7 +223,7 @@ def test_the_payment_bug_leads_the_pains_of_march(sample, model, stage):
     assert met.pop("2026-03") >= 2 * max(met.values())
 
 
-def test_all_who_could_not_pay_are_told(sample):
+def test_all_who_could_not_pay_are_counted(sample):
     pains = sample.table("pain_points").filter(EVERYBODY, pl.col("pain_point") == "Payment failed")
     errors = sample.table("event_kinds").filter(pl.col("model") == "shop", pl.col("event_name") == "payment_error")
     assert set(pains.filter(pl.col("period") == "all")["person_count"]) == {74}

@@ -72,11 +72,11 @@ def false_alarms():
 
 @pytest.mark.parametrize("persona", ["a", "b", "all"])
 @pytest.mark.parametrize("month", MONTHS)
-def test_few_maps_raise_a_false_alarm(false_alarms, persona, month):
+def test_few_maps_list_a_false_discovery(false_alarms, persona, month):
     assert false_alarms.get(f"{persona} {month}", 0) <= MOST
 
 
-def test_there_are_some_false_alarms(false_alarms):
+def test_there_are_some_false_discoveries(false_alarms):
     """Were there none, the tests would be too blunt to find anything."""
     assert sum(false_alarms.values()) > MAPS * 9 * 0.005
 

@@ -33,7 +33,7 @@ def test_the_same_content_is_not_loaded_twice(project):
     assert project.warehouse_rows("select count(*) from raw.events where source = 'adobe'") == [(10,)]
 
 
-def test_a_row_without_a_person_is_told_apart(project):
+def test_a_row_without_a_person_is_quarantined(project):
     reasons = project.warehouse_rows("select distinct reason from raw.quarantine")
     assert len(reasons) == 1
     assert "id" in reasons[0][0]

@@ -48,7 +48,7 @@ def test_two_runs(project, external_data):
     assert_truths(second, external_data)
 
 
-def test_one_night_says_the_same(project, external_data, tmp_path):
+def test_one_run_gives_the_same(project, external_data, tmp_path):
     project = project(*FILES)
     assert_truths(project, external_data)
 

@@ -118,7 +118,7 @@ def test_every_event_that_counts_is_streamed_once_to_its_person(events):
 
 @settings(max_examples=examples(15), deadline=None)
 @given(events, st.integers(0, 2**32))
-def test_components_are_closed_and_the_order_of_events_changes_nobody(events, seed):
+def test_components_are_closed_and_do_not_depend_on_the_order_of_events(events, seed):
     found = rows_of(events)
     of_person = {row["person_key"]: row["component_key"] for row in found["identity.persons"]}
     for row in found["journeys.event_stream"]:

@@ -111,7 +111,7 @@ def test_what_goes_into_json_lines_comes_out(rows, is_nested):
 
 @settings(max_examples=examples(25), deadline=None)
 @given(events=EVENTS, data=st.data())
-def test_neither_the_order_of_rows_nor_of_files_nor_of_nights_changes_an_event(events, data):
+def test_neither_the_order_of_rows_nor_of_files_nor_of_runs_changes_an_event(events, data):
     source = {"format": "csv", "columns": MAPPED | {"event_id": "id", "received_at": "received"}}
     columns = ["id", "ts", "received", "cookie", "event", "target"]
     rows = [tuple(event[column] for column in columns) for event in events]

@@ -91,7 +91,7 @@ def test_a_source_is_silent_by_its_own_rhythm(days, is_silent):
     assert told(found, "silent_source") == ({"web": "critical"} if is_silent else {})
 
 
-def test_a_silence_is_told_in_numbers_and_once():
+def test_a_silence_is_reported_in_numbers_and_once():
     row = rhythm(("view", DAILY), ("click", DAILY))["silent_source", "web"]
     assert (row["item_count"], row["share_rate"]) == (60, 1.0)
     assert row["detail"].startswith(
@@ -107,7 +107,7 @@ def test_a_source_that_never_spoke_is_silent():
     assert found["silent_source", "calls"]["item_count"] == 0
 
 
-def test_bots_do_not_break_a_silence_and_are_told():
+def test_bots_do_not_break_a_silence_and_are_reported():
     log = (
         events(("view", DAILY))
         + "\n"
@@ -434,7 +434,7 @@ def test_what_came_late_in_which_money_and_what_was_kept_aside():
     assert (found["unreadable_text", "csat"]["item_count"], found["unreadable_text", "csat"]["share_rate"]) == (4, 0.4)
 
 
-def test_strangers_names_cannot_flood_the_table_or_break_its_key():
+def test_untrusted_names_cannot_flood_the_table_or_break_its_key():
     counts = {at: 2 if at > 34 else 1 for at in range(1, 41)}
     long = "x" * 300
     names = {at: f"n{at:02d}" for at in counts} | {1: f"{long}a", 2: f"{long}b", 3: "a\tb"}
@@ -488,7 +488,7 @@ QUIET = [0.02, 0.03, 0.01, 0.02, 0.03, 0.02, 0.02]
         (0.09, [0.5, *[0.02] * 28], True),  # What lies more than 28 nights back is forgotten.
     ],
 )
-def test_a_share_jumps_when_it_is_far_above_the_most_of_the_last_nights(share, earlier, is_told):
+def test_a_share_jumps_when_it_is_far_above_the_most_of_the_last_runs(share, earlier, is_told):
     assert night_of(share, earlier) == ({"bots: web": "critical"} if is_told else {})
 
 
@@ -498,7 +498,7 @@ def test_few_events_show_no_jump():
     assert night_of(0.3, QUIET, whole=100) == {"bots: web": "critical"}
 
 
-def test_a_source_of_which_nothing_was_kept_is_told():
+def test_a_source_without_accepted_rows_is_reported():
     given = {
         "config.sources": sources("web", "shop", "app", "idle"),
         "ledger.loads": """

@@ -67,13 +67,13 @@ def run_with(project, name, rows):
 
 
 @pytest.mark.parametrize("which", OTHERS)
-def test_a_night_renews_what_another_version_of_an_event_touches(project, which):
+def test_an_incremental_run_updates_what_another_version_of_an_event_affects(project, which):
     report = run_with(project, "later", OTHERS[which] + "\n")
     assert report.built.startswith("incremental: 1 new events, 1 superseded, ")
     assert verify(load_config(project / "journeyflow.yml")).row_count > 100
 
 
-def test_the_night_after_renews_too(project):
+def test_the_run_after_is_incremental_too(project):
     run_with(project, "later", "\n".join(OTHERS.values()) + "\n")
     report = run_with(project, "last", "11,2026-03-07 11:00:00,2026-03-07 11:00:09,f,eve,purchase,,,\n")
     assert report.built.startswith("incremental: 1 new events, ")
