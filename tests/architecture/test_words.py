@@ -27,16 +27,17 @@ INSTEAD = {
     r"forg(ot|otten|etting|ets)": "erased, erasure",
     r"land(s|ed|ing)(?! pages?)": "load, raw events",
     r"alarms?": "alert",
-    r"ledger(?!\.)": "file registry, run log",
+    r"(?<!`)ledger(?![.`/])": "file registry, run log",
     r"rivals?|gone_events": "duplicates, superseded events",
     r"kept (files?|cop(y|ies))": "archived file",
     r"atlas(es)?": "report data",
 }
 """Pattern of a word → what to write. `land` as a verb only: a landing page is a landing page."""
 ALLOWED = {
-    r"false alarms?": "statistics says so",
+    r"false[- ]alarms?": "statistics says so",
     r"rate_alarms|alarm_count|--fail-on-alarm": "published or stable names",
-    r"tombstones\.parquet|\"tombstones\"": "file and key of versions before the suppression list",
+    r"tombstones\\?\.|\|tombstones\)|\"tombstones\"|is_landed": "names of versions before the suppression list and `raw`",
+    r"\bid: mending\b": "a rule's published id",
 }
 FOLDERS = ("src", "sql", "docs", "pipelines")
 ENDINGS = {".py", ".sql", ".yml", ".md", ".j2", ".js", ".css"}

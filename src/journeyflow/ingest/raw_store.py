@@ -141,7 +141,7 @@ _FILES = (
     "kept_sha256 from ledger.files order by file_ix"
 )
 SNAPSHOT_TABLES = ("loads", "runs", "alerts", "shares", "suppressions")
-"""Tables of the ledger besides `files` that reloading does not restore: a rebuild copies them."""
+"""Tables of the schema `ledger` besides `files` that reloading does not restore: a rebuild copies them."""
 
 
 @dataclass(frozen=True)

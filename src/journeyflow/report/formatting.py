@@ -16,9 +16,9 @@ _FIGURES_PER_LINE_ELSE = 3
 
 ROWS: tuple[tuple[RowKey, str, str], ...] = (
     ("people", "People reached", "Who reached the stage or a later one: went on, dropped, or pending (still may)."),
-    ("goals", "Goals", "What people want here, as told in the configuration."),
-    ("needs", "Needs", "What people need here, as told in the configuration."),
-    ("quotes", "Quotes", "What people say here, as told in the configuration."),
+    ("goals", "Goals", "What people want here, as stated in the configuration."),
+    ("needs", "Needs", "What people need here, as stated in the configuration."),
+    ("quotes", "Quotes", "What people say here, as stated in the configuration."),
     (
         "touchpoints",
         "Touchpoints",
@@ -31,7 +31,7 @@ ROWS: tuple[tuple[RowKey, str, str], ...] = (
     ("pain_points", "Pain points", "Where more people are lost than their persona and stage would predict."),
     ("promises", "Promise against delivery", "What was promised here, and how often it was kept."),
     ("desired", "Desired against measured", "The journey wished for, beside the measured one."),
-    ("opportunities", "Opportunities", "What mending it is worth: an estimate, not a forecast."),
+    ("opportunities", "Opportunities", "What fixing it is worth: an estimate, not a forecast."),
     ("owner", "Owner", "Who looks after the stage."),
 )
 """Key, label and explanation of the rows of a map, in their order."""
@@ -76,7 +76,7 @@ NEXT_ACTIONS = {"none": "nothing more", "other": "something rarer"}
 READING = (
     (
         "What this is",
-        "A map of what people did, drawn from their events every night: stages as columns, one map per journey model, "
+        "A map of what people did, drawn from their events by each run: stages as columns, one map per journey model, "
         "persona and month of entry.",
     ),
     (
@@ -86,7 +86,7 @@ READING = (
     ),
     (
         "Counts and rates",
-        "Counts are of everybody. Rates, intervals and times are of those whose window is over (matured), so that "
+        "Counts are of all persons. Rates, intervals and times are of those whose window is over (matured), so that "
         "the young ones, who may still go on (pending), do not look lost.",
     ),
     (
@@ -108,7 +108,7 @@ READING = (
     (
         "Pain points",
         "Tested against people of the same persona in the same stage, with false alarms controlled; configured "
-        "friction is listed as told, untested. Lost conversions are estimates.",
+        "friction is listed as configured, untested. Lost conversions are estimates.",
     ),
     ("Blind spots", "What is not recorded looks like a drop-off: read the blind spots first."),
 )

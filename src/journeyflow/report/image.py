@@ -66,7 +66,7 @@ _LOWEST_CURVE: Final = 110.0
 _TALLEST_CURVE: Final = 0.28
 """Of the height of all rows."""
 _HOW_TO_READ: Final = (
-    "How to read: counts are of everybody, rates only of those whose time to go on is over; [low to high] is a 95 % "
+    "How to read: counts are of all persons, rates only of those whose time to go on is over; [low to high] is a 95 % "
     "interval. Lift: those who met it against those who did not, an association. Emotion: -1 to +1; a broken line "
     "rests on inferred points."
 )

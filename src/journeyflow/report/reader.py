@@ -347,7 +347,7 @@ def _definitions(tables: Tables, models: tuple[MapModel, ...], personas: tuple[P
     yield from (Paragraph(f"Stages of {model.label}", _stages_text(tables, model)) for model in models)
     methods = {display_text(row.text("method")) for row in tables.rows("stage_sentiment") if row.text("method")}
     if methods:
-        yield Paragraph("Sentiment is told by", display_text("; ".join(sorted(methods)), DEFINITION_LENGTH))
+        yield Paragraph("Sentiment is measured by", display_text("; ".join(sorted(methods)), DEFINITION_LENGTH))
     promises = sorted({f"{row.text('promise')} ({row.text('stage')})" for row in tables.rows("promises")})
     if promises:
         yield Paragraph("Promises", display_text("; ".join(map(display_text, promises)), DEFINITION_LENGTH))

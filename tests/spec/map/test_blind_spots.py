@@ -33,7 +33,9 @@ OTHERS = (
 )
 """Empty where a test does not write them."""
 LAST = date(2026, 3, 31)
-EVENTS = "event_ix | source_ix | event_name | occurred_at | channel | touchpoint | condition_bits | is_bot | is_internal"
+EVENTS = (
+    "event_ix | source_ix | event_name | occurred_at | channel | touchpoint | condition_bits | is_bot | is_internal"
+)
 
 
 def spots(given):

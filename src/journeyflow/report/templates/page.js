@@ -104,8 +104,8 @@ function drawFunnel(found) {
     ? all.find((funnel) => funnel.key === choice.funnel && funnel.persona === view.persona.key)
     : view.map && view.map.funnel })).filter((pair) => pair.found && pair.found.steps.length);
   const over = choice.funnel ? "over the whole time" : labelOf(PERIODS, choice.period);
-  byId("funnel-gist").textContent = `Counts are of everybody, rates of those whose window is over; ${over}.`;
-  byId("drops-gist").textContent = `Of the funnel above: ${over}. Counts are of everybody who dropped.`;
+  byId("funnel-gist").textContent = `Counts are of all persons, rates of those whose window is over; ${over}.`;
+  byId("drops-gist").textContent = `Of the funnel above: ${over}. Counts are of all who dropped.`;
   replaceIn("funnel-body", shown.length ? shown.map((pair) => funnelTable(pair.found, pair.view)) : nobody());
   replaceIn("drops-body", shown.length ? ["last", "next"].map((kind) => dropTable(shown[0].found, shown, kind)) : nobody());
 }

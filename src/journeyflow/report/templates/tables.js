@@ -121,7 +121,7 @@ function chanceTable(view) {
   if (!chances.length) return el("div", { class: "sheet" }, el("p", { class: "nothing" }, personaChip(view), "No pain point was found, and no promise was broken."));
   return sortTable(caption, [
     { name: "Rank", wide: "xs", number: true, value: (chance) => chance.rank, cell: (chance) => chance.rank },
-    { name: "What to mend", wide: "l", value: (chance) => chance.subject, cell: (chance) => words(chance.subject) },
+    { name: "What to fix", wide: "l", value: (chance) => chance.subject, cell: (chance) => words(chance.subject) },
     { name: "Kind", wide: "m", value: (chance) => chance.kind, cell: (chance) => words([chance.origin, chance.kind].filter(Boolean).join(": ")) },
     { name: "Stage", wide: "m", value: (chance) => chance.stage, cell: (chance) => words(chance.stage) },
     { name: "Met by", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance), false, [chance.people, chance.lost, chance.worth]) },
