@@ -278,6 +278,7 @@ def test_unreadable_records_are_searched_in_batches(shop):
     texts = pa.table({"row_id": range(40), "text": ["a b, " * 20_000] * 40}).to_reader()
     shop.warehouse.scratch("long_texts", texts)
     find_texts_naming(shop.warehouse, "select row_id, text from long_texts")
-    sizes = shop.warehouse.rows("select count(*) * 64000 as size from searched_spans group by batch")["size"].to_pylist()
+    batches = shop.warehouse.rows("select count(*) * 64000 as size from searched_spans group by batch")
+    sizes = batches["size"].to_pylist()
     assert len(sizes) >= 4
     assert max(sizes) <= 1_100_000
