@@ -173,7 +173,7 @@ def _arm_erasure(note: Callable[[str], None]) -> None:
     _around(apply, "finish_erasure", note, "finish")
     _around(apply, "end_erasure", note, "end")
     _around(warehouse, "_copy_database", note, "copy")
-    _around(warehouse, "settle_warehouse", note, "settle")
+    _around(warehouse, "replace_warehouse", note, "settle")
 
 
 def _around(owner: Any, name: str, note: Callable[[str], None], phase: str | None = None) -> None:

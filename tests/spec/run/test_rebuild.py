@@ -103,13 +103,11 @@ def test_a_rebuild_reads_no_new_file(project):
 
 
 def test_a_rebuild_that_dies_before_the_swap_changes_nothing(project, monkeypatch):
-    from journeyflow.operations import rebuild
-
     def dies(*_):
         raise KeyboardInterrupt
 
     before, known = (project / "published" / "current").readlink(), firsts(project)
-    monkeypatch.setattr(rebuild, "settle_warehouse", dies)
+    monkeypatch.setattr("journeyflow.operations.rebuild.replace_warehouse", dies)
     with pytest.raises(KeyboardInterrupt):
         rebuild(config(project))
     assert firsts(project) == known

@@ -1,4 +1,4 @@
-"""Records of people who were erased: known by hashes, counted, and kept nowhere."""
+"""Suppression list: records of erased persons are recognised by hashes, counted and stored nowhere."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.config import load_config
+from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest import suppression
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot
 from journeyflow.ingest.suppression import find_texts_naming
 from journeyflow.ingest.traits import load_traits
-from journeyflow.state.warehouse import newest_version, open_warehouse
+from journeyflow.state.warehouse import migrations, newest_version, open_warehouse
 from support.file_search import files_with
 
 HEAD = "id,ts,cookie,who,event,previous\n"
@@ -29,8 +30,8 @@ def shop(project):
     return project
 
 
-def bury(project, *ids):
-    """Write tombstones of ids such as ``u:ann``, as an erasure does."""
+def suppress(project, *ids):
+    """Add ids such as ``u:ann`` to the suppression list, as an erasure does."""
     config = project.config()
     suppression.register_suppression(project.warehouse, config, RawStore(config.state), ["any"])
     hashes = [project.warehouse.rows(f"select suppression_hash('{each}') as h")["h"][0].as_py() for each in ids]
@@ -44,7 +45,7 @@ def counts(report):
 
 
 def test_users_devices_and_rows_that_are_bad_or_filtered_count_as_erased(shop):
-    bury(shop, "u:ann", "d:c-ann")
+    suppress(shop, "u:ann", "d:c-ann")
     shop.source["where"] = {"event": {"not": "skip"}}
     rows = [
         f"1,{TS},c,ann,x,",
@@ -64,8 +65,8 @@ def test_users_devices_and_rows_that_are_bad_or_filtered_count_as_erased(shop):
     assert files_with(shop.config().state, ",ann,x", "c-ann") == []
 
 
-def test_an_alias_event_is_of_both_whom_it_names(shop):
-    bury(shop, "u:old")
+def test_an_alias_event_belongs_to_both_ids_that_it_names(shop):
+    suppress(shop, "u:old")
     shop.source |= {"columns": COLUMNS | {"event_name": "event"}, "properties": ["previous_id"]}
     rows = f"1,{TS},c,new,alias,old\n2,{TS},c,new,x,old\n"
     shop.write("a.csv", HEAD.replace("previous", "previous_id") + rows)
@@ -90,7 +91,7 @@ def test_an_alias_event_is_of_both_whom_it_names(shop):
     ],
 )
 def test_what_in_a_broken_record_could_be_an_id(shop, line, is_theirs):
-    bury(shop, "u:a@b.example", "u:42", "u:Anna Maria")
+    suppress(shop, "u:a@b.example", "u:42", "u:Anna Maria")
     with_quotes = line.replace('"', '""')
     shop.write("a.csv", f'{HEAD}1,{TS},c,,x,y,"{with_quotes}"\n')
     shop.write("b.csv", f"{HEAD}{line}\n")
@@ -118,7 +119,7 @@ SIGNS = (
 @pytest.mark.parametrize("name", SIGNS)
 def test_an_id_is_known_however_its_signs_are_written(shop, name):
     """In the text of JSON and of delimited files, whole and broken, with another quote open before it."""
-    bury(shop, "u:anybody")
+    suppress(shop, "u:anybody")
     escaped, plain = (json.dumps({"a": 1, "who": name}, ensure_ascii=is_ascii) for is_ascii in (True, False))
     doubled = name.replace('"', '""')
     lines = [escaped, plain, escaped[:-1], f'{{"a": "b, {escaped[1:]}', f'1,"{doubled}",x\n', f'1;"{doubled}";x\r\n']
@@ -133,14 +134,14 @@ def test_an_id_is_known_however_its_signs_are_written(shop, name):
 
 
 def test_an_id_in_the_address_of_a_page_is_known_before_its_fragment_too(shop):
-    bury(shop, "u:ann")
+    suppress(shop, "u:ann")
     words = shop.warehouse.rows('select words_of(\'{"url": "https://a.example/p?u=4711#top\') as words')["words"][0]
     assert "4711" in words.as_py()
 
 
 def test_of_a_list_with_an_element_that_names_somebody_all_that_is_no_object_goes(shop):
-    """As it goes of the kept copy, where such elements have no place of their own."""
-    bury(shop, "u:ann")
+    """As from the archived file, where such elements have no position."""
+    suppress(shop, "u:ann")
     shop.source |= {"format": "jsonl", "records": "events", "properties": []}
     record = {"id": "1", "ts": TS, "cookie": "c", "who": "ben", "event": "x"}
     lists = [[record, "ann", "ben", 7, record | {"id": "2", "who": "ann"}], ["ben", 7], [record | {"id": "3"}]]
@@ -150,7 +151,7 @@ def test_of_a_list_with_an_element_that_names_somebody_all_that_is_no_object_goe
 
 
 def test_two_sources_of_one_file_each_take_their_records_out(shop, tmp_path):
-    bury(shop, "u:ann")
+    suppress(shop, "u:ann")
     other = dict(shop.source, columns={**COLUMNS, "user_id": "cookie", "anonymous_id": "who"})
     rows = f"1,{TS},c,ann,x,\n2,{TS},ann,ben,x,\n3,{TS},c,ben,x,\n"
     shop.write("a.csv", HEAD + rows)
@@ -168,8 +169,8 @@ def test_two_sources_of_one_file_each_take_their_records_out(shop, tmp_path):
     assert len(list((config.state / "raw").glob("*.zst"))) == 1
 
 
-def test_of_a_file_of_which_nothing_is_left_nothing_is_kept(shop):
-    bury(shop, "u:ann")
+def test_a_file_without_remaining_records_is_not_archived(shop):
+    suppress(shop, "u:ann")
     names = {"id": "column1", "ts": "column2", "cookie": "column3", "who": "column4", "event": "column5"}
     shop.source |= {"header": False, "columns": {k: names[v] for k, v in COLUMNS.items()}, "properties": []}
     path = shop.write("a.csv", f"1,{TS},c,ann,x\n")
@@ -184,13 +185,13 @@ def test_of_a_file_of_which_nothing_is_left_nothing_is_kept(shop):
 def test_a_file_loaded_before_copies_were_kept_is_not_kept_after_an_erasure(shop):
     shop.write("a.csv", f"{HEAD}1,{TS},c,ann,x,\n2,{TS},c,ben,x,\n")
     shop.load(retention={"raw": "none"})
-    bury(shop, "u:ann")
+    suppress(shop, "u:ann")
     shop.load()
     assert files_with(shop.config().state, "ann") == []
 
 
 def test_traits_of_who_was_erased_are_not_loaded(shop, tmp_path):
-    bury(shop, "u:ann")
+    suppress(shop, "u:ann")
     (tmp_path / "crm.csv").write_text("who,plan,since\nann,a,\nben,b,\nann,c,soon\n,d,\n", encoding="utf-8")
     people = [{"path": "crm.csv", "user_id": "who", "traits": ["plan"], "valid_from": "since"}]
     found = load_traits(shop.config(people=people), shop.warehouse, run_id="r")
@@ -198,8 +199,8 @@ def test_traits_of_who_was_erased_are_not_loaded(shop, tmp_path):
     assert "ann" not in str(shop.raws())
 
 
-def test_the_list_beside_the_kept_files_is_enough_and_holds_no_id(shop):
-    hashes = bury(shop, "u:ann")
+def test_the_list_of_the_raw_store_is_enough_and_holds_no_id(shop):
+    hashes = suppress(shop, "u:ann")
     shop.write("a.csv", f"{HEAD}1,{TS},c,ben,x,\n")
     shop.load()
     path = shop.config().state / "raw" / suppression.SUPPRESSION_FILE
@@ -213,13 +214,40 @@ def test_the_list_beside_the_kept_files_is_enough_and_holds_no_id(shop):
         shop.load()
 
 
+def test_the_list_of_an_earlier_version_is_read_and_replaced(shop):
+    suppress(shop, "u:ann")
+    shop.write("a.csv", f"{HEAD}1,{TS},c,ben,x,\n")
+    shop.load()
+    folder = shop.config().state / "raw"
+    new, old = folder / "suppressions.parquet", folder / "tombstones.parquet"
+    new.rename(old)
+    shop.write("b.csv", f"{HEAD}2,{TS},c,ann,x,\n")
+    with open_warehouse(threads=1) as empty:
+        found = load_events(shop.config(), empty, run_id="r", now_us=1_800_000_000_000_000)
+    assert counts(found) == (2, 1, 0, 0, 0, 1)
+    assert new.is_file()
+    assert not old.exists()
+    assert pq.read_table(new).num_rows == 1
+
+
+def test_entries_that_only_the_list_holds_survive_its_next_writing(shop):
+    hashes = suppress(shop, "u:ann")
+    store = RawStore(shop.config().state)
+    suppression.write_suppressions(shop.warehouse, store)
+    with open_warehouse(threads=1) as empty:
+        suppression.add_suppressions(empty, ["0" * 64])
+        suppression.write_suppressions(empty, store)
+    assert pq.read_table(store.folder / suppression.SUPPRESSION_FILE)["id_hash"].to_pylist() == sorted(
+        ["0" * 64, *hashes]
+    )
+
+
 def test_an_older_warehouse_and_an_older_list_are_brought_up_to_date(tmp_path):
     path = tmp_path / "warehouse.duckdb"
-    with open_warehouse(path) as warehouse:
-        warehouse.execute("drop view ledger.reasons")
-        warehouse.execute("alter table ledger.files drop column kept_sha256")
-        warehouse.execute("drop table ledger.suppressions")
-        warehouse.execute("update ledger.schema_version set version = 2")
+    with DuckDBEngine(path) as engine:
+        for number in (1, 2):
+            engine.execute(migrations()[number])
+        engine.execute("insert into ledger.schema_version values (2)")
     with open_warehouse(path) as warehouse:
         assert "kept_sha256" in warehouse.columns("ledger.files")
         assert warehouse.count("ledger.suppressions") == 0
@@ -234,7 +262,7 @@ def test_an_older_warehouse_and_an_older_list_are_brought_up_to_date(tmp_path):
 @pytest.mark.parametrize("place", [0, 30_000, 59_986, 63_986, 119_986, 123_986, 2_500_000])
 def test_an_id_is_known_wherever_it_stands_in_a_long_text(shop, place):
     """Long texts are asked in pieces, and many texts a few at a time."""
-    bury(shop, "u:ann lee, b", "d:c-ann")
+    suppress(shop, "u:ann lee, b", "d:c-ann")
     suppression.register_suppression(shop.warehouse, shop.config(), RawStore(shop.config().state))
     lines = [f'{"x " * (place // 2)}"who": "{name}", {"y " * 40_000}' for name in ("ann lee, b", "c-ann", "ann leo, b")]
     texts = [*lines, "", None, *["short"] * 3000]
@@ -244,12 +272,13 @@ def test_an_id_is_known_wherever_it_stands_in_a_long_text(shop, place):
     assert shop.warehouse.rows("select row_id from naming_texts order by row_id")["row_id"].to_pylist() == [0, 1]
 
 
-def test_unreadable_records_are_asked_a_few_at_a_time(shop):
+def test_unreadable_records_are_searched_in_batches(shop):
     """The words of a text take a hundred times its room: of a file of strangers they would end the night."""
-    bury(shop, "u:ann")
+    suppress(shop, "u:ann")
     texts = pa.table({"row_id": range(40), "text": ["a b, " * 20_000] * 40}).to_reader()
     shop.warehouse.scratch("long_texts", texts)
     find_texts_naming(shop.warehouse, "select row_id, text from long_texts")
-    sizes = shop.warehouse.rows("select count(*) * 64000 as size from asked_spans group by batch")["size"].to_pylist()
+    batches = shop.warehouse.rows("select count(*) * 64000 as size from searched_spans group by batch")
+    sizes = batches["size"].to_pylist()
     assert len(sizes) >= 4
     assert max(sizes) <= 1_100_000

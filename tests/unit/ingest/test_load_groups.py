@@ -73,55 +73,55 @@ def as_log(rows, rng):
 MADE = {"csv": as_csv, "jsonl": as_jsonl, "list": as_list, "access_log": as_log}
 
 
-def landed(folder, kind, files, *, buried):
-    """Land files and return all that the warehouse and the folder of kept files know then."""
+def loaded(folder, kind, files, *, erased_ids):
+    """Load files and return the tables of the warehouse and the contents of the raw store."""
     (folder / "data").mkdir(parents=True)
     for number, text in enumerate(files):
         (folder / "data" / f"{number:03}").write_text(text, encoding="utf-8")
     config = load_config({"sources": {"web": SOURCES[kind]}}, folder=folder)
-    kept = RawStore(config.state)
+    raw_store = RawStore(config.state)
     (folder / "state").mkdir(mode=0o700)
     (folder / "state" / "pseudonym.key").write_text("k" * 64, encoding="utf-8")
     (folder / "state" / "pseudonym.key").chmod(0o600)
     with open_warehouse(threads=1) as warehouse:
-        suppression.register_suppression(warehouse, config, kept, ["any"])
-        hashes = [warehouse.rows(f"select suppression_hash('{each}') as h")["h"][0].as_py() for each in buried]
+        suppression.register_suppression(warehouse, config, raw_store, ["any"])
+        hashes = [warehouse.rows(f"select suppression_hash('{each}') as h")["h"][0].as_py() for each in erased_ids]
         suppression.add_suppressions(warehouse, hashes)
         report = load_events(config, warehouse, run_id="r", now_us=NOW_US)
         (numbers,) = warehouse.rows("select count(*) as n, count(distinct event_ix) as d from raw.events").to_pylist()
         assert numbers["n"] == numbers["d"]
         tables = [warehouse.rows(select).to_pylist() for select in DUMPED]
-    return report.counts, tables, sorted(kept.contents())
+    return report.counts, tables, sorted(raw_store.contents())
 
 
-@pytest.mark.parametrize("buried", [(), ERASED], ids=["nobody erased", "people erased"])
+@pytest.mark.parametrize("erased_ids", [(), ERASED], ids=["none erased", "some erased"])
 @pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("seed", range(3))
-def test_together_is_as_one_by_one(tmp_path, monkeypatch, kind, buried, seed):
-    rng = random.Random(f"{kind} {buried} {seed}")
+def test_together_is_as_one_by_one(tmp_path, monkeypatch, kind, erased_ids, seed):
+    rng = random.Random(f"{kind} {erased_ids} {seed}")
     files = [MADE[kind]([drawn(rng) for _ in range(rng.randint(1, 8))], rng) for _ in range(12)]
     groups = watched(monkeypatch)
-    together = landed(tmp_path / "together", kind, files, buried=buried)
+    together = loaded(tmp_path / "together", kind, files, erased_ids=erased_ids)
     assert max(groups) > 6
     groups.clear()
     monkeypatch.setattr(load, "SMALL_BYTES", -1)
-    apart = landed(tmp_path / "apart", kind, files, buried=buried)
+    apart = loaded(tmp_path / "apart", kind, files, erased_ids=erased_ids)
     assert set(groups) == {1}
     assert together == apart
     assert together[0].accepted
-    assert bool(buried) is bool(together[0].erased)
+    assert bool(erased_ids) is bool(together[0].erased)
 
 
 def watched(monkeypatch):
-    """Note how many files each call lands."""
+    """Record the number of files of each `insert_records` call."""
     sizes = []
-    original = load.land
+    original = load.insert_records
 
-    def land(warehouse, files, raw):
+    def insert(warehouse, files, raw):
         sizes.append(len(files))
         return original(warehouse, files, raw)
 
-    monkeypatch.setattr(load, "insert_records", land)
+    monkeypatch.setattr(load, "insert_records", insert)
     return sizes
 
 
