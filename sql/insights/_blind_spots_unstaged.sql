@@ -16,7 +16,7 @@ models as (
 ),
 
 settings as (
-    select journeys_window_seconds
+    select journeys_window_us
     from config.settings
 ),
 
@@ -29,7 +29,7 @@ staged_counted as (
         and journeys.journey_index = visits.journey_index
     where
         visits.visit_index = 1
-        and date_diff('microsecond', journeys.entered_at, visits.entered_at) <= settings.journeys_window_seconds * 1000000
+        and date_diff('microsecond', journeys.entered_at, visits.entered_at) <= settings.journeys_window_us
     group by visits.model_index
 ),
 

@@ -11,7 +11,7 @@ personas as (
 ),
 
 settings as (
-    select high_water_at, journeys_timeout_seconds
+    select high_water_at, journeys_timeout_us
     from config.settings
 )
 
@@ -23,7 +23,7 @@ select
     journeys.last_event_at,
     -- An event right now would still belong to the journey: only a gap above the timeout ends it.
     date_diff('microsecond', journeys.last_event_at, settings.high_water_at)
-        <= settings.journeys_timeout_seconds * 1000000 as is_open
+        <= settings.journeys_timeout_us as is_open
 from journeys
 cross join settings
 left join personas

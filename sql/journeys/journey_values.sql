@@ -42,7 +42,7 @@ rates as (
 ),
 
 settings as (
-    select report_currency, journeys_window_seconds
+    select report_currency, journeys_window_us
     from config.settings
 ),
 
@@ -94,7 +94,7 @@ amounts_converted as (
     where
         amounts_read.amount is not null
         and date_diff('microsecond', journeys.entered_at, amounts_read.occurred_at)
-            <= settings.journeys_window_seconds * 1000000
+            <= settings.journeys_window_us
 )
 
 select

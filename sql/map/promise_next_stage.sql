@@ -22,7 +22,7 @@ visits as (
 ),
 
 settings as (
-    select journeys_window_seconds
+    select journeys_window_us
     from config.settings
 ),
 
@@ -133,7 +133,7 @@ journeys_followed as (
     -- What was done before the promise is no answer to it, and after the window nobody looks.
     where (journeys_passed.passed_at is null or journeys_passed.passed_at > journeys_judged.due_at)
         and date_diff('microsecond', journeys.entered_at, journeys_judged.due_at)
-        <= settings.journeys_window_seconds * 1000000
+        <= settings.journeys_window_us
 )
 
 select

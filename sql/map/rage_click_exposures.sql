@@ -21,7 +21,7 @@ stage_visits as (
 ),
 
 settings as (
-    select journeys_window_seconds
+    select journeys_window_us
     from config.settings
 ),
 
@@ -102,5 +102,5 @@ where visits.visit_index is null
     -- A click before any stage is in none.
     and clicks_placed.stage_index is not null
     and date_diff('microsecond', journeys.entered_at, clicks_placed.clicked_at)
-    <= settings.journeys_window_seconds * 1000000
+    <= settings.journeys_window_us
 group by clicks_placed.model_index, clicks_placed.person_key, clicks_placed.journey_index, clicks_placed.stage_index

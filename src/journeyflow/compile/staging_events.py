@@ -13,6 +13,7 @@ from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.config import Config
 from journeyflow.config.journey_models import vocabulary
 from journeyflow.config.predicates import EVENT_TYPE_FIELDS, Predicate, event_level_conditions, predicates
+from journeyflow.models.python_models import python_model
 
 _WORDS = (
     # `bot` as a word or its end, but not the phones called Cubot.
@@ -125,20 +126,9 @@ def unit_properties(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in found if key is not None))
 
 
+@python_model("staging.events")
 def staging_events(config: Config) -> str:
-    """Compile `staging.events`: one narrow row per event of the run.
-
-    Parameters
-    ----------
-    config : Config
-
-    Returns
-    -------
-    str
-        A SELECT over `sources.events`. Grain: event_ix. Columns: event_ix, event_id, occurred_at, sequence, device_key,
-        user_key, event_name, channel, source_ix, session_key, touchpoint, is_bot, is_internal, is_offline,
-        condition_bits, alias_key, and `unit_<n>` for each of `unit_properties`. No order.
-    """
+    """Compile the narrow row of each event of the run, with a column `unit_<n>` for each of `unit_properties`."""
     return sql(_Staging(config).select())
 
 
@@ -351,15 +341,12 @@ UNCLASSIFIED = "unclassified"
 """What a condition on `stage` reads where no rule matched; stage_index 0."""
 
 
+@python_model("config.event_type_predicates")
 def event_type_predicates(config: Config) -> str:
-    """Compile `config.event_type_predicates`: the conditions that hold, per event kind.
+    """Compile the conditions that hold, per event type.
 
-    Returns
-    -------
-    str
-        A SELECT over `journeys.event_types`. Grain: event_type_ix, stage_index, predicate; only where the condition holds
-        (`is_true` is always true). stage_index is 0 where the condition reads no stage; where it does, there is a row
-        for each stage in which it holds, 0 for unclassified. No order.
+    `stage_index` is 0 where the condition reads no stage; where it does, there is a row for each stage in which it
+    holds, 0 for unclassified.
     """
     deep = {leaf: bit for bit, leaf in enumerate(event_level_conditions(config))}
     selects = [select for predicate in predicates(config) for select in _selects(predicate, deep)]
@@ -445,19 +432,9 @@ _SELECT = """
 """
 
 
+@python_model("map.survey_answers")
 def survey_answers(config: Config) -> str:
-    """Compile `map.survey_answers`: the score and the text of every answer of a person that counts.
-
-    Parameters
-    ----------
-    config : Config
-
-    Returns
-    -------
-    str
-        A SELECT over `sources.events`, of which it reads the events of surveys only, `kernel.events` and
-        `config.surveys`. Grain: event_ix, survey_index. No order.
-    """
+    """Compile the score and the text of every answer of a counted person; reads the events of surveys only."""
     surveys = tuple(config.surveys.values())
     events = dict.fromkeys(survey.event for survey in surveys)
     parts = {

@@ -8,15 +8,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from journeyflow.models.python_models import python_model
 from journeyflow.statistics.proportions import ALPHA, Floats, Ints, Strata, conditional_tails, wilson_interval
 
 if TYPE_CHECKING:
-    from journeyflow.config import Config
     from journeyflow.engines import Engine
 
 
 class Excess(NamedTuple):
-    """By test: the exposed who can be compared, their rate, that of the others, the excess and its 95 % interval."""
+    """By test: the comparable exposed, their rate, that of the others, the excess and its 95 % interval."""
 
     exposed: Ints
     rate: Floats
@@ -27,20 +27,10 @@ class Excess(NamedTuple):
 
 
 def standardised_excess(strata: Strata) -> Excess:
-    """Return by how much the rate of the exposed is above that of the others, weighed by the exposed of each stratum.
+    """Return the excess of the rate of the exposed over that of the others, standardised to the exposed of each stratum.
 
-    Times the exposed it is the number of hits that would not have happened at the others' rates. Strata without others
-    say nothing, and their exposed are left out.
-
-    Parameters
-    ----------
-    strata : Strata
-        Two-by-two tables.
-
-    Returns
-    -------
-    Excess
-        Arrays in the order of the tests; NaN where no stratum can be compared.
+    Times the exposed it is the number of hits that would not have happened at the others' rates. Exposed of strata
+    without others are left out; tests without a comparable stratum are NaN. Results are in the order of the tests.
 
     References
     ----------
@@ -80,17 +70,7 @@ def standardised_excess(strata: Strata) -> Excess:
 
 
 def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of the ratio of two rates.
-
-    Parameters
-    ----------
-    hits, totals, base_hits, base_totals : array of int64
-        Ratio i is `hits[i] / totals[i]` over `base_hits[i] / base_totals[i]`; no total is 0.
-
-    Returns
-    -------
-    low, high : arrays of float64
-        With the ratio between them; NaN where the lower rate of the two is 0 and the ratio unknown.
+    """Return the ends of the 95 % interval of each ratio of rates, NaN where the lower rate is 0; no total may be 0.
 
     References
     ----------
@@ -111,19 +91,7 @@ def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints)
 
 
 def discovery_rates(p_values: Floats, family: Ints) -> Floats:
-    """Return the Benjamini-Hochberg q-value of each test among the tests of its family.
-
-    Parameters
-    ----------
-    p_values : array of float64
-        In [0, 1].
-    family : array of int64
-        Any number that the tests of a family share.
-
-    Returns
-    -------
-    array of float64
-        In [0, 1], never below the p-value.
+    """Return the Benjamini-Hochberg q-value of each p-value among those with the same `family` number.
 
     References
     ----------
@@ -200,22 +168,14 @@ _STRATA = f"""
 """
 
 
-def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
-    """Fill `statistics.touchpoint_tests`: the lift of every touchpoint that enough visitors met and enough did not.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.exposure_counts`, `map.stage_bases`, `map.exposures`, `config.stages` and
-        `config.settings`.
-    config : Config
-        Not read.
+@python_model("statistics.touchpoint_tests")
+def touchpoint_tests(engine: Engine) -> pa.Table:
+    """Return the lift of every touchpoint that enough visitors of a stage met and enough did not.
 
     References
     ----------
     `docs/adr/0017-pain-points.md`.
     """
-    del config
     rows = engine.rows(_TOUCHPOINTS)
     met, met_next, rest, rest_next = (
         rows.column(f"{name}_count").to_numpy().astype(np.int64)
@@ -231,28 +191,22 @@ def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
         ratio = np.where(rest_next > 0, (met_next / met) / (rest_next / rest), np.nan)
     figures = {"lift": ratio, "lift_low": low, "lift_high": high, "p_value": p_values}
     figures["q_value"] = discovery_rates(p_values, families)
-    engine.register("statistics.touchpoint_tests", _table(table, figures))
+    table |= {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in figures.items()}
+    return pa.table(table)
 
 
-def fill_pain_tests(engine: Engine, config: Config) -> None:
-    """Fill `statistics.pain_tests`: by how much more often passes ended that met a pain.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.stage_attempt_counts`, `map.exposures`, `config.stages` and `config.settings`.
-    config : Config
-        Not read.
+@python_model("statistics.pain_tests")
+def registered_pain_tests(engine: Engine) -> pa.Table:
+    """Return by how much more often stage attempts with each exposure ended.
 
     References
     ----------
     `docs/adr/0017-pain-points.md`.
     """
-    del config
     min_count = engine.rows("select min_count from config.settings").column("min_count")[0].as_py()
     # Sums of counts come as decimals.
     strata = pl.DataFrame(engine.rows(_STRATA)).with_columns(pl.selectors.decimal().cast(pl.Int64))
-    engine.register("statistics.pain_tests", pain_tests(strata, min_count).to_arrow())
+    return pain_tests(strata, min_count).to_arrow()
 
 
 def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
@@ -329,9 +283,3 @@ def _with_discoveries(told: pl.DataFrame) -> pl.DataFrame:
     joined = told.join(tested, on=TEST, how="left").sort(TEST)
     known = joined.with_columns(pl.when("is_tested").then("p_value").alias("p_value"))
     return known.with_columns(pl.selectors.float().fill_nan(None)).drop("is_tested")
-
-
-def _table(keys: dict[str, pa.ChunkedArray], figures: dict[str, Floats]) -> pa.Table:
-    return pa.table(
-        {**keys, **{name: pa.array(values, pa.float64(), from_pandas=True) for name, values in figures.items()}}
-    )
