@@ -1,22 +1,6 @@
 -- Where units were last seen at each step: those who left, and matured ones who went on.
 -- Grain: funnel_index, persona, period, step_index, last_touchpoint.
-with reaches as (
-    select
-        funnel_index, persona, period, step_index, outcome, is_matured, last_event_type_ix, seconds_to_last
-    from funnels.funnel_reaches
-),
-
-funnels as (
-    select funnel_index, step_count
-    from config.funnels
-),
-
-kinds as (
-    select event_type_ix, touchpoint
-    from journeys.event_types
-),
-
-sides_told_apart as (
+with sides_told_apart as (
     select
         reaches.funnel_index,
         reaches.persona,
@@ -25,9 +9,9 @@ sides_told_apart as (
         kinds.touchpoint as last_touchpoint,
         reaches.outcome = 'dropped' as is_dropped,
         case when reaches.outcome = 'dropped' then reaches.seconds_to_last end as seconds_before_leaving
-    from reaches
-    inner join funnels on funnels.funnel_index = reaches.funnel_index
-    inner join kinds on kinds.event_type_ix = reaches.last_event_type_ix
+    from funnels.funnel_reaches as reaches
+    inner join config.funnels on funnels.funnel_index = reaches.funnel_index
+    inner join journeys.event_types as kinds on kinds.event_type_ix = reaches.last_event_type_ix
     where
         reaches.step_index < funnels.step_count
         and (reaches.outcome = 'dropped' or (reaches.outcome = 'converted' and reaches.is_matured))

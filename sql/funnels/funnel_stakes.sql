@@ -5,11 +5,6 @@ with counts as (
     from funnels.funnel_step_counts
 ),
 
-goal_means as (
-    select funnel_index, persona, period, mean_value_amount
-    from funnels.funnel_values
-),
-
 funnels as (
     select funnel_index, step_count
     from config.funnels
@@ -37,7 +32,7 @@ inner join last_steps
     on last_steps.funnel_index = counts.funnel_index
     and last_steps.persona = counts.persona
     and last_steps.period = counts.period
-inner join goal_means
+inner join funnels.funnel_values as goal_means
     on goal_means.funnel_index = counts.funnel_index
     and goal_means.persona = counts.persona
     and goal_means.period = counts.period

@@ -1,34 +1,14 @@
 -- Rules of journey models that put no event into their stage.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with rules as (
-    select model, model_index, rule_id, rule_index, stage, has_history
-    from config.rules
-),
-
-labels as (
+with rules_used as (
     select model_index, rule_index
-    from kernel.classifications
-),
-
-builtin_rules as (
-    select model_index, rule_index
-    from config.builtin_rules
-),
-
-truths as (
-    select event_type_ix, predicate
-    from config.event_type_predicates
-),
-
-rules_used as (
-    select model_index, rule_index
-    from labels
+    from kernel.classifications as labels
     group by model_index, rule_index
 ),
 
 predicates_true as (
     select predicate
-    from truths
+    from config.event_type_predicates as truths
     group by predicate
 ),
 
@@ -42,11 +22,11 @@ rules_judged as (
         rules_used.rule_index is null as is_idle,
         builtin_rules.rule_index is not null as is_builtin,
         predicates_true.predicate is not null as is_matched
-    from rules
+    from config.rules
     left join rules_used
         on rules_used.model_index = rules.model_index
         and rules_used.rule_index = rules.rule_index
-    left join builtin_rules
+    left join config.builtin_rules
         on builtin_rules.model_index = rules.model_index
         and builtin_rules.rule_index = rules.rule_index
     left join predicates_true on predicates_true.predicate = concat('model/', rules.model, '/', rules.rule_id)

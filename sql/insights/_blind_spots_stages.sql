@@ -15,11 +15,6 @@ personas as (
     from config.personas
 ),
 
-settings as (
-    select min_count
-    from config.settings
-),
-
 stages_summed as (
     select
         model_index,
@@ -47,7 +42,7 @@ personas_missed as (
         cast(stages_summed.show_count as double)
             / nullif(stages_summed.journey_count - shows.journey_count, 0) as others_rate
     from shows
-    cross join settings
+    cross join config.settings
     cross join outcomes_found
     inner join personas on personas.persona = shows.persona
     inner join stages

@@ -1,13 +1,8 @@
 -- The distinct kinds of events: alike in name, channel, touchpoint and every deep condition of the configuration.
 -- Grain: event_type_ix.
-with events as (
-    select event_name, channel, touchpoint, condition_bits, is_bot, is_internal
-    from staging.events
-),
-
-kinds_found as (
+with kinds_found as (
     select event_name, channel, touchpoint, condition_bits
-    from events
+    from staging.events
     where not is_bot and not is_internal
     group by event_name, channel, touchpoint, condition_bits
 )

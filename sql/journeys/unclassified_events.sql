@@ -1,24 +1,9 @@
 -- Events that no rule of a model put into a stage, beside all events of that name.
 -- Grain: model_index, event_name.
-with events as (
-    select person_key, classification_key
-    from kernel.events
-),
-
-labels as (
-    select classification_key, model_index, event_type_ix, stage_index, event_count
-    from kernel.classifications
-),
-
-kinds as (
-    select event_type_ix, event_name, channel
-    from journeys.event_types
-),
-
-labels_named as (
+with labels_named as (
     select labels.classification_key, labels.model_index, labels.stage_index, labels.event_count, kinds.event_name, kinds.channel
-    from labels
-    inner join kinds on kinds.event_type_ix = labels.event_type_ix
+    from kernel.classifications as labels
+    inner join journeys.event_types as kinds on kinds.event_type_ix = labels.event_type_ix
 ),
 
 channels_found as (
@@ -47,7 +32,7 @@ names_summed as (
 -- Counted from the events: people who recur in several kinds of one name are one person.
 persons_counted as (
     select labels_named.model_index, labels_named.event_name, count(distinct events.person_key) as person_count
-    from events
+    from kernel.events
     inner join labels_named on labels_named.classification_key = events.classification_key
     where labels_named.stage_index = 0
     group by labels_named.model_index, labels_named.event_name

@@ -1,17 +1,6 @@
 -- What came of the journeys that touched a subject in a stage.
 -- Grain: model_index, persona, period, stage_index, exposure_ix.
-with stage_interactions as (
-    select
-        model_index, person_key, journey_index, stage_index, exposure_ix, touch_count
-    from kernel.stage_interactions
-),
-
-map_journeys as (
-    select model_index, person_key, journey_index, month, depth, is_matured, is_furthest
-    from kernel.map_journeys
-),
-
-journey_facts as (
+with journey_facts as (
     select person_key, journey_index, persona
     from journeys.journey_facts
 ),
@@ -29,8 +18,8 @@ touches_grouped as (
         map_journeys.depth > stage_interactions.stage_index as is_gone_on,
         count(*) as person_count,
         sum(stage_interactions.touch_count) as touch_count
-    from stage_interactions
-    inner join map_journeys
+    from kernel.stage_interactions
+    inner join kernel.map_journeys
         on map_journeys.model_index = stage_interactions.model_index
         and map_journeys.person_key = stage_interactions.person_key
         and map_journeys.journey_index = stage_interactions.journey_index

@@ -1,11 +1,6 @@
 -- Which event kinds touch which subject.
 -- Grain: exposure_ix, event_type_ix.
-with subjects as (
-    select exposure_ix, exposure_kind, subject
-    from map.exposures
-),
-
-event_kinds as (
+with event_kinds as (
     select event_type_ix, event_name, channel, touchpoint
     from journeys.event_types
 ),
@@ -39,6 +34,6 @@ names_listed as (
 
 select subjects.exposure_ix, names_listed.event_type_ix
 from names_listed
-inner join subjects
+inner join map.exposures as subjects
     on subjects.exposure_kind = names_listed.exposure_kind
     and subjects.subject = names_listed.subject

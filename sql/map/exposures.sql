@@ -11,11 +11,6 @@ event_type_predicates as (
     where is_true and predicate like 'friction/%'
 ),
 
-stages as (
-    select stage_index
-    from config.stages
-),
-
 subjects_listed as (
     select 'touchpoint' as exposure_kind, 1 as kind_order, touchpoint as subject
     from event_kinds
@@ -40,7 +35,7 @@ subjects_listed as (
 
     -- A return is to a stage of the model in hand, so one subject a number serves all models.
     select 'return' as exposure_kind, 5 as kind_order, cast(stage_index as varchar) as subject
-    from stages
+    from config.stages
 ),
 
 subjects_found as (

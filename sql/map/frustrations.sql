@@ -10,21 +10,6 @@ subjects as (
     from map.exposures
 ),
 
-journeys as (
-    select model_index, person_key, journey_index, month, is_furthest, is_furthest_in_month
-    from kernel.map_journeys
-),
-
-facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-rage_click_exposures as (
-    select model_index, person_key, journey_index, stage_index
-    from map.rage_click_exposures
-),
-
 failures_met as (
     select touches.model_index, touches.person_key, touches.journey_index, touches.stage_index
     from touches
@@ -38,7 +23,7 @@ signs_gathered as (
     from failures_met
     union
     select model_index, person_key, journey_index, stage_index
-    from rage_click_exposures
+    from map.rage_click_exposures
 ),
 
 -- Only who visited the stage is counted: a visited stage always has a touch of a channel.
@@ -68,11 +53,11 @@ visitors_described as (
         journeys.is_furthest,
         journeys.is_furthest_in_month
     from visitors_found
-    inner join journeys
+    inner join kernel.map_journeys as journeys
         on journeys.model_index = visitors_found.model_index
         and journeys.person_key = visitors_found.person_key
         and journeys.journey_index = visitors_found.journey_index
-    left join facts
+    left join journeys.journey_facts as facts
         on facts.person_key = visitors_found.person_key
         and facts.journey_index = visitors_found.journey_index
 )

@@ -11,31 +11,6 @@ with promises as (
     where kind = 'timed'
 ),
 
-truths as (
-    select event_type_ix, predicate, is_true
-    from config.event_type_predicates
-),
-
-labels as (
-    select classification_key, model_index, event_type_ix
-    from kernel.classifications
-),
-
-kernel_events as (
-    select event_ix, person_key, journey_index, classification_key
-    from kernel.events
-),
-
-events as (
-    select event_ix, event_id, source, occurred_at, sequence, properties
-    from sources.events
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
 kinds_judged as (
     select
         promises.promise_index,
@@ -45,7 +20,7 @@ kinds_judged as (
         max(case when truths.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
         max(case when truths.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
     from promises
-    inner join truths
+    inner join config.event_type_predicates as truths
         on truths.predicate in (
             concat('promise/', promises.promise, '/from'), concat('promise/', promises.promise, '/to')
         )
@@ -64,10 +39,10 @@ events_found as (
         kernel_events.person_key,
         kernel_events.journey_index
     from kinds_judged
-    inner join labels
+    inner join kernel.classifications as labels
         on labels.event_type_ix = kinds_judged.event_type_ix
         and labels.model_index = 1
-    inner join kernel_events on kernel_events.classification_key = labels.classification_key
+    inner join kernel.events as kernel_events on kernel_events.classification_key = labels.classification_key
 ),
 
 ends_matched as (
@@ -88,8 +63,8 @@ ends_matched as (
         events.occurred_at,
         events.sequence
     from events_found
-    inner join events on events.event_ix = events_found.event_ix
-    inner join sources on sources.source = events.source
+    inner join sources.events on events.event_ix = events_found.event_ix
+    inner join config.sources on sources.source = events.source
 )
 
 select

@@ -1,44 +1,14 @@
 -- How many journeys went on beyond the promise's stage, where their first promise was kept and where it was broken.
 -- Grain: promise_index, persona, period.
-with outcomes as (
-    select promise_index, event_ix, person_key, journey_index, due_at, outcome, is_matured
-    from map.promise_outcomes
-),
-
-promises as (
+with promises as (
     select promise_index, model_index, stage_index
     from config.promises
     where not is_last_stage
 ),
 
-journeys as (
-    select model_index, person_key, journey_index, entered_at, depth, is_matured, is_furthest, is_furthest_in_month
-    from kernel.map_journeys
-),
-
-visits as (
-    select model_index, person_key, journey_index, stage_index, entered_at
-    from kernel.stage_visits
-),
-
-settings as (
-    select journeys_window_us
-    from config.settings
-),
-
-facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-days as (
-    select month, start_at, end_at
-    from config.days
-),
-
 months_bounded as (
     select month, min(start_at) as start_at, max(end_at) as end_at
-    from days
+    from config.days
     group by month
 ),
 
@@ -50,7 +20,7 @@ outcomes_dated as (
         months_bounded.month,
         outcomes.due_at,
         outcomes.outcome
-    from outcomes
+    from map.promise_outcomes as outcomes
     inner join months_bounded
         on outcomes.due_at >= months_bounded.start_at
         and outcomes.due_at < months_bounded.end_at
@@ -100,7 +70,7 @@ journeys_passed as (
         visits.journey_index,
         min(visits.entered_at) as passed_at
     from promises
-    inner join visits
+    inner join kernel.stage_visits as visits
         on visits.model_index = promises.model_index
         and visits.stage_index > promises.stage_index
     group by promises.promise_index, visits.person_key, visits.journey_index
@@ -116,18 +86,18 @@ journeys_followed as (
         journeys.depth > promises.stage_index as has_gone_on
     from journeys_judged
     inner join promises on promises.promise_index = journeys_judged.promise_index
-    inner join journeys
+    inner join kernel.map_journeys as journeys
         on journeys.model_index = promises.model_index
         and journeys.person_key = journeys_judged.person_key
         and journeys.journey_index = journeys_judged.journey_index
         and journeys.is_matured
         and case when journeys_judged.period = 'all' then journeys.is_furthest else journeys.is_furthest_in_month end
-    cross join settings
+    cross join config.settings
     left join journeys_passed
         on journeys_passed.promise_index = journeys_judged.promise_index
         and journeys_passed.person_key = journeys_judged.person_key
         and journeys_passed.journey_index = journeys_judged.journey_index
-    left join facts
+    left join journeys.journey_facts as facts
         on facts.person_key = journeys_judged.person_key
         and facts.journey_index = journeys_judged.journey_index
     -- What was done before the promise is no answer to it, and after the window nobody looks.

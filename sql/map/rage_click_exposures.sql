@@ -5,26 +5,6 @@ with clicks as (
     from map.rage_clicks
 ),
 
-labels as (
-    select classification_key, model_index, stage_index
-    from kernel.classifications
-),
-
-journeys as (
-    select model_index, person_key, journey_index, entered_at
-    from kernel.map_journeys
-),
-
-stage_visits as (
-    select model_index, person_key, journey_index, visit_index, stage_index, entered_at, left_at
-    from kernel.stage_visits
-),
-
-settings as (
-    select journeys_window_us
-    from config.settings
-),
-
 clickers_listed as (
     select distinct person_key
     from clicks
@@ -35,7 +15,7 @@ visits as (
     select
         stage_visits.model_index, stage_visits.person_key, stage_visits.journey_index, stage_visits.visit_index,
         stage_visits.stage_index, stage_visits.entered_at, stage_visits.left_at
-    from stage_visits
+    from kernel.stage_visits
     inner join clickers_listed on clickers_listed.person_key = stage_visits.person_key
 ),
 
@@ -48,7 +28,7 @@ clicks_placed as (
         clicks.clicked_at,
         coalesce(nullif(labels.stage_index, 0), visits.stage_index) as stage_index
     from clicks
-    inner join labels on labels.classification_key = clicks.classification_key
+    inner join kernel.classifications as labels on labels.classification_key = clicks.classification_key
     left join visits
         on labels.stage_index = 0
         and visits.model_index = labels.model_index
@@ -81,11 +61,11 @@ select
     clicks_placed.journey_index,
     clicks_placed.stage_index
 from clicks_placed
-inner join journeys
+inner join kernel.map_journeys as journeys
     on journeys.model_index = clicks_placed.model_index
     and journeys.person_key = clicks_placed.person_key
     and journeys.journey_index = clicks_placed.journey_index
-cross join settings
+cross join config.settings
 left join stages_seen
     on stages_seen.model_index = clicks_placed.model_index
     and stages_seen.person_key = clicks_placed.person_key

@@ -1,16 +1,6 @@
 -- Clicks that complete a burst: the same target three times in two seconds, on one device.
 -- Grain: event_ix.
-with events as (
-    select event_ix, event_id, source, occurred_at, sequence, device_key, target
-    from sources.events
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
-kernel_events as (
+with kernel_events as (
     select event_ix, person_key, journey_index, classification_key
     from kernel.events
 ),
@@ -18,7 +8,7 @@ kernel_events as (
 -- An event without a target is no click and costs nothing from here on.
 targets_told as (
     select event_ix, event_id, source, occurred_at, sequence, device_key, target
-    from events
+    from sources.events
     where target is not null
 ),
 
@@ -26,7 +16,7 @@ targets_told as (
 sources_timed as (
     select sources.source, sources.source_ix
     from targets_told
-    inner join sources on sources.source = targets_told.source
+    inner join config.sources on sources.source = targets_told.source
     where targets_told.occurred_at <> date_trunc('minute', targets_told.occurred_at)
     group by sources.source, sources.source_ix
 ),

@@ -1,25 +1,8 @@
 -- What came of the passes through a stage, of all and of those that touched a subject, touched it again and again, or waited long after it.
 -- Grain: model_index, persona, period, stage_index, exposure_ix, exposure.
-with stage_attempts as (
-    select
-        model_index, person_key, journey_index, stage_index, exposure_ix, month_number, is_advanced, is_matured, touch_count,
-        longest_wait_seconds
-    from kernel.stage_attempts
-),
-
-journey_facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-exposures as (
+with exposures as (
     select exposure_ix, exposure_kind = 'touchpoint' as is_touchpoint
     from map.exposures
-),
-
-wait_thresholds as (
-    select model_index, persona, stage_index, exposure_ix, long_wait_seconds
-    from map.wait_thresholds
 ),
 
 -- A few thousand rows; everything below is cheap however many passes there are.
@@ -35,11 +18,11 @@ passes_grouped as (
         stage_attempts.touch_count >= 3 as is_repeated,
         coalesce(stage_attempts.longest_wait_seconds > wait_thresholds.long_wait_seconds, false) as is_long,
         count(*) as pass_count
-    from stage_attempts
-    inner join journey_facts
+    from kernel.stage_attempts
+    inner join journeys.journey_facts
         on journey_facts.person_key = stage_attempts.person_key
         and journey_facts.journey_index = stage_attempts.journey_index
-    left join wait_thresholds
+    left join map.wait_thresholds
         on wait_thresholds.model_index = stage_attempts.model_index
         and wait_thresholds.persona = journey_facts.persona
         and wait_thresholds.stage_index = stage_attempts.stage_index

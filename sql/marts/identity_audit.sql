@@ -5,26 +5,6 @@ with device_events as (
     from identity.device_events
 ),
 
-shared_device_events as (
-    select device_key, person_key, event_count
-    from identity.shared_device_events
-),
-
-identities as (
-    select device_key, person_key, decision
-    from identity.identities
-),
-
-users as (
-    select user_key, person_key
-    from identity.users
-),
-
-aliases as (
-    select user_key, person_key
-    from identity.user_aliases
-),
-
 decisions_gathered as (
     select
         case
@@ -36,8 +16,8 @@ decisions_gathered as (
         coalesce(users.person_key, identities.person_key) as person_key,
         device_events.event_count
     from device_events
-    left join identities on identities.device_key = device_events.device_key
-    left join users on users.user_key = device_events.user_key
+    left join identity.identities on identities.device_key = device_events.device_key
+    left join identity.users on users.user_key = device_events.user_key
     -- What became of a shared device's unnamed events is told below.
     where identities.decision is null or identities.decision <> 'shared' or device_events.user_key is not null
 
@@ -48,7 +28,7 @@ decisions_gathered as (
         device_key,
         person_key,
         event_count
-    from shared_device_events
+    from identity.shared_device_events
 
     union all
 
@@ -59,7 +39,7 @@ decisions_gathered as (
         aliases.person_key,
         device_events.event_count
     from device_events
-    inner join aliases on aliases.user_key = device_events.user_key
+    inner join identity.user_aliases as aliases on aliases.user_key = device_events.user_key
 )
 
 select
