@@ -6,10 +6,10 @@ with actions_named as (
         reaches.persona,
         reaches.period,
         reaches.step_index,
-        coalesce(kinds.touchpoint, 'none') as next_action
+        coalesce(event_types.touchpoint, 'none') as next_action
     from funnels.funnel_reaches as reaches
     inner join config.funnels on funnels.funnel_index = reaches.funnel_index
-    left join journeys.event_types as kinds on kinds.event_type_ix = reaches.next_event_type_ix
+    left join journeys.event_types on event_types.event_type_ix = reaches.next_event_type_ix
     where reaches.outcome = 'dropped' and reaches.step_index < funnels.step_count
 )
 

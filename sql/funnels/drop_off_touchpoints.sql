@@ -6,12 +6,12 @@ with sides_told_apart as (
         reaches.persona,
         reaches.period,
         reaches.step_index,
-        kinds.touchpoint as last_touchpoint,
+        event_types.touchpoint as last_touchpoint,
         reaches.outcome = 'dropped' as is_dropped,
         case when reaches.outcome = 'dropped' then reaches.seconds_to_last end as seconds_before_leaving
     from funnels.funnel_reaches as reaches
     inner join config.funnels on funnels.funnel_index = reaches.funnel_index
-    inner join journeys.event_types as kinds on kinds.event_type_ix = reaches.last_event_type_ix
+    inner join journeys.event_types on event_types.event_type_ix = reaches.last_event_type_ix
     where
         reaches.step_index < funnels.step_count
         and (reaches.outcome = 'dropped' or (reaches.outcome = 'converted' and reaches.is_matured))

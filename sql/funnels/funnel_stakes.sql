@@ -23,7 +23,7 @@ select
     counts.persona,
     counts.period,
     counts.step_index,
-    -- Judged by those who went on: had the lost ones gone on, they would have done no better. Hence an upper bound.
+    -- Valued by the units that went on: lost units would have done no better. Hence an upper bound.
     cast(last_steps.matured_count as double) / nullif(counts.matured_next_count, 0) * goal_means.mean_value_amount
         as value_per_drop_off_amount
 from counts

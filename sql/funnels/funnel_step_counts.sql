@@ -1,4 +1,4 @@
--- Units at every step of every funnel by outcome, with the totals over personas and months, and with rows for nobody.
+-- Units at every step of every funnel by outcome, with the totals over personas and months, and with rows of zero units.
 -- Grain: funnel_index, persona, period, step_index.
 with steps as (
     select funnel_index, step_index

@@ -5,6 +5,6 @@ select
     user_key,
     count(*) as event_count
 from staging.events
--- Excluded traffic joins nobody: a crawler or a colleague must not make a customer's device shared.
+-- Excluded traffic is ignored: a crawler or a colleague must not make a customer's device shared.
 where device_key is not null and user_key is not null and not is_bot and not is_internal
 group by device_key, user_key

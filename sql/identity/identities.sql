@@ -20,7 +20,7 @@ ids_read as (
 persons_decided as (
     select
         devices_seen.device_key,
-        -- With one person the device is theirs, its earlier history included; with several it is nobody's.
+        -- With one person the device is theirs, its earlier history included; with several it belongs to none of them.
         case when device_persons.person_count = 1 then device_persons.person_key else devices_seen.device_key end as person_key,
         coalesce(device_persons.person_count, 0) as person_count
     from devices_seen

@@ -100,7 +100,7 @@ select
     ) as detail
 from rhythms
 cross join settings
--- A source that is silent altogether is told once.
+-- A source that is entirely silent has one row.
 where not is_source and is_silent and not is_source_silent and event_count >= settings.min_count
 
 union all

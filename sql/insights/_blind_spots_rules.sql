@@ -2,13 +2,13 @@
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with rules_used as (
     select model_index, rule_index
-    from kernel.classifications as labels
+    from kernel.classifications
     group by model_index, rule_index
 ),
 
 predicates_true as (
     select predicate
-    from config.event_type_predicates as truths
+    from config.event_type_predicates as predicates
     group by predicate
 ),
 
@@ -32,7 +32,7 @@ rules_judged as (
     left join predicates_true on predicates_true.predicate = concat('model/', rules.model, '/', rules.rule_id)
 ),
 
--- Rules that nobody wrote speak of many events that a company need not have: one line for all.
+-- Built-in rules name many events that a company need not have: one row for all.
 builtin_rules_summed as (
     select
         model,

@@ -1,4 +1,4 @@
--- Stages that a persona or everybody never shows.
+-- Stages that a persona, or all of them, never shows.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with shows as (
     select model_index, persona, stage_index, journey_count, show_count

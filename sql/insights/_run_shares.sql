@@ -32,12 +32,12 @@ labels_counted as (
 
 stages_counted as (
     select
-        labels.model_index,
-        cast(coalesce(sum(labels_counted.event_count) filter (where labels.stage_index = 0), 0) as bigint) as item_count,
+        classifications.model_index,
+        cast(coalesce(sum(labels_counted.event_count) filter (where classifications.stage_index = 0), 0) as bigint) as item_count,
         cast(sum(labels_counted.event_count) as bigint) as whole_count
     from labels_counted
-    inner join kernel.classifications as labels on labels.classification_key = labels_counted.classification_key
-    group by labels.model_index
+    inner join kernel.classifications on classifications.classification_key = labels_counted.classification_key
+    group by classifications.model_index
 )
 
 select 'late' as kind, source as subject, item_count, whole_count

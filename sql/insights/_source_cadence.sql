@@ -5,27 +5,27 @@ with settings as (
     from config.settings
 ),
 
-kinds as (
+event_types as (
     select event_type_ix, event_name
     from journeys.event_types
 ),
 
 goal_names as (
-    select kinds.event_name
-    from kinds
-    inner join config.event_type_predicates as truths on truths.event_type_ix = kinds.event_type_ix
-    where truths.predicate like 'goal/%'
-    group by kinds.event_name
+    select event_types.event_name
+    from event_types
+    inner join config.event_type_predicates as predicates on predicates.event_type_ix = event_types.event_type_ix
+    where predicates.predicate like 'goal/%'
+    group by event_types.event_name
 ),
 
 -- Failures and what the configuration calls friction: that they end is not bad news.
 pain_names as (
-    select kinds.event_name
-    from kinds
-    inner join map.exposure_event_types on exposure_event_types.event_type_ix = kinds.event_type_ix
-    inner join map.exposures as subjects on subjects.exposure_ix = exposure_event_types.exposure_ix
-    where subjects.exposure_kind in ('friction', 'signal')
-    group by kinds.event_name
+    select event_types.event_name
+    from event_types
+    inner join map.exposure_event_types on exposure_event_types.event_type_ix = event_types.event_type_ix
+    inner join map.exposures on exposures.exposure_ix = exposure_event_types.exposure_ix
+    where exposures.exposure_kind in ('friction', 'signal')
+    group by event_types.event_name
 ),
 
 -- Null is the source as a whole: no event goes without a name.

@@ -10,7 +10,7 @@ map_stages as (
     from marts.map_stages
 ),
 
--- Everybody on the map has reached the first stage. Who may still go on has not yet stayed away: rates are of the matured.
+-- Every journey on the map has reached the first stage. Pending journeys may still go on, so rates are of the matured.
 entries as (
     select model, persona, period, matured_count
     from map_stages

@@ -18,7 +18,7 @@ with spots_gathered as (
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_run as night_spots
 ),
 
--- Names are strangers' texts of any length, and two may read alike once they are cut or put together.
+-- Names are untrusted texts of any length, and two may read alike once they are cut or put together.
 spots_merged as (
     select
         kind,
@@ -41,7 +41,7 @@ spots_ranked as (
     from spots_merged
 ),
 
--- Anybody can send any name: beyond the worst of each kind there is one row for the rest.
+-- Names are unlimited: beyond the worst of each kind there is one row for the rest.
 spots_capped as (
     select kind, subject, severity_index, item_count, share_rate, detail
     from spots_ranked

@@ -7,7 +7,7 @@ with wishes_placed as (
     inner join config.stages on stages.stage = desired.stage
 ),
 
--- A wish for people who never came is told for the whole time, as unknown.
+-- A target for people who never came is listed for the whole time, as unknown.
 wishes_dated as (
     select model, model_index, persona, stage, stage_index, measure, desired, 'all' as period
     from wishes_placed

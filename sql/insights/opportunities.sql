@@ -1,4 +1,4 @@
--- What to mend first: pain points and broken promises in one list, by what mending them is worth.
+-- Opportunities in order: pain points and broken promises in one list, by what fixing them is worth.
 -- Grain: model, persona, period, opportunity_rank.
 with pain_points as (
     select model, persona, period, pain_rank, stage, pain_point, kind, person_count, lost_count, lost_low, lost_high
@@ -20,7 +20,7 @@ promises_broken as (
         promises.broken_person_count,
         -- Only who could still go on, and no longer can, is lost.
         promises.broken_journey_count,
-        -- Nobody was lost where those whose promise was broken went on more often; below `min_count` nothing is known.
+        -- No one was lost where those whose promise was broken went on more often; below `min_count` nothing is known.
         case
             when promises.next_stage_rate_kept is not null and promises.next_stage_rate_broken is not null then 1
         end as is_known,
@@ -66,7 +66,7 @@ items_valued as (
         items_gathered.lost_count,
         items_gathered.lost_low,
         items_gathered.lost_high,
-        -- Where those who went on brought no more than the others, winning somebody back has no known worth.
+        -- Where those who went on brought no more than the others, winning a person back has no known worth.
         case when gains.gain_amount > 0 then gains.gain_amount end as gain_amount,
         stages.owner
     from items_gathered

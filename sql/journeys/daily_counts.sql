@@ -1,4 +1,4 @@
--- How often each source sends each event, day by day: what silence, news and disappearance are told by.
+-- How often each source sends each event, day by day: the basis for finding silent sources and new or vanished events.
 -- Grain: source_ix, event_name, day.
 select
     source_ix,

@@ -12,14 +12,14 @@ select
     events.source_ix,
     events.sequence,
     date_diff('microsecond', timestamp '1970-01-01 00:00:00', events.occurred_at) as occurred_us,
-    kinds.event_type_ix,
+    event_types.event_type_ix,
     events.is_offline
 from staging.events
-inner join journeys.event_types as kinds
-    on kinds.event_name = events.event_name
-    and kinds.channel = events.channel
-    and kinds.touchpoint = events.touchpoint
-    and kinds.condition_bits = events.condition_bits
+inner join journeys.event_types
+    on event_types.event_name = events.event_name
+    and event_types.channel = events.channel
+    and event_types.touchpoint = events.touchpoint
+    and event_types.condition_bits = events.condition_bits
 left join identity.identities on identities.device_key = events.device_key
 left join identity.users on users.user_key = events.user_key
 where not events.is_bot and not events.is_internal

@@ -15,15 +15,15 @@ funnels_valued as (
     inner join goals on goals.goal = funnels.goal
 ),
 
--- Only an event that is the goal has the goal's value. Which labels those have is a small table; texts come last.
+-- Only an event that is the goal has the goal's value. Which classifications those have is a small table; texts come last.
 goal_labels as (
-    select distinct funnels_valued.funnel_index, labels.classification_key
+    select distinct funnels_valued.funnel_index, classifications.classification_key
     from funnels_valued
-    inner join config.event_type_predicates as truths on truths.predicate = funnels_valued.predicate
-    inner join kernel.classifications as labels
-        on labels.event_type_ix = truths.event_type_ix
-        and labels.model_index = 1
-    where truths.is_true
+    inner join config.event_type_predicates as predicates on predicates.predicate = funnels_valued.predicate
+    inner join kernel.classifications
+        on classifications.event_type_ix = predicates.event_type_ix
+        and classifications.model_index = 1
+    where predicates.is_true
 ),
 
 last_steps_found as (

@@ -24,13 +24,13 @@ goal_events_found as (
         goals.value,
         goals.pointer
     from goals
-    inner join config.event_type_predicates as truths
-        on truths.predicate = goals.predicate
-        and truths.is_true
-    inner join kernel.classifications as labels
-        on labels.event_type_ix = truths.event_type_ix
-        and labels.model_index = 1
-    inner join kernel.events as kernel_events on kernel_events.classification_key = labels.classification_key
+    inner join config.event_type_predicates as predicates
+        on predicates.predicate = goals.predicate
+        and predicates.is_true
+    inner join kernel.classifications
+        on classifications.event_type_ix = predicates.event_type_ix
+        and classifications.model_index = 1
+    inner join kernel.events as kernel_events on kernel_events.classification_key = classifications.classification_key
 ),
 
 amounts_read as (

@@ -1,4 +1,4 @@
--- Everybody's latest journey and where they are in their life as a customer.
+-- Each person's latest journey and lifecycle state.
 -- Grain: person_key.
 select
     journeys.person_key,

@@ -1,9 +1,9 @@
 -- Events that no rule of a model put into a stage, beside all events of that name.
 -- Grain: model_index, event_name.
 with labels_named as (
-    select labels.classification_key, labels.model_index, labels.stage_index, labels.event_count, kinds.event_name, kinds.channel
-    from kernel.classifications as labels
-    inner join journeys.event_types as kinds on kinds.event_type_ix = labels.event_type_ix
+    select classifications.classification_key, classifications.model_index, classifications.stage_index, classifications.event_count, event_types.event_name, event_types.channel
+    from kernel.classifications
+    inner join journeys.event_types on event_types.event_type_ix = classifications.event_type_ix
 ),
 
 channels_found as (
@@ -29,7 +29,7 @@ names_summed as (
     group by model_index, event_name
 ),
 
--- Counted from the events: people who recur in several kinds of one name are one person.
+-- Counted from the events: a person with several event types of one name counts once.
 persons_counted as (
     select labels_named.model_index, labels_named.event_name, count(distinct events.person_key) as person_count
     from kernel.events

@@ -46,18 +46,18 @@ sentiments_taken as (
 )
 
 select
-    labels.model_index,
+    classifications.model_index,
     sentiments_taken.event_ix,
     sentiments_taken.survey_index,
-    labels.stage_index,
+    classifications.stage_index,
     coalesce(facts.persona, 'unassigned') as persona,
     months_bounded.month as period,
     sentiments_taken.sentiment,
     sentiments_taken.text_key
 from sentiments_taken
-inner join kernel.classifications as labels
-    on labels.classification_key = sentiments_taken.classification_key
-    and labels.stage_index > 0
+inner join kernel.classifications
+    on classifications.classification_key = sentiments_taken.classification_key
+    and classifications.stage_index > 0
 inner join months_bounded
     on sentiments_taken.answered_at >= months_bounded.start_at
     and sentiments_taken.answered_at < months_bounded.end_at

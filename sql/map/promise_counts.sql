@@ -49,7 +49,7 @@ outcomes_counted as (
     )
 ),
 
--- A promise that never fell due is told too.
+-- A promise that never fell due has a row too.
 rows_wanted as (
     select promise_index, persona, period
     from outcomes_counted

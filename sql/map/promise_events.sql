@@ -16,16 +16,16 @@ kinds_judged as (
         promises.promise_index,
         promises.match_property,
         promises.pointer,
-        truths.event_type_ix,
-        max(case when truths.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
-        max(case when truths.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
+        predicates.event_type_ix,
+        max(case when predicates.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
+        max(case when predicates.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
     from promises
-    inner join config.event_type_predicates as truths
-        on truths.predicate in (
+    inner join config.event_type_predicates as predicates
+        on predicates.predicate in (
             concat('promise/', promises.promise, '/from'), concat('promise/', promises.promise, '/to')
         )
-    where truths.is_true
-    group by promises.promise_index, promises.match_property, promises.pointer, truths.event_type_ix
+    where predicates.is_true
+    group by promises.promise_index, promises.match_property, promises.pointer, predicates.event_type_ix
 ),
 
 events_found as (
@@ -39,10 +39,10 @@ events_found as (
         kernel_events.person_key,
         kernel_events.journey_index
     from kinds_judged
-    inner join kernel.classifications as labels
-        on labels.event_type_ix = kinds_judged.event_type_ix
-        and labels.model_index = 1
-    inner join kernel.events as kernel_events on kernel_events.classification_key = labels.classification_key
+    inner join kernel.classifications
+        on classifications.event_type_ix = kinds_judged.event_type_ix
+        and classifications.model_index = 1
+    inner join kernel.events as kernel_events on kernel_events.classification_key = classifications.classification_key
 ),
 
 ends_matched as (

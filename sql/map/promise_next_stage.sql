@@ -100,7 +100,7 @@ journeys_followed as (
     left join journeys.journey_facts as facts
         on facts.person_key = journeys_judged.person_key
         and facts.journey_index = journeys_judged.journey_index
-    -- What was done before the promise is no answer to it, and after the window nobody looks.
+    -- Events before the promise do not answer it, and those after the window are not counted.
     where (journeys_passed.passed_at is null or journeys_passed.passed_at > journeys_judged.due_at)
         and date_diff('microsecond', journeys.entered_at, journeys_judged.due_at)
         <= settings.journeys_window_us

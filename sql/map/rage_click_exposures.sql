@@ -10,7 +10,7 @@ clickers_listed as (
     from clicks
 ),
 
--- Few people rage: nobody else's visits are looked at.
+-- Few people click in rage: only their visits are read.
 visits as (
     select
         stage_visits.model_index, stage_visits.person_key, stage_visits.journey_index, stage_visits.visit_index,
@@ -22,16 +22,16 @@ visits as (
 -- A click that no rule puts into a stage belongs to the stage of the visit in progress.
 clicks_placed as (
     select
-        labels.model_index,
+        classifications.model_index,
         clicks.person_key,
         clicks.journey_index,
         clicks.clicked_at,
-        coalesce(nullif(labels.stage_index, 0), visits.stage_index) as stage_index
+        coalesce(nullif(classifications.stage_index, 0), visits.stage_index) as stage_index
     from clicks
-    inner join kernel.classifications as labels on labels.classification_key = clicks.classification_key
+    inner join kernel.classifications on classifications.classification_key = clicks.classification_key
     left join visits
-        on labels.stage_index = 0
-        and visits.model_index = labels.model_index
+        on classifications.stage_index = 0
+        and visits.model_index = classifications.model_index
         and visits.person_key = clicks.person_key
         and visits.journey_index = clicks.journey_index
         and visits.entered_at <= clicks.clicked_at

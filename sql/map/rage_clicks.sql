@@ -12,7 +12,7 @@ targets_told as (
     where target is not null
 ),
 
--- A source that tells days or minutes only knows nothing of seconds: all its clicks of a minute seem to be at once.
+-- A source with a precision of days or minutes seems to have all clicks of a minute at once.
 sources_timed as (
     select sources.source, sources.source_ix
     from targets_told

@@ -1,4 +1,4 @@
--- Journeys of the map at every stage by outcome: of everybody who reached it, and of those who were seen in it.
+-- Journeys of the map at every stage by outcome: of all that reached it, and of those that were seen in it.
 -- Grain: model_index, persona, period, stage_index.
 with stages as (
     select model_index, stage_index
@@ -112,7 +112,7 @@ select
     visits_marked.period,
     visits_marked.stage_index,
     cast(coalesce(sum(person_count) filter (where is_reached), 0) as bigint) as person_count,
-    -- Nobody can go on from the last stage: who came there has arrived.
+    -- The last stage has no next one: a person who reached it has arrived.
     cast(
         coalesce(sum(person_count) filter (where is_reached and (is_gone_on or is_last)), 0) as bigint
     ) as converted_count,

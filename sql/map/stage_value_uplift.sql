@@ -15,26 +15,26 @@ last_stages as (
 visits_valued as (
     select distinct
         journeys.model_index,
-        touches.stage_index,
+        interactions.stage_index,
         journeys.person_key,
         journeys.journey_index,
         journeys.month,
         journeys.is_furthest,
         journeys.is_furthest_in_month,
-        journeys.depth > touches.stage_index as has_gone_on,
+        journeys.depth > interactions.stage_index as has_gone_on,
         journey_values.journey_value_amount
     from journeys.journey_values
     inner join journeys
         on journeys.person_key = journey_values.person_key
         and journeys.journey_index = journey_values.journey_index
         and journeys.is_matured
-    inner join kernel.stage_interactions as touches
-        on touches.model_index = journeys.model_index
-        and touches.person_key = journeys.person_key
-        and touches.journey_index = journeys.journey_index
-    inner join map.exposures as subjects
-        on subjects.exposure_ix = touches.exposure_ix
-        and subjects.exposure_kind = 'channel'
+    inner join kernel.stage_interactions as interactions
+        on interactions.model_index = journeys.model_index
+        and interactions.person_key = journeys.person_key
+        and interactions.journey_index = journeys.journey_index
+    inner join map.exposures
+        on exposures.exposure_ix = interactions.exposure_ix
+        and exposures.exposure_kind = 'channel'
 ),
 
 visits_counted as (

@@ -1,4 +1,4 @@
--- What every column of every published table says, so that nobody needs this repository to read them.
+-- What every column of every published table says, so that the tables can be read without this repository.
 -- Grain: one row per table_name and column_name.
 select
     table_name,

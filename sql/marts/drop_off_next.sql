@@ -21,7 +21,7 @@ with actions_ranked as (
     from funnels.drop_off_actions as actions
 ),
 
--- The twenty most frequent that make up a hundredth or more are told by name; `none` always is.
+-- The twenty most frequent that make up a hundredth or more are named; `none` always is.
 rare_ones_named as (
     select
         funnel_index,

@@ -9,18 +9,18 @@ with labels_added_up as (
         cast(sum(event_count) as bigint) as event_count,
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
-    from kernel.classifications as labels
+    from kernel.classifications
     group by model_index, event_type_ix, stage_index, rule_index
 )
 
 select
     models.model,
-    kinds.kind_id,
+    event_types.kind_id,
     coalesce(stages.stage, 'unclassified') as stage,
     coalesce(rules.rule_id, 'none') as rule_id,
-    kinds.event_name,
-    kinds.channel,
-    kinds.touchpoint,
+    event_types.event_name,
+    event_types.channel,
+    event_types.touchpoint,
     case
         when rules.rule_id is null then 'none'
         when rules.has_history then 'inferred'
@@ -35,7 +35,7 @@ inner join kernel.event_type_persons
     on event_type_persons.model_index = labels_added_up.model_index
     and event_type_persons.event_type_ix = labels_added_up.event_type_ix
     and event_type_persons.rule_index = labels_added_up.rule_index
-inner join journeys.event_types as kinds on kinds.event_type_ix = labels_added_up.event_type_ix
+inner join journeys.event_types on event_types.event_type_ix = labels_added_up.event_type_ix
 inner join config.models on models.model_index = labels_added_up.model_index
 left join config.stages
     on stages.model_index = labels_added_up.model_index

@@ -36,7 +36,7 @@ select
     funnels.kind,
     funnels.unit,
     counts.person_count,
-    -- Nobody can go on from the last step: there everybody has converted and the other outcomes mean nothing.
+    -- The last step has no next one: all units there have converted, and the other outcomes do not apply.
     case when outcomes.is_last then counts.person_count else counts.next_count end as converted_count,
     case when not outcomes.is_last then outcomes.left_count end as drop_off_count,
     case when not outcomes.is_last then counts.pending_count end as pending_count,

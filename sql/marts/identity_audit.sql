@@ -18,7 +18,7 @@ decisions_gathered as (
     from device_events
     left join identity.identities on identities.device_key = device_events.device_key
     left join identity.users on users.user_key = device_events.user_key
-    -- What became of a shared device's unnamed events is told below.
+    -- What became of a shared device's unnamed events is counted below.
     where identities.decision is null or identities.decision <> 'shared' or device_events.user_key is not null
 
     union all
@@ -32,7 +32,7 @@ decisions_gathered as (
 
     union all
 
-    -- Told beside the others, which count these events too.
+    -- Listed beside the others, which count these events too.
     select
         'aliased' as decision,
         device_events.device_key,

@@ -11,7 +11,7 @@ last_stages as (
     group by model_index
 ),
 
--- Friction is told without a test.
+-- Friction is listed without a test.
 tests_counted as (
     select model_index, persona, period, stage_index, count(q_value) as pain_test_count
     from statistics.pain_tests as tests

@@ -1,4 +1,4 @@
--- Where everybody stands in their latest journey.
+-- The current stage of each person's latest journey.
 -- Grain: model, person_id.
 with latest_journeys as (
     select person_key, journey_index, entered_at, last_event_at, is_open, lifecycle, persona

@@ -18,16 +18,16 @@ with promises_counted as (
         counts.matured_kept_count,
         counts.broken_person_count,
         counts.first_broken_at,
-        -- Of too few, nothing is told but how many.
+        -- Of too few, only the number is published.
         counts.matured_count < settings.min_count as is_small,
         cast(counts.matured_kept_count as double) / nullif(counts.matured_count, 0) as kept_rate,
         intervals.kept_low,
         intervals.kept_high,
         counts.mean_score,
-        coalesce(goings.kept_journey_count, 0) as kept_journey_count,
-        coalesce(goings.kept_next_count, 0) as kept_next_count,
-        coalesce(goings.broken_journey_count, 0) as broken_journey_count,
-        coalesce(goings.broken_next_count, 0) as broken_next_count,
+        coalesce(next_stages.kept_journey_count, 0) as kept_journey_count,
+        coalesce(next_stages.kept_next_count, 0) as kept_next_count,
+        coalesce(next_stages.broken_journey_count, 0) as broken_journey_count,
+        coalesce(next_stages.broken_next_count, 0) as broken_next_count,
         settings.min_count
     from map.promise_counts as counts
     inner join config.promises on promises.promise_index = counts.promise_index
@@ -36,10 +36,10 @@ with promises_counted as (
         and intervals.persona = counts.persona
         and intervals.period = counts.period
     cross join config.settings
-    left join map.promise_next_stage as goings
-        on goings.promise_index = counts.promise_index
-        and goings.persona = counts.persona
-        and goings.period = counts.period
+    left join map.promise_next_stage as next_stages
+        on next_stages.promise_index = counts.promise_index
+        and next_stages.persona = counts.persona
+        and next_stages.period = counts.period
 ),
 
 promises_measured as (

@@ -1,6 +1,6 @@
 -- Through which channels people are at each stage, online and offline side by side.
 -- Grain: model, persona, period, stage, channel.
-with subjects as (
+with exposures as (
     select exposure_ix, subject as channel
     from map.exposures
     where exposure_kind = 'channel'
@@ -12,14 +12,14 @@ shares_taken as (
         counts.persona,
         counts.period,
         counts.stage_index,
-        subjects.channel,
+        exposures.channel,
         counts.person_count,
         counts.touch_count,
         cast(counts.touch_count as double) / sum(counts.touch_count) over (
             partition by counts.model_index, counts.persona, counts.period, counts.stage_index
         ) as share_rate
     from map.exposure_counts as counts
-    inner join subjects on subjects.exposure_ix = counts.exposure_ix
+    inner join exposures on exposures.exposure_ix = counts.exposure_ix
 )
 
 select

@@ -2,15 +2,15 @@
 -- Grain: model, stage, other_model, other_stage.
 with stages_named as (
     select
-        labels.classification_key,
+        classifications.classification_key,
         models.model,
         coalesce(stages.stage, 'unclassified') as stage,
-        labels.event_count
-    from kernel.classifications as labels
-    inner join config.models on models.model_index = labels.model_index
+        classifications.event_count
+    from kernel.classifications
+    inner join config.models on models.model_index = classifications.model_index
     left join config.stages
-        on stages.model_index = labels.model_index
-        and stages.stage_index = labels.stage_index
+        on stages.model_index = classifications.model_index
+        and stages.stage_index = classifications.stage_index
 )
 
 select

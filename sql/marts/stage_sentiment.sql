@@ -31,7 +31,7 @@ select
     cells_wanted.persona,
     cells_wanted.period,
     stages.stage,
-    -- Of too few, nothing is told but how many.
+    -- Of too few, only the number is published.
     case when feelings_ranked.answer_count >= settings.min_count then feelings_ranked.sentiment end as sentiment,
     case when feelings_ranked.answer_count >= settings.min_count then feelings_ranked.sentiment_low end as sentiment_low,
     case when feelings_ranked.answer_count >= settings.min_count then feelings_ranked.sentiment_high end

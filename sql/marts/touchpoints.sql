@@ -1,6 +1,6 @@
 -- What people meet at each stage, and whether those who met it went on more often.
 -- Grain: model, persona, period, stage, touchpoint.
-with subjects as (
+with exposures as (
     select exposure_ix, subject as touchpoint
     from map.exposures
     where exposure_kind = 'touchpoint'
@@ -17,7 +17,7 @@ lasts_found as (
     group by model_index
 ),
 
--- Those without are the rest of the stage's visitors; nobody goes on from a last stage.
+-- Those without are the rest of the stage's visitors; a last stage has no next one.
 counts_compared as (
     select
         counts.model_index,
@@ -25,7 +25,7 @@ counts_compared as (
         counts.period,
         counts.stage_index,
         counts.exposure_ix,
-        subjects.touchpoint,
+        exposures.touchpoint,
         counts.person_count,
         bases.visited_count,
         counts.touch_count,
@@ -38,7 +38,7 @@ counts_compared as (
         bases.matured_visited_count - counts.matured_count as without_count,
         bases.matured_advanced_count - counts.matured_advanced_count as without_went_on_count
     from map.exposure_counts as counts
-    inner join subjects on subjects.exposure_ix = counts.exposure_ix
+    inner join exposures on exposures.exposure_ix = counts.exposure_ix
     inner join map.stage_bases as bases
         on bases.model_index = counts.model_index
         and bases.persona = counts.persona

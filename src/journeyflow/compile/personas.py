@@ -21,7 +21,7 @@ def personas(config: Config) -> str:
 
 
 class _Personas:
-    """The parts of the SELECT; each wide CTE has one column per fact that some rule reads."""
+    """Builder of the SELECT; each wide CTE has one column per fact that some rule reads."""
 
     def __init__(self, config: Config) -> None:
         self.personas = config.personas

@@ -36,11 +36,6 @@ def check_arrow(model: Model, upstream: Model) -> None:
     """Refuse an arrow against the layers.
 
     A user's own model may read any published table; a private model is for its own folder.
-
-    Raises
-    ------
-    ModelError
-        Names both models and what the layer may read.
     """
     if upstream.is_private:
         if upstream.layer != model.layer:
@@ -94,7 +89,7 @@ class Model:
 
     @property
     def is_published(self) -> bool:
-        """Users read it."""
+        """It is part of the interface to users."""
         return self.layer in PUBLISHED_LAYERS and not self.is_private
 
     @property

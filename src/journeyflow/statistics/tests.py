@@ -27,7 +27,7 @@ class Excess(NamedTuple):
 
 
 def standardised_excess(strata: Strata) -> Excess:
-    """Return the excess of the rate of the exposed over that of the others, standardised to the exposed of each stratum.
+    """Return the excess rate of the exposed over the others, standardised to the exposed of each stratum.
 
     Times the exposed it is the number of hits that would not have happened at the others' rates. Exposed of strata
     without others are left out; tests without a comparable stratum are NaN. Results are in the order of the tests.
@@ -42,8 +42,8 @@ def standardised_excess(strata: Strata) -> Excess:
     Examples
     --------
     >>> one = Strata(*(np.array([value]) for value in (0, 70, 56, 80, 48)))
-    >>> said = standardised_excess(one)
-    >>> round(float(said.excess[0]), 4), round(float(said.low[0]), 4), round(float(said.high[0]), 4)
+    >>> found = standardised_excess(one)
+    >>> round(float(found.excess[0]), 4), round(float(found.low[0]), 4), round(float(found.high[0]), 4)
     (0.2, 0.0524, 0.3339)
     """
     count = int(strata.test[-1]) + 1 if len(strata.test) else 0
@@ -54,7 +54,7 @@ def standardised_excess(strata: Strata) -> Excess:
     base_low, base_high = wilson_interval(base_hits, base)
     totals = np.bincount(test, exposed, count)
     with np.errstate(invalid="ignore"):
-        weighed = [
+        weighted = [
             np.bincount(test, values * exposed, count) / np.where(totals > 0, totals, np.nan)
             for values in (rate, base_rate)
         ]
@@ -65,8 +65,8 @@ def standardised_excess(strata: Strata) -> Excess:
                 (high - rate) ** 2 + (base_rate - base_low) ** 2,
             )
         )
-    excess = weighed[0] - weighed[1]
-    return Excess(totals.astype(np.int64), weighed[0], weighed[1], excess, excess - below, excess + above)
+    excess = weighted[0] - weighted[1]
+    return Excess(totals.astype(np.int64), weighted[0], weighted[1], excess, excess - below, excess + above)
 
 
 def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints) -> tuple[Floats, Floats]:
@@ -85,7 +85,7 @@ def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints)
         of = (hits[known], totals[known], base_hits[known], base_totals[known])
         ratio = (of[0] / of[1]) / (of[2] / of[3])
         ends = confint_proportions_2indep(*of, compare="ratio", method="log-adjusted", alpha=ALPHA)
-        # Half a person may put an end past the ratio of a handful; none at all is a ratio of 0.
+        # The half person added may put an end past a ratio of small counts.
         low[known], high[known] = np.minimum(ends[0], ratio), np.maximum(ends[1], ratio)
     return low, high
 
@@ -125,8 +125,8 @@ _TOUCHPOINTS = f"""
         stages.matured_visited_count - met.matured_count as without_count,
         stages.matured_advanced_count - met.matured_advanced_count as without_next_count
     from map.exposure_counts as met
-    inner join map.exposures as subjects
-        on subjects.exposure_ix = met.exposure_ix and subjects.exposure_kind = 'touchpoint'
+    inner join map.exposures
+        on exposures.exposure_ix = met.exposure_ix and exposures.exposure_kind = 'touchpoint'
     inner join map.stage_bases as stages
         on stages.model_index = met.model_index and stages.persona = met.persona
         and stages.period = met.period and stages.stage_index = met.stage_index
@@ -151,14 +151,14 @@ _STRATA = f"""
 
     select
         met.model_index, met.persona, met.period, met.stage_index, met.exposure_ix, met.exposure,
-        subjects.exposure_kind, met.pass_count, met.exposed, met.hits,
+        exposures.exposure_kind, met.pass_count, met.exposed, met.hits,
         every.exposed - met.exposed as others_base, every.hits - met.hits as others_base_hits,
-        case when met.period = 'all' or subjects.exposure_kind = 'friction' then 0
+        case when met.period = 'all' or exposures.exposure_kind = 'friction' then 0
             else same.exposed - met.exposed end as months_base,
-        case when met.period = 'all' or subjects.exposure_kind = 'friction' then 0
+        case when met.period = 'all' or exposures.exposure_kind = 'friction' then 0
             else same.hits - met.hits end as months_base_hits
     from counted as met
-    inner join map.exposures as subjects on subjects.exposure_ix = met.exposure_ix
+    inner join map.exposures on exposures.exposure_ix = met.exposure_ix
     inner join counted as every
         on every.model_index = met.model_index and every.persona = met.persona and every.period = 'all'
         and every.stage_index = met.stage_index and every.exposure_ix = 0
@@ -210,63 +210,58 @@ def registered_pain_tests(engine: Engine) -> pa.Table:
 
 
 def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
-    """Test every exposure of every map.
+    """Test every exposure of every map; return one row per test, sorted by `TEST`, persona `all` included.
+
+    Fewer than `min_count` stage attempts, exposed or to compare with, are not tested. Friction is listed without
+    p_value and q_value.
 
     Parameters
     ----------
     strata : polars.DataFrame
         A row for each exposure of a persona (none is `all`): the columns of `TEST`, `exposure_kind`, `pass_count`,
         `exposed` (the matured of them) and `hits` (those that did not go on), and the same of two groups to compare
-        with: `others_base`, `others_base_hits` (passes of the stage, of all months, without the exposure of the row)
-        and `months_base`, `months_base_hits` (those with the exposure in the other months).
+        with: `others_base`, `others_base_hits` (stage attempts of all months without the exposure of the row) and
+        `months_base`, `months_base_hits` (those with the exposure in the other months).
     min_count : int
-        Fewer passes than these, exposed or to compare with, are not tested.
-
-    Returns
-    -------
-    polars.DataFrame
-        A row a test, sorted by the columns of `TEST`, the maps of persona `all` included: `compared_with`,
-        `pass_count`, `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`,
-        `lost_high`, `p_value`, `q_value`. Friction is told but not tested: its last two are null.
     """
     tables = _compared(strata, min_count)
     tests = tables.unique("test", keep="first", maintain_order=True)
     arrays = Strata(
         *(tables[name].to_numpy().astype(np.int64) for name in ("test", "exposed", "hits", "base", "base_hits"))
     )
-    said = standardised_excess(arrays)
-    told = tests.select(
+    excess = standardised_excess(arrays)
+    listed = tests.select(
         *TEST, "compared_with", pass_count="pass_total", is_tested=pl.col("exposure_kind") != "friction"
     ).with_columns(
-        matured_count=pl.Series(said.exposed, dtype=pl.Int64),
-        drop_off_rate=pl.Series(said.rate, dtype=pl.Float64),
-        baseline_rate=pl.Series(said.base_rate, dtype=pl.Float64),
-        excess_rate=pl.Series(said.excess, dtype=pl.Float64),
-        lost=pl.Series(said.exposed * said.excess, dtype=pl.Float64),
-        lost_low=pl.Series(said.exposed * said.low, dtype=pl.Float64),
-        lost_high=pl.Series(said.exposed * said.high, dtype=pl.Float64),
+        matured_count=pl.Series(excess.exposed, dtype=pl.Int64),
+        drop_off_rate=pl.Series(excess.rate, dtype=pl.Float64),
+        baseline_rate=pl.Series(excess.base_rate, dtype=pl.Float64),
+        excess_rate=pl.Series(excess.excess, dtype=pl.Float64),
+        lost=pl.Series(excess.exposed * excess.excess, dtype=pl.Float64),
+        lost_low=pl.Series(excess.exposed * excess.low, dtype=pl.Float64),
+        lost_high=pl.Series(excess.exposed * excess.high, dtype=pl.Float64),
         p_value=pl.Series(conditional_tails(arrays).excess, dtype=pl.Float64),
     )
-    return _with_discoveries(told)
+    return _with_discoveries(listed)
 
 
 def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
-    """Return the two-by-two tables of every test that can be made; a persona is a stratum of the map of all."""
-    everybody = strata.with_columns(stratum=pl.col("persona"), persona=pl.lit("all"))
-    both = pl.concat([strata.with_columns(stratum=pl.lit("")), everybody])
+    """Return the two-by-two tables of every possible test; each persona is a stratum of the map of all."""
+    totalled = strata.with_columns(stratum=pl.col("persona"), persona=pl.lit("all"))
+    both = pl.concat([strata.with_columns(stratum=pl.lit("")), totalled])
     totals = both.group_by(TEST).agg(
         exposed_total=pl.col("exposed").sum(),
         pass_total=pl.col("pass_count").sum(),
-        is_own=pl.col("months_base").sum() >= min_count,
+        has_own_months=pl.col("months_base").sum() >= min_count,
         months_total=pl.col("months_base").sum(),
         others_total=pl.col("others_base").sum(),
     )
-    # The same pain in other months says most; one that is new this month is held against the rest of the stage.
+    # The same exposure in other months is the best comparison; a new one is compared with the rest of the stage.
     chosen = both.join(totals, on=TEST).with_columns(
-        compared_with=pl.when("is_own").then(pl.lit("other months")).otherwise(pl.lit("other passes")),
-        base=pl.when("is_own").then("months_base").otherwise("others_base"),
-        base_hits=pl.when("is_own").then("months_base_hits").otherwise("others_base_hits"),
-        base_total=pl.when("is_own").then("months_total").otherwise("others_total"),
+        compared_with=pl.when("has_own_months").then(pl.lit("other months")).otherwise(pl.lit("other passes")),
+        base=pl.when("has_own_months").then("months_base").otherwise("others_base"),
+        base_hits=pl.when("has_own_months").then("months_base_hits").otherwise("others_base_hits"),
+        base_total=pl.when("has_own_months").then("months_total").otherwise("others_total"),
     )
     is_enough = (pl.col("exposed_total") >= min_count) & (pl.col("base_total") >= min_count)
     return (
@@ -276,10 +271,10 @@ def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     )
 
 
-def _with_discoveries(told: pl.DataFrame) -> pl.DataFrame:
-    tested = told.filter("is_tested").with_columns(family=pl.struct(MAP).rank("dense").cast(pl.Int64))
+def _with_discoveries(listed: pl.DataFrame) -> pl.DataFrame:
+    tested = listed.filter("is_tested").with_columns(family=pl.struct(MAP).rank("dense").cast(pl.Int64))
     rates = discovery_rates(tested["p_value"].to_numpy(), tested["family"].to_numpy())
     tested = tested.select(*TEST, q_value=pl.Series(rates, dtype=pl.Float64))
-    joined = told.join(tested, on=TEST, how="left").sort(TEST)
+    joined = listed.join(tested, on=TEST, how="left").sort(TEST)
     known = joined.with_columns(pl.when("is_tested").then("p_value").alias("p_value"))
     return known.with_columns(pl.selectors.float().fill_nan(None)).drop("is_tested")

@@ -22,12 +22,12 @@ LANGUAGES = (
     "ar", "bg", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko",
     "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr", "uk", "vi", "zh",
 )  # fmt: skip
-"""Languages that are told apart: with all that the library knows, short English texts are misclassified."""
+"""Languages to distinguish: with all that the library knows, short English texts are misclassified."""
 
 READ = "en"
 UNKNOWN = "und"
 SURE = 0.5
-"""Probability from which a language is believed."""
+"""Probability from which the detected language is accepted."""
 
 _WORDS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 _SCORES = "statistics.text_scores"
@@ -89,7 +89,7 @@ class TextReader:
         return TextScore(READ, round(float(self._analyzer.polarity_scores(text)["compound"]), 6))
 
     def _looks_english(self, text: str, guess: str) -> bool:
-        """Return whether a text of uncertain language counts as English: by the best guess, or all words in the lexicon."""
+        """Return whether a text of uncertain language is English: by the best guess, or all words in the lexicon."""
         words = _WORDS.findall(text)
         if not words:
             # An emoticon has no language, and is read where the lexicon has it.
