@@ -1,6 +1,6 @@
 -- Where units were last seen at each step: those who left, and matured ones who went on.
 -- Grain: funnel_index, persona, period, step_index, last_touchpoint.
-with sides_told_apart as (
+with outcomes_separated as (
     select
         reaches.funnel_index,
         reaches.persona,
@@ -27,7 +27,7 @@ select
     count(*) filter (where not is_dropped) as advanced_count,
     -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
     round(quantile_cont(seconds_before_leaving, 0.5), 6) as p50_seconds_before_leaving
-from sides_told_apart
+from outcomes_separated
 group by grouping sets (
     (funnel_index, step_index, last_touchpoint, persona, period),
     (funnel_index, step_index, last_touchpoint, persona),

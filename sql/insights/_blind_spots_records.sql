@@ -17,7 +17,7 @@ reasons_summed as (
         reasons.source,
         cast(sum(reasons.reason_count) as bigint) as quarantined_count,
         max(reasons.loaded_count) as loaded_count,
-        string_agg(concat(reasons.reason, ' ', reasons.reason_count), ', ' order by reasons.reason_count desc, reasons.reason) as reasons_told
+        string_agg(concat(reasons.reason, ' ', reasons.reason_count), ', ' order by reasons.reason_count desc, reasons.reason) as reasons_listed
     from ledger.reasons
     inner join config.sources on sources.source = reasons.source
     group by reasons.source
@@ -42,7 +42,7 @@ select
     quarantined_count as item_count,
     cast(quarantined_count as double) / loaded_count as share_rate,
     concat(
-        quarantined_count, ' of ', loaded_count, ' records of source ', source, ' are in quarantine and in no figure: ', reasons_told,
+        quarantined_count, ' of ', loaded_count, ' records of source ', source, ' are in quarantine and in no figure: ', reasons_listed,
         '. The warehouse keeps them whole in `raw.quarantine`.'
     ) as detail
 from reasons_summed

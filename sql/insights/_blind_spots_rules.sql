@@ -12,7 +12,7 @@ predicates_true as (
     group by predicate
 ),
 
-rules_judged as (
+rules_evaluated as (
     select
         rules.model,
         rules.rule_id,
@@ -39,7 +39,7 @@ builtin_rules_summed as (
         count(*) filter (where is_idle) as idle_count,
         count(*) as rule_count,
         string_agg(case when is_idle then rule_id end, ', ' order by rule_index) as idle_rules
-    from rules_judged
+    from rules_evaluated
     where is_builtin
     group by model
 )
@@ -73,5 +73,5 @@ select
             else 'a rule before it takes every event that satisfies its `when`.'
         end
     ) as detail
-from rules_judged
+from rules_evaluated
 where is_idle and not is_builtin

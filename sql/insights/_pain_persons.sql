@@ -30,7 +30,7 @@ subjects_wanted as (
     from pains_wanted
 ),
 
-passes_placed as (
+attempts_placed as (
     select
         stage_attempts.model_index,
         stage_attempts.person_key,
@@ -58,23 +58,23 @@ select
     pains_wanted.stage_index,
     pains_wanted.exposure_ix,
     pains_wanted.exposure,
-    count(distinct passes_placed.person_key) as person_count,
+    count(distinct attempts_placed.person_key) as person_count,
     count(*) as pass_count
 from pains_wanted
-inner join passes_placed
-    on passes_placed.model_index = pains_wanted.model_index
-    and passes_placed.stage_index = pains_wanted.stage_index
-    and passes_placed.exposure_ix = pains_wanted.exposure_ix
-    and (pains_wanted.persona = 'all' or passes_placed.persona = pains_wanted.persona)
-    and (pains_wanted.period = 'all' or passes_placed.period = pains_wanted.period)
+inner join attempts_placed
+    on attempts_placed.model_index = pains_wanted.model_index
+    and attempts_placed.stage_index = pains_wanted.stage_index
+    and attempts_placed.exposure_ix = pains_wanted.exposure_ix
+    and (pains_wanted.persona = 'all' or attempts_placed.persona = pains_wanted.persona)
+    and (pains_wanted.period = 'all' or attempts_placed.period = pains_wanted.period)
 left join map.wait_thresholds
     on wait_thresholds.model_index = pains_wanted.model_index
-    and wait_thresholds.persona = passes_placed.persona
+    and wait_thresholds.persona = attempts_placed.persona
     and wait_thresholds.stage_index = pains_wanted.stage_index
     and wait_thresholds.exposure_ix = pains_wanted.exposure_ix
 where pains_wanted.exposure = 'met'
-    or (pains_wanted.exposure = 'repeat' and passes_placed.touch_count >= 3)
-    or (pains_wanted.exposure = 'wait' and passes_placed.longest_wait_seconds > wait_thresholds.long_wait_seconds)
+    or (pains_wanted.exposure = 'repeat' and attempts_placed.touch_count >= 3)
+    or (pains_wanted.exposure = 'wait' and attempts_placed.longest_wait_seconds > wait_thresholds.long_wait_seconds)
 group by
     pains_wanted.model_index, pains_wanted.persona, pains_wanted.period, pains_wanted.stage_index,
     pains_wanted.exposure_ix, pains_wanted.exposure

@@ -22,7 +22,7 @@ bots_counted as (
     group by source_ix
 ),
 
--- Counted by label first: there are few of them, and each is of every model.
+-- Counted by classification first: there are few, and each covers every model.
 labels_counted as (
     select classification_key, count(*) as event_count
     from kernel.events as labelled

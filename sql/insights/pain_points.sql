@@ -38,7 +38,7 @@ tests_passed as (
         on persons.model_index = tests.model_index and persons.persona = tests.persona and persons.period = tests.period
         and persons.stage_index = tests.stage_index and persons.exposure_ix = tests.exposure_ix and persons.exposure = tests.exposure
     cross join settings
-    -- A few persons who come again and again are no crowd, however many their passes.
+    -- A few returning persons are not enough, however many their stage attempts.
     where tests.q_value <= 0.05 and tests.excess_rate > 0 and persons.person_count >= settings.min_count
 ),
 

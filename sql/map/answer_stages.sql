@@ -38,7 +38,7 @@ sentiments_taken as (
                 -- On the scale of 0 to 10 promoters give 9 and more, detractors less than 7.
                 when height * 10 >= 9 * reach then 1
                 when height * 10 >= 7 * reach then 0
-                -- A score that is null is of no kind.
+                -- A null score has no basis.
                 when height is not null then -1
             end as decimal(9, 6)
         ) as sentiment

@@ -1,4 +1,4 @@
--- What came of the journeys that touched a subject in a stage.
+-- Outcomes of the journeys that met an exposure in a stage.
 -- Grain: model_index, persona, period, stage_index, exposure_ix.
 with journey_facts as (
     select person_key, journey_index, persona
@@ -6,7 +6,7 @@ with journey_facts as (
 ),
 
 -- A few thousand rows; everything below is cheap however many journeys there are.
-touches_grouped as (
+interactions_grouped as (
     select
         stage_interactions.model_index,
         journey_facts.persona,
@@ -35,14 +35,14 @@ personas_listed as (
     select
         model_index, persona, month, is_furthest, stage_index, exposure_ix, is_matured, is_gone_on, person_count,
         touch_count
-    from touches_grouped
+    from interactions_grouped
 
     union all
 
     select
         model_index, 'all' as persona, month, is_furthest, stage_index, exposure_ix, is_matured, is_gone_on,
         person_count, touch_count
-    from touches_grouped
+    from interactions_grouped
 ),
 
 -- The whole time counts a person once, at the furthest journey of all; a month at the furthest one begun in it.

@@ -26,7 +26,7 @@ signs_gathered as (
     from map.rage_click_exposures
 ),
 
--- Only who visited the stage is counted: a visited stage always has a touch of a channel.
+-- Only who visited the stage is counted: a visited stage always has an interaction with a channel.
 visitors_found as (
     select distinct
         signs_gathered.model_index,

@@ -11,7 +11,7 @@ with promises as (
     where kind = 'timed'
 ),
 
-kinds_judged as (
+event_types_evaluated as (
     select
         promises.promise_index,
         promises.match_property,
@@ -30,17 +30,17 @@ kinds_judged as (
 
 events_found as (
     select
-        kinds_judged.promise_index,
-        kinds_judged.match_property,
-        kinds_judged.pointer,
-        kinds_judged.is_from,
-        kinds_judged.is_to,
+        event_types_evaluated.promise_index,
+        event_types_evaluated.match_property,
+        event_types_evaluated.pointer,
+        event_types_evaluated.is_from,
+        event_types_evaluated.is_to,
         kernel_events.event_ix,
         kernel_events.person_key,
         kernel_events.journey_index
-    from kinds_judged
+    from event_types_evaluated
     inner join kernel.classifications
-        on classifications.event_type_ix = kinds_judged.event_type_ix
+        on classifications.event_type_ix = event_types_evaluated.event_type_ix
         and classifications.model_index = 1
     inner join kernel.events as kernel_events on kernel_events.classification_key = classifications.classification_key
 ),

@@ -43,7 +43,7 @@ firsts_found as (
     )
 ),
 
-journeys_judged as (
+journeys_evaluated as (
     select
         firsts_found.promise_index,
         firsts_found.person_key,
@@ -79,30 +79,30 @@ journeys_passed as (
 -- The journeys of the map, whose window is over: what they did next is known.
 journeys_followed as (
     select
-        journeys_judged.promise_index,
-        journeys_judged.period,
-        journeys_judged.is_broken,
+        journeys_evaluated.promise_index,
+        journeys_evaluated.period,
+        journeys_evaluated.is_broken,
         coalesce(facts.persona, 'unassigned') as persona,
         journeys.depth > promises.stage_index as has_gone_on
-    from journeys_judged
-    inner join promises on promises.promise_index = journeys_judged.promise_index
+    from journeys_evaluated
+    inner join promises on promises.promise_index = journeys_evaluated.promise_index
     inner join kernel.map_journeys as journeys
         on journeys.model_index = promises.model_index
-        and journeys.person_key = journeys_judged.person_key
-        and journeys.journey_index = journeys_judged.journey_index
+        and journeys.person_key = journeys_evaluated.person_key
+        and journeys.journey_index = journeys_evaluated.journey_index
         and journeys.is_matured
-        and case when journeys_judged.period = 'all' then journeys.is_furthest else journeys.is_furthest_in_month end
+        and case when journeys_evaluated.period = 'all' then journeys.is_furthest else journeys.is_furthest_in_month end
     cross join config.settings
     left join journeys_passed
-        on journeys_passed.promise_index = journeys_judged.promise_index
-        and journeys_passed.person_key = journeys_judged.person_key
-        and journeys_passed.journey_index = journeys_judged.journey_index
+        on journeys_passed.promise_index = journeys_evaluated.promise_index
+        and journeys_passed.person_key = journeys_evaluated.person_key
+        and journeys_passed.journey_index = journeys_evaluated.journey_index
     left join journeys.journey_facts as facts
-        on facts.person_key = journeys_judged.person_key
-        and facts.journey_index = journeys_judged.journey_index
+        on facts.person_key = journeys_evaluated.person_key
+        and facts.journey_index = journeys_evaluated.journey_index
     -- Events before the promise do not answer it, and those after the window are not counted.
-    where (journeys_passed.passed_at is null or journeys_passed.passed_at > journeys_judged.due_at)
-        and date_diff('microsecond', journeys.entered_at, journeys_judged.due_at)
+    where (journeys_passed.passed_at is null or journeys_passed.passed_at > journeys_evaluated.due_at)
+        and date_diff('microsecond', journeys.entered_at, journeys_evaluated.due_at)
         <= settings.journeys_window_us
 )
 

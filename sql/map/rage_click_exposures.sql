@@ -54,7 +54,7 @@ stages_seen as (
     group by visits.model_index, visits.person_key, visits.journey_index, visits.stage_index
 )
 
--- Like every touch, a click counts inside the window and before the journey first went beyond the stage.
+-- Like every interaction, a click counts inside the window and before the journey first went beyond the stage.
 select
     clicks_placed.model_index,
     clicks_placed.person_key,

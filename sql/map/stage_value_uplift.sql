@@ -11,7 +11,7 @@ last_stages as (
     group by model_index
 ),
 
--- Only journeys that brought something: the others add nothing to a sum. A visited stage always has a touch of a channel.
+-- Only journeys that brought something: the others add nothing to a sum. A visited stage always has an interaction with a channel.
 visits_valued as (
     select distinct
         journeys.model_index,

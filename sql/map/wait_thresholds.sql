@@ -1,4 +1,4 @@
--- How long the longest tenth of the waits at a touchpoint were, where enough passes waited.
+-- How long the longest tenth of the waits at a touchpoint were, where enough stage attempts waited.
 -- Grain: model_index, persona, stage_index, exposure_ix.
 with stage_attempts as (
     select model_index, person_key, journey_index, stage_index, exposure_ix, longest_wait_seconds

@@ -1,6 +1,6 @@
--- Every kind of event with its stage in each journey model and the rule that put it there.
+-- Every event type with its stage in each journey model and the rule that put it there.
 -- Grain: model, kind_id, stage, rule_id.
-with labels_added_up as (
+with classifications_summed as (
     select
         model_index,
         event_type_ix,
@@ -26,20 +26,20 @@ select
         when rules.has_history then 'inferred'
         else 'rule'
     end as evidence,
-    labels_added_up.event_count,
+    classifications_summed.event_count,
     event_type_persons.person_count,
-    labels_added_up.first_seen_at,
-    labels_added_up.last_seen_at
-from labels_added_up
+    classifications_summed.first_seen_at,
+    classifications_summed.last_seen_at
+from classifications_summed
 inner join kernel.event_type_persons
-    on event_type_persons.model_index = labels_added_up.model_index
-    and event_type_persons.event_type_ix = labels_added_up.event_type_ix
-    and event_type_persons.rule_index = labels_added_up.rule_index
-inner join journeys.event_types on event_types.event_type_ix = labels_added_up.event_type_ix
-inner join config.models on models.model_index = labels_added_up.model_index
+    on event_type_persons.model_index = classifications_summed.model_index
+    and event_type_persons.event_type_ix = classifications_summed.event_type_ix
+    and event_type_persons.rule_index = classifications_summed.rule_index
+inner join journeys.event_types on event_types.event_type_ix = classifications_summed.event_type_ix
+inner join config.models on models.model_index = classifications_summed.model_index
 left join config.stages
-    on stages.model_index = labels_added_up.model_index
-    and stages.stage_index = labels_added_up.stage_index
+    on stages.model_index = classifications_summed.model_index
+    and stages.stage_index = classifications_summed.stage_index
 left join config.rules
-    on rules.model_index = labels_added_up.model_index
-    and rules.rule_index = labels_added_up.rule_index
+    on rules.model_index = classifications_summed.model_index
+    and rules.rule_index = classifications_summed.rule_index
