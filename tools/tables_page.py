@@ -1,4 +1,4 @@
-"""Pages of `docs/reference/` that are generated from the models, so that they cannot go stale."""
+"""The page of tables in `docs/reference/`, generated from the models."""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ from journeyflow.models import Graph, Model
 from journeyflow.models.model import LAYERS
 
 _TITLES = {"marts": "Marts", "insights": "Insights"}
-_INTERNAL = ("sources", "staging", "journeys", "kernel", "statistics")
+_INTERNAL = ("sources", "staging", "identity", "journeys", "kernel", "funnels", "map", "statistics")
 
 
 def tables_page(graph: Graph) -> str:
-    """Return `docs/reference/tables.md`: every published table, then the stages of the pipeline behind them.
-
-    Parameters
-    ----------
-    graph : Graph
-        The built-in models.
-
-    Returns
-    -------
-    str
-        Markdown; tables by name, columns in their order.
-    """
+    """Return `docs/reference/tables.md`: every published table, then the internal models behind them."""
     return "\n".join([*_head(), *_published(graph), *_internal(graph)]).rstrip() + "\n"
 
 
@@ -34,9 +23,9 @@ def _head() -> Iterator[str]:
     yield "Generated from the `.yml` files of `sql/` by `make docs`; change them there. What the numbers mean is in"
     yield "[semantics.md](semantics.md)."
     yield ""
-    yield "Published tables lie in `published/current/marts.duckdb` and, one Parquet file each, beside it."
-    yield "`persona = 'all'` and `period = 'all'` are total rows. Counts count everybody; rates, intervals and"
-    yield "quantiles count matured units only."
+    yield "Published tables are stored in `published/current/marts.duckdb` and, one Parquet file each, beside it."
+    yield "`persona = 'all'` and `period = 'all'` are total rows. Counts include all units; rates, intervals and"
+    yield "quantiles matured units only."
 
 
 def _published(graph: Graph) -> Iterator[str]:

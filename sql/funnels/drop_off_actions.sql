@@ -1,30 +1,15 @@
 -- What those who left a step did next.
 -- Grain: funnel_index, persona, period, step_index, next_action.
-with reaches as (
-    select funnel_index, persona, period, step_index, outcome, next_event_type_ix
-    from funnels.funnel_reaches
-),
-
-funnels as (
-    select funnel_index, step_count
-    from config.funnels
-),
-
-kinds as (
-    select event_type_ix, touchpoint
-    from journeys.event_types
-),
-
-actions_named as (
+with actions_named as (
     select
         reaches.funnel_index,
         reaches.persona,
         reaches.period,
         reaches.step_index,
-        coalesce(kinds.touchpoint, 'none') as next_action
-    from reaches
-    inner join funnels on funnels.funnel_index = reaches.funnel_index
-    left join kinds on kinds.event_type_ix = reaches.next_event_type_ix
+        coalesce(event_types.touchpoint, 'none') as next_action
+    from funnels.funnel_reaches as reaches
+    inner join config.funnels on funnels.funnel_index = reaches.funnel_index
+    left join journeys.event_types on event_types.event_type_ix = reaches.next_event_type_ix
     where reaches.outcome = 'dropped' and reaches.step_index < funnels.step_count
 )
 

@@ -1,17 +1,5 @@
 -- Every counted attempt with the persona and the month it is reported under.
 -- Grain: funnel_index, attempt_ix.
-with units as (
-    select
-        funnel_index, attempt_ix, person_key, journey_index, entered_at, entry_day, depth,
-        is_pending, is_matured, is_tie_decided, is_in_order
-    from kernel.funnel_units
-),
-
-journeys as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-)
-
 select
     units.funnel_index,
     units.attempt_ix,
@@ -24,7 +12,7 @@ select
     units.is_matured,
     units.is_tie_decided,
     units.is_in_order
-from units
-inner join journeys
+from kernel.funnel_units as units
+inner join journeys.journey_facts as journeys
     on journeys.person_key = units.person_key
     and journeys.journey_index = units.journey_index

@@ -1,22 +1,5 @@
 -- Every step that a counted attempt reached: what came of it, how long it took, where the unit was last seen.
 -- Grain: funnel_index, attempt_ix, step_index.
-with reaches as (
-    select
-        funnel_index, attempt_ix, step_index, reached_at, is_visited, visited_at, next_at,
-        last_event_type_ix, last_at, next_event_type_ix
-    from kernel.funnel_reaches
-),
-
-attempts as (
-    select funnel_index, attempt_ix, persona, period, entered_at, depth, is_pending, is_matured
-    from funnels.funnel_attempts
-),
-
-funnels as (
-    select funnel_index, step_count
-    from config.funnels
-)
-
 select
     reaches.funnel_index,
     reaches.attempt_ix,
@@ -38,8 +21,8 @@ select
     cast(date_diff('microsecond', reaches.reached_at, reaches.last_at) as double) / 1000000 as seconds_to_last,
     reaches.last_event_type_ix,
     reaches.next_event_type_ix
-from reaches
-inner join attempts
+from kernel.funnel_reaches as reaches
+inner join funnels.funnel_attempts as attempts
     on attempts.funnel_index = reaches.funnel_index
     and attempts.attempt_ix = reaches.attempt_ix
-inner join funnels on funnels.funnel_index = reaches.funnel_index
+inner join config.funnels on funnels.funnel_index = reaches.funnel_index

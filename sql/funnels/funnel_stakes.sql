@@ -5,11 +5,6 @@ with counts as (
     from funnels.funnel_step_counts
 ),
 
-goal_means as (
-    select funnel_index, persona, period, mean_value_amount
-    from funnels.funnel_values
-),
-
 funnels as (
     select funnel_index, step_count
     from config.funnels
@@ -28,7 +23,7 @@ select
     counts.persona,
     counts.period,
     counts.step_index,
-    -- Judged by those who went on: had the lost ones gone on, they would have done no better. Hence an upper bound.
+    -- Valued by the units that went on: lost units would have done no better. Hence an upper bound.
     cast(last_steps.matured_count as double) / nullif(counts.matured_next_count, 0) * goal_means.mean_value_amount
         as value_per_drop_off_amount
 from counts
@@ -37,7 +32,7 @@ inner join last_steps
     on last_steps.funnel_index = counts.funnel_index
     and last_steps.persona = counts.persona
     and last_steps.period = counts.period
-inner join goal_means
+inner join funnels.funnel_values as goal_means
     on goal_means.funnel_index = counts.funnel_index
     and goal_means.persona = counts.persona
     and goal_means.period = counts.period

@@ -1,18 +1,8 @@
--- Units at every step of every funnel by outcome, with the totals over personas and months, and with rows for nobody.
+-- Units at every step of every funnel by outcome, with the totals over personas and months, and with rows of zero units.
 -- Grain: funnel_index, persona, period, step_index.
-with attempts as (
-    select funnel_index, persona, period, depth, is_pending, is_matured, is_tie_decided, is_in_order
-    from funnels.funnel_attempts
-),
-
-steps as (
+with steps as (
     select funnel_index, step_index
     from config.funnel_steps
-),
-
-personas as (
-    select persona
-    from config.personas
 ),
 
 -- A few hundred rows; everything below is cheap however many attempts there are.
@@ -28,7 +18,7 @@ outcomes_grouped as (
         count(*) filter (where is_tie_decided) as tie_decided_count,
         count(*) filter (where is_in_order) as in_order_count,
         count(*) filter (where is_in_order is not null) as order_known_count
-    from attempts
+    from funnels.funnel_attempts as attempts
     group by grouping sets (
         (funnel_index, depth, is_pending, is_matured, persona, period),
         (funnel_index, depth, is_pending, is_matured, persona),
@@ -39,7 +29,7 @@ outcomes_grouped as (
 
 personas_listed as (
     select persona
-    from personas
+    from config.personas
 
     union all
 

@@ -1,11 +1,6 @@
 -- How long matured units took from each step to the next, and how many were seen in the step itself.
 -- Grain: funnel_index, persona, period, step_index.
-with reaches as (
-    select funnel_index, persona, period, step_index, is_visited, is_matured, seconds_to_next
-    from funnels.funnel_reaches
-),
-
-times_narrowed as (
+with times_narrowed as (
     select
         funnel_index,
         persona,
@@ -14,7 +9,7 @@ times_narrowed as (
         is_visited,
         -- An unfinished window would show only its fast converters.
         case when is_matured then seconds_to_next end as seconds_to_next
-    from reaches
+    from funnels.funnel_reaches as reaches
 )
 
 select

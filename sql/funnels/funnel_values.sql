@@ -1,24 +1,14 @@
 -- The mean value of the goal among the units that reached the last step.
 -- Grain: funnel_index, persona, period.
-with goal_values as (
-    select funnel_index, attempt_ix, value_amount, is_rate_missing
-    from journeys.goal_values
-),
-
-attempts as (
-    select funnel_index, attempt_ix, persona, period
-    from funnels.funnel_attempts
-),
-
-values_placed as (
+with values_placed as (
     select
         goal_values.funnel_index,
         attempts.persona,
         attempts.period,
         goal_values.value_amount,
         goal_values.is_rate_missing
-    from goal_values
-    inner join attempts
+    from journeys.goal_values
+    inner join funnels.funnel_attempts as attempts
         on attempts.funnel_index = goal_values.funnel_index
         and attempts.attempt_ix = goal_values.attempt_ix
 )

@@ -1,28 +1,8 @@
 -- The person that each device belongs to, and how that was decided.
 -- Grain: device_key.
-with events as (
-    select device_key, is_bot, is_internal
-    from staging.events
-),
-
-named as (
-    select device_key, anonymous_id
-    from sources.events
-),
-
-device_persons as (
-    select device_key, person_key, person_count
-    from identity._device_persons
-),
-
-components as (
-    select person_key, component_key
-    from identity.person_components
-),
-
-devices_seen as (
+with devices_seen as (
     select distinct device_key
-    from events
+    from staging.events
     where device_key is not null and not is_bot and not is_internal
 ),
 
@@ -32,7 +12,7 @@ ids_read as (
         min(anonymous_id) as anonymous_id,
         -- One key for two ids would merge two devices unseen; the model's check stops the run.
         min(anonymous_id) <> max(anonymous_id) as is_collision
-    from named
+    from sources.events as named
     where device_key is not null
     group by device_key
 ),
@@ -40,11 +20,11 @@ ids_read as (
 persons_decided as (
     select
         devices_seen.device_key,
-        -- With one person the device is theirs, its earlier history included; with several it is nobody's.
+        -- With one person the device is theirs, its earlier history included; with several it belongs to none of them.
         case when device_persons.person_count = 1 then device_persons.person_key else devices_seen.device_key end as person_key,
         coalesce(device_persons.person_count, 0) as person_count
     from devices_seen
-    left join device_persons on device_persons.device_key = devices_seen.device_key
+    left join identity._device_persons as device_persons on device_persons.device_key = devices_seen.device_key
 )
 
 select
@@ -61,4 +41,4 @@ select
     ids_read.is_collision
 from persons_decided
 inner join ids_read on ids_read.device_key = persons_decided.device_key
-left join components on components.person_key = persons_decided.person_key
+left join identity.person_components as components on components.person_key = persons_decided.person_key

@@ -36,7 +36,7 @@ select
     ids_gathered.person_key,
     case
         when settings.is_clear_person_id then ids_gathered.clear_id
-        -- Hashed twice with the secret in front, so that nobody can lengthen a known hash into another's.
+        -- Hashed twice with the secret in front, so that a known hash cannot be extended into another's.
         else substr(
             sha256(concat(
                 settings.person_secret,

@@ -1,28 +1,8 @@
 -- The person that each user_id belongs to.
 -- Grain: user_key.
-with events as (
-    select event_ix, user_key, is_bot, is_internal
-    from staging.events
-),
-
-named as (
-    select user_key, user_id
-    from sources.events
-),
-
-aliases as (
-    select user_key, person_key
-    from identity.user_aliases
-),
-
-components as (
-    select person_key, component_key
-    from identity.person_components
-),
-
-users_seen as (
+with users_seen as (
     select distinct user_key
-    from events
+    from staging.events
     where user_key is not null and not is_bot and not is_internal
 ),
 
@@ -32,7 +12,7 @@ ids_read as (
         min(user_id) as user_id,
         -- One key for two ids would merge two people unseen; the model's check stops the run.
         min(user_id) <> max(user_id) as is_collision
-    from named
+    from sources.events as named
     where user_key is not null
     group by user_key
 ),
@@ -45,7 +25,7 @@ persons_known as (
         coalesce(aliases.person_key, users_seen.user_key) as person_key
     from users_seen
     inner join ids_read on ids_read.user_key = users_seen.user_key
-    left join aliases on aliases.user_key = users_seen.user_key
+    left join identity.user_aliases as aliases on aliases.user_key = users_seen.user_key
 )
 
 select
@@ -55,4 +35,4 @@ select
     coalesce(components.component_key, persons_known.person_key) as component_key,
     persons_known.is_collision
 from persons_known
-left join components on components.person_key = persons_known.person_key
+left join identity.person_components as components on components.person_key = persons_known.person_key

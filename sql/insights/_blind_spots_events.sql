@@ -1,21 +1,6 @@
 -- Events that the tables cannot read rightly: in no stage, or of sources and names that fell silent or just began.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with uncovered as (
-    select model_index, event_name, channel_count, channels, event_count, person_count, named_count
-    from journeys.unclassified_events
-),
-
-models as (
-    select model, model_index
-    from config.models
-),
-
-unstaged_events as (
-    select event_name
-    from config.unstaged_events
-),
-
-rhythms as (
+with rhythms as (
     select
         source, event_name, is_source, is_goal, is_pain, active_days, event_count, share_rate, first_day, last_day,
         source_first_day, longest_gap_days, silent_days, is_silent, is_source_silent
@@ -47,11 +32,11 @@ shares_taken as (
         cast(uncovered.event_count as double) / people_counted.event_count as share_rate,
         cast(uncovered.person_count as double) / people_counted.person_count as person_rate,
         unstaged_events.event_name is not null as is_unstaged
-    from uncovered
-    inner join models on models.model_index = uncovered.model_index
+    from journeys.unclassified_events as uncovered
+    inner join config.models on models.model_index = uncovered.model_index
     cross join people_counted
     cross join settings
-    left join unstaged_events on unstaged_events.event_name = uncovered.event_name
+    left join config.unstaged_events on unstaged_events.event_name = uncovered.event_name
 )
 
 select
@@ -115,7 +100,7 @@ select
     ) as detail
 from rhythms
 cross join settings
--- A source that is silent altogether is told once.
+-- A source that is entirely silent has one row.
 where not is_source and is_silent and not is_source_silent and event_count >= settings.min_count
 
 union all

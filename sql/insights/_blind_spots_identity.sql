@@ -5,24 +5,14 @@ with personas as (
     from marts.personas
 ),
 
-decisions as (
-    select decision, device_count, event_count
-    from marts.identity_audit
-),
-
 configured as (
     select count(*) - 1 as persona_count
     from config.personas
 ),
 
-journey_facts as (
-    select persona
-    from journeys.journey_facts
-),
-
 personas_seen as (
     select persona, count(*) as journey_count
-    from journey_facts
+    from journeys.journey_facts
     group by persona
 ),
 
@@ -34,7 +24,7 @@ devices_summed as (
         coalesce(sum(device_count) filter (where decision = 'shared_anonymous'), 0) as shared_device_count,
         coalesce(sum(event_count) filter (where decision <> 'aliased'), 0) as event_count,
         coalesce(sum(event_count) filter (where decision in ('joined', 'shared_named', 'without_device')), 0) > 0 as has_users
-    from decisions
+    from marts.identity_audit as decisions
 )
 
 select

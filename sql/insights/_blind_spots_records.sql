@@ -1,43 +1,13 @@
 -- Records that were kept aside, files and texts that could not be read, and money without a rate.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with arrivals as (
-    select currency, event_count
-    from journeys.event_arrival_counts
-),
-
-reasons as (
-    select source, reason, reason_count, loaded_count
-    from ledger.reasons
-),
-
-loads as (
-    select run_id, source, status
-    from ledger.loads
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
-survey_texts as (
-    select survey, text_count, read_count
-    from statistics.survey_texts
-),
-
-rates as (
-    select currency
-    from config.rates
-),
-
-settings as (
+with settings as (
     select run_id, report_currency
     from config.settings
 ),
 
 amounts_summed as (
     select currency, cast(sum(event_count) as bigint) as amount_count
-    from arrivals
+    from journeys.event_arrival_counts as arrivals
     where currency is not null
     group by currency
 ),
@@ -47,15 +17,15 @@ reasons_summed as (
         reasons.source,
         cast(sum(reasons.reason_count) as bigint) as quarantined_count,
         max(reasons.loaded_count) as loaded_count,
-        string_agg(concat(reasons.reason, ' ', reasons.reason_count), ', ' order by reasons.reason_count desc, reasons.reason) as reasons_told
-    from reasons
-    inner join sources on sources.source = reasons.source
+        string_agg(concat(reasons.reason, ' ', reasons.reason_count), ', ' order by reasons.reason_count desc, reasons.reason) as reasons_listed
+    from ledger.reasons
+    inner join config.sources on sources.source = reasons.source
     group by reasons.source
 ),
 
 refused_counted as (
     select loads.source, count(*) as refused_count
-    from loads
+    from ledger.loads
     inner join settings on settings.run_id = loads.run_id
     where loads.status = 'refused'
     group by loads.source
@@ -72,7 +42,7 @@ select
     quarantined_count as item_count,
     cast(quarantined_count as double) / loaded_count as share_rate,
     concat(
-        quarantined_count, ' of ', loaded_count, ' records of source ', source, ' are in quarantine and in no figure: ', reasons_told,
+        quarantined_count, ' of ', loaded_count, ' records of source ', source, ' are in quarantine and in no figure: ', reasons_listed,
         '. The warehouse keeps them whole in `raw.quarantine`.'
     ) as detail
 from reasons_summed
@@ -104,7 +74,7 @@ select
     ) as detail
 from amounts_summed
 cross join settings
-left join rates on rates.currency = amounts_summed.currency
+left join config.rates on rates.currency = amounts_summed.currency
 where rates.currency is null
 
 union all
@@ -119,5 +89,5 @@ select
         text_count - read_count, ' of ', text_count, ' texts of survey ', survey,
         ' are not in English or too short to tell, and were not read: what they say is in no sentiment.'
     ) as detail
-from survey_texts
+from statistics.survey_texts
 where read_count < text_count

@@ -1,38 +1,18 @@
 -- Rules of journey models that put no event into their stage.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with rules as (
-    select model, model_index, rule_id, rule_index, stage, has_history
-    from config.rules
-),
-
-labels as (
+with rules_used as (
     select model_index, rule_index
     from kernel.classifications
-),
-
-builtin_rules as (
-    select model_index, rule_index
-    from config.builtin_rules
-),
-
-truths as (
-    select event_type_ix, predicate
-    from config.event_type_predicates
-),
-
-rules_used as (
-    select model_index, rule_index
-    from labels
     group by model_index, rule_index
 ),
 
 predicates_true as (
     select predicate
-    from truths
+    from config.event_type_predicates as predicates
     group by predicate
 ),
 
-rules_judged as (
+rules_evaluated as (
     select
         rules.model,
         rules.rule_id,
@@ -42,24 +22,24 @@ rules_judged as (
         rules_used.rule_index is null as is_idle,
         builtin_rules.rule_index is not null as is_builtin,
         predicates_true.predicate is not null as is_matched
-    from rules
+    from config.rules
     left join rules_used
         on rules_used.model_index = rules.model_index
         and rules_used.rule_index = rules.rule_index
-    left join builtin_rules
+    left join config.builtin_rules
         on builtin_rules.model_index = rules.model_index
         and builtin_rules.rule_index = rules.rule_index
     left join predicates_true on predicates_true.predicate = concat('model/', rules.model, '/', rules.rule_id)
 ),
 
--- Rules that nobody wrote speak of many events that a company need not have: one line for all.
+-- Built-in rules name many events that a company need not have: one row for all.
 builtin_rules_summed as (
     select
         model,
         count(*) filter (where is_idle) as idle_count,
         count(*) as rule_count,
         string_agg(case when is_idle then rule_id end, ', ' order by rule_index) as idle_rules
-    from rules_judged
+    from rules_evaluated
     where is_builtin
     group by model
 )
@@ -93,5 +73,5 @@ select
             else 'a rule before it takes every event that satisfies its `when`.'
         end
     ) as detail
-from rules_judged
+from rules_evaluated
 where is_idle and not is_builtin

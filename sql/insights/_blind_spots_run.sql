@@ -1,26 +1,6 @@
 -- What is odd in that which came with this run: a source of which no record was kept, a share that jumped.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with shares as (
-    select kind, subject, item_count, whole_count
-    from insights._run_shares
-),
-
-history as (
-    select run_id, kind, subject, item_count, whole_count
-    from ledger.shares
-),
-
-loads as (
-    select run_id, source, record_count, accepted_count, duplicate_count, erased_count
-    from ledger.loads
-),
-
-sources as (
-    select source
-    from config.sources
-),
-
-settings as (
+with settings as (
     select run_id
     from config.settings
 ),
@@ -30,9 +10,9 @@ loads_summed as (
         loads.source,
         cast(sum(loads.record_count) as bigint) as record_count,
         cast(sum(loads.accepted_count + loads.duplicate_count + loads.erased_count) as bigint) as known_count
-    from loads
+    from ledger.loads
     inner join settings on settings.run_id = loads.run_id
-    inner join sources on sources.source = loads.source
+    inner join config.sources on sources.source = loads.source
     group by loads.source
 ),
 
@@ -46,7 +26,7 @@ history_numbered as (
             partition by history.kind, history.subject order by history.run_id desc
             rows between unbounded preceding and current row
         ) as run_rank
-    from history
+    from ledger.shares as history
     cross join settings
     where history.whole_count >= 100 and history.run_id < settings.run_id
 ),
@@ -70,7 +50,7 @@ shares_compared as (
         -- Three standard deviations of what chance alone adds to the most that was seen.
         shares.whole_count * history_summed.most_rate
         + 3 * sqrt(shares.whole_count * history_summed.most_rate * (1 - history_summed.most_rate)) as expected_count
-    from shares
+    from insights._run_shares as shares
     inner join history_summed on history_summed.kind = shares.kind and history_summed.subject = shares.subject
     where shares.whole_count >= 100 and history_summed.run_count >= 7
 )

@@ -1,4 +1,4 @@
--- Stages that a persona or everybody never shows.
+-- Stages that a persona, or all of them, never shows.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with shows as (
     select model_index, persona, stage_index, journey_count, show_count
@@ -13,11 +13,6 @@ stages as (
 personas as (
     select persona, persona_index, is_outcome_based
     from config.personas
-),
-
-settings as (
-    select min_count
-    from config.settings
 ),
 
 stages_summed as (
@@ -47,7 +42,7 @@ personas_missed as (
         cast(stages_summed.show_count as double)
             / nullif(stages_summed.journey_count - shows.journey_count, 0) as others_rate
     from shows
-    cross join settings
+    cross join config.settings
     cross join outcomes_found
     inner join personas on personas.persona = shows.persona
     inner join stages

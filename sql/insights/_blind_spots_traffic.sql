@@ -1,27 +1,12 @@
 -- Events that came late, or that people did not make and are left out.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with arrivals as (
-    select source, received_count, late_count, recent_late_count
-    from journeys.event_arrival_counts
-),
-
-counts as (
-    select source_ix, event_count, bot_count, internal_count
-    from journeys.daily_counts
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
-late_summed as (
+with late_summed as (
     select
         source,
         cast(sum(received_count) as bigint) as received_count,
         cast(sum(late_count) as bigint) as late_count,
         cast(sum(recent_late_count) as bigint) as recent_late_count
-    from arrivals
+    from journeys.event_arrival_counts as arrivals
     group by source
 ),
 
@@ -31,8 +16,8 @@ excluded_summed as (
         cast(sum(counts.bot_count) as bigint) as bot_count,
         cast(sum(counts.internal_count) as bigint) as internal_count,
         cast(sum(counts.event_count + counts.bot_count + counts.internal_count) as bigint) as event_count
-    from counts
-    inner join sources on sources.source_ix = counts.source_ix
+    from journeys.daily_counts as counts
+    inner join config.sources on sources.source_ix = counts.source_ix
     group by sources.source
 )
 

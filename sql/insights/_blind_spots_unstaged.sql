@@ -1,35 +1,20 @@
 -- Journeys without an event in a stage, which are in no funnel and no map of the model.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with visits as (
-    select model_index, person_key, journey_index, visit_index, entered_at
-    from kernel.stage_visits
-),
-
-journeys as (
+with journeys as (
     select person_key, journey_index, entered_at
     from kernel.journeys
 ),
 
-models as (
-    select model, model_index
-    from config.models
-),
-
-settings as (
-    select journeys_window_seconds
-    from config.settings
-),
-
 staged_counted as (
     select visits.model_index, count(*) as staged_count
-    from visits
-    cross join settings
+    from kernel.stage_visits as visits
+    cross join config.settings
     inner join journeys
         on journeys.person_key = visits.person_key
         and journeys.journey_index = visits.journey_index
     where
         visits.visit_index = 1
-        and date_diff('microsecond', journeys.entered_at, visits.entered_at) <= settings.journeys_window_seconds * 1000000
+        and date_diff('microsecond', journeys.entered_at, visits.entered_at) <= settings.journeys_window_us
     group by visits.model_index
 ),
 
@@ -38,7 +23,7 @@ unstaged_counted as (
         models.model,
         totals.journey_count,
         totals.journey_count - coalesce(staged_counted.staged_count, 0) as unstaged_count
-    from models
+    from config.models
     cross join (select count(*) as journey_count from journeys) as totals
     left join staged_counted on staged_counted.model_index = models.model_index
 )

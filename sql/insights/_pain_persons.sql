@@ -6,31 +6,10 @@ with tests as (
     where q_value <= 0.05 and excess_rate > 0
 ),
 
-stage_attempt_counts as (
-    select model_index, persona, period, stage_index, exposure_ix, exposure
-    from map.stage_attempt_counts
-),
-
 frictions as (
     select exposure_ix
     from map.exposures
     where exposure_kind = 'friction'
-),
-
-stage_attempts as (
-    select
-        model_index, person_key, journey_index, stage_index, exposure_ix, month_number, touch_count, longest_wait_seconds
-    from kernel.stage_attempts
-),
-
-journey_facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-wait_thresholds as (
-    select model_index, persona, stage_index, exposure_ix, long_wait_seconds
-    from map.wait_thresholds
 ),
 
 pains_wanted as (
@@ -42,7 +21,7 @@ pains_wanted as (
     select
         stage_attempt_counts.model_index, stage_attempt_counts.persona, stage_attempt_counts.period, stage_attempt_counts.stage_index,
         stage_attempt_counts.exposure_ix, stage_attempt_counts.exposure
-    from stage_attempt_counts
+    from map.stage_attempt_counts
     inner join frictions on frictions.exposure_ix = stage_attempt_counts.exposure_ix
 ),
 
@@ -51,7 +30,7 @@ subjects_wanted as (
     from pains_wanted
 ),
 
-passes_placed as (
+attempts_placed as (
     select
         stage_attempts.model_index,
         stage_attempts.person_key,
@@ -62,12 +41,12 @@ passes_placed as (
         stage_attempts.exposure_ix,
         stage_attempts.touch_count,
         stage_attempts.longest_wait_seconds
-    from stage_attempts
+    from kernel.stage_attempts
     inner join subjects_wanted
         on subjects_wanted.model_index = stage_attempts.model_index
         and subjects_wanted.stage_index = stage_attempts.stage_index
         and subjects_wanted.exposure_ix = stage_attempts.exposure_ix
-    inner join journey_facts
+    inner join journeys.journey_facts
         on journey_facts.person_key = stage_attempts.person_key
         and journey_facts.journey_index = stage_attempts.journey_index
 )
@@ -79,23 +58,23 @@ select
     pains_wanted.stage_index,
     pains_wanted.exposure_ix,
     pains_wanted.exposure,
-    count(distinct passes_placed.person_key) as person_count,
+    count(distinct attempts_placed.person_key) as person_count,
     count(*) as pass_count
 from pains_wanted
-inner join passes_placed
-    on passes_placed.model_index = pains_wanted.model_index
-    and passes_placed.stage_index = pains_wanted.stage_index
-    and passes_placed.exposure_ix = pains_wanted.exposure_ix
-    and (pains_wanted.persona = 'all' or passes_placed.persona = pains_wanted.persona)
-    and (pains_wanted.period = 'all' or passes_placed.period = pains_wanted.period)
-left join wait_thresholds
+inner join attempts_placed
+    on attempts_placed.model_index = pains_wanted.model_index
+    and attempts_placed.stage_index = pains_wanted.stage_index
+    and attempts_placed.exposure_ix = pains_wanted.exposure_ix
+    and (pains_wanted.persona = 'all' or attempts_placed.persona = pains_wanted.persona)
+    and (pains_wanted.period = 'all' or attempts_placed.period = pains_wanted.period)
+left join map.wait_thresholds
     on wait_thresholds.model_index = pains_wanted.model_index
-    and wait_thresholds.persona = passes_placed.persona
+    and wait_thresholds.persona = attempts_placed.persona
     and wait_thresholds.stage_index = pains_wanted.stage_index
     and wait_thresholds.exposure_ix = pains_wanted.exposure_ix
 where pains_wanted.exposure = 'met'
-    or (pains_wanted.exposure = 'repeat' and passes_placed.touch_count >= 3)
-    or (pains_wanted.exposure = 'wait' and passes_placed.longest_wait_seconds > wait_thresholds.long_wait_seconds)
+    or (pains_wanted.exposure = 'repeat' and attempts_placed.touch_count >= 3)
+    or (pains_wanted.exposure = 'wait' and attempts_placed.longest_wait_seconds > wait_thresholds.long_wait_seconds)
 group by
     pains_wanted.model_index, pains_wanted.persona, pains_wanted.period, pains_wanted.stage_index,
     pains_wanted.exposure_ix, pains_wanted.exposure

@@ -5,69 +5,39 @@ with news as (
     from ledger.new_events
 ),
 
-arrivals as (
-    select event_ix, source, occurred_at, received_at
-    from sources.events
-),
-
-events as (
-    select event_ix, source_ix, is_bot
-    from staging.events
-),
-
-labelled as (
-    select event_ix, classification_key
-    from kernel.events
-),
-
-labels as (
-    select classification_key, model_index, stage_index
-    from kernel.classifications
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
-models as (
-    select model, model_index
-    from config.models
-),
-
 late_counted as (
     select
         source,
         count(*) filter (where date_diff('microsecond', occurred_at, received_at) > 86400000000) as item_count,
         count(received_at) as whole_count
-    from arrivals
+    from sources.events as arrivals
     where event_ix >= (select first_event_ix from news)
     group by source
 ),
 
 bots_counted as (
     select source_ix, count(*) filter (where is_bot) as item_count, count(*) as whole_count
-    from events
+    from staging.events
     where event_ix >= (select first_event_ix from news)
     group by source_ix
 ),
 
--- Counted by label first: there are few of them, and each is of every model.
+-- Counted by classification first: there are few, and each covers every model.
 labels_counted as (
     select classification_key, count(*) as event_count
-    from labelled
+    from kernel.events as labelled
     where event_ix >= (select first_event_ix from news)
     group by classification_key
 ),
 
 stages_counted as (
     select
-        labels.model_index,
-        cast(coalesce(sum(labels_counted.event_count) filter (where labels.stage_index = 0), 0) as bigint) as item_count,
+        classifications.model_index,
+        cast(coalesce(sum(labels_counted.event_count) filter (where classifications.stage_index = 0), 0) as bigint) as item_count,
         cast(sum(labels_counted.event_count) as bigint) as whole_count
     from labels_counted
-    inner join labels on labels.classification_key = labels_counted.classification_key
-    group by labels.model_index
+    inner join kernel.classifications on classifications.classification_key = labels_counted.classification_key
+    group by classifications.model_index
 )
 
 select 'late' as kind, source as subject, item_count, whole_count
@@ -78,10 +48,10 @@ union all
 
 select 'bots' as kind, sources.source as subject, bots_counted.item_count, bots_counted.whole_count
 from bots_counted
-inner join sources on sources.source_ix = bots_counted.source_ix
+inner join config.sources on sources.source_ix = bots_counted.source_ix
 
 union all
 
 select 'unclassified' as kind, models.model as subject, stages_counted.item_count, stages_counted.whole_count
 from stages_counted
-inner join models on models.model_index = stages_counted.model_index
+inner join config.models on models.model_index = stages_counted.model_index

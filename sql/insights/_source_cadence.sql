@@ -1,62 +1,37 @@
 -- How regularly each source, and each event name of it, was heard of, and how long ago.
 -- Grain: source, event_name (null for the source as a whole).
-with counts as (
-    select source_ix, event_name, day, event_count
-    from journeys.daily_counts
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
-settings as (
+with settings as (
     select cast(high_water_at as date) as last_day
     from config.settings
 ),
 
-kinds as (
+event_types as (
     select event_type_ix, event_name
     from journeys.event_types
 ),
 
-truths as (
-    select event_type_ix, predicate
-    from config.event_type_predicates
-),
-
 goal_names as (
-    select kinds.event_name
-    from kinds
-    inner join truths on truths.event_type_ix = kinds.event_type_ix
-    where truths.predicate like 'goal/%'
-    group by kinds.event_name
-),
-
-subjects as (
-    select exposure_ix, exposure_kind
-    from map.exposures
-),
-
-exposure_event_types as (
-    select exposure_ix, event_type_ix
-    from map.exposure_event_types
+    select event_types.event_name
+    from event_types
+    inner join config.event_type_predicates as predicates on predicates.event_type_ix = event_types.event_type_ix
+    where predicates.predicate like 'goal/%'
+    group by event_types.event_name
 ),
 
 -- Failures and what the configuration calls friction: that they end is not bad news.
 pain_names as (
-    select kinds.event_name
-    from kinds
-    inner join exposure_event_types on exposure_event_types.event_type_ix = kinds.event_type_ix
-    inner join subjects on subjects.exposure_ix = exposure_event_types.exposure_ix
-    where subjects.exposure_kind in ('friction', 'signal')
-    group by kinds.event_name
+    select event_types.event_name
+    from event_types
+    inner join map.exposure_event_types on exposure_event_types.event_type_ix = event_types.event_type_ix
+    inner join map.exposures on exposures.exposure_ix = exposure_event_types.exposure_ix
+    where exposures.exposure_kind in ('friction', 'signal')
+    group by event_types.event_name
 ),
 
 -- Null is the source as a whole: no event goes without a name.
 days_counted as (
     select source_ix, event_name, day, cast(sum(event_count) as bigint) as event_count
-    from counts
+    from journeys.daily_counts as counts
     where event_count > 0
     group by grouping sets ((source_ix, event_name, day), (source_ix, day))
 ),
@@ -100,7 +75,7 @@ silences_measured as (
             rhythms.active_days >= 7
             and date_diff('day', rhythms.last_day, settings.last_day) > greatest(2, 2 * rhythms.longest_gap_days)
         ) as is_silent
-    from sources
+    from config.sources
     cross join settings
     left join rhythms_measured as rhythms on rhythms.source_ix = sources.source_ix
 ),

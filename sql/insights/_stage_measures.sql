@@ -5,27 +5,12 @@ with stages as (
     from config.stages
 ),
 
-settings as (
-    select min_count
-    from config.settings
-),
-
 map_stages as (
     select model, persona, period, stage_index, matured_count
     from marts.map_stages
 ),
 
-steps as (
-    select funnel, persona, period, step, kind, p50_seconds_to_next, is_small
-    from marts.funnel_steps
-),
-
-sentiments as (
-    select model, persona, period, stage, sentiment, sentiment_low, sentiment_high, answer_count, evidence
-    from marts.stage_sentiment
-),
-
--- Everybody on the map has reached the first stage. Who may still go on has not yet stayed away: rates are of the matured.
+-- Every journey on the map has reached the first stage. Pending journeys may still go on, so rates are of the matured.
 entries as (
     select model, persona, period, matured_count
     from map_stages
@@ -44,7 +29,7 @@ reaches_measured as (
         -- Squared, the 97.5 % quantile of the normal distribution.
         3.841458820694124 as z2
     from entries
-    cross join settings
+    cross join config.settings
     inner join map_stages
         on map_stages.model = entries.model
         and map_stages.persona = entries.persona
@@ -87,7 +72,7 @@ select
     cast(null as double) as measured_low,
     cast(null as double) as measured_high,
     'observed' as evidence
-from steps
+from marts.funnel_steps as steps
 inner join stages
     on stages.model = steps.funnel
     and stages.stage = steps.step
@@ -106,7 +91,7 @@ select
     sentiments.sentiment_low as measured_low,
     sentiments.sentiment_high as measured_high,
     sentiments.evidence
-from sentiments
+from marts.stage_sentiment as sentiments
 inner join stages
     on stages.model = sentiments.model
     and stages.stage = sentiments.stage

@@ -1,64 +1,24 @@
 -- What the tables cannot see: read this before any other figure.
 -- Grain: kind, subject.
-with event_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_events
-),
-
-rule_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_rules
-),
-
-stage_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_stages
-),
-
-unstaged_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_unstaged
-),
-
-identity_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_identity
-),
-
-traffic_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_traffic
-),
-
-record_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_records
-),
-
-night_spots as (
-    select kind, subject, severity, item_count, share_rate, detail
-    from insights._blind_spots_run
-),
-
-spots_gathered as (
-    select kind, subject, severity, item_count, share_rate, detail from event_spots
+with spots_gathered as (
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_events as event_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from rule_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_rules as rule_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from stage_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_stages as stage_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from unstaged_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_unstaged as unstaged_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from identity_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_identity as identity_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from traffic_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_traffic as traffic_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from record_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_records as record_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from night_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_run as night_spots
 ),
 
--- Names are strangers' texts of any length, and two may read alike once they are cut or put together.
+-- Names are untrusted texts of any length, and two may read alike once they are cut or put together.
 spots_merged as (
     select
         kind,
@@ -81,7 +41,7 @@ spots_ranked as (
     from spots_merged
 ),
 
--- Anybody can send any name: beyond the worst of each kind there is one row for the rest.
+-- Names are unlimited: beyond the worst of each kind there is one row for the rest.
 spots_capped as (
     select kind, subject, severity_index, item_count, share_rate, detail
     from spots_ranked

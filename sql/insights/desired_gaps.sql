@@ -1,34 +1,13 @@
 -- What a stage should measure for a persona, beside what it does measure.
 -- Grain: model, persona, period, stage, measure.
-with desired as (
-    select persona, stage, measure, desired
-    from config.desired
-),
-
-stages as (
-    select model, model_index, stage, stage_index
-    from config.stages
-),
-
-bases as (
-    select model_index, persona, period, stage_index
-    from map.stage_bases
-),
-
-measures as (
-    select
-        model_index, persona, period, stage_index, measure, base_count, measured, measured_low, measured_high, evidence
-    from insights._stage_measures
-),
-
-wishes_placed as (
+with wishes_placed as (
     select
         stages.model, stages.model_index, desired.persona, stages.stage, stages.stage_index, desired.measure, desired.desired
-    from desired
-    inner join stages on stages.stage = desired.stage
+    from config.desired
+    inner join config.stages on stages.stage = desired.stage
 ),
 
--- A wish for people who never came is told for the whole time, as unknown.
+-- A target for people who never came is listed for the whole time, as unknown.
 wishes_dated as (
     select model, model_index, persona, stage, stage_index, measure, desired, 'all' as period
     from wishes_placed
@@ -39,7 +18,7 @@ wishes_dated as (
         wishes.model, wishes.model_index, wishes.persona, wishes.stage, wishes.stage_index, wishes.measure, wishes.desired,
         bases.period
     from wishes_placed as wishes
-    inner join bases
+    inner join map.stage_bases as bases
         on bases.model_index = wishes.model_index
         and bases.persona = wishes.persona
         and bases.stage_index = wishes.stage_index
@@ -60,7 +39,7 @@ select
     measures.base_count,
     coalesce(measures.evidence, 'unknown') as evidence
 from wishes_dated as wishes
-left join measures
+left join insights._stage_measures as measures
     on measures.model_index = wishes.model_index
     and measures.persona = wishes.persona
     and measures.period = wishes.period

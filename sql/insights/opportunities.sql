@@ -1,36 +1,8 @@
--- What to mend first: pain points and broken promises in one list, by what mending them is worth.
+-- Opportunities in order: pain points and broken promises in one list, by what fixing them is worth.
 -- Grain: model, persona, period, opportunity_rank.
 with pain_points as (
     select model, persona, period, pain_rank, stage, pain_point, kind, person_count, lost_count, lost_low, lost_high
     from insights.pain_points
-),
-
-promises as (
-    select
-        promise, persona, period, model, stage, broken_person_count, broken_journey_count,
-        next_stage_rate_kept, next_stage_rate_broken
-    from marts.promises
-),
-
-intervals as (
-    select
-        promise_index, persona, period, next_stage_excess, next_stage_excess_low, next_stage_excess_high
-    from statistics.promise_intervals
-),
-
-promise_names as (
-    select promise, promise_index
-    from config.promises
-),
-
-gains as (
-    select model_index, persona, period, stage_index, gain_amount
-    from map.stage_value_uplift
-),
-
-stages as (
-    select model, model_index, stage, stage_index, owner
-    from config.stages
 ),
 
 settings as (
@@ -48,16 +20,16 @@ promises_broken as (
         promises.broken_person_count,
         -- Only who could still go on, and no longer can, is lost.
         promises.broken_journey_count,
-        -- Nobody was lost where those whose promise was broken went on more often; below `min_count` nothing is known.
+        -- No one was lost where those whose promise was broken went on more often; below `min_count` nothing is known.
         case
             when promises.next_stage_rate_kept is not null and promises.next_stage_rate_broken is not null then 1
         end as is_known,
         greatest(intervals.next_stage_excess, 0) as lost_rate,
         greatest(intervals.next_stage_excess_low, 0) as lost_rate_low,
         greatest(intervals.next_stage_excess_high, 0) as lost_rate_high
-    from promises
-    inner join promise_names on promise_names.promise = promises.promise
-    inner join intervals
+    from marts.promises
+    inner join config.promises as promise_names on promise_names.promise = promises.promise
+    inner join statistics.promise_intervals as intervals
         on intervals.promise_index = promise_names.promise_index
         and intervals.persona = promises.persona
         and intervals.period = promises.period
@@ -94,14 +66,14 @@ items_valued as (
         items_gathered.lost_count,
         items_gathered.lost_low,
         items_gathered.lost_high,
-        -- Where those who went on brought no more than the others, winning somebody back has no known worth.
+        -- Where those who went on brought no more than the others, winning a person back has no known worth.
         case when gains.gain_amount > 0 then gains.gain_amount end as gain_amount,
         stages.owner
     from items_gathered
-    inner join stages
+    inner join config.stages
         on stages.model = items_gathered.model
         and stages.stage = items_gathered.stage
-    left join gains
+    left join map.stage_value_uplift as gains
         on gains.model_index = stages.model_index
         and gains.persona = items_gathered.persona
         and gains.period = items_gathered.period

@@ -12,7 +12,7 @@ persons as (
     from insights._pain_persons
 ),
 
-subjects as (
+exposures as (
     select exposure_ix, exposure_kind, subject
     from map.exposures
 ),
@@ -29,28 +29,28 @@ settings as (
 
 tests_passed as (
     select
-        tests.model_index, tests.persona, tests.period, tests.stage_index, subjects.exposure_kind, subjects.subject,
+        tests.model_index, tests.persona, tests.period, tests.stage_index, exposures.exposure_kind, exposures.subject,
         tests.exposure, persons.person_count, tests.pass_count, tests.compared_with, tests.matured_count, tests.drop_off_rate,
         tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high, tests.q_value
     from tests
-    inner join subjects on subjects.exposure_ix = tests.exposure_ix
+    inner join exposures on exposures.exposure_ix = tests.exposure_ix
     inner join persons
         on persons.model_index = tests.model_index and persons.persona = tests.persona and persons.period = tests.period
         and persons.stage_index = tests.stage_index and persons.exposure_ix = tests.exposure_ix and persons.exposure = tests.exposure
     cross join settings
-    -- A few persons who come again and again are no crowd, however many their passes.
+    -- A few returning persons are not enough, however many their stage attempts.
     where tests.q_value <= 0.05 and tests.excess_rate > 0 and persons.person_count >= settings.min_count
 ),
 
--- Friction is pain by itself and needs no test. What enough people met in the whole time is told in every month.
+-- Friction is pain by itself and needs no test. What enough people met in the whole time is listed in every month.
 friction_listed as (
     select
-        persons.model_index, persons.persona, persons.period, persons.stage_index, subjects.exposure_kind, subjects.subject,
+        persons.model_index, persons.persona, persons.period, persons.stage_index, exposures.exposure_kind, exposures.subject,
         persons.exposure, persons.person_count, persons.pass_count, tests.compared_with, tests.matured_count,
         tests.drop_off_rate, tests.baseline_rate, tests.excess_rate, tests.lost, tests.lost_low, tests.lost_high,
         tests.q_value
     from persons
-    inner join subjects on subjects.exposure_ix = persons.exposure_ix and subjects.exposure_kind = 'friction'
+    inner join exposures on exposures.exposure_ix = persons.exposure_ix and exposures.exposure_kind = 'friction'
     cross join settings
     left join persons as whole_time
         on whole_time.model_index = persons.model_index and whole_time.persona = persons.persona and whole_time.period = 'all'
@@ -91,7 +91,7 @@ pains_named as (
         end as kind,
         pains_listed.person_count, pains_listed.pass_count, pains_listed.matured_count, pains_listed.compared_with,
         pains_listed.drop_off_rate, pains_listed.baseline_rate, pains_listed.excess_rate,
-        -- Fewer than nobody cannot have been lost.
+        -- A negative number of persons cannot have been lost.
         case when pains_listed.lost is not null then greatest(pains_listed.lost, 0) end as lost_floored,
         case when pains_listed.lost is not null then greatest(pains_listed.lost_low, 0) end as lost_low_floored,
         case when pains_listed.lost is not null then greatest(pains_listed.lost_high, 0) end as lost_high_floored,

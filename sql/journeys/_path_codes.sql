@@ -1,10 +1,5 @@
 -- Each journey's stage visits as numbers: text for every journey would cost more than all else.
 -- Grain: model_index, person_key, journey_index.
-with visits as (
-    select model_index, person_key, journey_index, visit_index, stage_index
-    from kernel.stage_visits
-)
-
 -- A path is at most twenty visits long; what follows is in `stage_transitions`.
 select
     model_index,
@@ -18,5 +13,5 @@ select
         ) as bigint
     ) as later_visits,
     bit_or(cast(1 as bigint) << (stage_index - 1)) as visited_bits
-from visits
+from kernel.stage_visits as visits
 group by model_index, person_key, journey_index

@@ -1,10 +1,5 @@
--- How often each source sends each event, day by day: what silence, news and disappearance are told by.
+-- How often each source sends each event, day by day: the basis for finding silent sources and new or vanished events.
 -- Grain: source_ix, event_name, day.
-with events as (
-    select source_ix, event_name, occurred_at, is_bot, is_internal
-    from staging.events
-)
-
 select
     source_ix,
     event_name,
@@ -12,5 +7,5 @@ select
     count(*) filter (where not is_bot and not is_internal) as event_count,
     count(*) filter (where is_bot) as bot_count,
     count(*) filter (where is_internal) as internal_count
-from events
+from staging.events
 group by source_ix, event_name, cast(occurred_at as date)

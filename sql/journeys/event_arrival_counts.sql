@@ -1,16 +1,6 @@
 -- How many events of each source came late, and in which money.
 -- Grain: source, currency (null for events without an amount).
-with events as (
-    select source, occurred_at, received_at, revenue_amount, currency
-    from sources.events
-),
-
-settings as (
-    select high_water_at, report_currency
-    from config.settings
-),
-
-arrivals_measured as (
+with arrivals_measured as (
     select
         events.source,
         case
@@ -20,8 +10,8 @@ arrivals_measured as (
         events.received_at,
         date_diff('microsecond', events.occurred_at, events.received_at) > 86400000000 as is_late,
         date_diff('microsecond', events.received_at, settings.high_water_at) <= 604800000000 as is_recent
-    from events
-    cross join settings
+    from sources.events
+    cross join config.settings
 )
 
 select

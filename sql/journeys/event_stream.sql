@@ -1,27 +1,5 @@
 -- What the kernel reads: every event that counts, whole components together, in the one total order of events.
 -- Grain: event_ix.
-with events as (
-    select
-        event_ix, event_id, source_ix, occurred_at, sequence, device_key, user_key, session_key,
-        event_name, channel, touchpoint, condition_bits, is_bot, is_internal, is_offline
-    from staging.events
-),
-
-identities as (
-    select device_key, person_key, component_key, is_shared
-    from identity.identities
-),
-
-users as (
-    select user_key, person_key, component_key
-    from identity.users
-),
-
-kinds as (
-    select event_type_ix, event_name, channel, touchpoint, condition_bits
-    from journeys.event_types
-)
-
 select
     events.event_ix,
     coalesce(identities.component_key, users.component_key) as component_key,
@@ -34,15 +12,15 @@ select
     events.source_ix,
     events.sequence,
     date_diff('microsecond', timestamp '1970-01-01 00:00:00', events.occurred_at) as occurred_us,
-    kinds.event_type_ix,
+    event_types.event_type_ix,
     events.is_offline
-from events
-inner join kinds
-    on kinds.event_name = events.event_name
-    and kinds.channel = events.channel
-    and kinds.touchpoint = events.touchpoint
-    and kinds.condition_bits = events.condition_bits
-left join identities on identities.device_key = events.device_key
-left join users on users.user_key = events.user_key
+from staging.events
+inner join journeys.event_types
+    on event_types.event_name = events.event_name
+    and event_types.channel = events.channel
+    and event_types.touchpoint = events.touchpoint
+    and event_types.condition_bits = events.condition_bits
+left join identity.identities on identities.device_key = events.device_key
+left join identity.users on users.user_key = events.user_key
 where not events.is_bot and not events.is_internal
 order by component_key, occurred_us, events.sequence nulls last, events.event_id, events.source_ix

@@ -1,13 +1,8 @@
--- The distinct kinds of events: alike in name, channel, touchpoint and every deep condition of the configuration.
+-- The distinct event types: equal name, channel, touchpoint and event-level conditions.
 -- Grain: event_type_ix.
-with events as (
-    select event_name, channel, touchpoint, condition_bits, is_bot, is_internal
-    from staging.events
-),
-
-kinds_found as (
+with event_types_found as (
     select event_name, channel, touchpoint, condition_bits
-    from events
+    from staging.events
     where not is_bot and not is_internal
     group by event_name, channel, touchpoint, condition_bits
 )
@@ -19,10 +14,10 @@ select
             rows between unbounded preceding and current row
         ) as integer
     ) as event_type_ix,
-    -- The separator is a control character, so that no two kinds are spelt alike.
+    -- The separator is a control character, so that no two event types have one text.
     substr(md5(concat_ws(chr(31), event_name, channel, touchpoint, cast(condition_bits as varchar))), 1, 12) as kind_id,
     event_name,
     channel,
     touchpoint,
     condition_bits
-from kinds_found
+from event_types_found

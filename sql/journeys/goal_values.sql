@@ -1,16 +1,6 @@
 -- What the goal brought at the last step of each attempt that got there, in the report currency.
 -- Grain: funnel_index, attempt_ix.
-with reaches as (
-    select funnel_index, attempt_ix, step_index, event_ix
-    from kernel.funnel_reaches
-),
-
-funnels as (
-    select funnel_index, step_count, goal
-    from config.funnels
-),
-
-goals as (
+with goals as (
     select
         goal,
         value,
@@ -19,56 +9,26 @@ goals as (
     from config.goals
 ),
 
-truths as (
-    select event_type_ix, predicate, is_true
-    from config.event_type_predicates
-),
-
-kernel_events as (
-    select event_ix, classification_key
-    from kernel.events
-),
-
-labels as (
-    select classification_key, model_index, event_type_ix
-    from kernel.classifications
-),
-
-events as (
-    select event_ix, revenue_amount, currency, properties
-    from sources.events
-),
-
-rates as (
-    select currency, rate
-    from config.rates
-),
-
-settings as (
-    select report_currency
-    from config.settings
-),
-
 funnels_valued as (
     select funnels.funnel_index, funnels.step_count, goals.value, goals.pointer, concat('goal/', goals.goal) as predicate
-    from funnels
+    from config.funnels
     inner join goals on goals.goal = funnels.goal
 ),
 
--- Only an event that is the goal has the goal's value. Which labels those have is a small table; texts come last.
+-- Only an event that is the goal has the goal's value. Which classifications those have is a small table; texts come last.
 goal_labels as (
-    select distinct funnels_valued.funnel_index, labels.classification_key
+    select distinct funnels_valued.funnel_index, classifications.classification_key
     from funnels_valued
-    inner join truths on truths.predicate = funnels_valued.predicate
-    inner join labels
-        on labels.event_type_ix = truths.event_type_ix
-        and labels.model_index = 1
-    where truths.is_true
+    inner join config.event_type_predicates as predicates on predicates.predicate = funnels_valued.predicate
+    inner join kernel.classifications
+        on classifications.event_type_ix = predicates.event_type_ix
+        and classifications.model_index = 1
+    where predicates.is_true
 ),
 
 last_steps_found as (
     select reaches.funnel_index, reaches.attempt_ix, reaches.event_ix
-    from reaches
+    from kernel.funnel_reaches as reaches
     inner join funnels_valued
         on funnels_valued.funnel_index = reaches.funnel_index
         and funnels_valued.step_count = reaches.step_index
@@ -77,7 +37,7 @@ last_steps_found as (
 goal_events_found as (
     select last_steps_found.funnel_index, last_steps_found.attempt_ix, last_steps_found.event_ix
     from last_steps_found
-    inner join kernel_events on kernel_events.event_ix = last_steps_found.event_ix
+    inner join kernel.events as kernel_events on kernel_events.event_ix = last_steps_found.event_ix
     inner join goal_labels
         on goal_labels.funnel_index = last_steps_found.funnel_index
         and goal_labels.classification_key = kernel_events.classification_key
@@ -94,9 +54,9 @@ amounts_read as (
             else try_cast(json_extract_string(events.properties, funnels_valued.pointer) as decimal(18, 4))
         end as amount
     from goal_events_found
-    inner join events on events.event_ix = goal_events_found.event_ix
+    inner join sources.events on events.event_ix = goal_events_found.event_ix
     inner join funnels_valued on funnels_valued.funnel_index = goal_events_found.funnel_index
-    cross join settings
+    cross join config.settings
 )
 
 select
@@ -106,5 +66,5 @@ select
     cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount,
     rates.rate is null as is_rate_missing
 from amounts_read
-left join rates on rates.currency = amounts_read.currency
+left join config.rates on rates.currency = amounts_read.currency
 where amounts_read.amount is not null

@@ -1,20 +1,5 @@
 -- What tables say of every journey: its persona, its times and whether it is over.
 -- Grain: person_key, journey_index.
-with journeys as (
-    select person_key, journey_index, entered_at, last_event_at
-    from kernel.journeys
-),
-
-personas as (
-    select person_key, journey_index, persona
-    from journeys.personas
-),
-
-settings as (
-    select high_water_at, journeys_timeout_seconds
-    from config.settings
-)
-
 select
     journeys.person_key,
     journeys.journey_index,
@@ -23,9 +8,9 @@ select
     journeys.last_event_at,
     -- An event right now would still belong to the journey: only a gap above the timeout ends it.
     date_diff('microsecond', journeys.last_event_at, settings.high_water_at)
-        <= settings.journeys_timeout_seconds * 1000000 as is_open
-from journeys
-cross join settings
-left join personas
+        <= settings.journeys_timeout_us as is_open
+from kernel.journeys
+cross join config.settings
+left join journeys.personas
     on personas.person_key = journeys.person_key
     and personas.journey_index = journeys.journey_index

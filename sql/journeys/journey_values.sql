@@ -11,38 +11,8 @@ with goals as (
     where goal_index = 1 and value is not null
 ),
 
-truths as (
-    select event_type_ix, predicate, is_true
-    from config.event_type_predicates
-),
-
-labels as (
-    select classification_key, model_index, event_type_ix
-    from kernel.classifications
-),
-
-kernel_events as (
-    select event_ix, person_key, journey_index, classification_key
-    from kernel.events
-),
-
-journeys as (
-    select person_key, journey_index, entered_at
-    from kernel.journeys
-),
-
-events as (
-    select event_ix, occurred_at, revenue_amount, currency, properties
-    from sources.events
-),
-
-rates as (
-    select currency, rate
-    from config.rates
-),
-
 settings as (
-    select report_currency, journeys_window_seconds
+    select report_currency, journeys_window_us
     from config.settings
 ),
 
@@ -54,13 +24,13 @@ goal_events_found as (
         goals.value,
         goals.pointer
     from goals
-    inner join truths
-        on truths.predicate = goals.predicate
-        and truths.is_true
-    inner join labels
-        on labels.event_type_ix = truths.event_type_ix
-        and labels.model_index = 1
-    inner join kernel_events on kernel_events.classification_key = labels.classification_key
+    inner join config.event_type_predicates as predicates
+        on predicates.predicate = goals.predicate
+        and predicates.is_true
+    inner join kernel.classifications
+        on classifications.event_type_ix = predicates.event_type_ix
+        and classifications.model_index = 1
+    inner join kernel.events as kernel_events on kernel_events.classification_key = classifications.classification_key
 ),
 
 amounts_read as (
@@ -75,7 +45,7 @@ amounts_read as (
             else try_cast(json_extract_string(events.properties, goal_events_found.pointer) as decimal(18, 4))
         end as amount
     from goal_events_found
-    inner join events on events.event_ix = goal_events_found.event_ix
+    inner join sources.events on events.event_ix = goal_events_found.event_ix
     cross join settings
 ),
 
@@ -86,15 +56,15 @@ amounts_converted as (
         -- Rounded once an event, so that the sum does not depend on the order of events.
         cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount
     from amounts_read
-    inner join journeys
+    inner join kernel.journeys
         on journeys.person_key = amounts_read.person_key
         and journeys.journey_index = amounts_read.journey_index
     cross join settings
-    left join rates on rates.currency = amounts_read.currency
+    left join config.rates on rates.currency = amounts_read.currency
     where
         amounts_read.amount is not null
         and date_diff('microsecond', journeys.entered_at, amounts_read.occurred_at)
-            <= settings.journeys_window_seconds * 1000000
+            <= settings.journeys_window_us
 )
 
 select

@@ -1,20 +1,5 @@
--- Everybody's latest journey and where they are in their life as a customer.
+-- Each person's latest journey and lifecycle state.
 -- Grain: person_key.
-with persons as (
-    select person_key, last_event_at, session_count, purchase_count, journey_count
-    from kernel.persons
-),
-
-journeys as (
-    select person_key, journey_index, persona, entered_at, last_event_at, is_open
-    from journeys.journey_facts
-),
-
-settings as (
-    select high_water_at
-    from config.settings
-)
-
 select
     journeys.person_key,
     journeys.journey_index,
@@ -29,9 +14,9 @@ select
         when persons.session_count >= 2 then 'engaged'
         else 'first_time'
     end as lifecycle
-from persons
+from kernel.persons
 -- Journeys are numbered from 1 without a gap, so the last number is the latest journey.
-inner join journeys
+inner join journeys.journey_facts as journeys
     on journeys.person_key = persons.person_key
     and journeys.journey_index = persons.journey_count
-cross join settings
+cross join config.settings

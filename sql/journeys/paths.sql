@@ -1,16 +1,6 @@
 -- The ways that journeys took through the stages of each model: the most frequent by name, all rarer ones in one row.
 -- Grain: model_index, persona, is_rare, path.
-with counts as (
-    select model_index, persona, first_visits, later_visits, journey_count, converted_count
-    from journeys._path_counts
-),
-
-stages as (
-    select model_index, stage_index, stage
-    from config.stages
-),
-
-places as (
+with places as (
     select visit_index
     from (
         values (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15), (16), (17), (18), (19), (20)
@@ -25,7 +15,7 @@ personas_counted as (
         later_visits,
         sum(journey_count) as journey_count,
         sum(converted_count) as converted_count
-    from counts
+    from journeys._path_counts as counts
     group by grouping sets ((model_index, first_visits, later_visits, persona), (model_index, first_visits, later_visits))
 ),
 
@@ -70,7 +60,7 @@ paths_spelt as (
         visits_unpacked.later_visits,
         string_agg(stages.stage, ' > ' order by visits_unpacked.visit_index) as path
     from visits_unpacked
-    inner join stages
+    inner join config.stages
         on stages.model_index = visits_unpacked.model_index
         and stages.stage_index = visits_unpacked.stage_index
     group by visits_unpacked.model_index, visits_unpacked.first_visits, visits_unpacked.later_visits

@@ -1,20 +1,5 @@
 -- What persona rules read of a journey beside traits, counts of events and conditions on its first event.
 -- Grain: person_key, journey_index.
-with journeys as (
-    select person_key, journey_index, entered_at, first_event_type_ix
-    from kernel.journeys
-),
-
-persons as (
-    select person_key, session_count, last_event_at
-    from kernel.persons
-),
-
-settings as (
-    select high_water_at
-    from config.settings
-)
-
 select
     journeys.person_key,
     journeys.journey_index,
@@ -25,6 +10,6 @@ select
     cast(
         floor(date_diff('microsecond', persons.last_event_at, settings.high_water_at) / 86400000000.0) as bigint
     ) as days_since_last
-from journeys
-inner join persons on persons.person_key = journeys.person_key
-cross join settings
+from kernel.journeys
+inner join kernel.persons on persons.person_key = journeys.person_key
+cross join config.settings

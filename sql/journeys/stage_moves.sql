@@ -1,17 +1,5 @@
 -- Every stage visit with the stage that followed it, or how the journey ended there.
 -- Grain: model_index, person_key, journey_index, visit_index.
-with visits as (
-    select
-        model_index, person_key, journey_index, visit_index, stage_index, next_stage_index, entered_at, left_at,
-        last_seen_at
-    from kernel.stage_visits
-),
-
-journeys as (
-    select person_key, journey_index, persona, is_open
-    from journeys.journey_facts
-)
-
 select
     visits.model_index,
     visits.person_key,
@@ -23,7 +11,7 @@ select
     visits.next_stage_index is null and journeys.is_open as is_open,
     cast(date_diff('microsecond', visits.entered_at, coalesce(visits.left_at, visits.last_seen_at)) as double) / 1000000
         as stay_seconds
-from visits
-inner join journeys
+from kernel.stage_visits as visits
+inner join journeys.journey_facts as journeys
     on journeys.person_key = visits.person_key
     and journeys.journey_index = visits.journey_index

@@ -1,11 +1,6 @@
 -- In how many journeys each persona shows each stage, those without any included.
 -- Grain: model_index, persona, stage_index.
-with codes as (
-    select model_index, person_key, journey_index, visited_bits
-    from journeys._path_codes
-),
-
-journey_facts as (
+with journey_facts as (
     select person_key, journey_index, persona
     from journeys.journey_facts
 ),
@@ -24,7 +19,7 @@ personas_counted as (
 -- A few hundred rows, because a stage that a journey returns to is one bit.
 bits_counted as (
     select codes.model_index, journey_facts.persona, codes.visited_bits, count(*) as journey_count
-    from codes
+    from journeys._path_codes as codes
     inner join journey_facts
         on journey_facts.person_key = codes.person_key
         and journey_facts.journey_index = codes.journey_index

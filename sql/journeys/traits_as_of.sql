@@ -5,33 +5,13 @@ with journeys as (
     from kernel.journeys
 ),
 
-users as (
-    select user_key, user_id, person_key
-    from identity.users
-),
-
-traits as (
-    select user_key, trait, trait_value, valid_from
-    from sources.traits
-),
-
-traits_wanted as (
-    select trait
-    from config.persona_traits
-),
-
-settings as (
-    select high_water_at
-    from config.settings
-),
-
 -- A value dated after the high-water mark is not known yet.
 traits_known as (
     select users.person_key, users.user_id, traits.trait, traits.trait_value, traits.valid_from
-    from traits
-    inner join traits_wanted on traits_wanted.trait = traits.trait
-    inner join users on users.user_key = traits.user_key
-    cross join settings
+    from sources.traits
+    inner join config.persona_traits as traits_wanted on traits_wanted.trait = traits.trait
+    inner join identity.users on users.user_key = traits.user_key
+    cross join config.settings
     where traits.valid_from is null or traits.valid_from <= settings.high_water_at
 ),
 

@@ -1,24 +1,9 @@
 -- Events that no rule of a model put into a stage, beside all events of that name.
 -- Grain: model_index, event_name.
-with events as (
-    select person_key, classification_key
-    from kernel.events
-),
-
-labels as (
-    select classification_key, model_index, event_type_ix, stage_index, event_count
+with labels_named as (
+    select classifications.classification_key, classifications.model_index, classifications.stage_index, classifications.event_count, event_types.event_name, event_types.channel
     from kernel.classifications
-),
-
-kinds as (
-    select event_type_ix, event_name, channel
-    from journeys.event_types
-),
-
-labels_named as (
-    select labels.classification_key, labels.model_index, labels.stage_index, labels.event_count, kinds.event_name, kinds.channel
-    from labels
-    inner join kinds on kinds.event_type_ix = labels.event_type_ix
+    inner join journeys.event_types on event_types.event_type_ix = classifications.event_type_ix
 ),
 
 channels_found as (
@@ -44,10 +29,10 @@ names_summed as (
     group by model_index, event_name
 ),
 
--- Counted from the events: people who recur in several kinds of one name are one person.
+-- Counted from the events: a person with several event types of one name counts once.
 persons_counted as (
     select labels_named.model_index, labels_named.event_name, count(distinct events.person_key) as person_count
-    from events
+    from kernel.events
     inner join labels_named on labels_named.classification_key = events.classification_key
     where labels_named.stage_index = 0
     group by labels_named.model_index, labels_named.event_name

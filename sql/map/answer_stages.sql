@@ -1,33 +1,8 @@
 -- Every answer that has a stage, by model: its sentiment where it has a score, and the key of its text.
 -- Grain: model_index, event_ix, survey_index.
-with answers as (
-    select event_ix, survey_index, person_key, journey_index, classification_key, answered_at, score, text_key
-    from map.survey_answers
-),
-
-surveys as (
-    select survey_index, kind, least, most, is_low_good
-    from config.surveys
-),
-
-labels as (
-    select classification_key, model_index, stage_index
-    from kernel.classifications
-),
-
-facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-days as (
-    select month, start_at, end_at
-    from config.days
-),
-
-months_bounded as (
+with months_bounded as (
     select month, min(start_at) as start_at, max(end_at) as end_at
-    from days
+    from config.days
     group by month
 ),
 
@@ -44,8 +19,8 @@ scores_placed as (
         surveys.kind,
         case when surveys.is_low_good then surveys.most - answers.score else answers.score - surveys.least end as height,
         surveys.most - surveys.least as reach
-    from answers
-    inner join surveys on surveys.survey_index = answers.survey_index
+    from map.survey_answers as answers
+    inner join config.surveys on surveys.survey_index = answers.survey_index
 ),
 
 sentiments_taken as (
@@ -63,7 +38,7 @@ sentiments_taken as (
                 -- On the scale of 0 to 10 promoters give 9 and more, detractors less than 7.
                 when height * 10 >= 9 * reach then 1
                 when height * 10 >= 7 * reach then 0
-                -- A score that is null is of no kind.
+                -- A null score has no basis.
                 when height is not null then -1
             end as decimal(9, 6)
         ) as sentiment
@@ -71,21 +46,21 @@ sentiments_taken as (
 )
 
 select
-    labels.model_index,
+    classifications.model_index,
     sentiments_taken.event_ix,
     sentiments_taken.survey_index,
-    labels.stage_index,
+    classifications.stage_index,
     coalesce(facts.persona, 'unassigned') as persona,
     months_bounded.month as period,
     sentiments_taken.sentiment,
     sentiments_taken.text_key
 from sentiments_taken
-inner join labels
-    on labels.classification_key = sentiments_taken.classification_key
-    and labels.stage_index > 0
+inner join kernel.classifications
+    on classifications.classification_key = sentiments_taken.classification_key
+    and classifications.stage_index > 0
 inner join months_bounded
     on sentiments_taken.answered_at >= months_bounded.start_at
     and sentiments_taken.answered_at < months_bounded.end_at
-left join facts
+left join journeys.journey_facts as facts
     on facts.person_key = sentiments_taken.person_key
     and facts.journey_index = sentiments_taken.journey_index

@@ -1,23 +1,12 @@
--- What came of the journeys that touched a subject in a stage.
+-- Outcomes of the journeys that met an exposure in a stage.
 -- Grain: model_index, persona, period, stage_index, exposure_ix.
-with stage_interactions as (
-    select
-        model_index, person_key, journey_index, stage_index, exposure_ix, touch_count
-    from kernel.stage_interactions
-),
-
-map_journeys as (
-    select model_index, person_key, journey_index, month, depth, is_matured, is_furthest
-    from kernel.map_journeys
-),
-
-journey_facts as (
+with journey_facts as (
     select person_key, journey_index, persona
     from journeys.journey_facts
 ),
 
 -- A few thousand rows; everything below is cheap however many journeys there are.
-touches_grouped as (
+interactions_grouped as (
     select
         stage_interactions.model_index,
         journey_facts.persona,
@@ -29,8 +18,8 @@ touches_grouped as (
         map_journeys.depth > stage_interactions.stage_index as is_gone_on,
         count(*) as person_count,
         sum(stage_interactions.touch_count) as touch_count
-    from stage_interactions
-    inner join map_journeys
+    from kernel.stage_interactions
+    inner join kernel.map_journeys
         on map_journeys.model_index = stage_interactions.model_index
         and map_journeys.person_key = stage_interactions.person_key
         and map_journeys.journey_index = stage_interactions.journey_index
@@ -46,14 +35,14 @@ personas_listed as (
     select
         model_index, persona, month, is_furthest, stage_index, exposure_ix, is_matured, is_gone_on, person_count,
         touch_count
-    from touches_grouped
+    from interactions_grouped
 
     union all
 
     select
         model_index, 'all' as persona, month, is_furthest, stage_index, exposure_ix, is_matured, is_gone_on,
         person_count, touch_count
-    from touches_grouped
+    from interactions_grouped
 ),
 
 -- The whole time counts a person once, at the furthest journey of all; a month at the furthest one begun in it.

@@ -1,11 +1,6 @@
--- Which event kinds touch which subject.
+-- Which event types are interactions with which exposure.
 -- Grain: exposure_ix, event_type_ix.
-with subjects as (
-    select exposure_ix, exposure_kind, subject
-    from map.exposures
-),
-
-event_kinds as (
+with event_kinds as (
     select event_type_ix, event_name, channel, touchpoint
     from journeys.event_types
 ),
@@ -27,7 +22,7 @@ names_listed as (
 
     union all
 
-    -- Only some event names are subjects; the join below keeps those.
+    -- Only some event names are exposures; the join below keeps those.
     select event_type_ix, 'signal' as exposure_kind, event_name as subject
     from event_kinds
 
@@ -37,8 +32,8 @@ names_listed as (
     from event_type_predicates
 )
 
-select subjects.exposure_ix, names_listed.event_type_ix
+select exposures.exposure_ix, names_listed.event_type_ix
 from names_listed
-inner join subjects
-    on subjects.exposure_kind = names_listed.exposure_kind
-    and subjects.subject = names_listed.subject
+inner join map.exposures
+    on exposures.exposure_kind = names_listed.exposure_kind
+    and exposures.subject = names_listed.subject

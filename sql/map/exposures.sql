@@ -1,4 +1,4 @@
--- The things that a journey can touch in a stage: touchpoints, channels, friction, signals of trouble, and returns to a stage.
+-- What a journey can meet in a stage: touchpoints, channels, friction, signals of trouble, and returns to a stage.
 -- Grain: exposure_ix.
 with event_kinds as (
     select event_name, channel, touchpoint
@@ -9,11 +9,6 @@ event_type_predicates as (
     select predicate
     from config.event_type_predicates
     where is_true and predicate like 'friction/%'
-),
-
-stages as (
-    select stage_index
-    from config.stages
 ),
 
 subjects_listed as (
@@ -38,9 +33,9 @@ subjects_listed as (
 
     union all
 
-    -- A return is to a stage of the model in hand, so one subject a number serves all models.
+    -- A return is to a stage of the model in hand, so one exposure per stage number serves all models.
     select 'return' as exposure_kind, 5 as kind_order, cast(stage_index as varchar) as subject
-    from stages
+    from config.stages
 ),
 
 subjects_found as (

@@ -1,36 +1,21 @@
 -- How many visitors of a stage met a failure there, or clicked in rage.
 -- Grain: model_index, persona, period, stage_index.
-with touches as (
+with interactions as (
     select model_index, person_key, journey_index, stage_index, exposure_ix
     from kernel.stage_interactions
 ),
 
-subjects as (
+exposures as (
     select exposure_ix, exposure_kind
     from map.exposures
 ),
 
-journeys as (
-    select model_index, person_key, journey_index, month, is_furthest, is_furthest_in_month
-    from kernel.map_journeys
-),
-
-facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-rage_click_exposures as (
-    select model_index, person_key, journey_index, stage_index
-    from map.rage_click_exposures
-),
-
 failures_met as (
-    select touches.model_index, touches.person_key, touches.journey_index, touches.stage_index
-    from touches
-    inner join subjects
-        on subjects.exposure_ix = touches.exposure_ix
-        and subjects.exposure_kind in ('signal', 'friction')
+    select interactions.model_index, interactions.person_key, interactions.journey_index, interactions.stage_index
+    from interactions
+    inner join exposures
+        on exposures.exposure_ix = interactions.exposure_ix
+        and exposures.exposure_kind in ('signal', 'friction')
 ),
 
 signs_gathered as (
@@ -38,10 +23,10 @@ signs_gathered as (
     from failures_met
     union
     select model_index, person_key, journey_index, stage_index
-    from rage_click_exposures
+    from map.rage_click_exposures
 ),
 
--- Only who visited the stage is counted: a visited stage always has a touch of a channel.
+-- Only who visited the stage is counted: a visited stage always has an interaction with a channel.
 visitors_found as (
     select distinct
         signs_gathered.model_index,
@@ -49,14 +34,14 @@ visitors_found as (
         signs_gathered.journey_index,
         signs_gathered.stage_index
     from signs_gathered
-    inner join touches
-        on touches.model_index = signs_gathered.model_index
-        and touches.person_key = signs_gathered.person_key
-        and touches.journey_index = signs_gathered.journey_index
-        and touches.stage_index = signs_gathered.stage_index
-    inner join subjects
-        on subjects.exposure_ix = touches.exposure_ix
-        and subjects.exposure_kind = 'channel'
+    inner join interactions
+        on interactions.model_index = signs_gathered.model_index
+        and interactions.person_key = signs_gathered.person_key
+        and interactions.journey_index = signs_gathered.journey_index
+        and interactions.stage_index = signs_gathered.stage_index
+    inner join exposures
+        on exposures.exposure_ix = interactions.exposure_ix
+        and exposures.exposure_kind = 'channel'
 ),
 
 visitors_described as (
@@ -68,11 +53,11 @@ visitors_described as (
         journeys.is_furthest,
         journeys.is_furthest_in_month
     from visitors_found
-    inner join journeys
+    inner join kernel.map_journeys as journeys
         on journeys.model_index = visitors_found.model_index
         and journeys.person_key = visitors_found.person_key
         and journeys.journey_index = visitors_found.journey_index
-    left join facts
+    left join journeys.journey_facts as facts
         on facts.person_key = visitors_found.person_key
         and facts.journey_index = visitors_found.journey_index
 )

@@ -1,29 +1,8 @@
 -- Promises by outcome, per persona and month.
 -- Grain: promise_index, persona, period.
-with outcomes as (
-    select
-        promise_index, event_ix, person_key, journey_index, due_at, outcome, is_matured, broken_at, score
-    from map.promise_outcomes
-),
-
-promises as (
-    select promise_index
-    from config.promises
-),
-
-facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-days as (
-    select month, start_at, end_at
-    from config.days
-),
-
-months_bounded as (
+with months_bounded as (
     select month, min(start_at) as start_at, max(end_at) as end_at
-    from days
+    from config.days
     group by month
 ),
 
@@ -38,11 +17,11 @@ outcomes_described as (
         outcomes.broken_at,
         -- A decimal, because its sum is the same in whatever order it is added.
         cast(outcomes.score as decimal(28, 10)) as score
-    from outcomes
+    from map.promise_outcomes as outcomes
     inner join months_bounded
         on outcomes.due_at >= months_bounded.start_at
         and outcomes.due_at < months_bounded.end_at
-    left join facts
+    left join journeys.journey_facts as facts
         on facts.person_key = outcomes.person_key
         and facts.journey_index = outcomes.journey_index
 ),
@@ -70,13 +49,13 @@ outcomes_counted as (
     )
 ),
 
--- A promise that never fell due is told too.
+-- A promise that never fell due has a row too.
 rows_wanted as (
     select promise_index, persona, period
     from outcomes_counted
     union
     select promise_index, 'all' as persona, 'all' as period
-    from promises
+    from config.promises
 )
 
 select

@@ -11,63 +11,38 @@ with promises as (
     where kind = 'timed'
 ),
 
-truths as (
-    select event_type_ix, predicate, is_true
-    from config.event_type_predicates
-),
-
-labels as (
-    select classification_key, model_index, event_type_ix
-    from kernel.classifications
-),
-
-kernel_events as (
-    select event_ix, person_key, journey_index, classification_key
-    from kernel.events
-),
-
-events as (
-    select event_ix, event_id, source, occurred_at, sequence, properties
-    from sources.events
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
-kinds_judged as (
+event_types_evaluated as (
     select
         promises.promise_index,
         promises.match_property,
         promises.pointer,
-        truths.event_type_ix,
-        max(case when truths.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
-        max(case when truths.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
+        predicates.event_type_ix,
+        max(case when predicates.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
+        max(case when predicates.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
     from promises
-    inner join truths
-        on truths.predicate in (
+    inner join config.event_type_predicates as predicates
+        on predicates.predicate in (
             concat('promise/', promises.promise, '/from'), concat('promise/', promises.promise, '/to')
         )
-    where truths.is_true
-    group by promises.promise_index, promises.match_property, promises.pointer, truths.event_type_ix
+    where predicates.is_true
+    group by promises.promise_index, promises.match_property, promises.pointer, predicates.event_type_ix
 ),
 
 events_found as (
     select
-        kinds_judged.promise_index,
-        kinds_judged.match_property,
-        kinds_judged.pointer,
-        kinds_judged.is_from,
-        kinds_judged.is_to,
+        event_types_evaluated.promise_index,
+        event_types_evaluated.match_property,
+        event_types_evaluated.pointer,
+        event_types_evaluated.is_from,
+        event_types_evaluated.is_to,
         kernel_events.event_ix,
         kernel_events.person_key,
         kernel_events.journey_index
-    from kinds_judged
-    inner join labels
-        on labels.event_type_ix = kinds_judged.event_type_ix
-        and labels.model_index = 1
-    inner join kernel_events on kernel_events.classification_key = labels.classification_key
+    from event_types_evaluated
+    inner join kernel.classifications
+        on classifications.event_type_ix = event_types_evaluated.event_type_ix
+        and classifications.model_index = 1
+    inner join kernel.events as kernel_events on kernel_events.classification_key = classifications.classification_key
 ),
 
 ends_matched as (
@@ -88,8 +63,8 @@ ends_matched as (
         events.occurred_at,
         events.sequence
     from events_found
-    inner join events on events.event_ix = events_found.event_ix
-    inner join sources on sources.source = events.source
+    inner join sources.events on events.event_ix = events_found.event_ix
+    inner join config.sources on sources.source = events.source
 )
 
 select

@@ -1,44 +1,14 @@
 -- How many journeys went on beyond the promise's stage, where their first promise was kept and where it was broken.
 -- Grain: promise_index, persona, period.
-with outcomes as (
-    select promise_index, event_ix, person_key, journey_index, due_at, outcome, is_matured
-    from map.promise_outcomes
-),
-
-promises as (
+with promises as (
     select promise_index, model_index, stage_index
     from config.promises
     where not is_last_stage
 ),
 
-journeys as (
-    select model_index, person_key, journey_index, entered_at, depth, is_matured, is_furthest, is_furthest_in_month
-    from kernel.map_journeys
-),
-
-visits as (
-    select model_index, person_key, journey_index, stage_index, entered_at
-    from kernel.stage_visits
-),
-
-settings as (
-    select journeys_window_seconds
-    from config.settings
-),
-
-facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-days as (
-    select month, start_at, end_at
-    from config.days
-),
-
 months_bounded as (
     select month, min(start_at) as start_at, max(end_at) as end_at
-    from days
+    from config.days
     group by month
 ),
 
@@ -50,7 +20,7 @@ outcomes_dated as (
         months_bounded.month,
         outcomes.due_at,
         outcomes.outcome
-    from outcomes
+    from map.promise_outcomes as outcomes
     inner join months_bounded
         on outcomes.due_at >= months_bounded.start_at
         and outcomes.due_at < months_bounded.end_at
@@ -73,7 +43,7 @@ firsts_found as (
     )
 ),
 
-journeys_judged as (
+journeys_evaluated as (
     select
         firsts_found.promise_index,
         firsts_found.person_key,
@@ -100,7 +70,7 @@ journeys_passed as (
         visits.journey_index,
         min(visits.entered_at) as passed_at
     from promises
-    inner join visits
+    inner join kernel.stage_visits as visits
         on visits.model_index = promises.model_index
         and visits.stage_index > promises.stage_index
     group by promises.promise_index, visits.person_key, visits.journey_index
@@ -109,31 +79,31 @@ journeys_passed as (
 -- The journeys of the map, whose window is over: what they did next is known.
 journeys_followed as (
     select
-        journeys_judged.promise_index,
-        journeys_judged.period,
-        journeys_judged.is_broken,
+        journeys_evaluated.promise_index,
+        journeys_evaluated.period,
+        journeys_evaluated.is_broken,
         coalesce(facts.persona, 'unassigned') as persona,
         journeys.depth > promises.stage_index as has_gone_on
-    from journeys_judged
-    inner join promises on promises.promise_index = journeys_judged.promise_index
-    inner join journeys
+    from journeys_evaluated
+    inner join promises on promises.promise_index = journeys_evaluated.promise_index
+    inner join kernel.map_journeys as journeys
         on journeys.model_index = promises.model_index
-        and journeys.person_key = journeys_judged.person_key
-        and journeys.journey_index = journeys_judged.journey_index
+        and journeys.person_key = journeys_evaluated.person_key
+        and journeys.journey_index = journeys_evaluated.journey_index
         and journeys.is_matured
-        and case when journeys_judged.period = 'all' then journeys.is_furthest else journeys.is_furthest_in_month end
-    cross join settings
+        and case when journeys_evaluated.period = 'all' then journeys.is_furthest else journeys.is_furthest_in_month end
+    cross join config.settings
     left join journeys_passed
-        on journeys_passed.promise_index = journeys_judged.promise_index
-        and journeys_passed.person_key = journeys_judged.person_key
-        and journeys_passed.journey_index = journeys_judged.journey_index
-    left join facts
-        on facts.person_key = journeys_judged.person_key
-        and facts.journey_index = journeys_judged.journey_index
-    -- What was done before the promise is no answer to it, and after the window nobody looks.
-    where (journeys_passed.passed_at is null or journeys_passed.passed_at > journeys_judged.due_at)
-        and date_diff('microsecond', journeys.entered_at, journeys_judged.due_at)
-        <= settings.journeys_window_seconds * 1000000
+        on journeys_passed.promise_index = journeys_evaluated.promise_index
+        and journeys_passed.person_key = journeys_evaluated.person_key
+        and journeys_passed.journey_index = journeys_evaluated.journey_index
+    left join journeys.journey_facts as facts
+        on facts.person_key = journeys_evaluated.person_key
+        and facts.journey_index = journeys_evaluated.journey_index
+    -- Events before the promise do not answer it, and those after the window are not counted.
+    where (journeys_passed.passed_at is null or journeys_passed.passed_at > journeys_evaluated.due_at)
+        and date_diff('microsecond', journeys.entered_at, journeys_evaluated.due_at)
+        <= settings.journeys_window_us
 )
 
 select

@@ -12,16 +12,6 @@ ends as (
     from map.promise_events
 ),
 
-answers as (
-    select event_ix, survey, person_key, journey_index, answered_at, score
-    from map.survey_answers
-),
-
-settings as (
-    select high_water_at
-    from config.settings
-),
-
 -- Of one key the first event counts; of a person every one does.
 dues_numbered as (
     select
@@ -92,7 +82,7 @@ dues_timed as (
         cast(null as double) as score
     from dues_followed
     inner join promises on promises.promise_index = dues_followed.promise_index
-    cross join settings
+    cross join config.settings
 ),
 
 answers_measured as (
@@ -107,7 +97,7 @@ answers_measured as (
         true as is_matured,
         answers.answered_at as deadline_at,
         answers.score
-    from answers
+    from map.survey_answers as answers
     inner join promises on promises.survey = answers.survey
     where answers.score is not null
 ),

@@ -5,53 +5,33 @@ with clicks as (
     from map.rage_clicks
 ),
 
-labels as (
-    select classification_key, model_index, stage_index
-    from kernel.classifications
-),
-
-journeys as (
-    select model_index, person_key, journey_index, entered_at
-    from kernel.map_journeys
-),
-
-stage_visits as (
-    select model_index, person_key, journey_index, visit_index, stage_index, entered_at, left_at
-    from kernel.stage_visits
-),
-
-settings as (
-    select journeys_window_seconds
-    from config.settings
-),
-
 clickers_listed as (
     select distinct person_key
     from clicks
 ),
 
--- Few people rage: nobody else's visits are looked at.
+-- Few people click in rage: only their visits are read.
 visits as (
     select
         stage_visits.model_index, stage_visits.person_key, stage_visits.journey_index, stage_visits.visit_index,
         stage_visits.stage_index, stage_visits.entered_at, stage_visits.left_at
-    from stage_visits
+    from kernel.stage_visits
     inner join clickers_listed on clickers_listed.person_key = stage_visits.person_key
 ),
 
 -- A click that no rule puts into a stage belongs to the stage of the visit in progress.
 clicks_placed as (
     select
-        labels.model_index,
+        classifications.model_index,
         clicks.person_key,
         clicks.journey_index,
         clicks.clicked_at,
-        coalesce(nullif(labels.stage_index, 0), visits.stage_index) as stage_index
+        coalesce(nullif(classifications.stage_index, 0), visits.stage_index) as stage_index
     from clicks
-    inner join labels on labels.classification_key = clicks.classification_key
+    inner join kernel.classifications on classifications.classification_key = clicks.classification_key
     left join visits
-        on labels.stage_index = 0
-        and visits.model_index = labels.model_index
+        on classifications.stage_index = 0
+        and visits.model_index = classifications.model_index
         and visits.person_key = clicks.person_key
         and visits.journey_index = clicks.journey_index
         and visits.entered_at <= clicks.clicked_at
@@ -74,18 +54,18 @@ stages_seen as (
     group by visits.model_index, visits.person_key, visits.journey_index, visits.stage_index
 )
 
--- Like every touch, a click counts inside the window and before the journey first went beyond the stage.
+-- Like every interaction, a click counts inside the window and before the journey first went beyond the stage.
 select
     clicks_placed.model_index,
     clicks_placed.person_key,
     clicks_placed.journey_index,
     clicks_placed.stage_index
 from clicks_placed
-inner join journeys
+inner join kernel.map_journeys as journeys
     on journeys.model_index = clicks_placed.model_index
     and journeys.person_key = clicks_placed.person_key
     and journeys.journey_index = clicks_placed.journey_index
-cross join settings
+cross join config.settings
 left join stages_seen
     on stages_seen.model_index = clicks_placed.model_index
     and stages_seen.person_key = clicks_placed.person_key
@@ -102,5 +82,5 @@ where visits.visit_index is null
     -- A click before any stage is in none.
     and clicks_placed.stage_index is not null
     and date_diff('microsecond', journeys.entered_at, clicks_placed.clicked_at)
-    <= settings.journeys_window_seconds * 1000000
+    <= settings.journeys_window_us
 group by clicks_placed.model_index, clicks_placed.person_key, clicks_placed.journey_index, clicks_placed.stage_index

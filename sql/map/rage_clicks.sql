@@ -1,47 +1,37 @@
 -- Clicks that complete a burst: the same target three times in two seconds, on one device.
 -- Grain: event_ix.
-with events as (
-    select event_ix, event_id, source, occurred_at, sequence, device_key, target
-    from sources.events
-),
-
-sources as (
-    select source, source_ix
-    from config.sources
-),
-
-kernel_events as (
+with kernel_events as (
     select event_ix, person_key, journey_index, classification_key
     from kernel.events
 ),
 
 -- An event without a target is no click and costs nothing from here on.
-targets_told as (
+targets_listed as (
     select event_ix, event_id, source, occurred_at, sequence, device_key, target
-    from events
+    from sources.events
     where target is not null
 ),
 
--- A source that tells days or minutes only knows nothing of seconds: all its clicks of a minute seem to be at once.
+-- A source with a precision of days or minutes seems to have all clicks of a minute at once.
 sources_timed as (
     select sources.source, sources.source_ix
-    from targets_told
-    inner join sources on sources.source = targets_told.source
-    where targets_told.occurred_at <> date_trunc('minute', targets_told.occurred_at)
+    from targets_listed
+    inner join config.sources on sources.source = targets_listed.source
+    where targets_listed.occurred_at <> date_trunc('minute', targets_listed.occurred_at)
     group by sources.source, sources.source_ix
 ),
 
 clicks_found as (
     select
-        targets_told.event_ix,
-        targets_told.event_id,
+        targets_listed.event_ix,
+        targets_listed.event_id,
         sources_timed.source_ix,
-        targets_told.occurred_at,
-        targets_told.sequence,
-        targets_told.device_key,
-        targets_told.target
-    from targets_told
-    inner join sources_timed on sources_timed.source = targets_told.source
+        targets_listed.occurred_at,
+        targets_listed.sequence,
+        targets_listed.device_key,
+        targets_listed.target
+    from targets_listed
+    inner join sources_timed on sources_timed.source = targets_listed.source
 ),
 
 -- Most targets are met once or twice by a device: to leave them out first is cheaper than to sort them.

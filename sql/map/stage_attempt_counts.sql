@@ -1,29 +1,12 @@
--- What came of the passes through a stage, of all and of those that touched a subject, touched it again and again, or waited long after it.
+-- Outcomes of stage attempts: of all, and of those that met an exposure, met it repeatedly, or waited long after it.
 -- Grain: model_index, persona, period, stage_index, exposure_ix, exposure.
-with stage_attempts as (
-    select
-        model_index, person_key, journey_index, stage_index, exposure_ix, month_number, is_advanced, is_matured, touch_count,
-        longest_wait_seconds
-    from kernel.stage_attempts
-),
-
-journey_facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-exposures as (
+with exposures as (
     select exposure_ix, exposure_kind = 'touchpoint' as is_touchpoint
     from map.exposures
 ),
 
-wait_thresholds as (
-    select model_index, persona, stage_index, exposure_ix, long_wait_seconds
-    from map.wait_thresholds
-),
-
--- A few thousand rows; everything below is cheap however many passes there are.
-passes_grouped as (
+-- A few thousand rows; everything below is cheap however many stage attempts there are.
+attempts_grouped as (
     select
         stage_attempts.model_index,
         journey_facts.persona,
@@ -35,11 +18,11 @@ passes_grouped as (
         stage_attempts.touch_count >= 3 as is_repeated,
         coalesce(stage_attempts.longest_wait_seconds > wait_thresholds.long_wait_seconds, false) as is_long,
         count(*) as pass_count
-    from stage_attempts
-    inner join journey_facts
+    from kernel.stage_attempts
+    inner join journeys.journey_facts
         on journey_facts.person_key = stage_attempts.person_key
         and journey_facts.journey_index = stage_attempts.journey_index
-    left join wait_thresholds
+    left join map.wait_thresholds
         on wait_thresholds.model_index = stage_attempts.model_index
         and wait_thresholds.persona = journey_facts.persona
         and wait_thresholds.stage_index = stage_attempts.stage_index
@@ -53,24 +36,24 @@ exposures_listed as (
     select
         model_index, persona, month_number, stage_index, exposure_ix, 'met' as exposure, is_matured, is_advanced,
         pass_count
-    from passes_grouped
+    from attempts_grouped
 
     union all
 
     select
-        passes_grouped.model_index, passes_grouped.persona, passes_grouped.month_number,
-        passes_grouped.stage_index, passes_grouped.exposure_ix, 'repeat' as exposure, passes_grouped.is_matured,
-        passes_grouped.is_advanced, passes_grouped.pass_count
-    from passes_grouped
-    inner join exposures on exposures.exposure_ix = passes_grouped.exposure_ix
-    where passes_grouped.is_repeated and exposures.is_touchpoint
+        attempts_grouped.model_index, attempts_grouped.persona, attempts_grouped.month_number,
+        attempts_grouped.stage_index, attempts_grouped.exposure_ix, 'repeat' as exposure, attempts_grouped.is_matured,
+        attempts_grouped.is_advanced, attempts_grouped.pass_count
+    from attempts_grouped
+    inner join exposures on exposures.exposure_ix = attempts_grouped.exposure_ix
+    where attempts_grouped.is_repeated and exposures.is_touchpoint
 
     union all
 
     select
         model_index, persona, month_number, stage_index, exposure_ix, 'wait' as exposure, is_matured, is_advanced,
         pass_count
-    from passes_grouped
+    from attempts_grouped
     where is_long
 )
 

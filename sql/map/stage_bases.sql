@@ -1,24 +1,8 @@
--- Journeys of the map at every stage by outcome: of everybody who reached it, and of those who were seen in it.
+-- Journeys of the map at every stage by outcome: of all that reached it, and of those that were seen in it.
 -- Grain: model_index, persona, period, stage_index.
-with map_journeys as (
-    select
-        model_index, person_key, journey_index, month, depth, is_pending, is_matured, is_furthest, visited_stages
-    from kernel.map_journeys
-),
-
-journey_facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-stages as (
+with stages as (
     select model_index, stage_index
     from config.stages
-),
-
-personas as (
-    select persona
-    from config.personas
 ),
 
 -- A few thousand rows; everything below is cheap however many journeys there are.
@@ -33,8 +17,8 @@ outcomes_counted as (
         map_journeys.is_matured,
         map_journeys.visited_stages,
         count(*) as person_count
-    from map_journeys
-    inner join journey_facts
+    from kernel.map_journeys
+    inner join journeys.journey_facts
         on journey_facts.person_key = map_journeys.person_key
         and journey_facts.journey_index = map_journeys.journey_index
     group by
@@ -75,7 +59,7 @@ personas_totalled as (
 
 personas_listed as (
     select persona
-    from personas
+    from config.personas
 
     union all
 
@@ -128,7 +112,7 @@ select
     visits_marked.period,
     visits_marked.stage_index,
     cast(coalesce(sum(person_count) filter (where is_reached), 0) as bigint) as person_count,
-    -- Nobody can go on from the last stage: who came there has arrived.
+    -- The last stage has no next one: a person who reached it has arrived.
     cast(
         coalesce(sum(person_count) filter (where is_reached and (is_gone_on or is_last)), 0) as bigint
     ) as converted_count,

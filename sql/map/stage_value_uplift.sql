@@ -1,75 +1,40 @@
 -- What going on from a stage brought: the mean value of the journeys that did, less that of those that did not.
 -- Grain: model_index, persona, period, stage_index.
-with journey_values as (
-    select person_key, journey_index, journey_value_amount
-    from journeys.journey_values
-),
-
-journeys as (
+with journeys as (
     select model_index, person_key, journey_index, month, depth, is_matured, is_furthest, is_furthest_in_month
     from kernel.map_journeys
 ),
 
-touches as (
-    select model_index, person_key, journey_index, stage_index, exposure_ix
-    from kernel.stage_interactions
-),
-
-subjects as (
-    select exposure_ix, exposure_kind
-    from map.exposures
-),
-
-facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-bases as (
-    select model_index, persona, period, stage_index, matured_visited_count, matured_advanced_count
-    from map.stage_bases
-),
-
-stages as (
-    select model_index, stage_index
-    from config.stages
-),
-
-settings as (
-    select min_count
-    from config.settings
-),
-
 last_stages as (
     select model_index, max(stage_index) as stage_index
-    from stages
+    from config.stages
     group by model_index
 ),
 
--- Only journeys that brought something: the others add nothing to a sum. A visited stage always has a touch of a channel.
+-- Only journeys that brought something: the others add nothing to a sum. A visited stage always has an interaction with a channel.
 visits_valued as (
     select distinct
         journeys.model_index,
-        touches.stage_index,
+        interactions.stage_index,
         journeys.person_key,
         journeys.journey_index,
         journeys.month,
         journeys.is_furthest,
         journeys.is_furthest_in_month,
-        journeys.depth > touches.stage_index as has_gone_on,
+        journeys.depth > interactions.stage_index as has_gone_on,
         journey_values.journey_value_amount
-    from journey_values
+    from journeys.journey_values
     inner join journeys
         on journeys.person_key = journey_values.person_key
         and journeys.journey_index = journey_values.journey_index
         and journeys.is_matured
-    inner join touches
-        on touches.model_index = journeys.model_index
-        and touches.person_key = journeys.person_key
-        and touches.journey_index = journeys.journey_index
-    inner join subjects
-        on subjects.exposure_ix = touches.exposure_ix
-        and subjects.exposure_kind = 'channel'
+    inner join kernel.stage_interactions as interactions
+        on interactions.model_index = journeys.model_index
+        and interactions.person_key = journeys.person_key
+        and interactions.journey_index = journeys.journey_index
+    inner join map.exposures
+        on exposures.exposure_ix = interactions.exposure_ix
+        and exposures.exposure_kind = 'channel'
 ),
 
 visits_counted as (
@@ -88,7 +53,7 @@ visits_counted as (
     ) as periods
         on periods.month = visits_valued.month
         and case when periods.period = 'all' then visits_valued.is_furthest else visits_valued.is_furthest_in_month end
-    left join facts
+    left join journeys.journey_facts as facts
         on facts.person_key = visits_valued.person_key
         and facts.journey_index = visits_valued.journey_index
 ),
@@ -120,11 +85,11 @@ select
                 - cast(amounts_added.stayed_amount as double)
                 / (bases.matured_visited_count - bases.matured_advanced_count)
     end as gain_amount
-from bases
+from map.stage_bases as bases
 inner join last_stages
     on last_stages.model_index = bases.model_index
     and last_stages.stage_index > bases.stage_index
-cross join settings
+cross join config.settings
 left join amounts_added
     on amounts_added.model_index = bases.model_index
     and amounts_added.persona = bases.persona

@@ -1,19 +1,9 @@
--- How long the longest tenth of the waits at a touchpoint were, where enough passes waited.
+-- How long the longest tenth of the waits at a touchpoint were, where enough stage attempts waited.
 -- Grain: model_index, persona, stage_index, exposure_ix.
 with stage_attempts as (
     select model_index, person_key, journey_index, stage_index, exposure_ix, longest_wait_seconds
     from kernel.stage_attempts
     where longest_wait_seconds is not null
-),
-
-journey_facts as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-settings as (
-    select min_count
-    from config.settings
 ),
 
 waits_measured as (
@@ -26,7 +16,7 @@ waits_measured as (
         -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
         round(quantile_cont(stage_attempts.longest_wait_seconds, 0.9), 6) as long_wait_seconds
     from stage_attempts
-    inner join journey_facts
+    inner join journeys.journey_facts
         on journey_facts.person_key = stage_attempts.person_key
         and journey_facts.journey_index = stage_attempts.journey_index
     group by
@@ -41,5 +31,5 @@ select
     waits_measured.waited_count,
     waits_measured.long_wait_seconds
 from waits_measured
-cross join settings
+cross join config.settings
 where waits_measured.waited_count >= settings.min_count

@@ -1,16 +1,5 @@
--- What every column of every published table says, so that nobody needs this repository to read them.
+-- What every column of every published table says, so that the tables can be read without this repository.
 -- Grain: one row per table_name and column_name.
-with columns as (
-    select
-        table_name,
-        column_name,
-        column_index,
-        type,
-        unit,
-        meaning,
-    from config.columns
-)
-
 select
     table_name,
     column_name,
@@ -18,4 +7,4 @@ select
     type,
     unit,
     meaning,
-from columns
+from config.columns

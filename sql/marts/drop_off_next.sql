@@ -1,16 +1,6 @@
 -- What those who left a step did next, rare actions together.
 -- Grain: funnel, persona, period, step_index, next_action.
-with actions as (
-    select funnel_index, persona, period, step_index, next_action, drop_off_count
-    from funnels.drop_off_actions
-),
-
-funnels as (
-    select funnel, funnel_index
-    from config.funnels
-),
-
-actions_ranked as (
+with actions_ranked as (
     select
         funnel_index,
         persona,
@@ -28,10 +18,10 @@ actions_ranked as (
             order by drop_off_count desc, next_action
             rows between unbounded preceding and unbounded following
         ) as step_count
-    from actions
+    from funnels.drop_off_actions as actions
 ),
 
--- The twenty most frequent that make up a hundredth or more are told by name; `none` always is.
+-- The twenty most frequent that make up a hundredth or more are named; `none` always is.
 rare_ones_named as (
     select
         funnel_index,
@@ -56,7 +46,7 @@ select
     cast(sum(rare_ones_named.drop_off_count) as bigint) as drop_off_count,
     cast(sum(rare_ones_named.drop_off_count) as double) / cast(rare_ones_named.step_count as double) as share_rate
 from rare_ones_named
-inner join funnels on funnels.funnel_index = rare_ones_named.funnel_index
+inner join config.funnels on funnels.funnel_index = rare_ones_named.funnel_index
 group by
     funnels.funnel, rare_ones_named.persona, rare_ones_named.period, rare_ones_named.step_index,
     rare_ones_named.next_action, rare_ones_named.step_count

@@ -7,21 +7,6 @@ with touchpoints as (
     from funnels.drop_off_touchpoints
 ),
 
-stakes as (
-    select funnel_index, persona, period, step_index, value_per_drop_off_amount
-    from funnels.funnel_stakes
-),
-
-funnels as (
-    select funnel, funnel_index
-    from config.funnels
-),
-
-settings as (
-    select report_currency
-    from config.settings
-),
-
 steps_totalled as (
     select
         funnel_index,
@@ -69,9 +54,9 @@ select
     cast(shares_taken.drop_off_count * stakes.value_per_drop_off_amount as decimal(18, 4)) as value_at_stake_amount,
     settings.report_currency as currency
 from shares_taken
-inner join funnels on funnels.funnel_index = shares_taken.funnel_index
-cross join settings
-left join stakes
+inner join config.funnels on funnels.funnel_index = shares_taken.funnel_index
+cross join config.settings
+left join funnels.funnel_stakes as stakes
     on stakes.funnel_index = shares_taken.funnel_index
     and stakes.persona = shares_taken.persona
     and stakes.period = shares_taken.period

@@ -1,37 +1,6 @@
--- Every kind of event with its stage in each journey model and the rule that put it there.
+-- Every event type with its stage in each journey model and the rule that put it there.
 -- Grain: model, kind_id, stage, rule_id.
-with labels as (
-    select
-        model_index, event_type_ix, stage_index, rule_index, event_count, first_seen_at, last_seen_at
-    from kernel.classifications
-),
-
-event_type_persons as (
-    select model_index, event_type_ix, rule_index, person_count
-    from kernel.event_type_persons
-),
-
-kinds as (
-    select event_type_ix, kind_id, event_name, channel, touchpoint
-    from journeys.event_types
-),
-
-models as (
-    select model, model_index
-    from config.models
-),
-
-stages as (
-    select model_index, stage_index, stage
-    from config.stages
-),
-
-rules as (
-    select model_index, rule_index, rule_id, has_history
-    from config.rules
-),
-
-labels_added_up as (
+with classifications_summed as (
     select
         model_index,
         event_type_ix,
@@ -40,37 +9,37 @@ labels_added_up as (
         cast(sum(event_count) as bigint) as event_count,
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
-    from labels
+    from kernel.classifications
     group by model_index, event_type_ix, stage_index, rule_index
 )
 
 select
     models.model,
-    kinds.kind_id,
+    event_types.kind_id,
     coalesce(stages.stage, 'unclassified') as stage,
     coalesce(rules.rule_id, 'none') as rule_id,
-    kinds.event_name,
-    kinds.channel,
-    kinds.touchpoint,
+    event_types.event_name,
+    event_types.channel,
+    event_types.touchpoint,
     case
         when rules.rule_id is null then 'none'
         when rules.has_history then 'inferred'
         else 'rule'
     end as evidence,
-    labels_added_up.event_count,
+    classifications_summed.event_count,
     event_type_persons.person_count,
-    labels_added_up.first_seen_at,
-    labels_added_up.last_seen_at
-from labels_added_up
-inner join event_type_persons
-    on event_type_persons.model_index = labels_added_up.model_index
-    and event_type_persons.event_type_ix = labels_added_up.event_type_ix
-    and event_type_persons.rule_index = labels_added_up.rule_index
-inner join kinds on kinds.event_type_ix = labels_added_up.event_type_ix
-inner join models on models.model_index = labels_added_up.model_index
-left join stages
-    on stages.model_index = labels_added_up.model_index
-    and stages.stage_index = labels_added_up.stage_index
-left join rules
-    on rules.model_index = labels_added_up.model_index
-    and rules.rule_index = labels_added_up.rule_index
+    classifications_summed.first_seen_at,
+    classifications_summed.last_seen_at
+from classifications_summed
+inner join kernel.event_type_persons
+    on event_type_persons.model_index = classifications_summed.model_index
+    and event_type_persons.event_type_ix = classifications_summed.event_type_ix
+    and event_type_persons.rule_index = classifications_summed.rule_index
+inner join journeys.event_types on event_types.event_type_ix = classifications_summed.event_type_ix
+inner join config.models on models.model_index = classifications_summed.model_index
+left join config.stages
+    on stages.model_index = classifications_summed.model_index
+    and stages.stage_index = classifications_summed.stage_index
+left join config.rules
+    on rules.model_index = classifications_summed.model_index
+    and rules.rule_index = classifications_summed.rule_index

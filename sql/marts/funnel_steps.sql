@@ -8,46 +8,9 @@ with counts as (
     from funnels.funnel_step_counts
 ),
 
-times as (
-    select
-        funnel_index, persona, period, step_index, visited_count,
-        p10_seconds_to_next, p50_seconds_to_next, p90_seconds_to_next
-    from funnels.funnel_step_times
-),
-
-stakes as (
-    select funnel_index, persona, period, step_index, value_per_drop_off_amount
-    from funnels.funnel_stakes
-),
-
-intervals as (
-    select funnel_index, persona, period, step_index, drop_off_rate_low, drop_off_rate_high
-    from statistics.step_intervals
-),
-
-survival as (
-    select funnel_index, persona, period, step_index, km_conversion_rate
-    from statistics.step_survival
-),
-
 funnels as (
     select funnel, funnel_index, kind, unit, step_count
     from config.funnels
-),
-
-steps as (
-    select funnel_index, step_index, step
-    from config.funnel_steps
-),
-
-personas as (
-    select persona, is_outcome_based, is_trait_undated
-    from config.personas
-),
-
-settings as (
-    select min_count, report_currency
-    from config.settings
 ),
 
 outcomes_named as (
@@ -73,7 +36,7 @@ select
     funnels.kind,
     funnels.unit,
     counts.person_count,
-    -- Nobody can go on from the last step: there everybody has converted and the other outcomes mean nothing.
+    -- The last step has no next one: all units there have converted, and the other outcomes do not apply.
     case when outcomes.is_last then counts.person_count else counts.next_count end as converted_count,
     case when not outcomes.is_last then outcomes.left_count end as drop_off_count,
     case when not outcomes.is_last then counts.pending_count end as pending_count,
@@ -113,27 +76,27 @@ inner join outcomes_named as outcomes
     and outcomes.period = counts.period
     and outcomes.step_index = counts.step_index
 inner join funnels on funnels.funnel_index = counts.funnel_index
-inner join steps
+inner join config.funnel_steps as steps
     on steps.funnel_index = counts.funnel_index
     and steps.step_index = counts.step_index
-cross join settings
-left join personas on personas.persona = counts.persona
-left join times
+cross join config.settings
+left join config.personas on personas.persona = counts.persona
+left join funnels.funnel_step_times as times
     on times.funnel_index = counts.funnel_index
     and times.persona = counts.persona
     and times.period = counts.period
     and times.step_index = counts.step_index
-left join stakes
+left join funnels.funnel_stakes as stakes
     on stakes.funnel_index = counts.funnel_index
     and stakes.persona = counts.persona
     and stakes.period = counts.period
     and stakes.step_index = counts.step_index
-left join intervals
+left join statistics.step_intervals as intervals
     on intervals.funnel_index = counts.funnel_index
     and intervals.persona = counts.persona
     and intervals.period = counts.period
     and intervals.step_index = counts.step_index
-left join survival
+left join statistics.step_survival as survival
     on survival.funnel_index = counts.funnel_index
     and survival.persona = counts.persona
     and survival.period = counts.period

@@ -1,26 +1,6 @@
 -- Every step of every funnel by day of entry: the best attempt that each unit began that day.
 -- Grain: funnel, persona, entry_date, step_index.
-with days as (
-    select funnel_index, person_key, journey_index, entry_day, depth, is_pending, is_matured
-    from kernel.funnel_days
-),
-
-journeys as (
-    select person_key, journey_index, persona
-    from journeys.journey_facts
-),
-
-funnels as (
-    select funnel, funnel_index, step_count
-    from config.funnels
-),
-
-steps as (
-    select funnel_index, step_index
-    from config.funnel_steps
-),
-
-personas_joined as (
+with personas_joined as (
     select
         days.funnel_index,
         journeys.persona,
@@ -28,8 +8,8 @@ personas_joined as (
         days.depth,
         days.is_pending,
         days.is_matured
-    from days
-    inner join journeys
+    from kernel.funnel_days as days
+    inner join journeys.journey_facts as journeys
         on journeys.person_key = days.person_key
         and journeys.journey_index = days.journey_index
 ),
@@ -61,7 +41,7 @@ steps_counted as (
         ) as pending_count,
         bool_and(outcomes_grouped.is_matured) as is_matured
     from outcomes_grouped
-    inner join steps on steps.funnel_index = outcomes_grouped.funnel_index
+    inner join config.funnel_steps as steps on steps.funnel_index = outcomes_grouped.funnel_index
     group by outcomes_grouped.funnel_index, outcomes_grouped.persona, outcomes_grouped.entry_day, steps.step_index
 ),
 
@@ -91,4 +71,4 @@ select
     case when counts.step_index < funnels.step_count then counts.pending_count end as pending_count,
     counts.is_matured
 from nobody_written_as_zero as counts
-inner join funnels on funnels.funnel_index = counts.funnel_index
+inner join config.funnels on funnels.funnel_index = counts.funnel_index

@@ -5,26 +5,6 @@ with device_events as (
     from identity.device_events
 ),
 
-shared_device_events as (
-    select device_key, person_key, event_count
-    from identity.shared_device_events
-),
-
-identities as (
-    select device_key, person_key, decision
-    from identity.identities
-),
-
-users as (
-    select user_key, person_key
-    from identity.users
-),
-
-aliases as (
-    select user_key, person_key
-    from identity.user_aliases
-),
-
 decisions_gathered as (
     select
         case
@@ -36,9 +16,9 @@ decisions_gathered as (
         coalesce(users.person_key, identities.person_key) as person_key,
         device_events.event_count
     from device_events
-    left join identities on identities.device_key = device_events.device_key
-    left join users on users.user_key = device_events.user_key
-    -- What became of a shared device's unnamed events is told below.
+    left join identity.identities on identities.device_key = device_events.device_key
+    left join identity.users on users.user_key = device_events.user_key
+    -- What became of a shared device's unnamed events is counted below.
     where identities.decision is null or identities.decision <> 'shared' or device_events.user_key is not null
 
     union all
@@ -48,18 +28,18 @@ decisions_gathered as (
         device_key,
         person_key,
         event_count
-    from shared_device_events
+    from identity.shared_device_events
 
     union all
 
-    -- Told beside the others, which count these events too.
+    -- Listed beside the others, which count these events too.
     select
         'aliased' as decision,
         device_events.device_key,
         aliases.person_key,
         device_events.event_count
     from device_events
-    inner join aliases on aliases.user_key = device_events.user_key
+    inner join identity.user_aliases as aliases on aliases.user_key = device_events.user_key
 )
 
 select

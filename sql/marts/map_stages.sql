@@ -1,30 +1,8 @@
 -- Every stage of the map: who reached it, who was seen in it, who went on, who may still, who left.
 -- Grain: model, persona, period, stage.
-with bases as (
-    select
-        model_index, persona, period, stage_index, person_count, converted_count, pending_count, matured_count,
-        matured_next_count, visited_count
-    from map.stage_bases
-),
-
-intervals as (
-    select model_index, persona, period, stage_index, drop_off_rate_low, drop_off_rate_high
-    from statistics.stage_intervals
-),
-
-tests as (
-    select model_index, persona, period, stage_index, q_value
-    from statistics.pain_tests
-),
-
-stages as (
+with stages as (
     select model, model_index, stage, stage_index
     from config.stages
-),
-
-settings as (
-    select min_count
-    from config.settings
 ),
 
 last_stages as (
@@ -33,10 +11,10 @@ last_stages as (
     group by model_index
 ),
 
--- Friction is told without a test.
+-- Friction is listed without a test.
 tests_counted as (
     select model_index, persona, period, stage_index, count(q_value) as pain_test_count
-    from tests
+    from statistics.pain_tests as tests
     group by model_index, persona, period, stage_index
 ),
 
@@ -74,12 +52,12 @@ select
     case when not stages_marked.is_last then intervals.drop_off_rate_high end as drop_off_rate_high,
     bases.matured_count < settings.min_count as is_small,
     coalesce(tests_counted.pain_test_count, 0) as pain_test_count
-from bases
+from map.stage_bases as bases
 inner join stages_marked
     on stages_marked.model_index = bases.model_index
     and stages_marked.stage_index = bases.stage_index
-cross join settings
-left join intervals
+cross join config.settings
+left join statistics.stage_intervals as intervals
     on intervals.model_index = bases.model_index
     and intervals.persona = bases.persona
     and intervals.period = bases.period

@@ -5,11 +5,6 @@ with paths as (
     from journeys.paths
 ),
 
-models as (
-    select model, model_index
-    from config.models
-),
-
 paths_ranked as (
     select
         model_index,
@@ -68,4 +63,4 @@ from rows_listed
 inner join personas_totalled
     on personas_totalled.model_index = rows_listed.model_index
     and personas_totalled.persona = rows_listed.persona
-inner join models on models.model_index = rows_listed.model_index
+inner join config.models on models.model_index = rows_listed.model_index

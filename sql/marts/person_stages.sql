@@ -1,23 +1,8 @@
--- Where everybody stands in their latest journey.
+-- The current stage of each person's latest journey.
 -- Grain: model, person_id.
-with visits as (
-    select model_index, person_key, journey_index, visit_index, stage_index
-    from kernel.stage_visits
-),
-
-latest_journeys as (
+with latest_journeys as (
     select person_key, journey_index, entered_at, last_event_at, is_open, lifecycle, persona
     from journeys.latest_journeys
-),
-
-persons as (
-    select person_key, person_id
-    from identity.persons
-),
-
-models as (
-    select model, model_index
-    from config.models
 ),
 
 stages as (
@@ -31,7 +16,7 @@ stages_reached as (
         visits.person_key,
         max_by(visits.stage_index, visits.visit_index) as stage_index,
         max(visits.stage_index) as furthest_index
-    from visits
+    from kernel.stage_visits as visits
     inner join latest_journeys
         on latest_journeys.person_key = visits.person_key
         and latest_journeys.journey_index = visits.journey_index
@@ -50,8 +35,8 @@ select
     latest_journeys.is_open,
     latest_journeys.lifecycle
 from latest_journeys
-inner join persons on persons.person_key = latest_journeys.person_key
-cross join models
+inner join identity.persons on persons.person_key = latest_journeys.person_key
+cross join config.models
 left join stages_reached
     on stages_reached.model_index = models.model_index
     and stages_reached.person_key = latest_journeys.person_key

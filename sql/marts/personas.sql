@@ -1,16 +1,6 @@
 -- The personas of people's latest journeys.
 -- Grain: persona.
-with journey_personas as (
-    select person_key, journey_index, persona
-    from journeys.personas
-),
-
-persons as (
-    select person_key, journey_count
-    from kernel.persons
-),
-
-configured as (
+with configured as (
     select persona, rule, description, is_outcome_based, is_trait_undated
     from config.personas
 ),
@@ -18,8 +8,8 @@ configured as (
 -- Journeys are numbered from 1 without a gap, so the last number is the latest journey.
 persons_counted as (
     select journey_personas.persona, count(*) as person_count
-    from journey_personas
-    inner join persons
+    from journeys.personas as journey_personas
+    inner join kernel.persons
         on persons.person_key = journey_personas.person_key
         and persons.journey_count = journey_personas.journey_index
     group by journey_personas.persona

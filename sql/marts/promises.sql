@@ -1,35 +1,6 @@
 -- Promise against delivery: how often promises were kept, and what people did next where they were and were not.
 -- Grain: promise, persona, period.
-with counts as (
-    select
-        promise_index, persona, period, due_count, kept_count, broken_count, pending_count,
-        matured_count, matured_kept_count, broken_person_count, first_broken_at, mean_score
-    from map.promise_counts
-),
-
-goings as (
-    select
-        promise_index, persona, period,
-        kept_journey_count, kept_next_count, broken_journey_count, broken_next_count
-    from map.promise_next_stage
-),
-
-intervals as (
-    select promise_index, persona, period, kept_low, kept_high
-    from statistics.promise_intervals
-),
-
-promises as (
-    select promise, promise_index, kind, model, stage, target, is_at_most
-    from config.promises
-),
-
-settings as (
-    select min_count
-    from config.settings
-),
-
-promises_counted as (
+with promises_counted as (
     select
         promises.promise,
         promises.kind,
@@ -47,28 +18,28 @@ promises_counted as (
         counts.matured_kept_count,
         counts.broken_person_count,
         counts.first_broken_at,
-        -- Of too few, nothing is told but how many.
+        -- Of too few, only the number is published.
         counts.matured_count < settings.min_count as is_small,
         cast(counts.matured_kept_count as double) / nullif(counts.matured_count, 0) as kept_rate,
         intervals.kept_low,
         intervals.kept_high,
         counts.mean_score,
-        coalesce(goings.kept_journey_count, 0) as kept_journey_count,
-        coalesce(goings.kept_next_count, 0) as kept_next_count,
-        coalesce(goings.broken_journey_count, 0) as broken_journey_count,
-        coalesce(goings.broken_next_count, 0) as broken_next_count,
+        coalesce(next_stages.kept_journey_count, 0) as kept_journey_count,
+        coalesce(next_stages.kept_next_count, 0) as kept_next_count,
+        coalesce(next_stages.broken_journey_count, 0) as broken_journey_count,
+        coalesce(next_stages.broken_next_count, 0) as broken_next_count,
         settings.min_count
-    from counts
-    inner join promises on promises.promise_index = counts.promise_index
-    inner join intervals
+    from map.promise_counts as counts
+    inner join config.promises on promises.promise_index = counts.promise_index
+    inner join statistics.promise_intervals as intervals
         on intervals.promise_index = counts.promise_index
         and intervals.persona = counts.persona
         and intervals.period = counts.period
-    cross join settings
-    left join goings
-        on goings.promise_index = counts.promise_index
-        and goings.persona = counts.persona
-        and goings.period = counts.period
+    cross join config.settings
+    left join map.promise_next_stage as next_stages
+        on next_stages.promise_index = counts.promise_index
+        and next_stages.persona = counts.persona
+        and next_stages.period = counts.period
 ),
 
 promises_measured as (

@@ -1,24 +1,9 @@
 -- Through which channels people are at each stage, online and offline side by side.
 -- Grain: model, persona, period, stage, channel.
-with counts as (
-    select model_index, persona, period, stage_index, exposure_ix, person_count, touch_count
-    from map.exposure_counts
-),
-
-subjects as (
+with exposures as (
     select exposure_ix, subject as channel
     from map.exposures
     where exposure_kind = 'channel'
-),
-
-bases as (
-    select model_index, persona, period, stage_index, visited_count
-    from map.stage_bases
-),
-
-stages as (
-    select model, model_index, stage, stage_index
-    from config.stages
 ),
 
 shares_taken as (
@@ -27,14 +12,14 @@ shares_taken as (
         counts.persona,
         counts.period,
         counts.stage_index,
-        subjects.channel,
+        exposures.channel,
         counts.person_count,
         counts.touch_count,
         cast(counts.touch_count as double) / sum(counts.touch_count) over (
             partition by counts.model_index, counts.persona, counts.period, counts.stage_index
         ) as share_rate
-    from counts
-    inner join subjects on subjects.exposure_ix = counts.exposure_ix
+    from map.exposure_counts as counts
+    inner join exposures on exposures.exposure_ix = counts.exposure_ix
 )
 
 select
@@ -49,10 +34,10 @@ select
     shares_taken.touch_count,
     shares_taken.share_rate
 from shares_taken
-inner join stages
+inner join config.stages
     on stages.model_index = shares_taken.model_index
     and stages.stage_index = shares_taken.stage_index
-inner join bases
+inner join map.stage_bases as bases
     on bases.model_index = shares_taken.model_index
     and bases.persona = shares_taken.persona
     and bases.period = shares_taken.period

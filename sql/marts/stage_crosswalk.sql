@@ -1,31 +1,16 @@
 -- Events by their stages in each pair of journey models, both ways round.
 -- Grain: model, stage, other_model, other_stage.
-with labels as (
-    select classification_key, model_index, stage_index, event_count
-    from kernel.classifications
-),
-
-models as (
-    select model, model_index
-    from config.models
-),
-
-stages as (
-    select model_index, stage_index, stage
-    from config.stages
-),
-
-stages_named as (
+with stages_named as (
     select
-        labels.classification_key,
+        classifications.classification_key,
         models.model,
         coalesce(stages.stage, 'unclassified') as stage,
-        labels.event_count
-    from labels
-    inner join models on models.model_index = labels.model_index
-    left join stages
-        on stages.model_index = labels.model_index
-        and stages.stage_index = labels.stage_index
+        classifications.event_count
+    from kernel.classifications
+    inner join config.models on models.model_index = classifications.model_index
+    left join config.stages
+        on stages.model_index = classifications.model_index
+        and stages.stage_index = classifications.stage_index
 )
 
 select

@@ -7,24 +7,9 @@ with feelings as (
     from statistics.stage_sentiment
 ),
 
-bases as (
-    select model_index, persona, period, stage_index
-    from map.stage_bases
-),
-
-stages as (
-    select model, model_index, stage, stage_index
-    from config.stages
-),
-
-settings as (
-    select min_count
-    from config.settings
-),
-
 cells_wanted as (
     select model_index, persona, period, stage_index
-    from bases
+    from map.stage_bases as bases
     union
     select model_index, persona, period, stage_index
     from feelings
@@ -46,7 +31,7 @@ select
     cells_wanted.persona,
     cells_wanted.period,
     stages.stage,
-    -- Of too few, nothing is told but how many.
+    -- Of too few, only the number is published.
     case when feelings_ranked.answer_count >= settings.min_count then feelings_ranked.sentiment end as sentiment,
     case when feelings_ranked.answer_count >= settings.min_count then feelings_ranked.sentiment_low end as sentiment_low,
     case when feelings_ranked.answer_count >= settings.min_count then feelings_ranked.sentiment_high end
@@ -59,10 +44,10 @@ select
     end as evidence,
     feelings_ranked.method
 from cells_wanted
-inner join stages
+inner join config.stages
     on stages.model_index = cells_wanted.model_index
     and stages.stage_index = cells_wanted.stage_index
-cross join settings
+cross join config.settings
 left join feelings_ranked
     on feelings_ranked.model_index = cells_wanted.model_index
     and feelings_ranked.persona = cells_wanted.persona

@@ -1,16 +1,6 @@
 -- Where people went from each stage, the end of the journey included.
 -- Grain: model, persona, from_stage, to_stage.
-with moves as (
-    select model_index, persona, stage_index, next_stage_index, is_open, stay_seconds
-    from journeys.stage_moves
-),
-
-models as (
-    select model, model_index
-    from config.models
-),
-
-stages as (
+with stages as (
     select model_index, stage_index, stage
     from config.stages
 ),
@@ -25,7 +15,7 @@ moves_counted as (
         count(*) as transition_count,
         -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
         round(quantile_cont(stay_seconds, 0.5), 6) as p50_seconds
-    from moves
+    from journeys.stage_moves as moves
     group by grouping sets (
         (model_index, stage_index, next_stage_index, is_open, persona),
         (model_index, stage_index, next_stage_index, is_open)
@@ -59,7 +49,7 @@ inner join endings_totalled
     on endings_totalled.model_index = moves_counted.model_index
     and endings_totalled.persona = moves_counted.persona
     and endings_totalled.stage_index = moves_counted.stage_index
-inner join models on models.model_index = moves_counted.model_index
+inner join config.models on models.model_index = moves_counted.model_index
 inner join stages
     on stages.model_index = moves_counted.model_index
     and stages.stage_index = moves_counted.stage_index

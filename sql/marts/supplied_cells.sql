@@ -3,11 +3,6 @@
 with stages as (
     select model, stage, owner
     from config.stages
-),
-
-cells as (
-    select persona, stage, aspect, text
-    from config.map_cells
 )
 
 select
@@ -28,5 +23,5 @@ select
     cells.stage,
     cells.aspect,
     cells.text
-from cells
+from config.map_cells as cells
 inner join stages on stages.stage = cells.stage

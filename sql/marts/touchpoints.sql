@@ -1,34 +1,14 @@
 -- What people meet at each stage, and whether those who met it went on more often.
 -- Grain: model, persona, period, stage, touchpoint.
-with counts as (
-    select model_index, persona, period, stage_index, exposure_ix, person_count, touch_count, matured_count, matured_advanced_count
-    from map.exposure_counts
-),
-
-subjects as (
+with exposures as (
     select exposure_ix, subject as touchpoint
     from map.exposures
     where exposure_kind = 'touchpoint'
 ),
 
-bases as (
-    select model_index, persona, period, stage_index, visited_count, matured_visited_count, matured_advanced_count
-    from map.stage_bases
-),
-
-tests as (
-    select model_index, persona, period, stage_index, exposure_ix, lift, lift_low, lift_high, q_value
-    from statistics.touchpoint_tests
-),
-
 stages as (
     select model, model_index, stage, stage_index
     from config.stages
-),
-
-settings as (
-    select min_count
-    from config.settings
 ),
 
 lasts_found as (
@@ -37,7 +17,7 @@ lasts_found as (
     group by model_index
 ),
 
--- Those without are the rest of the stage's visitors; nobody goes on from a last stage.
+-- Those without are the rest of the stage's visitors; a last stage has no next one.
 counts_compared as (
     select
         counts.model_index,
@@ -45,7 +25,7 @@ counts_compared as (
         counts.period,
         counts.stage_index,
         counts.exposure_ix,
-        subjects.touchpoint,
+        exposures.touchpoint,
         counts.person_count,
         bases.visited_count,
         counts.touch_count,
@@ -57,9 +37,9 @@ counts_compared as (
         counts.stage_index = lasts_found.stage_index as is_last,
         bases.matured_visited_count - counts.matured_count as without_count,
         bases.matured_advanced_count - counts.matured_advanced_count as without_went_on_count
-    from counts
-    inner join subjects on subjects.exposure_ix = counts.exposure_ix
-    inner join bases
+    from map.exposure_counts as counts
+    inner join exposures on exposures.exposure_ix = counts.exposure_ix
+    inner join map.stage_bases as bases
         on bases.model_index = counts.model_index
         and bases.persona = counts.persona
         and bases.period = counts.period
@@ -86,7 +66,7 @@ rates_taken as (
         counts_compared.matured_count < settings.min_count
         or (counts_compared.without_count < settings.min_count and not counts_compared.is_last) as is_small
     from counts_compared
-    cross join settings
+    cross join config.settings
 )
 
 select
@@ -117,7 +97,7 @@ from rates_taken
 inner join stages
     on stages.model_index = rates_taken.model_index
     and stages.stage_index = rates_taken.stage_index
-left join tests
+left join statistics.touchpoint_tests as tests
     on tests.model_index = rates_taken.model_index
     and tests.persona = rates_taken.persona
     and tests.period = rates_taken.period

@@ -1,5 +1,5 @@
 -- What is known of users from the files of `people:`.
--- Grain: no key; a user may have several values of a trait, told apart by valid_from.
+-- Grain: no key; a user may have several values of a trait, distinguished by valid_from.
 with traits as (
     select
         user_key,

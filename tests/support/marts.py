@@ -48,4 +48,4 @@ def _build(engine: DuckDBEngine, model: models.Model) -> None:
     if model.sql:
         engine.run(model.name, model.sql, kind=model.metadata.kind)
     else:
-        python_models.python_model(model.metadata.python_model, model.name)(engine, None)
+        python_models.build_python_model(engine, None, model)

@@ -99,8 +99,6 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
     monkeypatch.setattr("journeyflow.ingest.traits.load_traits", load_traits)
     monkeypatch.setattr("journeyflow.state.warehouse.open_warehouse", open_warehouse)
     monkeypatch.setattr("journeyflow.compile.config_tables.config_tables", settings)
-    monkeypatch.setattr("journeyflow.compile.config_tables.experience_tables", lambda config: {})
-    monkeypatch.setattr("journeyflow.compile.config_tables.map_tables", lambda config: {})
     return given
 
 

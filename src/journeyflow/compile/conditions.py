@@ -11,10 +11,10 @@ from sqlglot import exp
 from journeyflow.config.conditions import All, Condition, Leaf, Not, Scalar, is_numeric_field
 
 NUMBER = "decimal(38, 10)"
-"""What texts are read as when they are compared with numbers: exact, and with neither NaN nor infinity."""
+"""Type to which texts are cast when compared with numbers: exact, with neither NaN nor infinity."""
 
 LeafTruth = Callable[[Leaf], exp.Expr]
-"""How a leaf is judged in a certain place: by its field's column, by a bit of `condition_bits`, …"""
+"""How a leaf is evaluated in a context: by its field's column, by a condition bit, …"""
 
 _BOUNDS: dict[str, type[exp.Binary]] = {"above": exp.GT, "at_least": exp.GTE, "below": exp.LT, "at_most": exp.LTE}
 _CALLS = {"prefix": "starts_with", "suffix": "ends_with", "contains": "contains", "regex": "regexp_matches"}
@@ -47,18 +47,9 @@ def sql(expression: exp.Expr) -> str:
 
 
 def compile_condition(condition: Condition, truth: LeafTruth) -> exp.Expr:
-    """Compile a condition to a boolean that is never null.
+    """Compile a condition to a boolean that is never null, as `truth` of a leaf must not be.
 
-    Parameters
-    ----------
-    condition : Condition
-    truth : callable
-        Gives the SQL truth of one leaf; never null.
-
-    Returns
-    -------
-    Expression
-        `true` for an empty condition, which matches any event.
+    An empty condition matches any event.
     """
     if isinstance(condition, Leaf):
         return truth(condition)
@@ -71,18 +62,9 @@ def compile_condition(condition: Condition, truth: LeafTruth) -> exp.Expr:
 
 
 def leaf_truth(leaf: Leaf, value: exp.Expr) -> exp.Expr:
-    """Compile one test of one value.
+    """Compile one test of a field's value: a number for numeric fields, else a text.
 
-    Parameters
-    ----------
-    leaf : Leaf
-    value : Expression
-        The field's value: a number for numeric fields, else a text.
-
-    Returns
-    -------
-    Expression
-        Never null: a missing value satisfies only ``exists: false`` and the negative matchers.
+    The result is never null: a missing value satisfies only ``exists: false`` and the negative matchers.
     """
     if leaf.operator == "exists":
         missing = exp.Is(this=value, expression=exp.null())
@@ -93,7 +75,7 @@ def leaf_truth(leaf: Leaf, value: exp.Expr) -> exp.Expr:
 
 
 def glob_pattern(glob: str) -> str:
-    """Write a glob as a regular expression: `**` crosses `/`, `*` and `?` do not.
+    """Return a glob as a regular expression: `**` crosses `/`, `*` and `?` do not.
 
     Examples
     --------

@@ -11,23 +11,17 @@ from journeyflow.config.conditions import Leaf, leaves
 from journeyflow.config.config import Config
 from journeyflow.config.personas import UNASSIGNED, Persona
 from journeyflow.config.predicates import first_leaves, first_predicate
+from journeyflow.models.python_models import python_model
 
 
+@python_model("journeys.personas")
 def personas(config: Config) -> str:
-    """Compile `journeys.personas`: the first persona whose rule holds for a journey, else `unassigned`.
-
-    Returns
-    -------
-    str
-        A SELECT over `journeys.persona_facts`, `journeys.traits_as_of`, `kernel.person_event_counts` and
-        `config.event_type_predicates`.
-        Grain: person_key, journey_index. Columns: person_key, journey_index, persona. No order.
-    """
+    """Compile the first persona whose rule holds for each journey, else `unassigned`."""
     return sql(_Personas(config).select())
 
 
 class _Personas:
-    """The parts of the SELECT; each wide CTE has one column per fact that some rule reads."""
+    """Builder of the SELECT; each wide CTE has one column per fact that some rule reads."""
 
     def __init__(self, config: Config) -> None:
         self.personas = config.personas

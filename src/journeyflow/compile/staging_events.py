@@ -13,6 +13,7 @@ from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.config import Config
 from journeyflow.config.journey_models import vocabulary
 from journeyflow.config.predicates import EVENT_TYPE_FIELDS, Predicate, event_level_conditions, predicates
+from journeyflow.models.python_models import python_model
 
 _WORDS = (
     # `bot` as a word or its end, but not the phones called Cubot.
@@ -39,7 +40,7 @@ BOT_PATTERN = "(?i)" + "|".join(_WORDS)
 
 
 MOST_NAMES = 500
-"""Event names that a run tells apart."""
+"""Event names that a run distinguishes."""
 MOST_CHANNELS = 50
 OTHER = "other"
 UNKNOWN_CHANNEL = "unknown"
@@ -125,20 +126,9 @@ def unit_properties(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in found if key is not None))
 
 
+@python_model("staging.events")
 def staging_events(config: Config) -> str:
-    """Compile `staging.events`: one narrow row per event of the run.
-
-    Parameters
-    ----------
-    config : Config
-
-    Returns
-    -------
-    str
-        A SELECT over `sources.events`. Grain: event_ix. Columns: event_ix, event_id, occurred_at, sequence, device_key,
-        user_key, event_name, channel, source_ix, session_key, touchpoint, is_bot, is_internal, is_offline,
-        condition_bits, alias_key, and `unit_<n>` for each of `unit_properties`. No order.
-    """
+    """Compile the narrow row of each event of the run, with a column `unit_<n>` for each of `unit_properties`."""
     return sql(_Staging(config).select())
 
 
@@ -148,16 +138,6 @@ def source_filter(config: Config, source_name: str) -> str | None:
     if condition == All():
         return None
     return sql(compile_condition(condition, lambda leaf: leaf_truth(leaf, event_value(leaf.field))))
-
-
-def goal_value(config: Config, goal: str) -> str | None:
-    """Compile the value of a goal's event over `sources.events`, as DECIMAL(18, 4); None when it has no value."""
-    value = config.goals[goal].value
-    if value is None:
-        return None
-    if value == "revenue_amount":
-        return sql(column("revenue_amount"))
-    return sql(exp.TryCast(this=event_value(value), to=exp.DataType.build("decimal(18, 4)", dialect="duckdb")))
 
 
 def event_value(field: str) -> exp.Expr:
@@ -181,7 +161,7 @@ def json_path(key: str) -> str:
 
 
 def user_key(user_id: exp.Expr) -> exp.Expr:
-    """Return the key of a user_id, as landing computes it."""
+    """Return the key of a user_id, as loading computes it."""
     return call("md5_number_lower", exp.DPipe(this=text("u:"), expression=user_id))
 
 
@@ -192,11 +172,11 @@ def alias_of() -> str:
 
 
 class _Staging:
-    """The parts of the SELECT behind `staging.events`."""
+    """Builder of the SELECT of `staging.events`."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.deep = event_level_conditions(config)
+        self.event_level = event_level_conditions(config)
         self.units = unit_properties(config)
         self.paths = tuple(dict.fromkeys(self._properties_read()))
 
@@ -219,7 +199,7 @@ class _Staging:
             "session_key": call("md5_number_lower", column("session_id")),
             "touchpoint": self._touchpoint(),
             "is_bot": self._is_bot(),
-            "is_internal": self._judged(self.config.exclude_traffic.internal),
+            "is_internal": self._condition(self.config.exclude_traffic.internal),
             "is_offline": self._is_offline(),
             "condition_bits": self._condition_bits(),
             "alias_key": self._alias_key(),
@@ -234,7 +214,7 @@ class _Staging:
         return query.with_("bot_agents", as_=_bot_agents()) if self.config.exclude_traffic.bots.builtin else query
 
     def _events_read(self) -> exp.Select:
-        """Name the columns used, and take all properties used out of the JSON in one go."""
+        """Select the columns used, and extract all properties used from the JSON in one call."""
         fixed = (
             "event_ix",
             "event_id",
@@ -257,12 +237,12 @@ class _Staging:
         return exp.select(*columns).from_(exp.table_("events", db="sources"))
 
     def _previous_id(self) -> exp.Expr:
-        """Read the JSON of alias events only: they are few, and reading all of it is what costs."""
+        """Read the JSON of alias events only: they are few, and reading all JSON is slow."""
         is_alias = exp.EQ(this=column("event_name"), expression=text(ALIAS_EVENT))
         return exp.alias_(exp.Case().when(is_alias, event_value(f"properties.{PREVIOUS_ID}")), PREVIOUS_ID)
 
     def _all_leaves(self) -> Iterator[Leaf]:
-        yield from self.deep
+        yield from self.event_level
         traffic = self.config.exclude_traffic
         for condition in (
             traffic.internal,
@@ -288,7 +268,7 @@ class _Staging:
             return leaf_truth(leaf, self._property(leaf.field.removeprefix("properties.")))
         return leaf_truth(leaf, column(_PLAIN_COLUMNS.get(leaf.field, leaf.field)))
 
-    def _judged(self, condition: Condition) -> exp.Expr:
+    def _condition(self, condition: Condition) -> exp.Expr:
         return compile_condition(condition, self._truth)
 
     def _source_ix(self) -> exp.Expr:
@@ -302,13 +282,13 @@ class _Staging:
         if self.config.touchpoints:
             chosen = exp.Case()
             for touchpoint in self.config.touchpoints:
-                chosen = chosen.when(self._judged(touchpoint.when), text(touchpoint.label))
+                chosen = chosen.when(self._condition(touchpoint.when), text(touchpoint.label))
             surface = chosen.else_(surface)
         return exp.DPipe(this=exp.DPipe(this=column("channel"), expression=text(": ")), expression=surface)
 
     def _is_bot(self) -> exp.Expr:
         bots = self.config.exclude_traffic.bots
-        own = self._judged(bots.when)
+        own = self._condition(bots.when)
         if not bots.builtin:
             return own
         agents = exp.select(column("agent")).from_("bot_agents").subquery()
@@ -320,8 +300,8 @@ class _Staging:
         return leaf_truth(Leaf("channel", "in", channels), column("channel")) if channels else exp.false()
 
     def _condition_bits(self) -> exp.Expr:
-        """Pack the truth of every deep leaf: bits of one number while they fit, else a text of zeros and ones."""
-        tests = [self._truth(leaf) for leaf in self.deep]
+        """Pack the truths of event-level leaves: bits of one number while they fit, else a text of zeros and ones."""
+        tests = [self._truth(leaf) for leaf in self.event_level]
         if len(tests) > BITS:
             digits = [exp.Case().when(test, text("1")).else_(text("0")) for test in tests]
             return call("concat", *digits)
@@ -336,7 +316,7 @@ class _Staging:
 
 
 def _bot_agents() -> exp.Select:
-    """Find the bots among the distinct agents: agents repeat, and the pattern is what costs."""
+    """Find the bots among the distinct agents: agents repeat, and the pattern is slow."""
     agents = exp.select(exp.alias_(column("user_agent"), "agent")).distinct().from_(exp.table_("events", db="sources"))
     is_bot = leaf_truth(Leaf("user_agent", "regex", (BOT_PATTERN,)), column("agent"))
     return exp.select(column("agent")).from_(agents.subquery("agents")).where(is_bot)
@@ -348,21 +328,18 @@ def ubigint(value: int) -> exp.Expr:
 
 
 UNCLASSIFIED = "unclassified"
-"""What a condition on `stage` reads where no rule matched; stage_index 0."""
+"""Value of `stage` in a condition where no rule matched; stage_index 0."""
 
 
+@python_model("config.event_type_predicates")
 def event_type_predicates(config: Config) -> str:
-    """Compile `config.event_type_predicates`: the conditions that hold, per event kind.
+    """Compile the conditions that hold, per event type.
 
-    Returns
-    -------
-    str
-        A SELECT over `journeys.event_types`. Grain: event_type_ix, stage_index, predicate; only where the condition holds
-        (`is_true` is always true). stage_index is 0 where the condition reads no stage; where it does, there is a row
-        for each stage in which it holds, 0 for unclassified. No order.
+    `stage_index` is 0 where the condition reads no stage; where it does, there is a row for each stage in which it
+    holds, 0 for unclassified.
     """
-    deep = {leaf: bit for bit, leaf in enumerate(event_level_conditions(config))}
-    selects = [select for predicate in predicates(config) for select in _selects(predicate, deep)]
+    event_level = {leaf: bit for bit, leaf in enumerate(event_level_conditions(config))}
+    selects = [select for predicate in predicates(config) for select in _selects(predicate, event_level)]
     if not selects:
         return sql(_select("", 0, exp.false()))
     union: exp.Query = selects[0]
@@ -371,10 +348,10 @@ def event_type_predicates(config: Config) -> str:
     return sql(union)
 
 
-def _selects(predicate: Predicate, deep: dict[Leaf, int]) -> Iterator[exp.Select]:
+def _selects(predicate: Predicate, event_level: dict[Leaf, int]) -> Iterator[exp.Select]:
     stages = (UNCLASSIFIED, *predicate.model.stage_names) if predicate.model else (UNCLASSIFIED,)
     for stage_index, stage in enumerate(stages):
-        condition = compile_condition(predicate.condition, partial(_truth, deep=deep, stage=stage))
+        condition = compile_condition(predicate.condition, partial(_truth, event_level=event_level, stage=stage))
         yield _select(predicate.name, stage_index, condition)
 
 
@@ -389,13 +366,13 @@ def _select(predicate: str, stage_index: int, condition: exp.Expr) -> exp.Select
     return exp.select(*named).from_(exp.table_("event_types", db="journeys")).where(condition)
 
 
-def _truth(leaf: Leaf, deep: dict[Leaf, int], stage: str) -> exp.Expr:
+def _truth(leaf: Leaf, event_level: dict[Leaf, int], stage: str) -> exp.Expr:
     if leaf.field == "stage":
         return leaf_truth(leaf, text(stage))
     if leaf.field in EVENT_TYPE_FIELDS:
         return leaf_truth(leaf, column("event_name" if leaf.field == "event" else "channel"))
-    bit = deep[leaf]
-    if len(deep) > BITS:
+    bit = event_level[leaf]
+    if len(event_level) > BITS:
         digit = exp.func("substr", column("condition_bits"), exp.Literal.number(bit + 1), exp.Literal.number(1))
         return exp.EQ(this=digit, expression=text("1"))
     shared = exp.paren(exp.BitwiseAnd(this=column("condition_bits"), expression=ubigint(1 << bit)))
@@ -403,7 +380,7 @@ def _truth(leaf: Leaf, deep: dict[Leaf, int], stage: str) -> exp.Expr:
 
 
 MOST_CHARACTERS = 2000
-"""What is read of a text; the rest of a longer one is cut off."""
+"""Length to which a longer text is cut."""
 
 _SELECT = """
     with answers_read as (
@@ -412,13 +389,13 @@ _SELECT = """
         where event_name in (@events)
     ),
 
-    answers_told as (
+    answers_typed as (
         select
             answers_read.event_ix,
             surveys.survey,
             surveys.survey_index,
             answers_read.occurred_at as answered_at,
-            cast(try_cast(@score as @number) as double) as told_score,
+            cast(try_cast(@score as @number) as double) as stated_score,
             surveys.least,
             surveys.most,
             nullif(substr(trim(@text), 1, @length), '') as answer_text
@@ -427,53 +404,44 @@ _SELECT = """
     )
 
     select
-        answers_told.event_ix,
-        answers_told.survey,
-        answers_told.survey_index,
+        answers_typed.event_ix,
+        answers_typed.survey,
+        answers_typed.survey_index,
         events.person_key,
         events.journey_index,
         events.classification_key,
-        answers_told.answered_at,
+        answers_typed.answered_at,
         case
-            when answers_told.told_score between answers_told.least and answers_told.most then answers_told.told_score
+            when answers_typed.stated_score between answers_typed.least and answers_typed.most
+                then answers_typed.stated_score
         end as score,
-        answers_told.answer_text is not null as has_text,
-        md5_number_lower(answers_told.answer_text) as text_key,
-        answers_told.answer_text
-    from answers_told
-    inner join kernel.events on events.event_ix = answers_told.event_ix
+        answers_typed.answer_text is not null as has_text,
+        md5_number_lower(answers_typed.answer_text) as text_key,
+        answers_typed.answer_text
+    from answers_typed
+    inner join kernel.events on events.event_ix = answers_typed.event_ix
 """
 
 
+@python_model("map.survey_answers")
 def survey_answers(config: Config) -> str:
-    """Compile `map.survey_answers`: the score and the text of every answer of a person that counts.
-
-    Parameters
-    ----------
-    config : Config
-
-    Returns
-    -------
-    str
-        A SELECT over `sources.events`, of which it reads the events of surveys only, `kernel.events` and
-        `config.surveys`. Grain: event_ix, survey_index. No order.
-    """
+    """Compile the score and the text of every answer of a counted person; reads the events of surveys only."""
     surveys = tuple(config.surveys.values())
     events = dict.fromkeys(survey.event for survey in surveys)
     parts = {
-        # With no survey there is no answer: no event has no name.
+        # Without a survey there is no answer: no event name is null.
         "@events": ", ".join(sql(text(event)) for event in events) or "null",
         "@score": _by_survey([survey.score for survey in surveys]),
         "@text": _by_survey([survey.text for survey in surveys]),
         "@number": NUMBER,
         "@length": str(MOST_CHARACTERS),
     }
-    # One pass, so that no text of the configuration is taken for a mark.
-    return re.sub("|".join(parts), lambda mark: parts[mark[0]], _SELECT)
+    # In one substitution, so that no text of the configuration is taken for a placeholder.
+    return re.sub("|".join(parts), lambda placeholder: parts[placeholder[0]], _SELECT)
 
 
 def _by_survey(fields: list[str | None]) -> str:
-    """Read the property that the survey of the row names; of no survey, nothing."""
+    """Read the property that the survey of the row names; null without surveys."""
     chosen = exp.Case(this=column("survey_index", "surveys"))
     for index, field in enumerate(fields, 1):
         if field is not None:

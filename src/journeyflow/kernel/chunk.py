@@ -11,7 +11,6 @@ from journeyflow.kernel.funnels import run_funnel, run_stage_funnel
 from journeyflow.kernel.interactions import map_tables
 from journeyflow.kernel.jit import Int64s
 from journeyflow.kernel.plan import KernelPlan
-from journeyflow.kernel.schemas import table
 from journeyflow.kernel.stage_attempts import stage_attempt_table
 from journeyflow.kernel.stages import (
     count_classifications,
@@ -20,6 +19,7 @@ from journeyflow.kernel.stages import (
     pack_classifications,
     visit_stages,
 )
+from journeyflow.kernel.tables import table
 
 Tables = dict[str, list[pa.Table]]
 

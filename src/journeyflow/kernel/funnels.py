@@ -14,7 +14,7 @@ from journeyflow.kernel.funnel_attempts import evaluate_units
 from journeyflow.kernel.funnel_chains import EventColumns, new_workspace
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, StageFunnelPlan
-from journeyflow.kernel.schemas import table
+from journeyflow.kernel.tables import table
 from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys, look_up
 
 Tables = dict[str, pa.Table]

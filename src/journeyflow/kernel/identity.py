@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from journeyflow.config import Config
-    from journeyflow.engines import Engine
+from journeyflow.models.python_models import python_model
 
+if TYPE_CHECKING:
+    from journeyflow.engines import Engine
 
 Keys = npt.NDArray[np.uint64]
 
@@ -24,19 +24,9 @@ _MEETINGS = "select device_key, person_key from identity.shared_device_persons"
 
 
 def group_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
-    """Number the groups of keys that pairs connect, directly or through others.
+    """Return every key of the pairs, ascending, and the number of the connected group of each.
 
-    Parameters
-    ----------
-    left, right : array of uint64
-        One pair a position; the order of pairs and of their two sides does not matter.
-
-    Returns
-    -------
-    keys : array of uint64
-        Every key named, once, ascending.
-    groups : array of int32
-        The group of each key, from 0, numbered by their least keys.
+    Groups are numbered from 0 by their least keys; the order of pairs and of their two sides does not matter.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -49,19 +39,9 @@ def group_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
 
 
 def resolve_aliases(previous: Keys, current: Keys) -> tuple[Keys, Keys]:
-    """Choose one key for each group of user_ids that alias events join.
+    """Return every key of the alias events, ascending, and the key of its person.
 
-    The least id that was never a previous one gives the key, because it is in use; in a circle the least of all does.
-
-    Parameters
-    ----------
-    previous, current : array of uint64
-        The keys of the previous and of the present user_id of each alias event.
-
-    Returns
-    -------
-    keys, person_keys : arrays of uint64
-        Every key named, ascending, and the key of its person.
+    A person has the least key that was never a previous one, because it is in use; in a circle the least of all.
     """
     keys, groups = group_keys(previous, current)
     is_previous = np.isin(keys, previous)
@@ -71,40 +51,24 @@ def resolve_aliases(previous: Keys, current: Keys) -> tuple[Keys, Keys]:
     return keys, chosen[groups]
 
 
-def user_aliases(engine: Engine, config: Config) -> None:
-    """Fill `identity.user_aliases`: one row per user_id of an alias event, with the key of its person.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `staging.events`.
-    config : Config
-        Not read.
-    """
-    del config
+@python_model("identity.user_aliases")
+def user_aliases(engine: Engine) -> pa.Table:
+    """Return one row per user_id of an alias event, with the key of its person."""
     aliases = engine.rows(_ALIASES)
     keys, person_keys = resolve_aliases(_keys(aliases, "previous_key"), _keys(aliases, "user_key"))
-    engine.register("identity.user_aliases", pa.table({"user_key": keys, "person_key": person_keys}))
+    return pa.table({"user_key": keys, "person_key": person_keys})
 
 
-def person_components(engine: Engine, config: Config) -> None:
-    """Fill `identity.person_components`: persons and devices tied by shared devices, each with their component.
+@python_model("identity.person_components")
+def person_components(engine: Engine) -> pa.Table:
+    """Return persons and devices tied by shared devices, each with the component they form.
 
-    A shared device is in it under its own key, as the anonymous person who owns its unnamed events.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `identity.shared_device_persons`.
-    config : Config
-        Not read.
+    A shared device appears under its own key, as the anonymous person who owns its unnamed events.
     """
-    del config
     meetings = engine.rows(_MEETINGS)
     keys, groups = group_keys(_keys(meetings, "device_key"), _keys(meetings, "person_key"))
     _, firsts = np.unique(groups, return_index=True)
-    table = {"person_key": keys, "component_key": keys[firsts][groups]}
-    engine.register("identity.person_components", pa.table(table))
+    return pa.table({"person_key": keys, "component_key": keys[firsts][groups]})
 
 
 def _keys(table: pa.Table, column: str) -> Keys:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from journeyflow.kernel.events import Chunk
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled, first_above
 from journeyflow.kernel.plan import SECOND_US, ExposureTables, KernelPlan, StageFunnelPlan
-from journeyflow.kernel.schemas import table
+from journeyflow.kernel.tables import table
 
 LEAST_ROWS = 1024
 OWNER, CELL, COUNT, WAIT = range(4)

@@ -19,8 +19,9 @@ from journeyflow.kernel.events import NO_SEQUENCE, EventArrays, Units, concatena
 from journeyflow.kernel.funnels import run_funnel
 from journeyflow.kernel.journeys import rank_units
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, plan_of
-from journeyflow.kernel.schemas import SCHEMAS, empty
 from journeyflow.kernel.stages import unpack_stages
+from journeyflow.kernel.tables import RELATIONS, empty
+from journeyflow.models.python_models import python_model
 
 CHUNK_ROWS = 250_000
 WORKERS = 2
@@ -44,6 +45,7 @@ _PROPERTY_COLUMNS = (
 )  # fmt: skip
 
 
+@python_model(*RELATIONS)
 def fill_kernel(engine: Engine, config: Config, *, chunk_rows: int = CHUNK_ROWS) -> None:
     """Fill every relation of `kernel.*` from `journeys.event_stream`.
 
@@ -65,7 +67,7 @@ def fill_affected(engine: Engine, plan: KernelPlan, *, first_position: int = 0, 
 
     Sessions and attempts are numbered from `first_position` on, above all numbers in use.
     """
-    for name in SCHEMAS:
+    for name in RELATIONS:
         engine.register(name, empty(name))
     counted: dict[str, list[pa.Table]] = {name: [empty(name)] for name in SUMMED}
     for found in _processed(chunks(engine, chunk_rows), plan, first_position):
@@ -148,11 +150,11 @@ def _same_neighbours(values: npt.NDArray[Any], among: npt.NDArray[np.bool_] | No
 def added_up(name: str, tables: list[pa.Table]) -> pa.Table:
     """Return one row per key from the rows of several chunks, for a relation of `SUMMED`."""
     sums = SUMMED[name]
-    keys = [column for column in SCHEMAS[name].names if column not in sums]
+    keys = [column for column in empty(name).column_names if column not in sums]
     grouped = pa.concat_tables(tables).group_by(keys).aggregate(list(sums.items()))
     renamed = {f"{column}_{how}": column for column, how in sums.items()}
     named = grouped.rename_columns([renamed.get(column, column) for column in grouped.column_names])
-    return named.select(SCHEMAS[name].names).sort_by([(column, "ascending") for column in keys])
+    return named.select(empty(name).column_names).sort_by([(column, "ascending") for column in keys])
 
 
 def _append(engine: Engine, name: str, tables: list[pa.Table]) -> None:

@@ -12,7 +12,7 @@ from journeyflow.kernel.events import Chunk
 from journeyflow.kernel.interactions import CELL, COUNT, LEAST_ROWS, OWNER, WAIT, add_interaction, with_room
 from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled
 from journeyflow.kernel.plan import SECOND_US, ExposureTables, KernelPlan, StageFunnelPlan
-from journeyflow.kernel.schemas import table
+from journeyflow.kernel.tables import table
 
 JOURNEY, STAGE, NUMBER, OPENED, ADVANCED, EVENTS = range(6)
 

@@ -12,22 +12,12 @@ from journeyflow.models.metadata import Scalar
 from journeyflow.models.model import Model
 
 KEY_ROWS = 2_000_000
-"""Internal tables of more rows are not searched for repeated keys: the search costs as much as building them."""
+"""Internal tables of more rows are not searched for duplicate keys: the search costs as much as building them."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A check that did not hold.
-
-    Attributes
-    ----------
-    model : str
-        The model's name.
-    check : str
-        What was demanded.
-    count : int
-        Rows (or keys) against it.
-    """
+    """A check that failed, with the number of rows or keys that violate it."""
 
     model: str
     check: str
@@ -40,8 +30,8 @@ class Failure:
 def require_checks(engine: Engine, models: Iterable[Model]) -> int:
     """Run all checks of `models` and return how many there were.
 
-    Views are not checked: what is built from them is. Keys of internal tables over `KEY_ROWS` rows are taken as unique;
-    those of published tables are always searched.
+    Views are skipped, because the tables built from them are checked. Keys of internal tables over `KEY_ROWS` rows are
+    assumed unique; those of published tables are always searched.
 
     Raises
     ------
@@ -68,7 +58,7 @@ def require_checks(engine: Engine, models: Iterable[Model]) -> int:
 
 
 def row_conditions(model: Model) -> dict[str, str]:
-    """Return what each check of single rows demands, and the condition that holds where a row is against it."""
+    """Return the name of each row check, and the condition that holds where a row violates it."""
     named = dict.fromkeys(model.grain or ())
     for check in model.metadata.checks:
         named |= dict.fromkeys(check.not_null or ())
@@ -78,24 +68,17 @@ def row_conditions(model: Model) -> dict[str, str]:
             listed = ", ".join(text(_as_text(value)) for value in values)
             conditions[f"{column} is one of {listed}"] = f"cast({word(column)} as varchar) not in ({listed})"
         for column, bounds in (check.range or {}).items():
-            conditions[f"{column} is in {_shown(bounds)}"] = _beyond(model, column, bounds)
+            conditions[f"{column} is in {_shown(bounds)}"] = _out_of_range(model, column, bounds)
     return conditions
 
 
 def queries(model: Model, *, has_keys: bool = True) -> dict[str, str]:
-    """Return what each check of a whole table demands, and the query whose one number is the count against it.
-
-    Parameters
-    ----------
-    model : Model
-    has_keys : bool
-        Whether to search for repeated keys.
-    """
+    """Return the name of each check of a whole table, and the query of the number of violations."""
     found: dict[str, str] = {}
     if model.grain:
         found |= _unique(model, model.grain) if has_keys else {}
     elif model.grain is not None:
-        found |= _one_row(model)
+        found["has one row"] = f"select abs(count(*) - 1) from {relation(model.name)}"
     for check in model.metadata.checks:
         if check.unique and has_keys:
             found |= _unique(model, check.unique)
@@ -105,7 +88,7 @@ def queries(model: Model, *, has_keys: bool = True) -> dict[str, str]:
 
 
 def _count_rows(engine: Engine, model: Model) -> dict[str, int]:
-    """Count for all conditions in one scan: a table may have a hundred million rows."""
+    """Count violations of all conditions in one scan: a table may have a hundred million rows."""
     conditions = row_conditions(model)
     if not conditions:
         return {}
@@ -130,11 +113,7 @@ def _unique(model: Model, columns: tuple[str, ...]) -> dict[str, str]:
     return {f"({', '.join(columns)}) is unique": f"select count(*) from ({repeated}) as repeated"}
 
 
-def _one_row(model: Model) -> dict[str, str]:
-    return {"has one row": f"select abs(count(*) - 1) from {relation(model.name)}"}
-
-
-def _beyond(model: Model, column: str, bounds: tuple[float | None, float | None]) -> str:
+def _out_of_range(model: Model, column: str, bounds: tuple[float | None, float | None]) -> str:
     low, high = bounds
     parts = [f"{word(column)} < {low}"] * (low is not None) + [f"{word(column)} > {high}"] * (high is not None)
     if model.columns[column].type == "DOUBLE":
@@ -153,21 +132,21 @@ def _as_text(value: Scalar) -> str:
 
 def _columns_differ(engine: Engine, model: Model) -> Iterator[Failure]:
     built = engine.columns(model.name)
-    promised = {name: column.type for name, column in model.columns.items()}
+    declared = {name: column.type for name, column in model.columns.items()}
     if model.metadata.is_shaped_by_configuration:
-        built = {name: promised[name] for name in built if name in promised}
-    if list(built) != list(promised):
-        wrong = sorted(set(built) ^ set(promised))
+        built = {name: declared[name] for name in built if name in declared}
+    if list(built) != list(declared):
+        wrong = sorted(set(built) ^ set(declared))
         yield Failure(
             model.name,
             f"columns are those of its .yml, in order; see {', '.join(wrong) or 'the order'}",
             len(wrong) or 1,
         )
         return
-    for name, kind in built.items():
-        if _plain(kind) != _plain(promised[name]):
-            yield Failure(model.name, f"{name} is {promised[name]} and not {kind}", 1)
+    for name, built_type in built.items():
+        if _plain(built_type) != _plain(declared[name]):
+            yield Failure(model.name, f"{name} is {declared[name]} and not {built_type}", 1)
 
 
-def _plain(kind: str) -> str:
-    return kind.upper().replace(" ", "")
+def _plain(sql_type: str) -> str:
+    return sql_type.upper().replace(" ", "")

@@ -18,8 +18,7 @@ from journeyflow.models.model import LAYERS, Model, check_arrow
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-LOADED_LAYERS = ("load", "config")
-"""What `python_model` says of relations that are there when a night has loaded."""
+_UNRESOLVED = Column(type="", meaning="resolved when all models are read")
 
 _SELECTOR = re.compile(r"(?:(?P<up>\d*)\+)?(?P<name>(?:tag:)?[A-Za-z_]\w*(?:\.(?:\w+|\*))?)(?:\+(?P<down>\d*))?")
 
@@ -29,7 +28,7 @@ STITCHED = ("identity.identities", "identity.users", "identity.persons")
 
 
 class Phase(StrEnum):
-    """The part of a night in which a model is built."""
+    """The part of a run in which a model is built."""
 
     LOAD = "load"
     STITCH = "stitch"
@@ -39,15 +38,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Graph:
-    """All models of a project, upstream before downstream.
-
-    Attributes
-    ----------
-    models : mapping of str to Model
-        By name, in an order in which they can be built.
-    """
+    """All models of a project, upstream before downstream."""
 
     models: Mapping[str, Model]
+    """By name, in an order in which they can be built."""
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models.values())
@@ -70,7 +64,7 @@ class Graph:
 
     def phase(self, name: str) -> Phase:
         """Return the phase in which `name` is built, see `docs/architecture.md`."""
-        if self[name].metadata.python_model in LOADED_LAYERS:
+        if self[name].metadata.is_loaded:
             return Phase.LOAD
         if name in self._stitched:
             return Phase.STITCH
@@ -188,28 +182,28 @@ def load_graph(folder: Path, own: Path | None = None) -> Graph:
     Parameters
     ----------
     folder : Path
-        The project's `sql/`.
+        The built-in `sql/`.
     own : Path or None
         A folder of the same layout; its models may read any published table.
 
     Raises
     ------
     ModelError
-        For an unknown table, a cycle, an arrow against the layers, a column described twice or nowhere, bad paperwork.
+        For an unknown table, a cycle, an arrow against the layers, a column described twice or nowhere, bad metadata.
     """
-    drafts = {model.name: model for model in _read_folder(folder, is_own=False)}
+    models = {model.name: model for model in _read_folder(folder, is_own=False)}
     if own is not None and own.is_dir() and own.resolve() != folder.resolve():
         for model in _read_folder(own, is_own=True):
-            if model.name in drafts:
+            if model.name in models:
                 raise ModelError(f"{model.path} redefines the built-in model {model.name}; give it another name.")
-            drafts[model.name] = model
-    drafts = _sharing_inputs(drafts)
-    _check_names(drafts.values())
-    for model in drafts.values():
-        _check_inputs(model, drafts)
+            models[model.name] = model
+    models = {name: _with_leader(model, models) for name, model in models.items()}
+    _check_names(models.values())
+    for model in models.values():
+        _check_inputs(model, models)
     built: dict[str, Model] = {}
-    for name in _ordered(drafts):
-        built[name] = replace(drafts[name], columns=_resolved(drafts[name], built, _siblings(drafts[name], drafts)))
+    for name in _ordered(models):
+        built[name] = _resolved(models[name], built, _siblings(models[name], models))
     return Graph(built)
 
 
@@ -227,57 +221,53 @@ def _read_folder(folder: Path, *, is_own: bool) -> Iterator[Model]:
     for stem in sorted(stems):
         layer = stem.parent.name
         if stem.parent.parent != folder or layer not in LAYERS:
-            raise ModelError(f"{stem.relative_to(folder)} must lie in one of the layers {', '.join(LAYERS)}.")
+            raise ModelError(f"{stem.relative_to(folder)} must be in one of the layers {', '.join(LAYERS)}.")
         if layer == "sources" and metadata.is_adapter(stem.with_suffix(".yml")):
             continue  # It shapes raw files while they are loaded, and is no node of the graph.
         yield _read_model(stem, f"{layer}.{stem.name}", is_own=is_own)
 
 
 def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
-    select, side = stem.with_suffix(".sql"), stem.with_suffix(".yml")
-    if not side.exists():
-        raise ModelError(f"{name} has no {side.name} beside {select.name}; see docs/architecture.md for its format.")
-    words = metadata.read_metadata(side)
-    if is_own and (words.unique_key or words.surrogate_key):
+    select, yml = stem.with_suffix(".sql"), stem.with_suffix(".yml")
+    if not yml.exists():
+        raise ModelError(f"{name} has no {yml.name} beside {select.name}; see docs/architecture.md for its format.")
+    found = metadata.read_metadata(yml)
+    if is_own and (found.unique_key or found.surrogate_key):
         raise ModelError(
-            f"{name}: leave unique_key and surrogate_key out of {side.name}; "
-            "a model of your own is built anew each night."
+            f"{name}: leave unique_key and surrogate_key out of {yml.name}; a user's own model is rebuilt in every run."
         )
     if not select.exists():
-        if not words.python_model:
+        if not found.python_model:
             raise ModelError(f"{name} has neither a {select.name} nor `python_model`.")
         if is_own:
-            raise ModelError(f"{name} says python_model; a model of your own is a SELECT in {select.name}.")
-        return Model(name, side, None, words.inputs, words, {})
-    if words.python_model or words.inputs:
-        raise ModelError(f"{name} has a {select.name}: leave python_model and inputs out of {side.name}.")
-    for word in (stem.name, *words.columns):
+            raise ModelError(f"{name} says python_model; a user's own model is a SELECT in {select.name}.")
+        return Model(name, yml, None, found.inputs, found, dict.fromkeys(found.columns, _UNRESOLVED))
+    if found.python_model or found.inputs:
+        raise ModelError(f"{name} has a {select.name}: leave python_model and inputs out of {yml.name}.")
+    from journeyflow.models import sql  # A graph read from the cache needs no parser.
+
+    text = metadata.read_text(select)
+    tree = sql.parsed(text, select)
+    columns = sql.output_columns(tree)
+    for word in (stem.name, *columns):
         if not _WORD.fullmatch(word):
             raise ModelError(
                 f"{name}: `{word[:40]}` cannot name a table or column: use letters, digits and underscores."
             )
-    from journeyflow.models import sql  # A graph read from the cache needs no parser.
-
-    text = metadata.text_of(select)
-    tree = sql.parsed(text, select)
-    if (says := sql.output_columns(tree)) != tuple(words.columns):
-        extra = sorted(set(says) ^ set(words.columns)) or ["the order"]
-        raise ModelError(f"{name}: {select.name} and {side.name} differ in columns ({', '.join(extra)}).")
-    return Model(name, select, text, sql.tables_read(tree, select), words, {}, is_own, sql.origins(tree))
+    if unknown := sorted(set(found.columns) - set(columns)):
+        raise ModelError(f"{name}: {yml.name} describes {', '.join(unknown)}, which {select.name} does not select.")
+    names = dict.fromkeys(columns, _UNRESOLVED)
+    return Model(name, select, text, sql.tables_read(tree, select), found, names, is_own, sql.origins(tree))
 
 
-def _sharing_inputs(models: Mapping[str, Model]) -> dict[str, Model]:
-    """Give relations that one function fills at once the inputs of all of them: it runs when the last is there."""
-    together: dict[str, list[Model]] = {}
-    for model in models.values():
-        if model.metadata.python_model and model.metadata.python_model not in LOADED_LAYERS:
-            together.setdefault(model.metadata.python_model, []).append(model)
-    shared = dict(models)
-    for group in together.values():
-        names = {model.name for model in group}
-        inputs = tuple(dict.fromkeys(name for model in group for name in model.inputs if name not in names))
-        shared |= {model.name: replace(model, inputs=inputs) for model in group}
-    return shared
+def _with_leader(model: Model, models: Mapping[str, Model]) -> Model:
+    """Let a model that another model's function fills come after that model."""
+    leader = model.metadata.python_model
+    if leader is None or leader not in models:
+        return model
+    if model.inputs:
+        raise ModelError(f"{model.name} is filled with {leader}: leave inputs out of {model.path.name}.")
+    return replace(model, inputs=(leader,), filled_with=leader)
 
 
 def _check_inputs(model: Model, models: Mapping[str, Model]) -> None:
@@ -288,7 +278,7 @@ def _check_inputs(model: Model, models: Mapping[str, Model]) -> None:
 
 
 def _check_names(models: Iterable[Model]) -> None:
-    """Published tables lie side by side in one schema, whatever their layer."""
+    """Published tables share one schema, whatever their layer."""
     taken: dict[str, str] = {}
     for model in models:
         if model.is_published and taken.setdefault(model.table, model.name) != model.name:
@@ -304,22 +294,39 @@ def _ordered(models: Mapping[str, Model]) -> Iterable[str]:
 
 
 def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
-    """Return the columns described by relations that the same function fills."""
-    python_model = model.metadata.python_model
-    together = [
-        each.metadata for each in models.values() if python_model and each.metadata.python_model == python_model
-    ]
-    return {name: column for words in together for name, column in words.columns.items() if column}
+    """Return the columns described by relations that the same function or phase fills."""
+    source = _filled_by(model)
+    together = [each.metadata for each in models.values() if _filled_by(each) == source]
+    return {
+        name: column
+        for found in together
+        for name, column in found.columns.items()
+        if column is not None and column.has_meaning
+    }
 
 
-def _resolved(model: Model, built: Mapping[str, Model], siblings: Mapping[str, Column]) -> dict[str, Column]:
+def _filled_by(model: Model) -> str:
+    if model.metadata.is_loaded:
+        return model.metadata.python_model or ""
+    return model.filled_with or model.name
+
+
+def _resolved(model: Model, built: Mapping[str, Model], siblings: Mapping[str, Column]) -> Model:
+    """Return the model with every column described: here, by a relation filled together with it, or upstream."""
     columns: dict[str, Column] = {}
-    for name, described in model.metadata.columns.items():
-        passed_on = model.origins.get(name)
-        if described and passed_on and passed_on[1] in built[passed_on[0]].columns:
-            raise ModelError(f"{model.name} describes `{name}` again; {passed_on[0]} did. List the bare name.")
-        columns[name] = described or siblings.get(name) or _inherited(model, name, passed_on, built)
-    return columns
+    for name in model.columns:
+        given, passed_on = model.metadata.columns.get(name), model.origins.get(name)
+        if given is not None and given.has_meaning:
+            if passed_on and passed_on[1] in built[passed_on[0]].columns:
+                raise ModelError(f"{model.name} describes `{name}` again; {passed_on[0]} did. Leave it out.")
+            columns[name] = given
+            continue
+        columns[name] = siblings.get(name) or _inherited(model, name, passed_on, built)
+        if given is not None and given.type != columns[name].type:
+            raise ModelError(f"{model.name} says `{name}` is {given.type}; upstream it is {columns[name].type}.")
+    if message := model.metadata.unknown_columns(columns):
+        raise ModelError(f"{metadata.short_path(model.path.with_suffix('.yml'))}: {message}.")
+    return replace(model, columns=columns)
 
 
 def _inherited(model: Model, name: str, passed_on: tuple[str, str] | None, built: Mapping[str, Model]) -> Column:
@@ -331,7 +338,7 @@ def _inherited(model: Model, name: str, passed_on: tuple[str, str] | None, built
                 return built[upstream].columns[name]
         seen.update(nearest)
         nearest = [further for upstream in nearest for further in built[upstream].inputs if further not in seen]
-    raise ModelError(f"{model.name} lists `{name}` bare, and no upstream model describes it: give type and meaning.")
+    raise ModelError(f"{model.name} does not describe `{name}`, and no upstream model does: give type and meaning.")
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from journeyflow.errors import ModelError
+from journeyflow.utils.files import sql_folder
 from journeyflow.utils.yaml import Mistake, read_yaml
 
 Scalar = str | int | float | bool
+
+LOADED_LAYERS = ("load", "config")
+"""Values of `python_model` for relations that exist before models are built."""
+
+INHERITED = "inherited"
+"""Meaning of a column of which a python model declares the type alone: `name: BIGINT`."""
+
+_ARROW_TYPES = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "UBIGINT": pa.uint64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 
 
 class _Strict(BaseModel):
@@ -19,11 +42,21 @@ class _Strict(BaseModel):
 
 
 class Column(_Strict):
-    """What a column says: its SQL type, its unit and its meaning in one sentence."""
+    """A column's SQL type, unit and meaning."""
 
     type: str
     unit: str | None = None
     meaning: str = Field(min_length=3)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _type_alone(cls, given: Any) -> Any:  # noqa: ANN401 - plain YAML
+        return {"type": given, "meaning": INHERITED} if isinstance(given, str) else given
+
+    @property
+    def has_meaning(self) -> bool:
+        """Unit and meaning are given here and not inherited."""
+        return self.meaning != INHERITED
 
 
 class Check(_Strict):
@@ -36,14 +69,19 @@ class Check(_Strict):
     no_rows: str | None = None
 
     @model_validator(mode="after")
-    def _is_one_thing(self) -> Self:
+    def _is_one_check(self) -> Self:
         if len(self.model_fields_set) != 1:
             raise ValueError("a check is exactly one of not_null, unique, accepted, range, no_rows")
         return self
 
+    @property
+    def columns(self) -> set[str]:
+        """The columns it names."""
+        return {*(self.not_null or ()), *(self.unique or ()), *(self.accepted or ()), *(self.range or ())}
+
 
 class Case(_Strict):
-    """A tiny given/expect example of the model, as text tables."""
+    """A small given/expect example of the model, as text tables."""
 
     name: str
     given: dict[str, str] = {}
@@ -55,44 +93,65 @@ def _none_is_empty(value: object) -> object:
 
 
 class ModelMetadata(_Strict):
-    """The whole side file of one model."""
+    """The metadata file of one model."""
 
     description: str = Field(min_length=10)
     grain: tuple[str, ...] | None = None
-    columns: Annotated[dict[str, Column | None], BeforeValidator(_none_is_empty)]
+    columns: Annotated[dict[str, Column | None], BeforeValidator(_none_is_empty)] = {}
+    """Columns described here. A model with a SELECT inherits the rest by name; a python model lists all."""
     is_shaped_by_configuration: bool = False
     """The configuration adds columns behind the listed ones, and may change their types."""
     kind: Literal["table", "view"] = "table"
     unique_key: tuple[str, ...] = ()
-    """Each row is of one person, device or attempt, which these columns name (any of them): a night that renews makes
-    only the rows of those anew who were touched."""
+    """Columns that name the person, device or attempt of a row (any of them): an incremental run recomputes only the
+    rows of affected keys."""
     surrogate_key: dict[str, tuple[str, ...]] = {}
-    """The column that numbers the rows, and those that name them: a night that renews keeps numbers once given."""
+    """The column that numbers the rows, and those that identify them: an incremental run keeps assigned numbers."""
     python_model: str | None = None
+    """`load`, `config`, the module of the registered function, or the model whose function fills this one too."""
     inputs: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     cases: tuple[Case, ...] = ()
     source: str | None = None
 
-    @model_validator(mode="after")
-    def _names_are_columns(self) -> Self:
-        named = set(self.grain or ())
-        for check in self.checks:
-            named |= {*(check.not_null or ()), *(check.unique or ()), *(check.accepted or ()), *(check.range or ())}
-        if unknown := sorted(named - set(self.columns)):
-            raise ValueError(f"grain or checks name {', '.join(unknown)}, which is not among the columns")
-        renewed = {
+    @property
+    def is_loaded(self) -> bool:
+        """The relation exists before models are built."""
+        return self.python_model in LOADED_LAYERS
+
+    def unknown_columns(self, columns: Collection[str]) -> str:
+        """Return a sentence on names that are not among `columns`; empty when all are."""
+        keys = {
             *self.unique_key,
             *self.surrogate_key,
             *(name for names in self.surrogate_key.values() for name in names),
         }
-        if unknown := sorted(renewed - set(self.columns)):
-            raise ValueError(f"unique_key or surrogate_key name {', '.join(unknown)}, which is not among the columns")
-        return self
+        tested = {*(self.grain or ()), *(name for check in self.checks for name in check.columns)}
+        for where, names in (("grain or checks", tested), ("unique_key or surrogate_key", keys)):
+            if unknown := sorted(names - set(columns)):
+                return f"{where} name {', '.join(unknown)}, which is not among the columns"
+        return ""
+
+
+@cache
+def arrow_schema(name: str) -> pa.Schema:
+    """Return the columns of a built-in relation that Python fills, as `sql/<layer>/<name>.yml` declares them."""
+    layer, table = name.split(".")
+    metadata = read_metadata(sql_folder() / layer / f"{table}.yml")
+    return pa.schema([(column, _arrow_type(name, column, given)) for column, given in metadata.columns.items()])
+
+
+def _arrow_type(name: str, column: str, given: Column | None) -> pa.DataType:
+    declared = given.type if given else ""
+    if decimal := _DECIMAL.fullmatch(declared):
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    if declared not in _ARROW_TYPES:
+        raise ModelError(f"{name} declares no type for `{column}` that Arrow has; allowed: {', '.join(_ARROW_TYPES)}.")
+    return _ARROW_TYPES[declared]
 
 
 def read_metadata(path: Path) -> ModelMetadata:
-    """Return the side file at `path`, validated.
+    """Return the metadata file at `path`, validated.
 
     Raises
     ------
@@ -100,47 +159,46 @@ def read_metadata(path: Path) -> ModelMetadata:
         When the file is no YAML, repeats a key, has an anchor, an alias or a tag, or breaks the format; names the file
         and every wrong key.
     """
-    document = read_yaml(text_of(path).encode(), is_fast=True)
+    return _parsed(read_text(path), short_path(path))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str, where: str) -> ModelMetadata:
+    document = read_yaml(text.encode(), is_fast=True)
     if document.mistakes:
-        raise ModelError(
-            "; ".join(f"{_short(path)}{_where(mistake)} {mistake.message}" for mistake in document.mistakes) + "."
-        )
+        faults = "; ".join(f"{where}{_place(mistake)} {mistake.message}" for mistake in document.mistakes)
+        raise ModelError(f"{faults}.")
     try:
         return ModelMetadata.model_validate(document.content if document.content is not None else {})
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_said(item)}" for item in error.errors())
+        faults = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_fault(item)}" for item in error.errors())
         is_cut = any(item["type"] == "extra_forbidden" and item["input"] is None for item in error.errors())
         hint = " A text with a comma or a colon needs quotes." if is_cut else ""
-        raise ModelError(f"{_short(path)} breaks the format of docs/architecture.md: {faults}.{hint}") from error
+        raise ModelError(f"{where} breaks the format of docs/architecture.md: {faults}.{hint}") from error
 
 
-def _where(mistake: Mistake) -> str:
+def _place(mistake: Mistake) -> str:
     line = f":{mistake.line}" if mistake.line else ""
     return f"{line}: {mistake.loc[-1]}" if mistake.loc else line
 
 
-def _said(item: ErrorDetails) -> str:
+def _fault(item: ErrorDetails) -> str:
     return "is not a key here" if item["type"] == "extra_forbidden" else item["msg"]
 
 
 def is_adapter(path: Path) -> bool:
-    """Tell whether the side file at `path` describes a collector's format (it says `raw:`) and not a model."""
-    return path.exists() and any(line.startswith("raw:") for line in text_of(path).splitlines())
+    """Return whether the file at `path` describes a collector's format (it has `raw:`) and not a model."""
+    return path.exists() and any(line.startswith("raw:") for line in read_text(path).splitlines())
 
 
-def text_of(path: Path) -> str:
-    """Return the text of a model's file.
-
-    Raises
-    ------
-    ModelError
-        When it cannot be read or is not UTF-8.
-    """
+def read_text(path: Path) -> str:
+    """Return the text of a model's file; a `ModelError` when it cannot be read or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{_short(path)} cannot be read as UTF-8 text ({type(error).__name__}).") from error
+        raise ModelError(f"{short_path(path)} cannot be read as UTF-8 text ({type(error).__name__}).") from error
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
+    """Return the end of a path that identifies a model's file in messages."""
     return "/".join(path.parts[-3:])

@@ -15,7 +15,7 @@ _BELOW_MARTS = (*_EVENTS, "ledger", "funnels", "map", "statistics")
 MAY_READ: dict[str, tuple[str, ...]] = {
     "raw": (),
     "ledger": (),
-    # Truths of conditions are configuration, evaluated over the event kinds.
+    # Predicates are configuration, evaluated over the event types.
     "config": ("config", "staging", "journeys"),
     "sources": ("raw", "config"),
     "staging": ("config", "sources", "staging"),
@@ -36,11 +36,6 @@ def check_arrow(model: Model, upstream: Model) -> None:
     """Refuse an arrow against the layers.
 
     A user's own model may read any published table; a private model is for its own folder.
-
-    Raises
-    ------
-    ModelError
-        Names both models and what the layer may read.
     """
     if upstream.is_private:
         if upstream.layer != model.layer:
@@ -60,40 +55,26 @@ PUBLISHED_LAYERS = ("marts", "insights")
 
 @dataclass(frozen=True)
 class Model:
-    """A SELECT of `sql/` or a relation that Python fills.
-
-    Attributes
-    ----------
-    name : str
-        ``layer.name``.
-    path : Path
-        The `.sql` file, or the `.yml` where Python fills the relation.
-    sql : str or None
-        The text of the SELECT.
-    inputs : tuple of str
-        Models it reads, in the order of the text.
-    paperwork : Paperwork
-        Its side file.
-    columns : mapping of str to Column
-        Every column in the table's order, inherited descriptions filled in.
-    is_own : bool
-        It comes from the user's project folder.
-    origins : mapping of str to tuple of str
-        Columns that the SELECT passes on unchanged → the model and column they come from.
-    """
+    """A SELECT of `sql/`, or a relation that Python fills."""
 
     name: str
     path: Path
     sql: str | None
     inputs: tuple[str, ...]
+    """Models it reads, in the order of the text."""
     metadata: ModelMetadata
     columns: Mapping[str, Column]
+    """Every column in the table's order, inherited descriptions filled in."""
     is_own: bool = False
+    """It comes from the user's project."""
     origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Columns that the SELECT passes on unchanged → the model and column they come from."""
+    filled_with: str | None = None
+    """The model whose Python function fills this one too."""
 
     @property
     def layer(self) -> str:
-        """The folder it lies in."""
+        """The folder of its file."""
         return self.name.split(".")[0]
 
     @property
@@ -108,7 +89,7 @@ class Model:
 
     @property
     def is_published(self) -> bool:
-        """Users read it."""
+        """It is part of the interface to users."""
         return self.layer in PUBLISHED_LAYERS and not self.is_private
 
     @property

@@ -1,75 +1,87 @@
-"""Python models: relations filled by registered functions or compiled from the configuration."""
+"""Python models: relations filled by functions that register themselves with `@python_model`."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
 
 from journeyflow.errors import ModelError
+from journeyflow.models.model import Model
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
 
+Function = Callable[..., pa.Table | pa.RecordBatchReader | str | None]
+F = TypeVar("F", bound=Function)
 
-PythonModel = Callable[["Engine", "Config"], None]
-
-FUNCTIONS: dict[str, str] = {
-    "identity.person_components": "journeyflow.kernel.identity:person_components",
-    "identity.user_aliases": "journeyflow.kernel.identity:user_aliases",
-    "kernel": "journeyflow.kernel.run:fill_kernel",
-    "restatements": "journeyflow.pipeline.restatements:fill",
-    "statistics.pain_tests": "journeyflow.statistics.tests:fill_pain_tests",
-    "statistics.promise_intervals": "journeyflow.statistics.proportions:fill_promise_intervals",
-    "statistics.stage_sentiment": "journeyflow.statistics.sentiment:fill_stage_sentiment",
-    "statistics.stage_intervals": "journeyflow.statistics.proportions:fill_stage_intervals",
-    "statistics.step_intervals": "journeyflow.statistics.proportions:fill_step_intervals",
-    "statistics.step_survival": "journeyflow.statistics.survival:fill_step_survival",
-    "statistics.touchpoint_tests": "journeyflow.statistics.tests:fill_touchpoint_tests",
-    "statistics.text_scores": "journeyflow.statistics.text:fill_text_scores",
-}
-"""`python_model` → ``module:function`` of type ``(Engine, Config) -> None``. Imported when a night needs it."""
-
-COMPILED: dict[str, str] = {
-    "compiled.staging_events": "journeyflow.compile.staging_events:staging_events",
-    "compiled.event_type_predicates": "journeyflow.compile.staging_events:event_type_predicates",
-    "compiled.personas": "journeyflow.compile.personas:personas",
-    "compiled.survey_answers": "journeyflow.compile.staging_events:survey_answers",
-}
-"""`python_model` → ``module:function`` of type ``(Config) -> str``, the SELECT that the configuration compiles to."""
+_REGISTRY: dict[str, Function] = {}
 
 
-def python_model(name: str, relation: str) -> PythonModel:
-    """Return the function that fills `relation`.
+def python_model(*relations: str) -> Callable[[F], F]:
+    """Register a function as the python model of `relations`.
+
+    The `.yml` of each relation names the module that holds the function, which is imported when the model is built. The
+    function takes `engine`, `config`, both or neither, by these names. It returns the rows of its one relation as an
+    Arrow table or record batch reader, or a SELECT; or None when it has filled its relations itself.
 
     Parameters
     ----------
-    name : str
-        What the side file says under `python_model`.
-    relation : str
-        ``layer.name``; only a compiled SELECT needs to be told where its rows go.
+    relations : str
+        ``layer.name`` of the relation; of several, the first is the one whose `.yml` names the module, the others'
+        name it.
 
-    Raises
-    ------
-    ModelError
-        When nothing is registered under `name`.
     """
-    if name in COMPILED:
-        select: Callable[[Config], str] = _imported(COMPILED[name])
-        return lambda engine, config: engine.run(relation, select(config))
-    if name in FUNCTIONS:
-        fill: PythonModel = _imported(FUNCTIONS[name])
-        return fill
-    known = ", ".join(sorted({*FUNCTIONS, *COMPILED}))
-    raise ModelError(f"{relation} is python_model {name}, which is not registered in relations.py; there are {known}.")
+
+    def register(function: F) -> F:
+        _REGISTRY.update(dict.fromkeys(relations, function))
+        return function
+
+    return register
 
 
-def is_registered(name: str) -> bool:
-    """Tell whether `python_model: name` can be carried out, the relations that loading makes included."""
-    return name in FUNCTIONS or name in COMPILED or name in ("load", "config")
+def build_python_model(engine: Engine, config: Config, model: Model) -> None:
+    """Fill the relation of `model`; one that another model's function fills is there already."""
+    function = _function_of(model)
+    if function is None:
+        return
+    given = {"engine": engine, "config": config}
+    result = function(**{name: given[name] for name in inspect.signature(function).parameters if name in given})
+    if isinstance(result, str):
+        engine.run(model.name, result)
+    elif result is not None:
+        engine.register(model.name, result.read_all() if isinstance(result, pa.RecordBatchReader) else result)
 
 
-def _imported(target: str) -> Any:  # noqa: ANN401 - the caller says what it is
-    module, function = target.split(":")
-    return getattr(import_module(module), function)
+def registered(module: str) -> dict[str, Function]:
+    """Import `module` and return the python models that it registers, by relation."""
+    import_module(module)
+    return {name: function for name, function in _REGISTRY.items() if function.__module__ == module}
+
+
+def _function_of(model: Model) -> Function | None:
+    if model.filled_with:
+        return None
+    module = model.metadata.python_model or ""
+    if not _exists(module):
+        raise ModelError(
+            f"{model.name} says python_model {module}, which is no module; name the one that holds the function "
+            f'decorated with @python_model("{model.name}").'
+        )
+    found = registered(module)
+    if model.name not in found:
+        known = ", ".join(sorted(found)) or "nothing"
+        raise ModelError(f"{model.name} says python_model {module}, but that module registers {known}.")
+    return found[model.name]
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

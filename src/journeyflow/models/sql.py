@@ -10,25 +10,20 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.optimizer.scope import Scope, build_scope, traverse_scope
 
 from journeyflow.errors import ModelError
+from journeyflow.models.metadata import short_path
 
 _TOKEN = re.compile(r"<Token token_type: [^,]*, text: (.*?), line: .*?>")
 
 
 def parsed(sql: str, path: Path) -> exp.Query:
-    """Return the tree of the one SELECT in `sql`.
-
-    Raises
-    ------
-    ModelError
-        When it does not parse or is not exactly one SELECT.
-    """
-    where = "/".join(path.parts[-3:])
+    """Return the tree of the one SELECT in `sql`; a `ModelError` when it is not exactly one that parses."""
+    where = short_path(path)
     try:
         trees = [tree for tree in parse(sql, read="duckdb") if tree is not None]
     except (ParseError, TokenError) as error:
         detail = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
         line = f":{detail['line']}" if detail.get("line") else ""
-        # The parser writes out its own token where it means the word in the text.
+        # The parser's message has the representation of its token in place of the word.
         said = _TOKEN.sub(r"`\1`", detail.get("description") or "unfinished text")
         raise ModelError(f"{where}{line} does not parse: {said}.") from error
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
@@ -37,22 +32,15 @@ def parsed(sql: str, path: Path) -> exp.Query:
 
 
 def tables_read(tree: exp.Query, path: Path) -> tuple[str, ...]:
-    """Return `layer.name` of every table the query reads, in the order of the text; CTE names are not tables.
-
-    Raises
-    ------
-    ModelError
-        When a table is named without its layer.
-    """
+    """Return `layer.name` of every table the query reads, in the order of the text; CTE names are not tables."""
+    where = short_path(path)
     found: dict[str, None] = {}
     for scope in traverse_scope(tree):
         for source in scope.sources.values():
             if isinstance(source, exp.Table):
                 if not isinstance(source.this, exp.Identifier):
-                    where = "/".join(path.parts[-3:])
                     raise ModelError(f"{where} reads a table function; a model reads tables of other models only.")
                 if not source.db:
-                    where = "/".join(path.parts[-3:])
                     raise ModelError(f"{where} reads `{source.name}` without a layer; write `layer.{source.name}`.")
                 found[f"{source.db}.{source.name}"] = None
     return tuple(found)
@@ -64,18 +52,7 @@ def output_columns(tree: exp.Expr) -> tuple[str, ...]:
 
 
 def origins(tree: exp.Query) -> dict[str, tuple[str, str]]:
-    """Return the upstream model and column of every output column that the query passes on unchanged.
-
-    Parameters
-    ----------
-    tree : exp.Query
-        A parsed SELECT.
-
-    Returns
-    -------
-    dict of str to tuple of str
-        Column → (upstream model, its column), in the order of the columns; without those that are born in the query.
-    """
+    """Return the upstream model and column of every output column that the query passes on unchanged."""
     scope = build_scope(tree)
     found = {column: _origin(scope, column) for column in output_columns(tree)} if scope else {}
     return {column: origin for column, origin in found.items() if origin}

@@ -342,7 +342,7 @@ def _ending(
     missing = reaches[depth].step
     if unit["is_pending"]:
         return "pending", f"{missing} was not reached and still may be, until {closes_at} UTC."
-    window = timedelta(seconds=funnel["window_seconds"])
+    window = timedelta(microseconds=funnel["window_us"])
     if closes_at >= unit["entered_at"] + window:
         return "dropped", f"{missing} was not reached within {_duration(window)} of the first step."
     excluded = _excluded_at(closes_at, timeline)

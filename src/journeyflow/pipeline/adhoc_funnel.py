@@ -231,7 +231,7 @@ _PERSONAS = """
 
 
 def _configure(engine: DuckDBEngine, config: Config, groups: list[str], as_of: datetime | None) -> None:
-    from journeyflow.compile import config_tables
+    from journeyflow.compile.config_tables import config_tables
     from journeyflow.pipeline.load_phase import us
 
     times = engine.rows("select min(occurred_at) as first, max(occurred_at) as last from raw.events").to_pylist()[0]
@@ -239,7 +239,7 @@ def _configure(engine: DuckDBEngine, config: Config, groups: list[str], as_of: d
         raise InputError("There is no event with a person, a time and a name in the table.")
     mark = as_of or times["last"]
     naive = mark.astimezone(UTC).replace(tzinfo=None) if mark.tzinfo else mark
-    tables = config_tables.config_tables(
+    tables = config_tables(
         config, run_id=NAME, high_water_us=us(naive), first_event_us=us(times["first"]), person_secret=NAME
     )
     for name, table in tables.items():

@@ -22,7 +22,6 @@ class Builder:
         self.engine = engine
         self._graph = graph
         self._config = config
-        self._functions_run: set[str] = set()
         self._built: set[str] = set()
 
     def attach_sources(self) -> None:
@@ -58,10 +57,10 @@ class Builder:
     def refresh_run_log(self, row: run_log.RunRow) -> None:
         """Add `row` to the earlier runs in `ledger.runs`, and rebuild what has been built from it."""
         earlier = self.engine.rows("select * from warehouse.ledger.runs where run_id <> ?", [row.run_id])
-        self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(run_log.RUNS_SCHEMA), row.table()]))
+        self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(run_log.runs_schema()), row.table()]))
         for model in self._graph:
             # An incremental build holds them from the run before: they wait until their other inputs are updated.
-            if "ledger.runs" in model.inputs and model.name in self._built:
+            if "ledger.runs" in model.inputs and model.name in self._built and model.sql is not None:
                 self.build_model(model)
 
     def build_model(self, model: Model) -> None:
@@ -70,8 +69,4 @@ class Builder:
         if model.sql is not None:
             self.engine.run(model.name, model.sql, kind=model.metadata.kind)
             return
-        name = model.metadata.python_model or ""
-        if name not in self._functions_run:
-            python_models.python_model(name, model.name)(self.engine, self._config)
-            # One function may fill several relations.
-            self._functions_run.add(name)
+        python_models.build_python_model(self.engine, self._config, model)

@@ -99,17 +99,17 @@ def load_sources(
 
 def register_configuration(engine: DuckDBEngine, config: Config, loaded: LoadResult, run_id: str) -> None:
     """Register the configuration in `engine` as the relations `config.*`."""
-    from journeyflow.compile import config_tables
+    from journeyflow.compile.config_tables import config_tables
     from journeyflow.state.secret_key import person_secret
 
-    tables = config_tables.config_tables(
+    tables = config_tables(
         config,
         run_id=run_id,
         high_water_us=us(loaded.high_water_at),
         first_event_us=us(loaded.first_event_at),
         person_secret=person_secret(config),
     )
-    for name, table in (tables | config_tables.experience_tables(config) | config_tables.map_tables(config)).items():
+    for name, table in tables.items():
         engine.register(name, table)
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pyarrow as pa
 
 from journeyflow.erasure.journal import pending_erasure
 from journeyflow.errors import NotFoundError
+from journeyflow.models.python_models import python_model
 from journeyflow.publish import Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _SETTINGS = """
     from config.settings
     inner join ledger.runs on runs.run_id = settings.run_id
 """
-_WINDOWS = "select funnel, window_seconds from config.funnels"
+_WINDOWS = "select funnel, window_us from config.funnels"
 # Files that a failed run loaded count too: their events are not published yet.
 _LATE = """
     select distinct events.occurred_at
@@ -69,8 +71,14 @@ _REPLACED = """
 """
 
 
-def fill(engine: Engine, config: Config) -> None:
-    """Fill `insights._moved_figures`: the restatements of earlier runs, and those of this one. See `docs/adr/0022-restatements.md`."""
+@python_model("insights._moved_figures")
+def moved_figures(engine: Engine, config: Config) -> pa.Table:
+    """Return the published figures that earlier runs and this one changed.
+
+    References
+    ----------
+    `docs/adr/0022-restatements.md`.
+    """
     settings = engine.rows(_SETTINGS).to_pylist()[0]
     generation = (config.publish / "current").resolve()
     published = pl.DataFrame(schema=_SCHEMA)
@@ -83,7 +91,7 @@ def fill(engine: Engine, config: Config) -> None:
         # A run as of an earlier day has published nothing later to compare with.
         if earlier.high_water_at.replace(tzinfo=None) <= settings["high_water_at"]:
             published = pl.concat([published, _moved(engine, config, generation, earlier, settings)])
-    engine.register("insights._moved_figures", published.tail(MOST_ROWS).to_arrow())
+    return published.tail(MOST_ROWS).to_arrow()
 
 
 def _moved(
@@ -154,12 +162,12 @@ def with_causes(
 ) -> pl.DataFrame:
     """Add the column `cause` to the result of `compare`, unordered.
 
-    `windows` has the columns `funnel` and `window_seconds`. `late_days` are local days of events that came after their
+    `windows` has the columns `funnel` and `window_us`. `late_days` are local days of events that came after their
     day was published; `erased_days` those of erased events, None without an erasure. `is_ruled_otherwise` says that
     configuration, models or version changed, so that any figure may move; `is_replaced` that new events superseded
     others.
     """
-    days = pl.duration(seconds="window_seconds").dt.total_days() + 1
+    days = pl.duration(microseconds="window_us").dt.total_days() + 1
     last_day = pl.col("entry_date").dt.offset_by(pl.format("{}d", days))
 
     def in_window(found: list[date]) -> pl.Expr:

@@ -14,21 +14,6 @@ import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 
-RUNS_SCHEMA = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("started_at", pa.timestamp("us")),
-        ("finished_at", pa.timestamp("us")),
-        ("status", pa.string()),
-        ("high_water_at", pa.timestamp("us")),
-        ("config_hash", pa.string()),
-        ("version", pa.string()),
-        ("event_count", pa.int64()),
-        ("elapsed_seconds", pa.float64()),
-        ("alarm_count", pa.int64()),
-    ]
-)
-
 _ID_FORM = "%Y%m%dT%H%M%S%f"
 _ID = re.compile(r"\d{8}T\d{12}")
 
@@ -50,15 +35,22 @@ class RunRow:
     began: float = field(default_factory=time.perf_counter)
 
     def table(self) -> pa.Table:
-        """Return the row as a table of `SCHEMA`."""
-        return pa.Table.from_pylist([vars(self)], schema=RUNS_SCHEMA)
+        """Return the row as a table of one row."""
+        return pa.Table.from_pylist([vars(self)], schema=runs_schema())
 
     def ended(self, status: str) -> RunRow:
         """Return the row of the run as it ends now."""
-        # The clock of the day may be set back meanwhile; this one never is.
+        # The wall clock may be set back meanwhile; the performance counter is not.
         elapsed = time.perf_counter() - self.began
         finished = self.started_at + timedelta(seconds=elapsed)
         return replace(self, status=status, finished_at=finished, elapsed_seconds=round(elapsed, 6))
+
+
+def runs_schema() -> pa.Schema:
+    """Return the columns of `ledger.runs`."""
+    from journeyflow.models.metadata import arrow_schema
+
+    return arrow_schema("ledger.runs")
 
 
 def now() -> datetime:
@@ -67,14 +59,14 @@ def now() -> datetime:
 
 
 def begin_run(warehouse: DuckDBEngine, generations: Path, config_hash: str) -> RunRow:
-    """Settle what killed runs left, and write down that a run begins; call it only while holding the lock.
+    """Close interrupted runs and record that a run begins; the caller holds the lock.
 
-    Its id is the present time, or just after the latest id where the clock was set back: ids sort by order of the runs,
-    and none comes twice, whatever the clock does.
+    Its id is the present time, or just after the latest id where the clock was set back: ids are unique and sort in the
+    order of the runs, whatever the clock does.
     """
     close_interrupted(warehouse, generations)
     known = warehouse.rows("select run_id from ledger.runs").column(0).to_pylist()
-    if generations.is_dir():  # A warehouse that was lost does not know of them.
+    if generations.is_dir():  # A new warehouse, after the old one was lost, does not contain them.
         known += [path.name for path in generations.iterdir()]
     started = now()
     row = RunRow(next_run_id(known, started), started, config_hash, version("journeyflow"))
@@ -92,18 +84,15 @@ def next_run_id(known: Iterable[str], started: datetime) -> str:
 
 
 def write_run(warehouse: DuckDBEngine, row: RunRow) -> None:
-    """Put `row` in the place of an earlier row of the same run."""
-    warehouse.append("ledger.runs", RUNS_SCHEMA.empty_table())
+    """Insert `row`, replacing an earlier row of the same run."""
+    warehouse.append("ledger.runs", runs_schema().empty_table())
     warehouse.execute("delete from ledger.runs where run_id = ?", [row.run_id])
     warehouse.append("ledger.runs", row.table())
 
 
 def close_interrupted(warehouse: DuckDBEngine, generations: Path) -> None:
-    """Settle rows that a killed run left `running`: published when its generation stands, else failed.
-
-    Call it only while holding the lock.
-    """
-    warehouse.append("ledger.runs", RUNS_SCHEMA.empty_table())
+    """Close the rows of killed runs: published when the generation exists, else failed; the caller holds the lock."""
+    warehouse.append("ledger.runs", runs_schema().empty_table())
     left = warehouse.rows("select run_id from ledger.runs where status = 'running'").column(0).to_pylist()
     for run_id in left:
         status = "published" if (generations / run_id).is_dir() else "failed"

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from journeyflow.config import Config
-    from journeyflow.engines import Engine
+from journeyflow.models.python_models import python_model
 
+if TYPE_CHECKING:
+    from journeyflow.engines import Engine
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -28,9 +28,9 @@ _TIE = 1.0 + 1e-7
 
 
 class Strata(NamedTuple):
-    """Two-by-two tables, one a stratum. The strata of a test are neighbours; tests are numbered from 0 without gaps.
+    """Two-by-two tables, one per stratum: `hits` of `exposed` and `base_hits` of `base` others had the outcome.
 
-    `hits` of `exposed` persons and `base_hits` of `base` other persons had the outcome.
+    The strata of a test are neighbours; tests are numbered from 0 without gaps.
     """
 
     test: Ints
@@ -41,28 +41,19 @@ class Strata(NamedTuple):
 
 
 class Tails(NamedTuple):
-    """The p-values of each test: of so many hits or more, and of a count as improbable or more so."""
+    """The p-values of each test: one-sided (as many hits or more) and two-sided (a count as improbable or more so)."""
 
     excess: Floats
     two_sided: Floats
 
 
 def conditional_tails(strata: Strata) -> Tails:
-    """Return the p-values of as many hits among the exposed, given each stratum's margins.
+    """Return the exact conditional p-values in (0, 1] of each test, in the order of the tests.
 
-    The hits of a stratum follow a hypergeometric distribution when exposure and outcome are unrelated; those of a test
-    follow the sum over its strata. One stratum gives Fisher's exact test. Above `EXACT_VARIANCE` the sum is taken as
-    normal, with a continuity correction: the Cochran-Mantel-Haenszel test.
-
-    Parameters
-    ----------
-    strata : Strata
-        Strata without exposed or without others say nothing, and may be present.
-
-    Returns
-    -------
-    Tails
-        One p-value a test in the order of the tests, in (0, 1].
+    The hits of a stratum are hypergeometric given its margins when exposure and outcome are unrelated; those of a test
+    are their sum. One stratum gives Fisher's exact test. Above `EXACT_VARIANCE` the sum is taken as normal with a
+    continuity correction: the Cochran-Mantel-Haenszel test. Strata without exposed or without others carry no
+    information, and may be present.
 
     References
     ----------
@@ -98,10 +89,10 @@ def conditional_tails(strata: Strata) -> Tails:
 def _exact(
     strata: Strata, mean: Floats, variance: Floats, seen: Ints, wanted: npt.NDArray[np.bool_]
 ) -> list[tuple[Ints, Tails]]:
-    """Return the exact p-values of the wanted tests, in batches of tests whose distributions are alike in width.
+    """Return the exact p-values of the wanted tests, in batches of tests whose distributions have one width.
 
-    How wide a test's arrays are is a matter of the test alone: with the batch it would be one of the other tests and
-    of their order, and so would the last digit of its p-values.
+    The width depends on the test alone: were it the batch's, the last digit of a p-value would depend on the other
+    tests and on their order.
     """
     reach = _REACH * np.sqrt(variance) + _MARGIN
     low = np.maximum(
@@ -173,9 +164,6 @@ def _tails(chances: Floats, seen: Ints) -> Tails:
     return Tails(excess, two_sided)
 
 
-Counts = npt.NDArray[np.int64]
-Rates = npt.NDArray[np.float64]
-
 ALPHA = 0.05
 """Intervals hold 95 in 100 times."""
 CRITICAL = 1.9599639845400545
@@ -185,18 +173,10 @@ _STEPS = ("funnel_index", "persona", "period", "step_index")
 _STAGES = ("model_index", "persona", "period", "stage_index")
 
 
-def wilson_interval(counts: Counts, totals: Counts) -> tuple[Rates, Rates]:
-    """Return the 95 % Wilson score interval of each rate.
+def wilson_interval(counts: Ints, totals: Ints) -> tuple[Floats, Floats]:
+    """Return the low and high ends of the 95 % Wilson score interval of each rate `counts / totals`.
 
-    Parameters
-    ----------
-    counts, totals : array of int64
-        Rate i is `counts[i] / totals[i]`.
-
-    Returns
-    -------
-    low, high : arrays of float64
-        In [0, 1], with the rate between them; NaN where the total is 0.
+    The ends are in [0, 1] with the rate between them, and NaN where the total is 0.
 
     References
     ----------
@@ -226,79 +206,52 @@ def wilson_interval(counts: Counts, totals: Counts) -> tuple[Rates, Rates]:
     return low, high
 
 
-def fill_step_intervals(engine: Engine, config: Config) -> None:
-    """Fill `statistics.step_intervals`: the interval of the drop-off rate of every funnel step.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `funnels.funnel_step_counts`.
-    config : Config
-        Not read.
-    """
-    del config
-    _fill(engine, "statistics.step_intervals", "funnels.funnel_step_counts", _STEPS)
+@python_model("statistics.step_intervals")
+def step_intervals(engine: Engine) -> pa.Table:
+    """Return the interval of the drop-off rate of every funnel step."""
+    return _drop_off_intervals(engine, "funnels.funnel_step_counts", _STEPS)
 
 
-def fill_stage_intervals(engine: Engine, config: Config) -> None:
-    """Fill `statistics.stage_intervals`: the interval of the drop-off rate of every stage of the map.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.stage_bases`.
-    config : Config
-        Not read.
-    """
-    del config
-    _fill(engine, "statistics.stage_intervals", "map.stage_bases", _STAGES)
+@python_model("statistics.stage_intervals")
+def stage_intervals(engine: Engine) -> pa.Table:
+    """Return the interval of the drop-off rate of every stage of the map."""
+    return _drop_off_intervals(engine, "map.stage_bases", _STAGES)
 
 
-def _fill(engine: Engine, relation: str, source: str, keys: tuple[str, ...]) -> None:
-    """Register the interval of the drop-off rate of every row of `source`."""
+def _drop_off_intervals(engine: Engine, source: str, keys: tuple[str, ...]) -> pa.Table:
     left = "matured_count - matured_next_count as left_count"
     counts = engine.rows(f"select {', '.join(keys)}, matured_count, {left} from {source}")
     low, high = wilson_interval(_column(counts, "left_count"), _column(counts, "matured_count"))
     table = {key: counts.column(key) for key in keys}
     table["drop_off_rate_low"] = nullable(low)
     table["drop_off_rate_high"] = nullable(high)
-    engine.register(relation, pa.table(table))
+    return pa.table(table)
 
 
-def _column(table: pa.Table, name: str) -> Counts:
-    values: Counts = table.column(name).to_numpy().astype(np.int64, copy=False)
+def _column(table: pa.Table, name: str) -> Ints:
+    values: Ints = table.column(name).to_numpy().astype(np.int64, copy=False)
     return values
 
 
 _COUNTS = """
     select
         counts.promise_index, counts.persona, counts.period, counts.matured_kept_count, counts.matured_count,
-        coalesce(goings.kept_next_count, 0) as kept_next_count,
-        coalesce(goings.kept_journey_count, 0) as kept_journey_count,
-        coalesce(goings.broken_next_count, 0) as broken_next_count,
-        coalesce(goings.broken_journey_count, 0) as broken_journey_count
+        coalesce(advances.kept_next_count, 0) as kept_next_count,
+        coalesce(advances.kept_journey_count, 0) as kept_journey_count,
+        coalesce(advances.broken_next_count, 0) as broken_next_count,
+        coalesce(advances.broken_journey_count, 0) as broken_journey_count
     from map.promise_counts as counts
-    left join map.promise_next_stage as goings
-        on goings.promise_index = counts.promise_index and goings.persona = counts.persona
-        and goings.period = counts.period
+    left join map.promise_next_stage as advances
+        on advances.promise_index = counts.promise_index and advances.persona = counts.persona
+        and advances.period = counts.period
 """
 _KEYS = ("promise_index", "persona", "period")
 
 
-def newcombe_interval(counts: Counts, totals: Counts, others: Counts, other_totals: Counts) -> tuple[Rates, Rates]:
-    """Return the 95 % Newcombe interval of each difference of two rates.
+def newcombe_interval(counts: Ints, totals: Ints, others: Ints, other_totals: Ints) -> tuple[Floats, Floats]:
+    """Return the ends of the 95 % Newcombe interval of each difference `counts / totals - others / other_totals`.
 
-    Parameters
-    ----------
-    counts, totals : array of int64
-        The first rate i is `counts[i] / totals[i]`.
-    others, other_totals : array of int64
-        The second rate, which is taken from the first.
-
-    Returns
-    -------
-    low, high : arrays of float64
-        In [-1, 1], with the difference between them; NaN where a total is 0.
+    The ends are in [-1, 1] with the difference between them, and NaN where a total is 0.
 
     References
     ----------
@@ -324,17 +277,9 @@ def newcombe_interval(counts: Counts, totals: Counts, others: Counts, other_tota
     )
 
 
-def fill_promise_intervals(engine: Engine, config: Config) -> None:
-    """Fill `statistics.promise_intervals`: of every promise, persona and period.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.promise_counts` and `map.promise_next_stage`.
-    config : Config
-        Not read.
-    """
-    del config
+@python_model("statistics.promise_intervals")
+def promise_intervals(engine: Engine) -> pa.Table:
+    """Return the intervals of the kept rate and of the next-stage excess of every promise, persona and period."""
     rows = engine.rows(_COUNTS)
     # ``to_numpy`` would import pandas first.
     count = {name: np.array(rows[name].to_pylist(), np.int64) for name in rows.column_names if name not in _KEYS}
@@ -351,15 +296,15 @@ def fill_promise_intervals(engine: Engine, config: Config) -> None:
     }
     table = {key: rows.column(key) for key in _KEYS}
     table |= {name: nullable(values) for name, values in figures.items()}
-    engine.register("statistics.promise_intervals", pa.table(table))
+    return pa.table(table)
 
 
-def nullable(values: Rates) -> pa.Array:
+def nullable(values: Floats) -> pa.Array:
     """Return `values` as an Arrow array in which NaN is null; ``pa.array`` would import pandas first."""
     known = np.packbits(~np.isnan(values), bitorder="little")
     return pa.Array.from_buffers(pa.float64(), len(values), [pa.py_buffer(known), pa.py_buffer(values)])
 
 
-def _rates(counts: Counts, totals: Counts) -> Rates:
-    rates: Rates = np.full(len(totals), np.nan)
+def _rates(counts: Ints, totals: Ints) -> Floats:
+    rates: Floats = np.full(len(totals), np.nan)
     return np.divide(counts, totals, out=rates, where=totals > 0)

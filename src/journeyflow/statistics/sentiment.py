@@ -5,25 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from journeyflow.statistics.proportions import ALPHA, wilson_interval
+from journeyflow.models.python_models import python_model
+from journeyflow.statistics.proportions import ALPHA, Floats, Ints, wilson_interval
 
 if TYPE_CHECKING:
-    from journeyflow.config import Config
     from journeyflow.engines import Engine
-
-
-Numbers = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
 TEXT_METHOD = "text: VADER, English"
 BEHAVIOUR_METHOD = "behaviour"
 
 # Sums of decimals, which come out the same in whatever order they are added.
 _ANSWERS = f"""
-    with answers_told as (
+    with answers_joined as (
         select
             answers.model_index, answers.stage_index, answers.persona, answers.period,
             surveys.survey, answers.sentiment, scores.text_sentiment
@@ -34,11 +29,11 @@ _ANSWERS = f"""
 
     answers_split as (
         select model_index, stage_index, persona, period, 'score' as basis, survey, sentiment
-        from answers_told
+        from answers_joined
         where sentiment is not null
         union all
         select model_index, stage_index, persona, period, 'text', null, text_sentiment
-        from answers_told
+        from answers_joined
         where text_sentiment is not null
     )
 
@@ -61,7 +56,7 @@ _ANSWERS = f"""
         (model_index, stage_index, basis)
     )
 """
-# Where no sign of frustration was ever seen, none may have been recorded: nothing is known then.
+# Where no sign of frustration was ever seen, none may have been recorded: such models have no rows.
 _BEHAVIOUR = f"""
     select
         bases.model_index, bases.persona, bases.period, bases.stage_index,
@@ -77,20 +72,10 @@ _BEHAVIOUR = f"""
 _KEYS = ("model_index", "persona", "period", "stage_index", "basis", "method", "answer_count")
 
 
-def mean_interval(counts: Counts, totals: Numbers, totals_of_squares: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """Return means of sentiments with their 95 % t intervals.
+def mean_interval(counts: Ints, totals: Floats, totals_of_squares: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return means in [-1, 1] with the low and high ends of their 95 % t intervals, NaN for a single value.
 
-    Parameters
-    ----------
-    counts : array of int64
-        How many values each mean is of; at least 1.
-    totals, totals_of_squares : array of float64
-        Sums of the values, each in [-1, 1], and of their squares.
-
-    Returns
-    -------
-    mean, low, high : arrays of float64
-        In [-1, 1]; low and high are NaN for a single value.
+    `totals` and `totals_of_squares` are sums over `counts` values (at least one) in [-1, 1].
 
     References
     ----------
@@ -98,7 +83,7 @@ def mean_interval(counts: Counts, totals: Numbers, totals_of_squares: Numbers) -
 
     Examples
     --------
-    Of -1, 0, 1 and 1 the mean is 0.25, and of a single value nothing more is known:
+    The mean of -1, 0, 1 and 1 is 0.25; a single value has no interval:
 
     >>> mean, low, high = mean_interval(np.array([4, 1]), np.array([1.0, 0.5]), np.array([3.0, 0.25]))
     >>> [round(float(each[0]), 4) for each in (mean, low, high)]
@@ -115,21 +100,10 @@ def mean_interval(counts: Counts, totals: Numbers, totals_of_squares: Numbers) -
     return mean, np.clip(mean - reach, -1.0, 1.0), np.clip(mean + reach, -1.0, 1.0)
 
 
-def fill_stage_sentiment(engine: Engine, config: Config) -> None:
-    """Fill `statistics.stage_sentiment`: the sentiment of every stage by each basis that there is for it.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.answer_stages`, `statistics.text_scores`, `map.stage_bases`, `map.frustrations` and
-        `config.surveys`.
-    config : Config
-        Not read.
-    """
-    del config
-    answers, behaviour = engine.rows(_ANSWERS), engine.rows(_BEHAVIOUR)
-    parts = [_of_answers(answers), _of_behaviour(behaviour)]
-    engine.register("statistics.stage_sentiment", pa.concat_tables(parts))
+@python_model("statistics.stage_sentiment")
+def stage_sentiment(engine: Engine) -> pa.Table:
+    """Return the sentiment of every stage by each basis that has data."""
+    return pa.concat_tables([_of_answers(engine.rows(_ANSWERS)), _of_behaviour(engine.rows(_BEHAVIOUR))])
 
 
 def _of_answers(answers: pa.Table) -> pa.Table:
@@ -139,14 +113,14 @@ def _of_answers(answers: pa.Table) -> pa.Table:
 
 
 def _of_behaviour(behaviour: pa.Table) -> pa.Table:
-    """Turn the share of frustrated visitors round: 0 is nobody, -1 everybody."""
+    """Negate the share of frustrated visitors: -1 is all of them."""
     frustrated, visitors = (behaviour.column(name).to_numpy() for name in ("frustrated_count", "answer_count"))
     low, high = wilson_interval(frustrated, visitors)
-    # 0 minus the share: a share of 0 is no -0.0.
+    # Subtracted from 0, because negating a share of 0 gives -0.0.
     return _table(behaviour, 0.0 - frustrated / visitors, 0.0 - high, 0.0 - low)
 
 
-def _table(rows: pa.Table, sentiment: Numbers, low: Numbers, high: Numbers) -> pa.Table:
+def _table(rows: pa.Table, sentiment: Floats, low: Floats, high: Floats) -> pa.Table:
     figures = {"sentiment": sentiment, "sentiment_low": low, "sentiment_high": high}
     columns = {name: rows.column(name) for name in _KEYS}
     columns |= {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in figures.items()}

@@ -8,20 +8,18 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from journeyflow.models.python_models import python_model
+from journeyflow.statistics.proportions import Floats
+
 if TYPE_CHECKING:
-    from journeyflow.config import Config
     from journeyflow.engines import Engine
-
-
-Seconds = npt.NDArray[np.float64]
 
 _COUNTS = """
     select
-        counts.funnel_index, counts.persona, counts.period, counts.step_index, funnels.window_seconds,
+        counts.funnel_index, counts.persona, counts.period, counts.step_index, funnels.window_us,
         firsts.person_count as entered_count, counts.matured_entered_count, counts.matured_count
     from funnels.funnel_step_counts as counts
     inner join funnels.funnel_step_counts as firsts
@@ -45,10 +43,10 @@ _WAITING = """
 """
 
 
-def rate_within_horizon(reached: Seconds, waiting: Seconds, spent_count: int, horizon: float) -> float | None:
-    """Return the Kaplan-Meier estimate of reaching a step within the horizon.
+def rate_within_horizon(reached: Floats, waiting: Floats, spent_count: int, horizon: float) -> float | None:
+    """Return the Kaplan-Meier estimate in [0, 1] of reaching a step within the horizon; None for no units at all.
 
-    Where nobody has been observed for the whole horizon it is the estimate at the longest observation, a lower bound.
+    Where no unit has been observed for the whole horizon it is the estimate at the longest observation, a lower bound.
 
     Parameters
     ----------
@@ -60,11 +58,6 @@ def rate_within_horizon(reached: Seconds, waiting: Seconds, spent_count: int, ho
         Units that did not reach it in a whole horizon; at risk to its end, whatever closed their attempts.
     horizon : float
         Seconds; inclusive.
-
-    Returns
-    -------
-    float or None
-        In [0, 1]; None for no units at all.
 
     References
     ----------
@@ -93,34 +86,27 @@ def rate_within_horizon(reached: Seconds, waiting: Seconds, spent_count: int, ho
     return float(np.clip(1.0 - survival[-1], 0.0, 1.0))
 
 
-def fill_step_survival(engine: Engine, config: Config) -> None:
-    """Fill `statistics.step_survival`: the Kaplan-Meier conversion rate of every funnel step.
+@python_model("statistics.step_survival")
+def step_survival(engine: Engine) -> pa.Table:
+    """Return the Kaplan-Meier conversion rate of every funnel step.
 
-    Parameters
-    ----------
-    engine : Engine
-        Holds `funnels.funnel_step_counts`, `funnels.funnel_reaches`, `funnels.funnel_attempts`, `config.funnels`
-        and `config.settings`.
-    config : Config
-        Not read.
+    Risk time begins at the counted entry and is censored only at the high-water mark; the horizon is the window.
 
     References
     ----------
-    `docs/reference/semantics.md`, section 7: risk time from the counted entry, censored only at the high-water mark,
-    horizon = window.
+    `docs/reference/semantics.md`, section 7.
     """
-    del config
     counts = engine.rows(_COUNTS)
     rates: list[float | None] = []
     for funnel_index, steps in groupby(counts.to_pylist(), key=itemgetter("funnel_index")):
         rates.extend(_funnel_rates(engine, funnel_index, list(steps)))
     table = {key: counts.column(key) for key in ("funnel_index", "persona", "period", "step_index")}
     table["km_conversion_rate"] = pa.array(rates, pa.float64())
-    engine.register("statistics.step_survival", pa.table(table))
+    return pa.table(table)
 
 
 def _funnel_rates(engine: Engine, funnel_index: int, steps: list[dict[str, Any]]) -> Iterator[float | None]:
-    """Yield the rate of every row; times are read only where somebody is censored before the horizon."""
+    """Yield the rate of every row; times are read only where units are censored before the horizon."""
     if not any(map(_is_censored, steps)):
         yield from map(_plain_rate, steps)
         return
@@ -141,7 +127,7 @@ def _is_censored(row: dict[str, Any]) -> bool:
 
 
 def _plain_rate(row: dict[str, Any]) -> float | None:
-    """Return the proportion, which is what the estimate comes to while nobody is censored before the horizon."""
+    """Return the proportion, which is what the estimate comes to while no unit is censored before the horizon."""
     if not row["entered_count"]:
         return None
     return 1.0 if row["step_index"] == 1 else row["matured_count"] / row["entered_count"]
@@ -153,12 +139,12 @@ def _estimate(row: dict[str, Any], reached: pl.DataFrame, waiting: pl.DataFrame)
         reached.filter(pl.col("step_index") == step_index)["seconds"].to_numpy(),
         waiting.filter(pl.col("depth") < step_index)["seconds"].to_numpy(),
         row["matured_entered_count"] - row["matured_count"],
-        float(row["window_seconds"]),
+        row["window_us"] / 1_000_000,
     )
 
 
 def _of_group(times: pl.DataFrame, persona: str, period: str) -> pl.DataFrame:
-    """Return the times of one persona and period; `all` is everybody."""
+    """Return the times of one persona and period; `all` selects every row."""
     if persona != "all":
         times = times.filter(pl.col("persona") == persona)
     return times if period == "all" else times.filter(pl.col("period") == period)

@@ -8,15 +8,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from journeyflow.models.python_models import python_model
 from journeyflow.statistics.proportions import ALPHA, Floats, Ints, Strata, conditional_tails, wilson_interval
 
 if TYPE_CHECKING:
-    from journeyflow.config import Config
     from journeyflow.engines import Engine
 
 
 class Excess(NamedTuple):
-    """By test: the exposed who can be compared, their rate, that of the others, the excess and its 95 % interval."""
+    """By test: the comparable exposed, their rate, that of the others, the excess and its 95 % interval."""
 
     exposed: Ints
     rate: Floats
@@ -27,20 +27,10 @@ class Excess(NamedTuple):
 
 
 def standardised_excess(strata: Strata) -> Excess:
-    """Return by how much the rate of the exposed is above that of the others, weighed by the exposed of each stratum.
+    """Return the excess rate of the exposed over the others, standardised to the exposed of each stratum.
 
-    Times the exposed it is the number of hits that would not have happened at the others' rates. Strata without others
-    say nothing, and their exposed are left out.
-
-    Parameters
-    ----------
-    strata : Strata
-        Two-by-two tables.
-
-    Returns
-    -------
-    Excess
-        Arrays in the order of the tests; NaN where no stratum can be compared.
+    Times the exposed it is the number of hits that would not have happened at the others' rates. Exposed of strata
+    without others are left out; tests without a comparable stratum are NaN. Results are in the order of the tests.
 
     References
     ----------
@@ -52,8 +42,8 @@ def standardised_excess(strata: Strata) -> Excess:
     Examples
     --------
     >>> one = Strata(*(np.array([value]) for value in (0, 70, 56, 80, 48)))
-    >>> said = standardised_excess(one)
-    >>> round(float(said.excess[0]), 4), round(float(said.low[0]), 4), round(float(said.high[0]), 4)
+    >>> found = standardised_excess(one)
+    >>> round(float(found.excess[0]), 4), round(float(found.low[0]), 4), round(float(found.high[0]), 4)
     (0.2, 0.0524, 0.3339)
     """
     count = int(strata.test[-1]) + 1 if len(strata.test) else 0
@@ -64,7 +54,7 @@ def standardised_excess(strata: Strata) -> Excess:
     base_low, base_high = wilson_interval(base_hits, base)
     totals = np.bincount(test, exposed, count)
     with np.errstate(invalid="ignore"):
-        weighed = [
+        weighted = [
             np.bincount(test, values * exposed, count) / np.where(totals > 0, totals, np.nan)
             for values in (rate, base_rate)
         ]
@@ -75,22 +65,12 @@ def standardised_excess(strata: Strata) -> Excess:
                 (high - rate) ** 2 + (base_rate - base_low) ** 2,
             )
         )
-    excess = weighed[0] - weighed[1]
-    return Excess(totals.astype(np.int64), weighed[0], weighed[1], excess, excess - below, excess + above)
+    excess = weighted[0] - weighted[1]
+    return Excess(totals.astype(np.int64), weighted[0], weighted[1], excess, excess - below, excess + above)
 
 
 def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of the ratio of two rates.
-
-    Parameters
-    ----------
-    hits, totals, base_hits, base_totals : array of int64
-        Ratio i is `hits[i] / totals[i]` over `base_hits[i] / base_totals[i]`; no total is 0.
-
-    Returns
-    -------
-    low, high : arrays of float64
-        With the ratio between them; NaN where the lower rate of the two is 0 and the ratio unknown.
+    """Return the ends of the 95 % interval of each ratio of rates, NaN where the lower rate is 0; no total may be 0.
 
     References
     ----------
@@ -105,25 +85,13 @@ def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints)
         of = (hits[known], totals[known], base_hits[known], base_totals[known])
         ratio = (of[0] / of[1]) / (of[2] / of[3])
         ends = confint_proportions_2indep(*of, compare="ratio", method="log-adjusted", alpha=ALPHA)
-        # Half a person may put an end past the ratio of a handful; none at all is a ratio of 0.
+        # The half person added may put an end past a ratio of small counts.
         low[known], high[known] = np.minimum(ends[0], ratio), np.maximum(ends[1], ratio)
     return low, high
 
 
 def discovery_rates(p_values: Floats, family: Ints) -> Floats:
-    """Return the Benjamini-Hochberg q-value of each test among the tests of its family.
-
-    Parameters
-    ----------
-    p_values : array of float64
-        In [0, 1].
-    family : array of int64
-        Any number that the tests of a family share.
-
-    Returns
-    -------
-    array of float64
-        In [0, 1], never below the p-value.
+    """Return the Benjamini-Hochberg q-value of each p-value among those with the same `family` number.
 
     References
     ----------
@@ -157,8 +125,8 @@ _TOUCHPOINTS = f"""
         stages.matured_visited_count - met.matured_count as without_count,
         stages.matured_advanced_count - met.matured_advanced_count as without_next_count
     from map.exposure_counts as met
-    inner join map.exposures as subjects
-        on subjects.exposure_ix = met.exposure_ix and subjects.exposure_kind = 'touchpoint'
+    inner join map.exposures
+        on exposures.exposure_ix = met.exposure_ix and exposures.exposure_kind = 'touchpoint'
     inner join map.stage_bases as stages
         on stages.model_index = met.model_index and stages.persona = met.persona
         and stages.period = met.period and stages.stage_index = met.stage_index
@@ -183,14 +151,14 @@ _STRATA = f"""
 
     select
         met.model_index, met.persona, met.period, met.stage_index, met.exposure_ix, met.exposure,
-        subjects.exposure_kind, met.pass_count, met.exposed, met.hits,
+        exposures.exposure_kind, met.pass_count, met.exposed, met.hits,
         every.exposed - met.exposed as others_base, every.hits - met.hits as others_base_hits,
-        case when met.period = 'all' or subjects.exposure_kind = 'friction' then 0
+        case when met.period = 'all' or exposures.exposure_kind = 'friction' then 0
             else same.exposed - met.exposed end as months_base,
-        case when met.period = 'all' or subjects.exposure_kind = 'friction' then 0
+        case when met.period = 'all' or exposures.exposure_kind = 'friction' then 0
             else same.hits - met.hits end as months_base_hits
     from counted as met
-    inner join map.exposures as subjects on subjects.exposure_ix = met.exposure_ix
+    inner join map.exposures on exposures.exposure_ix = met.exposure_ix
     inner join counted as every
         on every.model_index = met.model_index and every.persona = met.persona and every.period = 'all'
         and every.stage_index = met.stage_index and every.exposure_ix = 0
@@ -200,22 +168,14 @@ _STRATA = f"""
 """
 
 
-def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
-    """Fill `statistics.touchpoint_tests`: the lift of every touchpoint that enough visitors met and enough did not.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.exposure_counts`, `map.stage_bases`, `map.exposures`, `config.stages` and
-        `config.settings`.
-    config : Config
-        Not read.
+@python_model("statistics.touchpoint_tests")
+def touchpoint_tests(engine: Engine) -> pa.Table:
+    """Return the lift of every touchpoint that enough visitors of a stage met and enough did not.
 
     References
     ----------
     `docs/adr/0017-pain-points.md`.
     """
-    del config
     rows = engine.rows(_TOUCHPOINTS)
     met, met_next, rest, rest_next = (
         rows.column(f"{name}_count").to_numpy().astype(np.int64)
@@ -231,88 +191,77 @@ def fill_touchpoint_tests(engine: Engine, config: Config) -> None:
         ratio = np.where(rest_next > 0, (met_next / met) / (rest_next / rest), np.nan)
     figures = {"lift": ratio, "lift_low": low, "lift_high": high, "p_value": p_values}
     figures["q_value"] = discovery_rates(p_values, families)
-    engine.register("statistics.touchpoint_tests", _table(table, figures))
+    table |= {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in figures.items()}
+    return pa.table(table)
 
 
-def fill_pain_tests(engine: Engine, config: Config) -> None:
-    """Fill `statistics.pain_tests`: by how much more often passes ended that met a pain.
-
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.stage_attempt_counts`, `map.exposures`, `config.stages` and `config.settings`.
-    config : Config
-        Not read.
+@python_model("statistics.pain_tests")
+def registered_pain_tests(engine: Engine) -> pa.Table:
+    """Return by how much more often stage attempts with each exposure ended.
 
     References
     ----------
     `docs/adr/0017-pain-points.md`.
     """
-    del config
     min_count = engine.rows("select min_count from config.settings").column("min_count")[0].as_py()
     # Sums of counts come as decimals.
     strata = pl.DataFrame(engine.rows(_STRATA)).with_columns(pl.selectors.decimal().cast(pl.Int64))
-    engine.register("statistics.pain_tests", pain_tests(strata, min_count).to_arrow())
+    return pain_tests(strata, min_count).to_arrow()
 
 
 def pain_tests(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
-    """Test every exposure of every map.
+    """Test every exposure of every map; return one row per test, sorted by `TEST`, persona `all` included.
+
+    Fewer than `min_count` stage attempts, exposed or to compare with, are not tested. Friction is listed without
+    p_value and q_value.
 
     Parameters
     ----------
     strata : polars.DataFrame
         A row for each exposure of a persona (none is `all`): the columns of `TEST`, `exposure_kind`, `pass_count`,
         `exposed` (the matured of them) and `hits` (those that did not go on), and the same of two groups to compare
-        with: `others_base`, `others_base_hits` (passes of the stage, of all months, without the exposure of the row)
-        and `months_base`, `months_base_hits` (those with the exposure in the other months).
+        with: `others_base`, `others_base_hits` (stage attempts of all months without the exposure of the row) and
+        `months_base`, `months_base_hits` (those with the exposure in the other months).
     min_count : int
-        Fewer passes than these, exposed or to compare with, are not tested.
-
-    Returns
-    -------
-    polars.DataFrame
-        A row a test, sorted by the columns of `TEST`, the maps of persona `all` included: `compared_with`,
-        `pass_count`, `matured_count`, `drop_off_rate`, `baseline_rate`, `excess_rate`, `lost`, `lost_low`,
-        `lost_high`, `p_value`, `q_value`. Friction is told but not tested: its last two are null.
     """
     tables = _compared(strata, min_count)
     tests = tables.unique("test", keep="first", maintain_order=True)
     arrays = Strata(
         *(tables[name].to_numpy().astype(np.int64) for name in ("test", "exposed", "hits", "base", "base_hits"))
     )
-    said = standardised_excess(arrays)
-    told = tests.select(
+    excess = standardised_excess(arrays)
+    listed = tests.select(
         *TEST, "compared_with", pass_count="pass_total", is_tested=pl.col("exposure_kind") != "friction"
     ).with_columns(
-        matured_count=pl.Series(said.exposed, dtype=pl.Int64),
-        drop_off_rate=pl.Series(said.rate, dtype=pl.Float64),
-        baseline_rate=pl.Series(said.base_rate, dtype=pl.Float64),
-        excess_rate=pl.Series(said.excess, dtype=pl.Float64),
-        lost=pl.Series(said.exposed * said.excess, dtype=pl.Float64),
-        lost_low=pl.Series(said.exposed * said.low, dtype=pl.Float64),
-        lost_high=pl.Series(said.exposed * said.high, dtype=pl.Float64),
+        matured_count=pl.Series(excess.exposed, dtype=pl.Int64),
+        drop_off_rate=pl.Series(excess.rate, dtype=pl.Float64),
+        baseline_rate=pl.Series(excess.base_rate, dtype=pl.Float64),
+        excess_rate=pl.Series(excess.excess, dtype=pl.Float64),
+        lost=pl.Series(excess.exposed * excess.excess, dtype=pl.Float64),
+        lost_low=pl.Series(excess.exposed * excess.low, dtype=pl.Float64),
+        lost_high=pl.Series(excess.exposed * excess.high, dtype=pl.Float64),
         p_value=pl.Series(conditional_tails(arrays).excess, dtype=pl.Float64),
     )
-    return _with_discoveries(told)
+    return _with_discoveries(listed)
 
 
 def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
-    """Return the two-by-two tables of every test that can be made; a persona is a stratum of the map of all."""
-    everybody = strata.with_columns(stratum=pl.col("persona"), persona=pl.lit("all"))
-    both = pl.concat([strata.with_columns(stratum=pl.lit("")), everybody])
+    """Return the two-by-two tables of every possible test; each persona is a stratum of the map of all."""
+    totalled = strata.with_columns(stratum=pl.col("persona"), persona=pl.lit("all"))
+    both = pl.concat([strata.with_columns(stratum=pl.lit("")), totalled])
     totals = both.group_by(TEST).agg(
         exposed_total=pl.col("exposed").sum(),
         pass_total=pl.col("pass_count").sum(),
-        is_own=pl.col("months_base").sum() >= min_count,
+        has_own_months=pl.col("months_base").sum() >= min_count,
         months_total=pl.col("months_base").sum(),
         others_total=pl.col("others_base").sum(),
     )
-    # The same pain in other months says most; one that is new this month is held against the rest of the stage.
+    # The same exposure in other months is the best comparison; a new one is compared with the rest of the stage.
     chosen = both.join(totals, on=TEST).with_columns(
-        compared_with=pl.when("is_own").then(pl.lit("other months")).otherwise(pl.lit("other passes")),
-        base=pl.when("is_own").then("months_base").otherwise("others_base"),
-        base_hits=pl.when("is_own").then("months_base_hits").otherwise("others_base_hits"),
-        base_total=pl.when("is_own").then("months_total").otherwise("others_total"),
+        compared_with=pl.when("has_own_months").then(pl.lit("other months")).otherwise(pl.lit("other passes")),
+        base=pl.when("has_own_months").then("months_base").otherwise("others_base"),
+        base_hits=pl.when("has_own_months").then("months_base_hits").otherwise("others_base_hits"),
+        base_total=pl.when("has_own_months").then("months_total").otherwise("others_total"),
     )
     is_enough = (pl.col("exposed_total") >= min_count) & (pl.col("base_total") >= min_count)
     return (
@@ -322,16 +271,10 @@ def _compared(strata: pl.DataFrame, min_count: int) -> pl.DataFrame:
     )
 
 
-def _with_discoveries(told: pl.DataFrame) -> pl.DataFrame:
-    tested = told.filter("is_tested").with_columns(family=pl.struct(MAP).rank("dense").cast(pl.Int64))
+def _with_discoveries(listed: pl.DataFrame) -> pl.DataFrame:
+    tested = listed.filter("is_tested").with_columns(family=pl.struct(MAP).rank("dense").cast(pl.Int64))
     rates = discovery_rates(tested["p_value"].to_numpy(), tested["family"].to_numpy())
     tested = tested.select(*TEST, q_value=pl.Series(rates, dtype=pl.Float64))
-    joined = told.join(tested, on=TEST, how="left").sort(TEST)
+    joined = listed.join(tested, on=TEST, how="left").sort(TEST)
     known = joined.with_columns(pl.when("is_tested").then("p_value").alias("p_value"))
     return known.with_columns(pl.selectors.float().fill_nan(None)).drop("is_tested")
-
-
-def _table(keys: dict[str, pa.ChunkedArray], figures: dict[str, Floats]) -> pa.Table:
-    return pa.table(
-        {**keys, **{name: pa.array(values, pa.float64(), from_pandas=True) for name, values in figures.items()}}
-    )

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from journeyflow.models.metadata import arrow_schema
+from journeyflow.models.python_models import python_model
+
 if TYPE_CHECKING:
-    from journeyflow.config import Config
     from journeyflow.engines import Engine
 
-
 MOST_TEXTS = 200_000
-"""Distinct texts that are read in a run, about five seconds' worth; of more, those of the least keys, a fair sample."""
+"""Distinct texts that a run reads, in about five seconds; of more, those with the least keys, a random sample."""
 
 LANGUAGES = (
     "ar", "bg", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko",
     "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr", "uk", "vi", "zh",
 )  # fmt: skip
-"""Languages that a text is looked for in: with all that are known, short English texts become anything."""
+"""Languages to distinguish: with all that the library knows, short English texts are misclassified."""
 
 READ = "en"
 UNKNOWN = "und"
 SURE = 0.5
-"""Probability from which a language is believed."""
+"""Probability from which the detected language is accepted."""
 
 _WORDS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
-_SCORE = pa.decimal128(9, 6)
-_SCORES = pa.schema({"text_key": pa.uint64(), "language": pa.string(), "is_read": pa.bool_(), "text_sentiment": _SCORE})
+_SCORES = "statistics.text_scores"
 _TEXTS = f"""
     select text_key, min(answer_text) as answer_text
     from map.survey_answers
@@ -54,22 +54,14 @@ _COVERAGE = """
 
 @dataclass(frozen=True)
 class TextScore:
-    """What one text says.
-
-    Parameters
-    ----------
-    language : str
-        ISO 639-1 code, `und` where it cannot be told.
-    sentiment : float or None
-        From -1 to 1; None for a text that is not read.
-    """
+    """The language of a text (ISO 639-1, or `UNKNOWN`) and its sentiment from -1 to 1, None where it is not read."""
 
     language: str
     sentiment: float | None
 
 
 class TextReader:
-    """Reads texts; making one loads the model of languages and the lexicon, half a second's work.
+    """Scores texts; constructing one loads the language model and the lexicon, which takes half a second.
 
     References
     ----------
@@ -88,13 +80,7 @@ class TextReader:
         self._analyzer = SentimentIntensityAnalyzer()
 
     def score(self, text: str) -> TextScore:
-        """Return the language of a text and, if it is read, its sentiment.
-
-        Parameters
-        ----------
-        text : str
-            Capped by the caller.
-        """
+        """Return the language of a text, which the caller has capped, and, if it is read, its sentiment."""
         language, probability = self._languages.classify(text)
         if probability < SURE:
             language = READ if self._looks_english(text, language) else UNKNOWN
@@ -103,38 +89,29 @@ class TextReader:
         return TextScore(READ, round(float(self._analyzer.polarity_scores(text)["compound"]), 6))
 
     def _looks_english(self, text: str, guess: str) -> bool:
-        """Judge a text too short to tell by: English where that is the best guess, or the lexicon has all its words."""
+        """Return whether a text of uncertain language is English: by the best guess, or all words in the lexicon."""
         words = _WORDS.findall(text)
         if not words:
-            # Signs alone are read where the lexicon knows them: a smile is of no language.
+            # An emoticon has no language, and is read where the lexicon has it.
             return bool(self._analyzer.polarity_scores(text)["compound"])
         return guess == READ or all(word.lower() in self._analyzer.lexicon for word in words)
 
 
-def fill_text_scores(engine: Engine, config: Config) -> None:
-    """Fill `statistics.text_scores` and `statistics.survey_texts`: what the distinct texts of answers say.
+@python_model(_SCORES, "statistics.survey_texts")
+def text_scores(engine: Engine) -> None:
+    """Fill the scores of the distinct texts of answers, and how many texts of each survey were read.
 
-    Parameters
-    ----------
-    engine : Engine
-        Holds `map.survey_answers` and `config.surveys`.
-    config : Config
-        Not read.
-
-    Notes
-    -----
-    Without a text nothing is imported. A text that cannot be scored is unread, and its words are in no message.
+    Without a text no model is loaded. Messages never contain the words of a text.
     """
-    del config
     texts = engine.rows(_TEXTS)
-    engine.register("statistics.text_scores", _scored(texts) if texts.num_rows else _SCORES.empty_table())
+    engine.register(_SCORES, _scored(texts) if texts.num_rows else arrow_schema(_SCORES).empty_table())
     engine.run("statistics.survey_texts", _COVERAGE)
 
 
 def _scored(texts: pa.Table) -> pa.Table:
     reader = TextReader()
     rows = [_row(key, reader.score(text)) for key, text in zip(*texts.to_pydict().values(), strict=True)]
-    return pa.Table.from_pylist(rows, schema=_SCORES)
+    return pa.Table.from_pylist(rows, schema=arrow_schema(_SCORES))
 
 
 def _row(text_key: int, score: TextScore) -> dict[str, Any]:

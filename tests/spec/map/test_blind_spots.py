@@ -10,8 +10,8 @@ import pytest
 from support.marts import built
 
 SETTINGS = """
-    run_id | high_water_at       | min_count | report_currency | journeys_window_seconds | journeys_timeout_seconds
-    r2     | 2026-03-31 12:00:00 | 3         | EUR             | 2592000                 | 2592000
+    run_id | high_water_at       | min_count | report_currency | journeys_window_us | journeys_timeout_us
+    r2     | 2026-03-31 12:00:00 | 3         | EUR             | 2592000000000      | 2592000000000
 """
 SHOP = {
     "config.models": """

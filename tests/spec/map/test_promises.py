@@ -56,8 +56,8 @@ def given_relations(min_count):
     )
     return {
         "config.settings": f"""
-            high_water_at       | min_count   | journeys_timeout_seconds | journeys_window_seconds
-            2026-03-11 00:00:00 | {min_count} | 2592000                  | 2592000
+            high_water_at       | min_count   | journeys_timeout_us | journeys_window_us
+            2026-03-11 00:00:00 | {min_count} | 2592000000000       | 2592000000000
         """,
         "config.days": """
             month   | start_at            | end_at

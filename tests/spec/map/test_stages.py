@@ -15,12 +15,12 @@ from support.text_tables import rows_of
 
 GIVEN = {
     "config.settings": """
-        high_water_at       | min_count | report_currency | journeys_timeout_seconds
-        2026-03-31 00:00:00 | 3         | EUR             | 2592000
+        high_water_at       | min_count | report_currency | journeys_timeout_us
+        2026-03-31 00:00:00 | 3         | EUR             | 2592000000000
     """,
     "config.funnels": """
-        funnel | funnel_index | kind   | unit   | model | step_count | window_seconds
-        shop   | 1            | stages | person | shop  | 3          | 604800
+        funnel | funnel_index | kind   | unit   | model | step_count | window_us
+        shop   | 1            | stages | person | shop  | 3          | 604800000000
     """,
     "config.funnel_steps": """
         funnel | funnel_index | step_index | step

@@ -16,12 +16,12 @@ from support.text_tables import rows_of
 MARTS = ("marts.funnel_steps", "marts.drop_offs", "marts.drop_off_next")
 GIVEN = {
     "config.settings": """
-        high_water_at       | min_count | report_currency | journeys_timeout_seconds
-        2026-03-31 00:00:00 | 3         | EUR             | 2592000
+        high_water_at       | min_count | report_currency | journeys_timeout_us
+        2026-03-31 00:00:00 | 3         | EUR             | 2592000000000
     """,
     "config.funnels": """
-        funnel   | funnel_index | kind  | unit   | step_count | window_seconds | goal
-        checkout | 1            | steps | person | 3          | 604800         | order
+        funnel   | funnel_index | kind  | unit   | step_count | window_us    | goal
+        checkout | 1            | steps | person | 3          | 604800000000 | order
     """,
     "config.funnel_steps": """
         funnel   | funnel_index | step_index | step

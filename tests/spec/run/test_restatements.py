@@ -175,7 +175,7 @@ def test_a_day_that_was_not_over_is_not_final():
 def test_a_persona_that_moved_while_the_total_stayed():
     before = trend(persona="student", is_matured=True)
     moved = compare(before, trend(persona="student", person_count=4), date(2026, 3, 2), frozenset())
-    windows = pl.DataFrame({"funnel": ["f"], "window_seconds": [86_400]})
+    windows = pl.DataFrame({"funnel": ["f"], "window_us": [86_400_000_000]})
     causes = with_causes(moved, windows, [date(2026, 4, 1)], is_ruled_otherwise=False)["cause"]
     assert set(causes) == {"changed personas"}
 
@@ -196,7 +196,7 @@ def test_an_incremental_run_lists_what_it_changed(begun):
 def test_an_erasure_explains_its_days_first_and_else_what_nothing_else_does():
     before = trend(is_matured=True)
     moved = compare(before, trend(person_count=4), date(2026, 3, 2), frozenset())
-    windows = pl.DataFrame({"funnel": ["f"], "window_seconds": [86_400]})
+    windows = pl.DataFrame({"funnel": ["f"], "window_us": [86_400_000_000]})
 
     def causes(late, erased):
         return set(with_causes(moved, windows, late, erased, is_ruled_otherwise=False)["cause"])

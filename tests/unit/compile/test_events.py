@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 
 from journeyflow.compile.staging_events import (
     BOT_PATTERN,
     event_type_predicates,
-    goal_value,
     source_filter,
     staging_events,
     unit_properties,
@@ -141,7 +138,7 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
     engine.execute("""
         create table journeys.event_types as
         select * from (values (1, 'purchase', 'web', 'a', 0::ubigint), (2, 'page_view', 'store', 'b', 0::ubigint))
-            as kinds (event_type_ix, event_name, channel, touchpoint, condition_bits)
+            as event_types (event_type_ix, event_name, channel, touchpoint, condition_bits)
     """)
     funnels = {
         "f": {
@@ -156,7 +153,8 @@ def test_predicates_read_names_channels_and_stages(engine, configured):
     }
     engine.run("config.event_type_predicates", event_type_predicates(configured(funnels=funnels)))
     rows = engine.rows("""
-        select predicate, event_type_ix, stage_index, is_true from config.event_type_predicates where predicate not like 'model/%'
+        select predicate, event_type_ix, stage_index, is_true from config.event_type_predicates
+        where predicate not like 'model/%'
         order by predicate, event_type_ix, stage_index
     """).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
@@ -195,22 +193,6 @@ def test_a_source_keeps_the_rows_of_its_filter(engine, land):
     kept = engine.rows(f"select event_ix from sources.events where {source_filter(config, 'a')} order by event_ix")
     assert kept["event_ix"].to_pylist() == [2, 3]
     assert source_filter(config, "b") is None
-
-
-def test_the_value_of_a_goal(engine, land, configured):
-    goals = {
-        "order": {"when": {"event": "purchase"}, "value": "revenue_amount"},
-        "lead": {"when": {"event": "lead"}, "value": "properties.worth"},
-        "call": {"when": {"event": "call"}},
-    }
-    config = configured(goals=goals)
-    land({"revenue_amount": Decimal("9.5"), "properties": '{"worth": 1.25}'}, {"properties": '{"worth": "much"}'})
-    values = f"{goal_value(config, 'order')} as a, {goal_value(config, 'lead')} as b"
-    assert engine.rows(f"select {values} from sources.events order by event_ix").to_pylist() == [
-        {"a": Decimal("9.5000"), "b": Decimal("1.2500")},
-        {"a": None, "b": None},
-    ]
-    assert goal_value(config, "call") is None
 
 
 def test_names_beyond_the_most_frequent_are_other(engine, staged, monkeypatch):

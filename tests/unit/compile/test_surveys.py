@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from journeyflow.compile import config_tables
+from journeyflow.compile.config_tables import config_tables
 from journeyflow.compile.staging_events import MOST_CHARACTERS, survey_answers
 
 CSAT = {"event": "csat", "score": "properties.score", "text": "properties.said.text", "scale": [1, 5]}
@@ -29,8 +29,8 @@ def answers(engine, configured, land):
         engine.register(
             "kernel.events", pa.table({"event_ix": pa.array(kept, pa.int64()), "journey_index": journeys, **keys})
         )
-        for name, table in config_tables.experience_tables(config).items():
-            engine.register(name, table)
+        tables = config_tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
+        engine.register("config.surveys", tables["config.surveys"])
         engine.run("map.survey_answers", survey_answers(config))
         order = "order by event_ix, survey_index"
         return engine.rows(f"select * from map.survey_answers {order}").to_pylist()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from journeyflow import kernel
-from journeyflow.compile import config_tables
+from journeyflow.compile.config_tables import config_tables
 from journeyflow.compile.staging_events import event_type_predicates
 from journeyflow.config import Config, load_config
 from journeyflow.engines import DuckDBEngine
@@ -19,7 +19,7 @@ from journeyflow.errors import JourneyflowError
 from journeyflow.kernel.events import COLUMNS, from_arrow
 from journeyflow.kernel.plan import plan_of
 from journeyflow.kernel.run import STREAM, fill_affected, fill_kernel
-from journeyflow.kernel.schemas import SCHEMAS
+from journeyflow.kernel.tables import RELATIONS
 from journeyflow.utils.files import sql_folder
 from reference.log import events_of
 from reference.tables import reference_rows
@@ -90,7 +90,7 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
     }
     engine.register("journeys.event_types", pa.table(event_types))
     settings = {"high_water_us": START_US + 144 * HOUR_US, "first_event_us": START_US, "person_secret": "secret"}
-    for name, table in config_tables.config_tables(config, run_id="run", **settings).items():
+    for name, table in config_tables(config, run_id="run", **settings).items():
         engine.register(name, table)
     engine.run("config.event_type_predicates", event_type_predicates(config))
     for name in ("exposures", "exposure_event_types"):
@@ -100,7 +100,7 @@ def _engine(rows: list[dict[str, Any]], config: Config) -> DuckDBEngine:
 
 def _filled(engine: DuckDBEngine, config: Config, chunk_rows: int) -> dict[str, list[dict[str, Any]]]:
     fill_kernel(engine, config, chunk_rows=chunk_rows)
-    return {name: engine.rows(f"select * from {name} order by all").to_pylist() for name in SCHEMAS}
+    return {name: engine.rows(f"select * from {name} order by all").to_pylist() for name in RELATIONS}
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_fill_equals_the_reference(engine, config):
     keys = {"unit_1": {row["event_ix"]: row["account"] for row in accounts if row["account"] is not None}}
     log = events_of(from_arrow(engine.rows(STREAM)))
     expected = reference_rows(log, plan, keys)
-    actual = rows_of({name: [engine.rows(f"select * from {name}")] for name in SCHEMAS}, plan)
+    actual = rows_of({name: [engine.rows(f"select * from {name}")] for name in RELATIONS}, plan)
     for name, rows in expected.items():
         if name.startswith("kernel.funnel"):
             # The position of an attempt in the stream of a property differs from that in the main one.
@@ -145,7 +145,9 @@ def test_the_size_of_chunks_changes_no_row(engine, config, chunk_rows):
 def test_every_relation_exists_without_events(config):
     with _engine([], config) as engine:
         fill_kernel(engine, config)
-        assert {name: engine.rows(f"select * from {name}").num_rows for name in SCHEMAS} == dict.fromkeys(SCHEMAS, 0)
+        assert {name: engine.rows(f"select * from {name}").num_rows for name in RELATIONS} == dict.fromkeys(
+            RELATIONS, 0
+        )
 
 
 def test_relations_have_the_types_that_their_pages_promise(engine, config):
@@ -154,7 +156,7 @@ def test_relations_have_the_types_that_their_pages_promise(engine, config):
 
     fill_kernel(engine, config)
     graph = models.load_graph(files.sql_folder())
-    for name in SCHEMAS:
+    for name in RELATIONS:
         promised = {column: described.type for column, described in graph[name].columns.items()}
         described = engine.rows(f"describe {name}").to_pylist()
         assert {row["column_name"]: row["column_type"] for row in described} == promised, name
@@ -180,7 +182,7 @@ def test_classifications_add_up(engine, config):
 def test_a_later_start_of_numbers_changes_only_numbers(engine, config):
     plan = plan_of(engine, config)
     fill_affected(engine, plan)
-    first = {name: engine.rows(f"select * from {name}") for name in SCHEMAS}
+    first = {name: engine.rows(f"select * from {name}") for name in RELATIONS}
     fill_affected(engine, plan, first_position=1_000)
     for name, rows in first.items():
         again = engine.rows(f"select * from {name}")
@@ -217,3 +219,28 @@ def compiled_loops():
         for name, loop in vars(module).items():
             if hasattr(loop, "signatures") and loop.py_func.__module__ == module.__name__:
                 yield f"{module.__name__}.{name}", loop
+
+
+@pytest.mark.parametrize(
+    ("delay_us", "depth", "worth"), [(1_500_000, 2, 5), (1_500_001, 1, None), (1_900_000, 1, None)]
+)
+def test_a_window_below_a_second_is_as_long_for_the_kernel_as_for_sql(delay_us, depth, worth):
+    stages = [{"name": name, "rules": [{"id": name, "when": {"event": name}}]} for name in ("page_view", "purchase")]
+    goals = {"order": {"when": {"event": "purchase"}, "value": "revenue_amount"}}
+    config = load_config(CONFIG | {"models": {"shop": {"stages": stages}}, "funnels": {}, "goals": goals}
+                         | {"journeys": {"window": "1500ms", "timeout": "30d"}})  # fmt: skip
+    first, second = (dict(row) for row in _events(400, seed=1)[:2])
+    for event_ix, (row, name) in enumerate(((first, "page_view"), (second, "purchase"))):
+        row |= {"event_ix": event_ix, "component_key": 1, "device_key": 1, "person_key": 1, "is_offline": False}
+        row |= {"occurred_us": START_US + delay_us * event_ix, "event_type_ix": NAMES.index(name) + 1}
+    with _engine([first, second], config) as engine:
+        engine.run(
+            "sources.events",
+            "select event_ix, occurred_at, cast(5 as decimal(18, 4)) as revenue_amount, cast(null as varchar) as "
+            "currency, cast(null as json) as properties from staging.events",
+        )
+        fill_kernel(engine, config)
+        engine.run("journeys.journey_values", (sql_folder() / "journeys" / "journey_values.sql").read_text())
+        assert engine.rows("select depth from kernel.map_journeys").to_pylist() == [{"depth": depth}]
+        values = engine.rows("select journey_value_amount as worth from journeys.journey_values").to_pylist()
+    assert values == ([] if worth is None else [{"worth": worth}])

@@ -82,8 +82,7 @@ def test_aliases_of_bots_and_internal_traffic_are_ignored(engine):
         "is_internal": [False, False, True, False, False],
     }
     engine.register("staging.events", pa.table(events))
-    user_aliases(engine, None)
-    rows = engine.rows("select user_key, person_key from identity.user_aliases order by user_key").to_pylist()
+    rows = user_aliases(engine).sort_by("user_key").to_pylist()
     assert rows == [{"user_key": 1, "person_key": 2}, {"user_key": 2, "person_key": 2}]
 
 
@@ -93,8 +92,7 @@ def test_components_hold_devices_and_persons(engine):
         "person_key": pa.array([1, 2, 2, 3], pa.uint64()),
     }
     engine.register("identity.shared_device_persons", pa.table(meetings))
-    person_components(engine, None)
-    rows = engine.rows("select person_key, component_key from identity.person_components order by 1").to_pylist()
+    rows = person_components(engine).sort_by("person_key").to_pylist()
     assert [tuple(row.values()) for row in rows] == [(1, 1), (2, 1), (3, 1), (10, 1), (11, 1)]
 
 
@@ -103,6 +101,6 @@ def test_no_shared_device_no_component(engine):
         "identity.shared_device_persons",
         pa.table({"device_key": pa.array([], pa.uint64()), "person_key": pa.array([], pa.uint64())}),
     )
-    person_components(engine, None)
-    assert engine.rows("select * from identity.person_components").num_rows == 0
-    assert engine.rows("select * from identity.person_components").schema.field("component_key").type == pa.uint64()
+    components = person_components(engine)
+    assert components.num_rows == 0
+    assert components.schema.field("component_key").type == pa.uint64()

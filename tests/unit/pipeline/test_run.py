@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError, EngineError, InputError, JourneyflowError, LockedError, ModelError
-from journeyflow.models import python_models
 from journeyflow.pipeline.run import BUILD, WAREHOUSE, Run, open_build, plan, run
 from journeyflow.state.lock import project_lock
 from journeyflow.utils import files
@@ -245,16 +242,19 @@ def test_a_default_funnel_whose_events_do_not_occur_is_left_out(config, events):
         assert list(run.config.funnels) == ["cart_abandonment"]
 
 
-def test_a_filler_that_fails_while_it_streams_frees_every_file(project, config, monkeypatch):
-    broken = ModuleType("broken")
+BROKEN = """
+from journeyflow.models.python_models import python_model
 
-    def fill(engine, config):
-        for _ in engine.stream("select * from sources.events", 1):
-            raise ValueError("in the middle")
+@python_model("journeys.b")
+def fill(engine):
+    for _ in engine.stream("select * from sources.events", 1):
+        raise ValueError("in the middle")
+"""
 
-    broken.fill = fill
-    monkeypatch.setitem(sys.modules, "broken", broken)
-    monkeypatch.setitem(python_models.FUNCTIONS, "broken", "broken:fill")
+
+def test_a_python_model_that_fails_while_it_streams_frees_every_file(project, config, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
     words = (
         "description: Filled by what fails.\npython_model: broken\ninputs: [sources.events]\ncolumns: {event_ix: }\n"
     )

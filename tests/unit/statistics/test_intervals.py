@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.statistics.proportions import fill_stage_intervals, fill_step_intervals, wilson_interval
+from journeyflow.statistics.proportions import stage_intervals, step_intervals, wilson_interval
 
 Z = 1.959963984540054
 
@@ -43,8 +43,7 @@ def test_nobody_has_no_interval_and_it_is_null_not_nan():
             "matured_next_count": [0, 0],
         }
         engine.register("funnels.funnel_step_counts", pa.table(counts))
-        fill_step_intervals(engine, None)
-        rows = engine.rows("select * from statistics.step_intervals order by step_index").to_pylist()
+        rows = step_intervals(engine).sort_by("step_index").to_pylist()
     assert rows[0]["drop_off_rate_high"] == 1.0
     assert 0.6 < rows[0]["drop_off_rate_low"] < 0.8
     assert (rows[1]["drop_off_rate_low"], rows[1]["drop_off_rate_high"]) == (None, None)
@@ -61,8 +60,7 @@ def test_a_stage_of_the_map_has_the_interval_of_those_who_left_it():
             "matured_next_count": [13],
         }
         engine.register("map.stage_bases", pa.table(bases))
-        fill_stage_intervals(engine, None)
-        [row] = engine.rows("select * from statistics.stage_intervals").to_pylist()
+        [row] = stage_intervals(engine).to_pylist()
     low, high = wilson_interval(np.array([7]), np.array([20]))
     assert row == {"model_index": 1, "persona": "all", "period": "2026-03", "stage_index": 1} | {
         "drop_off_rate_low": low[0],

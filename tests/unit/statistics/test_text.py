@@ -10,7 +10,7 @@ import pytest
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.statistics import text
-from journeyflow.statistics.text import TextReader, fill_text_scores
+from journeyflow.statistics.text import TextReader, text_scores
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def filled(rows, surveys=("csat",)):
         named = {"survey": list(surveys), "survey_index": pa.array(list(numbers.values()), pa.int32())}
         engine.register("config.surveys", pa.table({**named, "has_text": [True] * len(surveys)}))
         engine.register("map.survey_answers", pa.table(answers))
-        fill_text_scores(engine, None)
+        text_scores(engine)
         scores = engine.rows("select * from statistics.text_scores").to_pylist()
         texts = engine.rows("select * from statistics.survey_texts").to_pylist()
     return {row["text_key"]: row for row in scores}, {row["survey"]: row for row in texts}

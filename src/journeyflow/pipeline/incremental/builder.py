@@ -169,13 +169,13 @@ class IncrementalBuilder(Builder):
         return (
             model.name not in self._incremental
             and not model.metadata.surrogate_key
-            and model.metadata.python_model != KERNEL
+            and not _is_kernel(model)
             and self._graph.phase(model.name) != Phase.LOAD
         )
 
     def _build_delta(self, model: Model) -> None:
         delta = self._delta.engine
-        if model.metadata.python_model != KERNEL:
+        if not _is_kernel(model):
             self._delta.build_model(model)
             if model.metadata.surrogate_key:
                 assign_surrogate_keys(self.engine, delta, model)
@@ -199,6 +199,10 @@ class IncrementalBuilder(Builder):
         base.execute("commit")
         if self._has_property_units and self._plan is not None:
             refill_properties(base, self._plan)
+
+
+def _is_kernel(model: Model) -> bool:
+    return model.layer == KERNEL and model.sql is None
 
 
 MOST_AFFECTED = 0.3

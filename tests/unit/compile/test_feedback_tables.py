@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.compile import config_tables
+from journeyflow.compile.config_tables import config_tables
 from journeyflow.config import load_config
 from journeyflow.config.problems import InvalidConfigError
 
@@ -14,9 +14,8 @@ FAST = {"name": "fast", "from": {"event": "purchase"}, "to": {"event": "delivere
 
 def tables_of(**sections):
     config = load_config({"sources": {"web": WEB}, **sections})
-    return {
-        name.removeprefix("config."): each.to_pylist() for name, each in config_tables.experience_tables(config).items()
-    }
+    tables = config_tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
+    return {name.removeprefix("config."): each.to_pylist() for name, each in tables.items()}
 
 
 def stages(*names):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from journeyflow.compile import config_tables
+from journeyflow.compile.config_tables import config_tables
 from journeyflow.config import load_config
 
 WEB = {"format": "access_log", "path": "a"}
@@ -12,10 +12,8 @@ OWN = {
 
 def built(**sections):
     config = load_config({"sources": {"web": WEB}, **sections})
-    return config, {
-        name: [tuple(row.values()) for row in table.to_pylist()]
-        for name, table in config_tables.map_tables(config).items()
-    }
+    tables = config_tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
+    return config, {name: [tuple(row.values()) for row in table.to_pylist()] for name, table in tables.items()}
 
 
 def test_what_people_supply_is_a_row_a_cell():
