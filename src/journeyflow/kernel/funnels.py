@@ -14,8 +14,8 @@ from journeyflow.kernel.funnel_attempts import evaluate_units
 from journeyflow.kernel.funnel_chains import EventColumns, new_workspace
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, StageFunnelPlan
-from journeyflow.kernel.tables import table
 from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys, look_up
+from journeyflow.kernel.tables import table
 
 Tables = dict[str, pa.Table]
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])

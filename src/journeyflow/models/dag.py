@@ -85,8 +85,8 @@ class Graph:
         ``layer.*``. ``+name`` adds what it reads, ``name+`` what reads it, directly or not; ``2+name`` and ``name+2``
         at most two steps away. Several are separated by commas or spaces.
 
-        ``+name`` stops at the results of the phase classify: what is loaded, staged, stitched or in the kernel is input,
-        and built only when it is named, when all of its layer is such input and the layer is named, or when it reads
+        ``+name`` stops at the results of the phase classify: what is loaded, staged, stitched or in the kernel is
+        input, and built only when it is named, when all of its layer is such input and the layer is named, or when it reads
         something of ``name+``. What only a run can make is never selected. Relations that one Python function fills are
         selected together.
 
@@ -98,8 +98,8 @@ class Graph:
         found: set[str] = set()
         for selector in _split(selectors):
             found |= self._selected(selector)
-        functions = {self[name].metadata.python_model for name in found} - {None}
-        return tuple(model.name for model in self if model.name in found or model.metadata.python_model in functions)
+        leaders = {self[name].filled_with or name for name in found}
+        return tuple(model.name for model in self if model.name in found or (model.filled_with or model.name) in leaders)
 
     def _selected(self, selector: str) -> set[str]:
         matched = _SELECTOR.fullmatch(selector)

@@ -14,8 +14,8 @@ def graph(folder):
     folder("raw.events", python_model="load")
     folder("sources.events", "select a from raw.events", columns="{a: }")
     folder("staging.events", "select a from sources.events", columns="{a: }")
-    for table in ("events", "sessions"):
-        folder(f"kernel.{table}", python_model="kernel", inputs="[staging.events]")
+    folder("kernel.events", python_model="journeyflow.kernel.run", inputs="[staging.events]")
+    folder("kernel.sessions", python_model="kernel.events")
     folder("ledger.new_events", python_model="load")
     folder("insights._run_shares", "select a from ledger.new_events", columns="{a: }")
     folder("map.a", "select a from kernel.events", columns="{a: }")
