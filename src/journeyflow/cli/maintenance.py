@@ -19,6 +19,7 @@ from journeyflow.utils.formatting import count, duration, escaped
 if TYPE_CHECKING:
     from rich.console import Console
 
+
 SourceOption = Annotated[str | None, typer.Option("--source", help="Only of this source.", show_default=False)]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only for this reason.", show_default=False)]
 _MEBIBYTE = 1 << 20

@@ -13,13 +13,14 @@ import pyarrow as pa
 from journeyflow.config import Config
 from journeyflow.config.base import microseconds
 from journeyflow.config.conditions import render
+from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, vocabulary
-from journeyflow.config.personas import UNASSIGNED
 from journeyflow.models.metadata import arrow_schema
 
 if TYPE_CHECKING:
     from journeyflow.config.experience import Desired
+
 
 ASPECTS = {"goals": "goal", "needs": "need", "quotes": "quote"}
 """Section of a persona in `map:` → the aspect of the map's cell that it fills."""

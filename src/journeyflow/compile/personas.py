@@ -8,8 +8,7 @@ from sqlglot import exp
 
 from journeyflow.compile.conditions import call, column, compile_condition, leaf_truth, sql, text
 from journeyflow.config.conditions import Leaf, leaves
-from journeyflow.config.config import Config
-from journeyflow.config.personas import UNASSIGNED, Persona
+from journeyflow.config.config import UNASSIGNED, Config, Persona
 from journeyflow.config.predicates import first_leaves, first_predicate
 from journeyflow.models.python_models import python_model
 

@@ -7,17 +7,24 @@ import json
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StrictInt
 
 from journeyflow.config.base import Duration, FilePath, Name, PositiveDuration, Section, Text
-from journeyflow.config.conditions import Any_, Condition, ConditionField, TrafficCondition
+from journeyflow.config.conditions import (
+    PERSONA_FIELDS,
+    Any_,
+    Condition,
+    ConditionField,
+    PersonaCondition,
+    TrafficCondition,
+    leaves,
+)
 from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
 from journeyflow.config.funnels import Currency, Funnel, Goal, default_funnels, default_goals
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
-from journeyflow.config.personas import Persona
 from journeyflow.config.sources import Limits, People, Retention, Source, Spend
 
 OFFLINE_CHANNELS = ("store", "call_centre", "crm", "delivery", "survey", "email")
@@ -197,3 +204,37 @@ class Config(Section):
             if model.model == name:
                 return model
         raise KeyError(name)
+
+
+RESERVED_PERSONAS = ("all", "unassigned")
+UNASSIGNED = "unassigned"
+
+
+class Persona(Section):
+    """A persona: a rule on facts about the person of a journey."""
+
+    name: Name
+    """Name of the persona; not `all` or `unassigned`."""
+    description: Text | None = None
+    """Description, published in the table `personas`."""
+    as_of: Literal["entry", "now"] = "entry"
+    """When the rule is evaluated: at the journey's entry, or at the high-water mark. Rules on outcomes need `now`."""
+    when: PersonaCondition
+    """Persons whose journeys belong to it."""
+
+    @property
+    def is_outcome_based(self) -> bool:
+        """Whether the rule reads what the person did after the journey's entry: counts, sessions, absence."""
+        return any(leaf.field.startswith("count.") or leaf.field in PERSONA_FIELDS for leaf in leaves(self.when))
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Names of the traits that the rule reads."""
+        found = (leaf.field.removeprefix("trait.") for leaf in leaves(self.when) if leaf.field.startswith("trait."))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def counted_events(self) -> tuple[str, ...]:
+        """Names of the events that the rule counts."""
+        found = (leaf.field.removeprefix("count.") for leaf in leaves(self.when) if leaf.field.startswith("count."))
+        return tuple(dict.fromkeys(found))

@@ -11,15 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from journeyflow.config.config import FILE_NAME, Config
-from journeyflow.config.problems import (
-    InvalidConfigError,
-    Loc,
-    Problem,
-    Violation,
-    nearest_name,
-    path_text,
-    value_text,
-)
+from journeyflow.config.problems import InvalidConfigError, Loc, Problem, Violation, nearest_name, path_text, value_text
 from journeyflow.config.validation import violations
 from journeyflow.errors import ConfigError
 from journeyflow.utils.yaml import Document, Mistake, read_yaml

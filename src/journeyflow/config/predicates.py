@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from journeyflow.config.conditions import Condition, Leaf, leaves
-from journeyflow.config.config import Config
+from journeyflow.config.config import Config, Persona
 from journeyflow.config.journey_models import JourneyModel
-from journeyflow.config.personas import Persona
 
 EVENT_TYPE_FIELDS = ("event", "channel")
 """Fields that are columns of an event type. Conditions on other fields are *event-level*: one bit each."""

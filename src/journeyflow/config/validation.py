@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from journeyflow.config.conditions import Condition, leaves
-from journeyflow.config.config import Config
+from journeyflow.config.config import RESERVED_PERSONAS, Config
 from journeyflow.config.funnels import Funnel
 from journeyflow.config.journey_models import BUILTIN_MODELS
-from journeyflow.config.personas import RESERVED_PERSONAS
 from journeyflow.config.problems import Loc, Violation
 from journeyflow.config.source_validation import source_violations
 

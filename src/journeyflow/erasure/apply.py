@@ -14,12 +14,7 @@ from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.parser.copy import InputParser, open_input_parser
 from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot, write_snapshot
 from journeyflow.ingest.rewrite import WHOLE_ROWS, count_erased, keeps_line_numbers, rewrite
-from journeyflow.ingest.suppression import (
-    add_suppressions,
-    find_texts_naming,
-    register_suppression,
-    write_suppressions,
-)
+from journeyflow.ingest.suppression import add_suppressions, find_texts_naming, register_suppression, write_suppressions
 from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
 from journeyflow.state.secret_key import person_secret, set_hash_keys
 from journeyflow.state.warehouse import open_warehouse, rewrite_warehouse, transaction

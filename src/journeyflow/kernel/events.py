@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from journeyflow.kernel.exits import link_sessions
 from journeyflow.kernel.jit import Int16s, Int32s, Int64s, UInt64s
 from journeyflow.kernel.journeys import cut_journeys, group, number_within, rank_units
 from journeyflow.kernel.plan import KernelPlan
-from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions
+from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions, link_sessions
 from journeyflow.kernel.stages import classify_events
 
 NO_SEQUENCE = np.iinfo(np.int64).min

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from journeyflow.kernel.events import Units
-from journeyflow.kernel.exits import find_exits
 from journeyflow.kernel.funnel_attempts import evaluate_units
 from journeyflow.kernel.funnel_chains import EventColumns, new_workspace
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, StageFunnelPlan
+from journeyflow.kernel.sessions import find_exits
 from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys, look_up
 from journeyflow.kernel.tables import table
 

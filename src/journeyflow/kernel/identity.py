@@ -13,6 +13,7 @@ from journeyflow.models.python_models import python_model
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
+
 Keys = npt.NDArray[np.uint64]
 
 _ALIASES = """

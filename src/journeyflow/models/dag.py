@@ -99,7 +99,9 @@ class Graph:
         for selector in _split(selectors):
             found |= self._selected(selector)
         leaders = {self[name].filled_with or name for name in found}
-        return tuple(model.name for model in self if model.name in found or (model.filled_with or model.name) in leaders)
+        return tuple(
+            model.name for model in self if model.name in found or (model.filled_with or model.name) in leaders
+        )
 
     def _selected(self, selector: str) -> set[str]:
         matched = _SELECTOR.fullmatch(selector)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
 
+
 Function = Callable[..., pa.Table | pa.RecordBatchReader | str | None]
 F = TypeVar("F", bound=Function)
 

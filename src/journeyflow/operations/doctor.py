@@ -28,6 +28,7 @@ from journeyflow.utils.formatting import escaped
 if TYPE_CHECKING:
     from journeyflow.config import Config
 
+
 LIBRARIES = ("journeyflow", "duckdb", "pyarrow", "polars", "numba", "pydantic", "sqlglot")
 LEAST_FREE_BYTES = 1 << 30
 MOST_NAMED = 3

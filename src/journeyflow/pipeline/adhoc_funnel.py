@@ -194,7 +194,7 @@ _NO_TRAITS = """
 
 
 def _groups(engine: DuckDBEngine) -> list[str]:
-    from journeyflow.config.personas import UNASSIGNED
+    from journeyflow.config.config import UNASSIGNED
 
     found = engine.rows("select distinct by_value from raw.events where by_value is not null order by by_value")
     groups = [str(value) for value in found["by_value"].to_pylist()]

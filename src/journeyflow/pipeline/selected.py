@@ -39,6 +39,7 @@ from journeyflow.utils.progress import Progress, silent, tell
 if TYPE_CHECKING:
     from journeyflow.config import Config
 
+
 LAST = "last"
 """The name under which the last build is attached, for reading."""
 _RUN = "`journeyflow run`"

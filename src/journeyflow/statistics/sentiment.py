@@ -13,6 +13,7 @@ from journeyflow.statistics.proportions import ALPHA, Floats, Ints, wilson_inter
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
+
 TEXT_METHOD = "text: VADER, English"
 BEHAVIOUR_METHOD = "behaviour"
 

@@ -17,6 +17,7 @@ from journeyflow.statistics.proportions import Floats
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
+
 _COUNTS = """
     select
         counts.funnel_index, counts.persona, counts.period, counts.step_index, funnels.window_us,

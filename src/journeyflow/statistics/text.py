@@ -15,6 +15,7 @@ from journeyflow.models.python_models import python_model
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
+
 MOST_TEXTS = 200_000
 """Distinct texts that a run reads, in about five seconds; of more, those with the least keys, a random sample."""
 
