@@ -149,7 +149,7 @@ def test_the_process_ends_with_the_run_however_that_ends(staged):
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from journeyflow.ingest.parser.client import Parser\n"
-        "from journeyflow.ingest.parser.jobs import Job\n"
+        "from journeyflow.ingest.parser.transfer import Job\n"
         f"parsing = Parser(Path({str(staged)!r}))\n"
         "parsing.answer(Job('0.in', 100, 'csv'))\n"
         "print(parsing._process.pid, flush=True)\n"
