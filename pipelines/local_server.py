@@ -23,7 +23,7 @@ def configured_or_local() -> AbstractContextManager[object]:
 
 @contextmanager
 def _local() -> Iterator[None]:
-    """Use the server that listens on this machine, or start one and stop it in the end; other machines cannot reach it."""
+    """Use the server of this machine, or start one and stop it in the end; other machines cannot reach it."""
     url = f"http://{HOST}:{PORT}/api"
     process = None if _answers(url) else _start()
     try:

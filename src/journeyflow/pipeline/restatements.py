@@ -73,12 +73,7 @@ _REPLACED = """
 
 @python_model("insights._moved_figures")
 def moved_figures(engine: Engine, config: Config) -> pa.Table:
-    """Return the published figures that earlier runs and this one changed.
-
-    References
-    ----------
-    `docs/adr/0022-restatements.md`.
-    """
+    """Return the published figures that earlier runs and this one changed (ADR 22)."""
     settings = engine.rows(_SETTINGS).to_pylist()[0]
     generation = (config.publish / "current").resolve()
     published = pl.DataFrame(schema=_SCHEMA)
@@ -132,10 +127,10 @@ def compare(before: pl.DataFrame, now: pl.DataFrame, known_until: date, entered_
     """Return the figures of `before` that were final and differ `now`.
 
     Both are rows of `funnel_trend`: the grain, the counts and `is_matured`. `known_until` is the local day of the
-    high-water mark of `before`; entries into the funnels `entered_once` (see `_entered_once`) are final after their day.
+    high-water mark of `before`; entries into the funnels `entered_once` are final after their day.
 
-    Returns one row per figure, unordered: the grain, `column_name`, `old_value`, `new_value`. Funnels that only one side
-    has are left out: they are new or removed, not restated.
+    Returns one row per figure, unordered: the grain, `column_name`, `old_value`, `new_value`. Funnels that only one
+    side has are left out: they are new or removed, not restated.
     """
     both = set(before["funnel"].unique()) & set(now["funnel"].unique())
     entered = (pl.col("step_index") == 1) & pl.col("funnel").is_in(sorted(entered_once))
