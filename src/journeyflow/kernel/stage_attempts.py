@@ -24,14 +24,12 @@ def find_stage_attempts(
 ) -> tuple[Int64s, Int64s]:  # fmt: skip
     """Return the stage attempts of all journeys, and their interactions, one row for each exposure of an attempt.
 
-    Attempts are (journey, stage, number from 1 within journey and stage, opened at, is advanced, events of the stage);
-    interactions are the rows of `add_interaction`. Within a session order does not matter: an attempt that opens after
-    an event beyond its stage has advanced, and events after an attempt advanced are still part of it. The last stage,
-    from which no attempt advances, has only exposures that unclassified events count for.
+    Attempts are (journey, stage, number from 1, opened at, is advanced, events of the stage), interactions the rows of
+    `add_interaction`. Within a session order does not matter: an attempt that opens after an event beyond its stage has
+    advanced, and what follows is part of it. The last stage has only exposures that unclassified events count for.
     """
     attempts = np.empty((len(at), 6), np.int64)
     interactions = np.empty((LEAST_ROWS, 4), np.int64)
-    # By stage and exposure: the latest row of interactions.
     width = len(exposures.has_waits)
     slot = np.full(stages * width, -1, np.int64)
     opened = np.empty(stages, np.int64)
