@@ -31,8 +31,7 @@ def find_stage_attempts(
     interactions = np.empty((LEAST_ROWS, 4), np.int64)
     width = len(exposures.has_waits)
     slot = np.full(stages * width, -1, np.int64)
-    opened = np.empty(stages, np.int64)
-    number = np.empty(stages, np.int64)
+    opened, number = np.empty(stages, np.int64), np.empty(stages, np.int64)
     # By stage: the session of the latest event beyond it, the attempt that advanced last, and the session in which.
     beyond = np.empty(stages, np.int64)
     advanced = np.empty(stages, np.int64)
