@@ -22,20 +22,16 @@ def find_stage_attempts(
     journey_start: Int64s, at: Int64s, event_type: Int32s, session: Int32s, stage: Int16s, stages: int, window: int,
     exposures: ExposureTables,
 ) -> tuple[Int64s, Int64s]:  # fmt: skip
-    """Return the stage attempts of all journeys, and their interactions, one row for each exposure of an attempt.
+    """Return the stage attempts of all journeys, and their interactions (the rows of `add_interaction`).
 
-    Attempts are (journey, stage, number from 1 within journey and stage, opened at, is advanced, events of the stage);
-    interactions are the rows of `add_interaction`. Within a session order does not matter: an attempt that opens after
-    an event beyond its stage has advanced, and events after an attempt advanced are still part of it. The last stage,
-    from which no attempt advances, has only exposures that unclassified events count for.
+    Attempts are (journey, stage, number from 1, opened at, is advanced, events of the stage). Within a session order
+    does not matter: an attempt that opens after an event beyond its stage has advanced, and what follows is part of it.
     """
     attempts = np.empty((len(at), 6), np.int64)
     interactions = np.empty((LEAST_ROWS, 4), np.int64)
-    # By stage and exposure: the latest row of interactions.
     width = len(exposures.has_waits)
     slot = np.full(stages * width, -1, np.int64)
-    opened = np.empty(stages, np.int64)
-    number = np.empty(stages, np.int64)
+    opened, number = np.empty(stages, np.int64), np.empty(stages, np.int64)
     # By stage: the session of the latest event beyond it, the attempt that advanced last, and the session in which.
     beyond = np.empty(stages, np.int64)
     advanced = np.empty(stages, np.int64)
@@ -81,7 +77,7 @@ def find_stage_attempts(
             if place + 1 < stop and stage[place + 1] <= current and at[place + 1] - attempts[p, OPENED] <= window:
                 waited = at[place + 1] - now
             first, last = exposures.unclassified[event_type[place]], exposures.start[event_type[place] + 1]
-            if 0 < its_stage < stages:
+            if 0 < its_stage < stages:  # No attempt advances from the last stage.
                 first = exposures.start[event_type[place]]
             interactions = with_room(interactions, rows + last - first)
             for i in range(first, last):
