@@ -56,7 +56,7 @@ def emptied_warehouse():
     return warehouse
 
 
-def landed(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], RecordCounts]:
+def loaded(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], RecordCounts]:
     """Load files night by night; return the events without their lineage, and the sum of the accounts."""
     total = RecordCounts()
     warehouse = emptied_warehouse()
@@ -86,7 +86,7 @@ def test_what_goes_into_a_csv_comes_out(rows, end, delimiter):
     text = as_csv(
         header, [("2026-03-01", *row) for row in rows], lineterminator=end, delimiter=delimiter, quoting=quoting
     )
-    events, counts = landed({"format": "csv", "delimiter": delimiter, "columns": MAPPED}, [{"a.csv": text}])
+    events, counts = loaded({"format": "csv", "delimiter": delimiter, "columns": MAPPED}, [{"a.csv": text}])
     assert (
         counts.record == len(rows) == sum(1 for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) - 1
     )
@@ -102,7 +102,7 @@ def test_what_goes_into_json_lines_comes_out(rows, is_nested):
     lines = [{"events": objects}] if is_nested else objects
     text = "".join(json.dumps(line, ensure_ascii=len(rows) % 2 == 0) + "\n" for line in lines)
     source = {"format": "jsonl", "columns": MAPPED} | ({"records": "events"} if is_nested else {})
-    events, counts = landed(source, [{"a.jsonl": text}])
+    events, counts = loaded(source, [{"a.jsonl": text}])
     assert counts.record == len(rows)
     assert Counter((e["anonymous_id"], e["event_name"], e["target"] or "") for e in events) == Counter(
         row for row in rows if row[0].strip(" ") and row[1].strip(" ")
@@ -121,12 +121,12 @@ def test_neither_the_order_of_rows_nor_of_files_nor_of_runs_changes_an_event(eve
     order = data.draw(st.permutations(with_id))
     first = data.draw(st.permutations([*order[:cut], *without_id]))
     # Each file names itself in its header: two files of one content would be one.
-    one, one_counts = landed(source, [{"a.csv": as_csv([*columns, "a"], [(*row, "") for row in rows])}])
+    one, one_counts = loaded(source, [{"a.csv": as_csv([*columns, "a"], [(*row, "") for row in rows])}])
     nights = [
         {"z.csv": as_csv([*columns, "z"], [(*row, "") for row in order[cut:]])},
         {"b.csv": as_csv([*columns, "b"], [(*row, "") for row in first])},
     ]
-    two, two_counts = landed(source, nights)
+    two, two_counts = loaded(source, nights)
     assert two == one
     assert two_counts.record == one_counts.record == len(rows)
     assert two_counts.accepted == one_counts.accepted == len(one)

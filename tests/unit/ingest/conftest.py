@@ -1,4 +1,4 @@
-"""A scratch project: write files, load them, ask what landed."""
+"""A scratch project: write files, load them, query the result."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ JSONL = {
 
 
 @pytest.fixture
-def landed(project):
+def loaded(project):
     project.source = dict(JSONL)
 
     def load(column: str, **fields) -> str | None:
@@ -65,8 +65,8 @@ def landed(project):
         ("/cart;jsessionid=1A530637289A03B07199A44E8D531427", "/cartsecret"),
     ],
 )
-def test_paths_keep_the_page_and_no_secret(landed, url, kept):
-    assert landed("page_path", url=url) == (url if kept is None else kept)
+def test_paths_keep_the_page_and_no_secret(loaded, url, kept):
+    assert loaded("page_path", url=url) == (url if kept is None else kept)
 
 
 @pytest.mark.parametrize(
@@ -78,35 +78,35 @@ def test_paths_keep_the_page_and_no_secret(landed, url, kept):
         ("5th-avenue.example", "5th-avenue.example"),
     ],
 )
-def test_of_a_referrer_the_host_is_kept(landed, referrer, kept):
-    assert landed("referrer_host", referrer=referrer) == kept
+def test_of_a_referrer_the_host_is_kept(loaded, referrer, kept):
+    assert loaded("referrer_host", referrer=referrer) == kept
 
 
 @pytest.mark.parametrize("column", ["event_name", "channel", "target"])
-def test_names_that_are_published_hold_no_address_and_no_token(landed, column):
+def test_names_that_are_published_hold_no_address_and_no_token(loaded, column):
     field = "name" if column == "event_name" else column
-    assert landed(column, **{field: "mail to ann@example.com"}) == "mail to e-mail"
-    landed.project.warehouse.execute("delete from raw.events")
-    assert landed(column, **{field: "key 550e8400-e29b-41d4-a716-446655440000"}) == "key secret"
+    assert loaded(column, **{field: "mail to ann@example.com"}) == "mail to e-mail"
+    loaded.project.warehouse.execute("delete from raw.events")
+    assert loaded(column, **{field: "key 550e8400-e29b-41d4-a716-446655440000"}) == "key secret"
 
 
-def test_campaign_parameters_hold_no_address(landed):
-    assert landed("utm_term", term="ann@example.com") == "e-mail"
-    landed.project.warehouse.execute("delete from raw.events")
-    assert landed("utm_content", url="/?utm_content=ann%40example.com&x=1") == "e-mail"
+def test_campaign_parameters_hold_no_address(loaded):
+    assert loaded("utm_term", term="ann@example.com") == "e-mail"
+    loaded.project.warehouse.execute("delete from raw.events")
+    assert loaded("utm_content", url="/?utm_content=ann%40example.com&x=1") == "e-mail"
 
 
 @pytest.mark.parametrize("address", ["192.0.2.77", "192.0.2.77:443", "::ffff:192.0.2.77", "2001:db8::77"])
-def test_a_device_that_is_an_address_is_kept_as_a_keyed_hash(landed, address):
-    device = landed("anonymous_id", device=address)
+def test_a_device_that_is_an_address_is_kept_as_a_keyed_hash(loaded, address):
+    device = loaded("anonymous_id", device=address)
     assert len(device) == 32
     assert int(device, 16)
-    assert landed.project.events("device_key = md5_number_lower('d:' || anonymous_id)") == [True]
+    assert loaded.project.events("device_key = md5_number_lower('d:' || anonymous_id)") == [True]
 
 
 @pytest.mark.parametrize("device", ["1.2.3", "a1.b2.c3.d4", "00:1b:44:11:3a:b7", "10:05:03"])
-def test_other_devices_are_kept_as_they_are(landed, device):
-    assert landed("anonymous_id", device=device) == device
+def test_other_devices_are_kept_as_they_are(loaded, device):
+    assert loaded("anonymous_id", device=device) == device
 
 
 @pytest.mark.parametrize(
@@ -122,14 +122,14 @@ def test_other_devices_are_kept_as_they_are(landed, device):
         "fe80::1%eth0",
     ],
 )
-def test_properties_hold_no_machine_address(landed, value):
-    found = json.loads(landed("properties::varchar", nested={"list": [value, "kept"]}, b=value))
+def test_properties_hold_no_machine_address(loaded, value):
+    found = json.loads(loaded("properties::varchar", nested={"list": [value, "kept"]}, b=value))
     assert (found["b"], found["nested"]) == ("address", {"list": ["address", "kept"]})
 
 
 @pytest.mark.parametrize("value", ["1.2.3", "10:05:03", "a.b.c.d", "::before", "2026-03-01T10:00:00.000Z", 1.5, "::"])
-def test_other_properties_are_kept_as_they_are(landed, value):
-    assert json.loads(landed("properties::varchar", v=value))["v"] == value
+def test_other_properties_are_kept_as_they_are(loaded, value):
+    assert json.loads(loaded("properties::varchar", v=value))["v"] == value
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_other_properties_are_kept_as_they_are(landed, value):
         ("see https://shop.example/a?b", "see https://shop.example/a?b"),
     ],
 )
-def test_addresses_of_pages_in_properties_are_cut(landed, value, kept):
-    found = json.loads(landed("properties::varchar", link=value, after="kept?"))
+def test_addresses_of_pages_in_properties_are_cut(loaded, value, kept):
+    found = json.loads(loaded("properties::varchar", link=value, after="kept?"))
     assert (found["link"], found["after"]) == (kept, "kept?")
 
 
@@ -157,10 +157,10 @@ def test_escaped_slashes_hide_no_query(project):
     assert "canary" not in str(project.events("properties::varchar"))
 
 
-def test_what_is_masked_makes_no_new_device_or_event(landed):
-    first = landed("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e")
-    assert landed("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e") == first
-    assert len(landed.project.events()) == 1
+def test_what_is_masked_makes_no_new_device_or_event(loaded):
+    first = loaded("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e")
+    assert loaded("device_key", device="192.0.2.77", url="/reset/d41d8cd98f00b204e9800998ecf8427e") == first
+    assert len(loaded.project.events()) == 1
 
 
 HOSTILE = st.one_of(
@@ -198,5 +198,5 @@ def engine():
 
 
 @pytest.mark.parametrize("name", ["@", "@home", "sale@", "%40"])
-def test_a_sign_with_nothing_on_one_side_is_no_address(landed, name):
-    assert landed("event_name", name=name) == name
+def test_a_sign_with_nothing_on_one_side_is_no_address(loaded, name):
+    assert loaded("event_name", name=name) == name

@@ -140,7 +140,7 @@ def test_what_killed_runs_left_is_removed(project):
     project.load()
     folder = project.config().state / "raw"
     (folder / f"{sha('x')}.plain.zst.unfinished").write_bytes(b"half")
-    (folder / f"{sha('y')}.plain.zst").write_bytes(b"never landed")
+    (folder / f"{sha('y')}.plain.zst").write_bytes(b"never loaded")
     project.load()
     assert kept_names(project) == [f"{sha(rows(1))}.plain.zst"]
 
