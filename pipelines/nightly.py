@@ -46,8 +46,8 @@ def _has_io_cause(error: BaseException | None) -> bool:
     return False
 
 
-# Loading knows files by their hash and publishing swaps in a finished folder, so both can be retried; the phases between
-# work in a database that a failure leaves incomplete.
+# Loading knows files by their hash and publishing swaps in a finished folder, so both can be retried; the phases
+# between work in a database that a failure leaves incomplete.
 RETRIES = 2
 RETRY_SECONDS = 30
 

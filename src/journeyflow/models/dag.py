@@ -86,8 +86,8 @@ class Graph:
         at most two steps away. Several are separated by commas or spaces.
 
         ``+name`` stops at the results of the phase classify: what is loaded, staged, stitched or in the kernel is
-        input, and built only when it is named, when all of its layer is such input and the layer is named, or when it reads
-        something of ``name+``. What only a run can make is never selected. Relations that one Python function fills are
+        input, and built only when it is named, when all of its layer is such input and the layer is named, or when
+        it reads something of ``name+``. What only a run can make is never selected. Relations that one function fills
         selected together.
 
         Raises
