@@ -118,7 +118,7 @@ _add(_explain, "event", query.event, "journeyflow explain event 8f3c21")
 _add(_explain, "person", query.person, "journeyflow explain person c-1042 --funnel checkout")
 app.add_typer(_explain, name="explain")
 
-_quarantine = typer.Typer(no_args_is_help=True, help="List quarantined records, and load them again.")
+_quarantine = typer.Typer(no_args_is_help=True, help="List quarantined records, or have their files loaded again.")
 _add(
     _quarantine,
     "list",

@@ -25,7 +25,7 @@ def erase(
     config: ConfigOption = DEFAULT_CONFIG,
     user_ids: Annotated[
         list[str] | None,
-        typer.Option("--user-id", help="A user_id; may be repeated. It stays in your shell's history.", metavar="ID"),
+        typer.Option("--user-id", help="A user_id; may be repeated. Stays in the shell history.", metavar="ID"),
     ] = None,
     anonymous_ids: Annotated[
         list[str] | None,
@@ -43,7 +43,7 @@ def erase(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase persons from warehouse, archive, quarantine and published tables, then publish without them.
+    """Erase persons (GDPR) from warehouse, archive, quarantine and published tables; publish without them.
 
     The scope is the whole person: all of their user_ids, and the devices that no other person uses. Input files are
     listed but never changed; records of erased persons in later files are not stored.

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-SourceOption = Annotated[str | None, typer.Option("--source", help="Only of this source.", show_default=False)]
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only for this reason.", show_default=False)]
+SourceOption = Annotated[str | None, typer.Option("--source", help="Only records of this source.", show_default=False)]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Only records with this reason, e.g. future.", show_default=False)
+]
 _MEBIBYTE = 1 << 20
 
 
@@ -87,7 +89,7 @@ def verify(
     as_json: JsonOption = False,
     log_format: LogOption = LogFormat.TEXT,
 ) -> None:
-    """Rebuild in a scratch folder and compare every published table. Exit with 8 at the first difference."""
+    """Compare the published tables with a rebuild from the archived files. Exit with 8 at the first difference."""
     from journeyflow.config import load_config
     from journeyflow.operations.verify import verify as verify_all
 
@@ -105,7 +107,7 @@ def compact(
     quiet: QuietOption = False,
     log_format: LogOption = LogFormat.TEXT,
 ) -> None:
-    """Rewrite the warehouse without the space of deleted rows. A run does so when half of the file is free."""
+    """Shrink the warehouse file by rewriting it without free space. Runs do so when half of the file is free."""
     from journeyflow.config import load_config
     from journeyflow.state.warehouse import compact as compact_warehouse
 
@@ -120,7 +122,9 @@ def list_rows(
     config: ConfigOption = DEFAULT_CONFIG,
     source: SourceOption = None,
     reason: ReasonOption = None,
-    rows: Annotated[bool, typer.Option("--rows", help="The records themselves; they hold personal data.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="List the records, not counts; they hold personal data.")
+    ] = False,
     form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
 ) -> None:
@@ -136,7 +140,7 @@ def list_rows(
 
 
 def replay(config: ConfigOption = DEFAULT_CONFIG, source: SourceOption = None, reason: ReasonOption = None) -> None:
-    """After a fix, let the next run read all files of the sources with such records again."""
+    """Make the next run reload all files of the sources that have such quarantined records."""
     from journeyflow.config import load_config
     from journeyflow.ingest.quarantine import replay as replay_rows
 

@@ -80,7 +80,7 @@ PublishedOption = Annotated[
 ]
 PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' is the total.")]
 PeriodOption = Annotated[str, typer.Option("--period", help="A month of entry such as 2026-03; 'all' is the total.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 
 class Format(StrEnum):

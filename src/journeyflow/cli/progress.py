@@ -93,9 +93,7 @@ class LogFormat(StrEnum):
 
 LogOption = Annotated[
     LogFormat,
-    typer.Option(
-        "--log-format", envvar=LOG_VARIABLE, help="Progress on stderr: for a terminal, or one JSON object per line."
-    ),
+    typer.Option("--log-format", envvar=LOG_VARIABLE, help="Log on stderr: text, or json (one object per line)."),
 ]
 
 

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 AsOfOption = Annotated[
     str | None,
-    typer.Option("--as-of", help="Read events up to this day (its first instant) or time, UTC.", metavar="WHEN"),
+    typer.Option("--as-of", help="Ignore events after this UTC time; a date alone is its 00:00.", metavar="WHEN"),
 ]
 MemoryOption = Annotated[
     str | None,
-    typer.Option("--memory", help="What the database may use before it spills to disk, e.g. 4GB.", metavar="SIZE"),
+    typer.Option("--memory", help="Memory limit of the database before it spills to disk, e.g. 4GB.", metavar="SIZE"),
 ]
 SelectOption = Annotated[
     list[str] | None,
@@ -75,9 +75,7 @@ def run(
     ] = False,
     as_of: AsOfOption = None,
     select: SelectOption = None,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="With --select: publish the result; else nothing is published.")
-    ] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="With --select: publish the result.")] = False,
     memory: MemoryOption = None,
     fail_on_alert: Annotated[
         bool, typer.Option("--fail-on-alert", help="Exit with 7 when the run published and raised an alert.")
