@@ -87,8 +87,8 @@ class Graph:
 
         ``+name`` stops at the results of the phase classify: what is loaded, staged, stitched or in the kernel is
         input, and built only when it is named, when all of its layer is such input and the layer is named, or when
-        it reads something of ``name+``. What only a run can make is never selected. Relations that one function fills are
-        selected together.
+        it reads something of ``name+``. What only a run can make is never selected. Relations that one function fills
+        are selected together.
 
         Raises
         ------
