@@ -1,7 +1,7 @@
 """The tiers of the suite: `pytest` alone runs the fast one; a named file or folder is always run whole.
 
 `--tier test` (`make test`) leaves out what starts browsers, servers, real inputs or many runs; `--tier check`
-(`make check`) runs everything.
+(`make check`) runs every test, properties with a third of their examples; `--tier all` gives them all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMPILE = "from support.preload import compile_kernel; compile_kernel()"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--tier", choices=("test", "check"), help="the fast tests, or all of them")
+    parser.addoption("--tier", choices=("test", "check", "all"), help="the fast tests, or all of them")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.tier = os.environ["JOURNEYFLOW_TIER"]
         return
     is_named = config.args_source is pytest.Config.ArgsSource.ARGS
-    tier = config.option.tier or ("check" if is_named else "test")
+    tier = config.option.tier or ("all" if is_named else "test")
     config.option.tier = tier
     os.environ["JOURNEYFLOW_TIER"] = tier  # Read by `support.examples` when test modules are imported.
     if config.getoption("numprocesses", None) and not is_named:

@@ -27,7 +27,7 @@ INSTEAD = {
     r"forg(ot|otten|etting|ets)": "erased, erasure",
     r"land(s|ed|ing)(?! pages?)": "load, raw events",
     r"alarms?": "alert",
-    r"(?<!`)ledger(?![.`/])": "file registry, run log",
+    r"(?<![`\"])ledger(?![.`/\"])": "file registry, run log",
     r"rivals?|gone_events": "duplicates, superseded events",
     r"kept (files?|cop(y|ies))": "archived file",
     r"atlas(es)?": "report data",
@@ -38,6 +38,7 @@ ALLOWED = {
     r"rate_alarms|alarm_count|--fail-on-alarm": "published or stable names",
     r"tombstones\\?\.|\|tombstones\)|\"tombstones\"|is_landed": "names of earlier versions",
     r"\bid: mending\b": "a rule's published id",
+    r"what it tells of is over|is told by an outcome|are told by name": "published sentences of `blind_spots`",
 }
 FOLDERS = ("src", "sql", "docs", "pipelines")
 ENDINGS = {".py", ".sql", ".yml", ".md", ".j2", ".js", ".css"}

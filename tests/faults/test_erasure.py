@@ -255,10 +255,9 @@ def test_a_step_that_is_left_out_is_noticed(loaded, tmp_path, monkeypatch):
     """The search itself is tested: without the copy into a new file the bytes are still there."""
     from journeyflow.config import load_config
     from journeyflow.operations.erase import RequestedId, erase, plan_erasure
-    from journeyflow.state import warehouse
 
     path = copy(loaded, tmp_path)
     config = load_config(path)
-    monkeypatch.setattr(warehouse, "rewrite_warehouse", lambda *_, **__: None)
+    monkeypatch.setattr("journeyflow.erasure.apply.rewrite_warehouse", lambda *_, **__: None)
     erase(config, plan_erasure(config, [RequestedId("user", USER)]))
     assert "warehouse.duckdb" in {name for name, _ in files_with(path.parent / "state", *NEEDLES)}

@@ -49,7 +49,7 @@ def test_it_carries_models_sample_and_flows_and_no_tests(installed: Path) -> Non
 
 
 def test_it_finds_its_own_folders(installed: Path, tmp_path: Path) -> None:
-    code = "from journeyflow import resources as r; print(r.sql_folder(), r.sample_folder(), r.pipelines_folder())"
+    code = "from journeyflow.utils import files as f; print(f.sql_folder(), f.sample_folder(), f.pipelines_folder())"
     done = run(installed, tmp_path, "-c", code)
     assert done.returncode == 0, done.stderr
     assert all(Path(folder).is_relative_to(installed) for folder in done.stdout.split())

@@ -1,13 +1,12 @@
-"""How many random examples a property is given: all of them, or a share in the fast tier."""
+"""How many random examples a property is given: all of them, or the share of a tier."""
 
 from __future__ import annotations
 
 import os
 
-IS_FAST = os.environ.get("JOURNEYFLOW_TIER") == "test"
-SHARE = 6
+SHARE = {"test": 6, "check": 3}.get(os.environ.get("JOURNEYFLOW_TIER", ""), 1)
 
 
 def examples(count: int) -> int:
     """Return how many of `count` examples this tier runs; never fewer than ten."""
-    return max(10, count // SHARE) if IS_FAST and count > 10 else count
+    return min(count, max(10, count // SHARE))

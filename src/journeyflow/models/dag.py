@@ -22,7 +22,7 @@ _UNRESOLVED = Column(type="", meaning="resolved when all models are read")
 
 _SELECTOR = re.compile(r"(?:(?P<up>\d*)\+)?(?P<name>(?:tag:)?[A-Za-z_]\w*(?:\.(?:\w+|\*))?)(?:\+(?P<down>\d*))?")
 
-_RUN_LEDGER = ("ledger.new_events", "ledger.shares")
+_RUN_LOG = ("ledger.new_events", "ledger.shares")
 
 STITCHED = ("identity.identities", "identity.users", "identity.persons")
 
@@ -150,7 +150,7 @@ class Graph:
     def _made_by_runs(self) -> frozenset[str]:
         """Loaded relations, and those that read what `ledger.*` holds only during the run that loaded it."""
         return frozenset(
-            model.name for model in self if self.phase(model.name) == Phase.LOAD or {*_RUN_LEDGER} & {*model.inputs}
+            model.name for model in self if self.phase(model.name) == Phase.LOAD or {*_RUN_LOG} & {*model.inputs}
         )
 
     def _is_upstream(self, name: str) -> bool:
@@ -297,8 +297,8 @@ def _ordered(models: Mapping[str, Model]) -> Iterable[str]:
 
 def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
     """Return the columns described by relations that the same function or phase fills."""
-    source = _filled_by(model)
-    together = [each.metadata for each in models.values() if _filled_by(each) == source]
+    source = _source_of(model)
+    together = [each.metadata for each in models.values() if _source_of(each) == source]
     return {
         name: column
         for found in together
@@ -307,7 +307,7 @@ def _siblings(model: Model, models: Mapping[str, Model]) -> dict[str, Column]:
     }
 
 
-def _filled_by(model: Model) -> str:
+def _source_of(model: Model) -> str:
     if model.metadata.is_loaded:
         return model.metadata.python_model or ""
     return model.filled_with or model.name

@@ -206,7 +206,7 @@ def test_records_that_do_not_add_up_are_never_kept(project, monkeypatch):
 def test_a_file_that_changes_after_it_was_copied_counts_as_it_was(project, monkeypatch):
     project.write("a.csv", rows(1))
     path = project.write("b.csv", rows(2))
-    original = load.land
+    original = load.insert_records
 
     def slow(*arguments: object) -> object:
         if path in [file.path for file, _ in arguments[1]]:
