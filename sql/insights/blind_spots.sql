@@ -15,7 +15,7 @@ with spots_gathered as (
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_records as record_spots
     union all
-    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_run as night_spots
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_run as run_spots
 ),
 
 -- Names are untrusted texts of any length, and two may read alike once they are cut or put together.

@@ -13,12 +13,12 @@ import pytest
 
 from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import KernelPlan, compile_funnel
-from support.examples import IS_FAST
+from support.examples import SHARE
 from support.kernel_logs import U, arrays_of, plan_with
 
 query = pytest.importorskip("chdb").query
 EVENT_TYPES = 6
-SEEDS = range(2 if IS_FAST else 8)
+SEEDS = range(2 if SHARE > 3 else 8)
 
 
 def _log(persons: int, instants: int, seed: int) -> list[dict[str, Any]]:

@@ -6,8 +6,6 @@ import pytest
 
 from support.in_process_parser import parse_in_process
 
-RUNS = {"begun", "folder", "project", "ran", "umask"}
-"""Fixtures of tests that run whole projects."""
 ALSO_FAST = {
     "test_a_late_purchase_moves_its_day",
     "test_a_rebuild_without_the_input_publishes_the_same",
@@ -19,7 +17,7 @@ ALSO_FAST = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         is_here = item.path.parent == Path(__file__).parent
-        if is_here and RUNS & set(item.fixturenames) and item.originalname not in ALSO_FAST:
+        if is_here and item.originalname not in ALSO_FAST:
             item.add_marker(pytest.mark.check)
 
 
