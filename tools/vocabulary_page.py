@@ -10,20 +10,21 @@ HEAD = """\
 
 Generated from `src/journeyflow/config/builtin/`; `make docs` writes it. The built-in journey models know only these
 event names; the key `rename` of a source maps other names to them. A rule with history is tried before one without,
-and the first match wins. Events without a stage are `unclassified`: they are counted and never dropped.
+and the first match wins. Events without a stage are `unclassified`: they are counted and never dropped. *Passive*
+events reach a person without an act of theirs, so they are never a pain point; `passive` of a source adds to them.
 """
 
 
 def vocabulary_page() -> str:
     """Return the Markdown of `docs/reference/vocabulary.md`."""
-    titles = "| event | meaning | " + " | ".join(f"`{name}`" for name in BUILTIN_MODELS) + " |"
+    titles = "| event | meaning | passive | " + " | ".join(f"`{name}`" for name in BUILTIN_MODELS) + " |"
     rows = [_row(word) for word in vocabulary()]
-    return "\n".join([HEAD, titles, "|---" * (2 + len(BUILTIN_MODELS)) + "|", *rows, ""])
+    return "\n".join([HEAD, titles, "|---" * (3 + len(BUILTIN_MODELS)) + "|", *rows, ""])
 
 
 def _row(word: Word) -> str:
     stages = [_stages(word.event, model) for model in BUILTIN_MODELS]
-    return f"| `{word.event}` | {word.meaning} | {' | '.join(stages)} |"
+    return f"| `{word.event}` | {word.meaning} | {'yes' if word.is_passive else ''} | {' | '.join(stages)} |"
 
 
 def _stages(event: str, model: str) -> str:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from journeyflow.compile.staging_events import slice_fields
 from journeyflow.config import Config
 from journeyflow.config.base import microseconds
 from journeyflow.config.conditions import render
@@ -56,6 +57,8 @@ def config_tables(
         "map_cells": _map_cells(config),
         "desired": _desired(config),
         "builtin_rules": _builtin_rules(config),
+        "slices": ((index, *each) for index, each in enumerate(_slices(config), 1)),
+        "passive_events": _passive_events(config),
         "unstaged_events": ((word.event,) for word in vocabulary() if not word.is_staged),
     }
     return {f"config.{name}": _table(f"config.{name}", each) for name, each in rows.items()}
@@ -221,6 +224,20 @@ def _measures(desired: Desired) -> Iterator[tuple[str, float]]:
         yield "p50_time", desired.p50_time.total_seconds()
     if desired.sentiment is not None:
         yield "sentiment", desired.sentiment
+
+
+def _slices(config: Config) -> Iterator[tuple[str, bool, str]]:
+    """Yield name, whether it is a property, and the column of `staging.events`, of each slice."""
+    for number, (name, is_property) in enumerate(slice_fields(config), 1):
+        yield name, is_property, f"slice_{number}"
+
+
+def _passive_events(config: Config) -> Iterator[tuple[str, int, str, bool]]:
+    """Yield the passive events of each source: those of the vocabulary, then its own."""
+    shipped = [word.event for word in vocabulary() if word.is_passive]
+    for source_ix, (name, source) in enumerate(config.sources.items(), 1):
+        for event in dict.fromkeys([*shipped, *source.passive]):
+            yield name, source_ix, event, event in shipped
 
 
 def _builtin_rules(config: Config) -> Iterator[tuple[int, int]]:

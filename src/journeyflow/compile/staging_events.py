@@ -13,6 +13,7 @@ from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.config import Config
 from journeyflow.config.journey_models import vocabulary
 from journeyflow.config.predicates import EVENT_TYPE_FIELDS, Predicate, event_level_conditions, predicates
+from journeyflow.config.sources import SLICE_COLUMNS
 from journeyflow.models.python_models import python_model
 
 _WORDS = (
@@ -89,6 +90,7 @@ def _event_leaves(config: Config) -> Iterator[Leaf]:
     for model in config.journey_models:
         names |= {placed.rule.after.event for placed in model.rules if placed.rule.after}
     names |= {event for persona in config.personas for event in persona.counted_events}
+    names |= {event for source in config.sources.values() for event in source.passive}
     yield Leaf("event", "in", tuple(sorted(names)))
     conditions = [predicate.condition for predicate in predicates(config)]
     conditions += [touchpoint.when for touchpoint in config.touchpoints]
@@ -126,10 +128,45 @@ def unit_properties(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in found if key is not None))
 
 
+def slice_fields(config: Config) -> tuple[tuple[str, bool], ...]:
+    """Return name and whether it is a property, of each slice; the n-th is the column `slice_<n>` of `staging.events`.
+
+    A property that some source keeps is read before a column of the same name.
+    """
+    kept = {key for source in config.sources.values() for key in source.properties}
+    return tuple((name, name in kept or name not in SLICE_COLUMNS) for name in config.slices)
+
+
 @python_model("staging.events")
 def staging_events(config: Config) -> str:
-    """Compile the narrow row of each event of the run, with a column `unit_<n>` for each of `unit_properties`."""
+    """Compile the narrow row of each event of the run.
+
+    It has a column `unit_<n>` for each of `unit_properties`, and `slice_<n>` for each of `slice_fields`.
+    """
     return sql(_Staging(config).select())
+
+
+@python_model("staging.slice_values")
+def slice_values(config: Config) -> str:
+    """Compile the count of events per value of each slice; without slices there is no row."""
+    is_own = exp.not_(exp.or_(column("is_bot"), column("is_internal")))
+    columns = [f"slice_{number}" for number, _ in enumerate(config.slices, 1)]
+    selects = [
+        exp.select(
+            exp.alias_(exp.cast(exp.Literal.number(number), "int"), "slice_index"),
+            exp.alias_(column(name), "value"),
+            exp.alias_(exp.Count(this=exp.Star()), "event_count"),
+        )
+        .from_(exp.table_("events", db="staging"))
+        .where(is_own.copy(), column(name).is_(exp.null()).not_())
+        .group_by(column(name))
+        for number, name in enumerate(columns, 1)
+    ]
+    if not selects:
+        return (
+            "select cast(null as integer) as slice_index, cast(null as varchar) as value, 0 as event_count where false"
+        )
+    return sql(exp.union(*selects, distinct=False) if len(selects) > 1 else selects[0])
 
 
 def source_filter(config: Config, source_name: str) -> str | None:
@@ -178,6 +215,7 @@ class _Staging:
         self.config = config
         self.event_level = event_level_conditions(config)
         self.units = unit_properties(config)
+        self.slices = slice_fields(config)
         self.paths = tuple(dict.fromkeys(self._properties_read()))
 
     def select(self) -> exp.Select:
@@ -206,7 +244,8 @@ class _Staging:
         }
         units = [exp.alias_(self._property(key), f"unit_{n}") for n, key in enumerate(self.units, 1)]
         named = [exp.alias_(expression, name) for name, expression in computed.items()]
-        query = exp.select(*taken, *named, *units).from_("events_read")
+        slices = [exp.alias_(self._slice(*each), f"slice_{n}") for n, each in enumerate(self.slices, 1)]
+        query = exp.select(*taken, *named, *units, *slices).from_("events_read")
         query = query.with_("rare_names", as_=rare_names(self.config)).with_(
             "rare_channels", as_=rare_channels(self.config)
         )
@@ -225,7 +264,8 @@ class _Staging:
             "user_key",
             "session_id",
         )
-        used = dict.fromkeys([*fixed, *(_PLAIN_COLUMNS.get(leaf.field, leaf.field) for leaf in self._plain_leaves())])
+        read = (_PLAIN_COLUMNS.get(leaf.field, leaf.field) for leaf in self._plain_leaves())
+        used = dict.fromkeys([*fixed, *read, *(name for name, is_property in self.slices if not is_property)])
         capped = {"event_name": capped_name(), "channel": capped_channel()}
         columns = [column(name) for name in used if name not in capped]
         columns += [exp.alias_(value, name) for name, value in capped.items()] + [self._previous_id()]
@@ -256,12 +296,18 @@ class _Staging:
 
     def _properties_read(self) -> Iterator[str]:
         yield from self.units
+        yield from (name for name, is_property in self.slices if is_property)
         for leaf in self._all_leaves():
             if leaf.field.startswith("properties."):
                 yield leaf.field.removeprefix("properties.")
 
     def _property(self, key: str) -> exp.Expr:
         return call("list_extract", column("extracted"), exp.Literal.number(self.paths.index(key) + 1))
+
+    def _slice(self, name: str, is_property: bool) -> exp.Expr:
+        """Return the value of a slice as text; blank is none."""
+        value = self._property(name) if is_property else column(name)
+        return exp.Nullif(this=exp.Trim(this=value), expression=text(""))
 
     def _truth(self, leaf: Leaf) -> exp.Expr:
         if leaf.field.startswith("properties."):

@@ -150,6 +150,8 @@ class Config(Section):
     """Protection of personal data."""
     retention: Retention = Retention()
     """Retention of archived input files and of published generations."""
+    slices: tuple[Text, ...] = ()
+    """Columns or properties with few values, such as device or browser, along which pain points are searched."""
     limits: Limits = Limits()
     """Limits for one input file; a file beyond them is refused."""
     _folder: Path = PrivateAttr(default=Path())

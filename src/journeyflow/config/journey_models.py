@@ -189,12 +189,14 @@ def builtin_stages(name: str) -> tuple[Stage, ...]:
 class Word:
     """An event name of the vocabulary, and its meaning in one sentence.
 
-    Words that may occur anywhere in a journey are not staged: the built-in models leave them unclassified.
+    Words that may occur anywhere in a journey are not staged: the built-in models leave them unclassified. Passive
+    words reach a person without an act of theirs.
     """
 
     event: str
     meaning: str
     is_staged: bool
+    is_passive: bool
 
 
 @cache
@@ -202,7 +204,7 @@ def vocabulary() -> tuple[Word, ...]:
     """Return every event name of the vocabulary, in the order of a journey."""
     content = read_yaml((files("journeyflow.config") / "builtin" / "vocabulary.yml").read_bytes()).content
     return tuple(
-        Word(event, meaning, is_staged=group == "staged")
+        Word(event, meaning, is_staged=group == "staged", is_passive=event in content["passive"])
         for group in ("staged", "anywhere")
         for event, meaning in content[group].items()
     )

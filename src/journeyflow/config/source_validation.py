@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 from journeyflow.config.config import Config
 from journeyflow.config.problems import Loc, Violation
-from journeyflow.config.sources import MAPPED_FORMATS, Source, known_formats
+from journeyflow.config.sources import CANONICAL_COLUMNS, MAPPED_FORMATS, SLICE_COLUMNS, Source, known_formats
 
 _TIME_COLUMNS = ("occurred_at", "received_at")
 _PERSON_COLUMNS = ("anonymous_id", "user_id")
@@ -78,6 +78,14 @@ def _one_channel(loc: Loc, source: Source) -> Iterator[Violation]:
         yield Violation("channel_twice", (*loc, "channel"), message, expected="one of the two")
 
 
+def _passive_after_rename(loc: Loc, source: Source) -> Iterator[Violation]:
+    for index, name in enumerate(source.passive):
+        renamed = source.rename.get(name)
+        if renamed is not None and name not in source.rename.values():
+            message = "is a name before rename; passive events are named as after it"
+            yield Violation("passive_renamed", (*loc, "passive", index), message, name, expected=renamed)
+
+
 _SOURCE_RULES: tuple[Callable[[Loc, Source], Iterator[Violation]], ...] = (
     _known_format,
     _required_columns,
@@ -85,6 +93,7 @@ _SOURCE_RULES: tuple[Callable[[Loc, Source], Iterator[Violation]], ...] = (
     _keys_of_format,
     _column_mappings,
     _one_channel,
+    _passive_after_rename,
 )
 
 
@@ -155,6 +164,26 @@ def _session_cap(config: Config) -> Iterator[Violation]:
         yield Violation("session_cap", loc, message, expected="at least the timeout")
 
 
+def _slices_of_known_columns(config: Config) -> Iterator[Violation]:
+    kept = {key for source in config.sources.values() for key in source.properties}
+    # A collector's adapter and '*' keep properties whose names only the data knows.
+    is_open = "*" in kept or any(source.format not in MAPPED_FORMATS for source in config.sources.values())
+    known = (*sorted(kept - {"*"}), *SLICE_COLUMNS)
+    seen: set[str] = set()
+    for index, name in enumerate(config.slices):
+        loc: Loc = ("slices", index)
+        is_known = name in known or any(name.startswith(f"{key}.") for key in kept)
+        if name in seen:
+            yield Violation("duplicate_slice", loc, "is the name of another slice", name)
+        elif name in CANONICAL_COLUMNS and name not in (*SLICE_COLUMNS, *kept):
+            yield Violation("slice_column", loc, "is a column with too many values to slice by", name, known)
+        elif not is_known and not is_open:
+            message = "is neither a column nor a property that some source keeps"
+            expected = f"a name in properties: of a source, or one of {', '.join(SLICE_COLUMNS)}"
+            yield Violation("unknown_slice", loc, message, name, known, expected, looked_in=("sources",))
+        seen.add(name)
+
+
 _CONFIG_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _retention_of_known_sources,
     _known_zones,
@@ -163,4 +192,5 @@ _CONFIG_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _separate_folders,
     _rate_of_report_currency,
     _session_cap,
+    _slices_of_known_columns,
 )

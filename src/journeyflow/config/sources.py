@@ -49,6 +49,8 @@ CanonicalColumn = Literal[
 CANONICAL_COLUMNS: tuple[str, ...] = get_args(CanonicalColumn)
 """The columns that a source fills, in the order of `raw.events`."""
 UTM_COLUMNS = tuple(name for name in CANONICAL_COLUMNS if name.startswith("utm_"))
+SLICE_COLUMNS = ("source", "channel", *UTM_COLUMNS, "referrer_host", "page_path", "target", "currency")
+"""The columns that `slices:` may name, beside properties: those whose values may be few."""
 
 
 @cache
@@ -133,6 +135,10 @@ class Source(Section):
     """Canonical column → its origin. Required: `occurred_at`, `event_name`, and `anonymous_id` or `user_id`."""
     properties: Annotated[tuple[Text, ...], BeforeValidator(_properties)] = ()
     """Further columns to store, read as `properties.<key>`; `'*'` stores all."""
+    passive: tuple[Text, ...] = ()
+    """Event names (after `rename`) that reach a person without an act of theirs, such as a message sent. Those of the
+    vocabulary are known.
+    """
 
 
 class People(Section):

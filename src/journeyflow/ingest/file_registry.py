@@ -197,6 +197,9 @@ class FileRegistry:
 
 
 def settings_hash(source: Source, *others: object) -> str:
-    """Hash the settings that decide what a file's records become, `others` of the project included; not the path."""
-    content = source.model_dump(mode="json", exclude={"path"})
+    """Hash the settings that decide what a file's records become, `others` of the project included.
+
+    The path is no part of it, nor are passive events, which are marked after loading.
+    """
+    content = source.model_dump(mode="json", exclude={"path", "passive"})
     return hashlib.sha256(json.dumps([content, [str(o) for o in others]], sort_keys=True).encode()).hexdigest()

@@ -101,6 +101,25 @@ def test_personas_end_with_unassigned_and_carry_their_marks():
     ]
 
 
+def test_slices_are_columns_or_properties():
+    sources = {"web": WEB | {"properties": ["target"]}}
+    assert [
+        tuple(row.values()) for row in built(sources=sources, slices=["device", "channel", "target"])["slices"]
+    ] == [
+        (1, "device", True, "slice_1"),
+        (2, "channel", False, "slice_2"),
+        (3, "target", True, "slice_3"),
+    ]
+
+
+def test_passive_events_are_those_of_the_vocabulary_and_of_the_source():
+    sources = {"web": WEB, "mail": WEB | {"passive": ["sms_sent", "email_opened"]}}
+    rows = built(sources=sources)["passive_events"]
+    shipped = {"ad_impression", "email_opened", "email_sent", "email_delivered", "push_received"}
+    assert {row["event_name"] for row in rows if row["source"] == "web"} == shipped
+    assert {row["event_name"] for row in rows if row["source_ix"] == 2} == shipped | {"sms_sent"}
+
+
 def test_rates_hold_the_report_currency():
     rows = built(currency={"report": "EUR", "rates": {"USD": 0.92}})["rates"]
     assert {row["currency"]: row["rate"] for row in rows} == {"USD": Decimal("0.92"), "EUR": Decimal(1)}

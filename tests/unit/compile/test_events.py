@@ -5,6 +5,7 @@ import pytest
 from journeyflow.compile.staging_events import (
     BOT_PATTERN,
     event_type_predicates,
+    slice_values,
     source_filter,
     staging_events,
     unit_properties,
@@ -112,6 +113,42 @@ def test_units_by_property_have_columns(staged, configured):
     assert unit_properties(configured(funnels=funnels)) == ("account", "team.id")
     row = staged({"properties": '{"account": 7, "team": {"id": "x"}}'}, funnels=funnels)[0]
     assert (row["unit_1"], row["unit_2"]) == ("7", "x")
+
+
+def test_slices_have_columns(staged):
+    sources = {"web": {"format": "access_log", "path": "a"}}
+    rows = staged(
+        {"properties": '{"device": {"os": " mobile "}, "plan": ""}', "utm_medium": "cpc"},
+        {"properties": None},
+        sources=sources,
+        slices=["device.os", "utm_medium", "plan"],
+    )
+    assert [tuple(row[f"slice_{n}"] for n in (1, 2, 3)) for row in rows] == [
+        ("mobile", "cpc", None),
+        (None, None, None),
+    ]
+
+
+def test_values_of_slices_are_counted_without_programs(staged, engine, configured):
+    events = [
+        {"channel": "web"},
+        {"channel": "web"},
+        {"channel": "app"},
+        {"channel": "app", "user_agent": "Googlebot/2"},
+    ]
+    for slices, expected in (
+        ([], []),
+        (["channel"], [(1, "app", 1), (1, "web", 2)]),
+        (["currency", "channel", "target"], [(2, "app", 1), (2, "web", 2)]),
+    ):
+        staged(*events, slices=slices)
+        engine.run("staging.slice_values", slice_values(configured(slices=slices)))
+        found = engine.rows("select * from staging.slice_values order by all").to_pylist()
+        assert [tuple(row.values()) for row in found] == expected
+
+
+def test_without_slices_no_column_is_added(staged):
+    assert not [name for name in staged({})[0] if name.startswith("slice_")]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 64, 65, 200])

@@ -327,6 +327,9 @@ ROWS = [
         "personas[0]",
         "by definition",
     ),
+    ("slices: [chanel]", "unknown_slice", 6, "slices[0]", "did you mean 'channel'?"),
+    ("slices: [user_agent]", "slice_column", 6, "slices[0]", "too many values"),
+    ("slices: [channel, channel]", "duplicate_slice", 6, "slices[1]", "another slice"),
     ("personas: [{name: a, when: {trait.plan: x}}]", "unknown_trait", 6, "personas[0].when", "which has none"),
     (
         "people: [{path: web.csv, user_id: u, traits: [plan]}]\npersonas: [{name: a, when: {trait.plan: x}}]",
@@ -411,6 +414,12 @@ SOURCE_ROWS = [
         "identifier_missing",
         "sources.app.columns",
         "has no identifier of a person",
+    ),
+    (
+        f"app: {SOURCE}, rename: {{sent: email_sent}}, passive: [sent]}}",
+        "passive_renamed",
+        "sources.app.passive[0]",
+        "allowed: email_sent",
     ),
     (
         "app: {format: access_log, path: web.csv, columns: {user_id: u}}",
@@ -593,6 +602,15 @@ def test_names_of_a_broken_section_are_not_called_unknown(write):
         GOOD + "goals: {lead: {when: {evnt: lead}}}\nfunnels: {f: {goal: lead, steps: [{name: a}, {name: b}]}}\n"
     )
     assert [problem.code for problem in check(file)] == ["unknown_field"]
+
+
+def test_a_slice_is_a_property_that_some_source_keeps(write):
+    kept = GOOD + "    properties: [device, os]\n"
+    assert check(write(kept + "slices: [device, os.version, channel]\n")) == []
+    (problem,) = check(write(kept + "slices: [devise]\n"))
+    assert (problem.code, problem.path) == ("unknown_slice", "slices[0]")
+    assert "did you mean 'device'?" in str(problem)
+    assert check(write(GOOD + "    properties: '*'\nslices: [devise]\n")) == []
 
 
 def test_warnings_stop_nothing(write):
