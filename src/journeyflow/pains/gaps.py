@@ -1,0 +1,132 @@
+"""Gaps: slices that go on less often than their like over the whole time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from journeyflow.pains.findings import Finding
+from journeyflow.pains.places import Place
+from journeyflow.pains.prognosis import Prognosis
+from journeyflow.pains.slices import Point, Slice, points, recalibrated, slices
+from journeyflow.pains.stream import Bools, Floats, Stream
+
+SCREENED = -2.5
+"""Slices whose shortfall is less than this many standard errors are not looked at again."""
+NATURAL_SPREAD = 0.1
+"""Standard deviation, on the scale of log odds, by which slices differ without a cause at the place."""
+
+
+def gaps(
+    stream: Stream, place: Place, prognosis: Prognosis, earlier: list[Place], min_count: int, explained: Bools
+) -> Iterator[Finding]:
+    """Yield the slices that fall short at some point of the place, each at the point where it shows most.
+
+    Parameters
+    ----------
+    earlier : list of Place
+        The places before this one: who falls short there too is another kind of person, and no victim of this place.
+    explained : numpy.ndarray of bool
+        Per row of the place: an incident explains the moment.
+    """
+    best: dict[str, tuple[float, Slice, Point]] = {}
+    without = {name: Prognosis(stream, place, [name]) for name in stream.slices}
+    for point in points(stream, place, prognosis, min_count, place.horizon):
+        usable = ~explained[point.position]
+        alone = {name: recalibrated(each.chance(point.rows), point.went_on) for name, each in without.items()}
+        for found in slices(stream, point, min_count):
+            own = [name for name in found.dimensions if name in stream.slices]
+            if not own:
+                continue
+            chance = alone[own[0]] if len(found.dimensions) == 1 else point.chance
+            score = _shortfall(found.members & usable, point.went_on, chance)[1]
+            if score < SCREENED and score < best.get(found.text or "", (0.0,))[0]:
+                best[found.text or ""] = (score, found, point)
+    for _, found, point in best.values():
+        finding = _finding(stream, place, earlier, found, point, ~explained[point.position])
+        if finding is not None:
+            yield finding
+
+
+def _shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, float]:
+    """Return the shift in log odds of the members, and how many standard errors it is."""
+    variance = float((chance[members] * (1 - chance[members])).sum())
+    difference = float(went_on[members].sum() - chance[members].sum())
+    return difference / max(variance, 1e-9), difference / np.sqrt(max(variance, 1e-9))
+
+
+def _finding(
+    stream: Stream, place: Place, earlier: list[Place], found: Slice, point: Point, usable: Bools
+) -> Finding | None:
+    is_member = np.zeros(len(place.rows), np.bool_)
+    inside = np.isin(place.visit, place.visit[point.position[found.members]])
+    is_member[inside] = True
+    without = found.dimensions if len(found.dimensions) == 1 else ()
+    others = Prognosis(stream, place, without, fit_on=~is_member)
+    chance = others.chance(point.rows)
+    rest = ~found.members & usable
+    if rest.sum() < len(found.members) * 0.02 or rest.sum() < 50:
+        return None
+    chance[~found.members] = recalibrated(chance[~found.members], point.went_on[~found.members])
+    members = found.members & usable
+    # The same shift that makes the others add up.
+    raw = others.chance(point.rows[rest])
+    offset = float((point.went_on[rest].sum() - raw.sum()) / max((raw * (1 - raw)).sum(), 1e-9))
+    odds = chance[members] / (1 - chance[members]) * np.exp(np.clip(offset, -1, 1))
+    expected = odds / (1 + odds)
+    went_on = point.went_on[members]
+    days = point.day[members]
+    halves = [days <= np.median(days), days > np.median(days)]
+    if any(went_on[half].sum() >= expected[half].sum() for half in halves):
+        return None
+    mean, rate, count = float(expected.mean()), float(went_on.mean()), int(members.sum())
+    slope = max(mean * (1 - mean), 0.02)
+    other_variance = float((raw * (1 - raw)).sum())
+    error = np.sqrt(1 / max(other_variance, 1e-9) * 2)
+    effect = np.log((rate + 0.5 / count) / (1 - rate + 0.5 / count)) - np.log(mean / (1 - mean))
+    before, before_error = _earlier_shift(stream, earlier, found)
+    rows = point.rows[members]
+    eligible = np.flatnonzero(place.is_first[point.position[members]])
+    _, earliest = np.unique(stream.person[rows[eligible]], return_index=True)
+    once = eligible[earliest]
+    if not len(once):
+        return None
+    return Finding(
+        kind="gap",
+        model_index=place.model_index,
+        stage_index=place.stage_index,
+        subject=point.name,
+        slice=found.text,
+        rows=rows[once],
+        expected=expected[once],
+        went_on=went_on[once],
+        compared_count=len(np.unique(stream.person[point.rows[rest]])),
+        standard_error=float(error * slope),
+        effect=float(effect),
+        effect_error=float(np.sqrt(1 / (count * slope) + error**2)),
+        family="gap",
+        shift=before,
+        shift_error=before_error,
+    )
+
+
+def _earlier_shift(stream: Stream, earlier: list[Place], found: Slice) -> tuple[float, float]:
+    """Return the worst shift of the slice at an earlier place, and its standard error; infinite where it was not known."""
+    worst, worst_error = 0.0, np.inf
+    text = found.text or ""
+    for place in earlier:
+        prognosis = Prognosis(stream, place, found.dimensions)
+        for point in points(stream, place, prognosis, 30, place.horizon):
+            if point.name:
+                continue
+            same = [each for each in slices(stream, point, 30) if each.text == text]
+            if not same:
+                continue
+            chance = recalibrated(point.chance, point.went_on)
+            shift, score = _shortfall(same[0].members, point.went_on, chance)
+            share = same[0].members.mean()
+            shift /= max(1 - share, 0.1)
+            if shift < worst or np.isinf(worst_error):
+                worst, worst_error = shift, abs(shift / score) if score else np.inf
+    return worst, worst_error

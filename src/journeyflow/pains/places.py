@@ -1,0 +1,121 @@
+"""The places where persons can be lost: stages of a model, with every moment of persons there and whether they went on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from journeyflow.pains.stream import DAY_US, Bools, Ints, Stream
+
+if TYPE_CHECKING:
+    from journeyflow.engines import Engine
+
+SHORT_HISTORY = 3
+"""A history shorter than so many windows is judged after the time in which nearly all go on, not after the window."""
+NEARLY_ALL = 0.95
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stage, and the events at which a person had come as far as it and no further; one entry per event of `rows`.
+
+    A person is at a stage from its first event of the stage until an event beyond it (a later stage, or the goal where
+    the stage holds it). Whoever comes back to it after that is there again.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray of int64
+        Events of the stream, ascending.
+    is_first : numpy.ndarray of bool
+        The journey had not been beyond the stage before.
+    visit : numpy.ndarray of int64
+        Number of the stay at the stage, over all persons.
+    beyond_us : numpy.ndarray of int64
+        Time until the person next went beyond, in this journey or a later one; the largest integer where it never did.
+    horizon : int
+        Microseconds within which going on counts.
+    """
+
+    model_index: int
+    stage_index: int
+    rows: Ints
+    is_first: Bools
+    visit: Ints
+    beyond_us: Ints
+    horizon: int
+    settled_until: int
+    at: Ints
+    level_of_kind: Ints
+
+    @property
+    def went_on(self) -> Bools:
+        """Whether the person went on within the horizon."""
+        return self.beyond_us <= self.horizon
+
+    @property
+    def is_settled(self) -> Bools:
+        """Whether the horizon is over at the high-water mark: only then is it known who went on."""
+        return self.at <= self.settled_until
+
+
+NEVER = np.iinfo(np.int64).max
+
+
+def read_levels(engine: Engine, stream: Stream) -> dict[int, Ints]:
+    """Return by model the level of each kind: twice its stage, one more for the goal's events, 0 without a stage."""
+    rows = pl.DataFrame(
+        engine.rows("select classification_key, model_index, stage_index from kernel.classifications")
+    )
+    levels = {}
+    for (model,), part in sorted(rows.group_by("model_index")):
+        found = stream.kinds.select("classification_key", "is_goal").join(part, on="classification_key", how="left")
+        stage = found["stage_index"].fill_null(0).to_numpy().astype(np.int64)
+        levels[int(model)] = np.where(stage > 0, 2 * stage + found["is_goal"].to_numpy(), 0)
+    return levels
+
+
+def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Place]:
+    """Yield the stages of a model that have a next one, in order; a stage where nobody was is left out."""
+    level = level_of_kind[stream.kind]
+    number = np.arange(len(level))
+    start = stream.journey_starts[stream.journey]
+    for stage in range(1, int(level_of_kind.max(initial=0)) // 2 + 1):
+        is_beyond = level > 2 * stage
+        if not is_beyond.any():
+            continue
+        last_beyond = np.maximum(np.maximum.accumulate(np.where(is_beyond, number, -1)), start - 1)
+        last_here = np.maximum.accumulate(np.where(level == 2 * stage, number, -1))
+        rows = np.flatnonzero(last_here > last_beyond)
+        if not len(rows):
+            continue
+        following = np.append(np.minimum.accumulate(np.where(is_beyond, number, len(level))[::-1])[::-1], len(level))
+        after = following[rows + 1]
+        is_same = after < len(level)
+        is_same[is_same] = stream.person[after[is_same]] == stream.person[rows[is_same]]
+        beyond_us = np.where(is_same, stream.at[np.minimum(after, len(level) - 1)] - stream.at[rows], NEVER)
+        horizon = _horizon(stream, beyond_us)
+        yield Place(
+            model_index=model_index,
+            stage_index=stage,
+            rows=rows,
+            is_first=last_beyond[rows] < start[rows],
+            visit=np.cumsum(np.append(True, np.diff(last_beyond[rows]) != 0)) - 1,
+            beyond_us=beyond_us,
+            horizon=horizon,
+            settled_until=stream.high_water - horizon,
+            at=stream.at[rows],
+            level_of_kind=level_of_kind,
+        )
+
+
+def _horizon(stream: Stream, beyond_us: Ints) -> int:
+    """Return the window of journeys, or in a short history the time in which nearly all of those who go on do."""
+    went_on = beyond_us[beyond_us <= stream.window]
+    history = int(stream.at.max()) - int(stream.at.min())
+    if history >= SHORT_HISTORY * stream.window or not len(went_on):
+        return stream.window
+    return int(min(stream.window, max(np.quantile(went_on, NEARLY_ALL), DAY_US // 24)))

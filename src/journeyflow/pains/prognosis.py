@@ -1,0 +1,128 @@
+"""What was to be expected of a person at a moment: a logistic regression on what was known then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from journeyflow.pains.places import Place
+from journeyflow.pains.stream import DAY_US, Bools, Codes, Floats, Ints, Stream
+
+SAMPLE = 20_000
+"""Moments that the regression is fitted on at most."""
+FEWEST = 30
+RIDGE = 1.0
+HISTORY_NAMES = 12
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def expit(values: Floats) -> Floats:
+    """Return the logistic function."""
+    return 1.0 / (1.0 + np.exp(-np.clip(values, -30, 30)))
+
+
+def logistic_regression(features: Floats, outcome: Bools) -> Floats:
+    """Return the coefficients, intercept first, of a logistic regression with a ridge penalty on standardised columns.
+
+    References
+    ----------
+    le Cessie and van Houwelingen (1992), "Ridge estimators in logistic regression"; the penalty is that of one
+    observation a column, and keeps columns that separate the outcomes finite.
+    """
+    design = np.column_stack([np.ones(len(features)), features])
+    beta = np.zeros(design.shape[1])
+    penalty = np.full(design.shape[1], RIDGE)
+    penalty[0] = 1e-6
+    share = np.clip(outcome.mean(), 1e-4, 1 - 1e-4)
+    beta[0] = np.log(share / (1 - share))
+    for _ in range(12):
+        fitted = expit(design @ beta)
+        weight = np.maximum(fitted * (1 - fitted), 1e-6)
+        gradient = design.T @ (outcome - fitted) - penalty * beta
+        step = np.linalg.solve((design * weight[:, None]).T @ design + np.diag(penalty), gradient)
+        beta += np.clip(step, -3, 3)
+        if np.abs(step).max() < 1e-5:
+            break
+    return beta
+
+
+class Prognosis:
+    """The chance to go on from a place, fitted on a sample of all moments there and applied to any of them.
+
+    It reads the name of the last event, counts of events, sessions and journeys so far, time since entry, how often
+    each of the common events had happened, persona, medium, weekday, trend and slices: nothing from after the moment.
+    """
+
+    def __init__(
+        self, stream: Stream, place: Place, without: Iterable[str] = (), fit_on: Bools | None = None
+    ) -> None:
+        self.stream, self.place = stream, place
+        self.without = frozenset(without)
+        self.names = stream.names
+        settled = np.flatnonzero(place.is_settled if fit_on is None else place.is_settled & fit_on)
+        chosen = settled[spread(place.rows[settled], SAMPLE)]
+        self.common = [
+            code
+            for code in np.argsort(-np.bincount(self.names.codes), kind="stable")[:HISTORY_NAMES]
+            if code > 0
+        ]
+        self.counts = {code: np.cumsum(self.names.codes == code) for code in self.common}
+        raw = self._columns(place.rows[chosen], fit=True)
+        self.centre, self.scale = raw.mean(0), raw.std(0)
+        self.kept = self.scale > 1e-9
+        self.beta = logistic_regression(self._standardised(raw), place.went_on[chosen])
+
+    def chance(self, rows: Ints) -> Floats:
+        """Return the chance to go on from each event of the stream in `rows`."""
+        chance = np.empty(len(rows))
+        for at in range(0, len(rows), 200_000):
+            part = self._standardised(self._columns(rows[at : at + 200_000]))
+            chance[at : at + 200_000] = expit(self.beta[0] + part @ self.beta[1:])
+        return chance
+
+    def _standardised(self, raw: Floats) -> Floats:
+        return ((raw - self.centre) / np.where(self.kept, self.scale, 1.0))[:, self.kept]
+
+    def _columns(self, rows: Ints, fit: bool = False) -> Floats:
+        stream = self.stream
+        journey = stream.journey[rows]
+        start = stream.journey_starts[journey]
+        local = stream.at[rows] // DAY_US
+        columns = [
+            np.log1p(rows - start),
+            np.log1p(stream.at[rows] - stream.at[start]),
+            np.log1p(stream.sessions_so_far[rows] - stream.sessions_so_far[start]),
+            (stream.person[start - 1] == stream.person[start]) & (start > 0),
+            (stream.at[rows] - stream.high_water) / DAY_US / 30,
+            self.place.is_first[np.searchsorted(self.place.rows, rows)],
+            *((local % 7) == day for day in range(6)),
+        ]
+        for code in self.common:
+            columns.append(np.log1p(self.counts[code][rows] - self.counts[code][start] + (self.names.codes[start] == code)))
+        labels: dict[str, Codes] = {
+            "last event": self.names.codes[rows],
+            "persona": stream.personas.codes[journey],
+            "medium": stream.media.codes[journey],
+            "channel": stream.channels.codes[rows],
+        }
+        labels |= {name: values.codes[rows] for name, values in stream.slices.items() if name not in self.without}
+        if fit:
+            self.levels = {
+                name: [code for code, count in enumerate(np.bincount(codes)) if count >= FEWEST][:40]
+                for name, codes in labels.items()
+                if name not in self.without
+            }
+        for name, known in self.levels.items():
+            columns.extend(labels[name] == code for code in known[1:])
+        return np.column_stack([np.asarray(values, np.float64) for values in columns])
+
+
+def spread(rows: Ints, most: int) -> Ints:
+    """Return the positions of at most about `most` rows, spread over all by a hash of the row, the same in every run."""
+    if len(rows) <= most:
+        return np.arange(len(rows))
+    with np.errstate(over="ignore"):
+        mixed = (rows.astype(np.uint64) + np.uint64(1)) * _SPREAD
+    mixed ^= mixed >> np.uint64(31)
+    return np.flatnonzero((mixed * _SPREAD) < np.uint64(int(most / len(rows) * 2**64 - 1)))

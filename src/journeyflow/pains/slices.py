@@ -1,0 +1,125 @@
+"""Points that persons came to at a place, and the slices of them: a value, or a pair of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from journeyflow.pains.places import Place
+from journeyflow.pains.prognosis import Prognosis
+from journeyflow.pains.stream import DAY_US, Bools, Floats, Ints, Labels, Stream
+
+FEWEST_UNITS = 150
+EQUAL_AGE = 0.9
+
+
+@dataclass(frozen=True)
+class Point:
+    """The first time in a stay at a stage that persons came to an event, one entry a stay."""
+
+    name: str
+    rows: Ints
+    position: Ints
+    day: Ints
+    went_on: Bools
+    chance: Floats
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One value or a pair of values, as a mask over the entries of a point."""
+
+    text: str | None
+    dimensions: tuple[str, ...]
+    members: Bools
+
+
+def points(stream: Stream, place: Place, prognosis: Prognosis, min_count: int, horizon: int | None = None) -> Iterator[Point]:
+    """Yield the entry to the stage and each event in it that enough persons came to."""
+    kinds = place.level_of_kind[stream.kind[place.rows]]
+    is_here = (kinds == 0) | (kinds == 2 * place.stage_index)
+    names = stream.names.codes[place.rows]
+    least = max(FEWEST_UNITS, 5 * min_count)
+    chance = np.full(len(place.rows), np.nan)
+    offered: list[tuple[str, Ints]] = [("", np.unique(place.visit, return_index=True)[1])]
+    for code in np.flatnonzero(np.bincount(names[is_here], minlength=1) >= least):
+        of = np.flatnonzero(is_here & (names == code))
+        offered.append((stream.names.names[code] or "", of[np.unique(place.visit[of], return_index=True)[1]]))
+    for name, of in offered:
+        if len(of) < least:
+            continue
+        missing = of[np.isnan(chance[of])]
+        chance[missing] = prognosis.chance(place.rows[missing])
+        beyond = place.beyond_us[of]
+        until = horizon or equal_age(place, beyond)
+        settled = place.at[of] <= stream.high_water - until
+        kept = of[settled]
+        if len(kept) < least:
+            continue
+        went_on = place.beyond_us[kept] <= until
+        yield Point(
+            name=name,
+            rows=place.rows[kept],
+            position=kept,
+            day=place.at[kept] // DAY_US,
+            went_on=went_on,
+            chance=recalibrated(chance[kept], went_on),
+        )
+
+
+def equal_age(place: Place, beyond_us: Ints) -> int:
+    """Return the time in which most of those who go on do: at this age open and closed windows can be compared."""
+    went_on = beyond_us[beyond_us <= place.horizon]
+    if not len(went_on):
+        return place.horizon
+    return int(min(place.horizon, max(np.quantile(went_on, EQUAL_AGE), DAY_US // 24)))
+
+
+def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
+    """Return every value, and every pair of values of which one is of a configured slice, with enough entries."""
+    journey = stream.journey[point.rows]
+    dimensions: dict[str, tuple[Labels, Ints]] = {
+        name: (labels, labels.codes[point.rows].astype(np.int64)) for name, labels in stream.slices.items()
+    }
+    configured = set(dimensions)
+    dimensions["channel"] = (stream.channels, stream.channels.codes[point.rows].astype(np.int64))
+    dimensions["persona"] = (stream.personas, stream.personas.codes[journey].astype(np.int64))
+    dimensions["medium"] = (stream.media, stream.media.codes[journey].astype(np.int64))
+    found = [Slice(None, (), np.ones(len(point.rows), np.bool_))]
+    for name, (labels, codes) in dimensions.items():
+        for code, count in enumerate(np.bincount(codes, minlength=1)):
+            if code > 0 and min_count <= count < len(codes):
+                found.append(Slice(f"{name}={labels.names[code]}", (name,), codes == code))
+    for one, two in combinations(dimensions, 2):
+        if not {one, two} & configured:
+            continue
+        labels_one, codes_one = dimensions[one]
+        labels_two, codes_two = dimensions[two]
+        width = len(labels_two.names)
+        pair = codes_one * width + codes_two
+        for code, count in enumerate(np.bincount(pair, minlength=1)):
+            first, second = divmod(code, width)
+            if first > 0 and second > 0 and min_count <= count < len(pair):
+                members = pair == code
+                # A pair that is nearly one of its values is that value.
+                if count > 0.9 * min((codes_one == first).sum(), (codes_two == second).sum()):
+                    continue
+                text = f"{one}={labels_one.names[first]}, {two}={labels_two.names[second]}"
+                found.append(Slice(text, (one, two), members))
+    return found
+
+
+def recalibrated(chance: Floats, went_on: Bools) -> Floats:
+    """Shift the chances on the scale of log odds so that they add up to what was seen."""
+    logit = np.log(np.clip(chance, 1e-6, 1 - 1e-6) / (1 - np.clip(chance, 1e-6, 1 - 1e-6)))
+    shift = 0.0
+    for _ in range(20):
+        fitted = 1 / (1 + np.exp(-(logit + shift)))
+        step = (went_on.sum() - fitted.sum()) / max(float((fitted * (1 - fitted)).sum()), 1e-9)
+        shift += float(np.clip(step, -2, 2))
+        if abs(step) < 1e-6:
+            break
+    return np.clip(1 / (1 + np.exp(-(logit + shift))), 1e-4, 1 - 1e-4)

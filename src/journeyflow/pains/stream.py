@@ -1,0 +1,215 @@
+"""The events of a build as arrays, in the order of persons and time, with what is known of a person at each event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+if TYPE_CHECKING:
+    from journeyflow.engines import Engine
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A text per event or journey as a code; code 0 stands for "not known"."""
+
+    codes: Codes
+    names: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, values: pl.Series) -> Labels:
+        """Number the distinct texts in the order of the alphabet."""
+        names = sorted(values.drop_nulls().unique().to_list())
+        codes = values.replace_strict(names, list(range(1, len(names) + 1)), default=0, return_dtype=pl.Int32)
+        return cls(codes.to_numpy(), (None, *names))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Events of a build, ordered by person, time, the source's sequence and name; one entry per event unless noted.
+
+    Attributes
+    ----------
+    person, journey : numpy.ndarray of int64
+        Dense numbers from 0 in the order of the events.
+    at : numpy.ndarray of int64
+        Microseconds since the epoch, UTC.
+    session : numpy.ndarray of int64
+        -1 for events of offline channels.
+    kind : numpy.ndarray of int64
+        Row of `kinds` (name, channel, touchpoint and what the configuration says of them).
+    slices : dict of str to Labels
+        Latest value known of the person at the event, by the name of the slice.
+    person_keys : numpy.ndarray of uint64
+        Key of each person.
+    journey_starts : numpy.ndarray of int64
+        First event of each journey, and one past the last event.
+    facts : polars.DataFrame
+        One row per journey: `persona`, `month` and `medium` of its entry.
+    """
+
+    person: Ints
+    journey: Ints
+    at: Ints
+    session: Ints
+    kind: Ints
+    slices: dict[str, Labels]
+    person_keys: npt.NDArray[np.uint64]
+    journey_starts: Ints
+    facts: pl.DataFrame
+    kinds: pl.DataFrame
+    high_water: int
+    window: int
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    @cached_property
+    def names(self) -> Labels:
+        """Name of each event."""
+        return self._of_kind("event_name")
+
+    @cached_property
+    def channels(self) -> Labels:
+        """Channel of each event."""
+        return self._of_kind("channel")
+
+    @cached_property
+    def touchpoints(self) -> Labels:
+        """Touchpoint of each event."""
+        return self._of_kind("touchpoint")
+
+    @cached_property
+    def personas(self) -> Labels:
+        """Persona of each journey."""
+        return Labels.of(self.facts["persona"])
+
+    @cached_property
+    def media(self) -> Labels:
+        """Source medium at the entry of each journey."""
+        return Labels.of(self.facts["medium"])
+
+    @cached_property
+    def sessions_so_far(self) -> Ints:
+        """Sessions of the journey up to each event, that of the event included."""
+        is_new = _changes(self.session) & (self.session >= 0)
+        return np.cumsum(is_new)
+
+    def _of_kind(self, column: str) -> Labels:
+        labels = Labels.of(self.kinds[column])
+        return Labels(labels.codes[self.kind], labels.names)
+
+
+_KINDS = """
+    select
+        codes.classification_key, types.event_name, types.channel, types.touchpoint,
+        coalesce(goals.is_goal, false) as is_goal, frictions.frictions,
+        coalesce(passive.is_passive, false) as is_passive
+    from (select distinct classification_key, event_type_ix from kernel.classifications) as codes
+    inner join journeys.event_types as types on types.event_type_ix = codes.event_type_ix
+    left join (
+        select predicates.event_type_ix, true as is_goal
+        from config.event_type_predicates as predicates
+        inner join config.goals on predicates.predicate = concat('goal/', goals.goal) and goals.goal_index = 1
+        where predicates.is_true
+        group by predicates.event_type_ix
+    ) as goals on goals.event_type_ix = codes.event_type_ix
+    left join (
+        select event_type_ix, string_agg(substr(predicate, 10), chr(10) order by predicate) as frictions
+        from config.event_type_predicates
+        where is_true and predicate like 'friction/%'
+        group by event_type_ix
+    ) as frictions on frictions.event_type_ix = codes.event_type_ix
+    left join (select distinct event_name, true as is_passive from config.passive_events) as passive
+        on passive.event_name = types.event_name
+    order by codes.classification_key
+"""
+
+
+def read_stream(engine: Engine) -> Stream:
+    """Read the events that count, whole persons, in an order that no arrival of files changes."""
+    columns = engine.columns("staging.events")
+    slices = engine.rows("select slice, slice_index from config.slices order by slice_index").to_pylist()
+    reading = "".join(
+        f", staging.slice_{row['slice_index']}" for row in slices if f"slice_{row['slice_index']}" in columns
+    )
+    events = pl.DataFrame(
+        engine.rows(f"""
+            select
+                events.person_key, events.journey_index, coalesce(events.session_ix, -1) as session_ix,
+                events.classification_key, epoch_us(staging.occurred_at) as at{reading}
+            from kernel.events as events
+            inner join staging.events as staging on staging.event_ix = events.event_ix
+            inner join (
+                select distinct codes.classification_key, types.event_name, types.touchpoint
+                from kernel.classifications as codes
+                inner join journeys.event_types as types on types.event_type_ix = codes.event_type_ix
+            ) as kinds on kinds.classification_key = events.classification_key
+            order by
+                events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint
+        """)
+    )
+    kinds = pl.DataFrame(engine.rows(_KINDS))
+    settings = engine.rows("select epoch_us(high_water_at) as high_water, journeys_window_us from config.settings")
+    person_keys = events["person_key"].to_numpy()
+    starts_person = _changes(person_keys)
+    person = np.cumsum(starts_person) - 1
+    starts_journey = starts_person | _changes(events["journey_index"].to_numpy())
+    first = np.flatnonzero(starts_journey)
+    return Stream(
+        person=person,
+        journey=np.cumsum(starts_journey) - 1,
+        at=events["at"].to_numpy(),
+        session=events["session_ix"].to_numpy(),
+        kind=np.searchsorted(kinds["classification_key"].to_numpy(), events["classification_key"].to_numpy()),
+        slices={
+            row["slice"]: _known_so_far(Labels.of(events[f"slice_{row['slice_index']}"]), person)
+            for row in slices
+            if f"slice_{row['slice_index']}" in columns
+        },
+        person_keys=person_keys[starts_person],
+        journey_starts=np.append(first, len(events)),
+        facts=_facts(engine),
+        kinds=kinds,
+        high_water=settings.column("high_water")[0].as_py(),
+        window=settings.column("journeys_window_us")[0].as_py(),
+    )
+
+
+def _facts(engine: Engine) -> pl.DataFrame:
+    return pl.DataFrame(
+        engine.rows("""
+            select facts.persona, days.month, entries.utm_medium as medium
+            from journeys.journey_facts as facts
+            inner join kernel.journeys as journeys
+                on journeys.person_key = facts.person_key and journeys.journey_index = facts.journey_index
+            inner join config.days on days.start_at <= journeys.entered_at and journeys.entered_at < days.end_at
+            left join sources.events as entries on entries.event_ix = journeys.first_event_ix
+            order by facts.person_key, facts.journey_index
+        """)
+    )
+
+
+def _changes(values: npt.NDArray[np.generic]) -> Bools:
+    changes = np.ones(len(values), np.bool_)
+    changes[1:] = values[1:] != values[:-1]
+    return changes
+
+
+def _known_so_far(labels: Labels, person: Ints) -> Labels:
+    """Carry the latest known value of a person forward to its later events; nothing is carried back."""
+    known = np.maximum.accumulate(np.where(labels.codes > 0, np.arange(len(person)), -1))
+    same = (known >= 0) & (person[known] == person)
+    return Labels(np.where(same, labels.codes[known], 0).astype(np.int32), labels.names)
