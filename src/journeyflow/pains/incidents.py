@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from journeyflow.pains.exposures import once_a_person
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
@@ -213,9 +214,7 @@ def _finding(stream: Stream, place: Place, span: Span) -> Finding:
     odds = chance / (1 - chance) * np.exp(np.clip(shift, -2, 2))
     expected = odds / (1 + odds)
     chosen = np.flatnonzero(inside & settled)
-    eligible = chosen[place.is_first[point.position[chosen]]]
-    _, earliest = np.unique(stream.person[point.rows[eligible]], return_index=True)
-    once = eligible[earliest]
+    once = chosen[once_a_person(stream, point.rows[chosen])]
     error = np.sqrt(1 / out_variance + 1 / max(float(variance[others].sum()), 25.0))
     mean = float(expected[chosen].mean())
     rate = float(went_on[chosen].mean())
@@ -244,7 +243,7 @@ def lost_days(stream: Stream) -> tuple[Bools, int]:
 
     The two days before are marked too: who came then would have gone on in the days that are missing.
     """
-    day = stream.at // DAY_US
+    day = stream.day
     first, days = int(day.min()), int(day.max() - day.min()) + 1
     codes = stream.channels.codes.astype(np.int64)
     counts = np.bincount(codes * days + day - first, minlength=len(stream.channels.names) * days).reshape(-1, days)
