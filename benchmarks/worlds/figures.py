@@ -11,8 +11,9 @@ from benchmarks.worlds.truth import Truth
 
 BIG_SHARE = 0.02
 CLEAR = 4.0
-"""Standard errors from which on a loss is clear: a test that knew who met the pain and how they would have done without
-it would see it among the hundreds of slices, spans and events searched. A smaller loss is hard to tell from chance."""
+MET = 30
+"""A loss is clear from this many standard errors on, if this many settled persons (the default `min_count`) met it: then
+a comparison with as many like persons sees it among the hundreds of slices, spans and events that are searched."""
 
 
 @dataclass
@@ -22,8 +23,8 @@ class PainFigures:
     kind: str
     lost: int
     is_big: bool
-    oracle_z: float
-    """What a test would give that knew both lives' rates: lost ÷ its standard error."""
+    is_clear: bool
+    """Whether data of this size can show it at all; see `CLEAR`."""
     lost_stage: int
     """Lost to the next stage in place of the goal."""
     position: int | None
@@ -66,11 +67,12 @@ def figures_of(
     made.is_alerted = has_alert(listed, pains)
     for loss in truth.losses:
         position = found.get(loss.pain.number)
+        is_clear = loss.oracle_z >= CLEAR and loss.settled_count >= MET
         one = PainFigures(
             loss.pain.kind,
             loss.lost_count,
             truth.is_big(loss, BIG_SHARE),
-            loss.oracle_z,
+            is_clear,
             loss.lost_stage_count,
             position,
         )
@@ -92,7 +94,7 @@ def table(worlds: list[WorldFigures]) -> str:
     good = [world for world in worlds if world.error is None]
     pains = [pain for world in good for pain in world.pains]
     big = [pain for pain in pains if pain.is_big]
-    clear = [pain for pain in big if pain.oracle_z >= CLEAR]
+    clear = [pain for pain in big if pain.is_clear]
     five = [row for world in good for row in world.rows[:5] if row != "neutral"]
     ten = [row for world in good for row in world.rows]
     calm = [world for world in good if not world.pains]
@@ -112,7 +114,7 @@ def table(worlds: list[WorldFigures]) -> str:
             "80 %",
         ),
         _line(
-            f"... those of {CLEAR:.0f} standard errors or more",
+            f"... those of {CLEAR:.0f} standard errors and {MET} persons or more",
             sum(p.position is not None for p in clear),
             len(clear),
             "",

@@ -34,7 +34,7 @@ class TrueLoss:
     """Goals reached fewer, by everybody and over the whole data."""
     lost_amount: float
     oracle_z: float
-    """Lost persons ÷ the standard error of a comparison that knew the rate without the pain."""
+    """Lost persons ÷ the standard error of a comparison with as many persons alike who did not meet the pain."""
     by_group: pl.DataFrame
     """`persona`, `period` (month of the meeting), `met_count`, `lost_count`; adds up to the totals."""
 
@@ -80,7 +80,7 @@ def _loss(world: World, life: Life, other: Life, pain: Pain) -> TrueLoss:
         return settled * (would - _went_on(world, one_life, step, met_at, until))
 
     goal, stage = lost(life, other, last), lost(life, other, target)
-    would_go_on = _went_on(world, other, last, met_at, until)
+    lives = [_went_on(world, one, last, met_at, until) & settled for one in (life, other)]
     who = np.flatnonzero(met)
     names = np.array(persona_names(world))
     months = [str(world.day(int(met_at[one] // DAY)))[:7] for one in who]
@@ -91,7 +91,8 @@ def _loss(world: World, life: Life, other: Life, pain: Pain) -> TrueLoss:
         .sort("persona", "period")
     )
     count = int(settled.sum())
-    rate = float((would_go_on & settled).sum() / count) if count else 0.0
+    rates = [float(one.sum()) / max(count, 1) for one in lives]
+    variance = count * sum(rate * (1 - rate) for rate in rates)
     return TrueLoss(
         pain=pain,
         met_count=int(met.sum()),
@@ -100,7 +101,7 @@ def _loss(world: World, life: Life, other: Life, pain: Pain) -> TrueLoss:
         lost_stage_count=int(stage.sum()),
         lost_orders=_order_count(world, other) - _order_count(world, life),
         lost_amount=_money(world, other) - _money(world, life),
-        oracle_z=float(goal.sum() / np.sqrt(max(count * rate * (1 - rate), 1.0))),
+        oracle_z=float(goal.sum() / np.sqrt(max(variance, 1.0))),
         by_group=groups,
     )
 
