@@ -202,13 +202,15 @@ def _draw_pain(rng: np.random.Generator, number: int, kind: str, world: World) -
     if kind.startswith("incident"):
         columns = [str(column) for column in rng.permutation(list(business.known_from))]
         columns = columns[: 2 if kind == "incident_pair" else 1]
-        length = int(rng.integers(4, 31))
+        # A short or weak one in a pair costs nothing worth telling.
+        is_pair = kind == "incident_pair"
+        length = int(rng.integers(12 if is_pair else 4, 31))
         # Most are over long enough before the data end; some are not.
         tail = 32 if rng.random() < 0.8 and world.days > length + 45 else 5
         first = int(rng.integers(10, max(world.days - length - tail, 11)))
         pain = replace(
-            _in_slice(rng, pain, columns, world, power=2.0 if kind == "incident_pair" else 1.0),
-            strength=float(rng.uniform(0.4, 0.9)),
+            _in_slice(rng, pain, columns, world, power=4.0 if is_pair else 1.0),
+            strength=float(rng.uniform(0.6 if is_pair else 0.4, 0.9)),
             first_day=first,
             last_day=min(first + length - 1, world.days - 1),
         )

@@ -12,8 +12,8 @@ from benchmarks.worlds.truth import Truth
 BIG_SHARE = 0.02
 CLEAR = 4.0
 MET = 30
-"""A loss is clear from this many standard errors on, if this many settled persons (the default `min_count`) met it: then
-a comparison with as many like persons sees it among the hundreds of slices, spans and events that are searched."""
+"""A loss is clear from this many standard errors on, if this many settled persons (the default `min_count`) met it:
+then a comparison with as many like persons sees it among the hundreds of slices, spans and events searched."""
 
 
 @dataclass

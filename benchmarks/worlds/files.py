@@ -79,8 +79,8 @@ def events(world: World, life: Life) -> pl.DataFrame:
     for column, first in world.business.known_from.items():
         # -2: an event of another system, which knows none of this.
         shown = (known != -2) & (known >= first)
-        values = np.array(VALUES[column], dtype=object)[life.people.slices[column][person]]
-        columns[column] = pl.Series(np.where(shown, values, None).tolist(), dtype=pl.String)
+        values = np.array(VALUES[column])[life.people.slices[column][person]]
+        columns[column] = pl.select(pl.when(pl.Series(shown)).then(pl.Series(values, dtype=pl.String))).to_series()
     frame = pl.DataFrame(columns)
     medium = np.array(media(life.people))[person]
     named = pl.Series(medium)

@@ -40,8 +40,10 @@ from benchmarks.worlds.truth import Truth
 
 LEADING = 10
 SLICE = re.compile(r"([A-Za-z_.]+)\s*=\s*([^,;&]+?)\s*(?:$|[,;&]|\band\b)")
-COLUMNS = ("opportunity_rank", "stage", "origin", "kind", "grade", "subject", "slice", "first_day", "last_day")
-COLUMNS = (*COLUMNS, "person_count", "lost_count", "lost_low", "lost_high", "worth_amount", "headline")
+COLUMNS: tuple[str, ...] = (
+    *("opportunity_rank", "stage", "origin", "kind", "grade", "subject", "slice", "first_day", "last_day"),
+    *("person_count", "lost_count", "lost_low", "lost_high", "worth_amount", "headline"),
+)
 
 Row = dict[str, object]
 

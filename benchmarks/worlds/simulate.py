@@ -394,7 +394,8 @@ _IN_VISITS = ("help", "compare", "coupon", "low_intent", "harmless_chat")
 
 def _day_weights(world: World) -> Floats:
     day = np.arange(world.days)
-    return WEEK[day % 7] * (1 + world.trend * day / world.days) * (1 + 0.15 * np.sin(2 * np.pi * day / 60))
+    weights: Floats = WEEK[day % 7] * (1 + world.trend * day / world.days) * (1 + 0.15 * np.sin(2 * np.pi * day / 60))
+    return weights
 
 
 def _pick(uniform: Floats, shares: tuple[float, ...]) -> Ints:
@@ -404,12 +405,14 @@ def _pick(uniform: Floats, shares: tuple[float, ...]) -> Ints:
 
 def _normal(one: Floats, two: Floats) -> Floats:
     """Two uniforms to a standard normal (Box and Muller)."""
-    return np.sqrt(-2 * np.log(np.maximum(one, 1e-12))) * np.cos(2 * np.pi * two)
+    normal: Floats = np.sqrt(-2 * np.log(np.maximum(one, 1e-12))) * np.cos(2 * np.pi * two)
+    return normal
 
 
 def _hour(one: Floats, two: Floats) -> Floats:
     """Hour of the day: most come in the afternoon and the evening."""
-    return np.clip(16 + 4.5 * _normal(one, two), 0.2, 23.0)
+    hour: Floats = np.clip(16 + 4.5 * _normal(one, two), 0.2, 23.0)
+    return hour
 
 
 def _logit(chance: float) -> float:
