@@ -157,12 +157,12 @@ def _finding(
 
 
 def _graded(found: Finding, mood: float | None, mood_error: float | None, promise_count: int) -> Finding:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     spread = np.sqrt(found.effect_error**2 + UNSEEN_SPREAD**2)
     tests = 2 * promise_count
-    cost = min(1.0, float(norm.cdf((found.effect - min(found.shift, 0.0)) / spread)) * tests)
-    feeling = 1.0 if mood is None or not mood_error else min(1.0, float(norm.cdf(mood / mood_error)) * tests)
+    cost = min(1.0, float(ndtr((found.effect - min(found.shift, 0.0)) / spread)) * tests)
+    feeling = 1.0 if mood is None or not mood_error else min(1.0, float(ndtr(mood / mood_error)) * tests)
     expected = float(np.clip(found.expected.mean(), 1e-4, 1 - 1e-4))
     odds = expected / (1 - expected) * np.exp(min(found.effect + 1.96 * spread, 0.0))
     is_sure = min(cost, feeling) <= LEVEL

@@ -51,16 +51,16 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
 
 
 def _graded_incident(span: Span, finding: Finding) -> Finding | None:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    q_value = min(1.0, float(norm.sf(span.score)) * span.tests * POINTS)
+    q_value = min(1.0, float(ndtr(-span.score)) * span.tests * POINTS)
     if q_value > LEVEL * SHARE["incident"] or finding.lost <= 0:
         return None
     return finding.graded("incident", q_value, _e_value(finding, 0.0))
 
 
 def _graded_gaps(found: list[Finding]) -> list[Finding]:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     graded = []
     for finding in found:
@@ -70,14 +70,14 @@ def _graded_gaps(found: list[Finding]) -> list[Finding]:
         spread = np.sqrt(
             finding.effect_error**2 + (min(finding.shift_error, 1.0) ** 2 if known else 0.2**2) + NATURAL_SPREAD**2
         )
-        q_value = min(1.0, float(norm.cdf((finding.effect - shift) / spread)) * finding.tests)
+        q_value = min(1.0, float(ndtr((finding.effect - shift) / spread)) * finding.tests)
         if q_value <= LEVEL * SHARE["gap"] and finding.lost > NORMAL * finding.lost_error:
             graded.append(finding.graded("matched", q_value, _e_value(finding, 1.96 * spread)))
     return _one_each(graded)
 
 
 def _graded_exposures(tested: list[Finding]) -> list[Finding]:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     graded = []
     for family in ("event", "friction", "repeat", "wait"):
@@ -87,7 +87,7 @@ def _graded_exposures(tested: list[Finding]) -> list[Finding]:
             # As strong an unseen cause as those that are seen would move the estimate once more by as much.
             effect = finding.effect - min(finding.shift, 0.0)
             spread = np.sqrt(finding.effect_error**2 + unseen**2)
-            q_value = min(1.0, float(norm.cdf(effect / spread)) * max(len(tested), 1))
+            q_value = min(1.0, float(ndtr(effect / spread)) * max(len(tested), 1))
             value = _e_value(finding, 1.96 * spread)
             if q_value <= LEVEL * SHARE["exposure"] and finding.lost > NORMAL * finding.lost_error and value >= LEAST_E_VALUE:
                 graded.append(replace(finding.graded("matched", q_value, value), standard_error=finding.standard_error))
