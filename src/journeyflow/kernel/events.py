@@ -13,7 +13,7 @@ from journeyflow.kernel.jit import Int16s, Int32s, Int64s, UInt64s
 from journeyflow.kernel.journeys import cut_journeys, group, number_within, rank_units
 from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions, link_sessions
-from journeyflow.kernel.stages import classify_events, order_ties
+from journeyflow.kernel.stages import classify_events, find_ties, order_ties
 
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 NO_SEQUENCE = np.iinfo(np.int64).min
@@ -163,14 +163,13 @@ def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Ch
         *linked(start, session),
     )
     journeys = Journeys(journey_start, journey_person, index, session_count, person_sessions)
-    in_order = tuple(
-        in_model_order(persons, journey_start, m, model.stage_count) for m, model in enumerate(plan.models)
-    )
+    ties = find_ties(journey_start, rank)
+    in_order = tuple(in_model_order(persons, ties, m, model.stage_count) for m, model in enumerate(plan.models))
     return Chunk(events, first_position, sessions, order, persons, in_order, journeys, rule)
 
 
-def in_model_order(persons: Units, journey_start: Int64s, m: int, stages: int) -> Units:
-    """Return the events with those that tie in the order of model `m` (0-based), which has so many stages.
+def in_model_order(persons: Units, ties: Int64s, m: int, stages: int) -> Units:
+    """Return the events with those of `ties` in the order of model `m` (0-based), which has so many stages.
 
     Times, ranks, persons and journeys of places stay: what moves is inside one instant of one journey.
 
@@ -178,7 +177,7 @@ def in_model_order(persons: Units, journey_start: Int64s, m: int, stages: int) -
     ----------
     docs/reference/semantics.md, section 10.
     """
-    places, sources = order_ties(journey_start, persons.rank, persons.stage[m], stages)
+    places, sources = order_ties(ties, persons.stage[m], stages)
     if len(places) == 0:
         return persons
     event_type = _moved(persons.event_type, places, sources)

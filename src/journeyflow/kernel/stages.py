@@ -132,12 +132,39 @@ def classify_events(
     return stage, rule
 
 
+JOURNEY_START, TIE_START, TIE_STOP = range(3)
+
+
 @compiled
-def order_ties(journey_start: Int64s, rank: Int32s, stage: Int16s, stages: int) -> tuple[Int64s, Int64s]:
+def find_ties(journey_start: Int64s, rank: Int32s) -> Int64s:
+    """Return the ties of several events as (start of the journey, start, stop), places each."""
+    ties = np.empty((LEAST_PLACES, 3), np.int64)
+    count = 0
+    for j in range(len(journey_start) - 1):
+        tie = -1
+        for place in range(journey_start[j] + 1, journey_start[j + 1]):
+            if rank[place] != rank[place - 1]:
+                tie = -1
+                continue
+            if tie < 0:
+                if count == len(ties):
+                    longer = np.empty((2 * count, 3), np.int64)
+                    longer[:count] = ties
+                    ties = longer
+                tie = count
+                count += 1
+                ties[tie, JOURNEY_START], ties[tie, TIE_START] = journey_start[j], place - 1
+            ties[tie, TIE_STOP] = place + 1
+    return ties[:count].copy()
+
+
+@compiled
+def order_ties(ties: Int64s, stage: Int16s, stages: int) -> tuple[Int64s, Int64s]:
     """Return the places whose events change when ties take the model's order, and the place each takes its event from.
 
-    Tied events of one journey are ordered by stage, equal ones as they come. The unclassified ones among them come
-    first, in the visit in progress; where no visit has begun yet, directly after those of the earliest stage.
+    `ties` are those of `find_ties`. Tied events are ordered by stage, equal ones as they come. The unclassified ones
+    among them come first, in the visit in progress; where no visit has begun yet, directly after those of the earliest
+    stage.
 
     References
     ----------
@@ -148,39 +175,38 @@ def order_ties(journey_start: Int64s, rank: Int32s, stage: Int16s, stages: int) 
     count = 0
     # By key, twice the stage or one more: where the next event with it goes.
     free = np.empty(2 * stages + 3, np.int64)
-    for j in range(len(journey_start) - 1):
-        end = journey_start[j + 1]
-        has_visit = False
-        place = journey_start[j]
-        while place < end:
-            stop = place + 1
-            while stop < end and rank[stop] == rank[place]:
-                stop += 1
-            if stop == place + 1:
-                has_visit = has_visit or stage[place] > 0
-                place = stop
-                continue
-            earliest = _earliest_stage(stage, place, stop)
-            unclassified = 0 if has_visit else 2 * earliest + 1
-            if not _is_ordered(stage, place, stop, unclassified):
-                free[:] = 0
-                for tied in range(place, stop):
-                    free[(2 * stage[tied] if stage[tied] > 0 else unclassified) + 1] += 1
-                free[0] = place
-                for key in range(1, len(free)):
-                    free[key] += free[key - 1]
-                size = stop - place
-                if count + size > len(places):
-                    places = _longer(places, count + size)
-                    sources = _longer(sources, count + size)
-                for tied in range(place, stop):
-                    key = 2 * stage[tied] if stage[tied] > 0 else unclassified
-                    places[count + tied - place] = free[key]
-                    sources[count + tied - place] = tied
-                    free[key] += 1
-                count += size
-            has_visit = has_visit or earliest > 0
-            place = stop
+    journey = -1
+    # Is an event of the journey before `read` in a stage.
+    has_visit = False
+    read = 0
+    for tie in range(len(ties)):
+        start, stop = ties[tie, TIE_START], ties[tie, TIE_STOP]
+        if ties[tie, JOURNEY_START] != journey:
+            journey = ties[tie, JOURNEY_START]
+            read = journey
+            has_visit = False
+        while read < start and not has_visit:
+            has_visit = stage[read] > 0
+            read += 1
+        unclassified = 0 if has_visit else 2 * _earliest_stage(stage, start, stop) + 1
+        if _is_ordered(stage, start, stop, unclassified):
+            continue
+        free[:] = 0
+        for place in range(start, stop):
+            free[(2 * stage[place] if stage[place] > 0 else unclassified) + 1] += 1
+        free[0] = start
+        for key in range(1, len(free)):
+            free[key] += free[key - 1]
+        size = stop - start
+        if count + size > len(places):
+            places = _longer(places, count + size)
+            sources = _longer(sources, count + size)
+        for place in range(start, stop):
+            key = 2 * stage[place] if stage[place] > 0 else unclassified
+            places[count + place - start] = free[key]
+            sources[count + place - start] = place
+            free[key] += 1
+        count += size
     return places[:count].copy(), sources[:count].copy()
 
 
