@@ -224,6 +224,8 @@ def estimate(
     own_variance = 1 / (hits + 0.5) + 1 / (len(first) - hits + 0.5)
     slope = max(expected * (1 - expected), 0.02)
     once = once_a_person(stream, place.rows[first])
+    if len(once) < min_count:
+        return None
     return Finding(
         kind="exposure",
         model_index=place.model_index,

@@ -80,10 +80,7 @@ def _finding(
     rest = ~found.members & found.known & usable
     members = found.members & usable
     # The same shift that makes the others add up.
-    raw = others.chance(point.rows[rest])
-    offset = float((point.went_on[rest].sum() - raw.sum()) / max((raw * (1 - raw)).sum(), 1e-9))
-    odds = chance[members] / (1 - chance[members]) * np.exp(np.clip(offset, -1, 1))
-    expected = odds / (1 + odds)
+    expected = recalibrated(chance, point.went_on, rest)[members]
     went_on = point.went_on[members]
     days = point.day[members]
     halves = [days <= np.median(days), days > np.median(days)]
@@ -91,7 +88,7 @@ def _finding(
         return None
     mean, rate, count = float(expected.mean()), float(went_on.mean()), int(members.sum())
     slope = max(mean * (1 - mean), 0.02)
-    other_variance = float((raw * (1 - raw)).sum())
+    other_variance = float((point.went_on[rest].mean() * (1 - point.went_on[rest].mean())) * rest.sum())
     error = np.sqrt(1 / max(other_variance, 1e-9) * 2)
     effect = np.log((rate + 0.5 / count) / (1 - rate + 0.5 / count)) - np.log(mean / (1 - mean))
     hits = float(went_on.sum())

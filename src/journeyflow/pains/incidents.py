@@ -291,12 +291,11 @@ def _finding(stream: Stream, place: Place, span: Span) -> Finding:
         until = equal_age(place, place.beyond_us[point.position])
         settled = np.ones(len(point.position), np.bool_)
     went_on = place.beyond_us[point.position] <= until
-    chance = recalibrated(point.chance, went_on)
+    before_and_after = outside & settled
+    chance = recalibrated(point.chance, went_on, before_and_after)
     variance = chance * (1 - chance)
-    out_variance = max(float(variance[outside & settled].sum()), 1e-9)
-    own = float((went_on[outside & settled] - chance[outside & settled]).sum()) / out_variance
-    shift = own + span.others_shift
-    odds = chance / (1 - chance) * np.exp(np.clip(shift, -2, 2))
+    out_variance = max(float(variance[before_and_after].sum()), 1e-9)
+    odds = chance / (1 - chance) * np.exp(np.clip(span.others_shift, -2, 2))
     expected = odds / (1 + odds)
     chosen = np.flatnonzero(inside & settled)
     once = chosen[once_a_person(stream, point.rows[chosen])]
