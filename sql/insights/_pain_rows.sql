@@ -91,7 +91,7 @@ select
     end as worth_alone_amount,
     worth_added.at_stake_amount,
     worth_added.overlap_count,
-    cast(round(parts.refund_count) as bigint) as refund_count,
+    cast(round(parts.refund_count) as bigint) as refunded_count,
     worth_added.sentiment_effect,
     settings.report_currency as currency,
     stages.owner

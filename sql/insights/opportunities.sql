@@ -35,7 +35,7 @@ select
     pain_rows.went_on_count,
     pain_rows.rate,
     pain_rows.expected_rate,
-    pain_rows.refund_count,
+    pain_rows.refunded_count,
     pain_rows.e_value
 from insights._pain_rows as pain_rows
 inner join insights._pain_headlines as headlines

@@ -26,7 +26,7 @@ select
     headlines.headline,
     pain_rows.went_on_count,
     pain_rows.compared_with,
-    pain_rows.refund_count,
+    pain_rows.refunded_count,
     pain_rows.sentiment_effect,
     pain_rows.worth_amount,
     pain_rows.worth_low,

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 245
 """Names are cut, and then refunds and the interval of the money left out, until a headline is no longer than this."""
 NAME_LENGTHS = (60, 40, 28, 20, 12)
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 ENTRY = "entry"
 """Subject of an incident or a gap that shows at the first event of the stage."""
 
@@ -118,7 +121,7 @@ def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
     if row["lost_count"] is None:
         return []
     lost = f"{count(row['lost_count'])} lost ({count(row['lost_low'])} to {count(row['lost_high'])})"
-    refunds = f", {count(row['refund_count'])} refunded" if row["refund_count"] and is_full else ""
+    refunds = f", {count(row['refunded_count'])} refunded" if row["refunded_count"] and is_full else ""
     effect = row["sentiment_effect"]
     if row["worth_amount"] is not None:
         ends = f" ({_amount(row['worth_low'])} to {_amount(row['worth_high'])})" if is_full else ""
