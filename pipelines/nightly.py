@@ -139,6 +139,7 @@ def summary(report: RunReport) -> str:
         "",
         *(f"- **Look at:** {alert}" for alert in report.alerts),
         *(f"- **Blind spot:** {spot}" for spot in report.critical_spots),
+        *(f"- **Warning:** {warning}" for warning in report.warnings),
     ]
     return "\n".join(lines)
 

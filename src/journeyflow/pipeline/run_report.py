@@ -99,6 +99,8 @@ class RunReport(BaseModel):
     """Sentences; an alert is raised again as long as its cause lasts."""
     critical_spots: tuple[str, ...] = ()
     """Sentences of the critical rows of `blind_spots`, most items first, alerts included."""
+    warnings: tuple[str, ...] = ()
+    """Sentences on what of the configuration matched nothing, and on periods in which nothing can have matured yet."""
 
 
 def facts_of(row: RunRow, project: str, high_water_at: datetime, event_count: int) -> RunFacts:
@@ -126,7 +128,7 @@ def report_of(
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
     with open_published(generation) as published:
-        manifest, critical_spots = published.manifest, published.critical_spots
+        manifest, critical_spots, warnings = published.manifest, published.critical_spots, published.warning_spots
     return RunReport(
         run_id=manifest.run_id,
         status="published",
@@ -144,4 +146,5 @@ def report_of(
         files=tuple(manifest.files),
         alerts=alerts,
         critical_spots=critical_spots,
+        warnings=warnings,
     )
