@@ -15,9 +15,10 @@ from journeyflow.utils.formatting import count, percent
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
-MOST_CHARACTERS = 245
-"""Names are cut, and then refunds and the interval of the money left out, until a headline is no longer than this."""
-NAME_LENGTHS = (60, 40, 28, 20, 12)
+MOST_CHARACTERS = 250
+"""Names are cut, then refunds and the interval of the money left out, until a headline is no longer than this."""
+SHAPES = ((60, True), (40, True), (28, True), (60, False), (40, False), (28, False), (20, False), (12, False))
+"""Most characters of a name, and whether refunds and the interval of the money are given, tried in this order."""
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -50,11 +51,10 @@ def headline(row: Row) -> str:
     row : mapping
         Columns of `insights._pain_rows`. Its names are untrusted: control characters are removed, and they are cut.
     """
-    for length in NAME_LENGTHS:
-        for is_full in (True, False):
-            sentence = _sentence(row, _shortener(length), is_full=is_full)
-            if len(sentence) <= MOST_CHARACTERS:
-                return sentence
+    for length, is_full in SHAPES:
+        sentence = _sentence(row, _shortener(length), is_full=is_full)
+        if len(sentence) <= MOST_CHARACTERS:
+            break
     return sentence
 
 
@@ -108,7 +108,8 @@ def _how_many(row: Row) -> str:
     persons = row["person_count"]
     compared = "" if row["compared_count"] is None else f"{count(row['compared_count'])} "
     if _is_only_felt(row):
-        return f"sentiment of {_persons(persons)} {row['sentiment_effect']:+.2f} against {compared}where it was kept"
+        change = f"{row['sentiment_effect']:+.2f}"
+        return f"sentiment of {_persons(persons)} changed by {change} against {compared}where it was kept"
     if row["expected_rate"] is None or row["rate"] is None:
         return f"{_persons(persons)}, no estimate of those lost"
     done = "converted again" if row["kind"] == "promise" else "went on"
@@ -126,7 +127,7 @@ def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
         return []
     costs = [f"{count(row['lost_count'])} lost ({count(row['lost_low'])} to {count(row['lost_high'])})"]
     if _is_only_felt(row):
-        costs = ["no order known to be lost"]
+        costs = ["nobody known to be lost"]
     if row["refunded_count"] and (is_full or _is_only_felt(row)):
         costs.append(f"{count(row['refunded_count'])} refunded")
     if row["worth_amount"] is not None:
