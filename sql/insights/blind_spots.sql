@@ -9,6 +9,8 @@ with spots_gathered as (
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_unstaged as unstaged_spots
     union all
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_ties as tie_spots
+    union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_identity as identity_spots
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_traffic as traffic_spots
