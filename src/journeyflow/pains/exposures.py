@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from journeyflow.pains.findings import Finding
-from journeyflow.pains.places import Place
+from journeyflow.pains.places import NEVER, Place
 from journeyflow.pains.prognosis import Prognosis, spread
 from journeyflow.pains.stream import Bools, Floats, Ints, Stream
 
 MANDATORY = 0.95
 """A step that so many of those who go on pass is part of the way."""
-WITHDRAWALS = frozenset({"remove_from_cart", "unsubscribe", "unsubscribed", "order_cancelled", "return_requested", "refund"})
+WITHDRAWALS = frozenset(
+    {"remove_from_cart", "unsubscribe", "unsubscribed", "order_cancelled", "return_requested", "refund"}
+)
 """Events that say that a person has left: an outcome and no cause."""
 CONTROLS = 60_000
 FEW = 0.05
+SOONEST = 0.25
+"""Share of those who met something that did so sooner than it is taken to come."""
 BINS = 6
 UNSEEN_INTENT = 1.0
 """Log odds by which an unseen intention moves going on for a standard deviation; it is taken to lead to the exposure as much as
@@ -34,7 +38,6 @@ class Candidate:
     met: Ints
     could: Ints
     anchor: Ints
-    touched: Ints
 
 
 def exposures(stream: Stream, place: Place, prognosis: Prognosis, min_count: int) -> Iterator[Finding]:
@@ -55,6 +58,7 @@ class _Moments:
         rows = place.rows
         self.following = np.minimum(rows + 1, len(stream) - 1)
         self.goes_on = (rows + 1 < len(stream)) & (stream.journey[self.following] == stream.journey[rows])
+        self.gap = np.where(self.goes_on, stream.at[self.following] - stream.at[rows], NEVER)
         self.name = stream.names.codes[rows]
         # Position of the following event in the place; -1 where it is beyond or there is none.
         at = np.searchsorted(rows, rows + 1)
@@ -102,9 +106,11 @@ class _Moments:
                     continue
                 is_it = (codes == code) & ~ruled_out
                 # A touchpoint that is one event, or an event that is one touchpoint, is listed once, by the event.
-                if labels is stream.touchpoints and np.bincount(self.name[is_it]).max() >= 0.9 * np.bincount(self.name)[
-                    np.bincount(self.name[is_it]).argmax()
-                ]:
+                if (
+                    labels is stream.touchpoints
+                    and np.bincount(self.name[is_it]).max()
+                    >= 0.9 * np.bincount(self.name)[np.bincount(self.name[is_it]).argmax()]
+                ):
                     continue
                 yield from self._met(prefix + subject, "event", is_it, min_count)
 
@@ -120,7 +126,12 @@ class _Moments:
         leads = np.zeros(len(is_it), np.bool_)
         known = self.next >= 0
         leads[known] = is_it[self.next[known]] & before[known]
-        yield Candidate(subject, family, np.flatnonzero(leads & self.is_clear), np.flatnonzero(before & ~leads & self.is_clear), self.name, first[has_met])
+        met = np.flatnonzero(leads & self.is_clear)
+        if not len(met):
+            return
+        # Who had gone its way before it usually comes was in no danger to meet it.
+        could = np.flatnonzero(before & ~leads & self.is_clear & (self.gap >= np.quantile(self.gap[met], SOONEST)))
+        yield Candidate(subject, family, met, could, self.name)
 
     def repeats(self, min_count: int) -> Iterator[Candidate]:
         """Yield events that came three times at a stretch."""
@@ -140,7 +151,7 @@ class _Moments:
             kept = met | (self.next[starts] >= 0) | ~self.goes_on[starts]
             starts, met = starts[kept], met[kept]
             subject = self.stream.names.names[code]
-            yield Candidate(f"{subject} (three times in a row)", "repeat", starts[met], starts[~met], name, starts[met])
+            yield Candidate(f"{subject} (three times in a row)", "repeat", starts[met], starts[~met], name)
 
     def waits(self, min_count: int) -> Iterator[Candidate]:
         """Yield long times between two events, judged from the second: all had come as far as that."""
@@ -190,7 +201,7 @@ class _Moments:
         subject = f"{names[self.name[second[0]]]} (long wait after {names[self.name[first[0]]]})"
         for share in LONG_WAITS:
             is_long = waited > np.quantile(waited, share)
-            yield Candidate(subject, "wait", first[is_long], first[~is_long], self.name, second)
+            yield Candidate(subject, "wait", first[is_long], first[~is_long], self.name)
 
 
 def estimate(
@@ -227,7 +238,7 @@ def estimate(
     if len(once) < min_count:
         return None
     return Finding(
-        kind="exposure",
+        kind="friction" if candidate.family == "friction" else "exposure",
         model_index=place.model_index,
         stage_index=place.stage_index,
         subject=candidate.subject,
@@ -250,7 +261,9 @@ def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: F
 
     This is the placebo: an outcome that was settled before the exposure, by the last event before it.
     """
-    logit, other = (np.log(values / (1 - values)) for values in (np.clip(each, 1e-4, 1 - 1e-4) for each in (chance, other_chance)))
+    logit, other = (
+        np.log(values / (1 - values)) for values in (np.clip(each, 1e-4, 1 - 1e-4) for each in (chance, other_chance))
+    )
     found = _standardised(anchor, other_anchor, logit, other)
     if found is None:
         return 0.0

@@ -12,7 +12,7 @@ import polars as pl
 
 from journeyflow.models.metadata import arrow_schema
 from journeyflow.models.python_models import python_model
-from journeyflow.pains.findings import Finding
+from journeyflow.pains.findings import NORMAL, Finding
 from journeyflow.pains.places import read_levels
 from journeyflow.pains.promises import broken_promises
 from journeyflow.pains.search import search
@@ -21,7 +21,6 @@ from journeyflow.pains.stream import Floats, Stream, read_stream
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
-NORMAL = 1.959964
 EPOCH = datetime.date(1970, 1, 1)
 RECENT_DAYS = 2
 COMPARED = {
@@ -48,7 +47,11 @@ def find_pains(engine: Engine) -> None:
         for model, levels in read_levels(engine, stream).items():
             found += search(stream, model, levels, min_count)
         promised = list(broken_promises(engine, stream, min_count))
-        found += [replace(one, model_index=model, stage_index=stage) for one in promised for model, stage in _stages_of(engine, one)]
+        found += [
+            replace(one, model_index=model, stage_index=stage)
+            for one in promised
+            for model, stage in _stages_of(engine, one)
+        ]
     pains = [_pain(stream, number, finding) for number, finding in enumerate(found, start=1)]
     parts = [part for number, finding in enumerate(found, start=1) for part in _parts(stream, number, finding)]
     persons = [_persons(stream, number, finding) for number, finding in enumerate(found, start=1)]
@@ -58,14 +61,14 @@ def find_pains(engine: Engine) -> None:
         ("statistics.pain_persons", pl.concat(persons) if persons else pl.DataFrame()),
     ):
         schema = arrow_schema(name)
-        engine.register(
-            name, rows.select(schema.names).to_arrow().cast(schema) if len(rows) else schema.empty_table()
-        )
+        engine.register(name, rows.select(schema.names).to_arrow().cast(schema) if len(rows) else schema.empty_table())
 
 
 def _stages_of(engine: Engine, promise: Finding) -> list[tuple[int, int]]:
     """Return where a promise stands in each model: at the stage of the same name, else at the last."""
-    stages = engine.rows("select model_index, stage_index, stage from config.stages order by model_index, stage_index").to_pylist()
+    stages = engine.rows(
+        "select model_index, stage_index, stage from config.stages order by model_index, stage_index"
+    ).to_pylist()
     own = next(
         row["stage"]
         for row in stages

@@ -9,6 +9,9 @@ import numpy as np
 from journeyflow.pains.stream import Bools, Floats, Ints
 
 
+NORMAL = 1.959964
+
+
 @dataclass(frozen=True)
 class Finding:
     """A pain point with the moments that it rests on, one entry of `rows`, `expected` and `went_on` each.
@@ -63,6 +66,11 @@ class Finding:
         """Standard error of `lost`, the chance of those who met it included."""
         own = float((self.expected * (1 - self.expected)).sum())
         return float(np.sqrt(own + (len(self.rows) * self.standard_error) ** 2))
+
+    @property
+    def lost_low(self) -> float:
+        """Lower end of the 95 % interval of `lost`."""
+        return self.lost - NORMAL * self.lost_error
 
     @property
     def rates(self) -> tuple[float, float]:

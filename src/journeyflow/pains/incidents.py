@@ -21,9 +21,6 @@ FEWEST_WEEKS = 4
 MOST_PER_PLACE = 8
 FEWEST_DAYS = 8
 AROUND = 10
-NORMAL = 1.959964
-import os
-DEBUG=os.environ.get('DEBUG')
 STANDS_OUT = 0.4
 MARGIN = 2
 """Days around an incident that are left out when the next is sought."""
@@ -69,7 +66,9 @@ def incidents(
         scans = []
         for point in points(stream, place, prognosis, min_count, left_out=explained):
             offered = [each for each in slices(stream, point, min_count) if each.text not in doubted]
-            scans.append(_Scan(stream, place, point, offered, lost_days, first_day, _untouched(point, offered, explained, taken)))
+            scans.append(
+                _Scan(stream, place, point, offered, lost_days, first_day, _untouched(point, offered, explained, taken))
+            )
         worst = [(span, scan) for scan in scans if (span := scan.worst()) is not None]
         if not worst:
             break
@@ -79,8 +78,7 @@ def incidents(
         best = _again(stream, place, scan.refined(first), explained, taken, min_count, lost_days, first_day)
         q_value = min(best.q_value(len(worst)), 1.0)
         finding = _finding(stream, place, best)
-        if DEBUG: print('   try', place.stage_index, first.point.name, first.slice.text, first.score, np.datetime64(first.first,'D'), np.datetime64(first.last,'D'), '->', best.score, np.datetime64(best.first,'D'), np.datetime64(best.last,'D'), best.others_shift, 'q', q_value, finding.lost, finding.lost_error)
-        if q_value > level or finding.lost <= NORMAL * finding.lost_error:
+        if q_value > level or finding.lost_low <= 0 or len(finding.rows) < min_count:
             doubted.add(first.slice.text)
             continue
         found.append(finding.graded("incident", q_value, e_value(*finding.rates)))
@@ -106,15 +104,20 @@ def _inside(span: Span) -> Bools:
 
 
 def _again(
-    stream: Stream, place: Place, span: Span, explained: Bools, taken: list[Span], min_count: int, lost_days: Bools, first_day: int
+    stream: Stream,
+    place: Place,
+    span: Span,
+    explained: Bools,
+    taken: list[Span],
+    min_count: int,
+    lost_days: Bools,
+    first_day: int,
 ) -> Span:
     """Judge a span once more by a regression that has not seen it, and by how all move together outside of it."""
     seen = explained | np.isin(place.visit, place.visit[span.point.position[_inside(span)]])
     prognosis = Prognosis(stream, place, fit_on=~seen, has_history=False)
     point = next(
-        each
-        for each in points(stream, place, prognosis, min_count, left_out=seen)
-        if each.name == span.point.name
+        each for each in points(stream, place, prognosis, min_count, left_out=seen) if each.name == span.point.name
     )
     offered = slices(stream, point, min_count)
     own = [each for each in offered if each.text == span.slice.text]
@@ -183,7 +186,13 @@ class _Scan:
                 where = np.unravel_index(int(np.where(some[:, None], score, 0.0).argmax()), score.shape)
                 first = self.first + int(where[1])
                 span = Span(
-                    float(score[where]), self.slices[where[0]], first, first + length - 1, point, float(others[where]), tests
+                    float(score[where]),
+                    self.slices[where[0]],
+                    first,
+                    first + length - 1,
+                    point,
+                    float(others[where]),
+                    tests,
                 )
                 if best is None or span.q_value(1) < best.q_value(1):
                     best = span
@@ -214,9 +223,7 @@ class _Scan:
         )
         if ends[0] > ends[1]:
             ends = int(first[best]), int(last[best])
-        return replace(
-            span, score=float(score[best]), first=ends[0], last=ends[1], others_shift=float(others[best])
-        )
+        return replace(span, score=float(score[best]), first=ends[0], last=ends[1], others_shift=float(others[best]))
 
     def _scores(self, inside: Floats, whole: Floats, lo: Ints, hi: Ints) -> tuple[Floats, Floats, Floats]:
         """Return how unusual spans are, the shift of the others in them, and the deviance.
@@ -249,7 +256,6 @@ class _Scan:
         shift = (hits[known] - expected[known]) / weight
         shift -= np.average(shift, weights=weight)
         beyond = ((weight * shift**2).sum() - known.sum() + 1) / (weight.sum() - (weight**2).sum() / weight.sum())
-        if DEBUG: print('     spread', beyond, np.round(shift,2), np.round(weight,1))
         return float(np.sqrt(max(beyond, COMMON_SPREAD**2)))
 
 

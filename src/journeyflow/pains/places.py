@@ -71,9 +71,7 @@ NEVER = np.iinfo(np.int64).max
 
 def read_levels(engine: Engine, stream: Stream) -> dict[int, Ints]:
     """Return by model the level of each kind: twice its stage, one more for the goal's events, 0 without a stage."""
-    rows = pl.DataFrame(
-        engine.rows("select classification_key, model_index, stage_index from kernel.classifications")
-    )
+    rows = pl.DataFrame(engine.rows("select classification_key, model_index, stage_index from kernel.classifications"))
     levels = {}
     for (model,), part in sorted(rows.group_by("model_index")):
         found = stream.kinds.select("classification_key", "is_goal").join(part, on="classification_key", how="left")

@@ -71,7 +71,9 @@ class Prognosis:
         is_beyond = np.zeros(len(stream.names.names), np.bool_)
         is_beyond[stream.names.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]] = True
         often = np.argsort(-np.bincount(self.names.codes, minlength=len(is_beyond)), kind="stable")
-        self.common = [code for code in often if code > 0 and not is_beyond[code]][:HISTORY_NAMES] if has_history else []
+        self.common = (
+            [code for code in often if code > 0 and not is_beyond[code]][:HISTORY_NAMES] if has_history else []
+        )
         self.counts = {code: np.cumsum(self.names.codes == code) for code in self.common}
         raw = self._columns(place.rows[chosen], fit=True)
         self.centre, self.scale = raw.mean(0), raw.std(0)
@@ -103,7 +105,9 @@ class Prognosis:
             *((local % 7) == day for day in range(6)),
         ]
         for code in self.common:
-            columns.append(np.log1p(self.counts[code][rows] - self.counts[code][start] + (self.names.codes[start] == code)))
+            columns.append(
+                np.log1p(self.counts[code][rows] - self.counts[code][start] + (self.names.codes[start] == code))
+            )
         labels: dict[str, Codes] = {
             "persona": stream.personas.codes[journey],
             "medium": stream.media.codes[journey],

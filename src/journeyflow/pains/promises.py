@@ -97,9 +97,15 @@ class _Dues:
         """Return the time from each deadline to the person's next wanted event; the largest integer where none came."""
         wanted = np.flatnonzero(is_wanted)
         order = np.argsort(self.deadline, kind="stable")
-        left = pl.DataFrame({"person": self.person[order], "at": self.deadline[order] + 1, "position": order}).sort("at")
-        right = pl.DataFrame({"person": stream.person[wanted], "at": stream.at[wanted], "next": stream.at[wanted]}).sort("at")
-        joined = left.join_asof(right, on="at", by="person", strategy="forward", check_sortedness=False).sort("position")
+        left = pl.DataFrame({"person": self.person[order], "at": self.deadline[order] + 1, "position": order}).sort(
+            "at"
+        )
+        right = pl.DataFrame(
+            {"person": stream.person[wanted], "at": stream.at[wanted], "next": stream.at[wanted]}
+        ).sort("at")
+        joined = left.join_asof(right, on="at", by="person", strategy="forward", check_sortedness=False).sort(
+            "position"
+        )
         following = joined["next"].fill_null(NEVER).to_numpy()
         return np.where(following == NEVER, NEVER, following - self.deadline)
 
@@ -139,7 +145,7 @@ def _finding(
     broken = made.is_broken[chosen]
     candidate = Candidate(
         str(promise["promise"]), "promise", np.flatnonzero(broken), np.flatnonzero(~broken),
-        np.zeros(len(broken), np.int64), np.flatnonzero(broken),
+        np.zeros(len(broken), np.int64),
     )  # fmt: skip
     prognosis = Prognosis(stream, place, fit_on=~broken)
     found = estimate(stream, place, prognosis, np.full(len(broken), np.nan), candidate, min_count)
@@ -170,7 +176,9 @@ def _graded(found: Finding, mood: float | None, mood_error: float | None, promis
     if cost > LEVEL:
         # No order is known to be lost; what is known is how people feel.
         found = replace(found, expected=found.went_on.astype(np.float64), standard_error=0.0)
-    return found.graded("matched" if is_sure else "association", min(cost, feeling), e_value(odds / (1 + odds), expected))
+    return found.graded(
+        "matched" if is_sure else "association", min(cost, feeling), e_value(odds / (1 + odds), expected)
+    )
 
 
 def _more_refunds(stream: Stream, made: _Dues, chosen: Bools, found: Finding, horizon: int) -> float | None:

@@ -21,8 +21,8 @@ SHARE = {"incident": 0.3, "gap": 0.3, "exposure": 0.4}
 UNSEEN_SPREAD = 0.15
 """Standard deviation, on the scale of log odds, of the effect of an unseen cause at least."""
 LEAST_E_VALUE = 1.3
-NORMAL = 1.959964
 BESIDE = 0.9
+SEPARATOR = ", "
 SEASON_SHARE = 0.3
 PRIOR_COUNT = 6
 UNKNOWN_SPREAD = 0.15
@@ -46,8 +46,8 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
         earlier.append(place)
     found = [one for one in found if not _is_season(stream, one, earlier)]
     found += _graded_gaps(gap_rows)
-    found += _graded_exposures(tested)
-    return found
+    exposed = _graded_exposures(tested)
+    return found + exposed + _other_frictions(tested, exposed)
 
 
 def _is_season(stream: Stream, incident: Finding, stages: list[Place]) -> bool:
@@ -78,10 +78,12 @@ def _graded_gaps(found: list[Finding]) -> list[Finding]:
         known = np.isfinite(finding.shift_error)
         shift = min(finding.shift, 0.0) if known else 0.0
         spread = np.sqrt(
-            finding.effect_error**2 + (min(finding.shift_error, 1.0) ** 2 if known else UNKNOWN_SPREAD**2) + NATURAL_SPREAD**2
+            finding.effect_error**2
+            + (min(finding.shift_error, 1.0) ** 2 if known else UNKNOWN_SPREAD**2)
+            + NATURAL_SPREAD**2
         )
         q_value = min(1.0, float(ndtr((finding.effect - shift) / spread)) * finding.tests)
-        if q_value <= LEVEL * SHARE["gap"] and finding.lost > NORMAL * finding.lost_error:
+        if q_value <= LEVEL * SHARE["gap"] and finding.lost_low > 0:
             graded.append(finding.graded("matched", q_value, _e_value(finding, 1.96 * spread)))
     return _one_each(graded)
 
@@ -98,18 +100,29 @@ def _graded_exposures(tested: list[Finding]) -> list[Finding]:
         q_value = min(1.0, float(ndtr(effect / spread)) * max(len(tested), 1))
         value = _e_value(finding, 1.96 * spread)
         is_sure = q_value <= LEVEL * SHARE["exposure"] and value >= LEAST_E_VALUE
-        if is_sure and finding.lost > NORMAL * finding.lost_error:
+        if is_sure and finding.lost_low > 0:
             graded.append(finding.graded("matched", q_value, value))
     return _one_each(_one_wait_each(graded))
 
 
+def _other_frictions(tested: list[Finding], graded: list[Finding]) -> list[Finding]:
+    """Return the configured frictions that are not graded, each where most persons met it: they are pains by definition."""
+    named = {name for finding in graded for name in finding.subject.split(SEPARATOR)}
+    most: dict[str, Finding] = {}
+    for finding in tested:
+        if finding.family == "friction" and finding.subject not in named:
+            if finding.subject not in most or len(finding.rows) > len(most[finding.subject].rows):
+                most[finding.subject] = finding
+    return list(most.values())
+
+
 def _one_wait_each(findings: list[Finding]) -> list[Finding]:
-    """Keep of the waits for one answer, from whatever event and of whatever length, the surest."""
+    """Keep of the waits for one answer, from whatever event and of whatever length, the one that surely costs most."""
     best: dict[tuple[int, str], Finding] = {}
     for finding in findings:
         if finding.family == "wait":
             key = finding.stage_index, finding.subject.split(" (")[0]
-            if key not in best or finding.effect / finding.effect_error < best[key].effect / best[key].effect_error:
+            if key not in best or finding.lost_low > best[key].lost_low:
                 best[key] = finding
     return [finding for finding in findings if finding.family != "wait"] + list(best.values())
 
@@ -142,12 +155,12 @@ def _one_each(findings: list[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     for finding in sorted(findings, key=lambda one: one.effect / one.effect_error):
         for number, other in enumerate(kept):
-            if other.kind != finding.kind:
+            if (other.kind == "gap") != (finding.kind == "gap"):
                 continue
             both = len(np.intersect1d(other.rows, finding.rows))
             union = len(other.rows) + len(finding.rows) - both
             if union and both / union >= BESIDE and other.subject != finding.subject:
-                kept[number] = replace(other, subject=f"{other.subject}, {finding.subject}")
+                kept[number] = replace(other, subject=SEPARATOR.join([other.subject, finding.subject]))
                 break
             if finding.kind == "gap" and both > 0.5 * min(len(other.rows), len(finding.rows)):
                 break

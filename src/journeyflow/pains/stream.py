@@ -171,7 +171,9 @@ def read_stream(engine: Engine) -> Stream:
     kinds = pl.DataFrame(engine.rows(_KINDS))
     settings = engine.rows("select epoch_us(high_water_at) as high_water, journeys_window_us from config.settings")
     days = pl.DataFrame(
-        engine.rows("select epoch_us(start_at) as start_us, day - date '1970-01-01' as day from config.days order by day")
+        engine.rows(
+            "select epoch_us(start_at) as start_us, day - date '1970-01-01' as day from config.days order by day"
+        )
     )
     person_keys = events["person_key"].to_numpy()
     starts_person = _changes(person_keys)
