@@ -79,7 +79,8 @@ PUBLIC: dict[str, tuple[str, str]] = {
     ),
     "pain_points": (
         "model persona period pain_rank",
-        "stage pain_point kind scope person_count pass_count excess_rate lost_count lost_low lost_high q_value",
+        "stage subject kind grade slice first_day last_day is_ongoing scope person_count compared_count rate "
+        "expected_rate lost_count lost_low lost_high q_value e_value headline",
     ),
     "promises": (
         "promise persona period",
@@ -88,7 +89,12 @@ PUBLIC: dict[str, tuple[str, str]] = {
     ),
     "opportunities": (
         "model persona period opportunity_rank",
-        "stage origin subject worth_amount worth_low worth_high currency owner",
+        "stage origin kind grade subject slice person_count lost_count lost_low lost_high worth_amount worth_low "
+        "worth_high worth_alone_amount overlap_count sentiment_effect currency owner headline",
+    ),
+    "briefing": (
+        "position",
+        "headline table_name row_key change kind model persona",
     ),
     "blind_spots": (
         "kind subject",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from journeyflow.models import Graph
     from journeyflow.pipeline.run import PlanEntry, RunReport
     from journeyflow.pipeline.selected import SelectedBuild
+    from journeyflow.report.view_model import Briefing
 
 
 AsOfOption = Annotated[
@@ -207,9 +208,10 @@ def _run_selected(
 
 
 def print_report(report: RunReport, out: Console) -> None:
-    """Print a summary of a run."""
+    """Print a summary of a run: the briefing first, then what was read, built and checked."""
     from rich.text import Text
 
+    print_briefing(report.briefing, out)
     seconds = report.elapsed_seconds
     rate = f", {report.event_count / seconds:,.0f} events/s" if seconds else ""
     out.print(Text(f"Published {escaped(report.run_id)} in {seconds:.1f} s{rate}"), style="bold")
@@ -225,7 +227,33 @@ def print_report(report: RunReport, out: Console) -> None:
         out.print(Text(f"  {label:<8}{line}"))
     for alert in report.alerts:
         out.print(Text(f"  alert   {escaped(alert)}"), style="yellow")
-    print_critical_spots(report.critical_spots, out, report.alerts)
+
+
+def print_briefing(briefing: Briefing, out: Console) -> None:
+    """Print the first screen: who, where, what hurts and what to do, what cannot be seen."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from journeyflow.report.formatting import CHANGES
+
+    rows = [(name, Text(text)) for name, text in (("Who", briefing.people), ("Where", briefing.stages)) if text]
+    for number, line in enumerate(briefing.lines, start=1):
+        sentence = Text(line.headline, style="dim" if line.kind == "gone" else "bold")
+        if line.change:
+            sentence.append(f" [{CHANGES.get(line.change, line.change)}]", style="yellow")
+        if line.owner and line.owner not in line.headline:
+            sentence.append(f" Owner: {line.owner}", style="default not bold")
+        rows.append((str(number), sentence))
+    if briefing.blind_spots:
+        rows.append(("?", Text(briefing.blind_spots, style="yellow")))
+    if rows:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in rows:
+            table.add_row(Text(name), text)
+        out.print(table)
+        out.print()
 
 
 def print_critical_spots(spots: Sequence[str], out: Console, printed: Collection[str] = (), most: int = 3) -> None:
