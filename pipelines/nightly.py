@@ -140,6 +140,7 @@ def summary(report: RunReport) -> str:
         *(f"| {phase} | {seconds:,.1f} |" for phase, seconds in report.phase_seconds.items()),
         "",
         *(f"- **Look at:** {alert}" for alert in report.alerts),
+        *(f"- **Warning:** {warning}" for warning in report.warnings),
     ]
     return "\n".join(lines)
 

@@ -134,7 +134,7 @@ def show(world: World, truth: Truth, verdicts: list[Verdict]) -> str:
             f"  pain {pain.number} {pain.kind:16} before {step}, -{pain.strength:.0%} {named}: "
             f"met {loss.met_count}, settled {loss.settled_count}, lost {loss.lost_count} "
             f"({loss.lost_count / max(truth.order_count, 1):.1%} of orders, z {loss.oracle_z:.1f}), "
-            f"{loss.lost_orders} orders, {loss.lost_amount:,.0f} EUR"
+            f"{loss.lost_stage_count} to the next stage, {loss.lost_orders} orders, {loss.lost_amount:,.0f} EUR"
         )
     for decoy in world.decoys:
         when = f"{world.day(decoy.first_day)} to {world.day(decoy.last_day)}" if decoy.first_day is not None else ""

@@ -49,8 +49,23 @@ class Business:
     notices: tuple[str, ...] = ("notice_shown",)
     notice_step: int = 1
     chats: tuple[str, ...] = ("support_chat", "chat_started", "assistant_opened")
-    errors: tuple[str, ...] = ("payment_error", "error", "app_crashed")
+    errors: tuple[str, ...] = ("payment_error", "error", "app_crashed", "card_refused")
     mandatory: str = "terms_accepted"
+
+    def next_stage_step(self, step: int) -> int:
+        """Return the first step, from this one on, that belongs to a later stage than the step before it.
+
+        Who is kept from taking `step` is kept from that stage; where there is none, the goal stands in for it.
+        """
+        of_step = [self._stage_of(one.event) for one in self.steps]
+        before = of_step[step - 1] if step > 0 else 0
+        later = (index for index in range(step, len(self.steps)) if of_step[index] > before)
+        return next(later, len(self.steps) - 1)
+
+    def _stage_of(self, event: str) -> int:
+        if not self.stages:
+            return {"product_view": 1}.get(event, 2)
+        return next(index for index, names in enumerate(self.stages.values()) if event in names)
 
     @property
     def goal(self) -> str:
@@ -62,8 +77,8 @@ SHOP = Business(
     name="shop",
     model="four_stage",
     steps=(
-        Step("product_view", 0.60, 0.80, 40),
-        Step("add_to_cart", 0.22, 0.50, 90, 0.6),
+        Step("product_view", 0.52, 0.80, 40),
+        Step("add_to_cart", 0.17, 0.50, 90, 0.6),
         Step("checkout_started", 0.50, 0.72, 120, 0.6),
         Step("payment_info", 0.75, 0.88, 60, 0.4),
         Step("purchase", 0.72, 0.88, 45, 0.4),
@@ -104,13 +119,13 @@ TRIAL = Business(
     field_step=1,
     notices=("limit_reached", "feature_locked"),
     notice_step=3,
-    errors=("payment_error", "error", "sync_failed"),
+    errors=("payment_error", "error", "sync_failed", "quota_error"),
 )
 CONTENT = Business(
     name="content",
     model="readers",
     steps=(
-        Step("article_read", 0.75, 0.88, 60, 0.3),
+        Step("article_read", 0.70, 0.88, 60, 0.3),
         Step("paywall_seen", 0.45, 0.60, 120, 0.4),
         Step("offer_selected", 0.16, 0.42, 60, 0.8),
         Step("payment_info", 0.70, 0.85, 80, 0.4),
@@ -157,7 +172,7 @@ APPOINTMENT = Business(
     field_step=2,
     notices=("no_slot_notice", "location_closed"),
     notice_step=2,
-    errors=("error", "booking_failed"),
+    errors=("error", "booking_failed", "slot_lost"),
     mandatory="privacy_accepted",
 )
 BUSINESSES = (SHOP, TRIAL, CONTENT, APPOINTMENT)

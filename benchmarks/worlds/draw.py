@@ -120,6 +120,11 @@ class World:
         """Return the decoy of this kind, if the world has it."""
         return next((decoy for decoy in self.decoys if decoy.kind == kind), None)
 
+    def dates(self, item: Pain | Decoy) -> tuple[datetime.date, datetime.date] | None:
+        """Return the first and the last date of a pain or a decoy; none where it lasts all the time."""
+        first, last = self.day(item.first_day), self.day(item.last_day)
+        return None if first is None or last is None else (first, last)
+
     def day(self, index: int | None) -> datetime.date | None:
         """Return the date of a day index."""
         return None if index is None else START + datetime.timedelta(days=int(index))
@@ -152,7 +157,7 @@ def draw_world(
         persons=persons,
         days=days,
         is_generous=bool(rng.random() < 0.5),
-        intent=float(rng.uniform(0.8, 1.5)),
+        intent=float(rng.uniform(0.65, 1.25)),
         persona_rule="trait" if rng.random() < 0.6 else "medium",
         persona_shares=_shares(rng, 3),
         shares=shares,
@@ -197,17 +202,21 @@ def _draw_pain(rng: np.random.Generator, number: int, kind: str, world: World) -
     if kind.startswith("incident"):
         columns = [str(column) for column in rng.permutation(list(business.known_from))]
         columns = columns[: 2 if kind == "incident_pair" else 1]
-        length = int(rng.integers(4, 31))
-        first = int(rng.integers(10, max(world.days - length - 5, 11)))
+        # A short or weak one in a pair costs nothing worth telling.
+        is_pair = kind == "incident_pair"
+        length = int(rng.integers(12 if is_pair else 4, 31))
+        # Most are over long enough before the data end; some are not.
+        tail = 32 if rng.random() < 0.8 and world.days > length + 45 else 5
+        first = int(rng.integers(10, max(world.days - length - tail, 11)))
         pain = replace(
-            _in_slice(rng, pain, columns, world),
-            strength=float(rng.uniform(0.3, 0.9)),
+            _in_slice(rng, pain, columns, world, power=4.0 if is_pair else 1.0),
+            strength=float(rng.uniform(0.6 if is_pair else 0.4, 0.9)),
             first_day=first,
             last_day=min(first + length - 1, world.days - 1),
         )
         if kind == "incident_error":
-            event = str(rng.choice(business.errors))
-            pain = replace(pain, event=event, meet=float(rng.uniform(0.4, 0.95)), strength=float(rng.uniform(0.5, 0.9)))
+            event = str(rng.choice(business.errors[::2]))
+            pain = replace(pain, event=event, meet=float(rng.uniform(0.5, 0.95)), strength=float(rng.uniform(0.5, 0.9)))
         return pain
     if kind.startswith("gap_"):
         return _in_slice(rng, replace(pain, strength=float(rng.uniform(0.15, 0.7))), [kind.removeprefix("gap_")], world)
@@ -220,7 +229,7 @@ def _draw_pain(rng: np.random.Generator, number: int, kind: str, world: World) -
         event = str(rng.choice(business.chats))
         return replace(pain, event=event, step=step, meet=float(rng.uniform(0.05, 0.25)), lean=lean)
     if kind == "error":
-        event = str(rng.choice(business.errors)) + "_shown"
+        event = str(rng.choice(business.errors[1::2]))
         return replace(pain, event=event, meet=float(rng.uniform(0.05, 0.3)), lean=0.0)
     if kind == "repeat":
         return replace(
@@ -248,13 +257,21 @@ def _draw_pain(rng: np.random.Generator, number: int, kind: str, world: World) -
     )
 
 
-def _in_slice(rng: np.random.Generator, pain: Pain, columns: list[str], world: World) -> Pain:
-    """Put a pain into one value of each column, at a step before which the values are known."""
+def _in_slice(rng: np.random.Generator, pain: Pain, columns: list[str], world: World, power: float = 0.0) -> Pain:
+    """Put a pain into one value of each column, at a step before which the values are known.
+
+    With `power` frequent values are likelier: an incident in a rare pair would cost nothing worth telling.
+    """
     business = world.business
     known = max(business.known_from[column] for column in columns)
     step = int(rng.integers(max(known + 1, 0), len(business.steps)))
-    values = tuple(sorted((column, str(rng.choice(VALUES[column]))) for column in columns))
+    values = tuple(sorted((column, _value(rng, world, column, power)) for column in columns))
     return replace(pain, slice=values, step=step)
+
+
+def _value(rng: np.random.Generator, world: World, column: str, power: float) -> str:
+    weights = np.array(world.shares[column]) ** power
+    return str(rng.choice(VALUES[column], p=weights / weights.sum()))
 
 
 def _draw_decoys(rng: np.random.Generator, world: World, count: int | None) -> tuple[Decoy, ...]:

@@ -10,8 +10,10 @@ from benchmarks.worlds.score import LEADING, Row, Verdict, found_pains, has_aler
 from benchmarks.worlds.truth import Truth
 
 BIG_SHARE = 0.02
-CLEAR = 30
-"""Persons lost from which on a pain is called clear: fewer are hard to tell from chance."""
+CLEAR = 4.0
+MET = 30
+"""A loss is clear from this many standard errors on, if this many settled persons (the default `min_count`) met it:
+then a comparison with as many like persons sees it among the hundreds of slices, spans and events searched."""
 
 
 @dataclass
@@ -21,8 +23,10 @@ class PainFigures:
     kind: str
     lost: int
     is_big: bool
-    oracle_z: float
-    """What a test would give that knew both lives' rates: lost ÷ its standard error."""
+    is_clear: bool
+    """Whether data of this size can show it at all; see `CLEAR`."""
+    lost_stage: int
+    """Lost to the next stage in place of the goal."""
     position: int | None
     """Of the first true row among the first ten, from 1."""
     lost_count: float | None = None
@@ -63,7 +67,15 @@ def figures_of(
     made.is_alerted = has_alert(listed, pains)
     for loss in truth.losses:
         position = found.get(loss.pain.number)
-        one = PainFigures(loss.pain.kind, loss.lost_count, truth.is_big(loss, BIG_SHARE), loss.oracle_z, position)
+        is_clear = loss.oracle_z >= CLEAR and loss.settled_count >= MET
+        one = PainFigures(
+            loss.pain.kind,
+            loss.lost_count,
+            truth.is_big(loss, BIG_SHARE),
+            is_clear,
+            loss.lost_stage_count,
+            position,
+        )
         if position is not None:
             row = leading[position - 1].row
             one.lost_count, one.lost_low, one.lost_high = (
@@ -82,7 +94,7 @@ def table(worlds: list[WorldFigures]) -> str:
     good = [world for world in worlds if world.error is None]
     pains = [pain for world in good for pain in world.pains]
     big = [pain for pain in pains if pain.is_big]
-    clear = [pain for pain in big if pain.lost >= CLEAR]
+    clear = [pain for pain in big if pain.is_clear]
     five = [row for world in good for row in world.rows[:5] if row != "neutral"]
     ten = [row for world in good for row in world.rows]
     calm = [world for world in good if not world.pains]
@@ -90,25 +102,34 @@ def table(worlds: list[WorldFigures]) -> str:
     held = [p for p in estimated if p.lost_low is not None and p.lost_high is not None]
     inside = [p for p in held if (p.lost_low or 0) <= p.lost <= (p.lost_high or 0)]
     errors = [abs((p.lost_count or 0) - p.lost) / p.lost for p in estimated if p.lost > 0]
+    of_stage = [p for p in held if (p.lost_low or 0) <= p.lost_stage <= (p.lost_high or 0)]
+    stage_errors = [abs((p.lost_count or 0) - p.lost_stage) / p.lost_stage for p in estimated if p.lost_stage > 0]
     lines = [
         f"worlds {len(good)}, with pains {len(good) - len(calm)}; seconds a run: "
-        + _round(statistics.median(world.seconds for world in good) if good else None),
+        + _round(_median([world.seconds for world in good])),
         _line(
             "big pains (2 % of the orders) among the first ten",
-            sum(p.position is not None for p in big),
+            _found(big),
             len(big),
             "80 %",
         ),
-        _line(f"... of which cost {CLEAR} persons or more", sum(p.position is not None for p in clear), len(clear), ""),
+        _line(
+            f"... those of {CLEAR:.0f} standard errors and {MET} persons or more",
+            sum(p.position is not None for p in clear),
+            len(clear),
+            "",
+        ),
         _line("true rows among the first five (neutral ones aside)", five.count("true"), len(five), "90 %"),
-        f"{'decoys in the first ten, a world':56} {_round(ten.count('decoy') / len(good) if good else None):>8}   aim 0.2",
-        f"{'rows about nothing in the first ten, a world':56} {_round(ten.count('false') / len(good) if good else None):>8}",
-        f"{'neutral rows in the first ten, a world':56} {_round(ten.count('neutral') / len(good) if good else None):>8}",
+        _plain("decoys in the first ten, a world", _mean(ten.count("decoy"), good), "0.2"),
+        _plain("rows about nothing in the first ten, a world", _mean(ten.count("false"), good), ""),
+        _plain("neutral rows in the first ten, a world", _mean(ten.count("neutral"), good), ""),
         _line(
             "worlds without pain that list incident or matched", sum(w.is_alerted for w in calm), len(calm), "<= 5 %"
         ),
         _line("true loss inside [lost_low, lost_high], true rows", len(inside), len(held), "85 %"),
-        f"{'median relative error of lost_count, true rows':56} {_round(statistics.median(errors) if errors else None):>8}   aim 0.25",
+        _plain("median relative error of lost_count, true rows", _median(errors), "0.25"),
+        _line("... of the loss to the next stage: inside", len(of_stage), len(held), ""),
+        _plain("... of the loss to the next stage: median relative error", _median(stage_errors), ""),
         "",
         f"{'kind':20} {'found/big':>10} {'found/all':>10} {'mean rank':>10} {'covered':>9} {'error':>7}",
     ]
@@ -133,15 +154,31 @@ def _kind_line(kind: str, some: list[PainFigures]) -> str:
     inside = [p for p in held if (p.lost_low or 0) <= p.lost <= (p.lost_high or 0)]
     errors = [abs(p.lost_count - p.lost) / p.lost for p in found if p.lost > 0 and p.lost_count is not None]
     return (
-        f"{kind:20} {sum(p.position is not None for p in big):>5}/{len(big):<4} {len(found):>5}/{len(some):<4} "
+        f"{kind:20} {_found(big):>5}/{len(big):<4} {len(found):>5}/{len(some):<4} "
         f"{_round(statistics.mean(ranks) if ranks else None):>10} {len(inside):>4}/{len(held):<4} "
-        f"{_round(statistics.median(errors) if errors else None):>7}"
+        f"{_round(_median(errors)):>7}"
     )
 
 
 def _line(title: str, part: int, whole: int, aim: str) -> str:
     share = f"{part / whole:.0%}" if whole else "-"
     return f"{title:56} {share:>8}   {part}/{whole}" + (f"   aim {aim}" if aim else "")
+
+
+def _found(pains: list[PainFigures]) -> int:
+    return sum(pain.position is not None for pain in pains)
+
+
+def _plain(title: str, value: float | None, aim: str) -> str:
+    return f"{title:56} {_round(value):>8}" + (f"   aim {aim}" if aim else "")
+
+
+def _mean(count: int, worlds: list[WorldFigures]) -> float | None:
+    return count / len(worlds) if worlds else None
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def _round(value: float | None) -> str:

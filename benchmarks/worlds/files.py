@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.worlds.businesses import VALUES
 from benchmarks.worlds.draw import PERSONAS, START, World
-from benchmarks.worlds.simulate import DAY, Life, media
+from benchmarks.worlds.simulate import DAY, Life, is_within, media
 
 CHANNELS = {"web": "web", "chat": "chat", "support": "support", "email": "email", "delivery": "delivery"}
 CHANNELS |= {"survey": "survey", "store": "store"}
@@ -79,8 +79,8 @@ def events(world: World, life: Life) -> pl.DataFrame:
     for column, first in world.business.known_from.items():
         # -2: an event of another system, which knows none of this.
         shown = (known != -2) & (known >= first)
-        values = np.array(VALUES[column], dtype=object)[life.people.slices[column][person]]
-        columns[column] = pl.Series(np.where(shown, values, None).tolist(), dtype=pl.String)
+        values = np.array(VALUES[column])[life.people.slices[column][person]]
+        columns[column] = pl.select(pl.when(pl.Series(shown)).then(pl.Series(values, dtype=pl.String))).to_series()
     frame = pl.DataFrame(columns)
     medium = np.array(media(life.people))[person]
     named = pl.Series(medium)
@@ -103,8 +103,8 @@ def events(world: World, life: Life) -> pl.DataFrame:
     )
     frame = frame.filter((pl.col("second") >= 0) & (pl.col("second") < world.days * DAY))
     gap = world.decoy("tracking_gap")
-    if gap is not None and gap.first_day is not None and gap.last_day is not None:
-        is_lost = pl.col("second").is_between(gap.first_day * DAY, (gap.last_day + 1) * DAY, closed="left")
+    if gap is not None:
+        is_lost = pl.Series(is_within(gap, frame["second"].to_numpy()))
         frame = frame.filter(~((pl.col("source") == gap.source) & is_lost))
     frame = frame.sort("source", "second", "person", maintain_order=True)
     start = pl.lit(START).cast(pl.Datetime("us"))

@@ -16,12 +16,12 @@ Names are compared whole, without the channel in front, letter case, quotes and 
 several (`a, b`, `a and b`). Stage and funnel step are not compared: a pain at payment may well be told at the cart. A
 slice given beside the right event must not contradict the pain's.
 
-A row is **neutral**, and counts neither way, when it is near a pain: a part of a pair of slices, a narrower slice than the
-pain's, the right slice with the wrong days or none; the refunds after a broken promise.
+A row is **neutral**, and counts neither way, when it is near a pain: a part of a pair of slices, a narrower slice than
+the pain's, the right slice with the wrong days or none; the refunds after a broken promise.
 
 Otherwise it is a **decoy** when it names a planted decoy (its event; the goal's own event; the promise that is broken
-harmlessly; an incident in the days of the tracking gap or of the seasonal dip; personas and media where the mix changes; a
-return where events tie), and **false** when it names nothing of the world.
+harmlessly; an incident in the days of the tracking gap or of the seasonal dip; personas and media where the mix
+changes; a return where events tie), and **false** when it names nothing of the world.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.worlds.draw import Pain, World
+from benchmarks.worlds.draw import START, Pain, World
 from benchmarks.worlds.truth import Truth
 
 LEADING = 10
 SLICE = re.compile(r"([A-Za-z_.]+)\s*=\s*([^,;&]+?)\s*(?:$|[,;&]|\band\b)")
-COLUMNS = ("opportunity_rank", "stage", "origin", "kind", "grade", "subject", "slice", "first_day", "last_day")
-COLUMNS = (*COLUMNS, "person_count", "lost_count", "lost_low", "lost_high", "worth_amount", "headline")
+COLUMNS: tuple[str, ...] = (
+    *("opportunity_rank", "stage", "origin", "kind", "grade", "subject", "slice", "first_day", "last_day"),
+    *("person_count", "lost_count", "lost_low", "lost_high", "worth_amount", "headline"),
+)
 
 Row = dict[str, object]
 
@@ -184,10 +186,10 @@ def _days(row: Row) -> tuple[datetime.date, datetime.date] | None:
 
 def _overlap(world: World, pain: Pain, days: tuple[datetime.date, datetime.date]) -> bool:
     """Say whether at least half of the pain's days and half of the row's days are common."""
-    first, last = world.day(pain.first_day), world.day(pain.last_day)
-    assert first is not None and last is not None
-    end = world.day(world.days - 1)
-    assert end is not None
+    dates, end = world.dates(pain), START + datetime.timedelta(days=world.days - 1)
+    if dates is None:
+        return False
+    first, last = dates
     until = min(days[1], end)
     common = (min(last, until) - max(first, days[0])).days + 1
     return common >= 0.5 * ((last - first).days + 1) and common >= 0.5 * ((until - days[0]).days + 1)
@@ -210,9 +212,8 @@ def _decoy_of(world: World, row: Row) -> str | None:
         if decoy.kind == "ties" and row["kind"] == "return":
             return decoy.kind
         if decoy.kind in ("tracking_gap", "season") and row["kind"] == "incident" and days is not None:
-            first, last = world.day(decoy.first_day), world.day(decoy.last_day)
-            assert first is not None and last is not None
-            if days[0] <= last and days[1] >= first:
+            dates = world.dates(decoy)
+            if dates is not None and days[0] <= dates[1] and days[1] >= dates[0]:
                 return decoy.kind
     if row["kind"] == "drop_off" and business.field_event in names:
         return "form"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.worlds.businesses import VALUES, Step
-from benchmarks.worlds.draw import MEDIA, Pain, World
+from benchmarks.worlds.draw import MEDIA, Decoy, Pain, World
 
 DAY = 86_400.0
 VISITS = 6
@@ -85,7 +85,8 @@ class Life:
     goals: list[tuple[Ints, Floats, Floats]]
     """(persons, seconds, amounts), in the data and inside the window."""
     refunds: list[tuple[Ints, Floats, Floats]]
-    entered_at: Floats
+    taken: list[tuple[int, Ints, Floats]]
+    """(index of the step, persons, seconds) of every step taken."""
 
 
 class Draws:
@@ -140,6 +141,13 @@ def in_slice(pain: Pain, people: People) -> Bools:
     return inside
 
 
+def is_within(item: Pain | Decoy, at: Floats) -> Bools:
+    """Return which seconds fall into the days of a pain or a decoy."""
+    if item.first_day is None or item.last_day is None:
+        return np.ones(len(at), dtype=np.bool_)
+    return (at >= item.first_day * DAY) & (at < (item.last_day + 1) * DAY)
+
+
 class _Simulation:
     def __init__(self, world: World) -> None:
         self.world, self.business = world, world.business
@@ -149,6 +157,7 @@ class _Simulation:
         self.met_at = {pain.number: np.full(world.persons, NEVER) for pain in world.pains}
         self.goals: list[tuple[Ints, Floats, Floats]] = []
         self.refunds: list[tuple[Ints, Floats, Floats]] = []
+        self.taken: list[tuple[int, Ints, Floats]] = []
         self.slices = {pain.number: in_slice(pain, self.people) for pain in world.pains}
         self.end = world.days * DAY
         self.reference = np.arange(world.persons)
@@ -169,7 +178,7 @@ class _Simulation:
             if not is_alive.any():
                 break
             at, is_alive = self._visit(visit, at, is_alive)
-        return Life(self.people, self.log, self.met_at, self.goals, self.refunds, self.people.first_at)
+        return Life(self.people, self.log, self.met_at, self.goals, self.refunds, self.taken)
 
     def _visit(self, visit: int, begun: Floats, there: Bools) -> tuple[Floats, Bools]:
         """Simulate one visit; return when the next begins, and who comes again."""
@@ -207,7 +216,7 @@ class _Simulation:
         for pain in world.pains:
             if pain.step == index and pain.kind not in ("wait", "promise"):
                 chance = self._hurt(pain, visit, trying, at, pause, chance)
-        self._form(visit, index, trying, at, pause)
+        self._form(visit, index, trying, at)
         takes = trying & (u(f"step {index}", visit) < chance)
         then = at + np.where(trying, pause, 0)
         mandatory = world.decoy("mandatory")
@@ -224,6 +233,7 @@ class _Simulation:
             self.goals.append((np.flatnonzero(inside), then[inside], amount[inside]))
         is_offline = step.source != "web"
         self.log.add(takes, then, step.event, step.source, -2 if is_offline else index, amount, self._reference(visit))
+        self.taken.append((index, np.flatnonzero(takes), then[takes]))
         if index in self.is_done:
             self.is_done[index] |= takes
         return (going & done) | takes, then
@@ -235,8 +245,7 @@ class _Simulation:
         """Let a pain lower the chance of those who meet it; note the first meeting and write its event."""
         u = self.draws
         meets = trying & self.slices[pain.number] & (at < self.end)
-        if pain.first_day is not None and pain.last_day is not None:
-            meets &= (at >= pain.first_day * DAY) & (at < (pain.last_day + 1) * DAY)
+        meets &= is_within(pain, at)
         if pain.meet < 1:
             likely = 1 / (1 + np.exp(-(_logit(pain.meet) + pain.lean * self.people.intent)))
             meets &= u(f"meet {pain.number}", visit) < likely
@@ -255,13 +264,11 @@ class _Simulation:
         met = self.met_at[pain.number]
         self.met_at[pain.number] = np.where(meets, np.minimum(met, at), met)
 
-    def _form(self, visit: int, index: int, trying: Bools, at: Floats, pause: Floats) -> None:
-        """Write the form that all fill in once, where a pain or a decoy makes some fill it in again."""
-        pains = [pain for pain in self.world.pains if pain.kind == "repeat"]
-        decoy = self.world.decoy("harmless_repeat")
-        if index != self.business.field_step or not (pains or decoy):
+    def _form(self, visit: int, index: int, trying: Bools, at: Floats) -> None:
+        """Write the form that all fill in once, and some twice, in every world."""
+        if index != self.business.field_step:
             return
-        event = self.business.field_event
+        event, decoy = self.business.field_event, self.world.decoy("harmless_repeat")
         self.log.add(trying, at + 4, event, "web", index - 1)
         rate = decoy.rate if decoy is not None else 0.1
         self.log.add(trying & (self.draws("form again", visit) < rate), at + 11, event, "web", index - 1)
@@ -321,7 +328,7 @@ class _Simulation:
             late = bought & (u(f"late {pain.number}", visit) < rate)
             delay = np.where(late, slow, usual)
             # The promise is broken when its time is over.
-            self._note(pain, late & (at + 3 * DAY < self.end), at + 3 * DAY)
+            self._note(pain, late, at + 3 * DAY)
             cut = np.where(late, pain.strength, cut)
             refund = np.where(late, 0.03 + 0.3 * pain.strength, refund)
         arrived = at + delay
@@ -357,8 +364,8 @@ class _Simulation:
         """Logits that a day adds for everybody: a slow wave, and a week of offers where the world has one."""
         wave = 0.1 * np.sin(2 * np.pi * day / 45)
         season = self.world.decoy("season")
-        if season is not None and season.first_day is not None and season.last_day is not None:
-            wave = wave - np.where((day >= season.first_day) & (day <= season.last_day), season.rate, 0)
+        if season is not None:
+            wave = wave - np.where(is_within(season, day * DAY), season.rate, 0)
         return wave
 
     def _apart(self) -> None:
@@ -387,7 +394,8 @@ _IN_VISITS = ("help", "compare", "coupon", "low_intent", "harmless_chat")
 
 def _day_weights(world: World) -> Floats:
     day = np.arange(world.days)
-    return WEEK[day % 7] * (1 + world.trend * day / world.days) * (1 + 0.15 * np.sin(2 * np.pi * day / 60))
+    weights: Floats = WEEK[day % 7] * (1 + world.trend * day / world.days) * (1 + 0.15 * np.sin(2 * np.pi * day / 60))
+    return weights
 
 
 def _pick(uniform: Floats, shares: tuple[float, ...]) -> Ints:
@@ -397,12 +405,14 @@ def _pick(uniform: Floats, shares: tuple[float, ...]) -> Ints:
 
 def _normal(one: Floats, two: Floats) -> Floats:
     """Two uniforms to a standard normal (Box and Muller)."""
-    return np.sqrt(-2 * np.log(np.maximum(one, 1e-12))) * np.cos(2 * np.pi * two)
+    normal: Floats = np.sqrt(-2 * np.log(np.maximum(one, 1e-12))) * np.cos(2 * np.pi * two)
+    return normal
 
 
 def _hour(one: Floats, two: Floats) -> Floats:
     """Hour of the day: most come in the afternoon and the evening."""
-    return np.clip(16 + 4.5 * _normal(one, two), 0.2, 23.0)
+    hour: Floats = np.clip(16 + 4.5 * _normal(one, two), 0.2, 23.0)
+    return hour
 
 
 def _logit(chance: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.worlds.draw import PERSONAS, Pain, World
-from benchmarks.worlds.simulate import DAY, Bools, Floats, Life, live
+from benchmarks.worlds.simulate import DAY, Bools, Floats, Ints, Life, is_within, live
 
 WINDOW_DAYS = 30
 
@@ -28,11 +28,13 @@ class TrueLoss:
     settled_count: int
     lost_count: int
     """Persons, settled."""
+    lost_stage_count: int
+    """Persons, settled: the same for the next stage in place of the goal."""
     lost_orders: int
     """Goals reached fewer, by everybody and over the whole data."""
     lost_amount: float
     oracle_z: float
-    """Lost persons ÷ the standard error of a comparison that knew the rate without the pain."""
+    """Lost persons ÷ the standard error of a comparison with as many persons alike who did not meet the pain."""
     by_group: pl.DataFrame
     """`persona`, `period` (month of the meeting), `met_count`, `lost_count`; adds up to the totals."""
 
@@ -54,10 +56,10 @@ class Truth:
 def find_truth(world: World) -> Truth:
     """Let the people live with all pains, and again without each."""
     life = live(world)
-    orders = sum(len(persons) for persons, _, _ in _recorded(world, life))
-    converted = int(_is_recorded(world, life, np.full(world.persons, -np.inf), np.full(world.persons, np.inf)).sum())
+    ever = np.full(world.persons, np.inf)
+    converted = int(_went_on(world, life, len(world.business.steps) - 1, -ever, ever).sum())
     losses = tuple(_loss(world, life, live(world.without(pain)), pain) for pain in world.pains)
-    return Truth(life, orders, converted, losses)
+    return Truth(life, _order_count(world, life), converted, losses)
 
 
 def persona_names(world: World) -> tuple[str, ...]:
@@ -67,50 +69,71 @@ def persona_names(world: World) -> tuple[str, ...]:
 
 def _loss(world: World, life: Life, other: Life, pain: Pain) -> TrueLoss:
     met_at = life.met_at[pain.number]
-    met = np.isfinite(met_at)
+    met = met_at < world.days * DAY
     until = met_at + WINDOW_DAYS * DAY
     settled = met & (until <= world.days * DAY)
-    went_on = _is_recorded(world, life, met_at, until)
-    would = _is_recorded(world, other, met_at, until)
-    lost = settled * (would.astype(np.int64) - went_on.astype(np.int64))
+    last = len(world.business.steps) - 1
+    target = world.business.next_stage_step(pain.step) if pain.step <= last else last
+
+    def lost(one_life: Life, other_life: Life, step: int) -> Ints:
+        would = _went_on(world, other_life, step, met_at, until).astype(np.int64)
+        return settled * (would - _went_on(world, one_life, step, met_at, until))
+
+    goal, stage = lost(life, other, last), lost(life, other, target)
+    lives = [_went_on(world, one, last, met_at, until) & settled for one in (life, other)]
     who = np.flatnonzero(met)
     names = np.array(persona_names(world))
     months = [str(world.day(int(met_at[one] // DAY)))[:7] for one in who]
     groups = (
-        pl.DataFrame({"persona": names[life.people.persona[who]], "period": months, "lost_count": lost[who]})
+        pl.DataFrame({"persona": names[life.people.persona[who]], "period": months, "lost_count": goal[who]})
         .group_by("persona", "period")
         .agg(met_count=pl.len(), lost_count=pl.col("lost_count").sum())
         .sort("persona", "period")
     )
-    money = _money(world, other) - _money(world, life)
-    orders = sum(len(one[0]) for one in _recorded(world, other)) - sum(len(one[0]) for one in _recorded(world, life))
     count = int(settled.sum())
-    rate = float((would & settled).sum() / count) if count else 0.0
-    error = np.sqrt(max(count * rate * (1 - rate), 1.0))
-    return TrueLoss(pain, int(met.sum()), count, int(lost.sum()), orders, money, float(lost.sum() / error), groups)
+    rates = [float(one.sum()) / max(count, 1) for one in lives]
+    variance = count * sum(rate * (1 - rate) for rate in rates)
+    return TrueLoss(
+        pain=pain,
+        met_count=int(met.sum()),
+        settled_count=count,
+        lost_count=int(goal.sum()),
+        lost_stage_count=int(stage.sum()),
+        lost_orders=_order_count(world, other) - _order_count(world, life),
+        lost_amount=_money(world, other) - _money(world, life),
+        oracle_z=float(goal.sum() / np.sqrt(max(variance, 1.0))),
+        by_group=groups,
+    )
 
 
-def _recorded(world: World, life: Life) -> list[tuple[np.ndarray, Floats, Floats]]:
-    """Goals that the data hold: those of a source that was lost for some days are not among them."""
-    gap = world.decoy("tracking_gap")
-    found = []
-    for persons, at, amounts in life.goals:
-        kept = np.ones(len(at), dtype=np.bool_)
-        if gap is not None and world.business.steps[-1].source == gap.source:
-            assert gap.first_day is not None and gap.last_day is not None
-            kept = ~((at >= gap.first_day * DAY) & (at < (gap.last_day + 1) * DAY))
-        found.append((persons[kept], at[kept], amounts[kept]))
-    return found
-
-
-def _is_recorded(world: World, life: Life, since: Floats, until: Floats) -> Bools:
-    """Whether each person reached the goal after `since` and not after `until`."""
+def _went_on(world: World, life: Life, step: int, since: Floats, until: Floats) -> Bools:
+    """Whether each person took a step, as the data hold it, after `since` and not after `until`."""
     reached = np.zeros(world.persons, dtype=np.bool_)
-    for persons, at, _ in _recorded(world, life):
-        reached[persons[(at > since[persons]) & (at <= until[persons])]] = True
+    chunks = [(persons, at) for index, persons, at in life.taken if index == step]
+    if step == len(world.business.steps) - 1:
+        # Purchases in the store reach the goal too.
+        chunks = [(persons, at) for persons, at, _ in life.goals]
+    for persons, at in chunks:
+        kept = _is_recorded(world, step, at) & (at > since[persons]) & (at <= until[persons])
+        reached[persons[kept]] = True
     return reached
 
 
+def _is_recorded(world: World, step: int, at: Floats) -> Bools:
+    """Whether the data hold a step taken at these seconds: inside the window, and not in a tracking gap."""
+    gap = world.decoy("tracking_gap")
+    kept = at < world.days * DAY
+    if gap is not None and world.business.steps[step].source == gap.source:
+        kept &= ~is_within(gap, at)
+    return kept
+
+
+def _order_count(world: World, life: Life) -> int:
+    goal = len(world.business.steps) - 1
+    return sum(int(_is_recorded(world, goal, at).sum()) for _, at, _ in life.goals)
+
+
 def _money(world: World, life: Life) -> float:
-    earned = sum(float(amounts.sum()) for _, _, amounts in _recorded(world, life))
+    goal = len(world.business.steps) - 1
+    earned = sum(float(amounts[_is_recorded(world, goal, at)].sum()) for _, at, amounts in life.goals)
     return earned - sum(float(amounts.sum()) for _, _, amounts in life.refunds)

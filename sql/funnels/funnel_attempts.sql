@@ -11,7 +11,9 @@ select
     units.is_pending,
     units.is_matured,
     units.is_tie_decided,
-    units.is_in_order
+    units.is_in_order,
+    units.order_pair_count,
+    units.tied_pair_count
 from kernel.funnel_units as units
 inner join journeys.journey_facts as journeys
     on journeys.person_key = units.person_key

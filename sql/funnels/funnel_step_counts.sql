@@ -17,7 +17,9 @@ outcomes_grouped as (
         count(*) as unit_count,
         count(*) filter (where is_tie_decided) as tie_decided_count,
         count(*) filter (where is_in_order) as in_order_count,
-        count(*) filter (where is_in_order is not null) as order_known_count
+        count(*) filter (where is_in_order is not null) as order_known_count,
+        coalesce(sum(order_pair_count), 0) as order_pair_count,
+        coalesce(sum(tied_pair_count), 0) as tied_pair_count
     from funnels.funnel_attempts as attempts
     group by grouping sets (
         (funnel_index, depth, is_pending, is_matured, persona, period),
@@ -63,7 +65,9 @@ select
     cast(coalesce(sum(unit_count) filter (where depth > step_index and is_matured), 0) as bigint) as matured_next_count,
     cast(coalesce(sum(tie_decided_count), 0) as bigint) as tie_decided_count,
     cast(coalesce(sum(in_order_count) filter (where is_matured), 0) as bigint) as matured_in_order_count,
-    cast(coalesce(sum(order_known_count) filter (where is_matured), 0) as bigint) as matured_order_known_count
+    cast(coalesce(sum(order_known_count) filter (where is_matured), 0) as bigint) as matured_order_known_count,
+    cast(coalesce(sum(order_pair_count) filter (where is_matured), 0) as bigint) as matured_order_pair_count,
+    cast(coalesce(sum(tied_pair_count) filter (where is_matured), 0) as bigint) as matured_tied_pair_count
 from rows_wanted
 left join outcomes_grouped
     on outcomes_grouped.funnel_index = rows_wanted.funnel_index

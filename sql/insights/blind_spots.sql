@@ -9,6 +9,8 @@ with spots_gathered as (
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_unstaged as unstaged_spots
     union all
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_ties as tie_spots
+    union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_identity as identity_spots
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_traffic as traffic_spots
@@ -16,6 +18,10 @@ with spots_gathered as (
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_records as record_spots
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_run as run_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_settings as setting_spots
+    union all
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_maturity as maturity_spots
 ),
 
 -- Names are untrusted texts of any length, and two may read alike once they are cut or put together.

@@ -12,6 +12,7 @@ select
             sum(cast(stage_index as bigint) << (6 * ((visit_index - 1) % 10))) filter (where visit_index between 11 and 20), 0
         ) as bigint
     ) as later_visits,
-    bit_or(cast(1 as bigint) << (stage_index - 1)) as visited_bits
+    bit_or(cast(1 as bigint) << (stage_index - 1)) as visited_bits,
+    bool_and(is_next_tied) as is_tied_alone
 from kernel.stage_visits as visits
 group by model_index, person_key, journey_index

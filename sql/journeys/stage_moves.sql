@@ -8,6 +8,7 @@ select
     journeys.persona,
     visits.stage_index,
     visits.next_stage_index,
+    visits.is_next_tied,
     visits.next_stage_index is null and journeys.is_open as is_open,
     cast(date_diff('microsecond', visits.entered_at, coalesce(visits.left_at, visits.last_seen_at)) as double) / 1000000
         as stay_seconds

@@ -4,7 +4,7 @@ with counts as (
     select
         funnel_index, persona, period, step_index, person_count, next_count, pending_count, matured_entered_count,
         matured_before_count, matured_count, matured_next_count, tie_decided_count, matured_in_order_count,
-        matured_order_known_count
+        matured_order_known_count, matured_order_pair_count, matured_tied_pair_count
     from funnels.funnel_step_counts
 ),
 
@@ -54,8 +54,9 @@ select
     survival.km_conversion_rate,
     case when outcomes.is_stages then coalesce(times.visited_count, 0) end as visited_count,
     case when outcomes.is_stages then counts.person_count - coalesce(times.visited_count, 0) end as skipped_count,
+    -- Where most pairs tie, the model's order was given to them and is no finding.
     case
-        when outcomes.is_stages
+        when outcomes.is_stages and 2 * counts.matured_tied_pair_count <= counts.matured_order_pair_count
             then cast(counts.matured_in_order_count as double) / nullif(counts.matured_order_known_count, 0)
     end as in_order_rate,
     times.p10_seconds_to_next,

@@ -13,6 +13,7 @@ moves_counted as (
         next_stage_index,
         is_open,
         count(*) as transition_count,
+        count(*) filter (where is_next_tied) as tied_count,
         -- Rounded to the microsecond: between equal values interpolation may miss them by the last digit.
         round(quantile_cont(stay_seconds, 0.5), 6) as p50_seconds
     from journeys.stage_moves as moves
@@ -42,7 +43,11 @@ select
         when not moves_counted.is_open
             then cast(moves_counted.transition_count as double) / cast(endings_totalled.ended_count as double)
     end as transition_rate,
-    coalesce(moves_counted.next_stage_index < moves_counted.stage_index, false) as is_backward,
+    -- Between events of one instant the model's order is given, not observed: most of them tell no direction.
+    case
+        when 2 * moves_counted.tied_count <= moves_counted.transition_count
+            then coalesce(moves_counted.next_stage_index < moves_counted.stage_index, false)
+    end as is_backward,
     moves_counted.p50_seconds
 from moves_counted
 inner join endings_totalled

@@ -109,7 +109,7 @@ def test_what_is_supplied_and_desired_stands_beside_what_is_measured(sample):
         ("family", "sentiment", 0.4, "observed"),
         ("student", "p50_time", 172_800.0, "observed"),
         ("student", "reach_rate", 0.3, "observed"),
-        ("student", "sentiment", 0.3, "inferred"),
+        ("student", "sentiment", 0.3, "unknown"),
     ]
     # The map counts the journeys that the stage funnel counts.
     steps = sample.table("funnel_steps").filter(

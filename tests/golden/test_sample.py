@@ -158,6 +158,24 @@ def test_story_2_families_feel_it(sample):
     assert family["sentiment_high"][0] < 0 < others["sentiment_low"].min()
 
 
+@pytest.mark.parametrize(("model", "stage"), [("four_stage", "post_purchase"), ("value_journey", "advocate")])
+def test_story_2_families_feel_it_in_every_month_and_model(sample, model, stage):
+    feelings = sample.table("stage_sentiment").filter(pl.col("model") == model)
+    family = feelings.filter(pl.col("stage") == stage, pl.col("persona") == "family")
+    assert set(family["period"]) > {"all", "2026-01", "2026-06"}
+    assert set(family["evidence"]) == {"observed"}
+    assert (family["sentiment_high"] < 0).all()
+    others = feelings.filter(pl.col("stage") == stage, ~pl.col("persona").is_in(["family", "all"]))
+    assert (others["sentiment"].drop_nulls() > 0).all()
+
+
+def test_no_stage_has_a_proxy_of_about_nothing(sample):
+    proxies = sample.table("stage_sentiment").filter(pl.col("method") == "behaviour")
+    worst = proxies.group_by("model", "stage").agg(pl.col("sentiment_high").min())
+    assert (worst["sentiment_high"] <= -0.05).all()
+    assert {(row["model"], row["stage"]) for row in worst.to_dicts()} == {("value_journey", "excite")}
+
+
 def test_story_3_the_chat_falls_silent(sample, truths):
     kinds = sample.table("event_kinds").filter(pl.col("model") == "four_stage")
     chat = kinds.filter(pl.col("channel") == "chat")

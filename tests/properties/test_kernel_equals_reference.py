@@ -55,3 +55,9 @@ def assert_equal(log: list[dict[str, Any]], plan: KernelPlan) -> None:
 @given(log=logs(), plan=plans())
 def test_kernel_equals_reference(log, plan):
     assert_equal(log, plan)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(log=logs(max_size=14, instants=1), plan=plans())
+def test_kernel_equals_reference_where_nearly_all_events_tie(log, plan):
+    assert_equal(log, plan)

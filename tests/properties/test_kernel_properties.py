@@ -166,3 +166,31 @@ def test_a_wider_window_never_makes_an_attempt_shallower(log, window, wider):
         plan = plan_with((compile_funnel(1, steps, window_us=length * U),))
         depths.append([row["depth"] for row in found(log, plan)["kernel.funnel_units"]])
     assert depths[0] <= depths[1]
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(log=one_person_logs(max_size=12, instants=2), plan=plans(), data=st.data())
+def test_the_order_of_ids_inside_an_instant_changes_no_visit(log, plan, data):
+    """Without a sequence and rules with history, ids decide nothing that visits and the stage funnel are made of."""
+    models = tuple(
+        replace(model, rules=tuple(replace(rule, after=None, nth_is=None, nth_at_least=None) for rule in model.rules))
+        for model in plan.models
+    )
+    plan = replace(plan, models=models, funnels=())
+    ids = data.draw(st.permutations([row["event_ix"] for row in log]))
+    log = [row | {"sequence": None} for row in log]
+    renamed = [row | {"event_ix": event_ix} for row, event_ix in zip(log, ids, strict=True)]
+
+    def read(rows: list[dict[str, Any]]) -> Rows:
+        tables = found(rows, plan)
+        of_ids = ("attempt_ix", "event_ix", "last_event_type_ix", "next_event_type_ix")
+        return {
+            name: sorted(
+                ({key: value for key, value in row.items() if key not in of_ids} for row in tables[name]), key=repr
+            )
+            for name in ("kernel.stage_visits", "kernel.funnel_units", "kernel.funnel_reaches", "kernel.map_journeys")
+        }
+
+    assert read(renamed) == read(log)
+    visits = read(log)["kernel.stage_visits"]
+    assert not [row for row in visits if row["is_next_tied"] and row["next_stage_index"] < row["stage_index"]]

@@ -34,6 +34,19 @@ def _matches(events: list[Event], i: int, rule: RulePlan) -> bool:
     return any(within is None or event.at - e.at <= within for e in earlier)
 
 
+def in_model_order(ranks: list[int], stages: list[int]) -> list[int]:
+    """Return the positions of one journey's events with tied ones in the model's order."""
+    order: list[int] = []
+    for rank in sorted(set(ranks)):
+        tied = [i for i in range(len(ranks)) if ranks[i] == rank]
+        staged = sorted((i for i in tied if stages[i]), key=lambda i: stages[i])
+        others = [i for i in tied if not stages[i]]
+        earliest = [i for i in staged if stages[i] == stages[staged[0]]]
+        has_visit = any(stages[i] for i in order)
+        order += [*others, *staged] if has_visit else [*earliest, *others, *staged[len(earliest) :]]
+    return order
+
+
 @dataclass(frozen=True)
 class Visit:
     """A stay in a stage: positions of its first and last staged event."""
@@ -78,7 +91,6 @@ def read_journey(times: list[int], stages: list[int], window_us: int) -> list[St
     return reaches
 
 
-def is_in_order(reaches: list[StageReach], ranks: list[int]) -> bool:
-    """Do the first visits come in the model's order (ties are in order)."""
-    first_ranks = [ranks[reach.visited_at] for reach in reaches if reach.visited_at is not None]
-    return first_ranks == sorted(first_ranks)
+def first_visit_ranks(reaches: list[StageReach], ranks: list[int]) -> list[int]:
+    """Return the ranks of the first visits of the visited stages, in the model's order of the stages."""
+    return [ranks[reach.visited_at] for reach in reaches if reach.visited_at is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from reference.funnels import Attempt, Unit, best_of, counted_attempts, evaluate
 from reference.log import Event, ranks_of
 from reference.map_rows import add_map
 from reference.sessions import Session, cut_journeys, cut_sessions
-from reference.stages import classify_events, is_in_order, read_journey, visits_of
+from reference.stages import classify_events, first_visit_ranks, in_model_order, read_journey, visits_of
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
@@ -39,7 +40,11 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
         "kernel.events": [_event_row(read) for read in everything],
         "kernel.event_type_persons": [row for model in plan.models for row in _event_type_rows(everything, model)],
         "kernel.sessions": [_session_row(session, log, persons) for session in sessions],
-        "kernel.journeys": [row for reads in people.values() for row in _journey_rows(reads)],
+        "kernel.journeys": [
+            row
+            for reads in people.values()
+            for row in _journey_rows(_in_model_order(reads, 0) if plan.models else reads)
+        ],
         "kernel.persons": [_person_row(reads, plan) for reads in people.values()],
         "kernel.person_event_counts": [row for reads in people.values() for row in _count_rows(reads, plan)],
         "kernel.stage_visits": [row for m in plan.models for reads in people.values() for row in _visit_rows(reads, m)],
@@ -52,8 +57,9 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
     }
     for stage_funnel in plan.stage_funnels:
         for reads in people.values():
-            _add_stage_funnel(rows, reads, stage_funnel, plan)
-            add_map(rows, reads, stage_funnel, plan)
+            in_order = _in_model_order(reads, stage_funnel.model_index - 1)
+            _add_stage_funnel(rows, in_order, stage_funnel, plan)
+            add_map(rows, in_order, stage_funnel, plan)
     for funnel in plan.funnels:
         for unit_key, reads in _units(funnel, people, everything, unit_keys or {}).items():
             _add_funnel(rows, unit_key, reads, people, funnel, plan)
@@ -72,6 +78,34 @@ def _read_person(
         ReadEvent(event, i + 1, person, first_of.get(i), journey, tuple(classification))
         for event, i, journey, classification in zip(events, members, journeys, classifications, strict=True)
     ]
+
+
+def _in_model_order(reads: list[ReadEvent], m: int) -> list[ReadEvent]:
+    """Return the events of a person, those that tie in the order of a model (0-based)."""
+    ranks = _ranks(reads)
+    return [
+        its[i]
+        for its in _by_journey(reads).values()
+        for i in in_model_order([ranks[read.position] for read in its], [read.classifications[m][0] for read in its])
+    ]
+
+
+def _ranks(reads: list[ReadEvent]) -> dict[int, int]:
+    """Return the rank of each event of a person by position."""
+    return dict(zip((read.position for read in reads), ranks_of([read.event for read in reads]), strict=True))
+
+
+def _staged_exit(reads: list[ReadEvent], place: int, places: list[int], ranks: dict[int, int], m: int) -> Row:
+    """Return the last event before the exit where it is unclassified and a staged one ties with it, else nothing."""
+    session = reads[place].session
+    of_session = [i for i in places if i > place and session is not None and reads[i].session == session]
+    last = max([place, *of_session])
+    tied = [
+        i
+        for i in [place, *of_session]
+        if ranks[reads[i].position] == ranks[reads[last].position] and reads[i].classifications[m][0]
+    ]
+    return {"last_event_type_ix": reads[max(tied)].event.event_type} if tied else {}
 
 
 def _units(
@@ -157,7 +191,8 @@ def _event_type_rows(reads: list[ReadEvent], model: ModelPlan) -> list[Row]:
 
 def _visit_rows(reads: list[ReadEvent], model: ModelPlan) -> list[Row]:
     rows = []
-    for journey, its in _by_journey(reads).items():
+    ranks = _ranks(reads)
+    for journey, its in _by_journey(_in_model_order(reads, model.model_index - 1)).items():
         visits = visits_of([read.classifications[model.model_index - 1][0] for read in its])
         for number, visit in enumerate(visits):
             following = visits[number + 1] if number + 1 < len(visits) else None
@@ -167,6 +202,8 @@ def _visit_rows(reads: list[ReadEvent], model: ModelPlan) -> list[Row]:
                 "next_stage_index": following.stage if following else None, "entered_at": its[visit.first].event.at,
                 "left_at": its[following.first].event.at if following else None,
                 "last_seen_at": its[visit.last].event.at,
+                "is_next_tied": ranks[its[visit.last].position] == ranks[its[following.first].position]
+                if following else None,
             })  # fmt: skip
     return rows
 
@@ -189,13 +226,10 @@ def _add_funnel(
     unit = _unit(reads, funnel)
     for attempt in counted_attempts(unit, funnel.settings, plan.high_water_us):
         opener = reads[attempt.chain[0].position]
-        rows["kernel.funnel_units"].append(
-            _attempt_row(unit_key, opener, funnel.funnel_index, attempt, plan)
-            | {
-                "is_tie_decided": is_tie_decided(unit, funnel.settings, attempt, plan.high_water_us),
-                "is_in_order": None,
-            }
-        )
+        row = _attempt_row(unit_key, opener, funnel.funnel_index, attempt, plan)
+        row["is_tie_decided"] = is_tie_decided(unit, funnel.settings, attempt, plan.high_water_us)
+        row |= dict.fromkeys(("is_in_order", "order_pair_count", "tied_pair_count"))
+        rows["kernel.funnel_units"].append(row)
         for k, link in enumerate(attempt.chain):
             following = attempt.chain[k + 1] if k + 1 < attempt.depth else None
             places = inside(reads, following.position if following else None, attempt.closed_by, attempt.closes_at)
@@ -247,7 +281,7 @@ def _attempt_row(unit_key: int, opener: ReadEvent, funnel_index: int, attempt: A
 
 def _add_stage_funnel(rows: Rows, reads: list[ReadEvent], funnel: StageFunnelPlan, plan: KernelPlan) -> None:
     stage_count = plan.model(funnel.model_index).stage_count
-    ranks = dict(zip((read.position for read in reads), ranks_of([read.event for read in reads]), strict=True))
+    ranks = _ranks(reads)
     found = []
     for its in _by_journey(reads).values():
         reaches = read_journey(
@@ -272,10 +306,15 @@ def _add_stage_funnel(rows: Rows, reads: list[ReadEvent], funnel: StageFunnelPla
     its, reaches = max(found, key=lambda each: (len(each[1]), -each[0][0].journey))
     depth = len(reaches)
     closes_at = its[reaches[-1].at].event.at if depth == stage_count else its[0].event.at + funnel.window_us
-    in_order = is_in_order(reaches, [ranks[read.position] for read in its])
+    firsts = first_visit_ranks(reaches, [ranks[read.position] for read in its])
     rows["kernel.funnel_units"].append(
-        row_of(its, depth, closes_at) | {"is_tie_decided": False, "is_in_order": in_order}
-    )
+        row_of(its, depth, closes_at)
+        | {
+            "is_tie_decided": False, "is_in_order": firsts == sorted(firsts),
+            "order_pair_count": max(len(firsts) - 1, 0),
+            "tied_pair_count": sum(earlier == later for earlier, later in pairwise(firsts)),
+        }
+    )  # fmt: skip
     offset = reads.index(its[0])
     for k, reach in enumerate(reaches):
         next_place = offset + reaches[k + 1].at if k + 1 < depth else None
@@ -288,6 +327,7 @@ def _add_stage_funnel(rows: Rows, reads: list[ReadEvent], funnel: StageFunnelPla
                 "next_at": None if reach.next_at is None else its[reach.next_at].event.at,
             }
             | find_exit(reads, offset + reach.at, places)
+            | _staged_exit(reads, offset + reach.at, places, ranks, funnel.model_index - 1)
         )
     by_day: dict[int, list[tuple[int, int, Row]]] = defaultdict(list)
     for its, reaches in found:

@@ -227,6 +227,10 @@ def print_report(report: RunReport, out: Console) -> None:
         out.print(Text(f"  {label:<8}{line}"))
     for alert in report.alerts:
         out.print(Text(f"  alert   {escaped(alert)}"), style="yellow")
+    for warning in report.warnings[:MOST_WARNINGS]:
+        out.print(Text(f"  warning {escaped(warning)}"), style="yellow")
+    if (rest := len(report.warnings) - MOST_WARNINGS) > 0:
+        out.print(Text(f"          {rest} more in the table blind_spots"), style="yellow")
 
 
 def print_briefing(briefing: Briefing, out: Console) -> None:
@@ -254,6 +258,10 @@ def print_briefing(briefing: Briefing, out: Console) -> None:
             table.add_row(Text(name), text)
         out.print(table)
         out.print()
+
+
+MOST_WARNINGS = 5
+"""Warnings that the summary of a run prints; the table `blind_spots` has all of them."""
 
 
 def print_critical_spots(spots: Sequence[str], out: Console, printed: Collection[str] = (), most: int = 3) -> None:

@@ -17,6 +17,13 @@ from journeyflow.config.conditions import render
 from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, vocabulary
+from journeyflow.config.predicates import (
+    exclusion_predicate,
+    friction_predicate,
+    goal_predicate,
+    promise_predicate,
+    step_predicate,
+)
 from journeyflow.models.metadata import arrow_schema
 
 if TYPE_CHECKING:
@@ -57,6 +64,7 @@ def config_tables(
         "map_cells": _map_cells(config),
         "desired": _desired(config),
         "builtin_rules": _builtin_rules(config),
+        "conditions": _conditions(config),
         "slices": ((index, *each) for index, each in enumerate(_slices(config), 1)),
         "passive_events": _passive_events(config),
         "unstaged_events": ((word.event,) for word in vocabulary() if not word.is_staged),
@@ -224,6 +232,35 @@ def _measures(desired: Desired) -> Iterator[tuple[str, float]]:
         yield "p50_time", desired.p50_time.total_seconds()
     if desired.sentiment is not None:
         yield "sentiment", desired.sentiment
+
+
+def _conditions(config: Config) -> Iterator[tuple[str, str, str, str, str | None, str | None]]:
+    """Yield what should match something; not the default goals, which a company need not have."""
+    for name, funnel in config.funnels.items():
+        for step in funnel.steps:
+            subject = f"funnel {name}: {step.name}"
+            yield step_predicate(name, step.name), "step", subject, render(step.when), None, None
+        for number, exclusion in enumerate(funnel.exclusions, 1):
+            subject = f"funnel {name}: exclusion {number}"
+            yield exclusion_predicate(name, number), "exclusion", subject, render(exclusion.when), None, None
+    if "goals" in config.model_fields_set:
+        for name, goal in config.goals.items():
+            yield goal_predicate(name), "goal", f"goal {name}", render(goal.when), None, None
+    for friction in config.friction:
+        subject = f"friction {friction.name}"
+        yield friction_predicate(friction.name), "friction", subject, render(friction.when), None, None
+    for promise in config.promises:
+        for end, kind, condition in (("from", "promise_start", promise.from_), ("to", "promise_end", promise.to)):
+            if condition is not None:
+                subject = f"promise {promise.name}: {end}"
+                yield promise_predicate(promise.name, end), kind, subject, render(condition), None, None
+    labels: dict[str, list[str]] = {}
+    for touchpoint in config.touchpoints:
+        labels.setdefault(touchpoint.label, []).append(render(touchpoint.when))
+    for label, texts in labels.items():
+        yield f"touchpoint/{label}", "touchpoint", f"touchpoint {label}", " or ".join(texts), label, None
+    for name, survey in config.surveys.items():
+        yield f"survey/{name}", "survey", f"survey {name}", f"event is {survey.event}", None, survey.event
 
 
 def _slices(config: Config) -> Iterator[tuple[str, bool, str]]:

@@ -164,7 +164,8 @@ def slice_values(config: Config) -> str:
     ]
     if not selects:
         return (
-            "select cast(null as integer) as slice_index, cast(null as varchar) as value, cast(null as bigint) as event_count where false"
+            "select cast(null as integer) as slice_index, cast(null as varchar) as value, "
+            "cast(null as bigint) as event_count where false"
         )
     return sql(exp.union(*selects, distinct=False) if len(selects) > 1 else selects[0])
 

@@ -51,7 +51,10 @@ def process_chunk(events: EventArrays, plan: KernelPlan, first_position: int = 0
 
 def _funnels(chunk: Chunk, plan: KernelPlan) -> list[dict[str, pa.Table]]:
     persons, journeys = chunk.persons, chunk.journeys
-    found = [run_stage_funnel(persons, journeys.start, journeys.person, funnel, plan) for funnel in plan.stage_funnels]
+    found = [
+        run_stage_funnel(chunk.in_order[funnel.model_index - 1], journeys.start, journeys.person, funnel, plan)
+        for funnel in plan.stage_funnels
+    ]
     found += [run_funnel(persons, funnel, plan) for funnel in plan.funnels if funnel.unit == "person"]
     of_sessions = [funnel for funnel in plan.funnels if funnel.unit == "session"]
     if of_sessions:
@@ -125,7 +128,8 @@ def _sessions(chunk: Chunk) -> pa.Table:
 
 
 def _journeys(chunk: Chunk) -> pa.Table:
-    persons, journeys = chunk.persons, chunk.journeys
+    # A journey is the same in all models: the first model says which of tied events is its first touch.
+    persons, journeys = chunk.in_order[0] if chunk.in_order else chunk.persons, chunk.journeys
     first, last = journeys.start[:-1], journeys.start[1:] - 1
     return table(
         "kernel.journeys",
@@ -179,10 +183,11 @@ def _event_counts(persons: Units, plan: KernelPlan) -> list[pa.Table]:
 
 
 def _visits(chunk: Chunk, m: int) -> pa.Table:
-    persons, journeys = chunk.persons, chunk.journeys
+    persons, journeys = chunk.in_order[m], chunk.journeys
     journey, index, first, last = visit_stages(journeys.start, persons.stage[m])
     stage, entered = persons.stage[m][first], persons.at[first]
     is_last = np.append(journey[1:] != journey[:-1], True)[: len(journey)]
+    is_tied = np.append(persons.rank[first[1:]] == persons.rank[last[:-1]], False)[: len(journey)]
     return table(
         "kernel.stage_visits",
         {
@@ -195,5 +200,6 @@ def _visits(chunk: Chunk, m: int) -> pa.Table:
             "entered_at": entered,
             "left_at": (np.append(entered[1:], 0)[: len(entered)], is_last),
             "last_seen_at": persons.at[last],
+            "is_next_tied": (is_tied, is_last),
         },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,9 @@ from journeyflow.kernel.jit import Int16s, Int32s, Int64s, UInt64s
 from journeyflow.kernel.journeys import cut_journeys, group, number_within, rank_units
 from journeyflow.kernel.plan import KernelPlan
 from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions, link_sessions
-from journeyflow.kernel.stages import classify_events
+from journeyflow.kernel.stages import classify_events, find_ties, order_ties
 
+Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 NO_SEQUENCE = np.iinfo(np.int64).min
 COLUMNS = {
     "event_ix": np.int64,
@@ -123,7 +124,8 @@ class Journeys:
 class Chunk:
     """The events of some whole components, and their sessions, persons, journeys and rules (by model and place).
 
-    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk.
+    `order` maps places of `persons` to positions in `events`; `first_position` events came before the chunk. `in_order`
+    has the persons once for each model, with tied events in that model's order.
     """
 
     events: EventArrays
@@ -131,6 +133,7 @@ class Chunk:
     sessions: SessionRows
     order: Int32s
     persons: Units
+    in_order: tuple[Units, ...]
     journeys: Journeys
     rule: Int16s
 
@@ -160,7 +163,47 @@ def read_chunk(events: EventArrays, plan: KernelPlan, first_position: int) -> Ch
         *linked(start, session),
     )
     journeys = Journeys(journey_start, journey_person, index, session_count, person_sessions)
-    return Chunk(events, first_position, sessions, order, persons, journeys, rule)
+    ties = find_ties(journey_start, rank)
+    in_order = tuple(in_model_order(persons, ties, m, model.stage_count) for m, model in enumerate(plan.models))
+    return Chunk(events, first_position, sessions, order, persons, in_order, journeys, rule)
+
+
+def in_model_order(persons: Units, ties: Int64s, m: int, stages: int) -> Units:
+    """Return the events with those of `ties` in the order of model `m` (0-based), which has so many stages.
+
+    Times, ranks, persons and journeys of places stay: what moves is inside one instant of one journey.
+
+    References
+    ----------
+    docs/reference/semantics.md, section 10.
+    """
+    places, sources = order_ties(ties, persons.stage[m], stages)
+    if len(places) == 0:
+        return persons
+    event_type = _moved(persons.event_type, places, sources)
+    session = _moved(persons.session, places, sources)
+    stage = persons.stage.copy()
+    stage[:, places] = persons.stage[:, sources]
+    following, session_last = persons.following, persons.session_last
+    # Most ties are inside one session: then places are linked as before.
+    if np.any(persons.session[sources] != persons.session[places]):
+        following, session_last = linked(persons.start, session)
+    return replace(
+        persons,
+        event_type=event_type,
+        stage=stage,
+        session=session,
+        event_ix=_moved(persons.event_ix, places, sources),
+        position=_moved(persons.position, places, sources),
+        following=following,
+        session_last=session_last,
+    )
+
+
+def _moved(values: npt.NDArray[Integer], places: Int64s, sources: Int64s) -> npt.NDArray[Integer]:
+    moved = values.copy()
+    moved[places] = values[sources]
+    return moved
 
 
 def group_persons(events: EventArrays, sessions: SessionRows) -> tuple[Int32s, Int64s, Int32s, Int64s, Int32s]:

@@ -13,7 +13,7 @@ from journeyflow.kernel.funnel_attempts import evaluate_units
 from journeyflow.kernel.funnel_chains import EventColumns, new_workspace
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, StageFunnelPlan
-from journeyflow.kernel.sessions import find_exits
+from journeyflow.kernel.sessions import find_exits, prefer_staged
 from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys, look_up
 from journeyflow.kernel.tables import table
 
@@ -51,11 +51,14 @@ def run_funnel(units: Units, funnel: CompiledFunnel, plan: KernelPlan) -> Tables
     )
     unit, opener, depth, closes, closed_by, is_tie_decided = _columns(found)
     counted = _attempts(units, funnel.funnel_index, unit, opener, depth, settings.window, plan)
+    unknown = np.ones(len(unit), np.bool_)
     counted |= {
         "closes_at": closes,
         "is_pending": (depth < settings.steps) & (closed_by < 0) & (closes > plan.high_water_us),
         "is_tie_decided": is_tie_decided,
-        "is_in_order": (np.zeros(len(unit), np.bool_), np.ones(len(unit), np.bool_)),
+        "is_in_order": (np.zeros(len(unit), np.bool_), unknown),
+        "order_pair_count": (np.zeros(len(unit), np.int32), unknown),
+        "tied_pair_count": (np.zeros(len(unit), np.int32), unknown),
     }
     reached_at = np.maximum.accumulate(units.at[reached], axis=1)
     last, after = find_exits(
@@ -86,7 +89,7 @@ def run_stage_funnel(
         journey_start, journey_person, units.at, units.rank, units.stage[funnel.model_index - 1], stage_count, window,
         plan.day_start_us,
     )  # fmt: skip
-    person, journey, depth, is_in_order = _columns(best)
+    person, journey, depth, is_in_order, pair_count, tied_pair_count = _columns(best)
     opener = journey_start[journey]
     first, visited, beyond = (np.ascontiguousarray(places[:, each]) for each in (FIRST, VISITED, BEYOND))
     is_done = depth == stage_count
@@ -100,18 +103,21 @@ def run_stage_funnel(
         "is_pending": is_pending,
         "is_tie_decided": np.zeros(len(depth)),
         "is_in_order": is_in_order,
+        "order_pair_count": pair_count,
+        "tied_pair_count": tied_pair_count,
     }
     never_closed = np.full(len(depth), -1, np.int64)
     last, after = find_exits(
         units.start, units.at, person, first, depth, closes, never_closed, units.following, units.session_last
     )
+    prefer_staged(last, first, depth, units.rank, units.session, units.stage[funnel.model_index - 1])
     reaches = _reaches(units, counted, first, units.at[first], last, (units.event_type[after], after < 0))
     reaches |= {
         "is_visited": visited >= 0,
         "visited_at": (units.at[visited], visited < 0),
         "next_at": (units.at[beyond], beyond < 0),
     }
-    day_person, day_journey, day_depth, _ = _columns(days)
+    day_person, day_journey, day_depth = _columns(days)[:3]
     day_opener = journey_start[day_journey]
     day_closes = units.at[day_opener] + window
     best_of_day = _attempts(units, index, day_person, day_opener, day_depth, window, plan)

@@ -175,7 +175,8 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
     ----------
     docs/adr/0016-map-population.md
     """
-    persons, journeys, exposures = chunk.persons, chunk.journeys, plan.journey_exposures
+    persons = chunk.in_order[funnel.model_index - 1]
+    journeys, exposures = chunk.journeys, plan.journey_exposures
     stage = persons.stage[funnel.model_index - 1]
     journey, depth, month, is_furthest = pick_journeys(
         journeys.start, journeys.person, persons.at, stage, funnel.window_us, plan.day_start_us, plan.day_month

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from journeyflow.kernel.hash_table import HashTable, find_slot, largest_component, new_table, table_size, take_slot
-from journeyflow.kernel.jit import Bools, Int32s, Int64s, UInt64s, compiled, first_above
+from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, UInt64s, compiled, first_above
 
 NO_DEVICE = np.uint64(0xA5A5A5A5A5A5A5A5)
 """Sets the key of a person without a device apart from that of a device."""
@@ -218,3 +218,19 @@ def find_exits(
             if next_place < limit and next_place < hi:
                 after[a, s] = next_place
     return last, after
+
+
+@compiled
+def prefer_staged(last: Int64s, reached: Int64s, depth: Int64s, rank: Int32s, session: Int32s, stage: Int16s) -> None:
+    """Move exits of a stage funnel from an unclassified event to the latest staged one that ties, in the session.
+
+    `last` and `reached` are the places of last events and of stages, by attempt and stage.
+    """
+    for a in range(len(depth)):
+        for s in range(depth[a]):
+            exit_place = last[a, s]
+            place = exit_place
+            while place > reached[a, s] and rank[place - 1] == rank[exit_place] and stage[last[a, s]] == 0:
+                place -= 1
+                if stage[place] > 0 and session[place] == session[exit_place]:
+                    last[a, s] = place

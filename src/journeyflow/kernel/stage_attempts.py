@@ -121,7 +121,8 @@ def stage_attempt_table(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan)
     ----------
     docs/adr/0017-pain-points.md
     """
-    persons, journeys, exposures = chunk.persons, chunk.journeys, plan.attempt_exposures
+    persons = chunk.in_order[funnel.model_index - 1]
+    journeys, exposures = chunk.journeys, plan.attempt_exposures
     attempts, interactions = find_stage_attempts(
         journeys.start, persons.at, persons.event_type, persons.session, persons.stage[funnel.model_index - 1],
         plan.model(funnel.model_index).stage_count, funnel.window_us, exposures,

@@ -12,6 +12,7 @@ from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled, first_above
 from journeyflow.kernel.plan import KernelPlan, RuleTables
 
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])
+LEAST_PLACES = 1024
 
 
 @compiled
@@ -131,6 +132,114 @@ def classify_events(
     return stage, rule
 
 
+JOURNEY_START, TIE_START, TIE_STOP = range(3)
+
+
+@compiled
+def find_ties(journey_start: Int64s, rank: Int32s) -> Int64s:
+    """Return the ties of several events as (start of the journey, start, stop), places each."""
+    ties = np.empty((LEAST_PLACES, 3), np.int64)
+    count = 0
+    for j in range(len(journey_start) - 1):
+        tie = -1
+        for place in range(journey_start[j] + 1, journey_start[j + 1]):
+            if rank[place] != rank[place - 1]:
+                tie = -1
+                continue
+            if tie < 0:
+                if count == len(ties):
+                    longer = np.empty((2 * count, 3), np.int64)
+                    longer[:count] = ties
+                    ties = longer
+                tie = count
+                count += 1
+                ties[tie, JOURNEY_START], ties[tie, TIE_START] = journey_start[j], place - 1
+            ties[tie, TIE_STOP] = place + 1
+    return ties[:count].copy()
+
+
+@compiled
+def order_ties(ties: Int64s, stage: Int16s, stages: int) -> tuple[Int64s, Int64s]:
+    """Return the places whose events change when ties take the model's order, and the place each takes its event from.
+
+    `ties` are those of `find_ties`. Tied events are ordered by stage, equal ones as they come. The unclassified ones
+    among them come first, in the visit in progress; where no visit has begun yet, directly after those of the earliest
+    stage.
+
+    References
+    ----------
+    docs/adr/0014-transitions-and-paths.md
+    """
+    places = np.empty(LEAST_PLACES, np.int64)
+    sources = np.empty(LEAST_PLACES, np.int64)
+    count = 0
+    # By key, twice the stage or one more: where the next event with it goes.
+    free = np.empty(2 * stages + 3, np.int64)
+    journey = -1
+    # Is an event of the journey before `read` in a stage.
+    has_visit = False
+    read = 0
+    for tie in range(len(ties)):
+        start, stop = ties[tie, TIE_START], ties[tie, TIE_STOP]
+        if ties[tie, JOURNEY_START] != journey:
+            journey = ties[tie, JOURNEY_START]
+            read = journey
+            has_visit = False
+        while read < start and not has_visit:
+            has_visit = stage[read] > 0
+            read += 1
+        unclassified = 0 if has_visit else 2 * _earliest_stage(stage, start, stop) + 1
+        if _is_ordered(stage, start, stop, unclassified):
+            continue
+        free[:] = 0
+        for place in range(start, stop):
+            free[(2 * stage[place] if stage[place] > 0 else unclassified) + 1] += 1
+        free[0] = start
+        for key in range(1, len(free)):
+            free[key] += free[key - 1]
+        size = stop - start
+        if count + size > len(places):
+            places = _longer(places, count + size)
+            sources = _longer(sources, count + size)
+        for place in range(start, stop):
+            key = 2 * stage[place] if stage[place] > 0 else unclassified
+            places[count + place - start] = free[key]
+            sources[count + place - start] = place
+            free[key] += 1
+        count += size
+    return places[:count].copy(), sources[:count].copy()
+
+
+@compiled
+def _earliest_stage(stage: Int16s, start: int, stop: int) -> int:
+    """Return the earliest stage in `[start, stop)`, 0 when all are unclassified."""
+    earliest = 0
+    for place in range(start, stop):
+        if stage[place] > 0 and (earliest == 0 or stage[place] < earliest):
+            earliest = int(stage[place])
+    return earliest
+
+
+@compiled
+def _is_ordered(stage: Int16s, start: int, stop: int, unclassified: int) -> bool:
+    """Are the tied events in `[start, stop)` in the model's order; `unclassified` is the key of those in no stage."""
+    latest = 0
+    for place in range(start, stop):
+        key = 2 * stage[place] if stage[place] > 0 else unclassified
+        if key < latest:
+            return False
+        latest = key
+    return True
+
+
+@compiled
+def _longer(values: Int64s, size: int) -> Int64s:
+    """Return a copy of `values` with room for `size` or more."""
+    longer = np.empty(2 * size, np.int64)
+    longer[: len(values)] = values
+    return longer
+
+
 @compiled
 def visit_stages(start: Int64s, stage: Int16s) -> tuple[Int32s, Int32s, Int64s, Int64s]:
     """Return (journey, visit_index, first place, last place) of stage visits; `start` are the places of journeys."""
@@ -163,7 +272,7 @@ def visit_stages(start: Int64s, stage: Int16s) -> tuple[Int32s, Int32s, Int64s, 
     return journey, index, first, last
 
 
-PERSON, JOURNEY, DEPTH, IN_ORDER = range(4)
+PERSON, JOURNEY, DEPTH, IN_ORDER, PAIRS, TIED_PAIRS = range(6)
 FIRST, VISITED, BEYOND = range(3)
 
 
@@ -174,12 +283,13 @@ def furthest_journeys(
 ) -> tuple[Int64s, Int64s, Int64s]:  # fmt: skip
     """Return each person's furthest journey, the places of its stages, and the furthest of each person and day.
 
-    Rows are (person, journey, furthest stage, is in order). Places are by row and stage: where it was first reached,
+    Rows are (person, journey, furthest stage, is in order, pairs of neighbours among the visited stages, pairs whose
+    first visits tie); the last three are 0 for days. Places are by row and stage: where it was first reached,
     first visited, and first passed after the visit.
     """
     journeys = len(journey_person)
-    best = np.zeros((journeys, 4), np.int64)
-    days = np.zeros((journeys, 4), np.int64)
+    best = np.zeros((journeys, 6), np.int64)
+    days = np.zeros((journeys, 6), np.int64)
     places = np.empty((journeys, 3, stages), np.int64)
     seen = np.empty((3, stages), np.int64)
     count = 0
@@ -198,21 +308,21 @@ def furthest_journeys(
             day = its_day
             day_count += 1
         if depth > best[count - 1, DEPTH]:
-            _write(best, count - 1, journey_person[j], j, depth, _is_in_order(rank, seen[VISITED], depth))
+            _write(best, count - 1, journey_person[j], j, depth)
+            best[count - 1, IN_ORDER:] = _compare_first_visits(rank, seen[VISITED], depth)
             for s in range(stages):
                 for each in (FIRST, VISITED, BEYOND):
                     places[count - 1, each, s] = seen[each, s]
         if depth > days[day_count - 1, DEPTH]:
-            _write(days, day_count - 1, journey_person[j], j, depth, False)
+            _write(days, day_count - 1, journey_person[j], j, depth)
     return best[:count].copy(), places[:count].copy(), days[:day_count].copy()
 
 
 @compiled
-def _write(rows: Int64s, row: int, person: int, journey: int, depth: int, is_in_order: bool) -> None:
+def _write(rows: Int64s, row: int, person: int, journey: int, depth: int) -> None:
     rows[row, PERSON] = person
     rows[row, JOURNEY] = journey
     rows[row, DEPTH] = depth
-    rows[row, IN_ORDER] = is_in_order
 
 
 @compiled
@@ -237,15 +347,22 @@ def _read_journey(lo: int, hi: int, at: Int64s, stage: Int16s, window: int, seen
 
 
 @compiled
-def _is_in_order(rank: Int32s, visited: Int64s, depth: int) -> bool:
-    """Do the first visits come in the model's order (ties do)."""
-    latest = -1
+def _compare_first_visits(rank: Int32s, visited: Int64s, depth: int) -> tuple[int, int, int]:
+    """Return whether first visits come in the model's order (ties do), how many pairs there are, and how many tie."""
+    is_in_order, pairs, tied = 1, 0, 0
+    before = -1
     for s in range(depth):
-        if visited[s] >= 0:
-            if rank[visited[s]] < latest:
-                return False
-            latest = rank[visited[s]]
-    return True
+        if visited[s] < 0:
+            continue
+        its_rank = rank[visited[s]]
+        if before >= 0:
+            pairs += 1
+            if its_rank < before:
+                is_in_order = 0
+            elif its_rank == before:
+                tied += 1
+        before = its_rank
+    return is_in_order, pairs, tied
 
 
 def pack_classifications(event_type: Int32s, rule: Int16s, plan: KernelPlan) -> Int64s:

@@ -18,7 +18,7 @@ WITHDRAWALS = frozenset({"remove_from_cart", "unsubscribe", "unsubscribed", "ord
 """Events that say that a person has left: an outcome and no cause."""
 CONTROLS = 60_000
 BINS = 6
-LONG_WAIT = 0.8
+LONG_WAITS = (0.5, 0.7, 0.85)
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def exposures(stream: Stream, place: Place, prognosis: Prognosis, min_count: int
     """Yield an estimate of every exposure of a place that enough persons met and enough did not."""
     moments = _Moments(stream, place)
     chance = np.full(len(place.rows), np.nan)
-    for candidate in (*moments.events(min_count), *moments.repeats(min_count), *moments.waits(min_count)):
-        found = _estimate(stream, place, prognosis, chance, candidate, min_count)
+    for candidate in moments.all(min_count):
+        found = estimate(stream, place, prognosis, chance, candidate, min_count)
         if found is not None:
             yield found
 
@@ -57,6 +57,10 @@ class _Moments:
         inside = (at < len(rows)) & self.goes_on
         inside[inside] &= rows[np.minimum(at[inside], len(rows) - 1)] == rows[inside] + 1
         inside &= np.append(place.visit[1:] == place.visit[:-1], False)
+        # Events of one instant have no order: nobody met one of them after another.
+        tied = np.append(stream.at[1:] == stream.at[:-1], False)
+        tied &= np.append(stream.person[1:] == stream.person[:-1], False)
+        self.is_clear = ~tied[rows] & ~(tied[self.following] & self.goes_on)
         self.next = np.where(inside, np.arange(len(rows)) + 1, -1)
         kinds = stream.kinds
         self.is_goal = kinds["is_goal"].to_numpy()[stream.kind[rows]]
@@ -67,6 +71,20 @@ class _Moments:
         )
         self.won = np.zeros(int(place.visit[-1]) + 1, np.bool_)
         self.won[place.visit[place.went_on]] = True
+
+    def all(self, min_count: int) -> Iterator[Candidate]:
+        """Yield every exposure that can be looked at."""
+        yield from self.events(min_count)
+        yield from self.frictions(min_count)
+        yield from self.repeats(min_count)
+        yield from self.waits(min_count)
+
+    def frictions(self, min_count: int) -> Iterator[Candidate]:
+        """Yield the configured friction events."""
+        told = self.stream.kinds["frictions"].fill_null("").str.split("\n").to_list()
+        for name in sorted({name for names in told for name in names if name}):
+            is_it = np.array([name in names for names in told])[self.stream.kind[self.place.rows]]
+            yield from self._met(name, "friction", is_it & ~self.is_goal, min_count)
 
     def events(self, min_count: int) -> Iterator[Candidate]:
         """Yield the events that can be met: by name, and by touchpoint where that is not the same."""
@@ -98,45 +116,75 @@ class _Moments:
         leads = np.zeros(len(is_it), np.bool_)
         known = self.next >= 0
         leads[known] = is_it[self.next[known]] & before[known]
-        yield Candidate(subject, family, np.flatnonzero(leads), np.flatnonzero(before & ~leads), self.name, first[has_met])
+        yield Candidate(subject, family, np.flatnonzero(leads & self.is_clear), np.flatnonzero(before & ~leads & self.is_clear), self.name, first[has_met])
 
     def repeats(self, min_count: int) -> Iterator[Candidate]:
         """Yield events that came three times at a stretch."""
-        name, visit = self.name, self.place.visit
+        name, visit, rows = self.name, self.place.visit, self.place.rows
         same = np.append(False, (name[1:] == name[:-1]) & (visit[1:] == visit[:-1]))
         third = np.flatnonzero(same[1:] & np.append(same[2:], False)) if len(name) > 2 else np.empty(0, np.int64)
         is_start = ~same & ~self.is_goal & ~self.is_passive & ~self.is_return
         third = third[is_start[third]]
+        session = self.stream.session[rows]
+        third = third[session[third] == session[third + 2]]
         for code in np.flatnonzero(np.bincount(name[third], minlength=1) >= min_count):
-            starts = np.flatnonzero(is_start & (name == code))
+            starts = np.flatnonzero(is_start & (name == code) & self.is_clear)
             _, earliest = np.unique(visit[starts], return_index=True)
             starts = starts[earliest]
             met = np.isin(starts, third)
+            # Who went on at once had no occasion to repeat it.
+            kept = met | (self.next[starts] >= 0) | ~self.goes_on[starts]
+            starts, met = starts[kept], met[kept]
             subject = self.stream.names.names[code]
-            yield Candidate(f"{subject} three times", "repeat", starts[met], starts[~met], name, starts[met])
+            yield Candidate(f"{subject} (three times in a row)", "repeat", starts[met], starts[~met], name, starts[met])
 
     def waits(self, min_count: int) -> Iterator[Candidate]:
         """Yield long times between two events, judged from the second: all had come as far as that."""
-        known = np.flatnonzero((self.next >= 0))
-        pair = self.name[known].astype(np.int64) * len(self.stream.names.names) + self.name[self.next[known]]
-        names, counts = np.unique(pair, return_counts=True)
-        for code in names[counts >= 10 * min_count]:
-            of = known[pair == code]
-            _, earliest = np.unique(self.place.visit[of], return_index=True)
-            of = of[earliest]
-            if len(of) < 10 * min_count or self.name[of[0]] == self.name[self.next[of[0]]]:
-                continue
-            rows = self.place.rows
-            waited = self.stream.at[rows[self.next[of]]] - self.stream.at[rows[of]]
-            is_long = waited > np.quantile(waited, LONG_WAIT)
-            subject = (
-                f"long wait between {self.stream.names.names[self.name[of[0]]]} and "
-                f"{self.stream.names.names[self.name[self.next[of[0]]]]}"
-            )
-            yield Candidate(subject, "wait", of[is_long], of[~is_long], self.name, self.next[of])
+        # Only between events of the stage itself; when a mail came says nothing of a wait.
+        ruled_out = self.is_goal | self.is_passive | self.is_return
+        width = len(self.stream.names.names)
+        following = np.flatnonzero((self.next >= 0) & self.is_clear & ~ruled_out & ~ruled_out[self.next])
+        asked = [following, *self._answered(ruled_out, min_count)]
+        answered = [self.next[following], *self.replies]
+        for first, second in zip(asked, answered, strict=True):
+            pair = self.name[first].astype(np.int64) * width + self.name[second]
+            names, counts = np.unique(pair, return_counts=True)
+            for code in names[counts >= 5 * min_count]:
+                yield from self._wait(first[pair == code], second[pair == code], min_count)
+
+    def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[Ints]:
+        """Yield the latest question before each answer; an answer comes without a session, so not by the person's act."""
+        self.replies: list[Ints] = []
+        rows, visit = self.place.rows, self.place.visit
+        number = np.arange(len(rows))
+        is_reply = (self.stream.session[rows] < 0) & ~ruled_out
+        for code in np.flatnonzero(np.bincount(self.name[is_reply], minlength=1) >= 5 * min_count):
+            replies = np.flatnonzero(is_reply & (self.name == code))
+            for other in np.flatnonzero(np.bincount(self.name[~ruled_out], minlength=1) >= 5 * min_count):
+                if other == code:
+                    continue
+                latest = np.maximum.accumulate(np.where((self.name == other) & ~ruled_out, number, -1))[replies]
+                known = latest >= 0
+                known[known] = visit[latest[known]] == visit[replies[known]]
+                # What nearly always comes before it, and was not the event just before, may be its question.
+                if known.mean() >= MANDATORY and (latest[known] + 1 == replies[known]).mean() < MANDATORY:
+                    self.replies.append(replies[known])
+                    yield latest[known]
+
+    def _wait(self, first: Ints, second: Ints, min_count: int) -> Iterator[Candidate]:
+        _, earliest = np.unique(self.place.visit[second], return_index=True)
+        first, second = first[earliest], second[earliest]
+        if len(first) < 5 * min_count or self.name[first[0]] == self.name[second[0]]:
+            return
+        rows, names = self.place.rows, self.stream.names.names
+        waited = self.stream.at[rows[second]] - self.stream.at[rows[first]]
+        subject = f"{names[self.name[second[0]]]} (long wait after {names[self.name[first[0]]]})"
+        for share in LONG_WAITS:
+            is_long = waited > np.quantile(waited, share)
+            yield Candidate(subject, "wait", first[is_long], first[~is_long], self.name, second)
 
 
-def _estimate(
+def estimate(
     stream: Stream, place: Place, prognosis: Prognosis, chance: Floats, candidate: Candidate, min_count: int
 ) -> Finding | None:
     """Compare those who met it with the others at the same last event and of like chance, weighted as those who met it."""
@@ -151,8 +199,6 @@ def _estimate(
     _fill(prognosis, place, chance, met)
     _fill(prognosis, place, chance, could)
     outcome = went_on.astype(np.float64)
-    if candidate.family == "wait":
-        outcome = outcome.copy()
     edges = np.quantile(chance[met], np.linspace(0, 1, BINS + 1)[1:-1])
     cell_met = candidate.anchor[met] * BINS + np.digitize(chance[met], edges)
     cell_could = candidate.anchor[could] * BINS + np.digitize(chance[could], edges)
@@ -165,9 +211,10 @@ def _estimate(
     base = np.clip(chance[first] + adjusted.others[kept], 0.001, 0.999)
     rate, expected = float(outcome[first].mean()), float(base.mean())
     effect = _logit(rate, len(first)) - _logit(expected, len(first))
-    spread_of = np.sqrt(rate * (1 - rate) / len(first) + 0.25 / len(first) ** 2 + adjusted.error**2)
+    hits = float(outcome[first].sum())
+    own_variance = 1 / (hits + 0.5) + 1 / (len(first) - hits + 0.5)
     slope = max(expected * (1 - expected), 0.02)
-    once = _once_a_person(stream, place, first)
+    once = once_a_person(stream, place.rows[first])
     return Finding(
         kind="exposure",
         model_index=place.model_index,
@@ -180,7 +227,7 @@ def _estimate(
         compared_count=len(np.unique(stream.person[place.rows[could]])),
         standard_error=adjusted.error,
         effect=effect,
-        effect_error=float(spread_of / slope),
+        effect_error=float(np.sqrt(own_variance + (adjusted.error / slope) ** 2)),
         family=candidate.family,
         shift=float(crude.excess - adjusted.excess) / slope,
     )
@@ -213,11 +260,9 @@ def _standardised(cells: Ints, other_cells: Ints, values: Floats, other_values: 
     return _Standardised(excess, error, mean[cells], kept)
 
 
-def _once_a_person(stream: Stream, place: Place, rows: Ints) -> Ints:
-    """Return the positions of each person's first moment in a journey that had not been beyond the stage."""
-    eligible = np.flatnonzero(place.is_first[rows])
-    _, earliest = np.unique(stream.person[place.rows[rows[eligible]]], return_index=True)
-    return eligible[earliest]
+def once_a_person(stream: Stream, rows: Ints) -> Ints:
+    """Return the positions of each person's first event among `rows`, which ascend."""
+    return np.unique(stream.person[rows], return_index=True)[1]
 
 
 def _fill(prognosis: Prognosis, place: Place, chance: Floats, rows: Ints) -> None:

@@ -49,6 +49,9 @@ class Finding:
     family: str = ""
     shift: float = 0.0
     shift_error: float = 0.0
+    tests: int = 1
+    refund_count: float | None = None
+    sentiment_effect: float | None = None
 
     @property
     def lost(self) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from journeyflow.pains.exposures import once_a_person
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
@@ -31,6 +33,7 @@ def gaps(
         Per row of the place: an incident explains the moment.
     """
     best: dict[str, tuple[float, Slice, Point]] = {}
+    counted = [0, 0]
     without = {name: Prognosis(stream, place, [name]) for name in stream.slices}
     for point in points(stream, place, prognosis, min_count, place.horizon):
         usable = ~explained[point.position]
@@ -41,12 +44,14 @@ def gaps(
                 continue
             chance = alone[own[0]] if len(found.dimensions) == 1 else point.chance
             score = _shortfall(found.members & usable, point.went_on, chance)[1]
+            counted[len(found.dimensions) - 1] += 1
             if score < SCREENED and score < best.get(found.text or "", (0.0,))[0]:
                 best[found.text or ""] = (score, found, point)
     for _, found, point in best.values():
         finding = _finding(stream, place, earlier, found, point, ~explained[point.position])
         if finding is not None:
-            yield finding
+            # Half of the errors allowed go to single values, half to the many pairs.
+            yield replace(finding, tests=2 * counted[len(found.dimensions) - 1])
 
 
 def _shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, float]:
@@ -85,13 +90,10 @@ def _finding(
     other_variance = float((raw * (1 - raw)).sum())
     error = np.sqrt(1 / max(other_variance, 1e-9) * 2)
     effect = np.log((rate + 0.5 / count) / (1 - rate + 0.5 / count)) - np.log(mean / (1 - mean))
+    hits = float(went_on.sum())
     before, before_error = _earlier_shift(stream, earlier, found)
     rows = point.rows[members]
-    eligible = np.flatnonzero(place.is_first[point.position[members]])
-    _, earliest = np.unique(stream.person[rows[eligible]], return_index=True)
-    once = eligible[earliest]
-    if not len(once):
-        return None
+    once = once_a_person(stream, rows)
     return Finding(
         kind="gap",
         model_index=place.model_index,
@@ -104,7 +106,7 @@ def _finding(
         compared_count=len(np.unique(stream.person[point.rows[rest]])),
         standard_error=float(error * slope),
         effect=float(effect),
-        effect_error=float(np.sqrt(1 / (count * slope) + error**2)),
+        effect_error=float(np.sqrt(1 / (hits + 0.5) + 1 / (count - hits + 0.5) + error**2)),
         family="gap",
         shift=before,
         shift_error=before_error,

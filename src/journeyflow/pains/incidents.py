@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from journeyflow.pains.exposures import once_a_person
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
@@ -48,9 +49,13 @@ def incidents(
         for point in points(stream, place, prognosis, min_count)
     ]
     for _ in range(MOST_PER_PLACE):
-        best = max((span for scan in scans if (span := scan.worst()) is not None), key=lambda span: span.score, default=None)
-        if best is None or best.score < LEAST_SCORE:
+        worst = [(span, scan) for scan in scans if (span := scan.worst()) is not None]
+        if not worst:
             return
+        best, scan = max(worst, key=lambda each: each[0].score)
+        if best.score < LEAST_SCORE:
+            return
+        best = scan.refined(best)
         yield best, _finding(stream, place, best)
         explained = np.zeros(len(stream), np.bool_)
         members = best.slice.members & (best.point.day >= best.first) & (best.point.day <= best.last)
@@ -107,62 +112,62 @@ class _Scan:
         one, seen, chance = np.ones(len(day)), point.went_on.astype(np.float64), point.chance
         variance = chance * (1 - chance)
         columns = (one, seen, chance, variance)
-        total = np.array([daily(values, used) for values in columns])
-        table = np.array([[daily(values, used & each.members) for values in columns] for each in self.slices])
-        spread = self._common_spread(total)
+        self.total = np.array([daily(values, used) for values in columns])
+        self.table = np.array([[daily(values, used & each.members) for values in columns] for each in self.slices])
+        self.spread = self._common_spread(self.total)
         best: Span | None = None
         tests = 0.0
+        starts = np.arange(self.days)
         for length in LENGTHS:
             if length > self.days // 3:
                 break
-            inside = table[:, :, length:] - table[:, :, :-length]
-            everyone = total[:, length:] - total[:, :-length]
-            count, hits, expected, spreads = inside.transpose(1, 0, 2)
-            whole = table[:, :, -1].transpose(1, 0)[:, :, None]
-            out_variance = np.maximum(whole[3] - spreads, 1e-9)
-            own = (whole[1] - hits - whole[2] + expected) / out_variance
-            other_variance = np.maximum(everyone[3][None] - spreads, 0.0)
-            precision = other_variance + 1 / spread**2
-            others = ((everyone[1] - everyone[2])[None] - hits + expected) / precision
-            score = _score(count, hits, expected, spreads, own + others, 1 / out_variance + 1 / precision)
-            score[(expected < 3) | (whole[0] - count < 2 * count)] = 0
+            lo, hi = starts[: self.days - length + 1], starts[: self.days - length + 1] + length
+            inside = (self.table[:, :, length:] - self.table[:, :, :-length]).transpose(1, 0, 2)
+            score, others = self._scores(inside, self.table[:, :, -1].T[:, :, None], lo, hi)
             tests += self.days / length * 3
             where = np.unravel_index(int(score.argmax()), score.shape)
             if best is None or score[where] > best.score:
+                first = self.first + int(where[1])
                 best = Span(
-                    float(score[where]), self.slices[where[0]], self.first + int(where[1]),
-                    self.first + int(where[1]) + length - 1, point, float(others[where]), 0.0,
-                )  # fmt: skip
-        if best is None:
-            return None
-        return replace(self._refined(best, table, total, spread), tests=tests * len(self.slices))
+                    float(score[where]), self.slices[where[0]], first, first + length - 1, point, float(others[where]), 0.0
+                )
+        return None if best is None else replace(best, tests=tests * len(self.slices))
 
-    def _refined(self, span: Span, table: Floats, total: Floats, spread: float) -> Span:
+    def refined(self, span: Span) -> Span:
         """Move the ends of a span to where it is most unusual, within a third of its length."""
         index = next(number for number, each in enumerate(self.slices) if each is span.slice)
         reach = max(2, (span.last - span.first + 1) // 3)
-        best = span
-        for first in range(max(span.first - reach, self.first), span.first + reach + 1):
-            for last in range(max(first, span.last - reach), min(span.last + reach, self.first + self.days - 1) + 1):
-                lo, hi = first - self.first, last - self.first + 1
-                count, hits, expected, spreads = table[index, :, hi] - table[index, :, lo]
-                everyone = total[:, hi] - total[:, lo]
-                whole = table[index, :, -1]
-                if expected < 3 or whole[0] - count < 2 * count:
-                    continue
-                out_variance = max(whole[3] - spreads, 1e-9)
-                own = (whole[1] - hits - whole[2] + expected) / out_variance
-                precision = max(everyone[3] - spreads, 0.0) + 1 / spread**2
-                others = (everyone[1] - everyone[2] - hits + expected) / precision
-                score = float(
-                    _score(
-                        *(np.array([value]) for value in (count, hits, expected, spreads, own + others)),
-                        np.array([1 / out_variance + 1 / precision]),
-                    )[0]
-                )
-                if score > best.score:
-                    best = replace(best, score=score, first=first, last=last, others_shift=float(others))
-        return best
+        first, last = (
+            ends.ravel()
+            for ends in np.meshgrid(
+                np.arange(max(span.first - reach, self.first), span.first + reach + 1),
+                np.arange(span.last - reach, min(span.last + reach, self.first + self.days - 1) + 1),
+            )
+        )
+        first, last = first[first <= last], last[first <= last]
+        lo, hi = first - self.first, last - self.first + 1
+        score, others = self._scores(self.table[index, :, hi].T - self.table[index, :, lo].T, self.table[index, :, -1], lo, hi)
+        best = int(score.argmax())
+        if score[best] <= span.score:
+            return span
+        return replace(
+            span, score=float(score[best]), first=int(first[best]), last=int(last[best]), others_shift=float(others[best])
+        )
+
+    def _scores(self, inside: Floats, whole: Floats, lo: Ints, hi: Ints) -> tuple[Floats, Floats]:
+        """Return how unusual spans are and the shift of the others in them.
+
+        `inside` are the four counts in the spans, `whole` those of all days; the last axis is that of the spans.
+        """
+        everyone = self.total[:, hi] - self.total[:, lo]
+        count, hits, expected, variance = inside
+        out_variance = np.maximum(whole[3] - variance, 1e-9)
+        own = (whole[1] - hits - whole[2] + expected) / out_variance
+        precision = np.maximum(everyone[3] - variance, 0.0) + 1 / self.spread**2
+        others = (everyone[1] - everyone[2] - hits + expected) / precision
+        score = _score(count, hits, expected, variance, own + others, 1 / out_variance + 1 / precision)
+        score[(expected < 3) | (whole[0] - count < 2 * count)] = 0
+        return score, others
 
     def _common_spread(self, total: Floats) -> float:
         """Return by how much the log odds of all slices together move from week to week, beyond chance."""
@@ -213,9 +218,7 @@ def _finding(stream: Stream, place: Place, span: Span) -> Finding:
     odds = chance / (1 - chance) * np.exp(np.clip(shift, -2, 2))
     expected = odds / (1 + odds)
     chosen = np.flatnonzero(inside & settled)
-    eligible = chosen[place.is_first[point.position[chosen]]]
-    _, earliest = np.unique(stream.person[point.rows[eligible]], return_index=True)
-    once = eligible[earliest]
+    once = chosen[once_a_person(stream, point.rows[chosen])]
     error = np.sqrt(1 / out_variance + 1 / max(float(variance[others].sum()), 25.0))
     mean = float(expected[chosen].mean())
     rate = float(went_on[chosen].mean())
@@ -244,7 +247,7 @@ def lost_days(stream: Stream) -> tuple[Bools, int]:
 
     The two days before are marked too: who came then would have gone on in the days that are missing.
     """
-    day = stream.at // DAY_US
+    day = stream.day
     first, days = int(day.min()), int(day.max() - day.min()) + 1
     codes = stream.channels.codes.astype(np.int64)
     counts = np.bincount(codes * days + day - first, minlength=len(stream.channels.names) * days).reshape(-1, days)

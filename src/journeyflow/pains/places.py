@@ -118,4 +118,4 @@ def _horizon(stream: Stream, beyond_us: Ints) -> int:
     history = int(stream.at.max()) - int(stream.at.min())
     if history >= SHORT_HISTORY * stream.window or not len(went_on):
         return stream.window
-    return int(min(stream.window, max(np.quantile(went_on, NEARLY_ALL), DAY_US // 24)))
+    return int(min(stream.window, max(np.quantile(went_on, NEARLY_ALL), DAY_US)))

@@ -88,7 +88,7 @@ class Prognosis:
         stream = self.stream
         journey = stream.journey[rows]
         start = stream.journey_starts[journey]
-        local = stream.at[rows] // DAY_US
+        local = stream.day[rows]
         columns = [
             np.log1p(rows - start),
             np.log1p(stream.at[rows] - stream.at[start]),

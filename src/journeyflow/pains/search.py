@@ -9,7 +9,7 @@ import numpy as np
 from journeyflow.pains.exposures import exposures
 from journeyflow.pains.findings import Finding, e_value
 from journeyflow.pains.gaps import NATURAL_SPREAD, gaps
-from journeyflow.pains.incidents import incidents, lost_days
+from journeyflow.pains.incidents import Span, incidents, lost_days
 from journeyflow.pains.places import Place, places
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.stream import Ints, Stream
@@ -20,6 +20,9 @@ SHARE = {"incident": 0.3, "gap": 0.3, "exposure": 0.4}
 UNSEEN_SPREAD = 0.15
 """Standard deviation, on the scale of log odds, of the effect of an unseen cause at least."""
 LEAST_E_VALUE = 1.3
+NORMAL = 1.959964
+POINTS = 10
+"""Points of all stages at which spans are searched, about."""
 BESIDE = 0.9
 
 
@@ -29,38 +32,35 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     found: list[Finding] = []
     tested: list[Finding] = []
     gap_rows: list[Finding] = []
-    spans: list[tuple[float, float, Finding]] = []
     earlier: list[Place] = []
     for place in places(stream, model_index, level_of_kind):
         prognosis = Prognosis(stream, place)
         explained = np.zeros(len(place.rows), np.bool_)
         for span, finding in incidents(stream, place, prognosis, min_count, lost, first_day):
-            spans.append((span.score, span.tests, finding))
-            inside = span.slice.members & (span.point.day >= span.first) & (span.point.day <= span.last)
-            explained[np.isin(place.visit, place.visit[span.point.position[inside]])] = True
+            graded = _graded_incident(span, finding)
+            if graded is not None:
+                found.append(graded)
+                inside = span.slice.members & (span.point.day >= span.first) & (span.point.day <= span.last)
+                explained[np.isin(place.visit, place.visit[span.point.position[inside]])] = True
         tested += exposures(stream, place, prognosis, min_count)
         gap_rows += gaps(stream, place, prognosis, earlier, min_count, explained)
         earlier.append(place)
-    found += _graded_incidents(spans)
     found += _graded_gaps(gap_rows)
     found += _graded_exposures(tested)
     return found
 
 
-def _graded_incidents(spans: list[tuple[float, float, Finding]]) -> list[Finding]:
-    from scipy.stats import norm
+def _graded_incident(span: Span, finding: Finding) -> Finding | None:
+    from scipy.special import ndtr
 
-    total = sum(tests for _, tests, _ in spans) or 1.0
-    graded = []
-    for score, tests, finding in spans:
-        q_value = min(1.0, float(norm.sf(score)) * max(tests * 6, 1))
-        if q_value <= LEVEL * SHARE["incident"] and finding.lost > 0:
-            graded.append(finding.graded("incident", q_value, _e_value(finding, 0.0)))
-    return graded
+    q_value = min(1.0, float(ndtr(-span.score)) * span.tests * POINTS)
+    if q_value > LEVEL * SHARE["incident"] or finding.lost <= 0:
+        return None
+    return finding.graded("incident", q_value, _e_value(finding, 0.0))
 
 
 def _graded_gaps(found: list[Finding]) -> list[Finding]:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     graded = []
     for finding in found:
@@ -70,26 +70,26 @@ def _graded_gaps(found: list[Finding]) -> list[Finding]:
         spread = np.sqrt(
             finding.effect_error**2 + (min(finding.shift_error, 1.0) ** 2 if known else 0.2**2) + NATURAL_SPREAD**2
         )
-        q_value = min(1.0, float(norm.cdf((finding.effect - shift) / spread)) * 60)
-        if q_value <= LEVEL * SHARE["gap"] and finding.lost > 0:
+        q_value = min(1.0, float(ndtr((finding.effect - shift) / spread)) * finding.tests)
+        if q_value <= LEVEL * SHARE["gap"] and finding.lost > NORMAL * finding.lost_error:
             graded.append(finding.graded("matched", q_value, _e_value(finding, 1.96 * spread)))
     return _one_each(graded)
 
 
 def _graded_exposures(tested: list[Finding]) -> list[Finding]:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     graded = []
-    for family in ("event", "repeat", "wait"):
+    for family in ("event", "friction", "repeat", "wait"):
         same = [finding for finding in tested if finding.family == family]
         unseen = _unseen_spread(same)
         for finding in same:
             # As strong an unseen cause as those that are seen would move the estimate once more by as much.
             effect = finding.effect - min(finding.shift, 0.0)
             spread = np.sqrt(finding.effect_error**2 + unseen**2)
-            q_value = min(1.0, float(norm.cdf(effect / spread)) * max(len(tested), 1))
+            q_value = min(1.0, float(ndtr(effect / spread)) * max(len(tested), 1))
             value = _e_value(finding, 1.96 * spread)
-            if q_value <= LEVEL * SHARE["exposure"] and finding.lost > 0 and value >= LEAST_E_VALUE:
+            if q_value <= LEVEL * SHARE["exposure"] and finding.lost > NORMAL * finding.lost_error and value >= LEAST_E_VALUE:
                 graded.append(replace(finding.graded("matched", q_value, value), standard_error=finding.standard_error))
     return _one_each(graded)
 

@@ -40,7 +40,8 @@ class Slice:
 def points(stream: Stream, place: Place, prognosis: Prognosis, min_count: int, horizon: int | None = None) -> Iterator[Point]:
     """Yield the entry to the stage and each event in it that enough persons came to."""
     kinds = place.level_of_kind[stream.kind[place.rows]]
-    is_here = (kinds == 0) | (kinds == 2 * place.stage_index)
+    passive = stream.kinds["is_passive"].to_numpy()[stream.kind[place.rows]]
+    is_here = ((kinds == 0) | (kinds == 2 * place.stage_index)) & ~passive
     names = stream.names.codes[place.rows]
     least = max(FEWEST_UNITS, 5 * min_count)
     chance = np.full(len(place.rows), np.nan)
@@ -64,7 +65,7 @@ def points(stream: Stream, place: Place, prognosis: Prognosis, min_count: int, h
             name=name,
             rows=place.rows[kept],
             position=kept,
-            day=place.at[kept] // DAY_US,
+            day=stream.day[place.rows[kept]],
             went_on=went_on,
             chance=recalibrated(chance[kept], went_on),
         )

@@ -72,9 +72,16 @@ class Stream:
     kinds: pl.DataFrame
     high_water: int
     window: int
+    day_starts: Ints
+    first_day: int
 
     def __len__(self) -> int:
         return len(self.at)
+
+    @cached_property
+    def day(self) -> Ints:
+        """Local day of each event in the project's zone, as days since 1970."""
+        return self.first_day + np.searchsorted(self.day_starts, self.at, side="right") - 1
 
     @cached_property
     def names(self) -> Labels:
@@ -163,6 +170,9 @@ def read_stream(engine: Engine) -> Stream:
     )
     kinds = pl.DataFrame(engine.rows(_KINDS))
     settings = engine.rows("select epoch_us(high_water_at) as high_water, journeys_window_us from config.settings")
+    days = pl.DataFrame(
+        engine.rows("select epoch_us(start_at) as start_us, day - date '1970-01-01' as day from config.days order by day")
+    )
     person_keys = events["person_key"].to_numpy()
     starts_person = _changes(person_keys)
     person = np.cumsum(starts_person) - 1
@@ -185,6 +195,8 @@ def read_stream(engine: Engine) -> Stream:
         kinds=kinds,
         high_water=settings.column("high_water")[0].as_py(),
         window=settings.column("journeys_window_us")[0].as_py(),
+        day_starts=days["start_us"].to_numpy(),
+        first_day=int(days["day"][0]) if len(days) else 0,
     )
 
 

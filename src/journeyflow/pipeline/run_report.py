@@ -103,6 +103,8 @@ class RunReport(BaseModel):
     """What to know first, from the table `briefing`."""
     critical_spots: tuple[str, ...] = ()
     """Sentences of the critical rows of `blind_spots`, most items first, alerts included."""
+    warnings: tuple[str, ...] = ()
+    """Sentences on what of the configuration matched nothing, and on periods in which nothing can have matured yet."""
 
 
 def facts_of(row: RunRow, project: str, high_water_at: datetime, event_count: int) -> RunFacts:
@@ -130,7 +132,8 @@ def report_of(
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
     with open_published(generation) as published:
-        manifest, critical_spots, briefing = published.manifest, published.critical_spots, read_briefing(published)
+        manifest, briefing = published.manifest, read_briefing(published)
+        critical_spots, warnings = published.critical_spots, published.warning_spots
     return RunReport(
         run_id=manifest.run_id,
         status="published",
@@ -149,4 +152,5 @@ def report_of(
         alerts=alerts,
         briefing=briefing,
         critical_spots=critical_spots,
+        warnings=warnings,
     )

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from journeyflow.publish.generation import Manifest
 
 
+EMPTY_KINDS = ("idle_setting", "idle_rule", "no_persona", "nothing_matured")
+"""Kinds of `blind_spots` on figures that are empty by the configuration or the time, in the order of reports."""
+
+
 class PublishedTables:
     """A read-only handle on one generation; later runs do not affect it. Open one with `journeyflow.open`."""
 
@@ -74,6 +78,15 @@ class PublishedTables:
             "select detail from blind_spots where severity = 'critical' order by item_count desc, kind, subject"
         )
         return tuple(rows.column("detail").to_pylist())
+
+    @cached_property
+    def warning_spots(self) -> tuple[str, ...]:
+        """Details of the warnings of `blind_spots` on what is empty and why, in the order of `EMPTY_KINDS`."""
+        if "blind_spots" not in self.tables:
+            return ()
+        query = "select kind, detail from blind_spots where severity = 'warning' order by subject"
+        spots = self._engine.rows(query).to_pylist()
+        return tuple(spot["detail"] for kind in EMPTY_KINDS for spot in spots if spot["kind"] == kind)
 
     def close(self) -> None:
         """Close the database file."""

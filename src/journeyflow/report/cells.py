@@ -202,7 +202,8 @@ def _channel_item(row: Row) -> Item:
 
 def _transition_item(row: Row) -> Item:
     to_stage = row.text("to_stage")
-    note = "back to an earlier stage" if row.values["is_backward"] else "next"
+    notes = {True: "back to an earlier stage", False: "next", None: "at the same instant"}
+    note = notes[row.values["is_backward"]]
     return Item(ENDS.get(to_stage) or display_text(to_stage), _known(transition_figures(row)), note)
 
 

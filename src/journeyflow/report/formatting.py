@@ -69,6 +69,7 @@ BLIND_SPOT_KINDS = {
     "bots": "robots left out",
     "internal": "internal traffic left out",
     "unstaged_journeys": "journeys without a stage",
+    "tied_stages": "stages without an order",
     "missing_rate": "missing exchange rate",
     "unreadable_text": "text in another language",
     "empty_input": "input that gave nothing",

@@ -57,18 +57,21 @@ _ANSWERS = f"""
         (model_index, stage_index, basis)
     )
 """
-# Where no sign of frustration was ever seen, none may have been recorded: such models have no rows.
+LEAST_FRUSTRATION = 0.05
+"""Share of visitors below which frustration is about nothing: a curve from -1 to 1 would show it as 0."""
+
 _BEHAVIOUR = f"""
     select
         bases.model_index, bases.persona, bases.period, bases.stage_index,
         'behaviour' as basis, '{BEHAVIOUR_METHOD}' as method,
-        bases.visited_count as answer_count, coalesce(signs.frustrated_count, 0) as frustrated_count
+        bases.visited_count as answer_count, coalesce(signs.frustrated_count, 0) as frustrated_count,
+        bases.visited_count >= settings.min_count as is_enough
     from map.stage_bases as bases
+    cross join config.settings as settings
     left join map.frustrations as signs
         on signs.model_index = bases.model_index and signs.persona = bases.persona
         and signs.period = bases.period and signs.stage_index = bases.stage_index
     where bases.visited_count > 0
-    and bases.model_index in (select model_index from map.frustrations where frustrated_count > 0)
 """
 _KEYS = ("model_index", "persona", "period", "stage_index", "basis", "method", "answer_count")
 
@@ -114,11 +117,20 @@ def _of_answers(answers: pa.Table) -> pa.Table:
 
 
 def _of_behaviour(behaviour: pa.Table) -> pa.Table:
-    """Negate the share of frustrated visitors: -1 is all of them."""
+    """Negate the share of frustrated visitors: -1 is all of them.
+
+    A stage has rows only when frustration shows in it: in some persona and period of enough visitors, even the lower
+    end of the share is `LEAST_FRUSTRATION` or more. Elsewhere the share is always about 0, which says nothing about
+    feelings: signs may be rare there, or not recorded.
+    """
     frustrated, visitors = (behaviour.column(name).to_numpy() for name in ("frustrated_count", "answer_count"))
     low, high = wilson_interval(frustrated, visitors)
+    is_telling = behaviour.column("is_enough").to_numpy() & (low >= LEAST_FRUSTRATION)
+    stages = np.stack([behaviour.column(name).to_numpy() for name in ("model_index", "stage_index")], axis=1)
+    is_shown = (stages[:, None] == np.unique(stages[is_telling], axis=0)[None]).all(axis=2).any(axis=1)
     # Subtracted from 0, because negating a share of 0 gives -0.0.
-    return _table(behaviour, 0.0 - frustrated / visitors, 0.0 - high, 0.0 - low)
+    table = _table(behaviour, 0.0 - frustrated / visitors, 0.0 - high, 0.0 - low)
+    return table.filter(pa.array(is_shown))
 
 
 def _table(rows: pa.Table, sentiment: Floats, low: Floats, high: Floats) -> pa.Table:

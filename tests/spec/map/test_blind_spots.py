@@ -333,6 +333,29 @@ def test_a_persona_that_ought_to_show_a_stage_is_a_warning_unless_an_outcome_sel
     assert "by definition" in found["missing_stage", "shop: buy: unassigned"]["detail"]
 
 
+def orders(*ties):
+    """Write the stage visits of a person for each text: `=` where a tie leads to the next visit, `>` where a time does."""
+    lines = []
+    for key, text in enumerate(ties, 1):
+        for index in range(len(text) // 2 + 1):
+            tied = {"=": "true", ">": "false", "": ""}[text[2 * index + 1 : 2 * index + 2]]
+            lines.append(f"1 | {key} | 1 | {index + 1} | {text[2 * index]} | 2026-02-01 | {tied}")
+    header = "model_index | person_key | journey_index | visit_index | stage_index | entered_at | is_next_tied"
+    return {"kernel.stage_visits": "\n".join([header, *lines])}
+
+
+def test_journeys_that_only_ties_put_in_order():
+    def tied(*texts):
+        return spots({**SHOP, **journeys_of(*["a"] * len(texts)), **orders(*texts)}).get(("tied_stages", "shop"))
+
+    row = tied("1=2", "1=2", "1>2", "1=2>1", "1", "2")
+    assert (row["severity"], row["item_count"], row["share_rate"]) == ("warning", 2, 0.5)
+    assert "In 2 of 4 journeys with more than one stage visit of model shop" in row["detail"]
+    assert tied("1=2", "1=2", "1>2")["severity"] == "critical"
+    assert tied("1=2", *["1>2"] * 20)["severity"] == "note"
+    assert tied("1>2", "1=2>1", "1") is None
+
+
 def test_journeys_without_a_stage_in_time():
     people = journeys_of(*["a"] * 20)
     staged = [(key, 1, 0) for key in range(1, 19)]

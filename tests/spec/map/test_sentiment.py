@@ -114,6 +114,30 @@ def test_where_nobody_was_nothing_is_known(told):
     assert (row["evidence"], row["answer_count"], row["sentiment"], row["method"]) == ("unknown", 0, None, None)
 
 
+@pytest.mark.parametrize(
+    ("frustrated", "min_count", "evidence"),
+    [
+        # The Wilson interval of 9 in 100 begins at 4.8 %, that of 10 in 100 at 5.5 %.
+        ({"all": 9}, 30, "unknown"),
+        ({"all": 10}, 30, "inferred"),
+        ({"all": 10}, 101, "unknown"),
+        ({"all": 1, "family": 20}, 30, "inferred"),
+    ],
+)
+def test_a_proxy_that_is_always_about_nothing_is_unknown(frustrated, min_count, evidence):
+    bases = [f"1 | {persona} | all | 2 | 100" for persona in ("all", "family")]
+    signs = [f"1 | {persona} | all | 2 | {count}" for persona, count in frustrated.items()]
+    given = {
+        "map.stage_bases": "\n".join(["model_index | persona | period | stage_index | visited_count", *bases]),
+        "map.frustrations": "\n".join(["model_index | persona | period | stage_index | frustrated_count", *signs]),
+        "config.settings": f"high_water_at | min_count\n2026-03-31 00:00:00 | {min_count}",
+        "map.survey_answers": "",
+    }
+    with built(("marts.stage_sentiment",), GIVEN | given) as engine:
+        rows = engine.rows("select persona, evidence from marts.stage_sentiment where stage = 'buying'").to_pylist()
+    assert {row["evidence"] for row in rows if row["persona"] == "all"} == {evidence}
+
+
 def test_without_any_sign_behaviour_says_nothing():
     nobody = """
         model_index | persona | period | stage_index | frustrated_count

@@ -120,6 +120,32 @@ def test_passive_events_are_those_of_the_vocabulary_and_of_the_source():
     assert {row["event_name"] for row in rows if row["source_ix"] == 2} == shipped | {"sms_sent"}
 
 
+def test_conditions_are_what_should_match_something():
+    steps = [{"name": "seen", "when": {"event": "a"}}, {"name": "paid", "when": {"event": "b", "channel": ["c", "d"]}}]
+    exclusion = {"between": ["seen", "paid"], "when": {"event": "e"}}
+    promise = {"name": "p", "stage": "decision", "from": {"event": "a"}, "to": {"event": "b"}, "within": "3d"}
+    rows = built(
+        funnels={"f": {"steps": steps, "exclusions": [exclusion]}},
+        goals={"order": {"when": {"event": "b"}}},
+        friction=[{"name": "Failed", "when": {"event": "x"}}],
+        promises=[promise],
+        touchpoints=[{"label": "L", "when": {"event": "a"}}, {"label": "L", "when": {"event": "b"}}],
+        surveys={"s": {"event": "answer", "text": "properties.t"}},
+    )["conditions"]
+    assert [tuple(row.values()) for row in rows] == [
+        ("funnel/f/seen", "step", "funnel f: seen", "event is a", None, None),
+        ("funnel/f/paid", "step", "funnel f: paid", "event is b and channel is one of c, d", None, None),
+        ("funnel/f/exclusion/1", "exclusion", "funnel f: exclusion 1", "event is e", None, None),
+        ("goal/order", "goal", "goal order", "event is b", None, None),
+        ("friction/Failed", "friction", "friction Failed", "event is x", None, None),
+        ("promise/p/from", "promise_start", "promise p: from", "event is a", None, None),
+        ("promise/p/to", "promise_end", "promise p: to", "event is b", None, None),
+        ("touchpoint/L", "touchpoint", "touchpoint L", "event is a or event is b", "L", None),
+        ("survey/s", "survey", "survey s", "event is answer", None, "answer"),
+    ]
+    assert {row["kind"] for row in built()["conditions"]} == {"step"}, "default goals need not match"
+
+
 def test_rates_hold_the_report_currency():
     rows = built(currency={"report": "EUR", "rates": {"USD": 0.92}})["rates"]
     assert {row["currency"]: row["rate"] for row in rows} == {"USD": Decimal("0.92"), "EUR": Decimal(1)}

@@ -144,6 +144,7 @@ def test_values_of_slices_are_counted_without_programs(staged, engine, configure
         staged(*events, slices=slices)
         engine.run("staging.slice_values", slice_values(configured(slices=slices)))
         found = engine.rows("select * from staging.slice_values order by all").to_pylist()
+        assert list(engine.columns("staging.slice_values").values()) == ["INTEGER", "VARCHAR", "BIGINT"]
         assert [tuple(row.values()) for row in found] == expected
 
 
