@@ -2,8 +2,7 @@
 
 Examples
 --------
-``make bench`` (10 million events, three runs), ``make bench ARGS='--events 1000000 --runs 5'``,
-``python -m benchmarks --false-alarms``.
+``make bench`` (10 million events, three runs), ``make bench ARGS='--events 1000000 --runs 5'``.
 """
 
 from __future__ import annotations
@@ -31,9 +30,6 @@ RATIOS = [("kernel", "clickhouse"), ("retentioneering", "kernel")]
 def main() -> None:
     """Measure what the arguments ask for."""
     arguments = _arguments()
-    if arguments.false_alarms:
-        subprocess.run([sys.executable, "-m", "benchmarks.tasks", "false_alarms", str(arguments.folder)], check=True)
-        return
     # The peers must not call home from somebody's benchmark.
     os.environ.update({"RETENTIONEERING_NO_TRACK": "1", "DO_NOT_TRACK": "1"})
     folder = arguments.folder / f"{arguments.events}"
@@ -56,7 +52,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="runs of each task; the median is shown")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where the log and the tables go")
     parser.add_argument("--only", nargs="*", help="only the groups with these tasks, e.g. whole_job")
-    parser.add_argument("--false-alarms", action="store_true", help="count the false alarms of the journey map instead")
     return parser.parse_args()
 
 

@@ -16,7 +16,7 @@ SPINE = (
     "paths", "personas", "person_stages", "load_audit", "identity_audit", "runs", "dictionary",
 )  # fmt: skip
 """The published tables that are no part of the map; what only the others need is the map's."""
-KERNEL = ("kernel.map_", "kernel.stage_interactions", "kernel.stage_attempts", "kernel.pass_")
+KERNEL = ("kernel.map_", "kernel.stage_interactions")
 
 
 def map_share(folder: Path) -> dict[str, object]:

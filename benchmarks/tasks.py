@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import false_alarms, kernel, map_share, renewal, small_files
+from benchmarks import kernel, map_share, renewal, small_files
 from benchmarks.measure import own_peak_bytes
 
 STEPS = ("product_view", "add_to_cart", "checkout_started", "purchase")
@@ -70,7 +70,6 @@ TASKS: dict[str, Callable[[Path], dict[str, object]]] = {
     "whole_job": whole_job,
     "retentioneering": retentioneering,
     **kernel.TASKS,
-    **false_alarms.TASKS,
     **map_share.TASKS,
     **renewal.TASKS,
     **small_files.TASKS,

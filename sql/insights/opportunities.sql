@@ -1,31 +1,45 @@
--- Provisional: the columns of opportunities, no row.
+-- Pain points of grade incident or matched, broken promises among them, by what fixing them is surely worth.
 -- Grain: model, persona, period, opportunity_rank.
 select
-    stages.model,
-    pains.persona,
-    pains.period,
-    cast(null as bigint) as opportunity_rank,
-    stages.stage,
-    cast(null as varchar) as origin,
-    pains.kind,
-    pains.grade,
-    pains.subject,
-    pains.slice,
-    pains.first_day,
-    pains.last_day,
-    pains.person_count,
-    pains.lost_count,
-    pains.lost_low,
-    pains.lost_high,
-    cast(null as decimal(18, 4)) as worth_amount,
-    cast(null as decimal(18, 4)) as worth_low,
-    cast(null as decimal(18, 4)) as worth_high,
-    cast(null as decimal(18, 4)) as worth_alone_amount,
-    cast(null as bigint) as overlap_count,
-    cast(null as double) as sentiment_effect,
-    cast(null as varchar) as currency,
-    stages.owner,
-    pains.headline
-from config.stages as stages
-inner join insights.pain_points as pains on pains.model = stages.model
-where false
+    pain_rows.model,
+    pain_rows.persona,
+    pain_rows.period,
+    row_number() over (
+        partition by pain_rows.model, pain_rows.persona, pain_rows.period
+        order by pain_rows.pain_rank, pain_rows.pain_ix
+    ) as opportunity_rank,
+    pain_rows.stage,
+    case when pain_rows.kind = 'promise' then 'promise' else 'pain_point' end as origin,
+    pain_rows.kind,
+    pain_rows.grade,
+    pain_rows.subject,
+    pain_rows.slice,
+    pain_rows.person_count,
+    pain_rows.lost_count,
+    pain_rows.lost_low,
+    pain_rows.lost_high,
+    pain_rows.worth_amount,
+    pain_rows.worth_low,
+    pain_rows.worth_high,
+    pain_rows.worth_alone_amount,
+    pain_rows.overlap_count,
+    pain_rows.sentiment_effect,
+    pain_rows.currency,
+    pain_rows.owner,
+    headlines.headline,
+    pain_rows.first_day,
+    pain_rows.last_day,
+    pain_rows.is_ongoing,
+    pain_rows.pain_rank,
+    pain_rows.compared_count,
+    pain_rows.went_on_count,
+    pain_rows.rate,
+    pain_rows.expected_rate,
+    pain_rows.refunded_count,
+    pain_rows.e_value
+from insights._pain_rows as pain_rows
+inner join insights._pain_headlines as headlines
+    on headlines.pain_ix = pain_rows.pain_ix
+    and headlines.persona = pain_rows.persona
+    and headlines.period = pain_rows.period
+where pain_rows.grade in ('incident', 'matched')

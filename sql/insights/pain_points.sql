@@ -1,28 +1,39 @@
--- Provisional: the columns of pain_points, no row.
+-- What makes persons leave: incidents, gaps, exposures, broken promises and friction, the costliest first.
 -- Grain: model, persona, period, pain_rank.
 select
-    stages.model,
-    cast(null as varchar) as persona,
-    cast(null as varchar) as period,
-    cast(null as bigint) as pain_rank,
-    stages.stage,
-    cast(null as varchar) as subject,
-    cast(null as varchar) as kind,
-    cast(null as varchar) as grade,
-    cast(null as varchar) as slice,
-    cast(null as date) as first_day,
-    cast(null as date) as last_day,
-    cast(null as boolean) as is_ongoing,
-    cast(null as varchar) as scope,
-    cast(null as bigint) as person_count,
-    cast(null as bigint) as compared_count,
-    cast(null as double) as rate,
-    cast(null as double) as expected_rate,
-    cast(null as bigint) as lost_count,
-    cast(null as bigint) as lost_low,
-    cast(null as bigint) as lost_high,
-    cast(null as double) as q_value,
-    cast(null as double) as e_value,
-    cast(null as varchar) as headline
-from config.stages as stages
-where false
+    pain_rows.model,
+    pain_rows.persona,
+    pain_rows.period,
+    pain_rows.pain_rank,
+    pain_rows.stage,
+    pain_rows.subject,
+    pain_rows.kind,
+    pain_rows.grade,
+    pain_rows.slice,
+    pain_rows.first_day,
+    pain_rows.last_day,
+    pain_rows.is_ongoing,
+    pain_rows.scope,
+    pain_rows.person_count,
+    pain_rows.compared_count,
+    pain_rows.rate,
+    pain_rows.expected_rate,
+    pain_rows.lost_count,
+    pain_rows.lost_low,
+    pain_rows.lost_high,
+    pain_rows.q_value,
+    pain_rows.e_value,
+    headlines.headline,
+    pain_rows.went_on_count,
+    pain_rows.compared_with,
+    pain_rows.refunded_count,
+    pain_rows.sentiment_effect,
+    pain_rows.worth_amount,
+    pain_rows.worth_low,
+    pain_rows.worth_high,
+    pain_rows.currency
+from insights._pain_rows as pain_rows
+inner join insights._pain_headlines as headlines
+    on headlines.pain_ix = pain_rows.pain_ix
+    and headlines.persona = pain_rows.persona
+    and headlines.period = pain_rows.period

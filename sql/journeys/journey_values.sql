@@ -1,4 +1,4 @@
--- What each journey brought in its window: the values of the first goal's events, in the report currency.
+-- What each journey brought: the values of the first goal's events, in the report currency.
 -- Grain: person_key, journey_index.
 with goals as (
     select
@@ -7,13 +7,9 @@ with goals as (
         -- `properties.deal.worth` as a JSON pointer: /deal/worth.
         concat('/', replace(replace(replace(substr(value, 12), '~', '~0'), '/', '~1'), '.', '/')) as pointer
     from config.goals
-    -- Stage funnels have the first goal's value at stake too; an event that is two goals must not count twice.
-    where goal_index = 1 and value is not null
-),
-
-settings as (
-    select report_currency, journeys_window_us
-    from config.settings
+    -- Of the goals with a value the first: an event that is two goals must not count twice.
+    where value is not null
+    qualify row_number() over (order by goal_index, goal) = 1
 ),
 
 goal_events_found as (
@@ -37,7 +33,6 @@ amounts_read as (
     select
         goal_events_found.person_key,
         goal_events_found.journey_index,
-        events.occurred_at,
         -- An amount without a currency is in the project's own money.
         coalesce(events.currency, settings.report_currency) as currency,
         case
@@ -46,7 +41,7 @@ amounts_read as (
         end as amount
     from goal_events_found
     inner join sources.events on events.event_ix = goal_events_found.event_ix
-    cross join settings
+    cross join config.settings
 ),
 
 amounts_converted as (
@@ -56,20 +51,14 @@ amounts_converted as (
         -- Rounded once an event, so that the sum does not depend on the order of events.
         cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount
     from amounts_read
-    inner join kernel.journeys
-        on journeys.person_key = amounts_read.person_key
-        and journeys.journey_index = amounts_read.journey_index
-    cross join settings
     left join config.rates on rates.currency = amounts_read.currency
-    where
-        amounts_read.amount is not null
-        and date_diff('microsecond', journeys.entered_at, amounts_read.occurred_at)
-            <= settings.journeys_window_us
+    where amounts_read.amount is not null
 )
 
 select
     person_key,
     journey_index,
+    count(*) as goal_count,
     -- One amount that cannot be converted makes the sum unknown.
     case when count(*) = count(value_amount) then cast(sum(value_amount) as decimal(18, 4)) end as journey_value_amount
 from amounts_converted

@@ -1,4 +1,4 @@
--- What a journey can meet in a stage: touchpoints, channels, friction, signals of trouble, and returns to a stage.
+-- What a journey can meet in a stage: touchpoints, channels, friction, and signals of trouble.
 -- Grain: exposure_ix.
 with event_kinds as (
     select event_name, channel, touchpoint
@@ -30,12 +30,6 @@ subjects_listed as (
     select 'signal' as exposure_kind, 4 as kind_order, event_name as subject
     from event_kinds
     where event_name in ('payment_error', 'error', 'refund', 'return_requested', 'order_cancelled', 'complaint')
-
-    union all
-
-    -- A return is to a stage of the model in hand, so one exposure per stage number serves all models.
-    select 'return' as exposure_kind, 5 as kind_order, cast(stage_index as varchar) as subject
-    from config.stages
 ),
 
 subjects_found as (

@@ -11,13 +11,6 @@ last_stages as (
     group by model_index
 ),
 
--- Friction is listed without a test.
-tests_counted as (
-    select model_index, persona, period, stage_index, count(q_value) as pain_test_count
-    from statistics.pain_tests as tests
-    group by model_index, persona, period, stage_index
-),
-
 stages_marked as (
     select
         stages.model_index,
@@ -50,8 +43,7 @@ select
     end as drop_off_rate,
     case when not stages_marked.is_last then intervals.drop_off_rate_low end as drop_off_rate_low,
     case when not stages_marked.is_last then intervals.drop_off_rate_high end as drop_off_rate_high,
-    bases.matured_count < settings.min_count as is_small,
-    coalesce(tests_counted.pain_test_count, 0) as pain_test_count
+    bases.matured_count < settings.min_count as is_small
 from map.stage_bases as bases
 inner join stages_marked
     on stages_marked.model_index = bases.model_index
@@ -62,8 +54,3 @@ left join statistics.stage_intervals as intervals
     and intervals.persona = bases.persona
     and intervals.period = bases.period
     and intervals.stage_index = bases.stage_index
-left join tests_counted
-    on tests_counted.model_index = bases.model_index
-    and tests_counted.persona = bases.persona
-    and tests_counted.period = bases.period
-    and tests_counted.stage_index = bases.stage_index

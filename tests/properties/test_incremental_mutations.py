@@ -52,7 +52,6 @@ MATURING = [
     "funnel_days set is_pending",
     "funnel_days set is_matured",
     "map_journeys",
-    "stage_attempts",
 ]
 
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
-from journeyflow.kernel.plan import SECOND_US, ExposurePlan, KernelPlan
-from reference.stages import read_journey, visits_of
+from journeyflow.kernel.plan import ExposurePlan, KernelPlan
+from reference.stages import read_journey
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Interaction:
-    """How often a journey met an exposure in a stage, and the longest wait after it in seconds."""
+    """How often a journey met an exposure in a stage."""
 
     stage_index: int
     exposure_ix: int
     count: int
-    longest_wait: float | None
 
 
 def interactions_of(
@@ -31,20 +29,12 @@ def interactions_of(
     for stage, reach in enumerate(read_journey(times, stages, window_us), 1):
         stop = inside if reach.next_at is None else reach.next_at
         for exposure in exposures:
-            if not exposure.is_of_journeys:
-                continue
-            exposed = [i for i in range(stop) if is_exposed(i, event_types, stages, stage, exposure)]
-            waits = [(times[i + 1] - times[i]) / SECOND_US for i in exposed if i + 1 < stop]
-            count = len(exposed)
-            if exposure.return_stage:
-                count = _returns(stages[:stop], stage, exposure.return_stage)
-            if not exposure.has_waits:
-                waits = []
+            count = sum(_is_exposed(i, event_types, stages, stage, exposure) for i in range(stop))
             if count:
-                yield Interaction(stage, exposure.exposure_ix, count, max(waits, default=None))
+                yield Interaction(stage, exposure.exposure_ix, count)
 
 
-def is_exposed(i: int, event_types: list[int], stages: list[int], stage: int, exposure: ExposurePlan) -> bool:
+def _is_exposed(i: int, event_types: list[int], stages: list[int], stage: int, exposure: ExposurePlan) -> bool:
     """Does event `i` count for the exposure in the stage."""
     if not exposure.when[event_types[i]]:
         return False
@@ -52,13 +42,6 @@ def is_exposed(i: int, event_types: list[int], stages: list[int], stage: int, ex
         return stages[i] == stage
     latest = [each for each in stages[:i] if each]
     return bool(latest) and latest[-1] == stage
-
-
-def _returns(stages: list[int], stage: int, to_stage: int) -> int:
-    if to_stage >= stage:
-        return 0
-    visits = [visit.stage for visit in visits_of(stages)]
-    return sum(pair == (stage, to_stage) for pair in pairwise(visits))
 
 
 def month_of(at: int, plan: KernelPlan) -> str:

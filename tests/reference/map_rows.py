@@ -1,14 +1,12 @@
-"""Rows of `kernel.map_journeys`, `stage_interactions` and `stage_attempts` as the reference finds them."""
+"""Rows of `kernel.map_journeys` and `stage_interactions` as the reference finds them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from journeyflow.kernel.plan import KernelPlan, StageFunnelPlan
 from reference.exits import ReadEvent
 from reference.interactions import interactions_of, month_of
-from reference.stage_attempts import attempt_interactions, stage_attempts_of
 
 Row = dict[str, Any]
 
@@ -20,7 +18,6 @@ def add_map(rows: dict[str, list[Row]], reads: list[ReadEvent], funnel: StageFun
     found: list[tuple[Row, list[ReadEvent]]] = []
     for number in sorted({read.journey for read in reads}):
         its = [read for read in reads if read.journey == number]
-        rows["kernel.stage_attempts"].extend(_attempt_rows(its, funnel, plan))
         start = its[0].event.at
         seen = {read.classifications[m][0] for read in its if read.event.at - start <= funnel.window_us}
         depth = max(seen)
@@ -46,31 +43,8 @@ def add_map(rows: dict[str, list[Row]], reads: list[ReadEvent], funnel: StageFun
             rows["kernel.stage_interactions"].append({
                 "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": row["journey_index"],
                 "stage_index": interaction.stage_index, "exposure_ix": interaction.exposure_ix,
-                "touch_count": interaction.count, "longest_wait_seconds": interaction.longest_wait,
+                "touch_count": interaction.count,
             })  # fmt: skip
-
-
-def _attempt_rows(its: list[ReadEvent], funnel: StageFunnelPlan, plan: KernelPlan) -> Iterator[Row]:
-    times, event_types = [read.event.at for read in its], [read.event.event_type for read in its]
-    stages = [read.classifications[funnel.model_index - 1][0] for read in its]
-    sessions = [read.session for read in its]
-    stage_count = plan.model(funnel.model_index).stage_count
-    for stage in range(1, stage_count + 1):
-        exposures = [
-            each for each in plan.exposures if each.is_of_attempts and (each.is_unclassified_too or stage < stage_count)
-        ]
-        for one in stage_attempts_of(times, stages, sessions, stage, funnel.window_us):
-            of_attempt = {
-                "model_index": funnel.model_index, "person_key": its[0].person, "journey_index": its[0].journey,
-                "stage_index": stage, "attempt_index": one.number, "opened_at": one.opened_at,
-                "month_number": int(month_of(one.opened_at, plan).replace("-", "")), "is_advanced": one.is_advanced,
-                "is_matured": one.opened_at + funnel.window_us <= plan.high_water_us,
-            }  # fmt: skip
-            for interaction in attempt_interactions(one, times, event_types, stages, funnel.window_us, exposures):
-                yield of_attempt | {
-                    "exposure_ix": interaction.exposure_ix, "touch_count": interaction.count,
-                    "longest_wait_seconds": interaction.longest_wait,
-                }  # fmt: skip
 
 
 def _furthest(rows: list[Row]) -> Row:

@@ -50,7 +50,6 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
         "kernel.stage_visits": [row for m in plan.models for reads in people.values() for row in _visit_rows(reads, m)],
         "kernel.map_journeys": [],
         "kernel.stage_interactions": [],
-        "kernel.stage_attempts": [],
         "kernel.funnel_units": [],
         "kernel.funnel_reaches": [],
         "kernel.funnel_days": [],

@@ -11,7 +11,6 @@ from journeyflow.kernel.funnels import run_funnel, run_stage_funnel
 from journeyflow.kernel.interactions import map_tables
 from journeyflow.kernel.jit import Int64s
 from journeyflow.kernel.plan import KernelPlan
-from journeyflow.kernel.stage_attempts import stage_attempt_table
 from journeyflow.kernel.stages import (
     count_classifications,
     count_persons,
@@ -39,7 +38,6 @@ def process_chunk(events: EventArrays, plan: KernelPlan, first_position: int = 0
         "kernel.journeys": [_journeys(chunk)],
         "kernel.persons": [_persons(chunk, plan)],
         "kernel.person_event_counts": _event_counts(chunk.persons, plan),
-        "kernel.stage_attempts": [stage_attempt_table(chunk, funnel, plan) for funnel in plan.stage_funnels],
         "kernel.stage_visits": [_visits(chunk, m) for m in range(len(plan.models))],
     }
     of_models = [map_tables(chunk, funnel, plan) for funnel in plan.stage_funnels]

@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from journeyflow.kernel.events import Chunk
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled, first_above
-from journeyflow.kernel.plan import SECOND_US, ExposureTables, KernelPlan, StageFunnelPlan
+from journeyflow.kernel.plan import ExposureTables, KernelPlan, StageFunnelPlan
 from journeyflow.kernel.tables import table
 
 LEAST_ROWS = 1024
-OWNER, CELL, COUNT, WAIT = range(4)
+OWNER, CELL, COUNT = range(3)
 
 
 @compiled
@@ -75,16 +75,15 @@ def _depth_of(lo: int, hi: int, at: Int64s, stage: Int16s, window: int) -> int:
 def stage_interactions(
     journey_start: Int64s, journey: Int32s, at: Int64s, event_type: Int32s, stage: Int16s, stages: int, window: int,
     exposures: ExposureTables,
-) -> tuple[Int64s, Int32s, Int16s, Int32s, Int32s, Int64s]:  # fmt: skip
+) -> tuple[Int64s, Int32s, Int16s, Int32s, Int32s]:  # fmt: skip
     """Return the visited stages of each `journey`, and its interactions.
 
     Visited stages are a bit each, the first stage the lowest. Interactions are (row of `journey`, stage, exposure,
-    number, longest wait in microseconds or -1). A wait lasts to the journey's next event, unless that goes beyond the
-    stage.
+    number).
     """
-    found = np.empty((LEAST_ROWS, 4), np.int64)
+    found = np.empty((LEAST_ROWS, 3), np.int64)
     # By stage and exposure: the latest row.
-    width = len(exposures.has_waits)
+    width = exposures.width
     slot = np.full(stages * width, -1, np.int64)
     is_visited = np.empty(stages, np.bool_)
     is_passed = np.empty(stages, np.bool_)
@@ -102,22 +101,15 @@ def stage_interactions(
                 item = exposures.start[event_type[place]]
                 for s in range(its_stage - 1):
                     is_passed[s] |= is_visited[s]
-                if its_stage < current and not is_passed[current - 1] and exposures.returns[its_stage - 1] > 0:
-                    found = with_room(found, rows + 1)
-                    cell = (current - 1) * width + exposures.returns[its_stage - 1]
-                    rows = add_interaction(found, slot, rows, picked, cell, -1)
                 current = its_stage
                 is_visited[current - 1] = True
                 visited[picked] |= np.int64(1) << (current - 1)
             if current == 0 or is_passed[current - 1]:
                 continue
-            waited = -1
-            if place + 1 < stop and stage[place + 1] <= current:
-                waited = at[place + 1] - at[place]
-            found = with_room(found, rows + items_stop - item)
+            found = _with_room(found, rows + items_stop - item)
             for i in range(item, items_stop):
                 cell = (current - 1) * width + exposures.items[i]
-                rows = add_interaction(found, slot, rows, picked, cell, waited)
+                rows = _add_interaction(found, slot, rows, picked, cell)
     cells = found[:rows, CELL]
     return (
         visited,
@@ -125,7 +117,6 @@ def stage_interactions(
         (cells // width + 1).astype(np.int16),
         (cells % width).astype(np.int32),
         found[:rows, COUNT].astype(np.int32),
-        found[:rows, WAIT].copy(),
     )
 
 
@@ -140,26 +131,24 @@ def _inside(journey_start: Int64s, journey: int, at: Int64s, window: int) -> tup
 
 
 @compiled
-def add_interaction(found: Int64s, slot: Int64s, rows: int, owner: int, cell: int, waited: int) -> int:
-    """Add an interaction of a journey or attempt, its `owner`, with a cell (stage and exposure); return how many rows.
+def _add_interaction(found: Int64s, slot: Int64s, rows: int, owner: int, cell: int) -> int:
+    """Add an interaction of a journey, its `owner`, with a cell (stage and exposure); return how many rows.
 
-    Rows are (owner, cell, number, longest wait in microseconds or -1); `slot` has the latest row by cell, -1 for none.
+    Rows are (owner, cell, number); `slot` has the latest row by cell, -1 for none.
     """
     row = slot[cell]
     if row >= 0 and found[row, OWNER] == owner:
         found[row, COUNT] += 1
-        found[row, WAIT] = max(found[row, WAIT], waited)
         return rows
     slot[cell] = rows
     found[rows, OWNER] = owner
     found[rows, CELL] = cell
     found[rows, COUNT] = 1
-    found[rows, WAIT] = waited
     return rows + 1
 
 
 @compiled
-def with_room(found: Int64s, rows: int) -> Int64s:
+def _with_room(found: Int64s, rows: int) -> Int64s:
     """Return `found`, or a larger copy, with room for `rows`."""
     if rows <= len(found):
         return found
@@ -182,7 +171,7 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
         journeys.start, journeys.person, persons.at, stage, funnel.window_us, plan.day_start_us, plan.day_month
     )
     stages = plan.model(funnel.model_index).stage_count
-    visited, row, interaction_stage, exposure, count, wait = stage_interactions(
+    visited, row, interaction_stage, exposure, count = stage_interactions(
         journeys.start, journey, persons.at, persons.event_type, stage, stages, funnel.window_us, exposures
     )
     first = journeys.start[journey]
@@ -208,7 +197,6 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
         "stage_index": interaction_stage,
         "exposure_ix": exposure,
         "touch_count": count,
-        "longest_wait_seconds": (wait / SECOND_US, (wait < 0) | ~exposures.has_waits[exposure]),
     }
     return {
         "kernel.map_journeys": table("kernel.map_journeys", picked),

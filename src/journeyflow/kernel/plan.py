@@ -25,11 +25,8 @@ from journeyflow.kernel.jit import NEVER, Bools, Int16s, Int32s, Int64s
 
 SECOND_US = 1_000_000
 PURCHASE = "purchase"
-TOUCHPOINT = "touchpoint"
-ALSO_UNCLASSIFIED = ("friction", "signal")
-"""Types of exposure that an unclassified event counts for, too."""
-PAIN_POINTS = ("friction", "return")
-"""Types of exposure of stage attempts only; touchpoints are of both, the others of the map's journeys."""
+SIGNAL = "signal"
+"""Type of exposure that an unclassified event counts for, too."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -176,18 +173,12 @@ class ModelPlan:
 class ExposurePlan:
     """What journeys are exposed to in their stages; `when` says by event type which events count.
 
-    `is_unclassified_too`: unclassified events count in the stage of the visit in progress. `return_stage` is the stage
-    returned to, else 0. `is_of_journeys` and `is_of_attempts` say where it is counted: in the journeys of the map, in
-    stage attempts.
+    `is_unclassified_too`: unclassified events count in the stage of the visit in progress.
     """
 
     exposure_ix: int
     when: Bools
     is_unclassified_too: bool = False
-    has_waits: bool = False
-    return_stage: int = 0
-    is_of_journeys: bool = True
-    is_of_attempts: bool = True
 
 
 class RuleTables(NamedTuple):
@@ -216,14 +207,13 @@ class ExposureTables(NamedTuple):
     """Exposures by event type, numbered by `exposure_ix`.
 
     Those of type `t` are `items[start[t] : start[t + 1]]`; only those from `unclassified[t]` on count where the event
-    is unclassified. `returns` is the exposure of a return to a stage (0-based), 0 for none; `has_waits` is by exposure.
+    is unclassified. `width` is above every `exposure_ix`.
     """
 
     start: Int64s
     unclassified: Int64s
     items: Int32s
-    returns: Int32s
-    has_waits: Bools
+    width: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,25 +266,12 @@ class KernelPlan:
     @cached_property
     def journey_exposures(self) -> ExposureTables:
         """The exposures of the map's journeys."""
-        return self._exposure_tables([each for each in self.exposures if each.is_of_journeys])
-
-    @cached_property
-    def attempt_exposures(self) -> ExposureTables:
-        """The exposures of stage attempts."""
-        return self._exposure_tables([each for each in self.exposures if each.is_of_attempts])
-
-    def _exposure_tables(self, exposures: list[ExposurePlan]) -> ExposureTables:
-        classified = [each for each in exposures if not each.is_unclassified_too]
-        both = [each for each in exposures if each.is_unclassified_too]
+        classified = [each for each in self.exposures if not each.is_unclassified_too]
+        both = [each for each in self.exposures if each.is_unclassified_too]
         start, items = _packed(_by_event_type(classified + both, self.event_type_count))
         unclassified = start[1:] - sum((each.when for each in both), np.zeros(self.event_type_count, np.int64))
-        returns = np.zeros(max((model.stage_count for model in self.models), default=0), np.int32)
-        for each in exposures:
-            if 0 < each.return_stage <= len(returns):
-                returns[each.return_stage - 1] = each.exposure_ix
-        has_waits = np.zeros(max((each.exposure_ix for each in self.exposures), default=0) + 1, np.bool_)
-        has_waits[[each.exposure_ix for each in exposures if each.has_waits]] = True
-        return ExposureTables(start, unclassified, items, returns, has_waits)
+        width = max((each.exposure_ix for each in self.exposures), default=0) + 1
+        return ExposureTables(start, unclassified, items, width)
 
 
 def _by_event_type(exposures: list[ExposurePlan], event_type_count: int) -> list[list[int]]:
@@ -456,20 +433,18 @@ def _event_types(engine: Engine) -> _EventTypes:
 
 def _exposures(engine: Engine, event_type_count: int) -> Iterator[ExposurePlan]:
     exposed = engine.rows("select exposure_ix, event_type_ix from map.exposure_event_types")
-    exposures = engine.rows("select exposure_ix, exposure_kind, subject from map.exposures order by exposure_ix")
+    exposures = engine.rows("select exposure_ix, exposure_kind from map.exposures order by exposure_ix")
     when = np.zeros((exposures.num_rows + 1, event_type_count), np.bool_)
     when[exposed.column("exposure_ix").to_numpy(), exposed.column("event_type_ix").to_numpy()] = True
     for row in exposures.to_pylist():
         exposure_type = row["exposure_kind"]
-        yield ExposurePlan(
-            row["exposure_ix"],
-            when[row["exposure_ix"]],
-            is_unclassified_too=exposure_type in ALSO_UNCLASSIFIED,
-            has_waits=exposure_type == TOUCHPOINT,
-            return_stage=int(row["subject"]) if exposure_type == "return" else 0,
-            is_of_journeys=exposure_type not in PAIN_POINTS,
-            is_of_attempts=exposure_type in (TOUCHPOINT, *PAIN_POINTS),
-        )
+        # Configured friction is searched among the pain points, not counted in the map.
+        if exposure_type != "friction":
+            yield ExposurePlan(
+                row["exposure_ix"],
+                when[row["exposure_ix"]],
+                is_unclassified_too=exposure_type == SIGNAL,
+            )
 
 
 def _model(model: JourneyModel, event_types: _EventTypes) -> ModelPlan:

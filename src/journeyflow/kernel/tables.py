@@ -22,7 +22,6 @@ RELATIONS = (
     "kernel.stage_visits",
     "kernel.map_journeys",
     "kernel.stage_interactions",
-    "kernel.stage_attempts",
     "kernel.funnel_units",
     "kernel.funnel_reaches",
     "kernel.funnel_days",

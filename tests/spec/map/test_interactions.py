@@ -1,4 +1,4 @@
-"""Interactions of journeys in a stage: which journey counts, until when, and the waits."""
+"""Interactions of journeys in a stage: which journey counts, and until when."""
 
 from __future__ import annotations
 
@@ -19,26 +19,18 @@ UNCLASSIFIED_TOO = ("failed",)
 def found(text: str, **settings: Any) -> tuple[Log, dict[str, list[dict[str, Any]]], dict[int, str]]:
     log = Log(text)
     exposures = [
-        ExposurePlan(
-            ix,
-            log.event_types(event_types),
-            is_unclassified_too=name in UNCLASSIFIED_TOO,
-            has_waits=name not in UNCLASSIFIED_TOO,
-        )
+        ExposurePlan(ix, log.event_types(event_types), is_unclassified_too=name in UNCLASSIFIED_TOO)
         for ix, (name, event_types) in enumerate(EXPOSURES.items(), 1)
     ]
-    nothing = np.zeros(max(len(log.names), 1), np.bool_)
-    exposures += [ExposurePlan(len(exposures) + stage, nothing, return_stage=stage) for stage in (1, 2, 3)]
-    names = dict(enumerate([*EXPOSURES, "to 1", "to 2", "to 3"], 1))
+    names = dict(enumerate(EXPOSURES, 1))
     return log, found_in(log, stage_plan(log, RULES, 3, exposures=tuple(exposures), **settings)), names
 
 
 def interactions(text: str, **settings: Any) -> list[str]:
-    """Return the interactions as ``who stage exposure count wait``; a wait of ``-`` is none."""
+    """Return the interactions as ``who stage exposure count``."""
     log, tables, names = found(text, **settings)
     return sorted(
-        f"{log.person(row['person_key'])} {row['stage_index']} {names[row['exposure_ix']]} {row['touch_count']} "
-        + ("-" if row["longest_wait_seconds"] is None else f"{row['longest_wait_seconds']:.0f}s")
+        f"{log.person(row['person_key'])} {row['stage_index']} {names[row['exposure_ix']]} {row['touch_count']}"
         for row in tables["kernel.stage_interactions"]
     )
 
@@ -63,10 +55,10 @@ def test_an_event_counts_for_its_exposures_in_its_own_stage():
     assert_interactions(
         "ann: ad@0s view@10s view@30s fail@40s buy@50s",
         """
-        ann 1 ads    1 -
-        ann 2 pages  3 20s
-        ann 2 failed 1 -
-        ann 3 shop   1 -
+        ann 1 ads    1
+        ann 2 pages  3
+        ann 2 failed 1
+        ann 3 shop   1
         """,
     )
 
@@ -75,11 +67,9 @@ def test_what_comes_after_going_beyond_does_not_count():
     assert_interactions(
         "ann: ad@0s ad@5s view@9s ad@20s view@30s buy@40s view@50s",
         """
-        ann 1 ads    2 5s
-        ann 2 pages  2 11s
-        ann 2 to 1   1 -
-        ann 3 shop   1 10s
-        ann 3 to 2   1 -
+        ann 1 ads    2
+        ann 2 pages  2
+        ann 3 shop   1
         """,
     )
 
@@ -88,9 +78,8 @@ def test_a_stage_first_seen_on_the_way_back_counts_to_the_end():
     assert_interactions(
         "ann: buy@0s view@7s view@9s",
         """
-        ann 3 shop   1 7s
-        ann 3 to 2   1 -
-        ann 2 pages  2 2s
+        ann 3 shop   1
+        ann 2 pages  2
         """,
     )
 
@@ -99,12 +88,12 @@ def test_unclassified_friction_belongs_to_the_visit_in_progress():
     assert_interactions(
         "ann: error@0s ad@1s error@2s help@3s view@4s error@8s buy@9s error@10s",
         """
-        ann 1 ads    1 1s
-        ann 1 failed 1 -
-        ann 2 pages  1 4s
-        ann 2 failed 1 -
-        ann 3 shop   1 1s
-        ann 3 failed 1 -
+        ann 1 ads    1
+        ann 1 failed 1
+        ann 2 pages  1
+        ann 2 failed 1
+        ann 3 shop   1
+        ann 3 failed 1
         """,
     )
 
@@ -113,21 +102,10 @@ def test_only_the_window_is_read():
     assert_interactions(
         "ann: ad@0s view@10d view@30d view@31d",
         """
-        ann 1 ads    1 -
-        ann 2 pages  2 1728000s
+        ann 1 ads    1
+        ann 2 pages  2
         """,
         window="30d",
-    )
-
-
-def test_returns_are_counted_by_the_stage_returned_to():
-    assert_interactions(
-        "ann: view@0s ad@1s help@2s view@3s ad@4s",
-        """
-        ann 2 pages  2 1s
-        ann 2 to 1   2 -
-        ann 1 ads    1 1s
-        """,
     )
 
 

@@ -67,7 +67,6 @@ GIVEN = {
     """,
     # What they touched is another test's.
     "map.exposure_counts": "",
-    "statistics.pain_tests": "",
     # The counted journeys of the stage funnel.
     "kernel.funnel_units": """
         funnel_index | attempt_ix | unit_key | person_key | journey_index | entered_at          | entry_day  | depth | is_pending | is_matured | is_tie_decided | is_in_order

@@ -204,10 +204,6 @@ def _statements(config: Config, high_water_at: datetime) -> Iterator[tuple[str, 
         f"where not is_matured and {_is_over('entered_at')}",
         [high_water_at, window_us],
     )
-    yield (
-        f"update kernel.stage_attempts set is_matured = true where not is_matured and {_is_over('opened_at')}",
-        [high_water_at, window_us],
-    )
 
 
 def _is_over(start: str) -> str:

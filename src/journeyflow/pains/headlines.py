@@ -1,0 +1,160 @@
+"""Headlines of pain points: one sentence each, made of the figures of its row alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from journeyflow.models.python_models import python_model
+from journeyflow.utils.formatting import count, percent
+
+if TYPE_CHECKING:
+    from journeyflow.engines import Engine
+
+MOST_CHARACTERS = 245
+"""Names are cut, and then refunds and the interval of the money left out, until a headline is no longer than this."""
+NAME_LENGTHS = (60, 40, 28, 20, 12)
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+ENTRY = "entry"
+"""Subject of an incident or a gap that shows at the first event of the stage."""
+
+Row = Mapping[str, Any]
+Name = Callable[[object], str]
+
+
+@python_model("insights._pain_headlines")
+def registered_headlines(engine: Engine) -> pa.Table:
+    """Return the headline of every listed pain point; one row per `pain_ix`, `persona` and `period`."""
+    rows = engine.rows("select * from insights._pain_rows order by pain_ix, persona, period").to_pylist()
+    columns = {
+        "pain_ix": pa.array([row["pain_ix"] for row in rows], pa.int32()),
+        "persona": pa.array([row["persona"] for row in rows], pa.string()),
+        "period": pa.array([row["period"] for row in rows], pa.string()),
+        "headline": pa.array([headline(row) for row in rows], pa.string()),
+    }
+    return pa.table(columns)
+
+
+def headline(row: Row) -> str:
+    """Return the sentence of a pain point: who, where, when, how many, what it cost, how it is known.
+
+    Parameters
+    ----------
+    row : mapping
+        Columns of `insights._pain_rows`. Its names are untrusted: control characters are removed, and they are cut.
+    """
+    for is_full in (True, False):
+        for length in NAME_LENGTHS:
+            sentence = _sentence(row, _shortener(length), is_full=is_full)
+            if len(sentence) <= MOST_CHARACTERS:
+                return sentence
+    return sentence
+
+
+def _sentence(row: Row, name: Name, *, is_full: bool) -> str:
+    parts = [f"{_who(row, name)}, {_when(row)}: {_how_many(row)}", *_costs(row, name, is_full=is_full), _known(row)]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _who(row: Row, name: Name) -> str:
+    which = "" if row["persona"] == "all" else f" of {name(row['persona'])}"
+    if row["slice"] is not None:
+        which += f" with {name(row['slice'])}"
+    persons, subject, stage = f"Persons{which}", name(row["subject"]), name(row["stage"])
+    if row["kind"] == "promise":
+        return f"Promise {subject} broken at {stage}" + (f" for persons{which}" if which else "")
+    if row["kind"] in ("exposure", "friction"):
+        return f"{persons} who met {subject} at {stage}"
+    return f"{persons} at {stage}" + ("" if row["subject"] == ENTRY else f" ({subject})")
+
+
+def _when(row: Row) -> str:
+    period = row["period"]
+    begun = "" if period == "all" else f"journeys of {MONTHS[int(period[5:]) - 1]} {period[:4]}"
+    if row["first_day"] is None:
+        return begun or "the whole time"
+    days = _days(row["first_day"], row["last_day"], is_ongoing=bool(row["is_ongoing"]))
+    return f"{days}, {begun}" if begun else days
+
+
+def _days(first: date, last: date | None, *, is_ongoing: bool) -> str:
+    """Return a span of days, such as ``2 to 9 March 2026``."""
+    if is_ongoing or last is None:
+        return f"since {_day(first)}"
+    if first == last:
+        return f"on {_day(first)}"
+    start = _day(first)
+    if (first.year, first.month) == (last.year, last.month):
+        start = str(first.day)
+    elif first.year == last.year:
+        start = f"{first.day} {MONTHS[first.month - 1]}"
+    return f"{start} to {_day(last)}"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+
+
+def _how_many(row: Row) -> str:
+    persons = row["person_count"]
+    if row["expected_rate"] is None or row["rate"] is None:
+        return f"{_persons(persons)}, no estimate of those lost"
+    done = "converted again" if row["kind"] == "promise" else "went on"
+    others = {
+        "incident": "on other days and elsewhere",
+        "promise": "where it was kept",
+        "gap": "like persons",
+    }.get(row["kind"], "like persons at the same moment")
+    compared = "" if row["compared_count"] is None else f"of {count(row['compared_count'])} "
+    expected = percent(row["expected_rate"])
+    return f"{count(row['went_on_count'])} of {count(persons)} {done} against {expected} {compared}{others}"
+
+
+def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
+    if row["lost_count"] is None:
+        return []
+    lost = f"{count(row['lost_count'])} lost ({count(row['lost_low'])} to {count(row['lost_high'])})"
+    refunds = f", {count(row['refunded_count'])} refunded" if row["refunded_count"] and is_full else ""
+    effect = row["sentiment_effect"]
+    if row["worth_amount"] is not None:
+        ends = f" ({_amount(row['worth_low'])} to {_amount(row['worth_high'])})" if is_full else ""
+        return [f"{lost}{refunds}, {_amount(row['worth_amount'])} {name(row['currency'])}{ends}"]
+    if row["kind"] == "promise" and effect is not None and effect < 0:
+        return [f"{lost}{refunds}, no money known, ranked by sentiment ({effect:+.2f})"]
+    return [f"{lost}{refunds}, no money known"]
+
+
+def _known(row: Row) -> str:
+    if row["grade"] == "incident":
+        return "others did not have this break"
+    if row["grade"] == "matched":
+        if row["e_value"] is None:
+            return "compared like with like"
+        return f"an unseen cause would have to be {row['e_value']:.1f} times as strong"
+    if row["kind"] == "friction" and row["expected_rate"] is None:
+        return "configured as friction"
+    return "an association, which another cause may explain"
+
+
+def _persons(number: int) -> str:
+    return f"{count(number)} person" + ("" if number == 1 else "s")
+
+
+def _amount(value: Decimal) -> str:
+    return f"{value:,.0f}"
+
+
+def _shortener(length: int) -> Name:
+    def short(value: object) -> str:
+        shown = "".join(character if character.isprintable() else " " for character in str(value)[: 4 * length])
+        text = " ".join(shown.split())
+        return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+    return short
