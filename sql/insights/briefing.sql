@@ -99,7 +99,8 @@ lines_gathered as (
 
     select
         100 + gone_rank as finding_index,
-        concat('No longer listed: ', subject, case when slice is null then '' else concat(' (', slice, ')') end, ' at `', stage, '`.') as headline,
+        concat('No longer listed: ', subject, case when slice is null then '' else concat(' (', slice, ')') end, ' at `', stage, '`.')
+            as headline,
         'opportunities' as table_name, cast(null as varchar) as row_key, 'gone' as change, figure_count as previous_count,
         'gone' as kind, model, persona
     from gone_ranked

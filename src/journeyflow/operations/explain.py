@@ -439,14 +439,15 @@ def _pain_of(tables: Tables, row: Row) -> Row | None:
 
 def _who(row: Row, pain: Row | None) -> list[tuple[str, str]]:
     where = [f"at {display_text(row.text('stage'))}", display_text(row.text("slice")), cells.days_text(pain or row)]
-    met = f"{count(row.values['person_count'])} persons, {cells.pain_kind(row)}: {display_text(row.text('subject'))}"
+    met = f"{count(row.values['person_count'])} persons, {cells.pain_kind(row)}: {cells.subject_text(row)}"
     facts = [("who", f"{met}, {', '.join(part for part in where if part)}.")]
     if pain is None:
         return facts
     others = f"{count(pain.values['compared_count'])}: " if pain.has("compared_count") else ""
     facts.append(("compared", f"{others}{_COMPARED.get(pain.text('kind'), 'persons who did not meet it')}."))
     if pain.has("rate") and pain.has("expected_rate"):
-        rates = f"{percent(pain.values['rate'])} of them went on, {percent(pain.values['expected_rate'])} would have"
+        done = "converted again" if pain.text("kind") == "promise" else "went on"
+        rates = f"{percent(pain.values['rate'])} of them {done}, {percent(pain.values['expected_rate'])} would have"
         facts.append(("rates", f"{rates} at the rate of those that they are compared with."))
     return facts
 

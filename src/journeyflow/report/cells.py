@@ -255,9 +255,9 @@ def _pain_item(row: Row) -> Item:
         row.figure("E-value", "ratio", "e_value"),
     )
     grade = "" if row.text("grade") == row.text("kind") else row.text("grade")
-    parts = (pain_kind(row), grade, row.text("slice"), days_text(row), row.text("scope"))
+    parts = (pain_kind(row), grade, _slice_beside(row), days_text(row), row.text("scope"))
     note = ", ".join(display_text(part) for part in parts if part)
-    return Item(display_text(row.text("subject")), _known(figures), note)
+    return Item(subject_text(row), _known(figures), note)
 
 
 def _promise_item(row: Row, model: str) -> Item:
@@ -296,10 +296,15 @@ def _desired_item(row: Row) -> Item:
     return Item(name, figures, COUNTED_ONCE if is_counted_once else "", evidence="supplied")
 
 
+def _slice_beside(row: Row) -> str:
+    """Return the slice, empty where `subject_text` is the slice."""
+    return "" if row.text("subject") == "entry" else row.text("slice")
+
+
 def _opportunity_item(row: Row) -> Item:
-    parts = (f"number {row.values['opportunity_rank']}", pain_kind(row), row.text("slice"), days_text(row))
+    parts = (f"number {row.values['opportunity_rank']}", pain_kind(row), _slice_beside(row), days_text(row))
     note = ", ".join(display_text(part) for part in parts if part)
-    return Item(display_text(row.text("subject")), _known(opportunity_figures(row)[1:]), note, evidence="inferred")
+    return Item(subject_text(row), _known(opportunity_figures(row)[1:]), note, evidence="inferred")
 
 
 def _small_note(row: Row) -> str:
@@ -313,6 +318,13 @@ def _known(figures: Iterable[Figure]) -> tuple[Figure, ...]:
 def pain_kind(row: Row) -> str:
     """Return the kind of a pain point or opportunity in words."""
     return PAIN_KINDS.get(row.text("kind")) or display_text(row.text("kind"))
+
+
+def subject_text(row: Row) -> str:
+    """Return what persons met; of what shows at the first event of a stage, who they are."""
+    if row.text("subject") == "entry":
+        return display_text(row.text("slice") or "at the first event of the stage")
+    return display_text(row.text("subject"))
 
 
 def grade_text(row: Row) -> str:

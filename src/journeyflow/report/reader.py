@@ -301,7 +301,7 @@ def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
         origin=display_text(row.text("origin").replace("_", " ")),
         kind=cells.pain_kind(row),
         grade=cells.grade_text(row),
-        subject=display_text(row.text("subject")),
+        subject=cells.subject_text(row),
         slice=display_text(row.text("slice")),
         days=cells.days_text(row),
         headline=display_text(row.text("headline"), HEADLINE_LENGTH),
