@@ -10,6 +10,8 @@ with opportunities as (
         on models.model = found.model
         and models.model_index = 1
     where found.period = 'all' and found.grade <> 'association'
+        -- What is known to have cost nothing is no news.
+        and (coalesce(found.lost_count, 1) > 0 or found.worth_amount > 0 or found.sentiment_effect < 0)
 ),
 
 -- What the persons of one persona alone meet follows what all persons meet; what nearly the same persons met as the row above is no news.

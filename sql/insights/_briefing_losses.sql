@@ -25,6 +25,7 @@ causes_listed as (
     select distinct model, stage
     from insights.opportunities
     where persona = 'all' and period = 'all' and grade <> 'association'
+        and (coalesce(lost_count, 1) > 0 or worth_amount > 0 or sentiment_effect < 0)
 ),
 
 -- Thousands are parted by hand, without the zeros that lead: formats of numbers differ between engines.

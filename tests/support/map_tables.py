@@ -139,12 +139,11 @@ def _reached(entered: int, index: int, is_last: bool) -> dict[str, Any]:
     pending = (reached - following) // 5
     outcomes = {
         "converted_count": following, "drop_off_count": reached - following - pending, "pending_count": pending,
-        "drop_off_rate": 0.5, "drop_off_rate_low": 0.45, "drop_off_rate_high": 0.55, "pain_test_count": 10,
+        "drop_off_rate": 0.5, "drop_off_rate_low": 0.45, "drop_off_rate_high": 0.55,
     }  # fmt: skip
     return {
         "person_count": reached, "visited_count": reached - 5, "skipped_count": 5, "converted_count": reached,
         "matured_count": reached - pending, "matured_next_count": following, "is_small": reached < 300,
-        "pain_test_count": 0,
     } | ({} if is_last else outcomes)  # fmt: skip
 
 

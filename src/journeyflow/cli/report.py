@@ -279,9 +279,9 @@ def _findings_of(marts: PublishedTables, table: str, model: str, persona: str, p
 
 def print_findings(table: str, keys: tuple[str, str, str], rows: pl.DataFrame, row_count: int, out: Console) -> None:
     """Print rows of `opportunities` or `pain_points`, a sentence each with its figures below it."""
-    from rich.table import Table
     from rich.text import Text
 
+    from journeyflow.cli.output import print_hanging
     from journeyflow.report.formatting import display_text
 
     model, persona, period = keys
@@ -293,13 +293,10 @@ def print_findings(table: str, keys: tuple[str, str, str], rows: pl.DataFrame, r
         out.print(Text(f"Where persons leave: journeyflow drop-offs {display_text(model)}", style="dim"))
         return
     out.print(Text(f"{display_text(model)}, {who}, {when}: {row_count} {what}"), style="bold")
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(overflow="fold")
     for values in rows.iter_rows(named=True):
-        grid.add_row(Text(str(values[_RANKS[table]])), Text(display_text(values["headline"], 600), style="bold"))
-        grid.add_row("", Text(_figures_line(table, values), style="dim"))
-    out.print(grid)
+        rank = str(values[_RANKS[table]])
+        print_hanging(rank, Text(display_text(values["headline"], 600), style="bold"), out, width=2)
+        print_hanging("", Text(_figures_line(table, values), style="dim"), out, width=2)
     first = rows[_RANKS[table]][0]
     command = "opportunity" if table == "opportunities" else "pain-point"
     if rows.height < row_count:
@@ -340,16 +337,13 @@ def _with_range(figure: Figure) -> str:
 
 def print_finding(explained: ExplainedFinding, out: Console) -> None:
     """Print the explanation of an opportunity or a pain point."""
-    from rich.table import Table
     from rich.text import Text
 
+    from journeyflow.cli.output import print_hanging
+
     out.print(Text(explained.headline), style="bold")
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
     for name, sentence in explained.facts:
-        grid.add_row(Text(name, style="dim"), Text(sentence))
-    out.print(grid)
+        print_hanging(name, Text(sentence), out, width=len("compared"))
     for title, sql in explained.queries:
         out.print(Text(f"\n{title}", style="dim"))
         out.print(Text(f"  {sql}"), soft_wrap=True)

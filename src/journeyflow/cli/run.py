@@ -235,9 +235,9 @@ def print_report(report: RunReport, out: Console) -> None:
 
 def print_briefing(briefing: Briefing, out: Console) -> None:
     """Print the first screen: who, where, what hurts and what to do, what cannot be seen."""
-    from rich.table import Table
     from rich.text import Text
 
+    from journeyflow.cli.output import print_hanging
     from journeyflow.report.formatting import CHANGES
 
     rows = [(name, Text(text)) for name, text in (("Who", briefing.people), ("Where", briefing.stages)) if text]
@@ -250,13 +250,9 @@ def print_briefing(briefing: Briefing, out: Console) -> None:
         rows.append((str(number), sentence))
     if briefing.blind_spots:
         rows.append(("?", Text(briefing.blind_spots, style="yellow")))
+    for name, text in rows:
+        print_hanging(name, text, out, width=len("Where"))
     if rows:
-        table = Table.grid(padding=(0, 2))
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, text in rows:
-            table.add_row(Text(name), text)
-        out.print(table)
         out.print()
 
 

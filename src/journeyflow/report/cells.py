@@ -147,15 +147,15 @@ def _desired(tables: Tables, at: MapStage) -> Cell:
 
 
 def _findings(key: RowKey, rank: str, make: Callable[[Row], Item]) -> Reader:
-    """Return the reader of the table `key`; only where something was tested is it known that nothing was found."""
+    """Return the reader of the table `key`; only where enough people were seen is it known that nothing was found."""
 
     def read(tables: Tables, at: MapStage) -> Cell:
         found = (row for row in tables.by(key, *STAGE).get(at.key, []) if key == "pain_points" or is_cause(row))
         rows = sorted(found, key=lambda row: row.values[rank])
         stages = tables.by("map_stages", *STAGE).get(at.key, [])
-        if not rows and any(row.values.get("pain_test_count") for row in stages):
-            return Cell(key, at.stage.key, "observed", note=NONE_FOUND)
         is_visited = any(row.values["visited_count"] for row in stages)
+        if not rows and is_visited and not at.is_last and not any(row.values["is_small"] for row in stages):
+            return Cell(key, at.stage.key, "observed", note=NONE_FOUND)
         otherwise = LAST_STAGE if at.is_last else FEW_PEOPLE if is_visited else NOBODY
         return _first_items(key, at, rows, make, otherwise)
 

@@ -220,11 +220,12 @@ def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
         rows = owners.get((model, name, "owner"), [])
         return Stage(name, display_text(name), index, display_text(rows[0].text("text")) if rows else "")
 
+    briefed = _first_model(tables)
     return [
         MapModel(
             name, display_text(name), tuple(stage(name, key, index) for index, key in sorted(stages[name].items()))
         )
-        for name in sorted(stages, key=lambda name: (name in BUILTIN_MODELS, name))
+        for name in sorted(stages, key=lambda name: (name != briefed, name in BUILTIN_MODELS, name))
     ]
 
 

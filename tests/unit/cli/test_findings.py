@@ -40,8 +40,8 @@ def test_opportunities_are_listed_by_rank_with_their_figures(folder):
     first, headline, figures = shown.splitlines()[:3]
     assert first.startswith("shop, all persons, the whole time: ")
     assert "2000 persons met web: Payment page and 100 left for it." in headline
-    assert figures.split(" · ") == [
-        "   at awareness", "lost 100 (50 to 200) of 2,000", "worth 4,150 EUR (2,075 EUR to 8,300 EUR)", "incident",
+    assert figures.strip().split(" · ") == [
+        "at awareness", "lost 100 (50 to 200) of 2,000", "worth 4,150 EUR (2,075 EUR to 8,300 EUR)", "incident",
         "device mobile", "2026-02-03 to 2026-02-14", "owner Team 1 <b>",
     ]  # fmt: skip
     assert "2 of 16; all with --limit 0" in shown

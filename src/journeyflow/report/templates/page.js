@@ -198,4 +198,9 @@ if (MODELS.length && PERSONAS.length) drawChoice();
 else for (const part of ["map", "funnel", "flow", "drops", "chances"]) replaceIn(`${part}-body`, el("p", { class: "nothing" }, "No journey reached a stage yet."));
 watchSections();
 watchSize();
-window.addEventListener("hashchange", () => { readAddress(); if (MODELS.length && PERSONAS.length) drawChoice(); });
+window.addEventListener("hashchange", () => {
+  const before = JSON.stringify(choice);
+  readAddress();
+  // What is drawn already keeps its focus.
+  if (MODELS.length && PERSONAS.length && JSON.stringify(choice) !== before) drawChoice();
+});
