@@ -3,7 +3,7 @@
 with opportunities as (
     select
         found.model, found.persona, found.opportunity_rank, found.stage, found.kind, found.subject, found.slice,
-        found.person_count, found.overlap_count, found.lost_count, found.headline,
+        found.lost_count, found.headline,
         case found.persona when 'all' then 0 else 1 end as persona_order
     from insights.opportunities as found
     inner join config.models as models
@@ -14,7 +14,7 @@ with opportunities as (
         and (coalesce(found.lost_count, 1) > 0 or found.worth_amount > 0 or found.sentiment_effect < 0)
 ),
 
--- What the persons of one persona alone meet follows what all persons meet; what nearly the same persons met as the row above is no news.
+-- What the persons of one persona alone meet follows what all persons meet.
 causes_named as (
     select
         model, persona, persona_order, opportunity_rank, stage, kind, subject, slice, lost_count, headline,
@@ -22,7 +22,6 @@ causes_named as (
             partition by kind, subject, coalesce(slice, '') order by persona_order, opportunity_rank, model, persona
         ) as same_rank
     from opportunities
-    where opportunity_rank = 1 or coalesce(overlap_count, 0) < 0.9 * person_count
 ),
 
 causes_ranked as (

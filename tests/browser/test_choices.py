@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.formatting import display_text
+from journeyflow.report.view_model import ReportData
 from journeyflow.utils.formatting import count, percent
 from support.map_tables import FORMULA, MARKUP
 from support.page_reader import body_rows, choose, map_row, plain

@@ -485,7 +485,7 @@ def _worth(row: Row) -> list[tuple[str, str]]:
     else:
         facts.append(("worth", "unknown in money; ranked by persons."))
     if alone.value is not None and row.values.get("overlap_count"):
-        shared = f"{count(row.values['overlap_count'])} of its persons met the row above too"
+        shared = f"{count(row.values['overlap_count'])} of its persons met one of the rows above too"
         facts.append(("alone", f"{figure_text(alone)}, beyond the rows above it; {shared}."))
     if row.text("owner"):
         facts.append(("owner", display_text(row.text("owner"))))

@@ -1,4 +1,4 @@
-"""What the generation before this run said: published figures that this run changes with the likely cause, and findings."""
+"""What the generation before this run said: figures that this run changes with the likely cause, and findings."""
 
 from __future__ import annotations
 

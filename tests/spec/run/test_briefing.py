@@ -40,8 +40,8 @@ def test_a_later_run_reads_opportunities_and_losses_of_the_whole_time(config):
     first = next(row for row in by_table["opportunities"] if row["model"] == "shop" and row["persona"] == "all")
     assert first == {
         "table_name": "opportunities", "model": "shop", "persona": "all", "stage": "awareness",
-        "cause_kind": "incident", "subject": "web: Payment page", "slice": "device mobile", "finding_rank": 1, "figure_count": 100,
-        "is_briefed": True,
+        "cause_kind": "incident", "subject": "web: Payment page", "slice": "device mobile", "finding_rank": 1,
+        "figure_count": 100, "is_briefed": True,
     }  # fmt: skip
     assert sum(row["is_briefed"] for row in by_table["opportunities"]) == 2
     assert {row["persona"] for row in by_table["funnel_steps"]} == {"all"}

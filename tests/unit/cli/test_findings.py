@@ -80,7 +80,7 @@ def test_an_opportunity_is_explained_in_words_and_sql(folder):
         "the rate broke in these days",
         "at least 2.1 times as likely",
         "4,150 EUR (95 % interval 2,075 EUR to 8,300 EUR)",
-        "1,000 of its persons met the row above too",
+        "1,000 of its persons met one of the rows above too",
     ):
         assert part in shown
 
