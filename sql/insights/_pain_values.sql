@@ -1,7 +1,7 @@
 -- What one person lost to a pain point is worth, and what is at stake at its stage.
 -- Grain: pain_ix, persona, period.
 with losses as (
-    select pain_ix, model, stage_index, kind, persona, period, dropped_count
+    select pain_ix, model, model_index, stage_index, kind, persona, period, dropped_count
     from insights._pain_losses
 ),
 
@@ -17,6 +17,11 @@ goal_means as (
     from journeys.mean_goal_values
 ),
 
+onward_values as (
+    select model_index, persona, stage_index, onward_value_amount
+    from map.stage_onward_values
+),
+
 values_found as (
     select
         losses.pain_ix,
@@ -24,9 +29,12 @@ values_found as (
         losses.period,
         losses.kind,
         losses.dropped_count,
-        -- Where nothing is known of a month the persona's whole time stands in, then that of all personas.
-        coalesce(own.value_per_drop_off_amount, personas.value_per_drop_off_amount, everyone.value_per_drop_off_amount)
-            as next_stage_amount,
+        -- Where nothing is known of a month the persona's whole time stands in, then that of all personas; where the
+        -- funnel does not end with a goal, what journeys that went on brought.
+        coalesce(
+            own.value_per_drop_off_amount, personas.value_per_drop_off_amount, everyone.value_per_drop_off_amount,
+            onward.onward_value_amount, onward_everyone.onward_value_amount
+        ) as next_stage_amount,
         coalesce(
             own_means.mean_goal_value_amount, persona_means.mean_goal_value_amount, all_means.mean_goal_value_amount
         ) as mean_goal_value_amount,
@@ -47,6 +55,14 @@ values_found as (
         and everyone.step_index = losses.stage_index
         and everyone.persona = 'all'
         and everyone.period = 'all'
+    left join onward_values as onward
+        on onward.model_index = losses.model_index
+        and onward.stage_index = losses.stage_index
+        and onward.persona = losses.persona
+    left join onward_values as onward_everyone
+        on onward_everyone.model_index = losses.model_index
+        and onward_everyone.stage_index = losses.stage_index
+        and onward_everyone.persona = 'all'
     left join goal_means as own_means on own_means.persona = losses.persona and own_means.period = losses.period
     left join goal_means as persona_means on persona_means.persona = losses.persona and persona_means.period = 'all'
     left join goal_means as all_means on all_means.persona = 'all' and all_means.period = 'all'

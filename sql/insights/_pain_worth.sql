@@ -6,7 +6,11 @@ with losses_valued as (
         losses.person_count, losses.lost_count, losses.lost_low, losses.lost_high, losses.sentiment_effect,
         pains.grade, pains.subject, pains.slice,
         case when losses.kind = 'promise' then coalesce(losses.refund_count, 0) else 0 end as refund_count,
-        pain_values.value_each_amount,
+        -- Where no order is known to be lost to a promise, and none refunded, no money can be said: not 0.
+        case
+            when losses.kind <> 'promise' or losses.lost_high > 0 or losses.refund_count > 0
+                then pain_values.value_each_amount
+        end as value_each_amount,
         pain_values.at_stake_amount
     from insights._pain_losses as losses
     inner join statistics.pains as pains on pains.pain_ix = losses.pain_ix

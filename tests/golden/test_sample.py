@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -223,26 +223,30 @@ def test_devices(sample, truths):
     assert devices["anonymous"] + devices["joined"] + devices["shared_named"] == truths["devices"]
 
 
-@pytest.mark.parametrize(
-    ("model", "stage"), [("shop", "decision"), ("four_stage", "decision"), ("value_journey", "convert")]
-)
-def test_the_payment_bug_leads_the_pains_of_march(sample, model, stage):
-    """In the app paying failed from 9 to 15 March: only its checkout is listed above the failure itself."""
-    pains = sample.table("pain_points").filter(pl.col("model") == model, EVERYBODY, pl.col("period") != "all")
-    march = pains.filter(pl.col("period") == "2026-03").sort("pain_rank")
-    failed = march.filter(pl.col("pain_point") == "Payment failed").row(0, named=True)
-    above = march.filter(pl.col("pain_rank") < failed["pain_rank"])
-    assert set(above["stage"]) == {stage} == {failed["stage"]}
-    assert set(above["pain_point"]) <= {"app: checkout_started", "app: Payment page", "app: add_to_cart"}
-    assert set(above["compared_with"].filter(above["kind"] == "drop_off")) == {"other months"}
-    assert failed["person_count"] >= 40
-    assert 0 < failed["lost_low"] < failed["lost_count"] < failed["lost_high"]
-    met = dict(pains.filter(pl.col("pain_point") == "Payment failed").select("period", "person_count").rows())
-    assert met.pop("2026-03") >= 2 * max(met.values())
+@pytest.mark.parametrize("model", ["shop", "four_stage"])
+def test_the_payment_bug_and_the_late_deliveries_lead(sample, model):
+    """In the app paying failed from 9 to 15 March; families' deliveries were late all the time."""
+    listed = sample.table("opportunities").filter(TOTALS, pl.col("model") == model).sort("opportunity_rank")
+    leading = listed.head(3).to_dicts()
+    (bug,) = (row for row in leading if row["kind"] == "incident")
+    assert (bug["stage"], bug["slice"], bug["grade"]) == ("decision", "channel=app", "incident")
+    assert abs(bug["first_day"] - date(2026, 3, 9)) <= timedelta(days=3)
+    assert abs(bug["last_day"] - date(2026, 3, 15)) <= timedelta(days=3)
+    assert 0 < bug["lost_low"] < bug["lost_count"] < bug["lost_high"] <= bug["person_count"]
+    (promise,) = (row for row in leading if row["origin"] == "promise")
+    assert (promise["subject"], promise["slice"]) == ("Delivered within 3 days", "persona=family")
+    assert promise["sentiment_effect"] < -0.4
+    assert promise["worth_amount"] > 0
+
+
+def test_nothing_passive_and_no_goal_is_listed(sample):
+    subjects = ", ".join(sample.table("pain_points")["subject"].unique())
+    assert not {name for name in ("email_opened", "Newsletter", "purchase", "page_view") if name in subjects}
 
 
 def test_all_who_could_not_pay_are_counted(sample):
-    pains = sample.table("pain_points").filter(EVERYBODY, pl.col("pain_point") == "Payment failed")
+    pains = sample.table("pain_points").filter(TOTALS, pl.col("subject").str.contains("Payment failed"))
     errors = sample.table("event_kinds").filter(pl.col("model") == "shop", pl.col("event_name") == "payment_error")
-    assert set(pains.filter(pl.col("period") == "all")["person_count"]) == {74}
+    # Of 74 persons three met it so late that nobody knows yet whether they went on.
+    assert set(pains["person_count"]) == {71}
     assert int(errors["event_count"].sum()) == 161

@@ -15,9 +15,10 @@ from journeyflow.utils.formatting import count, percent
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
-MOST_CHARACTERS = 245
-"""Names are cut, and then refunds and the interval of the money left out, until a headline is no longer than this."""
-NAME_LENGTHS = (60, 40, 28, 20, 12)
+MOST_CHARACTERS = 250
+"""Names are cut, then refunds and the interval of the money left out, until a headline is no longer than this."""
+SHAPES = ((60, True), (40, True), (28, True), (60, False), (40, False), (28, False), (20, False), (12, False))
+"""Most characters of a name, and whether refunds and the interval of the money are given, tried in this order."""
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -50,11 +51,10 @@ def headline(row: Row) -> str:
     row : mapping
         Columns of `insights._pain_rows`. Its names are untrusted: control characters are removed, and they are cut.
     """
-    for is_full in (True, False):
-        for length in NAME_LENGTHS:
-            sentence = _sentence(row, _shortener(length), is_full=is_full)
-            if len(sentence) <= MOST_CHARACTERS:
-                return sentence
+    for length, is_full in SHAPES:
+        sentence = _sentence(row, _shortener(length), is_full=is_full)
+        if len(sentence) <= MOST_CHARACTERS:
+            break
     return sentence
 
 
@@ -66,7 +66,9 @@ def _sentence(row: Row, name: Name, *, is_full: bool) -> str:
 def _who(row: Row, name: Name) -> str:
     which = "" if row["persona"] == "all" else f" of {name(row['persona'])}"
     if row["slice"] is not None:
-        which += f" with {name(row['slice'])}"
+        persona = str(row["slice"]).removeprefix("persona=")
+        is_persona = persona != row["slice"] and "," not in persona and "=" not in persona
+        which = f" of {name(persona)}" if is_persona else f"{which} with {name(row['slice'])}"
     persons, subject, stage = f"Persons{which}", name(row["subject"]), name(row["stage"])
     if row["kind"] == "promise":
         return f"Promise {subject} broken at {stage}" + (f" for persons{which}" if which else "")
@@ -104,6 +106,10 @@ def _day(day: date) -> str:
 
 def _how_many(row: Row) -> str:
     persons = row["person_count"]
+    compared = "" if row["compared_count"] is None else f"{count(row['compared_count'])} "
+    if _is_only_felt(row):
+        change = f"{row['sentiment_effect']:+.2f}"
+        return f"sentiment of {_persons(persons)} changed by {change} against {compared}where it was kept"
     if row["expected_rate"] is None or row["rate"] is None:
         return f"{_persons(persons)}, no estimate of those lost"
     done = "converted again" if row["kind"] == "promise" else "went on"
@@ -112,31 +118,37 @@ def _how_many(row: Row) -> str:
         "promise": "where it was kept",
         "gap": "like persons",
     }.get(row["kind"], "like persons at the same moment")
-    compared = "" if row["compared_count"] is None else f"of {count(row['compared_count'])} "
-    expected = percent(row["expected_rate"])
+    expected = percent(row["expected_rate"]) + (" of" if compared else "")
     return f"{count(row['went_on_count'])} of {count(persons)} {done} against {expected} {compared}{others}"
 
 
 def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
     if row["lost_count"] is None:
         return []
-    lost = f"{count(row['lost_count'])} lost ({count(row['lost_low'])} to {count(row['lost_high'])})"
-    refunds = f", {count(row['refunded_count'])} refunded" if row["refunded_count"] and is_full else ""
-    effect = row["sentiment_effect"]
+    costs = [f"{count(row['lost_count'])} lost ({count(row['lost_low'])} to {count(row['lost_high'])})"]
+    if _is_only_felt(row):
+        costs = ["nobody known to be lost"]
+    if row["refunded_count"] and (is_full or _is_only_felt(row)):
+        costs.append(f"{count(row['refunded_count'])} refunded")
     if row["worth_amount"] is not None:
-        ends = f" ({_amount(row['worth_low'])} to {_amount(row['worth_high'])})" if is_full else ""
-        return [f"{lost}{refunds}, {_amount(row['worth_amount'])} {name(row['currency'])}{ends}"]
-    if row["kind"] == "promise" and effect is not None and effect < 0:
-        return [f"{lost}{refunds}, no money known, ranked by sentiment ({effect:+.2f})"]
-    return [f"{lost}{refunds}, no money known"]
+        has_ends = is_full and row["worth_low"] != row["worth_high"]
+        ends = f" ({_amount(row['worth_low'])} to {_amount(row['worth_high'])})" if has_ends else ""
+        return [", ".join([*costs, f"{_amount(row['worth_amount'])} {name(row['currency'])}{ends}"])]
+    return [", ".join([*costs, "ranked by persons x drop in sentiment" if _is_only_felt(row) else "no money known"])]
+
+
+def _is_only_felt(row: Row) -> bool:
+    """Say whether a broken promise is known to hurt by what people answer, and not by what they buy."""
+    effect = row["sentiment_effect"]
+    return row["kind"] == "promise" and not row["lost_high"] and effect is not None and bool(effect < 0)
 
 
 def _known(row: Row) -> str:
     if row["grade"] == "incident":
         return "others did not have this break"
     if row["grade"] == "matched":
-        if row["e_value"] is None:
-            return "compared like with like"
+        if row["e_value"] is None or _is_only_felt(row):
+            return "against like persons"
         return f"an unseen cause would have to be {row['e_value']:.1f} times as strong"
     if row["kind"] == "friction" and row["expected_rate"] is None:
         return "configured as friction"

@@ -1,0 +1,82 @@
+"""Headlines: one sentence of who, where, when, how many, what it cost and how it is known, whatever the names hold."""
+
+# ruff: noqa: E501 - sentences are easier to read unbroken
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from journeyflow.pains.headlines import MOST_CHARACTERS, headline
+
+INCIDENT = {
+    "persona": "all", "period": "all", "stage": "decision", "subject": "payment_info", "kind": "incident", "grade": "incident",
+    "slice": "device=mobile", "first_day": date(2026, 3, 2), "last_day": date(2026, 3, 9), "is_ongoing": False,
+    "person_count": 1400, "compared_count": 9000, "rate": 0.5, "expected_rate": 0.751, "went_on_count": 700,
+    "lost_count": 350, "lost_low": 200, "lost_high": 512, "worth_amount": Decimal("12340.5"), "worth_low": Decimal(8000),
+    "worth_high": Decimal(20000), "currency": "EUR", "e_value": 3.21, "refunded_count": None, "sentiment_effect": None,
+}  # fmt: skip
+EXPOSURE = INCIDENT | {"kind": "exposure", "grade": "matched", "subject": "chat_opened", "slice": None}
+EXPOSURE |= {"first_day": None, "last_day": None, "is_ongoing": None}
+PROMISE = EXPOSURE | {"kind": "promise", "subject": "delivery", "stage": "service"}
+FELT = PROMISE | {"lost_count": 0, "lost_low": 0, "lost_high": 0, "worth_amount": None, "sentiment_effect": -0.45}
+FRICTION = EXPOSURE | {"kind": "friction", "grade": "association", "lost_count": None, "expected_rate": None}
+ALL = [INCIDENT, EXPOSURE, PROMISE, FELT, FRICTION, INCIDENT | {"kind": "gap", "grade": "association"}]
+
+
+def test_an_incident():
+    assert headline(INCIDENT) == (
+        "Persons with device=mobile at decision (payment_info), 2 to 9 March 2026: 700 of 1,400 went on against 75.1 % of 9,000 "
+        "on other days and elsewhere; 350 lost (200 to 512), 12,340 EUR (8,000 to 20,000); others did not have this break."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"is_ongoing": True}, "since 2 March 2026:"),
+        ({"last_day": date(2026, 3, 2)}, "on 2 March 2026:"),
+        ({"last_day": date(2026, 4, 1)}, "2 March to 1 April 2026:"),
+        ({"last_day": date(2027, 1, 1)}, "2 March 2026 to 1 January 2027:"),
+        ({"period": "2026-03"}, "2 to 9 March 2026, journeys of March 2026:"),
+        ({"period": "2026-03", "first_day": None}, ", journeys of March 2026:"),
+        ({"first_day": None}, ", the whole time:"),
+        ({"persona": "family"}, "Persons of family with device=mobile at decision"),
+        ({"slice": "persona=family"}, "Persons of family at decision"),
+        ({"slice": None, "subject": "entry"}, "Persons at decision, 2 to"),
+        ({"worth_amount": None}, "350 lost (200 to 512), no money known;"),
+    ],
+)
+def test_who_when_and_what_it_cost(changes, said):
+    assert said in headline(INCIDENT | changes)
+
+
+def test_how_it_is_known():
+    assert headline(EXPOSURE).endswith("; an unseen cause would have to be 3.2 times as strong.")
+    assert "9,000 like persons at the same moment;" in headline(EXPOSURE)
+    assert headline(EXPOSURE | {"grade": "association"}).endswith("; an association, which another cause may explain.")
+    assert headline(FRICTION).endswith("1,400 persons, no estimate of those lost; configured as friction.")
+
+
+def test_a_promise_without_money_says_how_it_is_ranked():
+    assert headline(FELT) == (
+        "Promise delivery broken at service, the whole time: sentiment of 1,400 persons changed by -0.45 against 9,000 where it "
+        "was kept; nobody known to be lost, ranked by persons x drop in sentiment; against like persons."
+    )
+
+
+@pytest.mark.parametrize("row", ALL)
+def test_every_figure_is_in_the_row(row):
+    shown = {f"{value:,}" for value in row.values() if isinstance(value, int)} | {"2", "9", "2026"}
+    shown |= {f"{value:,.0f}" for value in row.values() if isinstance(value, Decimal)} | {"75.1", "3.2", "0.45"}
+    assert set(re.findall(r"\d[\d,.]*\d|\d", headline(row))) <= shown
+
+
+@pytest.mark.parametrize("row", ALL)
+def test_hostile_names_are_cut_and_without_control_characters(row):
+    hostile = {name: "\x1b[31m\u202e\n" + name * 300 for name in ("subject", "slice", "stage", "persona")}
+    found = headline(row | hostile)
+    assert found.isprintable()
+    assert len(found) <= MOST_CHARACTERS + 30
