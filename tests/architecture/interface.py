@@ -79,8 +79,8 @@ PUBLIC: dict[str, tuple[str, str]] = {
     ),
     "pain_points": (
         "model persona period pain_rank",
-        "stage subject kind grade slice first_day last_day is_ongoing scope person_count compared_count rate expected_rate "
-        "lost_count lost_low lost_high q_value e_value headline",
+        "stage subject kind grade slice first_day last_day is_ongoing scope person_count compared_count rate "
+        "expected_rate lost_count lost_low lost_high q_value e_value headline",
     ),
     "promises": (
         "promise persona period",

@@ -188,7 +188,8 @@ def _add_pains(tables: dict[str, Rows], of_map: dict[str, str], stage: str, inde
         }  # fmt: skip
         tables["pain_points"].append(
             shown | {"pain_rank": at, "scope": "recurring" if at % 2 else "specific", "compared_count": people * 3}
-            | {"is_ongoing": False if days else None, "rate": 0.45, "expected_rate": 0.6}
+            | {"is_ongoing": False if days else None, "went_on_count": people * 45 // 100, "rate": 0.45}
+            | {"expected_rate": 0.6}
             | {"q_value": 0.01, "e_value": 2.1}
         )  # fmt: skip
         worth = None if index == 2 else lost * 41.5

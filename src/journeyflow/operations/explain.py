@@ -447,7 +447,8 @@ def _who(row: Row, pain: Row | None) -> list[tuple[str, str]]:
     facts.append(("compared", f"{others}{_COMPARED.get(pain.text('kind'), 'persons who did not meet it')}."))
     if pain.has("rate") and pain.has("expected_rate"):
         done = "converted again" if pain.text("kind") == "promise" else "went on"
-        rates = f"{percent(pain.values['rate'])} of them {done}, {percent(pain.values['expected_rate'])} would have"
+        went_on = f"{count(pain.values['went_on_count'])} of them, " if pain.has("went_on_count") else ""
+        rates = f"{went_on}{percent(pain.values['rate'])}, {done}; {percent(pain.values['expected_rate'])} would have"
         facts.append(("rates", f"{rates} at the rate of those that they are compared with."))
     return facts
 

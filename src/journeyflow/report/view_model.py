@@ -39,8 +39,9 @@ Severity = Literal["critical", "warning", "note"]
 class ReportData:
     """Everything the report shows of one generation.
 
-    The model of the briefing comes first, then a project's own models before the built-in ones; the key `all` comes first, then personas by size and months
-    by date. `funnels` are the configured ones over the whole time; `meanings` describe the columns, by `table.column`.
+    The model of the briefing comes first, then a project's own models before the built-in ones; the key `all` comes
+    first, then personas by size and months by date. `funnels` are the configured ones over the whole time; `meanings`
+    describe the columns, by `table.column`.
     """
 
     run: RunInfo

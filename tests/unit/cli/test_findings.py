@@ -75,7 +75,7 @@ def test_an_opportunity_is_explained_in_words_and_sql(folder):
     for part in (
         "2,000 persons, incident: web: Payment page, at awareness, device mobile, 2026-02-03 to 2026-02-14.",
         "6,000: the same slice on its own days before and after",
-        "45.0 % of them went on, 60.0 % would have",
+        "900 of them, 45.0 %, went on; 60.0 % would have",
         "100 (95 % interval 50 to 200) persons",
         "the rate broke in these days",
         "at least 2.1 times as likely",
