@@ -189,7 +189,7 @@ def explain_opportunity(
     config: ConfigOption = DEFAULT_CONFIG,
     published: PublishedOption = None,
 ) -> None:
-    """Explain a row of `journeyflow opportunities`: who is compared with whom, and the SQL behind it."""
+    """Explain a row of `journeyflow opportunities`: the persons compared, the rates, the grade, and the SQL."""
     _explain_finding("opportunities", rank, model, persona, period, config, published, as_json=as_json)
 
 
@@ -202,7 +202,7 @@ def explain_pain_point(
     config: ConfigOption = DEFAULT_CONFIG,
     published: PublishedOption = None,
 ) -> None:
-    """Explain a row of `journeyflow pain-points`: who is compared with whom, and the SQL behind it."""
+    """Explain a row of `journeyflow pain-points`: the persons compared, the rates, the grade, and the SQL."""
     _explain_finding("pain_points", rank, model, persona, period, config, published, as_json=as_json)
 
 

@@ -370,7 +370,7 @@ def _excluded_at(instant: datetime, timeline: tuple[TimelineEvent, ...]) -> str 
 class ExplainedFinding:
     """An opportunity or a pain point in plain words.
 
-    `facts` are titled sentences: who, compared with whom, rates, loss, grade, worth. `queries` are titled SELECTs over
+    `facts` are titled sentences: who, the comparison, rates, loss, grade, worth. `queries` are titled SELECTs over
     the published tables, in DuckDB's dialect: the row first, then what recomputes its figures.
     """
 
