@@ -18,6 +18,9 @@ WITHDRAWALS = frozenset({"remove_from_cart", "unsubscribe", "unsubscribed", "ord
 """Events that say that a person has left: an outcome and no cause."""
 CONTROLS = 60_000
 BINS = 6
+UNSEEN_INTENT = 1.0
+"""Log odds by which an unseen intention moves going on for a standard deviation; it is taken to lead to the exposure as much as
+what is seen does."""
 LONG_WAITS = (0.5, 0.7, 0.85)
 
 
@@ -60,7 +63,7 @@ class _Moments:
         # Events of one instant have no order: nobody met one of them after another.
         tied = np.append(stream.at[1:] == stream.at[:-1], False)
         tied &= np.append(stream.person[1:] == stream.person[:-1], False)
-        self.is_clear = ~tied[rows] & ~(tied[self.following] & self.goes_on)
+        self.is_clear = ~tied[rows] & ~(tied[self.following] & self.goes_on) & ~place.is_past
         self.next = np.where(inside, np.arange(len(rows)) + 1, -1)
         kinds = stream.kinds
         self.is_goal = kinds["is_goal"].to_numpy()[stream.kind[rows]]
@@ -144,6 +147,9 @@ class _Moments:
         ruled_out = self.is_goal | self.is_passive | self.is_return
         width = len(self.stream.names.names)
         following = np.flatnonzero((self.next >= 0) & self.is_clear & ~ruled_out & ~ruled_out[self.next])
+        # From one session to the next it is the person who stays away.
+        session = self.stream.session[self.place.rows]
+        following = following[session[following] == session[self.next[following]]]
         asked = [following, *self._answered(ruled_out, min_count)]
         answered = [self.next[following], *self.replies]
         for first, second in zip(asked, answered, strict=True):
@@ -202,9 +208,9 @@ def estimate(
     edges = np.quantile(chance[met], np.linspace(0, 1, BINS + 1)[1:-1])
     cell_met = candidate.anchor[met] * BINS + np.digitize(chance[met], edges)
     cell_could = candidate.anchor[could] * BINS + np.digitize(chance[could], edges)
-    crude = _standardised(candidate.anchor[met], candidate.anchor[could], outcome[met], outcome[could])
+    prospects = _prospects(candidate.anchor[met], candidate.anchor[could], chance[met], chance[could])
     adjusted = _standardised(cell_met, cell_could, outcome[met] - chance[met], outcome[could] - chance[could])
-    if crude is None or adjusted is None:
+    if adjusted is None:
         return None
     kept = adjusted.kept
     first = met[kept]
@@ -229,8 +235,24 @@ def estimate(
         effect=effect,
         effect_error=float(np.sqrt(own_variance + (adjusted.error / slope) ** 2)),
         family=candidate.family,
-        shift=float(crude.excess - adjusted.excess) / slope,
+        shift=prospects * UNSEEN_INTENT,
+        shift_error=UNSEEN_INTENT / float(np.sqrt(len(met))),
     )
+
+
+def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: Floats) -> float:
+    """Return by how many standard deviations the prospects of those who met it were better before they did.
+
+    This is the placebo: an outcome that was settled before the exposure, by the last event before it.
+    """
+    logit, other = (np.log(values / (1 - values)) for values in (np.clip(each, 1e-4, 1 - 1e-4) for each in (chance, other_chance)))
+    found = _standardised(anchor, other_anchor, logit, other)
+    if found is None:
+        return 0.0
+    means = np.bincount(other_anchor, other, minlength=int(other_anchor.max()) + 1)
+    counts = np.bincount(other_anchor, minlength=len(means))
+    spread = float(np.sqrt(np.mean((other - (means / np.maximum(counts, 1))[other_anchor]) ** 2)))
+    return found.excess / max(spread, 0.05)
 
 
 @dataclass(frozen=True)

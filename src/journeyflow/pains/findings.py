@@ -64,6 +64,11 @@ class Finding:
         own = float((self.expected * (1 - self.expected)).sum())
         return float(np.sqrt(own + (len(self.rows) * self.standard_error) ** 2))
 
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Share that went on, and share that was expected to."""
+        return float(self.went_on.mean()), float(self.expected.mean())
+
     def graded(self, grade: str, q_value: float, e_value: float | None) -> Finding:
         """Return the finding with its grade."""
         return replace(self, grade=grade, q_value=q_value, e_value=e_value)

@@ -16,6 +16,7 @@ from journeyflow.pains.stream import Bools, Floats, Stream
 
 SCREENED = -2.5
 """Slices whose shortfall is less than this many standard errors are not looked at again."""
+POINTS = 2
 NATURAL_SPREAD = 0.1
 """Standard deviation, on the scale of log odds, by which slices differ without a cause at the place."""
 
@@ -33,8 +34,8 @@ def gaps(
         Per row of the place: an incident explains the moment.
     """
     best: dict[str, tuple[float, Slice, Point]] = {}
-    counted = [0, 0]
-    without = {name: Prognosis(stream, place, [name]) for name in stream.slices}
+    counted: dict[int, set[str]] = {1: set(), 2: set()}
+    without = {name: Prognosis(stream, place, [name], has_history=False) for name in stream.slices}
     for point in points(stream, place, prognosis, min_count, place.horizon):
         usable = ~explained[point.position]
         alone = {name: recalibrated(each.chance(point.rows), point.went_on) for name, each in without.items()}
@@ -43,15 +44,19 @@ def gaps(
             if not own:
                 continue
             chance = alone[own[0]] if len(found.dimensions) == 1 else point.chance
+            known = found.known & usable
+            if (known & ~found.members).sum() < 2 * min_count:
+                continue
+            chance = recalibrated(chance, point.went_on, known)
             score = _shortfall(found.members & usable, point.went_on, chance)[1]
-            counted[len(found.dimensions) - 1] += 1
+            counted[len(found.dimensions)].add(found.text or "")
             if score < SCREENED and score < best.get(found.text or "", (0.0,))[0]:
                 best[found.text or ""] = (score, found, point)
     for _, found, point in best.values():
         finding = _finding(stream, place, earlier, found, point, ~explained[point.position])
         if finding is not None:
-            # Half of the errors allowed go to single values, half to the many pairs.
-            yield replace(finding, tests=2 * counted[len(found.dimensions) - 1])
+            # Half of the errors allowed go to single values, half to the many pairs; points are nearly the same persons.
+            yield replace(finding, tests=2 * POINTS * len(counted[len(found.dimensions)]))
 
 
 def _shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, float]:
@@ -65,15 +70,13 @@ def _finding(
     stream: Stream, place: Place, earlier: list[Place], found: Slice, point: Point, usable: Bools
 ) -> Finding | None:
     is_member = np.zeros(len(place.rows), np.bool_)
-    inside = np.isin(place.visit, place.visit[point.position[found.members]])
+    # Those of whom the value is not known cannot be compared with.
+    inside = np.isin(place.visit, place.visit[point.position[found.members | ~found.known]])
     is_member[inside] = True
     without = found.dimensions if len(found.dimensions) == 1 else ()
-    others = Prognosis(stream, place, without, fit_on=~is_member)
+    others = Prognosis(stream, place, without, fit_on=~is_member, has_history=False)
     chance = others.chance(point.rows)
-    rest = ~found.members & usable
-    if rest.sum() < len(found.members) * 0.02 or rest.sum() < 50:
-        return None
-    chance[~found.members] = recalibrated(chance[~found.members], point.went_on[~found.members])
+    rest = ~found.members & found.known & usable
     members = found.members & usable
     # The same shift that makes the others add up.
     raw = others.chance(point.rows[rest])
@@ -118,16 +121,16 @@ def _earlier_shift(stream: Stream, earlier: list[Place], found: Slice) -> tuple[
     worst, worst_error = 0.0, np.inf
     text = found.text or ""
     for place in earlier:
-        prognosis = Prognosis(stream, place, found.dimensions)
+        prognosis = Prognosis(stream, place, found.dimensions, has_history=False)
         for point in points(stream, place, prognosis, 30, place.horizon):
             if point.name:
                 continue
             same = [each for each in slices(stream, point, 30) if each.text == text]
             if not same:
                 continue
-            chance = recalibrated(point.chance, point.went_on)
+            chance = recalibrated(point.chance, point.went_on, same[0].known)
             shift, score = _shortfall(same[0].members, point.went_on, chance)
-            share = same[0].members.mean()
+            share = same[0].members.sum() / same[0].known.sum()
             shift /= max(1 - share, 0.1)
             if shift < worst or np.isinf(worst_error):
                 worst, worst_error = shift, abs(shift / score) if score else np.inf

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtr
 
 from journeyflow.pains.exposures import once_a_person
-from journeyflow.pains.findings import Finding
+from journeyflow.pains.findings import Finding, e_value
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.slices import FEWEST_UNITS, Point, Slice, equal_age, points, recalibrated, slices
-from journeyflow.pains.stream import DAY_US, Bools, Floats, Ints, Stream
+from journeyflow.pains.stream import Bools, Floats, Ints, Stream
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 9, 11, 14, 18, 23, 29, 36, 45)
-LEAST_SCORE = 4.0
 COMMON_SPREAD = 0.1
 """Standard deviation, on the scale of log odds, by which all slices move together from week to week at least."""
-MOST_PER_PLACE = 5
+FEWEST_WEEKS = 4
+MOST_PER_PLACE = 8
+FEWEST_DAYS = 8
+AROUND = 10
+NORMAL = 1.959964
+import os
+DEBUG=os.environ.get('DEBUG')
+STANDS_OUT = 0.4
+MARGIN = 2
+"""Days around an incident that are left out when the next is sought."""
 
 
 @dataclass(frozen=True)
@@ -33,76 +41,120 @@ class Span:
     others_shift: float
     tests: float
 
+    def q_value(self, times: int) -> float:
+        """Return the chance of such a span anywhere, if `times` points were searched; above 1 where it says nothing."""
+        return float(ndtr(-self.score)) * self.tests * times
+
 
 def incidents(
-    stream: Stream, place: Place, prognosis: Prognosis, min_count: int, lost_days: Bools, first_day: int
-) -> Iterator[tuple[Span, Finding]]:
-    """Yield the spans of a place from the most unusual down; what one explains is taken out before the next is sought.
+    stream: Stream, place: Place, min_count: int, lost_days: Bools, first_day: int, level: float
+) -> tuple[list[Finding], Bools]:
+    """Return the incidents of a place, the most unusual first, and which rows of the place they explain.
+
+    What one explains is taken out, of the regression too, before the next is sought.
 
     Parameters
     ----------
     lost_days : numpy.ndarray of bool
         Per channel code and day from `first_day`: events of the channel are missing.
+    level : float
+        Chance allowed that a place without an incident shows one.
     """
-    scans = [
-        _Scan(stream, place, point, slices(stream, point, min_count), lost_days, first_day)
-        for point in points(stream, place, prognosis, min_count)
-    ]
+    explained = np.zeros(len(place.rows), np.bool_)
+    doubted: set[str | None] = set()
+    taken: list[Span] = []
+    found: list[Finding] = []
     for _ in range(MOST_PER_PLACE):
+        prognosis = Prognosis(stream, place, fit_on=~explained, has_history=False)
+        scans = []
+        for point in points(stream, place, prognosis, min_count, left_out=explained):
+            offered = [each for each in slices(stream, point, min_count) if each.text not in doubted]
+            scans.append(_Scan(stream, place, point, offered, lost_days, first_day, _untouched(point, offered, explained, taken)))
         worst = [(span, scan) for scan in scans if (span := scan.worst()) is not None]
         if not worst:
-            return
-        best, scan = max(worst, key=lambda each: each[0].score)
-        if best.score < LEAST_SCORE:
-            return
-        best = scan.refined(best)
-        yield best, _finding(stream, place, best)
-        explained = np.zeros(len(stream), np.bool_)
-        members = best.slice.members & (best.point.day >= best.first) & (best.point.day <= best.last)
-        explained[best.point.rows[members]] = True
-        visits = np.unique(place.visit[best.point.position[members]])
-        for scan in scans:
-            scan.leave_out(visits, best)
+            break
+        first, scan = min(worst, key=lambda each: each[0].q_value(1))
+        if first.q_value(len(worst)) > level:
+            break
+        best = _again(stream, place, scan.refined(first), explained, taken, min_count, lost_days, first_day)
+        q_value = min(best.q_value(len(worst)), 1.0)
+        finding = _finding(stream, place, best)
+        if DEBUG: print('   try', place.stage_index, first.point.name, first.slice.text, first.score, np.datetime64(first.first,'D'), np.datetime64(first.last,'D'), '->', best.score, np.datetime64(best.first,'D'), np.datetime64(best.last,'D'), best.others_shift, 'q', q_value, finding.lost, finding.lost_error)
+        if q_value > level or finding.lost <= NORMAL * finding.lost_error:
+            doubted.add(first.slice.text)
+            continue
+        found.append(finding.graded("incident", q_value, e_value(*finding.rates)))
+        taken.append(best)
+        explained |= np.isin(place.visit, place.visit[best.point.position[_inside(best)]])
+    return found, explained
+
+
+def _untouched(point: Point, offered: list[Slice], explained: Bools, taken: list[Span]) -> Bools:
+    """Return which entries of a point no incident explains, nor the days around it in its slice: whoever is left there
+    is left because it did not come as far as the incident."""
+    untouched = ~explained[point.position]
+    for span in taken:
+        around = (point.day >= span.first - MARGIN) & (point.day <= span.last + MARGIN)
+        for each in offered:
+            if each.text == span.slice.text:
+                untouched &= ~(each.members & around)
+    return untouched
+
+
+def _inside(span: Span) -> Bools:
+    return span.slice.members & (span.point.day >= span.first) & (span.point.day <= span.last)
+
+
+def _again(
+    stream: Stream, place: Place, span: Span, explained: Bools, taken: list[Span], min_count: int, lost_days: Bools, first_day: int
+) -> Span:
+    """Judge a span once more by a regression that has not seen it, and by how all move together outside of it."""
+    seen = explained | np.isin(place.visit, place.visit[span.point.position[_inside(span)]])
+    prognosis = Prognosis(stream, place, fit_on=~seen, has_history=False)
+    point = next(
+        each
+        for each in points(stream, place, prognosis, min_count, left_out=seen)
+        if each.name == span.point.name
+    )
+    offered = slices(stream, point, min_count)
+    own = [each for each in offered if each.text == span.slice.text]
+    if not own:
+        return replace(span, score=0.0)
+    scan = _Scan(stream, place, point, own, lost_days, first_day, _untouched(point, offered, explained, taken))
+    if scan.worst() is None:
+        return replace(span, score=0.0)
+    scan.spread = scan.common_spread(span.first - scan.first, span.last - scan.first + 1)
+    return scan.refined(replace(span, score=0.0, slice=scan.slices[0], point=scan.point))
 
 
 class _Scan:
     """Counts per slice and day of a point: how many came, how many went on, how many were to be expected to."""
 
     def __init__(
-        self, stream: Stream, place: Place, point: Point, found: list[Slice], lost_days: Bools, first_day: int
+        self,
+        stream: Stream,
+        place: Place,
+        point: Point,
+        found: list[Slice],
+        lost_days: Bools,
+        first_day: int,
+        untouched: Bools,
     ) -> None:
         self.stream, self.place, self.slices = stream, place, found
         channel = stream.channels.codes[point.rows]
-        usable = ~lost_days[channel, point.day - first_day]
+        usable = ~lost_days[channel, point.day - first_day] & untouched
         self.point = replace(
             point,
             **{name: getattr(point, name)[usable] for name in ("rows", "position", "day", "went_on", "chance")},
         )
-        self.slices = [replace(each, members=each.members[usable]) for each in found]
+        self.slices = [replace(each, members=each.members[usable], known=each.known[usable]) for each in found]
         self.first = int(self.point.day.min()) if len(self.point.day) else 0
         self.days = int(self.point.day.max()) - self.first + 1 if len(self.point.day) else 0
-        self.used = np.ones(len(self.point.rows), np.bool_)
-        self.found: Span | None = None
-        self.is_fresh = False
-
-    def leave_out(self, visits: Ints, span: Span) -> None:
-        """Take out the stays that a span explains, and those of its slice in the days around its edges."""
-        self.used &= ~np.isin(self.place.visit[self.point.position], visits)
-        near = (self.point.day >= span.first - 2) & (self.point.day <= span.last + 2)
-        for each in self.slices:
-            if each.text == span.slice.text:
-                self.used &= ~(each.members & near)
-        self.is_fresh = False
 
     def worst(self) -> Span | None:
         """Return the most unusual span of any slice."""
-        if not self.is_fresh:
-            self.found, self.is_fresh = self._search(), True
-        return self.found
-
-    def _search(self) -> Span | None:
-        point, used = self.point, self.used
-        if used.sum() < FEWEST_UNITS or self.days < 8:
+        point = self.point
+        if len(point.rows) < FEWEST_UNITS or self.days < FEWEST_DAYS:
             return None
         day = point.day - self.first
 
@@ -112,31 +164,35 @@ class _Scan:
         one, seen, chance = np.ones(len(day)), point.went_on.astype(np.float64), point.chance
         variance = chance * (1 - chance)
         columns = (one, seen, chance, variance)
-        self.total = np.array([daily(values, used) for values in columns])
-        self.table = np.array([[daily(values, used & each.members) for values in columns] for each in self.slices])
-        self.spread = self._common_spread(self.total)
+        self.total = np.array([daily(values, np.ones(len(day), np.bool_)) for values in columns])
+        self.table = np.array([[daily(values, each.members) for values in columns] for each in self.slices])
+        self.spread = COMMON_SPREAD
+        lengths = [length for length in LENGTHS if length <= self.days // 3]
+        is_pair = np.array([len(each.dimensions) > 1 for each in self.slices])
         best: Span | None = None
-        tests = 0.0
         starts = np.arange(self.days)
-        for length in LENGTHS:
-            if length > self.days // 3:
-                break
+        for length in lengths:
             lo, hi = starts[: self.days - length + 1], starts[: self.days - length + 1] + length
             inside = (self.table[:, :, length:] - self.table[:, :, :-length]).transpose(1, 0, 2)
-            score, others = self._scores(inside, self.table[:, :, -1].T[:, :, None], lo, hi)
-            tests += self.days / length * 3
-            where = np.unravel_index(int(score.argmax()), score.shape)
-            if best is None or score[where] > best.score:
+            score, others, _ = self._scores(inside, self.table[:, :, -1].T[:, :, None], lo, hi)
+            # Lengths, and single values and pairs, share the errors allowed evenly: long spans are few, pairs are many.
+            for some in (~is_pair, is_pair):
+                if not some.any():
+                    continue
+                tests = 2.0 * some.sum() * len(lengths) * 3 * self.days / length
+                where = np.unravel_index(int(np.where(some[:, None], score, 0.0).argmax()), score.shape)
                 first = self.first + int(where[1])
-                best = Span(
-                    float(score[where]), self.slices[where[0]], first, first + length - 1, point, float(others[where]), 0.0
+                span = Span(
+                    float(score[where]), self.slices[where[0]], first, first + length - 1, point, float(others[where]), tests
                 )
-        return None if best is None else replace(best, tests=tests * len(self.slices))
+                if best is None or span.q_value(1) < best.q_value(1):
+                    best = span
+        return best
 
     def refined(self, span: Span) -> Span:
-        """Move the ends of a span to where it is most unusual, within a third of its length."""
+        """Move the ends of a span to the likeliest days, within half of its length."""
         index = next(number for number, each in enumerate(self.slices) if each is span.slice)
-        reach = max(2, (span.last - span.first + 1) // 3)
+        reach = max(3, (span.last - span.first + 1) // 2)
         first, last = (
             ends.ravel()
             for ends in np.meshgrid(
@@ -145,17 +201,25 @@ class _Scan:
             )
         )
         first, last = first[first <= last], last[first <= last]
-        lo, hi = first - self.first, last - self.first + 1
-        score, others = self._scores(self.table[index, :, hi].T - self.table[index, :, lo].T, self.table[index, :, -1], lo, hi)
-        best = int(score.argmax())
-        if score[best] <= span.score:
+        if not len(first):
             return span
+        lo, hi = first - self.first, last - self.first + 1
+        score, others, deviance = self._scores(
+            self.table[index, :, hi].T - self.table[index, :, lo].T, self.table[index, :, -1], lo, hi
+        )
+        best = int(deviance.argmax())
+        ends = (
+            _likeliest(first[last == last[best]], deviance[last == last[best]]),
+            _likeliest(last[first == first[best]], deviance[first == first[best]]),
+        )
+        if ends[0] > ends[1]:
+            ends = int(first[best]), int(last[best])
         return replace(
-            span, score=float(score[best]), first=int(first[best]), last=int(last[best]), others_shift=float(others[best])
+            span, score=float(score[best]), first=ends[0], last=ends[1], others_shift=float(others[best])
         )
 
-    def _scores(self, inside: Floats, whole: Floats, lo: Ints, hi: Ints) -> tuple[Floats, Floats]:
-        """Return how unusual spans are and the shift of the others in them.
+    def _scores(self, inside: Floats, whole: Floats, lo: Ints, hi: Ints) -> tuple[Floats, Floats, Floats]:
+        """Return how unusual spans are, the shift of the others in them, and the deviance.
 
         `inside` are the four counts in the spans, `whole` those of all days; the last axis is that of the spans.
         """
@@ -167,17 +231,25 @@ class _Scan:
         others = (everyone[1] - everyone[2] - hits + expected) / precision
         score = _score(count, hits, expected, variance, own + others, 1 / out_variance + 1 / precision)
         score[(expected < 3) | (whole[0] - count < 2 * count)] = 0
-        return score, others
+        return score, others, score**2 * (1 + variance * (1 / out_variance + 1 / precision))
 
-    def _common_spread(self, total: Floats) -> float:
-        """Return by how much the log odds of all slices together move from week to week, beyond chance."""
+    def common_spread(self, lo: int, hi: int) -> float:
+        """Return by how much the log odds of all slices together move from week to week, beyond chance, but for days.
+
+        References
+        ----------
+        DerSimonian and Laird (1986), "Meta-analysis in clinical trials".
+        """
         weeks = np.arange(0, self.days + 1, 7)
-        hits, expected, variance = (np.diff(total[which, weeks]) for which in (1, 2, 3))
-        known = variance > 2
-        if known.sum() < 4:
+        hits, expected, variance = (np.diff(self.total[which, weeks]) for which in (1, 2, 3))
+        known = (variance > 2) & ((weeks[1:] <= lo - 7) | (weeks[:-1] >= hi + 7))
+        if known.sum() < FEWEST_WEEKS:
             return 3 * COMMON_SPREAD
-        shift = (hits[known] - expected[known]) / variance[known]
-        beyond = np.median(np.abs(shift)) ** 2 / 0.455 - np.median(1 / variance[known])
+        weight = variance[known]
+        shift = (hits[known] - expected[known]) / weight
+        shift -= np.average(shift, weights=weight)
+        beyond = ((weight * shift**2).sum() - known.sum() + 1) / (weight.sum() - (weight**2).sum() / weight.sum())
+        if DEBUG: print('     spread', beyond, np.round(shift,2), np.round(weight,1))
         return float(np.sqrt(max(beyond, COMMON_SPREAD**2)))
 
 
@@ -196,6 +268,15 @@ def _score(
         )
         score = np.sqrt(np.maximum(deviance, 0)) / np.sqrt(1 + variance * uncertainty)
     return np.where((hits < base) & (count > 0), np.nan_to_num(score), 0.0)
+
+
+def _likeliest(days: Ints, deviance: Floats) -> int:
+    """Return the likeliest day of an end where one stands out, else the middle one of those that are about as likely."""
+    chance = np.exp((deviance - deviance.max()) / 2)
+    chance /= chance.sum()
+    if chance.max() >= STANDS_OUT:
+        return int(days[chance.argmax()])
+    return int(days[np.searchsorted(np.cumsum(chance), 0.5)])
 
 
 def _finding(stream: Stream, place: Place, span: Span) -> Finding:
@@ -245,13 +326,19 @@ def _finding(stream: Stream, place: Place, span: Span) -> Finding:
 def lost_days(stream: Stream) -> tuple[Bools, int]:
     """Return per channel code and day, from a first day, whether nearly all events of a busy channel are missing.
 
-    The two days before are marked too: who came then would have gone on in the days that are missing.
+    What is usual is the median of the days around. The two days before are marked too: who came then would have gone
+    on in the days that are missing.
     """
-    day = stream.day
-    first, days = int(day.min()), int(day.max() - day.min()) + 1
+    first, days = int(stream.day.min()), int(stream.day.max() - stream.day.min()) + 1
     codes = stream.channels.codes.astype(np.int64)
-    counts = np.bincount(codes * days + day - first, minlength=len(stream.channels.names) * days).reshape(-1, days)
-    typical = np.median(counts, axis=1)[:, None]
+    counts = np.bincount(codes * days + stream.day - first, minlength=len(stream.channels.names) * days)
+    counts = counts.reshape(-1, days)
+    around = np.pad(counts, ((0, 0), (AROUND, AROUND)), mode="reflect") if days > AROUND else counts
+    typical = (
+        np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * AROUND + 1, axis=1), axis=2)
+        if days > AROUND
+        else np.median(counts, axis=1, keepdims=True)
+    )
     is_lost = (typical >= 20) & (counts < 0.1 * typical)
     before = is_lost.copy()
     for ahead in (1, 2):

@@ -14,9 +14,10 @@ from journeyflow.pains.stream import DAY_US, Bools, Ints, Stream
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
-SHORT_HISTORY = 3
+SHORT_HISTORY = 2
 """A history shorter than so many windows is judged after the time in which nearly all go on, not after the window."""
 NEARLY_ALL = 0.95
+SHUFFLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Place:
         Events of the stream, ascending.
     is_first : numpy.ndarray of bool
         The journey had not been beyond the stage before.
+    is_past : numpy.ndarray of bool
+        The person had been beyond the stage in the same session: at no risk to be lost in it.
     visit : numpy.ndarray of int64
         Number of the stay at the stage, over all persons.
     beyond_us : numpy.ndarray of int64
@@ -44,6 +47,7 @@ class Place:
     stage_index: int
     rows: Ints
     is_first: Bools
+    is_past: Bools
     visit: Ints
     beyond_us: Ints
     horizon: int
@@ -97,11 +101,18 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
         is_same = after < len(level)
         is_same[is_same] = stream.person[after[is_same]] == stream.person[rows[is_same]]
         beyond_us = np.where(is_same, stream.at[np.minimum(after, len(level) - 1)] - stream.at[rows], NEVER)
+        is_past = (stream.session[rows] >= 0) & (last_beyond[rows] >= start[rows])
+        is_past &= stream.session[np.maximum(last_beyond[rows], 0)] == stream.session[rows]
+        if _is_shuffled(stream, rows, is_beyond, is_past):
+            beyond_us[is_past] = 0
+        else:
+            is_past[:] = False
         horizon = _horizon(stream, beyond_us)
         yield Place(
             model_index=model_index,
             stage_index=stage,
             rows=rows,
+            is_past=is_past,
             is_first=last_beyond[rows] < start[rows],
             visit=np.cumsum(np.append(True, np.diff(last_beyond[rows]) != 0)) - 1,
             beyond_us=beyond_us,
@@ -110,6 +121,21 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
             at=stream.at[rows],
             level_of_kind=level_of_kind,
         )
+
+
+def _is_shuffled(stream: Stream, rows: Ints, is_beyond: Bools, is_past: Bools) -> bool:
+    """Say whether the order within sessions means nothing: many that went beyond a stage seem to do so before it.
+
+    Whoever went beyond in such a session went on, whatever the order.
+    """
+    inside = rows[stream.session[rows] >= 0]
+    gone = np.unique(stream.session[is_beyond & (stream.session >= 0)])
+    here = np.unique(stream.session[inside])
+    both = np.intersect1d(gone, here, assume_unique=True)
+    # The first event of the stage comes after what lies beyond it.
+    first = inside[np.unique(stream.session[inside], return_index=True)[1]]
+    is_late = is_past[np.searchsorted(rows, first)]
+    return len(both) > 0 and is_late.sum() > SHUFFLED * len(both)
 
 
 def _horizon(stream: Stream, beyond_us: Ints) -> int:

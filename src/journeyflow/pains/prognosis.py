@@ -55,18 +55,23 @@ class Prognosis:
     """
 
     def __init__(
-        self, stream: Stream, place: Place, without: Iterable[str] = (), fit_on: Bools | None = None
+        self,
+        stream: Stream,
+        place: Place,
+        without: Iterable[str] = (),
+        fit_on: Bools | None = None,
+        has_history: bool = True,
     ) -> None:
-        self.stream, self.place = stream, place
+        self.stream, self.place, self.has_history = stream, place, has_history
         self.without = frozenset(without)
         self.names = stream.names
         settled = np.flatnonzero(place.is_settled if fit_on is None else place.is_settled & fit_on)
         chosen = settled[spread(place.rows[settled], SAMPLE)]
-        self.common = [
-            code
-            for code in np.argsort(-np.bincount(self.names.codes), kind="stable")[:HISTORY_NAMES]
-            if code > 0
-        ]
+        # What lies beyond the stage says how it ended; what happened in it is part of the cause of an incident.
+        is_beyond = np.zeros(len(stream.names.names), np.bool_)
+        is_beyond[stream.names.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]] = True
+        often = np.argsort(-np.bincount(self.names.codes, minlength=len(is_beyond)), kind="stable")
+        self.common = [code for code in often if code > 0 and not is_beyond[code]][:HISTORY_NAMES] if has_history else []
         self.counts = {code: np.cumsum(self.names.codes == code) for code in self.common}
         raw = self._columns(place.rows[chosen], fit=True)
         self.centre, self.scale = raw.mean(0), raw.std(0)
@@ -90,22 +95,22 @@ class Prognosis:
         start = stream.journey_starts[journey]
         local = stream.day[rows]
         columns = [
-            np.log1p(rows - start),
-            np.log1p(stream.at[rows] - stream.at[start]),
+            *((np.log1p(rows - start), np.log1p(stream.at[rows] - stream.at[start])) if self.has_history else ()),
             np.log1p(stream.sessions_so_far[rows] - stream.sessions_so_far[start]),
             (stream.person[start - 1] == stream.person[start]) & (start > 0),
             (stream.at[rows] - stream.high_water) / DAY_US / 30,
-            self.place.is_first[np.searchsorted(self.place.rows, rows)],
+            (self.place.is_first | self.place.is_past)[np.searchsorted(self.place.rows, rows)],
             *((local % 7) == day for day in range(6)),
         ]
         for code in self.common:
             columns.append(np.log1p(self.counts[code][rows] - self.counts[code][start] + (self.names.codes[start] == code)))
         labels: dict[str, Codes] = {
-            "last event": self.names.codes[rows],
             "persona": stream.personas.codes[journey],
             "medium": stream.media.codes[journey],
             "channel": stream.channels.codes[rows],
         }
+        if self.has_history:
+            labels["last event"] = self.names.codes[rows]
         labels |= {name: values.codes[rows] for name, values in stream.slices.items() if name not in self.without}
         if fit:
             self.levels = {

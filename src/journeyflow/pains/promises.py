@@ -128,6 +128,7 @@ def _finding(
         stage_index=int(str(promise["stage_index"])),
         rows=made.rows[chosen],
         is_first=np.ones(int(chosen.sum()), np.bool_),
+        is_past=np.zeros(int(chosen.sum()), np.bool_),
         visit=np.arange(int(chosen.sum())),
         beyond_us=beyond[chosen],
         horizon=horizon,

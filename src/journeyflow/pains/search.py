@@ -9,7 +9,7 @@ import numpy as np
 from journeyflow.pains.exposures import exposures
 from journeyflow.pains.findings import Finding, e_value
 from journeyflow.pains.gaps import NATURAL_SPREAD, gaps
-from journeyflow.pains.incidents import Span, incidents, lost_days
+from journeyflow.pains.incidents import incidents, lost_days
 from journeyflow.pains.places import Place, places
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.stream import Ints, Stream
@@ -21,9 +21,9 @@ UNSEEN_SPREAD = 0.15
 """Standard deviation, on the scale of log odds, of the effect of an unseen cause at least."""
 LEAST_E_VALUE = 1.3
 NORMAL = 1.959964
-POINTS = 10
-"""Points of all stages at which spans are searched, about."""
 BESIDE = 0.9
+PRIOR_COUNT = 6
+UNKNOWN_SPREAD = 0.15
 
 
 def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int) -> list[Finding]:
@@ -33,30 +33,18 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     tested: list[Finding] = []
     gap_rows: list[Finding] = []
     earlier: list[Place] = []
+    stage_count = max(int(level_of_kind.max(initial=0)) // 2 - 1, 1)
     for place in places(stream, model_index, level_of_kind):
         prognosis = Prognosis(stream, place)
-        explained = np.zeros(len(place.rows), np.bool_)
-        for span, finding in incidents(stream, place, prognosis, min_count, lost, first_day):
-            graded = _graded_incident(span, finding)
-            if graded is not None:
-                found.append(graded)
-                inside = span.slice.members & (span.point.day >= span.first) & (span.point.day <= span.last)
-                explained[np.isin(place.visit, place.visit[span.point.position[inside]])] = True
+        at_entry = Prognosis(stream, place, has_history=False)
+        spans, explained = incidents(stream, place, min_count, lost, first_day, LEVEL * SHARE["incident"] / stage_count)
+        found += spans
         tested += exposures(stream, place, prognosis, min_count)
-        gap_rows += gaps(stream, place, prognosis, earlier, min_count, explained)
+        gap_rows += gaps(stream, place, at_entry, earlier, min_count, explained)
         earlier.append(place)
     found += _graded_gaps(gap_rows)
     found += _graded_exposures(tested)
     return found
-
-
-def _graded_incident(span: Span, finding: Finding) -> Finding | None:
-    from scipy.special import ndtr
-
-    q_value = min(1.0, float(ndtr(-span.score)) * span.tests * POINTS)
-    if q_value > LEVEL * SHARE["incident"] or finding.lost <= 0:
-        return None
-    return finding.graded("incident", q_value, _e_value(finding, 0.0))
 
 
 def _graded_gaps(found: list[Finding]) -> list[Finding]:
@@ -68,7 +56,7 @@ def _graded_gaps(found: list[Finding]) -> list[Finding]:
         known = np.isfinite(finding.shift_error)
         shift = min(finding.shift, 0.0) if known else 0.0
         spread = np.sqrt(
-            finding.effect_error**2 + (min(finding.shift_error, 1.0) ** 2 if known else 0.2**2) + NATURAL_SPREAD**2
+            finding.effect_error**2 + (min(finding.shift_error, 1.0) ** 2 if known else UNKNOWN_SPREAD**2) + NATURAL_SPREAD**2
         )
         q_value = min(1.0, float(ndtr((finding.effect - shift) / spread)) * finding.tests)
         if q_value <= LEVEL * SHARE["gap"] and finding.lost > NORMAL * finding.lost_error:
@@ -80,18 +68,28 @@ def _graded_exposures(tested: list[Finding]) -> list[Finding]:
     from scipy.special import ndtr
 
     graded = []
-    for family in ("event", "friction", "repeat", "wait"):
-        same = [finding for finding in tested if finding.family == family]
-        unseen = _unseen_spread(same)
-        for finding in same:
-            # As strong an unseen cause as those that are seen would move the estimate once more by as much.
-            effect = finding.effect - min(finding.shift, 0.0)
-            spread = np.sqrt(finding.effect_error**2 + unseen**2)
-            q_value = min(1.0, float(ndtr(effect / spread)) * max(len(tested), 1))
-            value = _e_value(finding, 1.96 * spread)
-            if q_value <= LEVEL * SHARE["exposure"] and finding.lost > NORMAL * finding.lost_error and value >= LEAST_E_VALUE:
-                graded.append(replace(finding.graded("matched", q_value, value), standard_error=finding.standard_error))
-    return _one_each(graded)
+    for number, finding in enumerate(tested):
+        unseen = _unseen_spread(tested[:number] + tested[number + 1 :])
+        # An unseen cause that leads to the exposure as much as the seen ones do explains a part of it.
+        effect = finding.effect - min(finding.shift, 0.0)
+        spread = np.sqrt(finding.effect_error**2 + finding.shift_error**2 + unseen**2)
+        q_value = min(1.0, float(ndtr(effect / spread)) * max(len(tested), 1))
+        value = _e_value(finding, 1.96 * spread)
+        is_sure = q_value <= LEVEL * SHARE["exposure"] and value >= LEAST_E_VALUE
+        if is_sure and finding.lost > NORMAL * finding.lost_error:
+            graded.append(finding.graded("matched", q_value, value))
+    return _one_each(_one_wait_each(graded))
+
+
+def _one_wait_each(findings: list[Finding]) -> list[Finding]:
+    """Keep of the waits for one answer, from whatever event and of whatever length, the surest."""
+    best: dict[tuple[int, str], Finding] = {}
+    for finding in findings:
+        if finding.family == "wait":
+            key = finding.stage_index, finding.subject.split(" (")[0]
+            if key not in best or finding.effect / finding.effect_error < best[key].effect / best[key].effect_error:
+                best[key] = finding
+    return [finding for finding in findings if finding.family != "wait"] + list(best.values())
 
 
 def _unseen_spread(findings: list[Finding]) -> float:
@@ -102,11 +100,13 @@ def _unseen_spread(findings: list[Finding]) -> float:
     Schuemie et al. (2014), "Interpreting observational studies: why empirical calibration is needed to correct
     p-values".
     """
-    near = [finding for finding in findings if abs(finding.effect) < 1.0]
-    if len(near) < 3:
-        return 2 * UNSEEN_SPREAD
-    beyond = np.array([finding.effect**2 - finding.effect_error**2 for finding in near])
-    return float(np.sqrt(max(np.median(beyond) / 0.455, UNSEEN_SPREAD**2)))
+    near = [one.effect - min(one.shift, 0.0) for one in findings if abs(one.effect) < 1.0]
+    errors = [one.effect_error**2 + one.shift_error**2 for one in findings if abs(one.effect) < 1.0]
+    own = UNSEEN_SPREAD**2
+    if not near:
+        return float(np.sqrt(own))
+    beyond = max(float(np.median(np.square(near) - errors)) / 0.455, 0.0)
+    return float(np.sqrt((PRIOR_COUNT * own + len(near) * beyond) / (PRIOR_COUNT + len(near))))
 
 
 def _e_value(finding: Finding, margin: float) -> float:

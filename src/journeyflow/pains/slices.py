@@ -35,10 +35,22 @@ class Slice:
     text: str | None
     dimensions: tuple[str, ...]
     members: Bools
+    known: Bools
+    """Entries of which every value of these dimensions is known: only they can be compared."""
 
 
-def points(stream: Stream, place: Place, prognosis: Prognosis, min_count: int, horizon: int | None = None) -> Iterator[Point]:
-    """Yield the entry to the stage and each event in it that enough persons came to."""
+def points(
+    stream: Stream,
+    place: Place,
+    prognosis: Prognosis,
+    min_count: int,
+    horizon: int | None = None,
+    left_out: Bools | None = None,
+) -> Iterator[Point]:
+    """Yield the entry to the stage and each event in it that enough persons came to.
+
+    The chances are shifted to add up to what was seen, but for the rows that are `left_out`.
+    """
     kinds = place.level_of_kind[stream.kind[place.rows]]
     passive = stream.kinds["is_passive"].to_numpy()[stream.kind[place.rows]]
     is_here = ((kinds == 0) | (kinds == 2 * place.stage_index)) & ~passive
@@ -67,7 +79,7 @@ def points(stream: Stream, place: Place, prognosis: Prognosis, min_count: int, h
             position=kept,
             day=stream.day[place.rows[kept]],
             went_on=went_on,
-            chance=recalibrated(chance[kept], went_on),
+            chance=recalibrated(chance[kept], went_on, None if left_out is None else ~left_out[kept]),
         )
 
 
@@ -89,11 +101,11 @@ def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
     dimensions["channel"] = (stream.channels, stream.channels.codes[point.rows].astype(np.int64))
     dimensions["persona"] = (stream.personas, stream.personas.codes[journey].astype(np.int64))
     dimensions["medium"] = (stream.media, stream.media.codes[journey].astype(np.int64))
-    found = [Slice(None, (), np.ones(len(point.rows), np.bool_))]
+    found = [Slice(None, (), np.ones(len(point.rows), np.bool_), np.ones(len(point.rows), np.bool_))]
     for name, (labels, codes) in dimensions.items():
         for code, count in enumerate(np.bincount(codes, minlength=1)):
             if code > 0 and min_count <= count < len(codes):
-                found.append(Slice(f"{name}={labels.names[code]}", (name,), codes == code))
+                found.append(Slice(f"{name}={labels.names[code]}", (name,), codes == code, codes > 0))
     for one, two in combinations(dimensions, 2):
         if not {one, two} & configured:
             continue
@@ -109,17 +121,18 @@ def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
                 if count > 0.9 * min((codes_one == first).sum(), (codes_two == second).sum()):
                     continue
                 text = f"{one}={labels_one.names[first]}, {two}={labels_two.names[second]}"
-                found.append(Slice(text, (one, two), members))
+                found.append(Slice(text, (one, two), members, (codes_one > 0) & (codes_two > 0)))
     return found
 
 
-def recalibrated(chance: Floats, went_on: Bools) -> Floats:
-    """Shift the chances on the scale of log odds so that they add up to what was seen."""
+def recalibrated(chance: Floats, went_on: Bools, counted: Bools | None = None) -> Floats:
+    """Shift the chances on the scale of log odds so that those `counted` add up to what was seen."""
+    counted = np.ones(len(chance), np.bool_) if counted is None else counted
     logit = np.log(np.clip(chance, 1e-6, 1 - 1e-6) / (1 - np.clip(chance, 1e-6, 1 - 1e-6)))
     shift = 0.0
     for _ in range(20):
-        fitted = 1 / (1 + np.exp(-(logit + shift)))
-        step = (went_on.sum() - fitted.sum()) / max(float((fitted * (1 - fitted)).sum()), 1e-9)
+        fitted = 1 / (1 + np.exp(-(logit[counted] + shift)))
+        step = (went_on[counted].sum() - fitted.sum()) / max(float((fitted * (1 - fitted)).sum()), 1e-9)
         shift += float(np.clip(step, -2, 2))
         if abs(step) < 1e-6:
             break
