@@ -396,7 +396,9 @@ The journey map, for a browser: {folder}/published/current/map.html
 
 Next:
   cd {folder}
-  {command} report --format md            # the same as a message
+  {command} opportunities                 # what to fix, and what it costs
+  {command} explain opportunity 1         # what the first one rests on
+  {command} report --format md            # the map as a message
   {command} funnel                        # every funnel there is
   {command} funnel {funnel} --persona student
   {command} drop-offs {funnel}
