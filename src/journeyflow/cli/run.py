@@ -243,8 +243,8 @@ def print_briefing(briefing: Briefing, out: Console) -> None:
     rows = [(name, Text(text)) for name, text in (("Who", briefing.people), ("Where", briefing.stages)) if text]
     for number, line in enumerate(briefing.lines, start=1):
         sentence = Text(line.headline, style="dim" if line.kind == "gone" else "bold")
-        if line.change:
-            sentence.append(f" [{CHANGES.get(line.change, line.change)}]", style="yellow")
+        if change := CHANGES.get(line.change):
+            sentence.append(f" [{change}]", style="yellow")
         if line.owner and line.owner not in line.headline:
             sentence.append(f" Owner: {line.owner}", style="default not bold")
         rows.append((str(number), sentence))

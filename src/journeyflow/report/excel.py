@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from journeyflow.report.formatting import CHANGES, cell_lines, display_text
+from journeyflow.report.formatting import cell_lines, display_text
 from journeyflow.report.view_model import ALL, Figure, FunnelStep, Item, JourneyMap, Persona, ReportData, Unit, Value
 
 if TYPE_CHECKING:
@@ -139,10 +139,9 @@ def _briefing(report_data: ReportData) -> Iterator[Row]:
         if text:
             yield [text]
     for line in briefing.lines:
-        change = CHANGES.get(line.change, line.change)
         persona = "everybody" if line.persona == ALL else line.persona
         keys = (display_text(line.model), display_text(persona))
-        yield [line.headline, change, line.previous_count, line.kind, *keys, line.owner, line.sql]
+        yield [line.headline, line.change, line.previous_count, line.kind, *keys, line.owner, line.sql]
     if briefing.blind_spots:
         yield [briefing.blind_spots]
 

@@ -48,8 +48,8 @@ GRADES = {
     "matched": "compared with their like",
     "association": "an association, no cause",
 }
-CHANGES = {"new": "new", "larger": "larger", "smaller": "smaller", "unchanged": "as before", "gone": "gone"}
-"""How a finding of the briefing stands against the run before."""
+CHANGES = {"new": "new", "larger": "larger", "smaller": "smaller", "gone": "gone"}
+"""What is said of a finding of the briefing against the run before; of one that has not changed nothing is."""
 MEASURES: dict[str, tuple[str, Unit]] = {
     "reach_rate": ("reach the stage", "rate"),
     "p50_time": ("median time to the next stage", "seconds"),

@@ -122,6 +122,6 @@ def test_the_briefing_is_who_where_what_and_what_is_not_seen(folder):
     assert "most leave at awareness: 1,600" in lines[1]
     assert lines[2].endswith("[larger] Owner: Team 1 <b>")
     assert lines[3].endswith("[new] Owner: Team 1 <b>")
-    assert "no cause stands out. [as before]" in lines[4]
+    assert lines[4].endswith("no cause stands out.")
     assert lines[5].endswith("[gone]")
     assert lines[6].startswith("?  What cannot be seen: 2 critical and 1 warning")
