@@ -17,6 +17,7 @@ MANDATORY = 0.95
 WITHDRAWALS = frozenset({"remove_from_cart", "unsubscribe", "unsubscribed", "order_cancelled", "return_requested", "refund"})
 """Events that say that a person has left: an outcome and no cause."""
 CONTROLS = 60_000
+FEW = 0.05
 BINS = 6
 UNSEEN_INTENT = 1.0
 """Log odds by which an unseen intention moves going on for a standard deviation; it is taken to lead to the exposure as much as
@@ -184,6 +185,8 @@ class _Moments:
             return
         rows, names = self.place.rows, self.stream.names.names
         waited = self.stream.at[rows[second]] - self.stream.at[rows[first]]
+        if (waited == 0).mean() > FEW:
+            return  # Dates without a clock say nothing of waits.
         subject = f"{names[self.name[second[0]]]} (long wait after {names[self.name[first[0]]]})"
         for share in LONG_WAITS:
             is_long = waited > np.quantile(waited, share)

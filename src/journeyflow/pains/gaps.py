@@ -41,14 +41,15 @@ def gaps(
         alone = {name: recalibrated(each.chance(point.rows), point.went_on) for name, each in without.items()}
         for found in slices(stream, point, min_count):
             own = [name for name in found.dimensions if name in stream.slices]
-            if not own:
+            # Who a person is and whence it came is no place where something can break; a value of a slice is.
+            if len(own) < len(found.dimensions) or not own:
                 continue
             chance = alone[own[0]] if len(found.dimensions) == 1 else point.chance
             known = found.known & usable
             if (known & ~found.members).sum() < 2 * min_count:
                 continue
             chance = recalibrated(chance, point.went_on, known)
-            score = _shortfall(found.members & usable, point.went_on, chance)[1]
+            score = shortfall(found.members & usable, point.went_on, chance)[1]
             counted[len(found.dimensions)].add(found.text or "")
             if score < SCREENED and score < best.get(found.text or "", (0.0,))[0]:
                 best[found.text or ""] = (score, found, point)
@@ -59,7 +60,7 @@ def gaps(
             yield replace(finding, tests=2 * POINTS * len(counted[len(found.dimensions)]))
 
 
-def _shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, float]:
+def shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, float]:
     """Return the shift in log odds of the members, and how many standard errors it is."""
     variance = float((chance[members] * (1 - chance[members])).sum())
     difference = float(went_on[members].sum() - chance[members].sum())
@@ -129,7 +130,7 @@ def _earlier_shift(stream: Stream, earlier: list[Place], found: Slice) -> tuple[
             if not same:
                 continue
             chance = recalibrated(point.chance, point.went_on, same[0].known)
-            shift, score = _shortfall(same[0].members, point.went_on, chance)
+            shift, score = shortfall(same[0].members, point.went_on, chance)
             share = same[0].members.sum() / same[0].known.sum()
             shift /= max(1 - share, 0.1)
             if shift < worst or np.isinf(worst_error):

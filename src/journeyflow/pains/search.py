@@ -8,10 +8,11 @@ import numpy as np
 
 from journeyflow.pains.exposures import exposures
 from journeyflow.pains.findings import Finding, e_value
-from journeyflow.pains.gaps import NATURAL_SPREAD, gaps
+from journeyflow.pains.gaps import NATURAL_SPREAD, gaps, shortfall
 from journeyflow.pains.incidents import incidents, lost_days
 from journeyflow.pains.places import Place, places
 from journeyflow.pains.prognosis import Prognosis
+from journeyflow.pains.slices import points, recalibrated
 from journeyflow.pains.stream import Ints, Stream
 
 LEVEL = 0.05
@@ -22,6 +23,7 @@ UNSEEN_SPREAD = 0.15
 LEAST_E_VALUE = 1.3
 NORMAL = 1.959964
 BESIDE = 0.9
+SEASON_SHARE = 0.3
 PRIOR_COUNT = 6
 UNKNOWN_SPREAD = 0.15
 
@@ -42,9 +44,29 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
         tested += exposures(stream, place, prognosis, min_count)
         gap_rows += gaps(stream, place, at_entry, earlier, min_count, explained)
         earlier.append(place)
+    found = [one for one in found if not _is_season(stream, one, earlier)]
     found += _graded_gaps(gap_rows)
     found += _graded_exposures(tested)
     return found
+
+
+def _is_season(stream: Stream, incident: Finding, stages: list[Place]) -> bool:
+    """Say whether everybody went on less often at other stages too in the days of an incident that hit everybody."""
+    if incident.slice is not None or incident.first_day is None or incident.last_day is None:
+        return False
+    for place in stages:
+        if place.stage_index == incident.stage_index:
+            continue
+        prognosis = Prognosis(stream, place, has_history=False)
+        for point in points(stream, place, prognosis, 1):
+            if point.name:
+                continue
+            inside = (point.day >= incident.first_day) & (point.day <= incident.last_day)
+            chance = recalibrated(point.chance, point.went_on, ~inside)
+            shift, score = shortfall(inside, point.went_on, chance)
+            if score < -2 and shift < SEASON_SHARE * incident.effect:
+                return True
+    return False
 
 
 def _graded_gaps(found: list[Finding]) -> list[Finding]:
@@ -102,11 +124,11 @@ def _unseen_spread(findings: list[Finding]) -> float:
     """
     near = [one.effect - min(one.shift, 0.0) for one in findings if abs(one.effect) < 1.0]
     errors = [one.effect_error**2 + one.shift_error**2 for one in findings if abs(one.effect) < 1.0]
-    own = UNSEEN_SPREAD**2
     if not near:
-        return float(np.sqrt(own))
+        return UNSEEN_SPREAD
     beyond = max(float(np.median(np.square(near) - errors)) / 0.455, 0.0)
-    return float(np.sqrt((PRIOR_COUNT * own + len(near) * beyond) / (PRIOR_COUNT + len(near))))
+    shrunk = (PRIOR_COUNT * UNSEEN_SPREAD**2 + len(near) * beyond) / (PRIOR_COUNT + len(near))
+    return float(max(np.sqrt(shrunk), UNSEEN_SPREAD))
 
 
 def _e_value(finding: Finding, margin: float) -> float:

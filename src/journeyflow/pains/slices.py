@@ -14,6 +14,7 @@ from journeyflow.pains.stream import DAY_US, Bools, Floats, Ints, Labels, Stream
 
 FEWEST_UNITS = 150
 EQUAL_AGE = 0.9
+KNOWN = 0.8
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
     dimensions: dict[str, tuple[Labels, Ints]] = {
         name: (labels, labels.codes[point.rows].astype(np.int64)) for name, labels in stream.slices.items()
     }
+    # A value that only few have yet tells who has been further before: they are no fair sample.
+    dimensions = {name: both for name, both in dimensions.items() if (both[1] > 0).mean() >= KNOWN}
     configured = set(dimensions)
     dimensions["channel"] = (stream.channels, stream.channels.codes[point.rows].astype(np.int64))
     dimensions["persona"] = (stream.personas, stream.personas.codes[journey].astype(np.int64))
