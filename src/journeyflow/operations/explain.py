@@ -461,7 +461,8 @@ def _how_known(row: Row, pain: Row | None) -> list[tuple[str, str]]:
     facts.append(("grade", _GRADES.get(row.text("grade"), display_text(row.text("grade")))))
     if pain is None:
         return facts
-    if pain.has("e_value"):
+    # At 1 there is no difference in going on that a cause would have to explain.
+    if pain.has("e_value") and pain.values["e_value"] > 1:
         strength = f"{pain.values['e_value']:.1f}"
         facts.append(
             (
@@ -482,9 +483,13 @@ def _worth(row: Row) -> list[tuple[str, str]]:
     *_, worth, alone = cells.opportunity_figures(row)
     facts = []
     if worth.value is not None:
-        facts.append(("worth", f"{_ranged(worth)}: persons lost times what going on brought on average."))
+        refunds = ", and refunds" if row.text("kind") == "promise" else ""
+        facts.append(("worth", f"{_ranged(worth)}: persons lost times what going on brought on average{refunds}."))
     else:
         facts.append(("worth", "unknown in money; ranked by persons."))
+    if row.has("sentiment_effect"):
+        effect = f"{row.values['sentiment_effect']:+.2f}"
+        facts.append(("mood", f"{effect} on the scale from -1 to 1, against those that they are compared with."))
     if alone.value is not None and row.values.get("overlap_count"):
         shared = f"{count(row.values['overlap_count'])} of its persons met one of the rows above too"
         facts.append(("alone", f"{figure_text(alone)}, beyond the rows above it; {shared}."))

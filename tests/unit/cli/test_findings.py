@@ -95,6 +95,20 @@ def test_the_sql_of_an_explanation_runs_and_returns_the_row(folder):
     assert [found["opportunity_rank"] for found in stage] == sorted(found["opportunity_rank"] for found in stage)
 
 
+def test_a_broken_promise_that_costs_nobody_is_explained_by_mood_and_refunds(tmp_path):
+    tables = rich_tables()
+    for row in (*tables["pain_points"], *tables["opportunities"]):
+        if row["kind"] == "promise":
+            row |= {"lost_count": 0, "lost_low": 0, "lost_high": 0}
+            row |= {"e_value": 1.0} if "pain_rank" in row else {"sentiment_effect": -1.15}
+    publish_tables(tmp_path, tables)
+    shown = call(tmp_path, "explain", "opportunity", "4")
+    assert "persons whose promise was kept" in shown
+    assert "-1.15 on the scale from -1 to 1" in shown
+    assert "on average, and refunds." in shown
+    assert "E-value" not in shown
+
+
 def test_a_pain_point_is_explained_too(folder):
     shown = call(folder, "explain", "pain-point", "5")
     assert "nothing says that one causes the other" in shown
