@@ -20,6 +20,7 @@ from journeyflow.errors import EngineError
 from journeyflow.errors import InputError
 from journeyflow.pipeline.run import Run
 from journeyflow.pipeline.run import RunReport
+from journeyflow.report.markdown import briefing_lines
 from local_server import configured_or_local
 
 MOST_DROP_OFFS = 20
@@ -121,10 +122,11 @@ def _leave_artifacts(report: RunReport) -> None:
 
 
 def summary(report: RunReport) -> str:
-    """Return a run as a page of Markdown."""
+    """Return a run as a page of Markdown, the briefing first."""
     counts = ("record", "accepted", "quarantined", "duplicate", "filtered", "erased")
     lines = [
         f"# Run {report.run_id}: {report.status}",
+        *briefing_lines(report.briefing),
         "",
         f"{report.event_count:,} events up to {report.high_water_at} UTC, {report.check_count:,} checks passed, "
         f"{report.elapsed_seconds:,.1f} s.",
@@ -138,7 +140,6 @@ def summary(report: RunReport) -> str:
         *(f"| {phase} | {seconds:,.1f} |" for phase, seconds in report.phase_seconds.items()),
         "",
         *(f"- **Look at:** {alert}" for alert in report.alerts),
-        *(f"- **Blind spot:** {spot}" for spot in report.critical_spots),
         *(f"- **Warning:** {warning}" for warning in report.warnings),
     ]
     return "\n".join(lines)

@@ -92,6 +92,10 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "stage origin kind grade subject slice person_count lost_count lost_low lost_high worth_amount worth_low "
         "worth_high worth_alone_amount overlap_count sentiment_effect currency owner headline",
     ),
+    "briefing": (
+        "position",
+        "headline table_name row_key change kind model persona",
+    ),
     "blind_spots": (
         "kind subject",
         "severity item_count share_rate detail",

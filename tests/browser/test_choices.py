@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.formatting import display_text
+from journeyflow.report.view_model import ReportData
 from journeyflow.utils.formatting import count, percent
 from support.map_tables import FORMULA, MARKUP
 from support.page_reader import body_rows, choose, map_row, plain
@@ -83,21 +84,23 @@ def test_every_entry_shows_the_number_of_its_row(
         rates = re.findall(r"^\d+\.\d %", affected[at], re.MULTILINE)
         assert rates == [percent(row["reach_rate"]) for row in of_stage]
         lost = [row["lost_count"] for row in pain_points if row["stage"] == stage][:5]
-        assert re.findall(r"([\d,]+) conversions lost", pains[at]) == [count(number) for number in lost]
+        assert re.findall(r"([\d,]+) people lost", pains[at]) == [count(number) for number in lost]
 
 
 def test_the_ranked_opportunities_are_those_of_the_table(opened: Opener, published: PublishedTables) -> None:
     page = opened()
     chosen(page, "shop", "student", "2026-02")
-    expected = rows(published, "opportunities", "shop", "student", "2026-02", "opportunity_rank")
+    listed = rows(published, "opportunities", "shop", "student", "2026-02", "opportunity_rank")
+    expected = [row for row in listed if row["grade"] != "association"]
     found = body_rows(page, "#chances-body table")
     assert len(found) == len(expected)
     for cells, row in zip(found, expected, strict=True):
         assert cells[0] == str(row["opportunity_rank"])
-        assert cells[1] == display_text(row["subject"])
-        assert cells[5].startswith(count(row["lost_count"]))
-        assert cells[6].startswith("\u2013" if row["worth_amount"] is None else f"{row['worth_amount']:,.0f} EUR")
-        assert cells[7] == row["owner"]
+        assert cells[1].startswith(display_text(row["headline"], 600))
+        assert display_text(row["subject"]) in cells[1]
+        assert cells[4].startswith(count(row["lost_count"]))
+        assert cells[5].startswith("\u2013" if row["worth_amount"] is None else f"{row['worth_amount']:,.0f} EUR")
+        assert cells[6] == row["owner"]
 
 
 def test_two_personas_stand_side_by_side_where_there_is_room(opened: Opener) -> None:
@@ -175,8 +178,38 @@ def test_the_flow_tells_every_way_in_its_table_and_what_it_leaves_out(
     assert page.locator(".flow-sheet .flow-move.back").count() >= 1
 
 
-def test_blind_spots_come_first_and_the_gravest_of_them(opened: Opener) -> None:
+def test_the_briefing_comes_first_and_says_who_where_and_what(opened: Opener, report_data: ReportData) -> None:
     page = opened()
-    assert page.locator("main section").first.get_attribute("id") == "blind"
-    found = [row[0][1:].strip() for row in body_rows(page, "#blind-body table")]
-    assert found == ["critical", "critical", "warning", "note", "note"]
+    assert page.locator("main section").first.get_attribute("id") == "briefing"
+    texts = [plain(text) for text in page.locator(".briefing > dl dd").all_inner_texts()]
+    assert texts[:2] == [report_data.briefing.people, report_data.briefing.stages]
+    found = page.locator(".finding").all_inner_texts()
+    assert [line.headline in plain(text) for line, text in zip(report_data.briefing.lines, found, strict=True)] == [
+        True
+    ] * 4
+    assert plain(found[0]).endswith("larger Owner: Team 1 <b>")
+    assert page.locator(".briefing").bounding_box()["y"] < 400  # type: ignore[index]
+
+
+def test_a_finding_leads_to_its_row(opened: Opener) -> None:
+    page = opened("#model=shop&persona=student&period=2026-02")
+    page.locator(".finding a").nth(1).click()
+    assert page.locator("#choose-persona option:checked").inner_text() == "everybody"
+    assert page.evaluate("document.activeElement.id") == "chance-2"
+    page.locator(".finding a").nth(2).click()
+    assert page.evaluate("document.activeElement.id") == "funnel"
+
+
+def test_blind_spots_are_a_line_that_unfolds_notes_apart(opened: Opener) -> None:
+    page = opened()
+    summary = page.locator("#blind > summary")
+    assert "What cannot be seen: 2 critical and 1 warning" in summary.inner_text()
+    assert not page.locator("#blind-body").is_visible()
+    summary.click()
+    assert [row[0][1:].strip() for row in body_rows(page, "#blind-body > .bare table")] == [
+        "critical",
+        "critical",
+        "warning",
+    ]
+    page.locator("#blind-body details summary").click()
+    assert [row[0][1:].strip() for row in body_rows(page, "#blind-body details table")] == ["note", "note"]

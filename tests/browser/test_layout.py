@@ -108,6 +108,7 @@ def test_a_page_without_a_journey_says_so(browser: Browser, tmp_path: Path) -> N
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto((tmp_path / "map.html").as_uri() + "#model=shop")
     assert page.locator("#map-body").inner_text() == "No journey reached a stage yet."
+    page.locator("#blind > summary").click()
     assert page.locator("#blind-body").inner_text() == "None was found."
     page.close()
     assert faults == []

@@ -47,7 +47,8 @@ def test_run_and_status_report_what_is_critical(sample):
     print_status(status_of(load_config(sample.folder)), out)
     print_report(report_of(sample.folder / "published" / "current", **OUTCOMES), out)
     text = out.export_text()
-    assert text.count("1 critical in the table blind_spots") == 2
+    assert text.count("1 critical in the table blind_spots") == 1
+    assert text.count("What cannot be seen: 1 critical") == 1
     assert text.count("Source chat has been silent for 43 days") == 2
 
 

@@ -64,6 +64,10 @@ def test_a_run_leaves_its_artifacts(project: Path) -> None:
     with get_client(sync_client=True) as client:
         found = {artifact.key: artifact.data for artifact in client.read_latest_artifacts()}
     assert report.run_id in found["journeyflow-run"]
+    headlines = [line.headline for line in report.briefing.lines]
+    assert headlines
+    places = [found["journeyflow-run"].index(text) for text in ("**Who:**", "**Where:**", "**What hurts", "| phase |")]
+    assert places == sorted(places)
     rows = json.loads(found["journeyflow-drop-offs"])
     assert rows[0]["funnel"]
     assert rows == sorted(rows, key=lambda row: -row["drop_off_count"])

@@ -21,7 +21,7 @@ from journeyflow.report.tables import GRAINS
 from journeyflow.utils.files import sql_folder
 
 Rows = list[dict[str, Any]]
-TABLES = (*GRAINS, "funnel_trend", "event_kinds", "dictionary")
+TABLES = (*GRAINS, "briefing", "funnel_trend", "event_kinds", "dictionary")
 """The published tables that the report reads, and one that it does not."""
 RUN = "20260301T020000000000"
 HIGH_WATER = datetime(2026, 2, 28, 22, 15)
@@ -91,6 +91,7 @@ def rich_tables() -> dict[str, Rows]:
         for period in PERIODS:
             _add_promises(tables, persona, period)
     _add_funnel(tables, "checkout", ("cart", "paid"), "all", "all", 900, kind="steps")
+    _add_briefing(tables)
     _add_facts(tables)
     return tables
 
@@ -138,12 +139,11 @@ def _reached(entered: int, index: int, is_last: bool) -> dict[str, Any]:
     pending = (reached - following) // 5
     outcomes = {
         "converted_count": following, "drop_off_count": reached - following - pending, "pending_count": pending,
-        "drop_off_rate": 0.5, "drop_off_rate_low": 0.45, "drop_off_rate_high": 0.55, "pain_test_count": 10,
+        "drop_off_rate": 0.5, "drop_off_rate_low": 0.45, "drop_off_rate_high": 0.55,
     }  # fmt: skip
     return {
         "person_count": reached, "visited_count": reached - 5, "skipped_count": 5, "converted_count": reached,
         "matured_count": reached - pending, "matured_next_count": following, "is_small": reached < 300,
-        "pain_test_count": 0,
     } | ({} if is_last else outcomes)  # fmt: skip
 
 
@@ -174,29 +174,49 @@ def _sentiment(index: int) -> dict[str, Any]:
 
 
 def _add_pains(tables: dict[str, Rows], of_map: dict[str, str], stage: str, index: int, reached: int) -> None:
-    kinds = ("drop_off", "repeat", "return", "wait", "friction")
+    kinds = ("incident", "gap", "exposure", "promise", "friction")
     first = len([row for row in tables["pain_points"] if all(row[key] == of_map[key] for key in of_map)])
     for at, (kind, name) in enumerate(zip(kinds, ("web: Payment page", *HOSTILE), strict=False), start=first + 1):
         lost = max(100 // at, 1)
-        is_tested = kind != "friction"
         people = max(reached // (at + 1), 1)
-        counted = {"person_count": people, "lost_count": lost, "lost_low": lost // 2, "lost_high": lost * 2}
-        tested = {
-            "pass_count": people,
-            "matured_count": people * 9 // 10,
-            "compared_with": "other passes" if at % 2 else "other months",
-        }
-        rates = {"drop_off_rate": 0.55, "baseline_rate": 0.4, "excess_rate": 0.15, "q_value": 0.01}
+        grade = {"incident": "incident", "friction": "association"}.get(kind, "matched")
+        days = {"first_day": "2026-02-03", "last_day": "2026-02-14"} if kind == "incident" else {}
+        shown = of_map | days | {
+            "stage": stage, "subject": name, "kind": kind, "grade": grade, "slice": "device mobile" if at % 2 else None,
+            "person_count": people, "lost_count": lost, "lost_low": lost // 2, "lost_high": lost * 2,
+            "headline": f"{people} persons met {name} and {lost} left for it.",
+        }  # fmt: skip
         tables["pain_points"].append(
-            of_map | {"pain_rank": at, "stage": stage, "pain_point": name, "kind": kind} | counted | tested
-            | {"scope": "recurring" if at % 2 else "specific"} | (rates if is_tested else {"drop_off_rate": 0.5})
+            shown | {"pain_rank": at, "scope": "recurring" if at % 2 else "specific", "compared_count": people * 3}
+            | {"is_ongoing": False if days else None, "went_on_count": people * 45 // 100, "rate": 0.45}
+            | {"expected_rate": 0.6}
+            | {"q_value": 0.01, "e_value": 2.1}
         )  # fmt: skip
         worth = None if index == 2 else lost * 41.5
         tables["opportunities"].append(
-            of_map | {"opportunity_rank": at, "stage": stage, "origin": "pain_point", "kind": kind, "subject": name}
-            | counted | {"worth_amount": worth, "worth_low": worth and worth / 2, "worth_high": worth and worth * 2}
+            shown | {"opportunity_rank": at, "origin": "promise" if kind == "promise" else "pain_point"}
+            | {"worth_amount": worth, "worth_low": worth and worth / 2, "worth_high": worth and worth * 2}
+            | {"worth_alone_amount": worth and worth / 4, "overlap_count": people // 2}
             | {"currency": "EUR", "owner": f"Team {index} <b>"}
         )  # fmt: skip
+
+
+def _add_briefing(tables: dict[str, Rows]) -> None:
+    key = '{"model":"shop","persona":"all","period":"all","opportunity_rank":%d}'
+    lines = (
+        (f"1,333 persons met {MARKUP} and 100 left for it.", "opportunities",
+         key % 1, "larger", 80, "incident", "shop"),
+        ("666 persons met it too.", "opportunities", key % 2, "new", None, "gap", "shop"),
+        ("2,000 of 4,000 persons leave at `awareness`; no cause stands out.", "funnel_steps",
+         '{"funnel":"shop","persona":"all","period":"all","step_index":1}', "unchanged", 1_990, "loss", "shop"),
+        (f"No longer listed: {BIDI} at `loyal`.", "opportunities", None, "gone", 12, "gone", "shop"),
+        ("What cannot be seen: 2 critical and 1 warning among the blind spots; first: The source is silent.",
+         "blind_spots", '{"kind":"silent_source","subject":"a"}', None, None, "blind_spots", None),
+    )  # fmt: skip
+    names = ("headline", "table_name", "row_key", "change", "previous_count", "kind", "model")
+    for position, line in enumerate(lines, start=1):
+        persona = {"persona": "all"} if line[-1] else {}
+        tables["briefing"].append({"position": position} | dict(zip(names, line, strict=True)) | persona)
 
 
 def _add_funnel(

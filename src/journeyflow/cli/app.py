@@ -91,6 +91,22 @@ _add(
 )
 _add(
     app,
+    "opportunities",
+    report.opportunities,
+    "journeyflow opportunities",
+    "journeyflow opportunities --persona student --limit 3",
+    "journeyflow opportunities --model four_stage --period 2026-03 --format csv",
+)
+_add(
+    app,
+    "pain-points",
+    report.pain_points,
+    "journeyflow pain-points",
+    "journeyflow pain-points --persona student --period 2026-03",
+    "journeyflow pain-points --limit 0 --format json",
+)
+_add(
+    app,
     "query",
     query.query,
     'journeyflow query "select * from personas"',
@@ -112,10 +128,19 @@ _add(
 _add(app, "forget", erase.erase, hidden=True)  # The command's former name.
 
 _explain = typer.Typer(
-    no_args_is_help=True, help="Explain why an event is in its stage, or why a person counts as dropped."
+    no_args_is_help=True,
+    help="Explain why an event is in its stage, why a person counts as dropped, or what an opportunity rests on.",
 )
 _add(_explain, "event", query.event, "journeyflow explain event 8f3c21")
 _add(_explain, "person", query.person, "journeyflow explain person c-1042 --funnel checkout")
+_add(
+    _explain,
+    "opportunity",
+    report.explain_opportunity,
+    "journeyflow explain opportunity 1",
+    "journeyflow explain opportunity 2 --persona student --json",
+)
+_add(_explain, "pain-point", report.explain_pain_point, "journeyflow explain pain-point 1 --period 2026-03")
 app.add_typer(_explain, name="explain")
 
 _quarantine = typer.Typer(no_args_is_help=True, help="List quarantined records, or have their files loaded again.")

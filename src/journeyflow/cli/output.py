@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
@@ -196,6 +197,16 @@ def _table(frame: pl.DataFrame) -> Table:
     for row in frame.iter_rows():
         table.add_row(*(Text(cell(value)) for value in row))
     return table
+
+
+def print_hanging(label: str, text: Text, out: Console, *, width: int = 0) -> None:
+    """Print a text after a label of at least `width` characters, its further lines below its own beginning."""
+    from rich.text import Text
+
+    indent = max(width, len(label)) + 2
+    for number, line in enumerate(text.wrap(out, max(out.width - indent, 20))):
+        line.rstrip()
+        out.print(Text.assemble(f"{'' if number else label:>{indent - 2}}  ", line), soft_wrap=True)
 
 
 def _print_records(frame: pl.DataFrame, out: Console) -> None:

@@ -1,19 +1,33 @@
-"""`report`: the journey map as a page, workbook, summary or picture."""
+"""`report`, `opportunities`, `pain-points` and the explanation of their rows."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, PublishedOption
+from journeyflow.cli.output import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    Format,
+    JsonOption,
+    PeriodOption,
+    PersonaOption,
+    PublishedOption,
+)
 
 if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
+    from journeyflow.operations.explain import ExplainedFinding, FindingTable
     from journeyflow.publish.reader import PublishedTables
-    from journeyflow.report.view_model import ReportData
+    from journeyflow.report.view_model import Figure, ReportData
 
 
 class ReportFormat(StrEnum):
@@ -129,3 +143,207 @@ def _render(report_data: ReportData, form: ReportFormat, *, is_dark: bool) -> by
 
     picture = render_svg(report_data.maps[0], report_data, "dark" if is_dark else "light")
     return render_png(picture) if form is ReportFormat.PNG else picture.encode()
+
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="A journey model; by default the first of the configuration.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", help="Most rows; 0 is all.", min=0)]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")]
+RankArgument = Annotated[int, typer.Argument(metavar="RANK", help="The number in the list.", min=1)]
+_RANKS = {"opportunities": "opportunity_rank", "pain_points": "pain_rank"}
+
+
+def opportunities(
+    model: ModelOption = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    limit: LimitOption = 10,
+    form: FormatOption = Format.TABLE,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """List what to fix first: causes that cost persons, by the lower end of what they are worth."""
+    _list_findings("opportunities", model, persona, period, limit, form, config, published)
+
+
+def pain_points(
+    model: ModelOption = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    limit: LimitOption = 10,
+    form: FormatOption = Format.TABLE,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """List where persons are lost for a cause, associations too, with grade, slice and days."""
+    _list_findings("pain_points", model, persona, period, limit, form, config, published)
+
+
+def explain_opportunity(
+    rank: RankArgument,
+    model: ModelOption = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Explain a row of `journeyflow opportunities`: the persons compared, the rates, the grade, and the SQL."""
+    _explain_finding("opportunities", rank, model, persona, period, config, published, as_json=as_json)
+
+
+def explain_pain_point(
+    rank: RankArgument,
+    model: ModelOption = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Explain a row of `journeyflow pain-points`: the persons compared, the rates, the grade, and the SQL."""
+    _explain_finding("pain_points", rank, model, persona, period, config, published, as_json=as_json)
+
+
+def _list_findings(
+    table: str,
+    model: str | None,
+    persona: str,
+    period: str,
+    limit: int,
+    form: Format,
+    config: Path,
+    published: Path | None,
+) -> None:
+    from journeyflow.cli.output import console, write_frame
+    from journeyflow.cli.query import open_marts
+
+    with open_marts(config, published) as marts:
+        model = _known_map(marts, model, persona, period)
+        rows = _findings_of(marts, table, model, persona, period)
+    shown = rows.head(limit) if limit else rows
+    if form is Format.TABLE:
+        print_findings(table, (model, persona, period), shown, rows.height, console())
+    else:
+        write_frame(shown, form, None, None)
+
+
+def _explain_finding(
+    table: FindingTable,
+    rank: int,
+    model: str | None,
+    persona: str,
+    period: str,
+    config: Path,
+    published: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from journeyflow.cli.output import console
+    from journeyflow.cli.query import open_marts
+    from journeyflow.operations.explain import explain_finding
+
+    with open_marts(config, published) as marts:
+        model = _known_map(marts, model, persona, period)
+        explained = explain_finding(marts, table, (model, persona, period), rank)
+    if as_json:
+        typer.echo(json.dumps(asdict(explained), indent=2))
+    else:
+        print_finding(explained, console())
+
+
+def _known_map(marts: PublishedTables, model: str | None, persona: str, period: str) -> str:
+    """Return the model, the first where none is given; refuse names that there are no maps of."""
+    from journeyflow.cli.query import require_known
+    from journeyflow.report.reader import first_model, keys_of
+
+    known = keys_of(marts)
+    found = model or first_model(marts)
+    for what, wanted, names in zip(("model", "persona", "period"), (found, persona, period), known, strict=True):
+        require_known(what, wanted, names)
+    return found
+
+
+def _findings_of(marts: PublishedTables, table: str, model: str, persona: str, period: str) -> pl.DataFrame:
+    """Return the rows of one map by rank; an association is no opportunity."""
+    import polars as pl
+
+    rows = marts.table(table).filter(
+        (pl.col("model") == model) & (pl.col("persona") == persona) & (pl.col("period") == period)
+    )
+    if table == "opportunities":
+        rows = rows.filter(pl.col("grade") != "association")
+    return rows.sort(_RANKS[table])
+
+
+def print_findings(table: str, keys: tuple[str, str, str], rows: pl.DataFrame, row_count: int, out: Console) -> None:
+    """Print rows of `opportunities` or `pain_points`, a sentence each with its figures below it."""
+    from rich.text import Text
+
+    from journeyflow.cli.output import print_hanging
+    from journeyflow.report.formatting import display_text
+
+    model, persona, period = keys
+    who = "all persons" if persona == _ALL else f"persona {display_text(persona)}"
+    when = "the whole time" if period == _ALL else period
+    what = table.replace("_", " ")
+    if rows.is_empty():
+        out.print(Text(f"{display_text(model)}, {who}, {when}: no {what}; no cause stands out."), style="bold")
+        out.print(Text(f"Where persons leave: journeyflow drop-offs {display_text(model)}", style="dim"))
+        return
+    out.print(Text(f"{display_text(model)}, {who}, {when}: {row_count} {what}"), style="bold")
+    for values in rows.iter_rows(named=True):
+        rank = str(values[_RANKS[table]])
+        print_hanging(rank, Text(display_text(values["headline"], 600), style="bold"), out, width=2)
+        print_hanging("", Text(_figures_line(table, values), style="dim"), out, width=2)
+    first = rows[_RANKS[table]][0]
+    command = "opportunity" if table == "opportunities" else "pain-point"
+    if rows.height < row_count:
+        out.print(Text(f"{rows.height} of {row_count}; all with --limit 0", style="dim"))
+    out.print(Text(f"Why: journeyflow explain {command} {first}", style="dim"))
+
+
+def _figures_line(table: str, values: dict[str, Any]) -> str:
+    """Return the figures of a row in one line: stage, people lost, worth, grade, slice, days, owner."""
+    from journeyflow.report import cells
+    from journeyflow.report.formatting import display_text
+    from journeyflow.report.tables import Row
+
+    row = Row(table, values)
+    people, lost, worth = cells.opportunity_figures(row)[:3]
+    parts = [
+        f"at {display_text(row.text('stage'))}",
+        f"lost {_with_range(lost)} of {_with_range(people)}"
+        if lost.value is not None
+        else f"met by {_with_range(people)}",
+        f"worth {_with_range(worth)}" if worth.value is not None else "",
+        cells.pain_kind(row)
+        if row.text("grade") == row.text("kind")
+        else f"{cells.pain_kind(row)} ({row.text('grade')})",
+        display_text(row.text("slice")),
+        cells.days_text(row),
+        f"owner {display_text(row.text('owner'))}" if row.text("owner") else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _with_range(figure: Figure) -> str:
+    from journeyflow.report.formatting import figure_text, range_text
+
+    ends = range_text(figure)
+    return f"{figure_text(figure)} ({ends})" if ends else figure_text(figure)
+
+
+def print_finding(explained: ExplainedFinding, out: Console) -> None:
+    """Print the explanation of an opportunity or a pain point."""
+    from rich.text import Text
+
+    from journeyflow.cli.output import print_hanging
+
+    out.print(Text(explained.headline), style="bold")
+    for name, sentence in explained.facts:
+        print_hanging(name, Text(sentence), out, width=len("compared"))
+    for title, sql in explained.queries:
+        out.print(Text(f"\n{title}", style="dim"))
+        out.print(Text(f"  {sql}"), soft_wrap=True)

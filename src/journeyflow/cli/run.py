@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from journeyflow.models import Graph
     from journeyflow.pipeline.run import PlanEntry, RunReport
     from journeyflow.pipeline.selected import SelectedBuild
+    from journeyflow.report.view_model import Briefing
 
 
 AsOfOption = Annotated[
@@ -207,9 +208,10 @@ def _run_selected(
 
 
 def print_report(report: RunReport, out: Console) -> None:
-    """Print a summary of a run."""
+    """Print a summary of a run: the briefing first, then what was read, built and checked."""
     from rich.text import Text
 
+    print_briefing(report.briefing, out)
     seconds = report.elapsed_seconds
     rate = f", {report.event_count / seconds:,.0f} events/s" if seconds else ""
     out.print(Text(f"Published {escaped(report.run_id)} in {seconds:.1f} s{rate}"), style="bold")
@@ -225,11 +227,33 @@ def print_report(report: RunReport, out: Console) -> None:
         out.print(Text(f"  {label:<8}{line}"))
     for alert in report.alerts:
         out.print(Text(f"  alert   {escaped(alert)}"), style="yellow")
-    print_critical_spots(report.critical_spots, out, report.alerts)
     for warning in report.warnings[:MOST_WARNINGS]:
         out.print(Text(f"  warning {escaped(warning)}"), style="yellow")
     if (rest := len(report.warnings) - MOST_WARNINGS) > 0:
         out.print(Text(f"          {rest} more in the table blind_spots"), style="yellow")
+
+
+def print_briefing(briefing: Briefing, out: Console) -> None:
+    """Print the first screen: who, where, what hurts and what to do, what cannot be seen."""
+    from rich.text import Text
+
+    from journeyflow.cli.output import print_hanging
+    from journeyflow.report.formatting import CHANGES
+
+    rows = [(name, Text(text)) for name, text in (("Who", briefing.people), ("Where", briefing.stages)) if text]
+    for number, line in enumerate(briefing.lines, start=1):
+        sentence = Text(line.headline, style="dim" if line.kind == "gone" else "bold")
+        if change := CHANGES.get(line.change):
+            sentence.append(f" [{change}]", style="yellow")
+        if line.owner and line.owner not in line.headline:
+            sentence.append(f" Owner: {line.owner}", style="default not bold")
+        rows.append((str(number), sentence))
+    if briefing.blind_spots:
+        rows.append(("?", Text(briefing.blind_spots, style="yellow")))
+    for name, text in rows:
+        print_hanging(name, text, out, width=len("Where"))
+    if rows:
+        out.print()
 
 
 MOST_WARNINGS = 5
@@ -372,7 +396,9 @@ The journey map, for a browser: {folder}/published/current/map.html
 
 Next:
   cd {folder}
-  {command} report --format md            # the same as a message
+  {command} opportunities                 # what to fix, and what it costs
+  {command} explain opportunity 1         # what the first one rests on
+  {command} report --format md            # the map as a message
   {command} funnel                        # every funnel there is
   {command} funnel {funnel} --persona student
   {command} drop-offs {funnel}

@@ -1,10 +1,10 @@
-"""Explain the stage of an event, and why a person converted, is pending or dropped off in a funnel."""
+"""Explain the stage of an event, why a person dropped off in a funnel, and what a pain point or an opportunity is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from journeyflow.config import Config
 from journeyflow.config.base import format_duration
@@ -14,6 +14,12 @@ from journeyflow.config.predicates import predicates, rule_predicate
 from journeyflow.engines import Engine
 from journeyflow.errors import NotFoundError
 from journeyflow.pipeline.run import open_build
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report import cells
+from journeyflow.report.formatting import TEXT_LENGTH, display_text, figure_text, range_text
+from journeyflow.report.tables import GRAINS, MAP, Row, Tables
+from journeyflow.report.view_model import Figure, FigureSource, conjunction
+from journeyflow.utils.formatting import count, percent
 
 _Row = dict[str, Any]
 
@@ -358,6 +364,160 @@ def _excluded_at(instant: datetime, timeline: tuple[TimelineEvent, ...]) -> str 
         if event.occurred_at == instant and any(match.startswith("exclusion ") for match in event.matches):
             return event.event_name
     return None
+
+
+@dataclass(frozen=True)
+class ExplainedFinding:
+    """An opportunity or a pain point in plain words.
+
+    `facts` are titled sentences: who, the comparison, rates, loss, grade, worth. `queries` are titled SELECTs over
+    the published tables, in DuckDB's dialect: the row first, then what recomputes its figures.
+    """
+
+    headline: str
+    facts: tuple[tuple[str, str], ...]
+    queries: tuple[tuple[str, str], ...]
+
+
+FindingTable = Literal["opportunities", "pain_points"]
+_COMPARED = {
+    "incident": "the same slice on its own days before and after, and what other slices did in the same days",
+    "gap": "persons of other slices, weighted to be alike in what was known when they entered",
+    "exposure": (
+        "persons at the same point who had not met it then: same persona and slices, as many visits and touches so "
+        "far, as long since entry, same weekday"
+    ),
+    "promise": "persons whose promise was kept, alike otherwise, from the moment of the breach on",
+    "friction": "persons at the same point who had not met it then",
+}
+_GRADES = {
+    "incident": "incident: the rate broke in these days, and not for others; chance and season do not explain it.",
+    "matched": (
+        "matched: like is compared with like, and an outcome from before the exposure, which it cannot have changed, "
+        "shows no difference."
+    ),
+    "association": "association: they go together; nothing says that one causes the other, so it is no opportunity.",
+}
+
+
+def explain_finding(
+    published: PublishedTables, table: FindingTable, keys: tuple[str, str, str], rank: int
+) -> ExplainedFinding:
+    """Explain one row of `opportunities` or `pain_points`.
+
+    Parameters
+    ----------
+    keys : tuple of str
+        Model, persona and period of its map.
+    rank : int
+        Its rank in that map, from 1.
+
+    Raises
+    ------
+    NotFoundError
+        When the map has no row of this rank.
+    """
+    tables = Tables(published)
+    column = GRAINS[table][-1]
+    rows = tables.by(table, *MAP).get(keys, [])
+    row = next((row for row in rows if row.values[column] == rank), None)
+    if row is None:
+        listed = sorted(row.values[column] for row in rows)
+        there = f"there are numbers 1 to {listed[-1]}" if listed else "none is listed: no cause stands out"
+        raise NotFoundError(f"There is no number {rank} in this map of `{table}`; {there}.")
+    pain = row if table == "pain_points" else _pain_of(tables, row)
+    facts = (*_who(row, pain), *_how_known(row, pain), *_worth(row))
+    return ExplainedFinding(display_text(row.text("headline"), 2 * TEXT_LENGTH), facts, tuple(_queries(row, pain)))
+
+
+def _pain_of(tables: Tables, row: Row) -> Row | None:
+    """Return the pain point behind an opportunity; a promise may have none."""
+    same = ("stage", "kind", "subject", "slice", "first_day")
+    rows = tables.by("pain_points", *MAP).get(tuple(row.values[key] for key in MAP), [])
+    return next((pain for pain in rows if all(pain.values.get(key) == row.values.get(key) for key in same)), None)
+
+
+def _who(row: Row, pain: Row | None) -> list[tuple[str, str]]:
+    where = [f"at {display_text(row.text('stage'))}", display_text(row.text("slice")), cells.days_text(pain or row)]
+    met = f"{count(row.values['person_count'])} persons, {cells.pain_kind(row)}: {cells.subject_text(row)}"
+    facts = [("who", f"{met}, {', '.join(part for part in where if part)}.")]
+    if pain is None:
+        return facts
+    others = f"{count(pain.values['compared_count'])}: " if pain.has("compared_count") else ""
+    facts.append(("compared", f"{others}{_COMPARED.get(pain.text('kind'), 'persons who did not meet it')}."))
+    if pain.has("rate") and pain.has("expected_rate"):
+        done = "converted again" if pain.text("kind") == "promise" else "went on"
+        went_on = f"{count(pain.values['went_on_count'])} of them, " if pain.has("went_on_count") else ""
+        rates = f"{went_on}{percent(pain.values['rate'])}, {done}; {percent(pain.values['expected_rate'])} would have"
+        facts.append(("rates", f"{rates} at the rate of those that they are compared with."))
+    return facts
+
+
+def _how_known(row: Row, pain: Row | None) -> list[tuple[str, str]]:
+    facts = []
+    lost = cells.opportunity_figures(row)[1]
+    if lost.value is not None:
+        facts.append(("lost", f"{_ranged(lost)} persons did not go on and would have: persons times the two rates."))
+    facts.append(("grade", _GRADES.get(row.text("grade"), display_text(row.text("grade")))))
+    if pain is None:
+        return facts
+    # At 1 there is no difference in going on that a cause would have to explain.
+    if pain.has("e_value") and pain.values["e_value"] > 1:
+        strength = f"{pain.values['e_value']:.1f}"
+        facts.append(
+            (
+                "E-value",
+                f"{strength}: to explain the difference away, something that is not recorded would have to make both "
+                f"meeting it and leaving at least {strength} times as likely.",
+            )
+        )
+    if pain.has("q_value"):
+        chance = figure_text(pain.figure("q", "probability", "q_value"))
+        facts.append(("q", f"{chance}: the chance of a false alarm, all that was searched counted."))
+    return facts
+
+
+def _worth(row: Row) -> list[tuple[str, str]]:
+    if row.table != "opportunities":
+        return []
+    *_, worth, alone = cells.opportunity_figures(row)
+    facts = []
+    if worth.value is not None:
+        refunds = ", and refunds" if row.text("kind") == "promise" else ""
+        facts.append(("worth", f"{_ranged(worth)}: persons lost times what going on brought on average{refunds}."))
+    else:
+        facts.append(("worth", "unknown in money; ranked by persons."))
+    if row.has("sentiment_effect"):
+        effect = f"{row.values['sentiment_effect']:+.2f}"
+        facts.append(("mood", f"{effect} on the scale from -1 to 1, against those that they are compared with."))
+    if alone.value is not None and row.values.get("overlap_count"):
+        shared = f"{count(row.values['overlap_count'])} of its persons met one of the rows above too"
+        facts.append(("alone", f"{figure_text(alone)}, beyond the rows above it; {shared}."))
+    if row.text("owner"):
+        facts.append(("owner", display_text(row.text("owner"))))
+    return facts
+
+
+def _ranged(figure: Figure) -> str:
+    ends = range_text(figure)
+    return f"{figure_text(figure)} (95 % interval {ends})" if ends else figure_text(figure)
+
+
+def _queries(row: Row, pain: Row | None) -> list[tuple[str, str]]:
+    queries = [("The row:", FigureSource(row.table, row.where, ("*",)).sql)]
+    if pain is not None:
+        sums = "person_count, compared_count, rate, expected_rate, lost_count"
+        again = f"{sums}, round(person_count * (expected_rate - rate)) as recomputed_count"
+        queries.append(("Persons lost, from the rates:", FigureSource("pain_points", pain.where, (again,)).sql))
+    at_stage = (*row.where[:3], ("stage", row.values["stage"]))
+    bound = FigureSource("map_stages", at_stage, ("person_count", "drop_off_count", "drop_off_rate")).sql
+    queries.append(("What left the stage, which no row exceeds:", bound))
+    if row.table == "opportunities":
+        columns = ("opportunity_rank", "subject", "worth_amount", "worth_alone_amount", "overlap_count")
+        of_map = conjunction(at_stage)
+        everything = f"select {', '.join(columns)} from opportunities where {of_map} order by opportunity_rank"
+        queries.append(("All of the stage; worth_alone_amount adds up:", everything))
+    return queries
 
 
 def _duration(span: timedelta) -> str:

@@ -1,7 +1,8 @@
-"""Restatements: published figures that this run changes, and the likely cause."""
+"""What the generation before this run said: figures that this run changes with the likely cause, and findings."""
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,86 @@ def _moved(
         .select(list(_SCHEMA))
         .sort("table_name", "row_key", "column_name")
     )
+
+
+_FINDINGS = {
+    "table_name": pl.String,
+    "model": pl.String,
+    "persona": pl.String,
+    "stage": pl.String,
+    "cause_kind": pl.String,
+    "subject": pl.String,
+    "slice": pl.String,
+    "finding_rank": pl.Int64,
+    "figure_count": pl.Int64,
+    "is_briefed": pl.Boolean,
+}
+_OPPORTUNITIES = {
+    "model": pl.String,
+    "persona": pl.String,
+    "period": pl.String,
+    "opportunity_rank": pl.Int64,
+    "stage": pl.String,
+    "kind": pl.String,
+    "grade": pl.String,
+    "subject": pl.String,
+    "slice": pl.String,
+    "lost_count": pl.Int64,
+}
+_STEPS = {
+    "funnel": pl.String,
+    "persona": pl.String,
+    "period": pl.String,
+    "step_index": pl.Int64,
+    "step": pl.String,
+    "drop_off_count": pl.Int64,
+}
+
+
+@python_model("insights._previous_findings")
+def previous_findings(engine: Engine, config: Config) -> pa.Table:
+    """Return the opportunities and losses of the generation before, over the whole time; see the metadata.
+
+    Empty on the first run, for a run as of an earlier time than that generation, and where that generation has no
+    briefing: an earlier version counted otherwise.
+    """
+    settings = engine.rows(_SETTINGS).to_pylist()[0]
+    generation = (config.publish / "current").resolve()
+    try:
+        earlier = read_manifest(generation)
+    except NotFoundError:
+        return pl.DataFrame(schema=_FINDINGS).to_arrow()
+    is_later = earlier.high_water_at.replace(tzinfo=None) > settings["high_water_at"]
+    if is_later or "briefing" not in earlier.tables:
+        return pl.DataFrame(schema=_FINDINGS).to_arrow()
+    is_total = pl.col("period") == "all"
+    opportunities = _published_table(generation, earlier, "opportunities", pl.DataFrame(schema=_OPPORTUNITIES))
+    steps = _published_table(generation, earlier, "funnel_steps", pl.DataFrame(schema=_STEPS))
+    briefed = _briefed_opportunities(generation, earlier)
+    found = [
+        pl.DataFrame({"table_name": ["runs"]}),
+        opportunities.filter(is_total & (pl.col("grade") != "association"))
+        .join(briefed, on=["model", "persona", "opportunity_rank"], how="left")
+        .rename({"kind": "cause_kind", "opportunity_rank": "finding_rank", "lost_count": "figure_count"})
+        .with_columns(pl.lit("opportunities").alias("table_name"), pl.col("is_briefed").fill_null(value=False)),
+        steps.filter(is_total & (pl.col("persona") == "all") & pl.col("drop_off_count").is_not_null())
+        .rename({"funnel": "model", "step": "stage", "step_index": "finding_rank", "drop_off_count": "figure_count"})
+        .with_columns(pl.lit("funnel_steps").alias("table_name")),
+    ]
+    rows = pl.concat(found, how="diagonal_relaxed")
+    missing = [pl.lit(None, kind).alias(name) for name, kind in _FINDINGS.items() if name not in rows.columns]
+    return rows.with_columns(missing).select(list(_FINDINGS)).cast(_FINDINGS).to_arrow()  # type: ignore[arg-type]
+
+
+def _briefed_opportunities(generation: Path, manifest: Manifest) -> pl.DataFrame:
+    """Return the keys of the opportunities that the briefing of a generation led with."""
+    lines = _published_table(
+        generation, manifest, "briefing", pl.DataFrame(schema={"table_name": pl.String, "row_key": pl.String})
+    )
+    keys = lines.filter((pl.col("table_name") == "opportunities") & pl.col("row_key").is_not_null())["row_key"]
+    schema = {"model": pl.String, "persona": pl.String, "opportunity_rank": pl.Int64}
+    found = [{name: key[name] for name in schema} for key in map(json.loads, keys)]
+    return pl.DataFrame(found, schema=schema).with_columns(pl.lit(value=True).alias("is_briefed"))
 
 
 def compare(before: pl.DataFrame, now: pl.DataFrame, known_until: date, entered_once: frozenset[str]) -> pl.DataFrame:

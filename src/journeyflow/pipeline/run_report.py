@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from journeyflow.engines import DuckDBEngine
 from journeyflow.publish import RunFacts
 from journeyflow.publish.reader import open_published
+from journeyflow.report.reader import read_briefing
+from journeyflow.report.view_model import Briefing
 from journeyflow.state.run_log import RunRow, now
 from journeyflow.utils.progress import Progress, silent, tell
 
@@ -97,6 +99,8 @@ class RunReport(BaseModel):
     """Names of the files beside the tables, such as ``map.html``."""
     alerts: tuple[str, ...] = ()
     """Sentences; an alert is raised again as long as its cause lasts."""
+    briefing: Briefing = Briefing()
+    """What to know first, from the table `briefing`."""
     critical_spots: tuple[str, ...] = ()
     """Sentences of the critical rows of `blind_spots`, most items first, alerts included."""
     warnings: tuple[str, ...] = ()
@@ -128,7 +132,8 @@ def report_of(
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
     with open_published(generation) as published:
-        manifest, critical_spots, warnings = published.manifest, published.critical_spots, published.warning_spots
+        manifest, briefing = published.manifest, read_briefing(published)
+        critical_spots, warnings = published.critical_spots, published.warning_spots
     return RunReport(
         run_id=manifest.run_id,
         status="published",
@@ -145,6 +150,7 @@ def report_of(
         table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
         files=tuple(manifest.files),
         alerts=alerts,
+        briefing=briefing,
         critical_spots=critical_spots,
         warnings=warnings,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from journeyflow.report.formatting import (
     COUNTED_ONCE,
     ENDS,
+    GRADES,
     MEASURES,
     NEXT_ACTIONS,
     PAIN_KINDS,
@@ -146,14 +147,15 @@ def _desired(tables: Tables, at: MapStage) -> Cell:
 
 
 def _findings(key: RowKey, rank: str, make: Callable[[Row], Item]) -> Reader:
-    """Return the reader of the table `key`; only where something was tested is it known that nothing was found."""
+    """Return the reader of the table `key`; only where enough people were seen is it known that nothing was found."""
 
     def read(tables: Tables, at: MapStage) -> Cell:
-        rows = sorted(tables.by(key, *STAGE).get(at.key, []), key=lambda row: row.values[rank])
+        found = (row for row in tables.by(key, *STAGE).get(at.key, []) if key == "pain_points" or is_cause(row))
+        rows = sorted(found, key=lambda row: row.values[rank])
         stages = tables.by("map_stages", *STAGE).get(at.key, [])
-        if not rows and any(row.values["pain_test_count"] for row in stages):
-            return Cell(key, at.stage.key, "observed", note=NONE_FOUND)
         is_visited = any(row.values["visited_count"] for row in stages)
+        if not rows and is_visited and not at.is_last and not any(row.values["is_small"] for row in stages):
+            return Cell(key, at.stage.key, "observed", note=NONE_FOUND)
         otherwise = LAST_STAGE if at.is_last else FEW_PEOPLE if is_visited else NOBODY
         return _first_items(key, at, rows, make, otherwise)
 
@@ -245,15 +247,17 @@ def _pain_item(row: Row) -> Item:
     """Return a pain point; the loss is an estimate."""
     lost = ("lost_low", "lost_high")
     figures = (
-        row.figure("conversions lost", "cases", "lost_count", ends=lost, n="matured_count", evidence="inferred"),
-        row.figure("people", "people", "person_count"),
-        row.figure("drop-off", "rate", "drop_off_rate", n="matured_count"),
-        row.figure(f"drop-off of {display_text(row.text('compared_with')) or 'their peers'}", "rate", "baseline_rate"),
-        row.figure("excess", "rate", "excess_rate"),
+        row.figure("people lost", "people", "lost_count", ends=lost, n="person_count", evidence="inferred"),
+        row.figure("met it", "people", "person_count"),
+        row.figure("went on", "rate", "rate", n="person_count"),
+        row.figure("expected to go on", "rate", "expected_rate", n="compared_count", evidence="inferred"),
         row.figure("q", "probability", "q_value"),
+        row.figure("E-value", "ratio", "e_value"),
     )
-    note = ", ".join(part for part in (pain_kind(row), display_text(row.text("scope"))) if part)
-    return Item(display_text(row.text("pain_point")), _known(figures), note)
+    grade = "" if row.text("grade") == row.text("kind") else row.text("grade")
+    parts = (pain_kind(row), grade, _slice_beside(row), days_text(row), row.text("scope"))
+    note = ", ".join(display_text(part) for part in parts if part)
+    return Item(subject_text(row), _known(figures), note)
 
 
 def _promise_item(row: Row, model: str) -> Item:
@@ -292,13 +296,15 @@ def _desired_item(row: Row) -> Item:
     return Item(name, figures, COUNTED_ONCE if is_counted_once else "", evidence="supplied")
 
 
+def _slice_beside(row: Row) -> str:
+    """Return the slice, empty where `subject_text` is the slice."""
+    return "" if row.text("subject") == "entry" else row.text("slice")
+
+
 def _opportunity_item(row: Row) -> Item:
-    return Item(
-        display_text(row.text("subject")),
-        _known(opportunity_figures(row)[1:]),
-        f"number {row.values['opportunity_rank']}, {pain_kind(row)}",
-        evidence="inferred",
-    )
+    parts = (f"number {row.values['opportunity_rank']}", pain_kind(row), _slice_beside(row), days_text(row))
+    note = ", ".join(display_text(part) for part in parts if part)
+    return Item(subject_text(row), _known(opportunity_figures(row)[1:]), note, evidence="inferred")
 
 
 def _small_note(row: Row) -> str:
@@ -312,6 +318,33 @@ def _known(figures: Iterable[Figure]) -> tuple[Figure, ...]:
 def pain_kind(row: Row) -> str:
     """Return the kind of a pain point or opportunity in words."""
     return PAIN_KINDS.get(row.text("kind")) or display_text(row.text("kind"))
+
+
+def subject_text(row: Row) -> str:
+    """Return what persons met; of what shows at the first event of a stage, who they are."""
+    if row.text("subject") == "entry":
+        return display_text(row.text("slice") or "at the first event of the stage")
+    return display_text(row.text("subject"))
+
+
+def grade_text(row: Row) -> str:
+    """Return the grade of a pain point or opportunity in words."""
+    return GRADES.get(row.text("grade")) or display_text(row.text("grade"))
+
+
+def is_cause(row: Row) -> bool:
+    """Whether a row is more than an association, which is no opportunity."""
+    return row.text("grade") != "association"
+
+
+def days_text(row: Row) -> str:
+    """Return the span of a pain point or opportunity, empty where it has none."""
+    first, last = row.text("first_day"), row.text("last_day")
+    if not first:
+        return ""
+    if row.values.get("is_ongoing"):
+        return f"since {first}"
+    return first if last in ("", first) else f"{first} to {last}"
 
 
 def outcome_figures(row: Row) -> tuple[Figure, Figure, Figure, Figure, Figure]:
@@ -335,13 +368,14 @@ def transition_figures(row: Row) -> tuple[Figure, Figure, Figure]:
     )
 
 
-def opportunity_figures(row: Row) -> tuple[Figure, Figure, Figure]:
-    """Return people, conversions lost and worth of a row of `opportunities`; the latter two are estimates."""
+def opportunity_figures(row: Row) -> tuple[Figure, Figure, Figure, Figure]:
+    """Return people, people lost, worth, and worth beyond the rows above; all but the first are estimates."""
     lost, worth = ("lost_low", "lost_high"), ("worth_low", "worth_high")
     return (
-        row.figure("people", "people", "person_count"),
-        row.figure("conversions lost", "cases", "lost_count", ends=lost, n="person_count", evidence="inferred"),
+        row.figure("met it", "people", "person_count"),
+        row.figure("people lost", "people", "lost_count", ends=lost, n="person_count", evidence="inferred"),
         row.figure("worth", "amount", "worth_amount", ends=worth, n="person_count", evidence="inferred"),
+        row.figure("of it beyond the rows above", "amount", "worth_alone_amount", evidence="inferred"),
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from journeyflow.report.formatting import cell_lines
+from journeyflow.report.formatting import cell_lines, display_text
 from journeyflow.report.view_model import ALL, Figure, FunnelStep, Item, JourneyMap, Persona, ReportData, Unit, Value
 
 if TYPE_CHECKING:
@@ -71,10 +71,15 @@ _BLIND_SPOTS: Final = (
     Column("severity", 11), Column("what", 26), Column("subject", 34), Column("items", 10), Column("share", 9),
     Column("detail", 80),
 )  # fmt: skip
+_BRIEFING: Final = (
+    Column("what to know", 110), Column("since the run before", 14), Column("people lost then", 12), Column("kind", 14),
+    Column("model or funnel", 18), Column("persona", 18), Column("owner", 18), Column("SQL of the row", 80),
+)  # fmt: skip
 _OPPORTUNITIES: Final = (
-    *_MAP_KEYS, Column("rank", 7), Column("subject", 40), Column("stage", 18), Column("origin", 12), Column("kind", 18),
-    Column("people", 10), Column("conversions lost", 12), Column("low", 9), Column("high", 9), Column("worth", 12),
-    Column("low", 11), Column("high", 11), Column("currency", 10), Column("owner", 18),
+    *_MAP_KEYS, Column("rank", 7), Column("what to fix", 80), Column("subject", 30), Column("stage", 18),
+    Column("kind", 18), Column("grade", 22), Column("slice", 24), Column("days", 24), Column("people", 10),
+    Column("people lost", 12), Column("low", 9), Column("high", 9), Column("worth", 12), Column("low", 11),
+    Column("high", 11), Column("of it beyond the rows above", 14), Column("currency", 10), Column("owner", 18),
 )  # fmt: skip
 _DROP_OFFS: Final = (
     Column("funnel", 18), *_MAP_KEYS[1:], Column("step", 7), Column("name", 20), Column("what", 18),
@@ -91,17 +96,18 @@ _FIGURES: Final = (
 def render_workbook(report_data: ReportData) -> bytes:
     """Return the report data as an XLSX file without a formula or link; the same data gives the same bytes.
 
-    Its sheets: about, blind spots, opportunities, drop-offs, one for each persona with its maps, and all figures with
-    their SQL.
+    Its sheets: briefing, opportunities, drop-offs, one for each persona with its maps, all figures with their SQL,
+    blind spots, and about.
     """
     book = Book(report_data.run.published_at, f"Journey maps of {report_data.run.project}")
-    _write_about(book, report_data)
-    book.write_list("Blind spots", _BLIND_SPOTS, _blind_spots(report_data), "No blind spot was found.")
+    book.write_list("Briefing", _BRIEFING, _briefing(report_data), "Nobody was seen in a stage.")
     book.write_list("Opportunities", _OPPORTUNITIES, _opportunities(report_data), "No opportunity was found.")
     book.write_list("Drop-offs", _DROP_OFFS, _drop_offs(report_data), "Nobody dropped off.")
     for persona in report_data.personas:
         _write_persona(book, report_data, persona)
     book.write_list("Figures", _FIGURES, _figures(report_data), "There is no map.")
+    book.write_list("Blind spots", _BLIND_SPOTS, _blind_spots(report_data), "No blind spot was found.")
+    _write_about(book, report_data)
     return book.close()
 
 
@@ -127,6 +133,19 @@ def _write_about(book: Book, report_data: ReportData) -> None:
         book.write(sheet, at, 1, value)
 
 
+def _briefing(report_data: ReportData) -> Iterator[Row]:
+    briefing = report_data.briefing
+    for text in (briefing.people, briefing.stages):
+        if text:
+            yield [text]
+    for line in briefing.lines:
+        persona = "everybody" if line.persona == ALL else line.persona
+        keys = (display_text(line.model), display_text(persona))
+        yield [line.headline, line.change, line.previous_count, line.kind, *keys, line.owner, line.sql]
+    if briefing.blind_spots:
+        yield [briefing.blind_spots]
+
+
 def _blind_spots(report_data: ReportData) -> Iterator[Row]:
     for spot in report_data.blind_spots:
         yield [spot.severity, spot.kind_label, spot.subject, spot.items, spot.share, spot.detail]
@@ -137,8 +156,9 @@ def _opportunities(report_data: ReportData) -> Iterator[Row]:
         for found in journey_map.opportunities:
             lost, worth = found.lost, found.worth
             yield [
-                *_map_labels(report_data, journey_map), found.rank, found.subject, found.stage_label, found.origin,
-                found.kind, found.people, lost, *_ends(lost), worth, *_ends(worth), worth.currency or "", found.owner,
+                *_map_labels(report_data, journey_map), found.rank, found.headline, found.subject, found.stage_label,
+                found.kind, found.grade, found.slice, found.days, found.people, lost, *_ends(lost), worth,
+                *_ends(worth), found.alone, worth.currency or "", found.owner,
             ]  # fmt: skip
 
 

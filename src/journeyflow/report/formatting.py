@@ -28,7 +28,7 @@ ROWS: tuple[tuple[RowKey, str, str], ...] = (
     ("next", "What they do next", "Where a visit of the stage led, and what those who dropped did afterwards."),
     ("time", "Time to the next stage", "Median of those who went on, with the 10th and the 90th percentile."),
     ("emotion", "Emotion", "From -1 (bad) to 1 (good): answers to surveys observed, text and behaviour inferred."),
-    ("pain_points", "Pain points", "Where more people are lost than their persona and stage would predict."),
+    ("pain_points", "Pain points", "What costs people here: incidents, gaps, things met, broken promises."),
     ("promises", "Promise against delivery", "What was promised here, and how often it was kept."),
     ("desired", "Desired against measured", "The journey wished for, beside the measured one."),
     ("opportunities", "Opportunities", "What fixing it is worth: an estimate, not a forecast."),
@@ -37,13 +37,19 @@ ROWS: tuple[tuple[RowKey, str, str], ...] = (
 """Key, label and explanation of the rows of a map, in their order."""
 
 PAIN_KINDS = {
-    "drop_off": "lost here",
-    "repeat": "done over and over",
-    "return": "sent back",
-    "wait": "long wait",
-    "friction": "friction",
+    "incident": "incident",
+    "gap": "lasting gap",
+    "exposure": "met before leaving",
     "promise": "broken promise",
+    "friction": "friction",
 }
+GRADES = {
+    "incident": "a break in time that others did not have",
+    "matched": "compared with their like",
+    "association": "an association, no cause",
+}
+CHANGES = {"new": "new", "larger": "larger", "smaller": "smaller", "gone": "gone"}
+"""What is said of a finding of the briefing against the run before; of one that has not changed nothing is."""
 MEASURES: dict[str, tuple[str, Unit]] = {
     "reach_rate": ("reach the stage", "rate"),
     "p50_time": ("median time to the next stage", "seconds"),
@@ -108,8 +114,10 @@ READING = (
     ),
     (
         "Pain points",
-        "Tested against people of the same persona in the same stage, with false alarms controlled; configured "
-        "friction is listed as configured, untested. Lost conversions are estimates.",
+        "People who met it are compared with their like who did not, or with their own days before and after. Grade: "
+        "incident, a break in time that others did not have; matched, like against like; association, anything weaker, "
+        "which is no opportunity. People lost are an estimate; the E-value says how strong an unseen cause would have "
+        "to be to explain it.",
     ),
     ("Blind spots", "What is not recorded looks like a drop-off: read the blind spots first."),
 )

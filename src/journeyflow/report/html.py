@@ -17,7 +17,7 @@ from markupsafe import Markup
 from journeyflow.engines.base import word
 from journeyflow.errors import JourneyflowError
 from journeyflow.publish.reader import PublishedTables
-from journeyflow.report.formatting import value_text
+from journeyflow.report.formatting import CHANGES, value_text
 from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import (
     BlindSpot,
@@ -72,6 +72,7 @@ def render_page(report_data: ReportData) -> str:
     style, script = _joined(STYLES), '"use strict";\n' + _joined(SCRIPTS)
     return environment.get_template("page.html.j2").render(
         report_data=report_data,
+        changes=CHANGES,
         policy=content_policy(style, script),
         # These three are the page's own files and JSON made safe for its place; everything else is escaped.
         style=Markup(style),
@@ -211,9 +212,18 @@ class _Packer:
         return [*texts, int(link.is_backward), self.figures((link.count, link.rate, link.median))]
 
     def opportunity(self, found: Opportunity) -> Row:
-        """Return ``[rank, stage, origin, kind, subject, owner, figures]``."""
-        texts = self.positions(found.stage_label, found.origin, found.kind, found.subject, found.owner)
-        return [found.rank, *texts, self.figures((found.people, found.lost, found.worth))]
+        """Return ``[rank, stage, kind, grade, subject, slice, days, headline, owner, figures]``."""
+        texts = self.positions(
+            found.stage_label,
+            found.kind,
+            found.grade,
+            found.subject,
+            found.slice,
+            found.days,
+            found.headline,
+            found.owner,
+        )
+        return [found.rank, *texts, self.figures((found.people, found.lost, found.worth, found.alone))]
 
     def blind_spot(self, spot: BlindSpot) -> Row:
         """Return ``[severity, kind, subject, detail, figures]``."""

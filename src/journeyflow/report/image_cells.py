@@ -188,7 +188,7 @@ def _touchpoint_entry(item: Item) -> Entry:
 def _pain_entry(item: Item) -> Entry:
     lost, people = item.figure("lost_count"), item.figure("person_count")
     detail = [f"≈ {_with_range(lost)} lost"] if lost and lost.value is not None else []
-    detail += [f"met by {figure_text(people)}"] if people else []
+    detail += [f"of {figure_text(people)}"] if people else []
     return Entry(item.evidence, item.text, detail=(*detail, *filter(None, [item.note])), line_count=2)
 
 

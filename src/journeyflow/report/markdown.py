@@ -6,8 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from journeyflow.report.formatting import figure_line, figure_text, item_line, value_text
-from journeyflow.report.view_model import ALL, Item, JourneyMap, Opportunity, ReportData, StageReach
+from journeyflow.report.formatting import CHANGES, figure_line, figure_text, item_line, value_text
+from journeyflow.report.view_model import (
+    ALL,
+    Briefing,
+    BriefingLine,
+    Item,
+    JourneyMap,
+    Opportunity,
+    ReportData,
+    StageReach,
+)
 
 MAX_BLIND_SPOTS: Final = 5
 MAX_FINDINGS: Final = 3
@@ -19,7 +28,7 @@ _ACTIVE: Final = re.compile(r"[&<>]|[\\`*_\[\]#|~@$]|:(?=\S)|(?<=www)\.", re.IGN
 
 
 def render_summary(report_data: ReportData) -> str:
-    """Return a short message in Markdown: blind spots, then for each persona the stage funnel and the main findings.
+    """Return a short message in Markdown: the briefing, then for each persona the stage funnel and the main findings.
 
     It covers the first model, and the whole time or else the first period. Untrusted names are escaped.
     """
@@ -44,7 +53,7 @@ def _lines(report_data: ReportData) -> Iterator[str]:
         f"{figure_text(run.events)} events of {figure_text(run.persons)} people, {first} to "
         f"{run.high_water_at:%Y-%m-%d}. Run {escape_markdown(run.run_id)}."
     )
-    yield from _blind_spot_lines(report_data)
+    yield from briefing_lines(report_data.briefing)
     if not report_data.models or not report_data.periods:
         yield from ("", "No journey was seen in any stage, so there is no map.")
         return
@@ -56,18 +65,46 @@ def _lines(report_data: ReportData) -> Iterator[str]:
         if found:
             yield from ("", f"### {escape_markdown(persona.label)}", "", *_persona_lines(found))
     yield from _rest_lines(report_data)
+    yield from _blind_spot_lines(report_data)
+
+
+def briefing_lines(briefing: Briefing) -> Iterator[str]:
+    """Yield the first screen: who there is, where they leave, the findings by rank, what cannot be seen."""
+    yield ""
+    if briefing.people:
+        yield f"**Who:** {escape_markdown(briefing.people)}"
+        yield ""
+    if briefing.stages:
+        yield f"**Where:** {escape_markdown(briefing.stages)}"
+        yield ""
+    yield from ("**What hurts, and what to do:**", "")
+    yield from (f"{at}. {_briefing_text(line)}" for at, line in enumerate(briefing.lines, start=1))
+    if not briefing.lines:
+        yield "Nobody was seen to leave, and no cause stands out."
+    if briefing.blind_spots:
+        yield from ("", escape_markdown(briefing.blind_spots))
+
+
+def _briefing_text(line: BriefingLine) -> str:
+    notes = (
+        CHANGES.get(line.change, ""),
+        f"owner {line.owner}" if line.owner and line.owner not in line.headline else "",
+    )
+    note = "; ".join(part for part in notes if part)
+    return escape_markdown(line.headline + (f" ({note})" if note else ""))
 
 
 def _blind_spot_lines(report_data: ReportData) -> Iterator[str]:
+    """Yield what a person should look into; notes are in the table."""
+    spots = [spot for spot in report_data.blind_spots if spot.severity != "note"]
+    if not spots:
+        return
     yield from ("", "## What the figures cannot see", "")
-    for spot in report_data.blind_spots[:MAX_BLIND_SPOTS]:
+    for spot in spots[:MAX_BLIND_SPOTS]:
         subject = f": {escape_markdown(spot.subject)}" if spot.subject else ""
         yield f"- **{spot.severity}** {escape_markdown(spot.kind_label)}{subject}. {escape_markdown(spot.detail)}"
-    rest = len(report_data.blind_spots) - MAX_BLIND_SPOTS
-    if rest > 0:
-        yield f"- and {rest} more"
-    if not report_data.blind_spots:
-        yield "No blind spot was found."
+    if len(spots) > MAX_BLIND_SPOTS:
+        yield f"- and {len(spots) - MAX_BLIND_SPOTS} more"
 
 
 def _persona_lines(found: JourneyMap) -> Iterator[str]:
@@ -109,8 +146,10 @@ def _promise_text(item: Item) -> str:
 
 def _opportunity_text(found: Opportunity) -> str:
     figure = next((known for known in (found.worth, found.lost) if known.value is not None), found.people)
+    where = ", ".join(part for part in (found.slice, found.days) if part)
+    about = f"{found.subject} in {found.stage_label}{f' ({where})' if where else ''}"
     owner = f", owner {found.owner}" if found.owner else ""
-    return escape_markdown(f"{found.subject} in {found.stage_label}: {figure_line(figure)}{owner}")
+    return escape_markdown(f"{about}: {figure_line(figure)}, {found.grade}{owner}")
 
 
 def _rest_lines(report_data: ReportData) -> Iterator[str]:

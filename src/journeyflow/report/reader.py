@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from journeyflow.config.journey_models import BUILTIN_MODELS
 from journeyflow.report import cells
@@ -13,6 +14,8 @@ from journeyflow.report.tables import MAP, STEP, Row, Tables
 from journeyflow.report.view_model import (
     ALL,
     BlindSpot,
+    Briefing,
+    BriefingLine,
     Figure,
     FigureSource,
     Flow,
@@ -33,6 +36,7 @@ from journeyflow.report.view_model import (
     StageReach,
     conjunction,
 )
+from journeyflow.utils.formatting import count
 
 if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables
@@ -45,6 +49,8 @@ MAX_BLIND_SPOTS = 200
 MAX_OPPORTUNITIES = 30
 MAX_LAST_TOUCHPOINTS = 6
 MAX_NEXT_ACTIONS = 5
+MAX_PERSONAS_NAMED = 6
+HEADLINE_LENGTH = 600
 SEVERITIES: dict[str, Severity] = {"critical": "critical", "warning": "warning", "note": "note"}
 """The most severe first."""
 
@@ -103,6 +109,7 @@ def _report_data(
         models=known_models,
         personas=known_personas,
         periods=known_periods,
+        briefing=_briefing(tables),
         maps=tuple(found for found in maps if found),
         funnels=_configured_funnels(tables, names),
         flows=tuple(_flow(tables, model, persona) for model in known_models for persona in names),
@@ -111,6 +118,76 @@ def _report_data(
         reading=tuple(Paragraph(title, text) for title, text in READING),
         meanings=tables.meanings,
     )
+
+
+def read_briefing(published: PublishedTables) -> Briefing:
+    """Return the first screen of a generation."""
+    return _briefing(Tables(published))
+
+
+def _briefing(tables: Tables) -> Briefing:
+    rows = list(tables.rows("briefing"))
+    lines = [_briefing_line(tables, row) for row in rows if row.text("kind") != "blind_spots"]
+    blind = next((row.text("headline") for row in rows if row.text("kind") == "blind_spots"), "")
+    return Briefing(
+        people=_people_text(tables),
+        stages=_stages_reached_text(tables),
+        lines=tuple(lines),
+        blind_spots=display_text(blind, DETAIL_LENGTH),
+    )
+
+
+def _briefing_line(tables: Tables, row: Row) -> BriefingLine:
+    table = row.text("table_name")
+    key: dict[str, Any] = json.loads(row.text("row_key") or "{}", strict=False)
+    ranked = tables.by("opportunities", *MAP, "opportunity_rank")
+    found = ranked.get(tuple(key.values()), []) if table == "opportunities" else []
+    return BriefingLine(
+        headline=display_text(row.text("headline"), HEADLINE_LENGTH),
+        kind=row.text("kind"),
+        change=row.text("change"),
+        previous_count=row.values.get("previous_count"),
+        table_name=table,
+        model=row.text("model"),
+        persona=row.text("persona"),
+        rank=key.get("opportunity_rank", key.get("step_index")),
+        owner=display_text(found[0].text("owner")) if found else "",
+        sql=FigureSource(table, tuple(key.items()), ("*",)).sql if key else "",
+    )
+
+
+def _people_text(tables: Tables) -> str:
+    """Return how many persons there are, and how many of each of the largest personas."""
+    people = {row.text("persona"): row.values["person_count"] or 0 for row in tables.rows("personas")}
+    total = people.pop(ALL, None)
+    if total is None:
+        return ""
+    ordered = sorted(people.items(), key=lambda item: (item[0] == UNASSIGNED, -item[1], item[0]))
+    named = [f"{display_text(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
+    rest = [f"{len(ordered) - MAX_PERSONAS_NAMED} more personas"] if len(ordered) > MAX_PERSONAS_NAMED else []
+    return f"{count(total)} persons" + (f": {', '.join(named + rest)}" if named else "")
+
+
+def _stages_reached_text(tables: Tables) -> str:
+    """Return how many persons reached each stage of the first model, and where most of them leave."""
+    steps = tables.by("funnel_steps", *STEP[:3]).get((_first_model(tables), ALL, ALL), [])
+    reached = sorted(steps, key=lambda row: row.values["step_index"])
+    text = " → ".join(f"{display_text(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
+    worst = max(reached[:-1], key=lambda row: row.values["drop_off_count"] or 0, default=None)
+    if worst is None or not worst.values["drop_off_count"]:
+        return text
+    return f"{text}; most leave at {display_text(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
+
+
+def first_model(published: PublishedTables) -> str:
+    """Return the journey model that the briefing is of, else the first; empty without one."""
+    return _first_model(Tables(published))
+
+
+def _first_model(tables: Tables) -> str:
+    names = {row.text("funnel") for row in tables.by("funnel_steps", "kind").get("stages", [])}
+    briefed = [row.text("model") for row in tables.rows("briefing") if row.text("model") in names]
+    return next(iter(briefed or sorted(names, key=lambda name: (name in BUILTIN_MODELS, name))), "")
 
 
 def _run_info(tables: Tables) -> RunInfo:
@@ -143,11 +220,12 @@ def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
         rows = owners.get((model, name, "owner"), [])
         return Stage(name, display_text(name), index, display_text(rows[0].text("text")) if rows else "")
 
+    briefed = _first_model(tables)
     return [
         MapModel(
             name, display_text(name), tuple(stage(name, key, index) for index, key in sorted(stages[name].items()))
         )
-        for name in sorted(stages, key=lambda name: (name in BUILTIN_MODELS, name))
+        for name in sorted(stages, key=lambda name: (name != briefed, name in BUILTIN_MODELS, name))
     ]
 
 
@@ -193,7 +271,8 @@ def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyM
     last = len(model.stages)
     stages = [cells.MapStage(*key, stage, stage.index == last) for stage in model.stages]
     labels = {stage.key: stage.label for stage in model.stages}
-    ranked = sorted(tables.by("opportunities", *MAP).get(key, []), key=lambda row: row.values["opportunity_rank"])
+    causes = [row for row in tables.by("opportunities", *MAP).get(key, []) if cells.is_cause(row)]
+    ranked = sorted(causes, key=lambda row: row.values["opportunity_rank"])
     return JourneyMap(
         model=model.key,
         persona=persona,
@@ -216,16 +295,21 @@ def _stage_reach(row: Row, labels: dict[str, str]) -> StageReach:
 
 
 def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
-    people, lost, worth = cells.opportunity_figures(row)
+    people, lost, worth, alone = cells.opportunity_figures(row)
     return Opportunity(
         rank=row.values["opportunity_rank"],
         stage_label=labels.get(row.text("stage")) or display_text(row.text("stage")),
         origin=display_text(row.text("origin").replace("_", " ")),
         kind=cells.pain_kind(row),
-        subject=display_text(row.text("subject")),
+        grade=cells.grade_text(row),
+        subject=cells.subject_text(row),
+        slice=display_text(row.text("slice")),
+        days=cells.days_text(row),
+        headline=display_text(row.text("headline"), HEADLINE_LENGTH),
         people=people,
         lost=lost,
         worth=worth,
+        alone=alone,
         owner=display_text(row.text("owner")),
     )
 

@@ -39,14 +39,16 @@ Severity = Literal["critical", "warning", "note"]
 class ReportData:
     """Everything the report shows of one generation.
 
-    A project's own models come before the built-in ones; the key `all` comes first, then personas by size and months
-    by date. `funnels` are the configured ones over the whole time; `meanings` describe the columns, by `table.column`.
+    The model of the briefing comes first, then a project's own models before the built-in ones; the key `all` comes
+    first, then personas by size and months by date. `funnels` are the configured ones over the whole time; `meanings`
+    describe the columns, by `table.column`.
     """
 
     run: RunInfo
     models: tuple[MapModel, ...]
     personas: tuple[Persona, ...]
     periods: tuple[Period, ...]
+    briefing: Briefing
     maps: tuple[JourneyMap, ...]
     funnels: tuple[Funnel, ...]
     flows: tuple[Flow, ...]
@@ -74,6 +76,41 @@ class RunInfo:
     first_event_at: Figure
     events: Figure
     persons: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """The first screen: who there is, where they leave, what hurts and what to do.
+
+    `people` counts the personas, `stages` the stage funnel of the first model; `blind_spots` is the line on what cannot
+    be seen. Texts are empty where nothing is known.
+    """
+
+    people: str = ""
+    stages: str = ""
+    lines: tuple[BriefingLine, ...] = ()
+    blind_spots: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BriefingLine:
+    """A sentence of the briefing with the row that it comes from.
+
+    `change` is `new`, `larger`, `smaller`, `unchanged`, `gone`, or empty where there is no run before;
+    `previous_count` are the persons lost then. `model` is the funnel of a loss. `rank` is that of the opportunity, or
+    the index of the step. `sql` returns the row, empty where there is none.
+    """
+
+    headline: str
+    kind: str
+    change: str
+    previous_count: int | None
+    table_name: str
+    model: str
+    persona: str
+    rank: int | None
+    owner: str
+    sql: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,16 +310,25 @@ class FlowLink:
 
 @dataclass(frozen=True, slots=True)
 class Opportunity:
-    """A pain point or broken promise, ranked by what fixing it is worth; `kind` is in words."""
+    """A pain point or broken promise, ranked by what fixing it is worth; `kind` and `grade` are in words.
+
+    `slice` are the values that its persons share, `days` its span; empty where it has none. `alone` is what it is worth
+    beyond the rows above it.
+    """
 
     rank: int
     stage_label: str
     origin: str
     kind: str
+    grade: str
     subject: str
+    slice: str
+    days: str
+    headline: str
     people: Figure
     lost: Figure
     worth: Figure
+    alone: Figure
     owner: str = ""
 
 

@@ -53,7 +53,7 @@ def test_a_message_is_printed_or_written(call):
 def test_one_persona_and_month_can_be_chosen(call):
     call("--format", "xlsx", "--persona", MARKUP, "--period", "2026-01", "--output", "one.xlsx")
     with zipfile.ZipFile(io.BytesIO(Path("one.xlsx").read_bytes())) as packed:
-        assert len([name for name in packed.namelist() if name.startswith("xl/worksheets/sheet")]) == 6
+        assert len([name for name in packed.namelist() if name.startswith("xl/worksheets/sheet")]) == 7
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,20 @@ def workbook(whole_time):
 
 
 def test_a_workbook_has_a_sheet_for_every_persona_and_list(workbook):
-    names = ["About", "Blind spots", "Opportunities", "Drop-offs", "everybody", "student"]
-    assert workbook.sheetnames[:6] == names
-    assert workbook.sheetnames[-1] == "Figures"
-    assert len(workbook.sheetnames) == 9
+    names = ["Briefing", "Opportunities", "Drop-offs", "everybody", "student"]
+    assert workbook.sheetnames[:5] == names
+    assert workbook.sheetnames[-3:] == ["Figures", "Blind spots", "About"]
+    assert len(workbook.sheetnames) == 10
+
+
+def test_a_workbook_opens_on_the_briefing(workbook, whole_time):
+    rows = list(workbook["Briefing"].iter_rows(min_row=2, values_only=True))
+    briefing = whole_time.briefing
+    assert [row[0] for row in rows[:2]] == [briefing.people, briefing.stages]
+    assert [row[0] for row in rows[2:-1]] == [line.headline for line in briefing.lines]
+    assert rows[2][1:3] == ("larger", 80)
+    assert rows[2][7].startswith("select * from")
+    assert rows[-1][0] == briefing.blind_spots
 
 
 def test_no_cell_of_a_workbook_acts(workbook, whole_time):
@@ -87,7 +97,7 @@ def test_a_workbook_can_be_written_of_nothing(tmp_path, tables):
     publish_tables(tmp_path, tables)
     with open_published(tmp_path) as published:
         report_data = read_report_data(published)
-    assert openpyxl.load_workbook(io.BytesIO(render_workbook(report_data))).sheetnames[0] == "About"
+    assert openpyxl.load_workbook(io.BytesIO(render_workbook(report_data))).sheetnames[0] == "Briefing"
 
 
 def test_one_persona_without_extras_is_enough(tmp_path):

@@ -13,9 +13,24 @@ from journeyflow.report.reader import read_report_data
 from support.map_tables import BIDI, CONTROLS, LINK, MARKUP, SCRIPT, publish_tables, rich_tables
 
 
-def test_a_message_leads_with_blind_spots_and_covers_every_persona(whole_time):
+def test_a_message_leads_with_the_briefing(whole_time):
+    lines = render_summary(whole_time).splitlines()
+    first = [line for line in lines[:18] if line]
+    assert first[2].startswith("**Who:** 4,000 persons: student 2,000")
+    assert first[3].startswith("**Where:** awareness 4,000 → consideration 2,000")
+    assert first[4] == "**What hurts, and what to do:**"
+    assert first[5].startswith("1. 1,333 persons met &lt;img")
+    assert first[5].endswith("(larger; owner Team 1 &lt;b&gt;)")
+    assert first[6] == "2. 666 persons met it too. (new; owner Team 1 &lt;b&gt;)"
+    assert first[7].startswith("3. 2,000 of 4,000 persons leave at \\`awareness\\`; no cause stands out.")
+    assert first[8].startswith("4. No longer listed")
+    assert first[9].startswith("What cannot be seen: 2 critical and 1 warning")
+
+
+def test_a_message_covers_every_persona_and_ends_on_what_to_look_into(whole_time):
     message = render_summary(whole_time)
-    assert message.index("**critical**") < message.index("**warning**") < message.index("### everybody")
+    assert message.index("### everybody") < message.index("**critical**") < message.index("**warning**")
+    assert "**note**" not in message
     assert message.count("\n### ") == 4
     for stage in whole_time.maps[0].reached:
         assert figure_text(stage.reached) in message

@@ -112,12 +112,11 @@ def test_what_is_of_the_people_of_the_funnel_says_so_in_a_month(report_data):
 
 
 @pytest.mark.parametrize("row", ["pain_points", "opportunities"])
-def test_nothing_found_is_known_only_where_something_was_tested(tmp_path, row):
+def test_nothing_found_is_known_only_where_enough_people_were_seen(tmp_path, row):
     tables = rich_tables() | {"pain_points": [], "opportunities": []}
     for stage in tables["map_stages"]:
-        stage |= {"consideration": {"pain_test_count": 0}, "decision": {"pain_test_count": 0, "visited_count": 0}}.get(
-            stage["stage"], {}
-        )
+        few = {"consideration": {"is_small": True}, "decision": {"visited_count": 0}}
+        stage |= {"is_small": False} | few.get(stage["stage"], {})
     found = read(tmp_path, tables).map_of("shop").row(row).cells
     assert [(cell.evidence, cell.note) for cell in found] == [
         ("observed", cells.NONE_FOUND),

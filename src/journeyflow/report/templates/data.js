@@ -47,12 +47,12 @@ function funnelOf([key, label, persona, period, unit, outcome, steps]) {
   };
 }
 
-function chanceOf([rank, stage, origin, kind, subject, owner, figures]) {
-  const [people, lost, worth] = figuresOf(figures);
-  return {
-    rank, stage: textAt(stage), origin: textAt(origin), kind: textAt(kind), subject: textAt(subject), owner: textAt(owner),
-    people, lost, worth,
-  };
+const CHANCE_TEXTS = ["stage", "kind", "grade", "subject", "slice", "days", "headline", "owner"];
+
+function chanceOf([rank, ...row]) {
+  const [people, lost, worth, alone] = figuresOf(row[CHANCE_TEXTS.length]);
+  const texts = Object.fromEntries(CHANCE_TEXTS.map((name, place) => [name, textAt(row[place])]));
+  return { rank, ...texts, people, lost, worth, alone };
 }
 
 function linkOf([start, end, startLabel, endLabel, back, figures]) {

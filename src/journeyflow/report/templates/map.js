@@ -91,7 +91,7 @@ const SHOWN = {
   next: { head: ["transition_rate", "share_rate", "transition_count"], tail: [] },
   time: { head: ["p50_seconds_to_next"], tail: [], range: true },
   emotion: { head: ["sentiment"], tail: [], range: true },
-  pain_points: { head: [], tail: ["lost_count", "excess_rate", "person_count"], range: true },
+  pain_points: { head: [], tail: ["lost_count", "person_count"], range: true },
   promises: { head: ["kept_rate"], tail: ["due_count", "broken_count", "pending_count", "gap"] },
   desired: { head: [], tail: ["desired", "measured", "gap"] },
   opportunities: { head: [], tail: ["worth_amount", "lost_count"], range: true },

@@ -136,6 +136,30 @@ function watchSections() {
   mark();
 }
 
+/** A headline of the briefing shows its row: the opportunity in its map, or the step in its funnel. */
+function watchBriefing() {
+  for (const link of document.querySelectorAll(".finding a")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const { model, persona, rank, table } = link.dataset;
+      const isFunnel = table === "funnel_steps";
+      const isConfigured = isFunnel && configuredFunnels().some((funnel) => funnel.key === model);
+      choice.model = known(MODELS, model, choice.model);
+      choice.persona = known(PERSONAS, persona, choice.persona);
+      choice.period = known(PERIODS, "all", choice.period);
+      choice.other = "";
+      choice.funnel = isConfigured ? model : "";
+      writeAddress();
+      drawChoice();
+      const target = (!isFunnel && byId(`chance-${rank}`)) || byId(isFunnel ? "funnel" : "chances");
+      target.setAttribute("tabindex", "-1");
+      target.classList.remove("beyond");
+      target.scrollIntoView({ block: isFunnel ? "start" : "center" });
+      target.focus({ preventScroll: true });
+    });
+  }
+}
+
 function watchTheme() {
   const button = byId("theme");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -153,9 +177,9 @@ function watchSize() {
     measure();
     if (window.innerWidth !== width) { width = window.innerWidth; drawChoice(); }
   });
-  // On paper there is no room for two personas side by side, and nothing to open.
+  // On paper there is no room for two personas side by side, and nothing to open; the line on blind spots is enough there.
   window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((details) => { details.open = true; });
+    document.querySelectorAll("details:not(.blind)").forEach((details) => { details.open = true; });
     closeTip();
   });
   measure();
@@ -163,6 +187,7 @@ function watchSize() {
 
 watchTip();
 watchTheme();
+watchBriefing();
 byId("print").addEventListener("click", () => window.print());
 byId("choice").addEventListener("submit", (event) => event.preventDefault());
 replaceIn("legend", Object.keys(KNOWN).map(evidenceMark));
@@ -173,4 +198,9 @@ if (MODELS.length && PERSONAS.length) drawChoice();
 else for (const part of ["map", "funnel", "flow", "drops", "chances"]) replaceIn(`${part}-body`, el("p", { class: "nothing" }, "No journey reached a stage yet."));
 watchSections();
 watchSize();
-window.addEventListener("hashchange", () => { readAddress(); if (MODELS.length && PERSONAS.length) drawChoice(); });
+window.addEventListener("hashchange", () => {
+  const before = JSON.stringify(choice);
+  readAddress();
+  // What is drawn already keeps its focus.
+  if (MODELS.length && PERSONAS.length && JSON.stringify(choice) !== before) drawChoice();
+});

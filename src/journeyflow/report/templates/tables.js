@@ -1,6 +1,5 @@
 // Tables that sort, and what is drawn beside the map: blind spots, funnel, drop-offs, opportunities, facts.
 const MORE = 12;
-const MORE_SPOTS = 6;
 
 /** A table whose columns are {name, value(row) to sort by, cell(row), number}; the first column names the row. */
 function sortTable(caption, columns, rows, options = {}) {
@@ -14,7 +13,7 @@ function sortTable(caption, columns, rows, options = {}) {
   const more = el("button", { type: "button", class: "plain more", onclick: () => { state.all = true; draw(); } });
   const draw = () => {
     const sorted = state.by === null ? rows : [...rows].sort((a, b) => order(columns[state.by].value(a), columns[state.by].value(b), state.up));
-    const shown = sorted.map((row, place) => el("tr", { class: !state.all && place >= (options.most || MORE) ? "beyond" : null }, columns.map((column, at) => at
+    const shown = sorted.map((row, place) => el("tr", { id: options.id ? options.id(row) : null, class: !state.all && place >= (options.most || MORE) ? "beyond" : null }, columns.map((column, at) => at
       ? el("td", { class: column.number ? "number" : null }, column.cell(row))
       : el("th", { scope: "row", class: column.number ? "number" : null }, column.cell(row)))));
     body.replaceChildren(...shown);
@@ -57,16 +56,24 @@ function drawBlindSpots() {
   if (!spots.length) return replaceIn("blind-body", el("p", { class: "nothing" }, "None was found."));
   const ranks = Object.keys(LEVELS);
   const tally = ranks.map((severity) => [severity, spots.filter((spot) => spot.severity === severity).length]).filter(([, count]) => count);
-  const caption = el("span", { class: "tally" }, tally.map(([severity, count]) => levelMark(severity, `${count} ${count === 1 ? severity : LEVELS[severity].many}`)));
-  return replaceIn("blind-body",
-    sortTable(caption, [
-      { name: "Severity", wide: "s", value: (spot) => ranks.indexOf(spot.severity), cell: (spot) => levelMark(spot.severity, spot.severity) },
-      { name: "Kind", wide: "spot", value: (spot) => spot.kind, cell: (spot) => words(spot.kind) },
-      { name: "Where", wide: "where", value: (spot) => spot.subject, cell: (spot) => words(spot.subject || "–") },
-      { name: "What it means", wide: "xl", value: (spot) => spot.detail, cell: (spot) => words(spot.detail) },
-      { name: "Items", wide: "s", number: true, value: (spot) => spot.items.value, cell: (spot) => figureCell(spot.items, `${spot.kind}: ${spot.subject}`) },
-      { name: "Share", wide: "s", number: true, value: (spot) => spot.share.value, cell: (spot) => figureCell(spot.share, `${spot.kind}: ${spot.subject}`) },
-    ], spots, { bare: true, most: MORE_SPOTS }));
+  replaceIn("blind-tally", tally.map(([severity, count]) => levelMark(severity, `${count} ${count === 1 ? severity : LEVELS[severity].many}`)));
+  // Only what a person can do something about stands open; notes unfold once more.
+  const notes = spots.filter((spot) => spot.severity === "note");
+  const open = spots.filter((spot) => spot.severity !== "note");
+  return replaceIn("blind-body", open.length ? spotTable("To look into", open) : null,
+    notes.length ? el("details", { class: "table" }, el("summary", null, `${whole(notes.length)} notes: nothing to do`), spotTable("Notes", notes)) : null);
+}
+
+function spotTable(caption, spots) {
+  const ranks = Object.keys(LEVELS);
+  return sortTable(caption, [
+    { name: "Severity", wide: "s", value: (spot) => ranks.indexOf(spot.severity), cell: (spot) => levelMark(spot.severity, spot.severity) },
+    { name: "Kind", wide: "spot", value: (spot) => spot.kind, cell: (spot) => words(spot.kind) },
+    { name: "Where", wide: "where", value: (spot) => spot.subject, cell: (spot) => words(spot.subject || "–") },
+    { name: "What it means", wide: "xl", value: (spot) => spot.detail, cell: (spot) => words(spot.detail) },
+    { name: "Items", wide: "s", number: true, value: (spot) => spot.items.value, cell: (spot) => figureCell(spot.items, `${spot.kind}: ${spot.subject}`) },
+    { name: "Share", wide: "s", number: true, value: (spot) => spot.share.value, cell: (spot) => figureCell(spot.share, `${spot.kind}: ${spot.subject}`) },
+  ], spots, { bare: true });
 }
 
 function funnelTable(funnel, view) {
@@ -117,18 +124,19 @@ function dropTable(funnel, views, kind) {
 function chanceTable(view) {
   const { chances, chanceRest } = view.map;
   const label = (chance) => `${chance.subject}, ${chance.stage}`;
+  const figuresIn = (chance) => [chance.people, chance.lost, chance.worth, chance.alone];
   const caption = [personaChip(view), chanceRest ? `${whole(chanceRest)} further ones are in the table` : null];
-  if (!chances.length) return el("div", { class: "sheet" }, el("p", { class: "nothing" }, personaChip(view), "No pain point was found, and no promise was broken."));
+  if (!chances.length) return el("div", { class: "sheet" }, el("p", { class: "nothing" }, personaChip(view), "No cause stands out, and no broken promise cost anything that is known."));
   return sortTable(caption, [
     { name: "Rank", wide: "xs", number: true, value: (chance) => chance.rank, cell: (chance) => chance.rank },
-    { name: "What to fix", wide: "l", value: (chance) => chance.subject, cell: (chance) => words(chance.subject) },
-    { name: "Kind", wide: "m", value: (chance) => chance.kind, cell: (chance) => words([chance.origin, chance.kind].filter(Boolean).join(": ")) },
+    { name: "What to fix", wide: "xl", value: (chance) => chance.subject, cell: (chance) => [words(chance.headline || chance.subject, 6),
+      el("span", { class: "about" }, words([chance.subject, chance.kind, chance.grade, chance.slice, chance.days].filter(Boolean).join(" · "), 3))] },
     { name: "Stage", wide: "m", value: (chance) => chance.stage, cell: (chance) => words(chance.stage) },
-    { name: "Met by", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance), false, [chance.people, chance.lost, chance.worth]) },
-    { name: "Conversions lost", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true, [chance.people, chance.lost, chance.worth]) },
-    { name: "Worth", wide: "m", number: true, value: (chance) => chance.worth.value, cell: (chance) => figureCell(chance.worth, label(chance), true, [chance.people, chance.lost, chance.worth]) },
+    { name: "Met by", wide: "s", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance), false, figuresIn(chance)) },
+    { name: "People lost", wide: "s", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true, figuresIn(chance)) },
+    { name: "Worth", wide: "m", number: true, value: (chance) => chance.worth.value, cell: (chance) => figureCell(chance.worth, label(chance), true, figuresIn(chance)) },
     { name: "Owner", wide: "m", value: (chance) => chance.owner, cell: (chance) => words(chance.owner || "–") },
-  ], chances);
+  ], chances, view.mark === "a" ? { id: (chance) => `chance-${chance.rank}` } : {});
 }
 
 function drawFacts() {

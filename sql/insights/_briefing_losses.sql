@@ -1,0 +1,63 @@
+-- The greatest loss of each funnel that no listed cause explains: of all configured funnels and of the first model's stages.
+-- Grain: funnel.
+with losses_ranked as (
+    select
+        steps.funnel,
+        steps.step,
+        steps.step_index,
+        steps.unit,
+        steps.person_count,
+        steps.drop_off_count,
+        funnels.funnel_index,
+        funnels.kind,
+        coalesce(funnels.model, models.model) as model,
+        row_number() over (
+            partition by steps.funnel order by steps.drop_off_count desc, steps.step_index
+        ) as loss_rank
+    from marts.funnel_steps as steps
+    inner join config.funnels as funnels on funnels.funnel = steps.funnel
+    inner join config.models as models on models.model_index = 1
+    where steps.persona = 'all' and steps.period = 'all' and steps.drop_off_count > 0
+        and (funnels.kind = 'steps' or steps.funnel = models.model)
+),
+
+causes_listed as (
+    select distinct model, stage
+    from insights.opportunities
+    where persona = 'all' and period = 'all' and grade <> 'association'
+        and (coalesce(lost_count, 1) > 0 or worth_amount > 0 or sentiment_effect < 0)
+),
+
+-- Thousands are parted by hand, without the zeros that lead: formats of numbers differ between engines.
+losses_written as (
+    select
+        funnel, step, step_index, unit, drop_off_count, funnel_index, kind, model, loss_rank,
+        ltrim(concat(
+            lpad(cast(drop_off_count // 1000000 as varchar), 3, '0'), ',',
+            lpad(cast(drop_off_count // 1000 % 1000 as varchar), 3, '0'), ',',
+            lpad(cast(drop_off_count % 1000 as varchar), 3, '0')
+        ), '0,') as drop_off_text,
+        ltrim(concat(
+            lpad(cast(person_count // 1000000 as varchar), 3, '0'), ',',
+            lpad(cast(person_count // 1000 % 1000 as varchar), 3, '0'), ',',
+            lpad(cast(person_count % 1000 as varchar), 3, '0')
+        ), '0,') as person_text
+    from losses_ranked
+)
+
+select
+    losses.funnel,
+    losses.kind as funnel_kind,
+    losses.funnel_index,
+    losses.step,
+    losses.step_index,
+    losses.drop_off_count,
+    concat(
+        case losses.kind when 'steps' then concat('Funnel ', losses.funnel, ': ') else '' end,
+        losses.drop_off_text, ' of ', losses.person_text, ' ', losses.unit, 's leave at `', losses.step, '`; no cause stands out.'
+    ) as headline
+from losses_written as losses
+left join causes_listed as causes
+    on causes.stage = losses.step
+    and causes.model = losses.model
+where losses.loss_rank = 1 and causes.stage is null
