@@ -62,6 +62,8 @@ TEXTS = [
     ("2026-03-01T10:00:00+14:00", "UTC", "2026-02-28 20:00:00"),
     ("yesterday", "UTC", "bad_time"),
     ("infinity", "UTC", "bad_time"),
+    ("infinity", "Europe/Berlin", "bad_time"),
+    ("-infinity", "Europe/Berlin", "bad_time"),
     ("1772359200", "UTC", "bad_time"),
     ("", "UTC", "no_time"),
     ("1999-12-31 23:59:59", "UTC", "before_floor"),
@@ -121,6 +123,17 @@ NATIVE = {
     "date": (pa.array([datetime(2026, 7, 1).date()]), "UTC", datetime(2026, 7, 1)),
     "text": (pa.array(["2026-07-01T10:00:00+02:00"]), "UTC", datetime(2026, 7, 1, 8)),
 }
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_infinite_times_of_parquet_are_bad(project, zone):
+    project.source |= {"format": "parquet", "timezone": zone}
+    times = pa.array([2**63 - 1, 1 - 2**63, 0], pa.int64()).cast(pa.timestamp("us"))
+    table = pa.table({"id": ["e1", "e2", "e3"], "ts": times, "cookie": ["c"] * 3, "event": ["x"] * 3})
+    (project.folder / "data").mkdir()
+    pq.write_table(table, project.folder / "data" / "a.parquet")
+    project.load()
+    assert [reason for _, reason in project.quarantine()] == ["bad_time", "bad_time", "before_floor"]
 
 
 @pytest.mark.parametrize("kind", NATIVE)
