@@ -11,24 +11,16 @@ import pytest
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.operations.doctor import examine
-from journeyflow.pipeline.run import BUILD, WAREHOUSE, run
+from journeyflow.pipeline.run import BUILD, WAREHOUSE
 from journeyflow.state.lock import project_lock
 from journeyflow.state.warehouse import newest_version
 from support.order_project import write_project
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("doctor") / "shop"
-    write_project(folder)
-    run(load_config(folder))
-    return folder
+from support.templates import copy_of, finished_shop
 
 
 @pytest.fixture
-def ran(project, tmp_path):
-    shutil.copytree(project, tmp_path / "shop", symlinks=True)
-    return load_config(tmp_path / "shop")
+def ran(tmp_path_factory, tmp_path):
+    return load_config(copy_of(finished_shop(tmp_path_factory), tmp_path / "shop"))
 
 
 def ill(config):

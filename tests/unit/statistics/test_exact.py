@@ -14,6 +14,7 @@ from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from journeyflow.statistics.proportions import Strata, conditional_tails
+from support.examples import examples
 
 
 @st.composite
@@ -54,7 +55,7 @@ def slow_tails(test):
     return float(excess), float(sum(chance for chance in chances.values() if chance <= chances[seen]))
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.lists(tables(), min_size=1, max_size=4), min_size=1, max_size=6))
 @example([[(25, 25, 25, 0)], [(25, 0, 25, 25), (3, 3, 0, 0)], [(0, 0, 0, 0)]])
 @example([[(10, 0, 10, 10), (10, 0, 10, 10)]])  # A tie of the two most extreme outcomes, each of 3 in 10^11.
