@@ -12,6 +12,7 @@ from filelock import FileLock
 
 import journeyflow
 from support.in_process_parser import parsing_in_process
+from support.map_tables import publish_tables, rich_tables
 from support.order_project import write_project
 
 
@@ -44,3 +45,13 @@ def finished_shop(factory: pytest.TempPathFactory) -> Path:
             journeyflow.run(write_project(folder))
 
     return built_once(factory, "finished_shop", run_once)
+
+
+def published_rich_tables(factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which the `rich_tables` are published."""
+
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        publish_tables(folder, rich_tables())
+
+    return built_once(factory, "rich_tables", build)
