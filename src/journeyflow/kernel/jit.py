@@ -34,7 +34,21 @@ def compiled(function: F) -> F:
     except RuntimeError:
         return cast(F, numba.njit(nogil=True)(function))
     _stamp(dispatcher)
+    _widen(dispatcher)
     return cast(F, dispatcher)
+
+
+def _widen(dispatcher: Any) -> None:  # noqa: ANN401 - a numba dispatcher has no public type
+    """Compile a call with a constant as any call: numba would compile the function again for each `0` and `True`."""
+    template_of = dispatcher.get_call_template
+
+    def widened(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:  # noqa: ANN401 - types of numba
+        types = numba.types
+        return template_of(
+            tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()}
+        )
+
+    dispatcher.get_call_template = widened
 
 
 def _stamp(dispatcher: Any) -> None:  # noqa: ANN401 - a numba dispatcher has no public type

@@ -192,7 +192,7 @@ def test_a_file_without_remaining_records_is_not_archived(shop):
     assert [file.status for file in shop.load().files] == ["loaded"]
 
 
-def test_a_file_loaded_before_copies_were_kept_is_not_kept_after_an_erasure(shop):
+def test_a_file_loaded_before_files_were_archived_is_not_archived_after_an_erasure(shop):
     shop.write("a.csv", f"{HEAD}1,{TS},c,ann,x,\n2,{TS},c,ben,x,\n")
     shop.load(retention={"raw": "none"})
     suppress(shop, "u:ann")
@@ -291,7 +291,7 @@ def test_an_id_is_known_wherever_it_stands_in_a_long_text(shop):
 
 
 def test_unreadable_records_are_searched_in_batches(shop):
-    """The words of a text take a hundred times its room: of a file of strangers they would end the night."""
+    """The words of a text take a hundred times its room: of an untrusted file they would end the run."""
     suppress(shop, "u:ann")
     texts = pa.table({"row_id": range(40), "text": ["a b, " * 20_000] * 40}).to_reader()
     shop.warehouse.scratch("long_texts", texts)
