@@ -41,12 +41,10 @@ def compiled(function: F) -> F:
 def _widen(dispatcher: Any) -> None:  # noqa: ANN401 - a numba dispatcher has no public type
     """Compile a call with a constant as any call: numba would compile the function again for each `0` and `True`."""
     template_of = dispatcher.get_call_template
+    unliteral: Any = numba.types.unliteral
 
     def widened(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:  # noqa: ANN401 - types of numba
-        types = numba.types
-        return template_of(
-            tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()}
-        )
+        return template_of(tuple(map(unliteral, args)), {name: unliteral(kind) for name, kind in kws.items()})
 
     dispatcher.get_call_template = widened
 
