@@ -23,6 +23,7 @@ LAYERS = (
     {"state"},
     {"publish"},
     {"ingest", "kernel", "statistics"},
+    {"pains"},
     {"erasure", "report"},
     {"pipeline"},
     {"operations"},
@@ -41,7 +42,7 @@ DOORS = {
     "xlsxwriter": ("report/",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 140
+MOST_MODULES = 155
 
 
 def modules():
@@ -72,7 +73,7 @@ def test_every_module_has_its_layer():
     assert not homeless, f"say in LAYERS where {', '.join(sorted(homeless))} belongs"
 
 
-def test_there_are_few_modules_and_none_lies_loose():
+def test_there_are_few_modules_and_none_is_loose():
     loose = {path.stem for path in PACKAGE.glob("*.py")}
     assert loose == {"__init__", "__main__", "errors"}
     assert len(modules()) <= MOST_MODULES

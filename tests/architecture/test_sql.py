@@ -107,7 +107,7 @@ def test_the_page_of_tables_names_every_published_column():
             assert f"| `{column}` |" in page
 
 
-def test_what_is_renewed_reads_nothing_that_is_of_everybody():
+def test_what_is_incremental_reads_nothing_global():
     """Beside the last build there are only people touched: a count over them would be taken for one over all."""
     of_everybody = [
         f"{model.name} reads {name}"
@@ -133,7 +133,7 @@ def _is_of_people_touched(name):
     )
 
 
-def test_rows_are_unique_key_keys_that_a_night_knows():
+def test_unique_keys_are_those_that_a_run_knows():
     from journeyflow.pipeline.incremental.affected import KEYS
 
     assert {key for model in GRAPH for key in model.metadata.unique_key} <= set(KEYS)

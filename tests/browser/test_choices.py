@@ -165,7 +165,7 @@ def test_the_table_of_drop_offs_sorts_both_ways(opened: Opener) -> None:
     assert head.get_attribute("aria-sort") == "ascending"
 
 
-def test_the_flow_tells_every_way_in_its_table_and_what_it_leaves_out(
+def test_the_flow_lists_every_way_in_its_table_and_what_it_leaves_out(
     opened: Opener, published: PublishedTables
 ) -> None:
     page = opened("#model=shop")

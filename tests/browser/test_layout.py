@@ -94,7 +94,7 @@ def test_outcomes_differ_by_pattern_as_well_as_by_colour(opened: Opener) -> None
     assert len(set(drawn)) == 3
 
 
-def test_what_nothing_tells_says_so(opened: Opener) -> None:
+def test_what_is_unknown_says_so(opened: Opener) -> None:
     page = opened("#model=shop&persona=unassigned&period=2026-02")
     assert page.locator("#map td.cell-unknown .known").first.inner_text() == "○ unknown"
 

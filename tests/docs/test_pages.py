@@ -14,11 +14,14 @@ from journeyflow.config import load_config
 from journeyflow.models import load_graph
 from journeyflow.models.metadata import ModelMetadata
 from journeyflow.utils.files import sql_folder
+from support.in_process_parser import parse_in_process
+from support.templates import built_once
 
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 TARGET = re.compile(r"`make ([a-z]+)")
 SHOWN = ("", "csv", "ini", "json", "text")
 SOURCE = {"web": {"format": "access_log", "path": "access.log"}}
+README = REPOSITORY / "README.md"
 by_place = {"ids": place}
 
 
@@ -38,12 +41,11 @@ def is_story(page):
     return any(block.name == "journeyflow.yml" for block in blocks(page))
 
 
-@pytest.mark.parametrize("page", [page for page in stories() if is_story(page)], **by_place)
-def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def run_story(page, folder):
+    """Write the files of a page and run its commands and its Python, from top to bottom."""
     for block in blocks(page):
         if block.name:
-            write(block, tmp_path)
+            write(block, folder)
         for command in block.commands:
             if not command.startswith("make "):
                 done = run(command)
@@ -52,16 +54,35 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
             exec(compile(block.body, place(page), "exec"), {})
 
 
-def test_the_queries_for_bi_tools_run(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def readme_project(tmp_path_factory):
+    """The project of the README after all its commands, whose files the confined process parsed."""
+
+    def build(folder):
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            run_story(README, folder)
+
+    return built_once(tmp_path_factory, "readme", build)
+
+
+def test_the_readme_runs_from_top_to_bottom(readme_project):
+    assert (readme_project / "published" / "current" / "map.html").is_file()
+
+
+@pytest.mark.parametrize("page", [page for page in stories() if is_story(page) and page != README], **by_place)
+def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    parse_in_process(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    for block in blocks(REPOSITORY / "README.md"):
-        if block.name:
-            write(block, tmp_path)
-    journeyflow.run("journeyflow.yml")
+    run_story(page, tmp_path)
+
+
+def test_the_queries_for_bi_tools_run(readme_project):
     queries = [block.body for block in blocks(REPOSITORY / "docs/how-to/bi.md") if block.language == "sql"]
     statements = [statement for query in queries for statement in query.split(";") if statement.strip()]
     assert len(statements) == 3
-    with journeyflow.open("published") as tables:
+    with journeyflow.open(readme_project / "published") as tables:
         for statement in statements:
             tables.sql(statement)
 

@@ -81,7 +81,7 @@ def test_publish_before_commit_is_noticed(engine, tmp_path, monkeypatch, is_brok
 
 
 @pytest.mark.parametrize("is_broken", [False, True])
-def test_a_ledger_outside_the_transaction_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
+def test_a_file_registry_outside_the_transaction_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
     if is_broken:
         monkeypatch.setattr(loader, "transaction", lambda _: contextlib.nullcontext())
     with monkeypatch.context() as patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -24,7 +25,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = folder / "site"
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(site)
+    _share_compiled_kernel(site / "journeyflow" / "kernel")
     return site
+
+
+def _share_compiled_kernel(kernel: Path) -> None:
+    """Give the wheel the compiled code of the checkout, whose sources are the same: compiling again proves nothing."""
+    checkout = REPOSITORY / "src" / "journeyflow" / "kernel"
+    for source in checkout.glob("*.py"):
+        assert (kernel / source.name).read_bytes() == source.read_bytes()
+        # Numba looks at the time of a file.
+        os.utime(kernel / source.name, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+    (kernel / "__pycache__").mkdir(exist_ok=True)
+    for compiled in (checkout / "__pycache__").glob("*.nb[ci]"):
+        shutil.copy(compiled, kernel / "__pycache__")
 
 
 def run(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

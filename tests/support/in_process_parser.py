@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from journeyflow.ingest.parser import worker
 from journeyflow.ingest.parser.client import Parser
@@ -24,3 +28,11 @@ def parse_in_process(monkeypatch):
     """Let every load of this test parse its files in the process of the test."""
     monkeypatch.setattr("journeyflow.ingest.parser.copy.Parser", InProcessParser)
     monkeypatch.setattr(worker, "_allow", lambda *_: None)
+
+
+@contextmanager
+def parsing_in_process() -> Iterator[None]:
+    """Do the same for the runs inside, for fixtures that tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        parse_in_process(patch)
+        yield

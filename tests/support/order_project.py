@@ -43,3 +43,19 @@ def write_project(folder: Path) -> Path:
             rows.writerow([at.isoformat(), f"c{who}", f"u{who}" if name == "purchase" else "", name, f"/p/{who % 3}"])
     (folder / "journeyflow.yml").write_text(CONFIG)
     return folder / "journeyflow.yml"
+
+
+ONE_FUNNEL = """
+project: orders
+sources:
+  web:
+    format: csv
+    path: web/*.csv
+    channel: web
+    columns: {event_id: id, occurred_at: at, anonymous_id: cookie, user_id: customer, event_name: event}
+funnels:
+  order:
+    steps: [{name: seen, when: {event: product_view}}, {name: paid, when: {event: purchase}}]
+    window: 2d
+"""
+"""A configuration for tests that write the files of `web/` themselves."""

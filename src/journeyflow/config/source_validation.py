@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -109,14 +110,20 @@ def _known_zones(config: Config) -> Iterator[Violation]:
     zones += [(("sources", name, "timezone"), source.timezone) for name, source in config.sources.items()]
     zones += [(("people", index, "timezone"), people.timezone) for index, people in enumerate(config.people)]
     for loc, zone in zones:
-        if zone is not None and zone not in available_timezones():
+        if zone is not None and zone not in _zones():
             expected = "an IANA time zone, such as UTC or Europe/Berlin"
             yield Violation("unknown_timezone", loc, "is not a time zone", zone, _similar_zones(zone), expected)
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of all time zones: finding them reads a folder of hundreds of files."""
+    return frozenset(available_timezones())
+
+
 def _similar_zones(zone: str) -> tuple[str, ...]:
     start = _city(zone)[:3]
-    return tuple(sorted(known for known in available_timezones() if _city(known)[:3] == start))[:5]
+    return tuple(sorted(known for known in _zones() if _city(known)[:3] == start))[:5]
 
 
 def _city(zone: str) -> str:

@@ -258,7 +258,7 @@ _ORDERED = (
 """In this order: folders can be set only while access is open, and nothing once the configuration is locked."""
 _STATE = """
     select current_setting('enable_external_access') as is_open, current_setting('lock_configuration') as is_locked,
-        current_setting('allowed_directories') as folders
+        current_setting('allowed_directories') as folders, current_setting('temp_directory') as temp_folder
 """
 
 
@@ -268,9 +268,14 @@ def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path]) -> None
     No statement can then reach other files (also by ``..`` or links), the network, extensions or Python variables.
     Raises EngineError when the lock does not hold, so that no untrusted input is read.
     """
-    allowed = ", ".join(text(str(folder.absolute())) for folder in folders)
-    for statement in _ORDERED:
-        connection.execute(statement.format(folders=allowed))
+    chosen = [str(folder.absolute()) for folder in folders]
+    _, is_locked, reached, temp_folder = connection.execute(_STATE).fetchall()[0]
+    if not is_locked:
+        for statement in _ORDERED:
+            connection.execute(statement.format(folders=", ".join(map(text, chosen))))
+    # A file that this process holds open already is the same database, whose settings cannot be changed any more.
+    elif {folder.rstrip("/") for folder in reached} - {temp_folder.rstrip("/")} != {*chosen}:
+        raise EngineError("The database is open in this process with access to other folders. Close it first.")
     _verify_lock(connection)
 
 

@@ -131,8 +131,9 @@ def time_of_text(text: str, zone: str) -> str:
 
 
 def utc_of_naive(stamp: str, zone: str) -> str:
-    """Return SQL for the UTC TIMESTAMP of a naive TIMESTAMP in a zone."""
-    return stamp if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {stamp}))"
+    """Return SQL for the UTC TIMESTAMP of a naive TIMESTAMP in a zone; null where that is infinite or out of range."""
+    # Microseconds of infinity are an error.
+    return f"try(make_timestamp(epoch_us({stamp if zone == 'UTC' else f'timezone({literal(zone)}, {stamp})'})))"
 
 
 def time_of_column(value: str, text: str, sql_type: str, mapping: ColumnMapping, zone: str) -> str:

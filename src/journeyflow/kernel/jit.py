@@ -34,7 +34,19 @@ def compiled(function: F) -> F:
     except RuntimeError:
         return cast(F, numba.njit(nogil=True)(function))
     _stamp(dispatcher)
+    _widen(dispatcher)
     return cast(F, dispatcher)
+
+
+def _widen(dispatcher: Any) -> None:  # noqa: ANN401 - a numba dispatcher has no public type
+    """Compile a call with a constant as any call: numba would compile the function again for each `0` and `True`."""
+    template_of = dispatcher.get_call_template
+    unliteral: Any = numba.types.unliteral
+
+    def widened(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:  # noqa: ANN401 - types of numba
+        return template_of(tuple(map(unliteral, args)), {name: unliteral(kind) for name, kind in kws.items()})
+
+    dispatcher.get_call_template = widened
 
 
 def _stamp(dispatcher: Any) -> None:  # noqa: ANN401 - a numba dispatcher has no public type

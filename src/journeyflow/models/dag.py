@@ -246,11 +246,10 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
         return Model(name, yml, None, found.inputs, found, dict.fromkeys(found.columns, _UNRESOLVED))
     if found.python_model or found.inputs:
         raise ModelError(f"{name} has a {select.name}: leave python_model and inputs out of {yml.name}.")
-    from journeyflow.models import sql  # A graph read from the cache needs no parser.
+    from journeyflow.models.sql import declared  # A graph read from the cache needs no parser.
 
     text = metadata.read_text(select)
-    tree = sql.parsed(text, select)
-    columns = sql.output_columns(tree)
+    columns, inputs, origins = declared(text, select)
     for word in (stem.name, *columns):
         if not _WORD.fullmatch(word):
             raise ModelError(
@@ -259,7 +258,7 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
     if unknown := sorted(set(found.columns) - set(columns)):
         raise ModelError(f"{name}: {yml.name} describes {', '.join(unknown)}, which {select.name} does not select.")
     names = dict.fromkeys(columns, _UNRESOLVED)
-    return Model(name, select, text, sql.tables_read(tree, select), found, names, is_own, sql.origins(tree))
+    return Model(name, select, text, inputs, found, names, is_own, origins)
 
 
 def _with_leader(model: Model, models: Mapping[str, Model]) -> Model:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError, TokenError
@@ -13,6 +15,24 @@ from journeyflow.errors import ModelError
 from journeyflow.models.metadata import short_path
 
 _TOKEN = re.compile(r"<Token token_type: [^,]*, text: (.*?), line: .*?>")
+
+
+class Declared(NamedTuple):
+    """What a SELECT declares."""
+
+    columns: tuple[str, ...]
+    """Names of its columns, in order."""
+    inputs: tuple[str, ...]
+    """`layer.name` of every table it reads, in the order of the text."""
+    origins: dict[str, tuple[str, str]]
+    """The upstream model and column of every column that it passes on unchanged."""
+
+
+@lru_cache(maxsize=1024)
+def declared(sql: str, path: Path) -> Declared:
+    """Return what the one SELECT in `sql` declares; parsed once per text, since one edited model changes the graph."""
+    tree = parsed(sql, path)
+    return Declared(output_columns(tree), tables_read(tree, path), origins(tree))
 
 
 def parsed(sql: str, path: Path) -> exp.Query:

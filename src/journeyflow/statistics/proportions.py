@@ -26,6 +26,10 @@ _CELLS = 1 << 21
 _LEAST = 1e-16
 _LEAST_WIDTH = 8
 _TIE = 1.0 + 1e-7
+"""Outcomes whose chances differ by less are equally probable."""
+_NOISE = 5e-16
+"""A Fourier transform knows a chance to about 1e-16 of 1, however small it is: ties of rare outcomes differ by more
+than `_TIE`."""
 
 
 class Strata(NamedTuple):
@@ -121,7 +125,8 @@ def _exact(
         chances = _hypergeometric(strata, rows, low[rows], high[rows], int(width[batch[0]]))
         chances = _sums(chances, int(length[batch[0]]))
         offset = np.add.reduceat(low, first)[batch]
-        found.append((batch, _tails(chances, seen[batch] - offset)))
+        noise = _NOISE if length[batch[0]] > 1 else 0.0
+        found.append((batch, _tails(chances, seen[batch] - offset, noise)))
     return found
 
 
@@ -155,13 +160,16 @@ def _sums(chances: Floats, strata_count: int) -> Floats:
     return summed
 
 
-def _tails(chances: Floats, seen: Ints) -> Tails:
-    """Return the p-values of the column `seen`; a count beyond the columns has next to no chance."""
+def _tails(chances: Floats, seen: Ints, noise: float) -> Tails:
+    """Return the p-values of the column `seen`; a count beyond the columns has next to no chance.
+
+    Chances are known to `noise`: whatever is as improbable as what was seen within it counts, as of a tie both do.
+    """
     columns = np.arange(chances.shape[1])
     place = np.clip(seen, 0, chances.shape[1] - 1)
     own = np.where(place == seen, np.take_along_axis(chances, place[:, None], axis=1)[:, 0], 0.0)
     excess = np.where(columns >= seen[:, None], chances, 0.0).sum(axis=1)
-    two_sided = np.where(chances <= own[:, None] * _TIE, chances, 0.0).sum(axis=1)
+    two_sided = np.where(chances <= own[:, None] * _TIE + noise, chances, 0.0).sum(axis=1)
     return Tails(excess, two_sided)
 
 

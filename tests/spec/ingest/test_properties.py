@@ -56,18 +56,18 @@ def emptied_warehouse():
     return warehouse
 
 
-def loaded(source: dict, nights: list[dict[str, str]]) -> tuple[list[dict], RecordCounts]:
-    """Load files night by night; return the events without their lineage, and the sum of the accounts."""
+def loaded(source: dict, runs: list[dict[str, str]]) -> tuple[list[dict], RecordCounts]:
+    """Load files run by run; return the events without their lineage, and the sum of the accounts."""
     total = RecordCounts()
     warehouse = emptied_warehouse()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "data").mkdir()
         config = load_config({"sources": {"web": {"path": "data/*"} | source}}, folder=folder)
-        for night, files in enumerate(nights):
+        for run, files in enumerate(runs):
             for name, text in files.items():
                 (folder / "data" / name).write_text(text, encoding="utf-8", newline="")
-            total += load_events(config, warehouse, run_id=f"r{night}", now_us=NOW_US).counts
+            total += load_events(config, warehouse, run_id=f"r{run}", now_us=NOW_US).counts
         return warehouse.rows(f"select {LANDED} from raw.events order by event_id").to_pylist(), total
 
 
@@ -122,11 +122,11 @@ def test_neither_the_order_of_rows_nor_of_files_nor_of_runs_changes_an_event(eve
     first = data.draw(st.permutations([*order[:cut], *without_id]))
     # Each file names itself in its header: two files of one content would be one.
     one, one_counts = loaded(source, [{"a.csv": as_csv([*columns, "a"], [(*row, "") for row in rows])}])
-    nights = [
+    runs = [
         {"z.csv": as_csv([*columns, "z"], [(*row, "") for row in order[cut:]])},
         {"b.csv": as_csv([*columns, "b"], [(*row, "") for row in first])},
     ]
-    two, two_counts = loaded(source, nights)
+    two, two_counts = loaded(source, runs)
     assert two == one
     assert two_counts.record == one_counts.record == len(rows)
     assert two_counts.accepted == one_counts.accepted == len(one)

@@ -10,7 +10,6 @@ ALSO_FAST = {
     "test_a_late_purchase_moves_its_day",
     "test_a_rebuild_without_the_input_publishes_the_same",
     "test_nothing_is_left_in_any_file_and_every_figure_is_as_if_they_had_never_come",
-    "test_what_two_sources_say_at_once_under_one_id_does_not_depend_on_which_came_first",
 }
 
 

@@ -332,7 +332,7 @@ def test_events_of_a_source_that_was_taken_out_keep_nothing_published(tmp_path):
     assert_gone(project)
 
 
-def test_without_kept_files_the_warehouse_is_cleared_all_the_same(tmp_path):
+def test_without_archived_files_the_warehouse_is_cleared_all_the_same(tmp_path):
     folder = tmp_path / "shop"
     folder.mkdir()
     project = make(folder.parent / "kept")
@@ -364,7 +364,7 @@ def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
 
 
 @pytest.mark.parametrize("is_loaded", [True, False])
-def test_kept_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_loaded):
+def test_archived_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_loaded):
     """They can no longer be rewritten: the stored rows say whose they are, and else the bytes do."""
     name = "zmüller-1" if is_loaded else ANN.replace("ann", "änn/é")
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")

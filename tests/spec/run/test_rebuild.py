@@ -14,21 +14,9 @@ from journeyflow.errors import DifferenceError, ExitCode, InputError, LockedErro
 from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import ARRIVALS, verify
 from journeyflow.state.lock import project_lock
+from support.order_project import ONE_FUNNEL
 from support.templates import built_once, copy_of
 
-CONFIG = """
-project: rebuilt
-sources:
-  web:
-    format: csv
-    path: web/*.csv
-    channel: web
-    columns: {event_id: id, occurred_at: at, anonymous_id: cookie, user_id: customer, event_name: event}
-funnels:
-  order:
-    steps: [{name: seen, when: {event: product_view}}, {name: paid, when: {event: purchase}}]
-    window: 2d
-"""
 HEAD = "id,at,cookie,customer,event\n"
 FIRST = """1,2026-03-01 10:00:00,a,,product_view
 2,2026-03-01 11:00:00,b,ann,product_view
@@ -49,7 +37,7 @@ def project(tmp_path, tmp_path_factory):
 
 def _run_twice(folder):
     (folder / "web").mkdir(parents=True)
-    (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    (folder / "journeyflow.yml").write_text(ONE_FUNNEL, encoding="utf-8")
     for name, rows in (("one", FIRST), ("two", SECOND)):
         (folder / "web" / f"{name}.csv").write_text(HEAD + rows, encoding="utf-8")
         journeyflow.run(folder)
@@ -169,7 +157,7 @@ def test_verify_notices_rows_that_are_gone(project):
 
 
 def test_verify_needs_the_rules_of_the_generation(project):
-    (project / "journeyflow.yml").write_text(CONFIG.replace("2d", "3d"), encoding="utf-8")
+    (project / "journeyflow.yml").write_text(ONE_FUNNEL.replace("2d", "3d"), encoding="utf-8")
     with pytest.raises(InputError, match="Run `journeyflow run`, then verify"):
         verify(config(project))
 

@@ -12,22 +12,9 @@ import journeyflow
 from journeyflow.config import load_config
 from journeyflow.pipeline import run
 from journeyflow.pipeline.restatements import compare, with_causes
+from support.order_project import ONE_FUNNEL
 from support.templates import built_once, copy_of
 
-CONFIG = """
-project: restated
-timezone: UTC
-sources:
-  web:
-    format: csv
-    path: web/*.csv
-    channel: web
-    columns: {event_id: id, occurred_at: at, anonymous_id: cookie, user_id: customer, event_name: event}
-funnels:
-  order:
-    steps: [{name: seen, when: {event: product_view}}, {name: paid, when: {event: purchase}}]
-    window: 2d
-"""
 FIRST = """id,at,cookie,customer,event
 1,2026-03-01 10:00:00,a,,product_view
 2,2026-03-01 11:00:00,b,,product_view
@@ -61,7 +48,7 @@ def begun(tmp_path, tmp_path_factory):
 
 def _new(folder):
     (folder / "web").mkdir(parents=True)
-    (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    (folder / "journeyflow.yml").write_text(ONE_FUNNEL, encoding="utf-8")
     return folder
 
 

@@ -11,13 +11,13 @@ import pytest
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
 from support.map_tables import MARKUP, publish_tables, rich_tables
+from support.templates import copy_of, published_rich_tables
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    publish_tables(folder, rich_tables())
-    return folder
+    # A copy: a database that another fixture of this process holds open cannot be opened with other settings.
+    return copy_of(published_rich_tables(tmp_path_factory), tmp_path_factory.mktemp("report") / "published")
 
 
 @pytest.fixture

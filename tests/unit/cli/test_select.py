@@ -13,6 +13,7 @@ from journeyflow.cli import main
 from journeyflow.errors import ExitCode
 from journeyflow.pipeline.selected import SelectedBuild
 from support.order_project import write_project
+from support.templates import copy_of, finished_shop
 
 
 @pytest.fixture
@@ -86,8 +87,10 @@ def test_options_that_exclude_each_other(
     assert not asked
 
 
-def test_the_selected_tables_can_be_queried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = str(write_project(tmp_path / "shop"))
+def test_the_selected_tables_can_be_queried(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(copy_of(finished_shop(tmp_path_factory), tmp_path / "shop") / "journeyflow.yml")
 
     def ran(*arguments: str, code: int = ExitCode.OK) -> str:
         with pytest.raises(SystemExit) as ended:
@@ -97,7 +100,6 @@ def test_the_selected_tables_can_be_queried(tmp_path: Path, capsys: pytest.Captu
         return captured.out + captured.err
 
     assert "journeyflow run --select" in ran("query", "--selected", "from marts.paths", code=ExitCode.NOT_FOUND)
-    ran("run", "--quiet")
     ran("run", "--select", "marts.funnel_steps", "--quiet")
     count = "select count(*) as n from marts.funnel_steps"
     assert ran("query", "--selected", count, "-f", "csv") == ran("query", "--build", count, "-f", "csv") != "n\n0\n"

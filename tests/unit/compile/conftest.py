@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from journeyflow.config import Config, load_config
+from journeyflow.config.sources import CANONICAL_COLUMNS
 from journeyflow.engines import DuckDBEngine
 
 EVENT_TYPES = {
@@ -19,26 +20,10 @@ EVENT_TYPES = {
     "user_key": pa.uint64(),
     "sequence": pa.int64(),
     "revenue_amount": pa.decimal128(18, 4),
-} | {
-    name: pa.string()
-    for name in (
-        "anonymous_id",
-        "user_id",
-        "session_id",
-        "event_name",
-        "channel",
-        "utm_source",
-        "utm_medium",
-        "utm_campaign",
-        "utm_term",
-        "utm_content",
-        "referrer_host",
-        "page_path",
-        "target",
-        "user_agent",
-        "currency",
-        "properties",
-    )
+}
+"""Columns of `sources.events` with their types; all others that a source may fill are texts."""
+EVENT_TYPES |= {
+    name: pa.string() for name in (*CANONICAL_COLUMNS, "properties") if name not in {*EVENT_TYPES, "received_at"}
 }
 WEB = {"format": "parquet", "path": "a", "columns": {"occurred_at": "t", "user_id": "u", "event_name": "e"}}
 

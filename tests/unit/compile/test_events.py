@@ -90,7 +90,7 @@ def test_offline_channels(staged):
     assert [row["is_offline"] for row in staged({"channel": "store"}, sessions={"offline_channels": []})] == [False]
 
 
-def test_keys_are_those_of_landing(engine, staged):
+def test_keys_are_those_of_loading(engine, staged):
     rows = staged(
         {"event_name": "alias", "user_id": "new", "session_id": "s", "properties": '{"previous_id": "old"}'},
         {"event_name": "page_view", "properties": '{"previous_id": "old"}'},

@@ -40,7 +40,7 @@ def test_what_people_supply_is_a_row_a_cell():
     ]
 
 
-def test_rules_that_nobody_wrote_are_told_from_those_of_ones_own():
+def test_rules_that_nobody_wrote_differ_from_those_of_ones_own():
     config, found = built(models={"four_stage": "builtin", "shop": OWN})
     shipped = {(model.model_index, rule.rule_index) for model in config.journey_models for rule in model.rules}
     (own,) = [

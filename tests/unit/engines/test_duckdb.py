@@ -133,6 +133,19 @@ def test_a_locked_engine_can_use_its_own_files(locked, tmp_path):
     assert locked.rows("select count(*) as n from (select x from wide order by x, x || 'a')")["n"][0].as_py() == 2000000
 
 
+def test_a_file_can_be_opened_twice_with_the_same_access_only(tmp_path):
+    """As in a notebook that opens the published tables again."""
+    path = tmp_path / "a.duckdb"
+    DuckDBEngine(path).close()
+    read = {"read_only": True, "is_sealed": True}
+    with DuckDBEngine(path, **read) as first, DuckDBEngine(path, **read) as second:
+        assert first.rows("select 1 as n") == second.rows("select 1 as n")
+        with pytest.raises(EngineError):
+            second.execute("set enable_external_access = true")
+        with pytest.raises(EngineError, match="open in this process with access to other folders"):
+            DuckDBEngine(path, folders=[tmp_path], **read)
+
+
 def test_an_engine_that_cannot_be_locked_is_not_used(monkeypatch):
     for broken in (
         duckdb._ORDERED[:1],

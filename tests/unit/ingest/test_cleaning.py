@@ -35,51 +35,49 @@ def shop(project):
 
 def given(shop, *rows: dict, **more) -> None:
     base = {"id": "e", "ts": "2026-03-01T10:00:00Z", "cookie": "c", "event": "page_view"}
-    records = [base | {"id": f"e{n}"} | row for n, row in enumerate(rows)]
+    records = [base | {"id": f"e{n:02}"} | row for n, row in enumerate(rows)]
     shop.write(f"file-{shop.run}", "".join(json.dumps(record) + "\n" for record in records))
     shop.load(**more)
 
 
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ({"ts": None}, "no_time"),
-        ({"ts": "never"}, "bad_time"),
-        ({"event": ""}, "no_name"),
-        ({"event": "  "}, "no_name"),
-        ({"cookie": ""}, "no_identifier"),
-        ({"cookie": " ", "user": "  "}, "no_identifier"),
-        ({"received": "never"}, "bad_received_time"),
-        ({"ts": "1970-01-01"}, "before_floor"),
-        ({"ts": "2026-03-01T11:00:01Z", "received": "2026-03-01T10:00:00Z"}, "future"),
-        ({"ts": "2027-01-15T09:00:01Z"}, "future"),
-        ({"amount": "1,50"}, "bad_amount"),
-        ({"amount": "NaN"}, "bad_amount"),
-        ({"amount": "123456789012345.5"}, "bad_amount"),
-        ({"hit": "first"}, "bad_sequence"),
-        ({"cookie": "c" * 1001}, "too_long"),
-    ],
-)
-def test_reasons(shop, row, reason):
-    given(shop, row, {})
-    assert shop.quarantine() == [(1, reason)]
-    assert shop.events() == ["e1"]
-    assert json.loads(shop.raws()[0])["id"] == "e0"
+REASONS = [
+    ({"ts": None}, "no_time"),
+    ({"ts": "never"}, "bad_time"),
+    ({"event": ""}, "no_name"),
+    ({"event": "  "}, "no_name"),
+    ({"cookie": ""}, "no_identifier"),
+    ({"cookie": " ", "user": "  "}, "no_identifier"),
+    ({"received": "never"}, "bad_received_time"),
+    ({"ts": "1970-01-01"}, "before_floor"),
+    ({"ts": "2026-03-01T11:00:01Z", "received": "2026-03-01T10:00:00Z"}, "future"),
+    ({"ts": "2027-01-15T09:00:01Z"}, "future"),
+    ({"amount": "1,50"}, "bad_amount"),
+    ({"amount": "NaN"}, "bad_amount"),
+    ({"amount": "123456789012345.5"}, "bad_amount"),
+    ({"hit": "first"}, "bad_sequence"),
+    ({"cookie": "c" * 1001}, "too_long"),
+]
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"ts": "2026-03-01T11:00:00Z", "received": "2026-03-01T10:00:00Z"},
-        {"ts": "2027-01-15T09:00:00Z"},
-        {"ts": "2027-01-15T09:30:00Z", "received": "2027-01-15T09:30:00Z"},
-        {"cookie": None, "user": "u"},
-        {"amount": "-3"},
-    ],
-)
-def test_just_good_enough(shop, row):
-    given(shop, row)
-    assert shop.events() == ["e0"]
+def test_reasons(shop):
+    given(shop, *(row for row, _ in REASONS), {})
+    assert shop.quarantine() == [(place, reason) for place, (_, reason) in enumerate(REASONS, 1)]
+    assert shop.events() == [f"e{len(REASONS):02}"]
+    assert [json.loads(raw)["id"] for raw in shop.raws()] == [f"e{n:02}" for n in range(len(REASONS))]
+
+
+GOOD_ENOUGH = [
+    {"ts": "2026-03-01T11:00:00Z", "received": "2026-03-01T10:00:00Z"},
+    {"ts": "2027-01-15T09:00:00Z"},
+    {"ts": "2027-01-15T09:30:00Z", "received": "2027-01-15T09:30:00Z"},
+    {"cookie": None, "user": "u"},
+    {"amount": "-3"},
+]
+
+
+def test_just_good_enough(shop):
+    given(shop, *GOOD_ENOUGH)
+    assert shop.events() == [f"e{n:02}" for n in range(len(GOOD_ENOUGH))]
 
 
 def test_clock_skew_is_configured(shop):
@@ -100,41 +98,39 @@ def test_rename_and_where_see_the_vocabulary(shop):
     assert shop.events("event_name") == ["product_view"]
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("https://shop.example/p/1?utm_source=mail&token=secret#part", "/p/1"),
-        ("https://shop.example", "/"),
-        ("https://user:pass@shop.example:8443/a", "/a"),
-        ("/p/1?q=x", "/p/1"),
-        ("/p/1#x", "/p/1"),
-        ("/p/1", "/p/1"),
-        ("home", "home"),
-        ("?q=1", "/"),
-        ("/account/jane.doe@mail.example/orders", "/account/e-mail/orders"),
-        ("/reset/jane%40mail.example", "/reset/e-mail"),
-        ("app://screen/cart", "/cart"),
-        (None, None),
-    ],
-)
-def test_of_a_page_only_the_path_is_kept(shop, url, path):
-    given(shop, {"url": url})
-    assert shop.events("page_path") == [path]
+PATHS = [
+    ("https://shop.example/p/1?utm_source=mail&token=secret#part", "/p/1"),
+    ("https://shop.example", "/"),
+    ("https://user:pass@shop.example:8443/a", "/a"),
+    ("/p/1?q=x", "/p/1"),
+    ("/p/1#x", "/p/1"),
+    ("/p/1", "/p/1"),
+    ("home", "home"),
+    ("?q=1", "/"),
+    ("/account/jane.doe@mail.example/orders", "/account/e-mail/orders"),
+    ("/reset/jane%40mail.example", "/reset/e-mail"),
+    ("app://screen/cart", "/cart"),
+    (None, None),
+]
 
 
-@pytest.mark.parametrize(
-    ("referrer", "host"),
-    [
-        ("https://www.Search.example/find?q=private", "www.search.example"),
-        ("https://user:pass@a.example:80/x", "a.example"),
-        ("//cdn.example/x", "cdn.example"),
-        ("news.example", "news.example"),
-        ("android-app://com.example.app/", "com.example.app"),
-    ],
-)
-def test_of_a_referrer_only_the_host_is_kept(shop, referrer, host):
-    given(shop, {"referrer": referrer})
-    assert shop.events("referrer_host") == [host]
+def test_of_a_page_only_the_path_is_kept(shop):
+    given(shop, *({"url": url} for url, _ in PATHS))
+    assert shop.events("event_id, page_path") == [(f"e{n:02}", path) for n, (_, path) in enumerate(PATHS)]
+
+
+HOSTS = [
+    ("https://www.Search.example/find?q=private", "www.search.example"),
+    ("https://user:pass@a.example:80/x", "a.example"),
+    ("//cdn.example/x", "cdn.example"),
+    ("news.example", "news.example"),
+    ("android-app://com.example.app/", "com.example.app"),
+]
+
+
+def test_of_a_referrer_only_the_host_is_kept(shop):
+    given(shop, *({"referrer": referrer} for referrer, _ in HOSTS))
+    assert shop.events("event_id, referrer_host") == [(f"e{n:02}", host) for n, (_, host) in enumerate(HOSTS)]
 
 
 def test_campaign_parameters_come_from_the_address_when_the_column_has_none(shop):

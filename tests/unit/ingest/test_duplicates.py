@@ -6,8 +6,10 @@ from itertools import permutations
 
 import pytest
 
+from journeyflow.config import load_config
 from journeyflow.ingest.load import load_events
 from journeyflow.state.warehouse import open_warehouse
+from support.in_process_parser import parse_in_process
 
 HEADER = "id,ts,received,cookie,event,target\n"
 COLUMNS = {
@@ -67,28 +69,37 @@ def test_each_row_is_accounted_for_in_the_file_that_brought_it(shop):
     assert accepted == shop.warehouse.count("raw.events")
 
 
-LANDED = (
+LOADED = (
     "event_id, event_key, occurred_at, received_at, device_key, user_key, anonymous_id, session_id, sequence, "
     "event_name, channel, page_path, target, revenue_amount, properties::varchar as p"
 )
 
 
+@pytest.fixture(scope="module")
+def loaded_at_once(tmp_path_factory):
+    """The events of all files, loaded together."""
+    folder = tmp_path_factory.mktemp("at_once")
+    with open_warehouse(threads=1) as warehouse, pytest.MonkeyPatch.context() as patch:
+        parse_in_process(patch)
+        for name, text in FILES.items():
+            (folder / name).write_text(HEADER + text)
+        source = {"format": "csv", "path": "*", "columns": {**COLUMNS}}
+        config = load_config({"sources": {"web": source}}, folder=folder)
+        load_events(config, warehouse, run_id="r", now_us=1_800_000_000_000_000)
+        return warehouse.rows(f"select {LOADED} from raw.events order by event_id").to_pylist()
+
+
 @pytest.mark.parametrize("order", list(permutations(FILES)))
-@pytest.mark.parametrize("nightly", [True, False])
-def test_no_order_of_arrival_changes_an_event(shop, order, nightly):
+@pytest.mark.parametrize("each_in_a_run", [True, False])
+def test_no_order_of_arrival_changes_an_event(shop, loaded_at_once, order, each_in_a_run):
     for index, name in enumerate(order):
         shop.write(f"{index}-{name}", HEADER + FILES[name])
-        if nightly:
+        if each_in_a_run:
             shop.load()
-    shop.load()
-    with open_warehouse(threads=1) as warehouse:
-        for path in (shop.folder / "data").iterdir():
-            path.unlink()
-        for name, text in FILES.items():
-            shop.write(name, HEADER + text)
-        load_events(shop.config(), warehouse, run_id="r", now_us=1_800_000_000_000_000)
-        expected = warehouse.rows(f"select {LANDED} from raw.events order by event_id").to_pylist()
-    assert shop.warehouse.rows(f"select {LANDED} from raw.events order by event_id").to_pylist() == expected
+    if not each_in_a_run:
+        shop.load()
+    found = shop.warehouse.rows(f"select {LOADED} from raw.events order by event_id").to_pylist()
+    assert found == loaded_at_once
 
 
 def test_equal_rows_in_one_file_are_events_of_their_own_when_they_have_no_id(shop):

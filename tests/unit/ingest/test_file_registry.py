@@ -181,7 +181,7 @@ def test_a_file_that_is_refused_takes_no_other_with_it(project):
     assert project.events() == ["e1", "e2"]
 
 
-def test_files_beyond_the_size_of_a_batch_are_landed_apart(project, monkeypatch):
+def test_files_beyond_the_size_of_a_batch_are_loaded_apart(project, monkeypatch):
     for name in "abc":
         project.write(f"{name}.csv", rows(1, 2))
     monkeypatch.setattr(load, "BATCH_BYTES", 1)
@@ -232,7 +232,7 @@ def test_a_failing_database_is_not_taken_for_a_bad_file(project, monkeypatch):
         project.load()
 
 
-def test_progress_is_told(project):
+def test_progress_is_reported(project):
     project.write("a.csv", rows(1, 2))
     told = []
     load_events(project.config(), project.warehouse, run_id="r", now_us=NOW_US, progress=lambda *a: told.append(a))

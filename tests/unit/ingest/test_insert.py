@@ -6,7 +6,7 @@ from journeyflow.ingest.mapping import typed_select
 from journeyflow.state.warehouse import open_warehouse
 
 
-def test_landed_events_has_the_canonical_columns_in_their_order():
+def test_raw_events_have_the_canonical_columns_in_their_order():
     with open_warehouse(threads=1) as warehouse:
         stored = list(warehouse.columns("raw.events"))
     assert stored == ["event_ix", "event_key", *COLUMNS.split(", "), "file_ix", "source_row"]

@@ -62,7 +62,7 @@ def test_a_replay_of_nothing_is_refused(project, kept):
     assert kept()[0][1] == "known"
 
 
-def test_a_replay_reads_a_file_that_is_gone_from_its_kept_copy(project, kept):
+def test_a_replay_reads_a_file_that_is_gone_from_its_archived_file(project, kept):
     (project.folder / "data" / "a.csv").unlink()
     assert replay(project.config()) == (Replay("web", 2, 3),)
     assert sorted(kept()) == [("data/a.csv", "loaded", 1), ("data/b.csv", "loaded", 0)]

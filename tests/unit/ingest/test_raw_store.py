@@ -70,7 +70,7 @@ def test_a_file_that_is_refused_is_not_kept(project):
     assert kept_names(project) == [f"{sha(rows(1))}.plain.zst"]
 
 
-def test_a_file_loaded_before_copies_were_kept_is_kept_later(project):
+def test_a_file_loaded_before_files_were_archived_is_archived_later(project):
     project.write("a.csv", rows(1))
     project.load(retention={"raw": "none"})
     assert kept_names(project) == []
@@ -78,7 +78,7 @@ def test_a_file_loaded_before_copies_were_kept_is_kept_later(project):
     assert len(kept_names(project)) == 1
 
 
-def test_changed_settings_read_kept_copies_of_what_is_gone(project):
+def test_changed_settings_read_archived_files_of_what_is_gone(project):
     path = project.write("a.csv", rows(1))
     project.write("b.csv", rows(2))
     project.load()
@@ -92,7 +92,7 @@ def test_changed_settings_read_kept_copies_of_what_is_gone(project):
     assert project.events("event_id, event_name") == [("e1", "page_view"), ("e2", "page_view")]
 
 
-def test_a_run_that_ended_between_forgetting_and_reading_is_made_good(project):
+def test_a_run_that_ended_between_erasing_and_reading_is_made_good(project):
     path = project.write("a.csv", rows(1))
     project.write("b.csv", rows(2))
     project.load()
@@ -145,7 +145,7 @@ def test_what_killed_runs_left_is_removed(project):
     assert kept_names(project) == [f"{sha(rows(1))}.plain.zst"]
 
 
-def test_nothing_lands_that_cannot_be_kept(project, monkeypatch):
+def test_nothing_is_loaded_that_cannot_be_archived(project, monkeypatch):
     project.write("a.csv", rows(1))
 
     def full(_):

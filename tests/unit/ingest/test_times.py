@@ -9,87 +9,107 @@ import pyarrow.parquet as pq
 import pytest
 
 
-def first_time(project, text: str, mapping: object = "ts", zone: str = "UTC") -> datetime | str:
-    project.source |= {"timezone": zone, "columns": project.source["columns"] | {"occurred_at": mapping}}
-    project.write("a.csv", f'id,ts,cookie,event\ne1,"{text}",c,x\n')
-    project.load()
-    return (project.events("occurred_at") or [reason for _, reason in project.quarantine()])[0]
+def read_times(project, rows: list[str], header: str, mapping: object, zone: str) -> list[datetime | str]:
+    """Return the time or the reason of each row of a file, which a source of its own reads."""
+    columns = {"occurred_at": mapping, "anonymous_id": "cookie", "event_name": {"constant": "x"}}
+    name = f"s{project.run}"
+    lines = [f"{header},cookie", *(f"{row},{n}" for n, row in enumerate(rows))]
+    project.write(f"{name}.csv", "\n".join(lines))
+    source = {"format": "csv", "path": f"data/{name}.csv", "timezone": zone, "columns": columns}
+    project.load(sources={name: source})
+    query = (
+        "select cast(anonymous_id as bigint) as n, occurred_at, null as reason from raw.events where source = '{0}' "
+        "union all select source_row - 2, null, reason from raw.quarantine where source_file = 'data/{0}.csv' "
+        "order by n"
+    )
+    found = project.warehouse.rows(query.format(name))  # Line 1 is the header.
+    assert found["n"].to_pylist() == [*range(len(rows))]
+    return [row["reason"] or row["occurred_at"] for row in found.to_pylist()]
 
 
-@pytest.mark.parametrize(
-    ("text", "zone", "expected"),
-    [
-        ("2026-03-01 10:00:00", "UTC", "2026-03-01 10:00:00"),
-        ("2026-03-01T10:00:00.123456Z", "UTC", "2026-03-01 10:00:00.123456"),
-        ("2026-03-01T10:00:00+02:00", "UTC", "2026-03-01 08:00:00"),
-        ("2026-03-01 10:00:00+0230", "UTC", "2026-03-01 07:30:00"),
-        ("2026-03-01 10:00:00-05", "UTC", "2026-03-01 15:00:00"),
-        ("2026-03-01 10:00:00 UTC", "UTC", "2026-03-01 10:00:00"),
-        ("2026-03-01", "UTC", "2026-03-01 00:00:00"),
-        ("2026-03-01 10:00:00", "Europe/Berlin", "2026-03-01 09:00:00"),
-        ("2026-07-01 10:00:00", "Europe/Berlin", "2026-07-01 08:00:00"),
-        ("2026-07-01T10:00:00Z", "Europe/Berlin", "2026-07-01 10:00:00"),
-        ("2026-07-01T10:00:00+01:00", "Europe/Berlin", "2026-07-01 09:00:00"),
-        ("2026-07-01 10:00:00 UTC", "Europe/Berlin", "2026-07-01 10:00:00"),
-        ("2026-07-02", "Europe/Berlin", "2026-07-01 22:00:00"),
-        ("2026-02-30", "UTC", "bad_time"),
-        ("2026-03-01T10:00:00+99:00", "UTC", "bad_time"),
-        ("2026-03-01 10:00:00.5 -1500", "Europe/Berlin", "bad_time"),
-        ("2026-03-01T10:00+99", "UTC", "bad_time"),
-        ("2026-03-01T10:00:00+14:00", "UTC", "2026-02-28 20:00:00"),
-        ("yesterday", "UTC", "bad_time"),
-        ("infinity", "UTC", "bad_time"),
-        ("1772359200", "UTC", "bad_time"),
-        ("", "UTC", "no_time"),
-        ("1999-12-31 23:59:59", "UTC", "before_floor"),
-        ("2000-01-01", "UTC", "2000-01-01 00:00:00"),
-    ],
-)
-def test_text(project, text, zone, expected):
-    found = first_time(project, text, zone=zone)
-    assert found == (expected if "_" in expected else datetime.fromisoformat(expected))
+def assert_read(project, cases: list[tuple[str, str, object, str, str]]) -> None:
+    """Read each (row, header, mapping, zone, expected time or reason), those of one mapping and zone together."""
+    groups: dict[str, list] = {}
+    for case in cases:
+        groups.setdefault(repr(case[1:4]), []).append(case)
+    for group in groups.values():
+        found = read_times(project, [row for row, *_ in group], *group[0][1:4])
+        given = [
+            (*settings, expected if "_" in expected else datetime.fromisoformat(expected))
+            for *settings, expected in group
+        ]
+        assert [(*settings, time) for (*settings, _), time in zip(group, found, strict=True)] == given
 
 
-@pytest.mark.parametrize(
-    ("text", "mapping", "expected"),
-    [
-        ("1772359200", {"column": "ts", "unit": "s"}, "2026-03-01 10:00:00"),
-        ("1772359200.25", {"column": "ts", "unit": "s"}, "2026-03-01 10:00:00.250"),
-        ("1772359200123", {"column": "ts", "unit": "ms"}, "2026-03-01 10:00:00.123"),
-        ("1772359200123456", {"column": "ts", "unit": "us"}, "2026-03-01 10:00:00.123456"),
-        ("1772359200123456789", {"column": "ts", "unit": "ns"}, "2026-03-01 10:00:00.123457"),
-        ("99999999999999999999999", {"column": "ts", "unit": "s"}, "bad_time"),
-        ("soon", {"column": "ts", "unit": "ms"}, "bad_time"),
-        ("31/12/2025 23:59", {"column": "ts", "format": "%d/%m/%Y %H:%M"}, "2025-12-31 23:59:00"),
-        ("12/31/2025 23:59", {"column": "ts", "format": "%d/%m/%Y %H:%M"}, "bad_time"),
-        ("31/Dec/2025:23:59:00 +0100", {"column": "ts", "format": "%d/%b/%Y:%H:%M:%S %z"}, "2025-12-31 22:59:00"),
-        ("ignored", {"constant": "2025-05-05"}, "2025-05-05 00:00:00"),
-    ],
-)
-def test_numbers_and_formats(project, text, mapping, expected):
-    found = first_time(project, text, mapping)
-    assert found == (expected if "_" in expected else datetime.fromisoformat(expected))
+TEXTS = [
+    ("2026-03-01 10:00:00", "UTC", "2026-03-01 10:00:00"),
+    ("2026-03-01T10:00:00.123456Z", "UTC", "2026-03-01 10:00:00.123456"),
+    ("2026-03-01T10:00:00+02:00", "UTC", "2026-03-01 08:00:00"),
+    ("2026-03-01 10:00:00+0230", "UTC", "2026-03-01 07:30:00"),
+    ("2026-03-01 10:00:00-05", "UTC", "2026-03-01 15:00:00"),
+    ("2026-03-01 10:00:00 UTC", "UTC", "2026-03-01 10:00:00"),
+    ("2026-03-01", "UTC", "2026-03-01 00:00:00"),
+    ("2026-03-01 10:00:00", "Europe/Berlin", "2026-03-01 09:00:00"),
+    ("2026-07-01 10:00:00", "Europe/Berlin", "2026-07-01 08:00:00"),
+    ("2026-07-01T10:00:00Z", "Europe/Berlin", "2026-07-01 10:00:00"),
+    ("2026-07-01T10:00:00+01:00", "Europe/Berlin", "2026-07-01 09:00:00"),
+    ("2026-07-01 10:00:00 UTC", "Europe/Berlin", "2026-07-01 10:00:00"),
+    ("2026-07-02", "Europe/Berlin", "2026-07-01 22:00:00"),
+    ("2026-02-30", "UTC", "bad_time"),
+    ("2026-03-01T10:00:00+99:00", "UTC", "bad_time"),
+    ("2026-03-01 10:00:00.5 -1500", "Europe/Berlin", "bad_time"),
+    ("2026-03-01T10:00+99", "UTC", "bad_time"),
+    ("2026-03-01T10:00:00+14:00", "UTC", "2026-02-28 20:00:00"),
+    ("yesterday", "UTC", "bad_time"),
+    ("infinity", "UTC", "bad_time"),
+    ("infinity", "Europe/Berlin", "bad_time"),
+    ("-infinity", "Europe/Berlin", "bad_time"),
+    ("1772359200", "UTC", "bad_time"),
+    ("", "UTC", "no_time"),
+    ("1999-12-31 23:59:59", "UTC", "before_floor"),
+    ("2000-01-01", "UTC", "2000-01-01 00:00:00"),
+]
 
 
-@pytest.mark.parametrize(
-    ("header", "values", "zone", "expected"),
-    [
-        ("year,month,day", "2008,4,1", "UTC", "2008-04-01 00:00:00"),
-        ("year,month,day", "2008,4,1", "Europe/Warsaw", "2008-03-31 22:00:00"),
-        ("year,month,day,hour,minute,second", "2008,4,1,9,5,7.5", "UTC", "2008-04-01 09:05:07.500"),
-        ("year,month,day,hour", "2008,4,1,9", "UTC", "2008-04-01 09:00:00"),
-        ("year,month,day", "2008,2,30", "UTC", "bad_time"),
-        ("year,month,day", "2008,,30", "UTC", "bad_time"),
-        ("year,month,day", ",,", "UTC", "no_time"),
-    ],
-)
-def test_parts(project, header, values, zone, expected):
-    columns = {"occurred_at": {"columns": header.split(",")}, "anonymous_id": "c", "event_name": {"constant": "x"}}
-    project.source |= {"columns": columns, "timezone": zone}
-    project.write("a.csv", f"{header},c\n{values},c\n")
-    project.load()
-    found = (project.events("occurred_at") or [reason for _, reason in project.quarantine()])[0]
-    assert found == (expected if "_" in expected else datetime.fromisoformat(expected))
+def test_text(project):
+    assert_read(project, [(f'"{text}"', "ts", "ts", zone, expected) for text, zone, expected in TEXTS])
+
+
+NUMBERS = [
+    ("1772359200", {"column": "ts", "unit": "s"}, "2026-03-01 10:00:00"),
+    ("1772359200.25", {"column": "ts", "unit": "s"}, "2026-03-01 10:00:00.250"),
+    ("1772359200123", {"column": "ts", "unit": "ms"}, "2026-03-01 10:00:00.123"),
+    ("1772359200123456", {"column": "ts", "unit": "us"}, "2026-03-01 10:00:00.123456"),
+    ("1772359200123456789", {"column": "ts", "unit": "ns"}, "2026-03-01 10:00:00.123457"),
+    ("99999999999999999999999", {"column": "ts", "unit": "s"}, "bad_time"),
+    ("soon", {"column": "ts", "unit": "ms"}, "bad_time"),
+    ("31/12/2025 23:59", {"column": "ts", "format": "%d/%m/%Y %H:%M"}, "2025-12-31 23:59:00"),
+    ("12/31/2025 23:59", {"column": "ts", "format": "%d/%m/%Y %H:%M"}, "bad_time"),
+    ("31/Dec/2025:23:59:00 +0100", {"column": "ts", "format": "%d/%b/%Y:%H:%M:%S %z"}, "2025-12-31 22:59:00"),
+    ("ignored", {"constant": "2025-05-05"}, "2025-05-05 00:00:00"),
+]
+
+
+def test_numbers_and_formats(project):
+    assert_read(project, [(f'"{text}"', "ts", mapping, "UTC", expected) for text, mapping, expected in NUMBERS])
+
+
+PARTS = [
+    ("year,month,day", "2008,4,1", "UTC", "2008-04-01 00:00:00"),
+    ("year,month,day", "2008,4,1", "Europe/Warsaw", "2008-03-31 22:00:00"),
+    ("year,month,day,hour,minute,second", "2008,4,1,9,5,7.5", "UTC", "2008-04-01 09:05:07.500"),
+    ("year,month,day,hour", "2008,4,1,9", "UTC", "2008-04-01 09:00:00"),
+    ("year,month,day", "2008,2,30", "UTC", "bad_time"),
+    ("year,month,day", "2008,,30", "UTC", "bad_time"),
+    ("year,month,day", ",,", "UTC", "no_time"),
+]
+
+
+def test_parts(project):
+    cases = [
+        (values, header, {"columns": header.split(",")}, zone, expected) for header, values, zone, expected in PARTS
+    ]
+    assert_read(project, cases)
 
 
 NATIVE = {
@@ -103,6 +123,17 @@ NATIVE = {
     "date": (pa.array([datetime(2026, 7, 1).date()]), "UTC", datetime(2026, 7, 1)),
     "text": (pa.array(["2026-07-01T10:00:00+02:00"]), "UTC", datetime(2026, 7, 1, 8)),
 }
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_infinite_times_of_parquet_are_bad(project, zone):
+    project.source |= {"format": "parquet", "timezone": zone}
+    times = pa.array([2**63 - 1, 1 - 2**63, 0], pa.int64()).cast(pa.timestamp("us"))
+    table = pa.table({"id": ["e1", "e2", "e3"], "ts": times, "cookie": ["c"] * 3, "event": ["x"] * 3})
+    (project.folder / "data").mkdir()
+    pq.write_table(table, project.folder / "data" / "a.parquet")
+    project.load()
+    assert [reason for _, reason in project.quarantine()] == ["bad_time", "bad_time", "before_floor"]
 
 
 @pytest.mark.parametrize("kind", NATIVE)

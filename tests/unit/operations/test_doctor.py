@@ -11,24 +11,16 @@ import pytest
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.operations.doctor import examine
-from journeyflow.pipeline.run import BUILD, WAREHOUSE, run
+from journeyflow.pipeline.run import BUILD, WAREHOUSE
 from journeyflow.state.lock import project_lock
 from journeyflow.state.warehouse import newest_version
 from support.order_project import write_project
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("doctor") / "shop"
-    write_project(folder)
-    run(load_config(folder))
-    return folder
+from support.templates import copy_of, finished_shop
 
 
 @pytest.fixture
-def ran(project, tmp_path):
-    shutil.copytree(project, tmp_path / "shop", symlinks=True)
-    return load_config(tmp_path / "shop")
+def ran(tmp_path_factory, tmp_path):
+    return load_config(copy_of(finished_shop(tmp_path_factory), tmp_path / "shop"))
 
 
 def ill(config):
@@ -89,7 +81,7 @@ def test_a_link_that_leads_elsewhere_is_found(ran):
     assert "is not a link" in only(ran, "published", "error")
 
 
-def test_what_a_killed_run_left_is_told(ran):
+def test_what_a_killed_run_left_is_reported(ran):
     (ran.publish / "generations" / ".unfinished-1").mkdir()
     assert "1 unfinished" in only(ran, "generations", "warning")
 
@@ -110,7 +102,7 @@ def test_records_that_do_not_add_up_are_found(ran):
     assert "1 files whose records do not add up" in only(ran, "warehouse", "error")
 
 
-def test_a_state_that_others_may_read_is_told(ran):
+def test_a_state_that_others_may_read_is_reported(ran):
     ran.state.chmod(0o755)
     assert "other users may read" in only(ran, "permissions", "warning")
 
@@ -122,19 +114,19 @@ def test_a_warehouse_or_key_that_everybody_may_write_is_found(ran, which):
     assert f"all users may write to {path}" in only(ran, "permissions", "error")
 
 
-def test_too_little_room_is_told(ran, monkeypatch):
+def test_too_little_room_is_reported(ran, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5))
     assert [each[:2] for each in ill(ran)] == [("free space", "warning")] * 2
 
 
-def test_a_model_of_ones_own_that_is_wrong_is_told(ran):
+def test_a_model_of_ones_own_that_is_wrong_is_reported(ran):
     folder = ran.folder / "sql" / "marts"
     folder.mkdir(parents=True)
     (folder / "mine.sql").write_text("select 1 as a")
     assert "mine" in only(ran, "models", "error")
 
 
-def test_what_nobody_of_ours_put_into_the_state_folder_is_told(ran):
+def test_what_nobody_of_ours_put_into_the_state_folder_is_reported(ran):
     (ran.state / "notes.txt").write_text("mine")
     (ran.state / "raw" / "more.csv").write_text("a,b")
     (ran.state / "raw" / ("0" * 64 + ".gz")).symlink_to("/etc/hostname")
@@ -144,14 +136,14 @@ def test_what_nobody_of_ours_put_into_the_state_folder_is_told(ran):
     assert "raw/more.csv" in detail
 
 
-def test_a_key_under_another_name_is_no_stranger(ran):
+def test_a_key_under_another_name_is_known(ran):
     moved = ran.state / "other.key"
     ran.privacy.key_file.rename(moved)
     privacy = ran.privacy.model_copy(update={"key_file": moved})
     assert [each for each in ill(ran.model_copy(update={"privacy": privacy})) if each[0] != "free space"] == []
 
 
-def test_the_work_of_a_killed_run_is_told_and_that_of_a_living_one_is_not(ran):
+def test_the_work_of_a_killed_run_is_reported_and_that_of_a_living_one_is_not(ran):
     (ran.state / "work").mkdir()
     assert "the next run removes it" in only(ran, "work", "warning")
     with project_lock(ran.state):
@@ -165,7 +157,7 @@ def test_anything_private_that_everybody_may_write_is_found(ran, name):
     assert f"all users may write to {path}" in only(ran, "permissions", "error")
 
 
-def test_a_landed_file_without_its_copy_is_told_unless_none_is_kept(ran):
+def test_a_loaded_file_that_is_not_archived_is_reported_unless_none_is(ran):
     for path in (ran.state / "raw").glob("*.zst"):
         path.unlink()
     assert "1 of 1 files are not archived, the first events.csv" in only(ran, "archived files", "warning")
@@ -173,7 +165,7 @@ def test_a_landed_file_without_its_copy_is_told_unless_none_is_kept(ran):
     assert [each for each in ill(ran.model_copy(update={"retention": none})) if each[0] != "free space"] == []
 
 
-def test_the_schema_is_told_and_a_newer_one_is_an_error(ran):
+def test_the_schema_is_reported_and_a_newer_one_is_an_error(ran):
     assert any(f"schema {newest_version()}" in finding.detail for finding in examine(ran))
     with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
         warehouse.execute("update ledger.schema_version set version = 1")

@@ -15,6 +15,7 @@ from journeyflow.config import Config, load_config
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.operations.explain import ExplainedPerson, explain_event, explain_person
 from journeyflow.pipeline.run import run
+from support.in_process_parser import parsing_in_process
 
 CONFIG = """\
 sources:
@@ -84,7 +85,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
             rows.writerow([f"{who}-{at}", f"2026-03-{at}:00", f"cookie-{who}", who, name])
     (folder / "journeyflow.yml").write_text(CONFIG)
     settings = load_config(folder)
-    run(settings)
+    with parsing_in_process():
+        run(settings)
     return settings
 
 

@@ -85,7 +85,7 @@ def test_a_group_named_as_the_total_is_refused(value):
         journeyflow.funnel(named, ["view", "buy"], by="plan", as_of=AS_OF)
 
 
-def test_wrong_kinds_of_arguments_are_told():
+def test_wrong_kinds_of_arguments_are_reported():
     with pytest.raises(InputError, match="list of event names"):
         journeyflow.funnel(LOG, "view")
     with pytest.raises(InputError, match="must be a datetime, not str"):

@@ -104,7 +104,7 @@ def test_the_hash_of_a_run_covers_user_defined_and_built_in_models(project, conf
     assert len({plain, own, thrice, hashed()}) == 4
 
 
-def test_nothing_is_published_when_checks_fail_and_all_failures_are_told(project, config):
+def test_nothing_is_published_when_checks_fail_and_all_failures_are_reported(project, config):
     first = run(config)
     select = "select event_name, visit_count, from marts.visits"
     own_mart(
@@ -209,7 +209,7 @@ def test_two_runs_publish_the_same_bytes(config):
     assert hashes[0] == hashes[1]
 
 
-def test_the_plan_tells_order_and_reason(project, config):
+def test_the_plan_has_order_and_reason(project, config):
     own_mart(project, "twice", "select event_name, from marts.visits", "{event_name: }")
     entries = {entry.model: entry for entry in plan(config)}
     names = list(entries)
@@ -268,7 +268,7 @@ def test_a_python_model_that_fails_while_it_streams_frees_every_file(project, co
     assert [row["status"] for row in ledger(config)] == ["failed", "published"]
 
 
-def test_files_in_quarantine_raise_an_alarm(config, monkeypatch):
+def test_files_in_quarantine_raise_an_alert(config, monkeypatch):
     from journeyflow.ingest.load import load_events
 
     load = load_events
@@ -299,7 +299,7 @@ def test_a_run_takes_the_path_of_a_configuration(config, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["current", "generations"])
-def test_a_publish_folder_that_is_in_the_way_is_told(config, name):
+def test_a_publish_folder_that_is_in_the_way_is_reported(config, name):
     config.publish.mkdir(parents=True)
     if name == "current":
         (config.publish / name).mkdir()
@@ -310,14 +310,14 @@ def test_a_publish_folder_that_is_in_the_way_is_told(config, name):
     assert not list(config.publish.glob("generations/*"))
 
 
-def test_a_state_folder_that_cannot_be_written_is_told(config):
+def test_a_state_folder_that_cannot_be_written_is_reported(config):
     config.state.parent.mkdir(parents=True, exist_ok=True)
     config.state.write_text("a file")
     with pytest.raises(InputError, match="Cannot write in the state folder"):
         run(config)
 
 
-def test_a_failure_between_loading_and_building_is_told_as_what_it_is(config, monkeypatch):
+def test_a_failure_between_loading_and_building_is_reported_as_what_it_is(config, monkeypatch):
     def broken(*_):
         raise InputError("The key is empty.")
 

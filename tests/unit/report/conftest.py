@@ -4,14 +4,12 @@ import pytest
 
 from journeyflow.publish.reader import open_published
 from journeyflow.report.reader import read_report_data
-from support.map_tables import publish_tables, rich_tables
+from support.templates import published_rich_tables
 
 
 @pytest.fixture(scope="session")
 def rich(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rich")
-    publish_tables(folder, rich_tables())
-    with open_published(folder) as published:
+    with open_published(published_rich_tables(tmp_path_factory)) as published:
         yield published
 
 

@@ -20,7 +20,17 @@ from journeyflow.report.image_cells import Entry, draw_entries
 from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import Cell, Item
 from support import map_tables
-from support.map_tables import FORMULA, HOSTILE, MARKUP, SCRIPT, publish_tables, rich_tables
+from support.map_tables import (
+    FORMULA,
+    HOSTILE,
+    MARKUP,
+    MODELS,
+    PERIODS,
+    PERSONAS,
+    SCRIPT,
+    publish_tables,
+    rich_tables,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 TAGS = {
@@ -115,10 +125,17 @@ def test_bars_are_as_long_as_their_counts():
     assert len(groups) == 3
 
 
-@pytest.mark.parametrize(
-    "journey_map", [found for found, _ in every_map()], ids=lambda m: f"{m.persona[:9]} {m.period}"
-)
-def test_touchpoints_are_those_of_the_map(journey_map):
+KEYS = [(model, persona, period) for model in MODELS for persona in PERSONAS for period in PERIODS]
+
+
+def test_every_map_has_a_key():
+    assert {(found.model, found.persona, found.period) for found, _ in every_map()} == {*KEYS}
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key[1][:9]} {key[2]}")
+def test_touchpoints_are_those_of_the_map(key):
+    model, persona, period = key
+    journey_map = report_data_of().map_of(model, persona=persona, period=period)
     tree = tree_of(journey_map, report_data_of())
     cells = row_of(tree, "Touchpoints", "Emotion")
     for texts, cell in zip(cells, journey_map.row("touchpoints").cells, strict=True):

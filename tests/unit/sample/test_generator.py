@@ -71,6 +71,7 @@ def test_generating_again_gives_the_files_in_the_repository(again):
     assert different == []
 
 
+@pytest.mark.check
 def test_generating_twice_gives_identical_bytes(again, tmp_path):
     assert files_of(generate(tmp_path)) == files_of(again)
 

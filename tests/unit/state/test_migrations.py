@@ -169,7 +169,7 @@ def test_a_step_that_fails_leaves_the_schema_before_it(old, monkeypatch):
         assert not engine.columns("ledger.more")
 
 
-def test_a_newer_warehouse_is_refused_untouched(old):
+def test_a_newer_warehouse_is_refused_and_left_as_it_is(old):
     with DuckDBEngine(old) as engine:
         engine.execute("update ledger.schema_version set version = 99")
         before = _tables(engine)

@@ -14,6 +14,7 @@ from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from journeyflow.statistics.proportions import Strata, conditional_tails
+from support.examples import examples
 
 
 @st.composite
@@ -54,14 +55,25 @@ def slow_tails(test):
     return float(excess), float(sum(chance for chance in chances.values() if chance <= chances[seen]))
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.lists(tables(), min_size=1, max_size=4), min_size=1, max_size=6))
 @example([[(25, 25, 25, 0)], [(25, 0, 25, 25), (3, 3, 0, 0)], [(0, 0, 0, 0)]])
+@example([[(10, 0, 10, 10), (10, 0, 10, 10)]])  # A tie of the two most extreme outcomes, each of 3 in 10^11.
+@example([[(12, 0, 12, 12), (11, 0, 11, 11)]])
 def test_it_is_the_sum_over_every_outcome(tests):
     excess, two_sided = conditional_tails(strata(tests))
     for number, test in enumerate(tests):
         slow = slow_tails(test)
         assert (excess[number], two_sided[number]) == pytest.approx(slow, rel=1e-6, abs=1e-14)
+
+
+@pytest.mark.parametrize("size", range(4, 15))
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_a_tie_both_outcomes_count_however_improbable_they_are(size, count):
+    """Both ends of a symmetric distribution; below 1e-14 a chance is known only to be that small."""
+    tails = conditional_tails(strata([[(size, 0, size, size)] * count, [(size, size, size, 0)] * count]))
+    exact = 2 * float(Fraction(1, math.comb(2 * size, size)) ** count)
+    assert tails.two_sided == pytest.approx([exact, exact], rel=1e-6, abs=1e-14)
 
 
 def test_one_stratum_is_fisher_s_test():

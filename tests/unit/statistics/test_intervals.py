@@ -22,7 +22,7 @@ def test_the_interval_is_wilson_s():
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1))
-def test_the_rate_lies_inside_and_nothing_leaves_the_unit_interval(pairs):
+def test_the_rate_is_inside_and_nothing_leaves_the_unit_interval(pairs):
     counts = np.array([min(pair) for pair in pairs])
     totals = np.array([max(pair) for pair in pairs])
     low, high = wilson_interval(counts, totals)
