@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Before NumPy is imported; workers share two cores.
 ONLY_IN_CHECK = {
     HERE / name
     for name in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -9,6 +10,8 @@ from io import TextIOWrapper
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with a code of `journeyflow.errors.ExitCode`; None reads `sys.argv`."""
+    # The matrices of the search for pain points are small: several threads wait for one another more than they compute.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from journeyflow.cli.app import app
     from journeyflow.cli.output import guarded
 

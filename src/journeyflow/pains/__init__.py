@@ -1,1 +1,1 @@
-"""Pain points: where persons are lost, to what, compared with whom, and how sure that is."""
+"""Pain points: where persons are lost, to what, in comparison with which others, and how sure that is."""

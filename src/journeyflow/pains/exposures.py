@@ -24,8 +24,8 @@ SOONEST = 0.25
 """Share of those who met something that did so sooner than it is taken to come."""
 BINS = 6
 UNSEEN_INTENT = 1.0
-"""Log odds by which an unseen intention moves going on for a standard deviation; it is taken to lead to the exposure as much as
-what is seen does."""
+"""Log odds by which an unseen intention moves going on for a standard deviation. It is taken to lead to the exposure as
+much as the prospects do that are seen."""
 LONG_WAITS = (0.5, 0.7, 0.85)
 
 
@@ -59,7 +59,7 @@ class _Moments:
         self.following = np.minimum(rows + 1, len(stream) - 1)
         self.goes_on = (rows + 1 < len(stream)) & (stream.journey[self.following] == stream.journey[rows])
         self.gap = np.where(self.goes_on, stream.at[self.following] - stream.at[rows], NEVER)
-        self.name = stream.names.codes[rows]
+        self.name = stream.names.codes[rows].astype(np.int64)
         # Position of the following event in the place; -1 where it is beyond or there is none.
         at = np.searchsorted(rows, rows + 1)
         inside = (at < len(rows)) & self.goes_on
@@ -89,9 +89,9 @@ class _Moments:
 
     def frictions(self, min_count: int) -> Iterator[Candidate]:
         """Yield the configured friction events."""
-        told = self.stream.kinds["frictions"].fill_null("").str.split("\n").to_list()
-        for name in sorted({name for names in told for name in names if name}):
-            is_it = np.array([name in names for names in told])[self.stream.kind[self.place.rows]]
+        listed = self.stream.kinds["frictions"].fill_null("").str.split("\n").to_list()
+        for name in sorted({name for names in listed for name in names if name}):
+            is_it = np.array([name in names for names in listed])[self.stream.kind[self.place.rows]]
             yield from self._met(name, "friction", is_it & ~self.is_goal, min_count)
 
     def events(self, min_count: int) -> Iterator[Candidate]:
@@ -165,13 +165,13 @@ class _Moments:
         asked = [following, *self._answered(ruled_out, min_count)]
         answered = [self.next[following], *self.replies]
         for first, second in zip(asked, answered, strict=True):
-            pair = self.name[first].astype(np.int64) * width + self.name[second]
+            pair = self.name[first] * width + self.name[second]
             names, counts = np.unique(pair, return_counts=True)
             for code in names[counts >= 5 * min_count]:
                 yield from self._wait(first[pair == code], second[pair == code], min_count)
 
     def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[Ints]:
-        """Yield the latest question before each answer; an answer comes without a session, so not by the person's act."""
+        """Yield the latest question before each answer, which has no session: it is no act of the person."""
         self.replies: list[Ints] = []
         rows, visit = self.place.rows, self.place.visit
         number = np.arange(len(rows))
@@ -207,7 +207,7 @@ class _Moments:
 def estimate(
     stream: Stream, place: Place, prognosis: Prognosis, chance: Floats, candidate: Candidate, min_count: int
 ) -> Finding | None:
-    """Compare those who met it with the others at the same last event and of like chance, weighted as those who met it."""
+    """Compare those who met it with others at the same last event and of like chance, weighted to the same cells."""
     settled, went_on = place.is_settled, place.went_on
     met = candidate.met[settled[candidate.met]]
     anchors = np.flatnonzero(np.bincount(candidate.anchor[met], minlength=1) > 0)

@@ -1,4 +1,4 @@
-"""The relations `statistics.pains`, `pain_parts` and `pain_persons`: the findings, divided among personas and months."""
+"""The relations `statistics.pains`, `pain_parts`, `pain_persons`: the findings, by persona and month."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from journeyflow.pains.stream import Bools, Floats, Ints
 
-
 NORMAL = 1.959964
 
 

@@ -56,7 +56,7 @@ def gaps(
     for _, found, point in best.values():
         finding = _finding(stream, place, earlier, found, point, ~explained[point.position])
         if finding is not None:
-            # Half of the errors allowed go to single values, half to the many pairs; points are nearly the same persons.
+            # Half of the errors allowed go to single values, half to pairs; points are nearly the same persons.
             yield replace(finding, tests=2 * POINTS * len(counted[len(found.dimensions)]))
 
 
@@ -71,7 +71,7 @@ def _finding(
     stream: Stream, place: Place, earlier: list[Place], found: Slice, point: Point, usable: Bools
 ) -> Finding | None:
     is_member = np.zeros(len(place.rows), np.bool_)
-    # Those of whom the value is not known cannot be compared with.
+    # Where the value is not known there is nothing to compare.
     inside = np.isin(place.visit, place.visit[point.position[found.members | ~found.known]])
     is_member[inside] = True
     without = found.dimensions if len(found.dimensions) == 1 else ()
@@ -115,7 +115,7 @@ def _finding(
 
 
 def _earlier_shift(stream: Stream, earlier: list[Place], found: Slice) -> tuple[float, float]:
-    """Return the worst shift of the slice at an earlier place, and its standard error; infinite where it was not known."""
+    """Return the worst shift of the slice at an earlier place and its standard error, infinite where not known."""
     worst, worst_error = 0.0, np.inf
     text = found.text or ""
     for place in earlier:

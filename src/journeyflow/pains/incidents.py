@@ -1,4 +1,4 @@
-"""Incidents: spans of days in which a slice went on less often than before and after, and less often than the others did."""
+"""Incidents: spans of days in which a slice went on less often than before and after, and than the others did."""
 
 from __future__ import annotations
 
@@ -88,8 +88,10 @@ def incidents(
 
 
 def _untouched(point: Point, offered: list[Slice], explained: Bools, taken: list[Span]) -> Bools:
-    """Return which entries of a point no incident explains, nor the days around it in its slice: whoever is left there
-    is left because it did not come as far as the incident."""
+    """Return which entries of a point no incident explains, and which are not of its slice in the days around it.
+
+    Whoever is left there is left because it did not come as far as the incident.
+    """
     untouched = ~explained[point.position]
     for span in taken:
         around = (point.day >= span.first - MARGIN) & (point.day <= span.last + MARGIN)
@@ -262,7 +264,7 @@ class _Scan:
 def _score(
     count: Floats, hits: Floats, expected: Floats, variance: Floats, shift: Floats, uncertainty: Floats
 ) -> Floats:
-    """Return how far below the expected the hits are, as the signed root of the deviance, the expected being shifted."""
+    """Return how far below the expected the hits are, as the root of the deviance; `shift` moves the expected."""
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.clip(expected / np.maximum(count, 1), 1e-4, 1 - 1e-4)
         moved = 1 / (1 + np.exp(-(np.log(mean / (1 - mean)) + np.clip(shift, -2, 2))))
@@ -277,7 +279,7 @@ def _score(
 
 
 def _likeliest(days: Ints, deviance: Floats) -> int:
-    """Return the likeliest day of an end where one stands out, else the middle one of those that are about as likely."""
+    """Return the likeliest day of an end where one stands out, else the middle one of the likely ones."""
     chance = np.exp((deviance - deviance.max()) / 2)
     chance /= chance.sum()
     if chance.max() >= STANDS_OUT:

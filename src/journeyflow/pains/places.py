@@ -1,4 +1,4 @@
-"""The places where persons can be lost: stages of a model, with every moment of persons there and whether they went on."""
+"""The places where persons can be lost: stages, with every moment of persons there and whether they went on."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _is_shuffled(stream: Stream, rows: Ints, is_beyond: Bools, is_past: Bools) -
     gone = np.unique(stream.session[is_beyond & (stream.session >= 0)])
     here = np.unique(stream.session[inside])
     both = np.intersect1d(gone, here, assume_unique=True)
-    # The first event of the stage comes after what lies beyond it.
+    # The first event of the stage comes after one beyond it.
     first = inside[np.unique(stream.session[inside], return_index=True)[1]]
     is_late = is_past[np.searchsorted(rows, first)]
     return len(both) > 0 and is_late.sum() > SHUFFLED * len(both)

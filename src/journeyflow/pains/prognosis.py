@@ -67,7 +67,7 @@ class Prognosis:
         self.names = stream.names
         settled = np.flatnonzero(place.is_settled if fit_on is None else place.is_settled & fit_on)
         chosen = settled[spread(place.rows[settled], SAMPLE)]
-        # What lies beyond the stage says how it ended; what happened in it is part of the cause of an incident.
+        # Events beyond the stage say how it ended; those in it are part of the cause of an incident.
         is_beyond = np.zeros(len(stream.names.names), np.bool_)
         is_beyond[stream.names.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]] = True
         often = np.argsort(-np.bincount(self.names.codes, minlength=len(is_beyond)), kind="stable")
@@ -89,7 +89,8 @@ class Prognosis:
         return chance
 
     def _standardised(self, raw: Floats) -> Floats:
-        return ((raw - self.centre) / np.where(self.kept, self.scale, 1.0))[:, self.kept]
+        standardised: Floats = ((raw - self.centre) / np.where(self.kept, self.scale, 1.0))[:, self.kept]
+        return standardised
 
     def _columns(self, rows: Ints, fit: bool = False) -> Floats:
         stream = self.stream
@@ -128,7 +129,7 @@ class Prognosis:
 
 
 def spread(rows: Ints, most: int) -> Ints:
-    """Return the positions of at most about `most` rows, spread over all by a hash of the row, the same in every run."""
+    """Return positions of about `most` rows at most, spread over all by a hash of the row, the same in every run."""
     if len(rows) <= most:
         return np.arange(len(rows))
     with np.errstate(over="ignore"):

@@ -36,7 +36,9 @@ _DUES = """
     order by outcomes.promise_index, outcomes.person_key, outcomes.due_at, outcomes.event_ix
 """
 _ANSWERS = """
-    select answers.person_key, epoch_us(answers.answered_at) as answered_us, cast(stages.sentiment as double) as sentiment
+    select
+        answers.person_key, epoch_us(answers.answered_at) as answered_us,
+        cast(stages.sentiment as double) as sentiment
     from map.survey_answers as answers
     inner join map.answer_stages as stages
         on stages.event_ix = answers.event_ix and stages.survey_index = answers.survey_index

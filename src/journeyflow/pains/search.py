@@ -106,13 +106,14 @@ def _graded_exposures(tested: list[Finding]) -> list[Finding]:
 
 
 def _other_frictions(tested: list[Finding], graded: list[Finding]) -> list[Finding]:
-    """Return the configured frictions that are not graded, each where most persons met it: they are pains by definition."""
+    """Return the configured frictions that are not graded, each where most persons met it: pains by definition."""
     named = {name for finding in graded for name in finding.subject.split(SEPARATOR)}
     most: dict[str, Finding] = {}
     for finding in tested:
-        if finding.family == "friction" and finding.subject not in named:
-            if finding.subject not in most or len(finding.rows) > len(most[finding.subject].rows):
-                most[finding.subject] = finding
+        if finding.family != "friction" or finding.subject in named:
+            continue
+        if finding.subject not in most or len(finding.rows) > len(most[finding.subject].rows):
+            most[finding.subject] = finding
     return list(most.values())
 
 

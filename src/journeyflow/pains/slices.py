@@ -98,7 +98,7 @@ def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
     dimensions: dict[str, tuple[Labels, Ints]] = {
         name: (labels, labels.codes[point.rows].astype(np.int64)) for name, labels in stream.slices.items()
     }
-    # A value that only few have yet tells who has been further before: they are no fair sample.
+    # A value that only few have yet marks who has been further before: they are no fair sample.
     dimensions = {name: both for name, both in dimensions.items() if (both[1] > 0).mean() >= KNOWN}
     configured = set(dimensions)
     dimensions["channel"] = (stream.channels, stream.channels.codes[point.rows].astype(np.int64))
