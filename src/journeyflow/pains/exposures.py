@@ -20,6 +20,7 @@ WITHDRAWALS = frozenset(
 """Events that say that a person has left: an outcome and no cause."""
 CONTROLS = 60_000
 FEW = 0.05
+MOSTLY = 0.9
 SOONEST = 0.25
 """Share of those who met something that did so sooner than it is taken to come."""
 BINS = 6
@@ -162,17 +163,18 @@ class _Moments:
         # From one session to the next it is the person who stays away.
         session = self.stream.session[self.place.rows]
         following = following[session[following] == session[self.next[following]]]
-        asked = [following, *self._answered(ruled_out, min_count)]
-        answered = [self.next[following], *self.replies]
-        for first, second in zip(asked, answered, strict=True):
-            pair = self.name[first] * width + self.name[second]
-            names, counts = np.unique(pair, return_counts=True)
-            for code in names[counts >= 5 * min_count]:
-                yield from self._wait(first[pair == code], second[pair == code], min_count)
+        # An answer comes after its question; what follows many events is the person's own doing, and its own pace.
+        came = np.bincount(self.name[self.next[following]], minlength=width)
+        pair = self.name[following] * width + self.name[self.next[following]]
+        codes, counts = np.unique(pair, return_counts=True)
+        codes = codes[(counts >= MOSTLY * came[codes % width]) & (counts >= 5 * min_count)]
+        for code in codes:
+            yield from self._wait(following[pair == code], self.next[following[pair == code]], min_count)
+        for questions, replies in self._answered(ruled_out, min_count):
+            yield from self._wait(questions, replies, min_count)
 
-    def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[Ints]:
+    def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[tuple[Ints, Ints]]:
         """Yield the latest question before each answer, which has no session: it is no act of the person."""
-        self.replies: list[Ints] = []
         rows, visit = self.place.rows, self.place.visit
         number = np.arange(len(rows))
         is_reply = (self.stream.session[rows] < 0) & ~ruled_out
@@ -186,8 +188,7 @@ class _Moments:
                 known[known] = visit[latest[known]] == visit[replies[known]]
                 # What nearly always comes before it, and was not the event just before, may be its question.
                 if known.mean() >= MANDATORY and (latest[known] + 1 == replies[known]).mean() < MANDATORY:
-                    self.replies.append(replies[known])
-                    yield latest[known]
+                    yield latest[known], replies[known]
 
     def _wait(self, first: Ints, second: Ints, min_count: int) -> Iterator[Candidate]:
         _, earliest = np.unique(self.place.visit[second], return_index=True)
