@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from journeyflow.pains.places import Place, places
-from journeyflow.pains.stream import DAY_US, Labels, Stream
+from journeyflow.pains.stream import DAY_US, Labels, Stream, _known_so_far
 
 HOUR_US = DAY_US // 24
 MINUTE_US = HOUR_US // 60
@@ -81,8 +81,11 @@ def stream_of(
         session=np.array(session, np.int64),
         kind=np.array([names.index(event.name) for *_, event in rows], np.int64),
         slices={
-            name: Labels.of(
-                pl.Series([event.slices.get(name, one.slices.get(name)) for _, one, event in rows], dtype=pl.String)
+            name: _known_so_far(
+                Labels.of(
+                    pl.Series([event.slices.get(name, one.slices.get(name)) for _, one, event in rows], dtype=pl.String)
+                ),
+                person,
             )
             for name in slices
         },
