@@ -160,6 +160,9 @@ def _one_each(findings: list[Finding]) -> list[Finding]:
             if union and both / union >= BESIDE and other.subject != finding.subject:
                 kept[number] = replace(other, subject=SEPARATOR.join([other.subject, finding.subject]))
                 break
+            # A friction is often named as its event.
+            if union and both / union >= BESIDE and other.stage_index == finding.stage_index and not finding.slice:
+                break
             if finding.kind == "gap" and both > 0.5 * min(len(other.rows), len(finding.rows)):
                 break
         else:
