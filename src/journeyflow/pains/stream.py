@@ -165,7 +165,8 @@ def read_stream(engine: Engine) -> Stream:
                 inner join journeys.event_types as types on types.event_type_ix = codes.event_type_ix
             ) as kinds on kinds.classification_key = events.classification_key
             order by
-                events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint
+                events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint,
+                staging.event_id, staging.source_ix
         """)
     )
     kinds = pl.DataFrame(engine.rows(_KINDS))
