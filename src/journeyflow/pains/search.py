@@ -35,6 +35,8 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     stages: list[tuple[Place, Bools]] = []
     stage_count = max(int(level_of_kind.max(initial=0)) // 2 - 1, 1)
     for place in places(stream, model_index, level_of_kind):
+        if not place.is_settled.any():
+            continue  # Of nobody it is known whether they went on.
         spans, explained = incidents(stream, place, min_count, lost, first_day, LEVEL * SHARE["incident"] / stage_count)
         found += spans
         stages.append((place, explained))

@@ -169,7 +169,7 @@ def read_stream(engine: Engine) -> Stream:
             ) as kinds on kinds.classification_key = events.classification_key
             order by
                 events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint,
-                events.session_ix nulls last, events.classification_key{reading}
+                staging.event_id, staging.source_ix
         """)
     )
     kinds = pl.DataFrame(engine.rows(_KINDS))
