@@ -93,7 +93,7 @@ class _Dues:
             return [(None, everybody)]
         if self.is_broken[inside].mean() < 2 * self.is_broken[~inside].mean():
             return [(None, everybody)]
-        return [(self.personas[most], inside), (None, ~inside)]
+        return [(self.personas[most], inside), (f"all but {self.personas[most]}", ~inside)]
 
     def wait_for(self, stream: Stream, is_wanted: Bools) -> Ints:
         """Return the time from each deadline to the person's next wanted event; the largest integer where none came."""
