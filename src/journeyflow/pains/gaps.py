@@ -53,7 +53,7 @@ def gaps(stream: Stream, place: Place, others: list[Place], min_count: int, expl
             if score < SCREENED and score < best.get(found.text or "", (0.0,))[0]:
                 best[found.text or ""] = (score, found, point)
     for _, found, point in best.values():
-        finding = _finding(stream, place, others, found, point, ~explained[point.position])
+        finding = _finding(stream, place, others, found, point, ~explained[point.position], min_count)
         if finding is not None:
             # Half of the errors allowed go to single values, half to pairs; points are nearly the same persons.
             yield replace(finding, tests=2 * POINTS * len(counted[len(found.dimensions)]))
@@ -67,7 +67,7 @@ def shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, fl
 
 
 def _finding(
-    stream: Stream, place: Place, stages: list[Place], found: Slice, point: Point, usable: Bools
+    stream: Stream, place: Place, stages: list[Place], found: Slice, point: Point, usable: Bools, min_count: int
 ) -> Finding | None:
     is_member = np.zeros(len(place.rows), np.bool_)
     # Where the value is not known there is nothing to compare.
@@ -96,6 +96,8 @@ def _finding(
         elsewhere, elsewhere_error = _prospects(stream, place, found, point, members, rest)
     rows = point.rows[members]
     once = once_a_person(stream, rows)
+    if len(once) < min_count:
+        return None
     return Finding(
         kind="gap",
         model_index=place.model_index,
