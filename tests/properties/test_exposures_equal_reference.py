@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from reference.exposures import Moment, estimate
-from support.streams import Event, Person, place_of, stream_of
+from support.streams import MINUTE_US, Event, Person, place_of, stream_of
 
 from journeyflow.pains.exposures import BINS, DIGITS, exposures
 
@@ -44,7 +44,7 @@ def persons_of(seed, count):
     return persons
 
 
-def moments_of(persons, stage_names, chance):
+def moments_of(persons, horizon, chance):
     """Return the moments of all stays at the stage of `payment_info`, by walking through each person's events."""
     moments = []
     for number, person in enumerate(persons):
@@ -71,7 +71,7 @@ def moments_of(persons, stage_names, chance):
                 Moment(
                     person=number, at=int(event.at), anchor=event.name,
                     gap=math.inf if following is None else following.at - event.at,
-                    chance=chance[number, index], went_on=bool(after) and after[0] <= 30 * 1440,
+                    chance=chance[number, index], went_on=bool(after) and after[0] <= horizon,
                     is_met=following is not None and following.name == "error",
                     is_candidate=not has_met and not is_tied(index) and not (following is not None and is_tied(index + 1)),
                 )
@@ -96,7 +96,7 @@ def test_it_is_the_reference_s(seed):
         (int(stream.person[row]), int(row - starts[stream.person[row]])): float(value)
         for row, value in zip(place.rows, prognosis.chance(place.rows), strict=True)
     }
-    moments = moments_of(persons, NAMES, chance)
+    moments = moments_of(persons, place.horizon / MINUTE_US, chance)
     assert len(moments) == len(place.rows)
     expected = estimate(moments, edges_of)
     if found is None:
