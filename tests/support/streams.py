@@ -147,11 +147,15 @@ def simulated(
     chance: Chance = lambda stage, who: (0.7, 0.75, 0.8)[stage - 1],
     *,
     days: int = 60,
-    error: Callable[[Shopper], float] = lambda who: 0.2,
     window_days: int = 7,
     last_day: int | None = None,
 ) -> Stream:
-    """Return persons who view, put into the cart, and pay, each at their chance; some meet an error before paying."""
+    """Return the stream of simulated shoppers."""
+    return stream_of(shoppers(seed, count, chance, days), window_days=window_days, last_day=last_day)
+
+
+def shoppers(seed: int, count: int, chance: Chance, days: int = 60) -> list[Person]:
+    """Return persons who view, put into the cart, and pay, each at their chance; one in five meets an error then."""
     rng = np.random.default_rng(seed)
     persons = []
     for _ in range(count):
@@ -163,7 +167,7 @@ def simulated(
         events = []
         for stage, name in enumerate(("view", "cart", "payment_info"), start=1):
             events += [Event(at := at + 1 + rng.integers(5), name) for _ in range(1 + (rng.random() < 0.3))]
-            if stage == 3 and rng.random() < error(who):
+            if stage == 3 and rng.random() < 0.2:
                 who = who._replace(met_error=True)
                 events.append(Event(at := at + 1, "error"))
             elif rng.random() < 0.1:
@@ -175,4 +179,4 @@ def simulated(
         persons.append(
             Person(events, who.persona, ("email", "cpc", None)[rng.integers(3)], {"device": who.device})
         )  # fmt: skip
-    return stream_of(persons, window_days=window_days, last_day=last_day)
+    return persons

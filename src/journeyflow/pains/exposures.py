@@ -22,6 +22,7 @@ CONTROLS = 60_000
 FEW = 0.05
 MOSTLY = 0.9
 BINS = 6
+DIGITS = 9
 UNSEEN_INTENT = 1.0
 """Log odds by which an unseen intention moves going on for a standard deviation. It is taken to lead to the exposure as
 much as the prospects do that are seen."""
@@ -229,9 +230,11 @@ def estimate(
     _fill(prognosis, place, chance, met)
     _fill(prognosis, place, chance, could)
     outcome = went_on.astype(np.float64)
-    edges = np.quantile(chance[met], np.linspace(0, 1, BINS + 1)[1:-1])
-    cell_met = candidate.anchor[met] * BINS + np.digitize(chance[met], edges)
-    cell_could = candidate.anchor[could] * BINS + np.digitize(chance[could], edges)
+    # Equal chances differ in the last digits with the order of the rows; they belong into one cell.
+    like_met, like_could = np.round(chance[met], DIGITS), np.round(chance[could], DIGITS)
+    edges = np.round(np.quantile(like_met, np.linspace(0, 1, BINS + 1)[1:-1]), DIGITS)
+    cell_met = candidate.anchor[met] * BINS + np.digitize(like_met, edges)
+    cell_could = candidate.anchor[could] * BINS + np.digitize(like_could, edges)
     prospects = _prospects(candidate.anchor[met], candidate.anchor[could], chance[met], chance[could], weight)
     adjusted = _standardised(cell_met, cell_could, outcome[met] - chance[met], outcome[could] - chance[could], weight)
     if adjusted is None:

@@ -212,9 +212,10 @@ def _mood(
     due = pl.DataFrame(
         {
             "person": made.person[chosen],
-            "at": stream.at[made.rows[chosen]],
+            # Before the deadline nobody knows that it will be broken.
+            "at": made.deadline[chosen],
             "is_broken": made.is_broken[chosen],
-            "due": stream.at[made.rows[chosen]],
+            "due": made.deadline[chosen],
         }
     ).sort("at", maintain_order=True)
     joined = given.join_asof(due, on="at", by="person", strategy="backward", check_sortedness=False).drop_nulls()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.streams import DAY_US, HOUR_US, MINUTE_US, SHOP, Event, Kind, Person, levels_of, place_of, stream_of
 
 from journeyflow.pains.places import NEVER, places
+from support.streams import DAY_US, HOUR_US, MINUTE_US, SHOP, Event, Kind, Person, levels_of, place_of, stream_of
 
 VIEW, CART, PAY, BUY = "view", "cart", "payment_info", "purchase"
 
@@ -85,10 +85,11 @@ def test_in_a_short_history_the_horizon_is_the_time_in_which_nearly_all_go_on():
 
 @pytest.mark.parametrize(("share", "is_shuffled"), [(0.1, False), (0.5, True)])
 def test_where_the_order_within_sessions_means_nothing_a_session_beyond_went_on(share, is_shuffled):
-    """In a shuffled file the cart seems to come before the view; a few real returns are no sign of that."""
-    back = [[(0, CART), (1, VIEW)]] * round(100 * share)
-    onward = [[(0, VIEW), (1, CART)]] * round(100 * (1 - share))
-    found = place(1, *back, *onward)
+    """In a shuffled file the goal seems to come before its own stage; a few real returns are no sign of that."""
+    back = [[(0, BUY), (1, PAY)]] * round(100 * share)
+    onward = [[(0, PAY), (1, BUY)]] * round(100 * (1 - share))
+    found = place(3, *back, *onward)
+    assert found.is_ordered is not is_shuffled
     of_back = found.rows < 2 * len(back)
     assert of_back.sum() == len(back)
     assert found.is_past[of_back].tolist() == [is_shuffled] * len(back)
@@ -98,7 +99,7 @@ def test_where_the_order_within_sessions_means_nothing_a_session_beyond_went_on(
 
 
 def test_offline_events_are_in_no_session_that_could_be_shuffled():
-    found = place(1, *[[Event(0, CART, session=None), Event(1, VIEW, session=None)]] * 50, [(0, VIEW), (1, CART)])
+    found = place(3, *[[Event(0, BUY, session=None), Event(1, PAY, session=None)]] * 50, [(0, PAY), (1, BUY)])
     assert not found.is_past.any()
 
 

@@ -85,12 +85,12 @@ def test_a_broken_promise_that_lowers_repeats_is_found_with_its_loss(seed):
     assert one.e_value > 1.3
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_broken_promise_that_changes_nothing_is_an_association_of_nobody_lost(seed):
-    [one] = world(seed)
-    assert one.grade == "association"
-    assert (one.lost, one.lost_error) == (0, 0)
-    assert one.refund_count == 0
+def test_a_broken_promise_that_changes_nothing_is_an_association_of_nobody_lost():
+    """2.5 % of promises that cost nothing may seem to: 2 of 20 are still likely."""
+    found = [one for seed in range(20) for one in world(seed)]
+    assert sum(one.grade == "matched" for one in found) <= 2
+    assert {(one.lost, one.lost_error) for one in found} == {(0, 0)}
+    assert {one.refund_count for one in found if one.grade == "association"} <= {0}
 
 
 def test_where_only_the_mood_falls_nobody_is_lost_and_it_is_matched():

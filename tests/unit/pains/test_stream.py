@@ -63,6 +63,8 @@ def read(events):
     }
     staged = {
         "event_ix": table["event_ix"],
+        "event_id": [str(EVENTS.index(event)) for event in events],
+        "source_ix": [1] * len(events),
         "occurred_at": pa.array([event[1] * 60_000_000 for event in events], pa.timestamp("us")),
         "sequence": pa.array([event[2] for event in events], pa.int64()),
         "slice_1": pa.array([event[5] for event in events], pa.string()),
