@@ -304,9 +304,7 @@ def _in_danger(candidate: Candidate, met: Ints, could: Ints) -> tuple[Ints, Ints
     return met[is_met], could[is_could], weight[is_could]
 
 
-def _prospects(
-    anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: Floats, other_weight: Floats
-) -> float:
+def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: Floats, other_weight: Floats) -> float:
     """Return by how many standard deviations the prospects of those who met it were better before they did.
 
     This is the placebo: an outcome that was settled before the exposure, by the last event before it.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.streams import Event, Person, levels_of, place_of, simulated, stream_of
 
 from journeyflow.pains.findings import NORMAL
 from journeyflow.pains.gaps import gaps, shortfall
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.search import search
+from support.streams import Event, Person, levels_of, place_of, simulated, stream_of
 
 USUAL = (0.7, 0.75, 0.8)
 
@@ -34,7 +34,9 @@ def test_a_slice_that_falls_short_at_all_stages_is_another_kind_of_person():
     stream = simulated(1, 4000, falls_short(1, 2, 3))
     assert {(one.stage_index) for one in listed(stream)} <= {1}, "at the first stage it cannot be told"
     place, before = place_of(stream, 2), place_of(stream, 1)
-    [one] = gaps(stream, place, Prognosis(stream, place, has_history=False), [before], 20, np.zeros(len(place.rows), bool))
+    [one] = gaps(
+        stream, place, Prognosis(stream, place, has_history=False), [before], 20, np.zeros(len(place.rows), bool)
+    )
     assert one.slice == "device=tablet"
     assert one.shift == pytest.approx(np.log(0.4 / 0.6) - np.log(0.7 / 0.3), abs=0.3)
 

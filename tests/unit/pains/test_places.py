@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.streams import DAY_US, HOUR_US, MINUTE_US, SHOP, Event, Kind, Person, levels_of, place_of, stream_of
 
 from journeyflow.pains.places import NEVER, places
+from support.streams import DAY_US, HOUR_US, MINUTE_US, SHOP, Event, Kind, Person, levels_of, place_of, stream_of
 
 VIEW, CART, PAY, BUY = "view", "cart", "payment_info", "purchase"
 
