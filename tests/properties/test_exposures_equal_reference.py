@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from reference.exposures import Moment, estimate
-from support.streams import MINUTE_US, Event, Person, place_of, stream_of
 
 from journeyflow.pains.exposures import BINS, DIGITS, exposures
+from reference.exposures import Moment, estimate
+from support.streams import MINUTE_US, Event, Person, place_of, stream_of
 
 NAMES = ("payment_info", "payment_info", "chat", "error", "error", "purchase", "view", "mail")
 
@@ -63,17 +63,14 @@ def moments_of(persons, horizon, chance):
             if following is not None and following.journey != event.journey:
                 following = None
             after = [other.at - event.at for other in events[index + 1 :] if other.name == "purchase"]
-
-            def is_tied(one):
-                return one + 1 < len(events) and events[one].at == events[one + 1].at
-
+            tied = [one.at == other.at for one, other in zip(events, events[1:], strict=False)] + [False]
             moments.append(
                 Moment(
                     person=number, at=int(event.at), anchor=event.name,
                     gap=math.inf if following is None else following.at - event.at,
                     chance=chance[number, index], went_on=bool(after) and after[0] <= horizon,
                     is_met=following is not None and following.name == "error",
-                    is_candidate=not has_met and not is_tied(index) and not (following is not None and is_tied(index + 1)),
+                    is_candidate=not has_met and not tied[index] and not (following is not None and tied[index + 1]),
                 )
             )  # fmt: skip
     return moments

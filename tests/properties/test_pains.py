@@ -7,9 +7,9 @@ import random
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from support.streams import levels_of, shoppers, stream_of
 
 from journeyflow.pains.search import search
+from support.streams import levels_of, shoppers, stream_of
 
 
 def chance(stage, who):

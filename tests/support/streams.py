@@ -109,7 +109,9 @@ def stream_of(
                 "is_passive": [kinds[name].is_passive for name in names],
             }
         ),
-        high_water=(FIRST_DAY + last_day + 1) * DAY_US if last_day is not None else int(at.max()) + window_days * DAY_US,
+        high_water=(FIRST_DAY + last_day + 1) * DAY_US
+        if last_day is not None
+        else int(at.max()) + window_days * DAY_US,
         window=window_days * DAY_US,
         day_starts=(FIRST_DAY + np.arange(days)) * DAY_US,
         first_day=FIRST_DAY,

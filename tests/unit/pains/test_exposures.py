@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.streams import SHOP, Event, Kind, Person, levels_of, place_of, simulated, stream_of
 
 from journeyflow.pains.exposures import _Moments, exposures, once_a_person
 from journeyflow.pains.findings import NORMAL
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.search import search
+from support.streams import SHOP, Event, Kind, Person, levels_of, place_of, simulated, stream_of
 
 PAY, BUY = "payment_info", "purchase"
 
@@ -134,7 +134,9 @@ def test_a_step_that_nearly_all_who_go_on_pass_is_no_candidate():
 
 
 def test_of_tied_events_nobody_met_one_after_the_other():
-    tied = [Person([Event(1, PAY), Event(1, "error"), *([Event(9, BUY)] if number % 3 else [])]) for number in range(90)]
+    tied = [
+        Person([Event(1, PAY), Event(1, "error"), *([Event(9, BUY)] if number % 3 else [])]) for number in range(90)
+    ]
     others = [Person([Event(1, PAY), *([Event(9, BUY)] if number % 5 else [])]) for number in range(200)]
     assert "error" not in candidates(stream_of([*tied, *others]))
     # A date without a clock is such a tie: all events of a day.

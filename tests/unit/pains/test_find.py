@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from support.streams import FIRST_DAY, levels_of, simulated
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.pains import find
 from journeyflow.pains.search import search
+from support.streams import FIRST_DAY, levels_of, simulated
 
 
 def chance(stage, who):

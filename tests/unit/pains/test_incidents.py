@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.streams import FIRST_DAY, Event, Person, levels_of, place_of, simulated, stream_of
 
 from journeyflow.pains.findings import NORMAL
 from journeyflow.pains.incidents import Span, _likeliest, incidents, lost_days
 from journeyflow.pains.search import LEVEL, SHARE, search
 from journeyflow.pains.slices import Point, Slice
+from support.streams import FIRST_DAY, Event, Person, levels_of, place_of, simulated, stream_of
 
 USUAL = (0.7, 0.75, 0.8)
 
@@ -38,7 +38,11 @@ def days(finding):
 def test_a_planted_incident_is_found_with_its_days_its_slice_and_its_loss(seed):
     stream = planted(seed=seed)
     [one] = listed(stream)
-    assert (one.kind, one.grade, one.stage_index, one.subject, one.slice) == ("incident",) * 2 + (2, "", "device=mobile")
+    assert (one.kind, one.grade, one.stage_index, one.subject, one.slice) == ("incident",) * 2 + (
+        2,
+        "",
+        "device=mobile",
+    )
     assert days(one) == (20, 27)
     names = stream.slices["device"].names
     is_hit = (stream.names.codes == stream.names.names.index("cart")) & (stream.day - FIRST_DAY >= 20)
@@ -70,7 +74,9 @@ def test_a_dip_of_all_slices_and_stages_is_a_season():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_lasts_the_whole_time_is_no_incident(seed):
-    stream = simulated(seed, 4000, lambda stage, who: 0.4 if stage == 2 and who.device == "mobile" else USUAL[stage - 1])
+    stream = simulated(
+        seed, 4000, lambda stage, who: 0.4 if stage == 2 and who.device == "mobile" else USUAL[stage - 1]
+    )
     assert listed(stream, "incident") == []
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from support.streams import DAY_US, HOUR_US, place_of, simulated
 
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis, logistic_regression, spread
 from journeyflow.pains.stream import Labels, Stream
+from support.streams import DAY_US, HOUR_US, place_of, simulated
 
 
 def test_the_regression_maximises_the_penalised_likelihood():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from support.streams import DAY_US, FIRST_DAY, MINUTE_US, Event, Kind, Person, stream_of
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.pains.promises import LEVEL, broken_promises
+from support.streams import DAY_US, FIRST_DAY, MINUTE_US, Event, Kind, Person, stream_of
 
 KINDS = {"order": Kind(1), "again": Kind(2, is_goal=True), "refund": Kind(channel="email"), "visit": Kind()}
 WITHIN_DAYS = 3
@@ -146,7 +146,9 @@ def test_what_followed_before_the_deadline_is_no_consequence():
 
 
 def test_each_promise_costs_a_test():
-    persons = [Person([Event(0, "order"), *([Event(5 * DAY, "again", 1)] if number % 3 else [])]) for number in range(300)]
+    persons = [
+        Person([Event(0, "order"), *([Event(5 * DAY, "again", 1)] if number % 3 else [])]) for number in range(300)
+    ]
     stream = stream_of([*persons, Person([Event(100 * DAY, "visit")])], KINDS, last_day=101)
     dues = [(number + 1, 0.0, number % 5 == 0) for number in range(300)]
     one, several = (findings(stream, dues, [(1, 0.0, 0.0)], names)[0] for names in (("p",), ("p", "q", "r")))

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.streams import SHOP, Event, Kind, Person, levels_of, simulated, stream_of
 
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.search import (
@@ -19,6 +18,7 @@ from journeyflow.pains.search import (
     _unseen_spread,
     search,
 )
+from support.streams import SHOP, Event, Kind, Person, levels_of, simulated, stream_of
 
 
 def finding(subject="error", rows=range(100), kind="exposure", effect=-1.0, **changes):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.streams import DAY_US, Event, Person, place_of, simulated, stream_of
 
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.slices import Point, points, recalibrated, slices
+from support.streams import DAY_US, Event, Person, place_of, simulated, stream_of
 
 
 def point_of(stream, stage=1, name=""):
@@ -57,9 +57,7 @@ def test_pairs_have_a_configured_slice_and_are_no_value_in_other_words():
 
 
 def test_persona_and_medium_alone_are_slices_but_no_pair():
-    found = slices_of(
-        [Person([Event(0, "view")], persona, medium) for persona in "ab" for medium in ("x", "y")] * 20
-    )
+    found = slices_of([Person([Event(0, "view")], persona, medium) for persona in "ab" for medium in ("x", "y")] * 20)
     assert set(found) == {None, "persona=a", "persona=b", "medium=x", "medium=y"}
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from support.streams import DAY_US, Event, Person, stream_of
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.pains.stream import Labels, _known_so_far, read_stream
+from support.streams import DAY_US, Event, Person, stream_of
 
 
 def test_texts_are_numbered_by_the_alphabet_and_none_is_0():
