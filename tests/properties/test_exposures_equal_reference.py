@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def moments_of(persons, horizon, chance):
             if following is not None and following.journey != event.journey:
                 following = None
             after = [other.at - event.at for other in events[index + 1 :] if other.name == "purchase"]
-            tied = [one.at == other.at for one, other in zip(events, events[1:], strict=False)] + [False]
+            tied = [*(one.at == other.at for one, other in pairwise(events)), False]
             moments.append(
                 Moment(
                     person=number, at=int(event.at), anchor=event.name,

@@ -57,7 +57,7 @@ class Person:
 def stream_of(
     persons: Sequence[Person], kinds: Mapping[str, Kind] = SHOP, window_days: int = 30, last_day: int | None = None
 ) -> Stream:
-    """Return the stream of persons; the high-water mark is the end of `last_day`, without one a window after the last."""
+    """Return the stream of persons; the high-water mark is the end of `last_day`, else a window after the end."""
     rows = [(number, one, event) for number, one in enumerate(persons) for event in one.events]
     names = sorted(kinds)
     slices = sorted({name for one in persons for name in one.slices} | {name for *_, e in rows for name in e.slices})

@@ -143,6 +143,15 @@ def test_of_tied_events_nobody_met_one_after_the_other():
     assert candidates(stream_of([Person([Event(0, event.name) for event in one.events]) for one in example()])) == {}
 
 
+def test_a_session_that_went_beyond_in_a_shuffled_file_is_in_no_danger():
+    shuffled = [Person([Event(0, BUY), Event(1, PAY), Event(2, "error")])] * 100
+    stream = stream_of([*example(), *shuffled])
+    place = place_of(stream, 3)
+    assert place.is_past.sum() == 200
+    candidate = candidates(stream)["error"]
+    assert (len(candidate.met), len(candidate.could)) == (50, 150)
+
+
 def test_a_configured_friction_is_estimated_as_one():
     kinds = {**SHOP, "error": Kind(frictions="payment failed\ntimeout")}
     of = found(stream_of(example(), kinds), kinds=kinds)
@@ -155,13 +164,8 @@ def test_a_configured_friction_is_estimated_as_one():
 
 def test_three_times_at_a_stretch_is_an_exposure_of_the_first():
     def persons(times, count, bought):
-        return [
-            Person(
-                [Event(0, PAY), *(Event(1 + number, "try") for number in range(times))]
-                + [Event(40, "chat"), *([Event(50, BUY)] if one < bought else [])]
-            )
-            for one in range(count)
-        ]
+        tries = [Event(0, PAY), *(Event(1 + number, "try") for number in range(times)), Event(40, "chat")]
+        return [Person([*tries, *([Event(50, BUY)] if one < bought else [])]) for one in range(count)]
 
     kinds = {**SHOP, "try": Kind()}
     of = found(stream_of(persons(3, 60, 18) + persons(1, 150, 120), kinds), kinds=kinds)

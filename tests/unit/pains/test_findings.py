@@ -32,9 +32,9 @@ def test_where_nobody_went_on_it_is_large_and_finite():
 
 def finding(**changes):
     values = {
-        "kind": "exposure", "model_index": 1, "stage_index": 2, "subject": "error", "slice": None, "rows": np.arange(50),
-        "expected": np.full(50, 0.8), "went_on": np.arange(50) < 15, "compared_count": 150, "standard_error": 1 / 30.6,
-        "effect": -2.2, "effect_error": 0.4,
+        "kind": "exposure", "model_index": 1, "stage_index": 2, "subject": "error", "slice": None,
+        "rows": np.arange(50), "expected": np.full(50, 0.8), "went_on": np.arange(50) < 15, "compared_count": 150,
+        "standard_error": 1 / 30.6, "effect": -2.2, "effect_error": 0.4,
     }  # fmt: skip
     return Finding(**values | changes)
 

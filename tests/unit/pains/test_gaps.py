@@ -38,11 +38,17 @@ def test_a_slice_that_falls_short_at_all_stages_is_another_kind_of_person():
     assert one.shift == pytest.approx(np.log(0.4 / 0.6) - np.log(0.7 / 0.3), abs=0.3)
 
 
-def test_a_gap_of_the_first_half_only_is_none():
+@pytest.mark.parametrize(("later", "is_gap"), [(0.2, False), (-0.2, True)])
+def test_a_gap_holds_in_both_halves_of_the_time(later, is_gap):
     def chance(stage, who):
-        return USUAL[stage - 1] - (0.45 if stage == 2 and who.device == "tablet" and who.day < 30 else -0.05)
+        shift = (-0.5 if who.day < 30 else later) if stage == 2 and who.device == "tablet" else 0
+        return USUAL[stage - 1] + shift
 
-    assert listed(simulated(2, 4000, chance)) == []
+    stream = simulated(2, 4000, chance)
+    place, before = place_of(stream, 2), place_of(stream, 1)
+    at_entry, nothing = Prognosis(stream, place, has_history=False), np.zeros(len(place.rows), np.bool_)
+    found = gaps(stream, place, at_entry, [before], 20, nothing)
+    assert ("device=tablet" in {one.slice for one in found}) == is_gap
 
 
 def test_a_persona_alone_is_never_graded():

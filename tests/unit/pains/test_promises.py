@@ -48,7 +48,8 @@ def findings(stream, dues, answers, promises=("delivery",), min_count=20):
     count = len(dues)
     relations = {
         "config.promises": {
-            "promise": list(promises), "promise_index": list(range(1, len(promises) + 1)), "kind": ["timed"] * len(promises),
+            "promise": list(promises), "promise_index": list(range(1, len(promises) + 1)),
+            "kind": ["timed"] * len(promises),
             "model_index": [1] * len(promises), "stage_index": [1] * len(promises),
             "within_us": [WITHIN_DAYS * DAY_US] * len(promises),
         },
@@ -59,12 +60,14 @@ def findings(stream, dues, answers, promises=("delivery",), min_count=20):
         },
         "config.models": {"model_index": [1]},
         "map.survey_answers": {
-            "event_ix": pa.array(range(len(answers)), pa.int64()), "survey_index": pa.array([1] * len(answers), pa.int32()),
+            "event_ix": pa.array(range(len(answers)), pa.int64()),
+            "survey_index": pa.array([1] * len(answers), pa.int32()),
             "person_key": pa.array([one[0] for one in answers], pa.uint64()),
             "answered_at": instants([one[1] for one in answers]),
         },
         "map.answer_stages": {
-            "event_ix": pa.array(range(len(answers)), pa.int64()), "survey_index": pa.array([1] * len(answers), pa.int32()),
+            "event_ix": pa.array(range(len(answers)), pa.int64()),
+            "survey_index": pa.array([1] * len(answers), pa.int32()),
             "model_index": pa.array([1] * len(answers), pa.int32()),
             "sentiment": pa.array([one[2] for one in answers], pa.float64()),
         },

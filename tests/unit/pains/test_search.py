@@ -1,4 +1,4 @@
-"""The search: grades, what says the same is one row, waits once, frictions always; nothing in a world without a cause."""
+"""The search: grades, what says the same is one row, waits once, frictions always; no cause, nothing."""
 
 from __future__ import annotations
 

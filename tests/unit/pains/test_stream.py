@@ -79,7 +79,8 @@ def read(events):
             "touchpoint": [kind[2] for kind in KINDS],
         },
         "config.event_type_predicates": {
-            "event_type_ix": [2, 1, 1, 0], "predicate": ["goal/bought", "friction/slow", "friction/full", "friction/no"],
+            "event_type_ix": [2, 1, 1, 0],
+            "predicate": ["goal/bought", "friction/slow", "friction/full", "friction/no"],
             "is_true": [True, True, True, False],
         },
         "config.goals": {"goal": ["bought", "rated"], "goal_index": [1, 2]},
