@@ -46,8 +46,7 @@ def test_a_gap_holds_in_both_halves_of_the_time(later, is_gap):
 
     stream = simulated(2, 4000, chance)
     place, before = place_of(stream, 2), place_of(stream, 1)
-    at_entry, nothing = Prognosis(stream, place, has_history=False), np.zeros(len(place.rows), np.bool_)
-    found = gaps(stream, place, at_entry, [before], 20, nothing)
+    found = gaps(stream, place, [before], 20, np.zeros(len(place.rows), np.bool_))
     assert ("device=tablet" in {one.slice for one in found}) == is_gap
 
 

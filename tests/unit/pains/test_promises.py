@@ -119,7 +119,7 @@ def test_refunds_above_those_of_the_kept_are_counted():
     assert one.refund_count == pytest.approx(0.23 * len(one.rows), rel=0.3)
 
 
-@pytest.mark.parametrize(("of_others", "hit"), [(0.05, ["persona=a", None]), (0.35, [None])])
+@pytest.mark.parametrize(("of_others", "hit"), [(0.05, ["persona=a", "persona=all but a"]), (0.35, [None])])
 def test_where_one_persona_is_hit_most_it_is_named(of_others, hit):
     found = world(
         2, 2000, kept=0.6, broken=0.2, personas=("a", "b"), share=lambda persona: 0.4 if persona == "a" else of_others
