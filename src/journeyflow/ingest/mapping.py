@@ -114,7 +114,8 @@ def _typed_text(name: str, columns: Mapping[str, str]) -> str:
         return f"identifier_of({text})"
     if name == "event_id":
         # Rows may be numbered from 0, so that these two are placeholders of persons only.
-        return f"case when trimmed_id({text}) in {_COUNTED_FROM_ZERO} then trimmed_id({text}) else identifier_of({text}) end"
+        trimmed = f"trimmed_id({text})"
+        return f"case when {trimmed} in {_COUNTED_FROM_ZERO} then {trimmed} else identifier_of({text}) end"
     return f"case when trim({text}) <> '' then {text} end" if name == "event_name" else text
 
 

@@ -323,7 +323,7 @@ def evaluate_attempt(
             depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
     if with_chain and settings.grace == 0:
         # The end of an attempt reads `last_at`, which this leaves alone.
-        find_chain(events, settings, workspace, lo, hi, opener, depth, limit, is_later)
+        find_chain(events, settings, workspace, lo, hi, opener, depth, is_later)
     end = _end_of(events, settings, workspace, opener, depth, closed_by)
     return AttemptOutcome(depth, end, closed_by, is_void)
 
@@ -368,23 +368,23 @@ def _find_closing(
     closed_by = -1
     is_void = 0
     window_end = events.at[opener] + settings.window
-    for x in range(len(settings.exclusions)):
-        after = workspace.earliest[settings.exclusions[x, 0]]
-        before = workspace.earliest[settings.exclusions[x, 1]]
-        if after < 0:
-            continue
-        for place in range(opener, hi):
-            if events.rank[place] >= before if before >= 0 else events.at[place] >= window_end:
-                break
-            if events.rank[place] <= after or not (events.excluded[place] >> x) & 1:
+    for place in range(opener, hi):
+        rank = events.rank[place]
+        if closed_by >= 0 and rank > events.rank[closed_by]:
+            break
+        is_open = False
+        for x in range(len(settings.exclusions)):
+            after = workspace.earliest[settings.exclusions[x, 0]]
+            before = workspace.earliest[settings.exclusions[x, 1]]
+            if after < 0 or (rank >= before if before >= 0 else events.at[place] >= window_end):
                 continue
-            voids = settings.exclusions[x, 2]
-            is_first = closed_by < 0 or events.rank[place] < events.rank[closed_by]
-            if not is_first and events.rank[place] == events.rank[closed_by]:
-                is_first = voids > is_void or (voids == is_void and place < closed_by)
-            if is_first:
-                closed_by = place
-                is_void = voids
+            is_open = True
+            if rank > after and (events.excluded[place] >> x) & 1:
+                voids = settings.exclusions[x, 2]
+                if closed_by < 0 or voids > is_void:
+                    closed_by = place
+                    is_void = voids
+        if not is_open:
             break
     return closed_by, is_void
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from journeyflow.kernel.jit import Bools, Int8s, Int32s, Int64s, compiled
+from journeyflow.kernel.jit import NEVER, Bools, Int8s, Int32s, Int64s, compiled
 from journeyflow.kernel.plan import FunnelSettings
 
 
@@ -351,6 +351,8 @@ def max_depth(
         run = run_length(workspace, mask, start, stop, 1, steps, False)
         workspace.used[opener] = False
         reached |= ((1 << run) - 1) << 1
+    # Where an excluded event closes the attempt, what comes after it matters neither here nor for which event that is.
+    may_close = len(settings.exclusions) > 0 and limit == NEVER
     is_alive = True
     while is_alive:
         for s in range(steps):
@@ -360,30 +362,46 @@ def max_depth(
                 if earliest[s] < 0:
                     earliest[s] = rank[start]
         start = stop
-        while settings.is_strict == 0 and start < hi and mask[start] == 0:
+        while settings.is_strict == 0 and start < hi and mask[start] == 0 and not may_close:
             start += 1
         if start >= hi or at[start] > end or rank[start] > limit or earliest[steps - 1] >= 0:
             break
         stop = tie_stop(rank, start, hi)
         reached = 0
-        is_alive = settings.is_strict == 0
+        is_alive = False
         for s in range(1, steps):
             if last_rank[s - 1] < 0:
                 break
             if settings.is_strict and last_rank[s - 1] != rank[start] - 1:
                 continue
-            is_alive = True
             if at[start] - last_at[s - 1] > within[s]:
                 continue
+            is_alive = True
             if stop - start == 1:
                 reached |= mask[start] & (1 << s)
             else:
                 run = run_length(workspace, mask, start, stop, s, steps, is_later)
                 reached |= ((1 << run) - 1) << s
+        if may_close and at[start] < end and _is_closed(events, settings, earliest, reached, start, stop):
+            break
     depth = 0
     while depth < steps and earliest[depth] >= 0:
         depth += 1
     return depth
+
+
+@compiled
+def _is_closed(
+    events: EventColumns, settings: FunnelSettings, earliest: Int64s, reached: int, start: int, stop: int
+) -> bool:
+    """Does an excluded event of the tie `[start, stop)`, which reaches the steps `reached`, close the attempt."""
+    for x in range(len(settings.exclusions)):
+        after, before = settings.exclusions[x, 0], settings.exclusions[x, 1]
+        if earliest[after] >= 0 and earliest[before] < 0 and not (reached >> before) & 1:
+            for place in range(start, stop):
+                if (events.excluded[place] >> x) & 1:
+                    return True
+    return False
 
 
 @compiled
@@ -418,7 +436,6 @@ def find_chain(
     hi: int,
     opener: int,
     depth: int,
-    limit: int,
     is_later: bool,
 ) -> None:
     """Write to `places` the deepest chain: the earliest at steps 2, 3, …, then the first events in order.
@@ -426,11 +443,13 @@ def find_chain(
     A backward pass records at each tie which steps can be entered there and still lead to `depth`; the forward pass
     takes as many steps as possible as early as possible.
     """
-    end = events.at[opener] + settings.window
     start = tie_start(events.rank, opener, lo)
     stop = tie_stop(events.rank, opener, hi)
+    # Of two ties that can both be entered at a step and lead to `depth`, the earlier one leads there no later. So
+    # nothing after the first completion, which `max_depth` has found, matters: an attempt costs what it spans.
+    finished = workspace.earliest[depth - 1]
     last = stop
-    while last < hi and events.at[last] <= end and events.rank[last] <= limit:
+    while last < hi and events.rank[last] <= finished:
         last += 1
     _record_entries(events, settings, workspace, stop, last, depth, is_later)
     workspace.places[:] = -1

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Keys = npt.NDArray[np.uint64]
 
-# A login (`is_login` of the collectors' adapters) names the id of its device before it. As with any device, that ties nobody
-# together when several users logged in from it. All logins of a device are in its component.
+# A login (`is_login` of the collectors' adapters) names the id of its device before it. As with any device, that ties
+# nobody together when several users logged in from it. All logins of a device are in its component.
 _ALIASES = """
     with named as (
         select
@@ -46,7 +46,7 @@ _ALIASES = """
     qualify not is_login or count(*) filter (where is_login) over (partition by previous_key) = 1
 """
 _MEETINGS = "select device_key, person_key from identity.shared_device_persons"
-# Where clear ids are published, a device and a user of the same text: which of them has the plain text depends on the other.
+# Where clear ids are published, a device and a user of the same text: the id of one depends on the other.
 _NAMESAKES = """
     with devices as (
         select distinct device_key

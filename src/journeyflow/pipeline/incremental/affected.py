@@ -55,7 +55,7 @@ _STEPS: dict[str, str] = {
         union all
         select device_key, user_key, alias_key from delta.affected.superseded_events
     """,
-    # With them the namesakes of new events: a device and a user of one text are in one component where clear ids are published.
+    # With namesakes: where clear ids are published, a device and a user of one text are in one component.
     "named_devices": """
         select device_key from delta.affected.changed_events where device_key is not null
         union
