@@ -216,7 +216,7 @@ def _is_own(path: Path) -> bool:
 def remove_unfinished(generations: Path) -> None:
     """Remove what a killed run left of a generation."""
     for path in generations.glob(f"{_UNFINISHED}*"):
-        if RUN_ID.fullmatch(path.name.removeprefix(_UNFINISHED)) and not path.is_symlink():
+        if not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
 
 
