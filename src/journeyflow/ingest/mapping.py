@@ -247,6 +247,7 @@ class Fields:
             path = literal(json_path(name))
             is_number = f"coalesce(json_type(record, {path}), json_type(parent, {path})) = 'DOUBLE'"
         elif all(sql_type == "VARCHAR" for sql_type in self.raw.types):
+            text = f"trimmed_id({text})"
             is_number = rf"regexp_full_match({text}, '-?\d{{1,18}}\.0+')"
         else:
             return text
