@@ -28,9 +28,11 @@ class RawColumn(_Strict):
     """A column of the collector; a file without a required one is refused, else the column is null.
 
     `any_of` holds patterns of its names in files, of which the first value that is not null counts; default: its name.
+    Of a number in an `identifier`, decimals that are zero are left out.
     """
 
     required: bool = False
+    identifier: bool = False
     any_of: tuple[str, ...] = ()
     meaning: str | None = None
 
@@ -87,7 +89,7 @@ class Adapter:
             if declared.required and not found:
                 check_header(fields, [name])
             check_header(fields, found)
-        texts = [self._nulled(fields.text(n)) for n in found]
+        texts = [self._nulled(fields.identifier(n) if declared.identifier else fields.text(n)) for n in found]
         return f"coalesce({', '.join([*texts, 'null'])})" if texts else "cast(null as varchar)"
 
     def _others(self, fields: Fields) -> str:
