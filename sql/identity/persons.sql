@@ -35,7 +35,10 @@ ids_gathered as (
 -- The text of a device may be that of a user too. They are in one component, see identity.person_components.
 ids_compared as (
     select
-        ids_gathered.*,
+        person_key,
+        component_key,
+        id_kind,
+        clear_id,
         id_kind = 'd:' and count(*) over (partition by clear_id) > 1 as is_taken
     from ids_gathered
 )

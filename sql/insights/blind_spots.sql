@@ -13,6 +13,8 @@ with spots_gathered as (
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_identity as identity_spots
     union all
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_ids as id_spots
+    union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_traffic as traffic_spots
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_records as record_spots

@@ -70,7 +70,17 @@ ends_matched as (
 -- Equal numbers are one order, whether a source writes 7, 7.0 or "7".
 values_compared as (
     select
-        ends_matched.*,
+        promise_index,
+        event_ix,
+        person_key,
+        journey_index,
+        is_from,
+        is_to,
+        is_matched,
+        event_id,
+        source_ix,
+        occurred_at,
+        sequence,
         case
             when contains(match_text, '.') and regexp_full_match(match_text, '-?\d+\.\d+')
                 then rtrim(rtrim(match_text, '0'), '.')

@@ -433,8 +433,8 @@ def _tie_before(rank: Int32s, mask: Int32s, lo: int, stop: int) -> tuple[int, in
 
 @compiled
 def depth_upper_bounds(
-    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, entry: Int64s, within: Int64s, lo: int, hi: int,
-    steps: int, window: int, is_later: bool,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, entry: Int64s, within: Int64s, lo: int,
+    hi: int, steps: int, window: int, is_later: bool,
 ) -> bool:  # fmt: skip
     """Write to `bound` for each event of a unit a depth that no attempt it opens can exceed; return whether steps tie.
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 from journeyflow.models.python_models import python_model
 
 if TYPE_CHECKING:
-    from journeyflow.config import Config
     from journeyflow.engines import Engine
 
 
@@ -33,9 +32,12 @@ _ALIASES = """
     ),
 
     stated as (
-        select distinct events.alias_key as previous_key, events.user_key, named.is_login
+        select distinct
+            events.alias_key as previous_key,
+            events.user_key,
+            coalesce(named.is_login, false) as is_login
         from staging.events as events
-        inner join named on named.event_ix = events.event_ix
+        left join named on named.event_ix = events.event_ix
         where
             events.alias_key is not null and events.user_key is not null and events.alias_key <> events.user_key
             and not events.is_bot and not events.is_internal
@@ -46,6 +48,7 @@ _ALIASES = """
     qualify not is_login or count(*) filter (where is_login) over (partition by previous_key) = 1
 """
 _MEETINGS = "select device_key, person_key from identity.shared_device_persons"
+_IS_CLEAR = "select is_clear_person_id from config.settings where is_clear_person_id"
 # Where clear ids are published, a device and a user of the same text: the id of one depends on the other.
 _NAMESAKES = """
     with devices as (
@@ -110,13 +113,14 @@ def user_aliases(engine: Engine) -> pa.Table:
 
 
 @python_model("identity.person_components")
-def person_components(engine: Engine, config: Config) -> pa.Table:
+def person_components(engine: Engine) -> pa.Table:
     """Return persons and devices tied by shared devices, each with the component they form.
 
     A shared device appears under its own key, as the anonymous person who owns its unnamed events. Where clear ids are
     published, a device and a user of the same text are tied too.
     """
-    meetings = engine.rows(f"{_MEETINGS} union ({_NAMESAKES})" if config.privacy.person_id == "clear" else _MEETINGS)
+    is_clear = engine.rows(_IS_CLEAR).num_rows > 0
+    meetings = engine.rows(f"{_MEETINGS} union ({_NAMESAKES})" if is_clear else _MEETINGS)
     keys, groups = group_keys(_keys(meetings, "device_key"), _keys(meetings, "person_key"))
     _, firsts = np.unique(groups, return_index=True)
     return pa.table({"person_key": keys, "component_key": keys[firsts][groups]})

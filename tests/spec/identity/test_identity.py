@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 from hypothesis import given, settings
@@ -133,3 +134,45 @@ def test_components_are_closed_and_do_not_depend_on_the_order_of_events(events, 
 def test_published_ids_prefer_the_id_in_use():
     found = rows_of([(1, 1, None, False), (1, 2, 1, False), (2, None, None, False)])
     assert sorted(row["person_id"] for row in found["identity.persons"]) == ["d2", "u2"]
+
+
+def logins_of(*logins):
+    """Build identities of logins: (device, user, whether the previous id is the device's)."""
+    tables = staged([(device, user, 4, False) for device, user, _ in logins])
+    header = "event_ix | device_key | user_key | anonymous_id | user_id | event_name | properties"
+    lines = [
+        f"{ix} | {DEVICE + device} | {USER + user} | d{device} | u{user} | alias | "
+        f'{{"is_login": true, "previous_id": "{"d" if is_own else "x"}{device}"}}'
+        for ix, (device, user, is_own) in enumerate(logins, 1)
+    ]
+    with built(MODELS, tables | {"sources.events": "\n".join([header, *lines])}) as engine:
+        return {row["user_key"] - USER: row["person_key"] for row in engine.rows("from identity.users").to_pylist()}
+
+
+def test_a_login_ties_the_id_before_it_to_the_user():
+    assert logins_of((1, 1, True)) == {1: USER + 1}
+
+
+def test_logins_of_several_users_from_one_device_join_none_of_them():
+    assert logins_of((1, 1, True), (1, 2, True)) == {1: USER + 1, 2: USER + 2}
+
+
+def test_other_statements_join_all_their_users():
+    assert logins_of((1, 1, False), (2, 2, False)) == {1: USER + 1, 2: USER + 1}
+
+
+def test_a_device_with_the_text_of_a_user_is_published_under_a_hash_and_shares_the_component():
+    tables = staged([(1, None, None, False), (2, None, None, False), (None, 3, None, False)])
+    # The keys of ids as loading computes them: device 1 and user 3 are of one text.
+    header = "event_ix | device_key | user_key | anonymous_id | user_id"
+    namesake = int.from_bytes(hashlib.md5(b"d:zed", usedforsecurity=False).digest()[8:], "little")
+    tables["staging.events"] = tables["staging.events"].replace(f"| {DEVICE + 1} |", f"| {namesake} |")
+    tables["sources.events"] = f"""{header}
+        1 | {namesake} | | zed |
+        2 | {DEVICE + 2} | | d2 |
+        3 | | {USER + 3} | | zed"""
+    with built(MODELS, tables) as engine:
+        rows = {row["person_key"]: row for row in engine.rows("from identity.persons").to_pylist()}
+    assert (rows[USER + 3]["person_id"], rows[DEVICE + 2]["person_id"]) == ("zed", "d2")
+    assert len(rows[namesake]["person_id"]) == 32
+    assert rows[namesake]["component_key"] == rows[USER + 3]["component_key"] != rows[DEVICE + 2]["component_key"]

@@ -68,14 +68,22 @@ def test_in_a_circle_the_least_id_does():
     assert resolve_aliases(_keys([9, 4]), _keys([4, 9]))[1].tolist() == [4, 4]
 
 
+SOURCE_EVENTS = pa.schema(
+    [("event_ix", pa.int64()), *((name, pa.string()) for name in ("event_name", "anonymous_id", "properties"))]
+)
+
+
 @pytest.fixture
 def engine():
     with DuckDBEngine(threads=1) as engine:
+        engine.register("config.settings", pa.table({"is_clear_person_id": [False]}))
+        engine.register("sources.events", SOURCE_EVENTS.empty_table())
         yield engine
 
 
 def test_aliases_of_bots_and_internal_traffic_are_ignored(engine):
     events = {
+        "event_ix": [1, 2, 3, 4, 5],
         "alias_key": pa.array([1, 3, 5, None, 7], pa.uint64()),
         "user_key": pa.array([2, 4, 6, 8, None], pa.uint64()),
         "is_bot": [False, True, False, False, False],
