@@ -77,21 +77,9 @@ def evaluate_units(
         is_free = not _has_any(events.excluded, lo, hi)
         is_exact = can_be_exact and is_free
         has_ties = _write_bounds(
-            at,
-            rank,
-            mask,
-            bound,
-            chain,
-            workspace.entry,
-            settings.within,
-            begin,
-            hi,
-            steps,
-            window,
-            to_second,
-            way,
+            at, rank, mask, bound, chain, workspace.entry, settings.within, begin, hi, steps, window, to_second, way,
             is_exact and is_later,
-        )
+        )  # fmt: skip
         is_plain = is_exact or (settings.is_plain == 1 and is_free and not has_ties)
         if is_plain or is_exact_level:
             day_count, best = _best_of_plain(at, mask, bound, settings, day_start, unit, hi, first, days, day_count)
