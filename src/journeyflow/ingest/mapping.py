@@ -297,12 +297,17 @@ def _properties(source: Source, fields: Fields) -> str:
     return _object(_tree(names), fields) if names else "null::json"
 
 
+MAX_NAME_PARTS = 20
+"""A name of more parts joined by points is not nested: each part is a level of the statement that reads the file."""
+
+
 def _tree(names: Iterable[str]) -> dict[str, object]:
     """Nest dotted names, because conditions read `properties.<key>` that way; a leaf holds the whole name."""
     tree: dict[str, object] = {}
     # Shorter names first: below one that is a value, a longer name cannot be nested and stays whole.
     for name in sorted(names, key=len):
-        *above, last = name.split(".")
+        parts = name.split(".")
+        *above, last = parts if len(parts) <= MAX_NAME_PARTS else [name]
         place = tree
         for part in above:
             below = place.setdefault(part, {})
