@@ -3,13 +3,13 @@
 with
 raw_events as (
     select
-        record_ix, source_row, uuid, event, distinct_id, stamp, properties
+        record_ix, source_row, uuid, event, distinct_id, stamp, properties, reason
     from raw
 ),
 
 properties_opened as (
     select
-        record_ix, source_row, uuid, event, distinct_id, stamp, cast(properties as json) as properties,
+        record_ix, source_row, uuid, event, distinct_id, stamp, reason, cast(properties as json) as properties,
         json_extract_string(properties, '$."$device_id"') as device_id,
         json_extract_string(properties, '$."$lib"') as library
     from raw_events
@@ -48,5 +48,6 @@ select
     json_extract_string(properties, '$.revenue') as revenue_amount,
     json_extract_string(properties, '$.currency') as currency,
     json_merge_patch(properties, '{"$ip": null, "$current_url": null, "$referrer": null, "$set": null, "$set_once": null}')
-        as properties
+        as properties,
+    reason
 from properties_opened

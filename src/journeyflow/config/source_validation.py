@@ -11,7 +11,14 @@ from zoneinfo import available_timezones
 
 from journeyflow.config.config import Config
 from journeyflow.config.problems import Loc, Violation
-from journeyflow.config.sources import CANONICAL_COLUMNS, MAPPED_FORMATS, SLICE_COLUMNS, Source, known_formats
+from journeyflow.config.sources import (
+    CANONICAL_COLUMNS,
+    MAPPED_FORMATS,
+    SLICE_COLUMNS,
+    Source,
+    known_formats,
+    utc_formats,
+)
 
 _TIME_COLUMNS = ("occurred_at", "received_at")
 _PERSON_COLUMNS = ("anonymous_id", "user_id")
@@ -59,6 +66,12 @@ def _keys_of_format(loc: Loc, source: Source) -> Iterator[Violation]:
             yield Violation("key_not_used", (*loc, key), message, severity="warning")
 
 
+def _zone_of_format(loc: Loc, source: Source) -> Iterator[Violation]:
+    if source.format in utc_formats() and source.timezone != "UTC":
+        message = f"is not used with format {source.format}, whose times are UTC whatever the zone of its project"
+        yield Violation("timezone_not_used", (*loc, "timezone"), message, source.timezone, expected="no timezone")
+
+
 def _column_mappings(loc: Loc, source: Source) -> Iterator[Violation]:
     for column, mapping in source.columns.items():
         place: Loc = (*loc, "columns", column)
@@ -92,6 +105,7 @@ _SOURCE_RULES: tuple[Callable[[Loc, Source], Iterator[Violation]], ...] = (
     _required_columns,
     _columns_of_mapped_formats,
     _keys_of_format,
+    _zone_of_format,
     _column_mappings,
     _one_channel,
     _passive_after_rename,

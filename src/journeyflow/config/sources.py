@@ -56,9 +56,18 @@ SLICE_COLUMNS = ("source", "channel", *UTM_COLUMNS, "referrer_host", "page_path"
 @cache
 def known_formats() -> tuple[str, ...]:
     """Return the formats with mapped columns, then the adapters: `.yml` files of `sql/sources/` with a key `raw`."""
+    return (*MAPPED_FORMATS, *_adapters(r"^raw:"))
+
+
+@cache
+def utc_formats() -> tuple[str, ...]:
+    """Return the formats whose times are always UTC, so that a source cannot state another zone."""
+    return _adapters(r"^is_utc: true$")
+
+
+def _adapters(line: str) -> tuple[str, ...]:
     paths = sorted((sql_folder() / "sources").glob("*.yml"))
-    collectors = (path.stem for path in paths if re.search(r"^raw:", path.read_text(encoding="utf-8"), re.MULTILINE))
-    return (*MAPPED_FORMATS, *collectors)
+    return tuple(path.stem for path in paths if re.search(line, path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 class ColumnMapping(Section):

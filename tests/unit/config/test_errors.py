@@ -429,6 +429,12 @@ SOURCE_ROWS = [
     ),
     (f"app: {SOURCE}, records: a}}", "key_not_used", "sources.app.records", "is not used with format csv"),
     (
+        "app: {format: ga4, path: a, timezone: Europe/Berlin}",
+        "timezone_not_used",
+        "sources.app.timezone",
+        "is not used with format ga4, whose times are UTC",
+    ),
+    (
         f"app: {SOURCE}, timezone: Mars/Base}}",
         "unknown_timezone",
         "sources.app.timezone",
