@@ -216,6 +216,12 @@ where records.is_kept and records.reason is null and records.event_id is null
 """
 
 
+LATE_ARRIVAL = "its arrival is later than the first load of its file"
+"""Detail of a record of the future whose arrival is wrong too: the clock of a server, so an alert tells of it."""
+_ARRIVES_LATER = """records.reason = 'future' and records.received_at is not null
+    and epoch_us(records.received_at) > epoch_us(load_settings.first_loaded_at) + load_settings.clock_skew_us"""
+
+
 def _quarantine(
     warehouse: DuckDBEngine, files: Sequence[tuple[InputFile, int]], raw: RawRecords, *, has_bad_records: bool
 ) -> None:
@@ -238,8 +244,10 @@ def _quarantine(
             insert into raw.quarantine
             select
                 {_of_file(numbers, f"records.{_PLACE}")}, list_extract(?, (records.{_PLACE}) + 1), records.source_row,
-                records.reason, null, coalesce(records.quarantine_raw, raw_texts.raw)
+                records.reason, case when {_ARRIVES_LATER} then '{LATE_ARRIVAL}' end,
+                coalesce(records.quarantine_raw, raw_texts.raw)
             from retained_records as records
+            cross join load_settings
             left join raw_texts on raw_texts.record_ix = records.record_ix
             where records.is_kept and records.reason is not null
             """,

@@ -110,24 +110,43 @@ def _typed_time(name: str, flag: str, columns: Mapping[str, str], zone: str) -> 
     return utc_of_naive(f"cast({name} as timestamp)", zone)
 
 
-_HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
+_HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d){0,2})$"
 _IMPOSSIBLE_ZONE = r":\d\d([.,]\d+)? ?[+-](1[5-9]|[2-9]\d)(:?\d\d){0,2}$"
+_HAS_WORD = r"[A-SU-Za-su-z]|[Tt].*[Tt]|[^0-9][Tt]|[Tt][^0-9]"
+"""A letter other than one T between digits, which separates date and time."""
+_KNOWN_WORD = r"^[^A-Za-z]*([Tt]\d[^A-Za-z]*)?([Zz]|(?i:UTC|GMT)([+-]\d\d?)?|[A-Z][A-Za-z_]+/[A-Za-z_/+-]+\d*) ?$"
+"""One word at the end that names a zone without doubt; of abbreviations the database would read BST as Dhaka."""
+_HAS_HALF_DAY = r"(?i)\d ?[ap]\.?m\.?$"
+_HALF_DAYS = ("%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S.%f %p")
 _MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 
 def time_of_text(text: str, zone: str) -> str:
     """Return SQL for the UTC TIMESTAMP of an ISO-like text; null where it is not one.
 
-    A cast to TIMESTAMP would silently drop a stated offset, so the cast is to TIMESTAMP WITH TIME ZONE; the connection
-    is in UTC. Another zone of the source applies to times that state none.
+    A cast to TIMESTAMP would silently drop a stated offset, and a word after the time, so the cast is to TIMESTAMP WITH
+    TIME ZONE; the connection is in UTC. Another zone of the source applies to times that state none. A half of the day
+    (AM, PM) counts; any word but UTC, GMT, Z and names such as Europe/Berlin makes the time unreadable: abbreviations
+    stand for several zones. Of the hour that comes twice the second is taken, and the hour that is skipped is read as
+    the one after it. Digits below a microsecond are cut off, as in columns with a type and numbers with a unit.
     """
     # The database accepts any two digits as an offset. Short texts state none and skip the search.
     possible = f"length({text}) < 19 or not regexp_matches({text}, {literal(_IMPOSSIBLE_ZONE)})"
     zoned = f"case when {possible} then try(make_timestamp(epoch_us(try_cast({text} as timestamptz)))) end"
+    has_zone, has_word = (f"regexp_matches({text}, {literal(each)})" for each in (_HAS_ZONE, _HAS_WORD))
+    is_plain = f"right({text}, 1) between '0' and '9' and not {has_word}"
     if zone == "UTC":
-        return zoned
-    naive = utc_of_naive(f"try_cast({text} as timestamp)", zone)
-    return f"case when regexp_matches({text}, {literal(_HAS_ZONE)}) then {zoned} else {naive} end"
+        plain = zoned
+    else:
+        plain = f"case when {has_zone} then {zoned} else {utc_of_naive(f'try_cast({text} as timestamp)', zone)} end"
+    parsed = f"regexp_replace(replace({text}, 'T', ' '), ' ?([apAP])\\.?([mM])\\.?$', ' \\1\\2')"
+    half_days = f"try_strptime({parsed}, [{', '.join(map(literal, _HALF_DAYS))}])"
+    return (
+        f"case when {is_plain} then {plain} "
+        f"when regexp_matches({text}, {literal(_HAS_HALF_DAY)}) then {utc_of_naive(half_days, zone)} "
+        f"when regexp_matches({text}, {literal(_KNOWN_WORD)}) then {zoned} "
+        f"when not {has_word} then {plain} end"
+    )
 
 
 def utc_of_naive(stamp: str, zone: str) -> str:
@@ -146,6 +165,11 @@ def time_of_column(value: str, text: str, sql_type: str, mapping: ColumnMapping,
     if mapping.format:
         parsed = f"try_strptime({text}, {literal(mapping.format)})"
         return f"make_timestamp(epoch_us({parsed}))" if "%z" in mapping.format.lower() else utc_of_naive(parsed, zone)
+    if sql_type.endswith("_NS"):
+        # A cast would round to the next microsecond, which may be the next day.
+        rest = f"(epoch_ns({value}) % 1000 + 1000) % 1000"
+        stamp = f"try(make_timestamp((epoch_ns({value}) - {rest}) // 1000))"
+        return stamp if sql_type.startswith("TIMESTAMPTZ") else utc_of_naive(stamp, zone)
     if sql_type == "TIMESTAMP WITH TIME ZONE":
         return f"try(make_timestamp(epoch_us({value})))"
     if sql_type.startswith("TIMESTAMP") or sql_type == "DATE":
@@ -162,7 +186,8 @@ def time_of_parts(texts: list[str], zone: str) -> str:
 
 def _of_number(number: str, unit: str) -> str:
     # DECIMAL: a DOUBLE cannot hold today's microseconds and a fraction.
-    return f"try(make_timestamp(cast(cast({number} as decimal(26, 6)) * {_MICROSECONDS[unit]} as bigint)))"
+    scaled = f"cast({number} as decimal(30, 9)) * {_MICROSECONDS[unit]}"
+    return f"try(make_timestamp(cast(floor({scaled}) as bigint)))"
 
 
 @dataclass(frozen=True)

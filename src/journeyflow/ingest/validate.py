@@ -18,8 +18,8 @@ from journeyflow.state.warehouse import packaged_sql
 FLOOR = datetime(2000, 1, 1)
 """Events before this day are clock errors."""
 DEFAULT_CHANNEL = "web"
-CLEANING = 2
-"""Version of `cleaned.sql`: a higher one has all files read again."""
+CLEANING = 3
+"""Version of `cleaned.sql`, the reading of times and the adapters: a higher one has all files read again."""
 
 
 def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:

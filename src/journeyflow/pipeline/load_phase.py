@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -184,7 +185,25 @@ def _alerts(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
         order by source_file
     """
     found = warehouse.rows(query, [run_id, QUARANTINE_ALERT_RATE]).to_pylist()
-    return tuple(_alert(row, _reasons(warehouse, row["source_file"])) for row in found)
+    alerts = [_alert(row, _reasons(warehouse, row["source_file"])) for row in found]
+    return (*alerts, *_late_arrivals(warehouse, run_id))
+
+
+def _late_arrivals(warehouse: DuckDBEngine, run_id: str) -> Iterator[str]:
+    from journeyflow.ingest.insert import LATE_ARRIVAL
+
+    query = """
+        select source_file, count(*) as n
+        from raw.quarantine
+        where detail = ? and source_file in (select source_file from ledger.loads where run_id = ?)
+        group by source_file
+        order by source_file
+    """
+    for row in warehouse.rows(query, [LATE_ARRIVAL, run_id]).to_pylist():
+        yield (
+            f"{row['source_file']}: {row['n']:,} records say that they arrived after the file was read (future): "
+            "the clock of the collector or of this machine is wrong."
+        )
 
 
 def _alert(row: dict[str, Any], reasons: str) -> str:
