@@ -79,16 +79,24 @@ class Adapter:
         """
         if self.metadata.container == "lines":
             return "select record_ix, source_row, line from raw_records"
-        texts, columns, flaws = ["record_ix", "source_row"], ["record_ix", "source_row"], []
+        fields, flaws = Fields(raw), list[str]()
+        texts, columns = ["record_ix", "source_row"], ["record_ix", "source_row"]
         for name, given in self.metadata.raw.items():
             declared, column = given or RawColumn(), identifier(name)
-            texts.append(f"{self._column(name, declared, Fields(raw))} as {column}")
+            texts.append(f"{self._column(name, declared, fields)} as {column}")
             columns.append(f"{_if_json(column, declared)} as {column}")
             flaws += [_is_no_json(column, declared)] if declared.holds else []
         if self.metadata.others:
-            texts.append(f"{self._others(Fields(raw))} as others")
+            texts.append(f"{self._others(fields)} as others")
             columns.append("others")
-        reason = f"case when {' or '.join(flaws)} then 'bad_json' end" if flaws else "cast(null as varchar)"
+        patterns = [p for name, given in self.metadata.raw.items() for p in ((given and given.any_of) or (name,))]
+        named = [name for name in raw.names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        texts.append(f"{fields.is_no_text(named) or 'false'} as is_no_text")
+        cases = [
+            "when is_no_text then 'bad_encoding'",
+            *([f"when {' or '.join(flaws)} then 'bad_json'"] if flaws else []),
+        ]
+        reason = f"case {' '.join(cases)} end"
         return f"select {', '.join(columns)}, {reason} as reason from (select {', '.join(texts)} from raw_records)"
 
     def _column(self, name: str, declared: RawColumn, fields: Fields) -> str:

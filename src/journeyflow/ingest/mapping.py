@@ -221,6 +221,8 @@ class Fields:
         column, sql_type = self.value(name), self.type_of(name)
         if sql_type == "VARCHAR":
             return f"nullif({column}, '')"
+        if sql_type == "BLOB":
+            return f"nullif(try(decode({column})), '')"
         if ("(" in sql_type and not sql_type.startswith("DECIMAL")) or sql_type.endswith("]"):
             return f"cast(to_json({column}) as varchar)"
         return f"cast({column} as varchar)"
@@ -230,7 +232,24 @@ class Fields:
         if self.raw.shape == "json":
             path = literal(json_path(name))
             return f"coalesce(json_extract(record, {path}), json_extract(parent, {path}))"
+        if self.type_of(name) == "BLOB":  # A text where it is one; bytes of no text are kept escaped.
+            return f"coalesce({self.text(name)}, cast({self.value(name)} as varchar))"
         return self.text(name) if self.type_of(name) == "VARCHAR" else f"to_json({self.value(name)})"
+
+    def is_no_text(self, names: Iterable[str]) -> str | None:
+        """Return SQL of whether one of these fields holds bytes that are no UTF-8 text; None where none can.
+
+        Parquet texts without the mark of UTF-8 are bytes for the database. RefusedFileError for bytes inside a list or
+        group, which cannot be told from text there.
+        """
+        if self.raw.shape == "json":
+            return None
+        types = {name: self.type_of(name) for name in sorted(set(names)) if name in self.raw.names}
+        if nested := [name for name, sql_type in types.items() if "BLOB" in sql_type and sql_type != "BLOB"]:
+            detail = f"the column {', '.join(nested)} holds binary values inside a list or group; write them as text"
+            raise RefusedFileError("binary_values", detail)
+        columns = [self.value(name) for name, sql_type in types.items() if sql_type == "BLOB"]
+        return " or ".join(f"({column} is not null and try(decode({column})) is null)" for column in columns) or None
 
 
 def named_columns(source: Source) -> set[str]:
@@ -262,8 +281,11 @@ def mapped_select(source: Source, fields: Fields) -> str:
 
     `has_occurred`, `has_received`, `has_amount` distinguish an absent value from one that cannot be read.
     """
-    check_header(fields, named_columns(source))
+    named = named_columns(source)
+    check_header(fields, named)
     columns = ["record_ix", "source_row"]
+    if is_no_text := fields.is_no_text(named):
+        columns.append(f"case when {is_no_text} then 'bad_encoding' end as reason")
     for name, mapping in source.columns.items():
         columns += [f"{sql} as {alias}" for alias, sql in _canonical(name, mapping, fields, source.timezone)]
     if source.channel and "channel" not in source.columns:

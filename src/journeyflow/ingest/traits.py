@@ -136,8 +136,8 @@ select 0, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects
 
 
 def _select(people: People, fields: Fields, zone: str) -> str:
-    dated = [people.valid_from] if people.valid_from else []
-    check_header(fields, [people.user_id, *people.traits, *dated])
+    named = [people.user_id, *people.traits, *([people.valid_from] if people.valid_from else [])]
+    check_header(fields, named)
     user, at = fields.text(people.user_id), "cast(null as timestamp)"
     given = "false"
     if people.valid_from:
@@ -150,11 +150,13 @@ def _select(people: People, fields: Fields, zone: str) -> str:
     return f"""
         select *,
             case
+                when is_no_text then 'bad_encoding'
                 when user_id is null then 'no_identifier'
                 when is_dated and valid_from is null then 'bad_time'
             end as reason
         from (
             select source_row, {user} as user_id, {at} as valid_from, {given} as is_dated, {traits},
+                {fields.is_no_text(named) or "false"} as is_no_text,
                 {raw_text_select(fields.raw)} as raw
             from raw_records
         )

@@ -56,7 +56,12 @@ def raw_text_select(raw: RawRecords) -> str:
     if raw.shape == "json":
         return "cast(case when parent is null then record else json_merge_patch(parent, record) end as varchar)"
     if raw.shape == "columns":
-        pairs = ", ".join(f"{literal(name)}, c{index}" for index, name in enumerate(raw.names))
+        texts = (
+            # Bytes that are text, as the record's person may be named there.
+            f"coalesce(try(decode(c{index})), cast(c{index} as varchar))" if sql_type == "BLOB" else f"c{index}"
+            for index, sql_type in enumerate(raw.types)
+        )
+        pairs = ", ".join(f"{literal(name)}, {text}" for name, text in zip(raw.names, texts, strict=True))
         return f"cast(json_object({pairs}) as varchar)"
     return "cast(null as varchar)"  # A log line holds an address; its adapter says what may be kept of it.
 
