@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -11,9 +10,9 @@ from pathlib import Path
 
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.errors import EngineError, InputError, JourneyflowError
+from journeyflow.errors import InputError
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry, settings_hash
-from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths, shown_name
+from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
 from journeyflow.ingest.insert import RecordCounts, deduplicate, insert_records, next_event_ix
 from journeyflow.ingest.parser.copy import InputParser, ParsedFile, open_input_parser, parsed_file, show_records
 from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot, restore_snapshot, write_snapshot
@@ -132,28 +131,6 @@ def is_over(config: Config, source: str, first_loaded_at: datetime, now: datetim
     """Return whether the retention of a source's file has ended; times are naive UTC."""
     span = config.retention.span(source)
     return span is not None and first_loaded_at + span <= now
-
-
-_OF_MACHINE = ("no space left", "io error", "connection error", "fatal error", "has been invalidated")
-"""Signs of database errors that another file would meet too."""
-_ERROR_KIND = re.compile(r"\b([A-Z][A-Za-z-]*(?: [A-Z][A-Za-z-]*)* Error)\b")
-
-
-def _concerns_file(error: Exception) -> bool:
-    """Return whether an error may come from what a file holds, rather than from the machine or the configuration."""
-    if isinstance(error, EngineError):
-        return not any(sign in error.message.lower() for sign in _OF_MACHINE)
-    return not isinstance(error, (JourneyflowError, OSError))
-
-
-def _why_refused(error: Exception) -> str:
-    """Return a reason without any value of the file."""
-    if isinstance(error, RefusedFileError):
-        return error.detail
-    if "Out of Memory" in str(error) or isinstance(error, MemoryError):
-        return "loading its records takes more memory than a run may use"
-    kind = _ERROR_KIND.search(str(error)) if isinstance(error, EngineError) else None
-    return f"its records cannot be loaded ({kind[1] if kind else type(error).__name__}); please report this"
 
 
 def _remove_unreferenced(config: Config, registry: FileRegistry, raw_store: RawStore) -> None:
@@ -329,11 +306,11 @@ class SourceLoader:
             self.input_parser.ask(files, self.config.sources[self.name])
             loaded = self._insert_files(files)
         except Exception as error:  # Whatever one file makes fail must cost that file only.
-            if not isinstance(error, RefusedFileError) and not _concerns_file(error):
+            if not isinstance(error, RefusedFileError) and not concerns_file(error):
                 raise
             if middle := len(files) // 2:
                 return self._load_or_split(files[:middle]) + self._load_or_split(files[middle:])
-            return [self._refused(files[0].name, files[0], _why_refused(error))]
+            return [self._refused(files[0].name, files[0], why_refused(error))]
         for file, counts in zip(files, loaded, strict=True):
             self.progress("load", file.name, counts.record, counts.record)
         return [FileLoad(self.name, file.name, "loaded", counts) for file, counts in zip(files, loaded, strict=True)]

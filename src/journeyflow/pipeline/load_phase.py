@@ -76,7 +76,7 @@ def load_sources(
             )
         else:
             load_events(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser)
-        load_traits(config, warehouse, run_id=run_id, input_parser=input_parser)
+        load_traits(config, warehouse, run_id=run_id, input_parser=input_parser, must_read=archived is not None)
     # What `sources.events` reads: events of a source that was removed from the configuration stay stored, unread.
     found = warehouse.rows(
         """
