@@ -23,7 +23,7 @@ from journeyflow.config.sources import (
 _TIME_COLUMNS = ("occurred_at", "received_at")
 _PERSON_COLUMNS = ("anonymous_id", "user_id")
 _HASHED_COLUMNS = (*_PERSON_COLUMNS, "session_id", "event_id")
-_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "header": "csv", "records": "jsonl"}
+_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "header": "csv", "pad_short_rows": "csv", "records": "jsonl"}
 
 
 def source_violations(config: Config) -> Iterator[Violation]:
@@ -149,8 +149,11 @@ def _known_encodings(config: Config) -> Iterator[Violation]:
     encodings += [(("people", index), people.encoding) for index, people in enumerate(config.people)]
     for loc, encoding in encodings:
         try:
-            codecs.lookup(encoding)
+            # base64 and its like turn bytes into bytes.
+            is_text = codecs.lookup(encoding)._is_text_encoding
         except LookupError:
+            is_text = False
+        if not is_text:
             expected = "an encoding such as utf-8 or latin-1"
             yield Violation("unknown_encoding", (*loc, "encoding"), "is not an encoding", encoding, expected=expected)
 

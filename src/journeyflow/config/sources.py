@@ -134,6 +134,8 @@ class Source(Section):
     """CSV only: quote character; empty for none."""
     header: StrictBool = True
     """CSV only: whether the first line names the columns. If not, they are `column1`, `column2`, …."""
+    pad_short_rows: StrictBool = False
+    """CSV only: whether the cells that a row lacks at its end are empty. If not, such a row is quarantined."""
     records: Text | None = None
     """JSON lines only: path of a nested list of events; the fields around the list are read too."""
     where: TrafficCondition = ALWAYS
@@ -169,6 +171,8 @@ class People(Section):
     """CSV only: field separator."""
     quote: Annotated[str, Field(max_length=1)] = '"'
     """CSV only: quote character; empty for none."""
+    pad_short_rows: StrictBool = False
+    """CSV only: whether the cells that a row lacks at its end are empty."""
     timezone: Text | None = None
     """IANA time zone of `valid_from` without an offset. Default: that of the project."""
 

@@ -135,6 +135,8 @@ def is_over(config: Config, source: str, first_loaded_at: datetime, now: datetim
 
 def _remove_unreferenced(config: Config, registry: FileRegistry, raw_store: RawStore) -> None:
     """Remove archived files whose retention has ended in every source that read them, or that were never loaded."""
+    if registry.jumped_from is not None:
+        return
     wanted = {
         file.copy_sha256
         for file in registry.files()
@@ -335,7 +337,9 @@ class SourceLoader:
     def _groups(self, files: list[InputFile]) -> Iterator[list[PendingFile]]:
         """Yield the parsed files in groups that the same statements can load; a large file is a group by itself."""
         known = self.registry.entries(self.name, [file.sha256 for file in files])
-        entries = self.registry.new_entries(self.settings_hash(), [known.get(file.sha256) for file in files])
+        entries = self.registry.new_entries(
+            self.settings_hash(), [known.get(file.sha256) for file in files], self.registry.first_load_at(files)
+        )
         group: list[PendingFile] = []
         for file, entry in zip(files, entries, strict=True):
             self.progress("load", file.name, 0)

@@ -146,6 +146,7 @@ def _source(people: People, zone: str) -> Source:
         encoding=people.encoding,
         delimiter=people.delimiter,
         quote=people.quote,
+        pad_short_rows=people.pad_short_rows,
         timezone=people.timezone or zone,
     )
 

@@ -41,6 +41,8 @@ class LoadResult:
     """Outcomes of the records that this run read."""
     alerts: tuple[str, ...]
     """Refused files, and files with many quarantined records."""
+    refused_count: int = 0
+    """Files that this run could not read, those of traits included."""
     why_nothing: str = ""
     """Where no event was accepted: what happened to the records."""
 
@@ -94,6 +96,7 @@ def load_sources(
         event_count=found["n"],
         counts=_counts(warehouse, run_id),
         alerts=_alerts(warehouse, run_id),
+        refused_count=_refused_count(warehouse, run_id),
         why_nothing="" if found["n"] else _why_nothing(warehouse, as_of),
     )
 
@@ -155,6 +158,11 @@ def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
     return counted
 
 
+def _refused_count(warehouse: DuckDBEngine, run_id: str) -> int:
+    query = "select count(distinct source_file) as n from ledger.loads where run_id = ? and status = 'refused'"
+    return int(warehouse.rows(query, [run_id])["n"][0].as_py())
+
+
 def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
     """Count the quarantined rows by reason; codes and counts only, as rows hold personal data."""
     query = """
@@ -186,7 +194,18 @@ def _alerts(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
     """
     found = warehouse.rows(query, [run_id, QUARANTINE_ALERT_RATE]).to_pylist()
     alerts = [_alert(row, _reasons(warehouse, row["source_file"])) for row in found]
-    return (*alerts, *_late_arrivals(warehouse, run_id))
+    return (*_clock_jump(warehouse, run_id), *alerts, *_late_arrivals(warehouse, run_id))
+
+
+def _clock_jump(warehouse: DuckDBEngine, run_id: str) -> Iterator[str]:
+    now = run_log.now()
+    if last := run_log.clock_jumped_from(warehouse, run_id, now):
+        yield (
+            f"The clock says {now:%Y-%m-%d}, {(now - last).days:,} days after the last run, far more than usual. "
+            "In case it is ahead, nothing was removed for its age, and events later than their files are in quarantine "
+            "(future). If it is right, the next run removes what is over, and "
+            "`journeyflow quarantine replay --reason future` reads such events."
+        )
 
 
 def _late_arrivals(warehouse: DuckDBEngine, run_id: str) -> Iterator[str]:
