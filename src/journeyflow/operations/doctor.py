@@ -140,7 +140,6 @@ def _warehouse(config: Config) -> Diagnoses:
                 yield from _record_counts(warehouse, path)
                 yield from _archived_files(config, warehouse)
                 yield from _last_run(warehouse)
-            yield from _last_run(warehouse)
         except EngineError as error:
             remedy = "restore a backup, or move it away: the next run then reads all files again"
             yield Diagnosis("warehouse", "error", f"{error.message} {remedy}")

@@ -31,8 +31,8 @@ def status_of(config: Config) -> dict[str, Any]:
     dict
         ``current`` (facts of the current manifest, or None), ``running`` (process, start and host of the active run, or
         None), ``failure`` (run_id and detail, why the last run failed, or None), ``alerts`` (kind and detail, of the
-        last run that published), ``sizes`` (see `inventory.sizes`), ``runs`` (the latest first). Runs and alerts come from the warehouse or, while a run holds it and when it is damaged,
-        from the published tables.
+        last run that published), ``sizes`` (see `inventory.sizes`), ``runs`` (the latest first). Runs and
+        alerts come from the warehouse or, while a run holds it and when it is damaged, from the published tables.
     """
     running = lock.holder(config.state)
     found = _from_warehouse(config) if running is None else None

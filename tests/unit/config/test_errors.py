@@ -441,6 +441,7 @@ SOURCE_ROWS = [
         "'Mars/Base' is not a time zone",
     ),
     (f"app: {SOURCE}, encoding: utf-99}}", "unknown_encoding", "sources.app.encoding", "'utf-99' is not an encoding"),
+    (f"app: {SOURCE}, encoding: base64}}", "unknown_encoding", "sources.app.encoding", "'base64' is not an encoding"),
     (
         f"app: {SOURCE}, where: {{properties.app_id: {{nt: a}}}}}}",
         "matcher",
