@@ -269,3 +269,30 @@ def test_the_zone_of_a_mixpanel_source_is_that_of_its_times(project):
         )
     project.load()
     assert project.events("occurred_at") == [datetime(2026, 3, 1, 8)] * 3
+
+
+VHOST = 'shop.example:443 {} - - [17/May/2015:10:05:0{} +0000] "GET /a HTTP/1.1" 200 12 "-" "Agent"\n'
+
+
+def test_no_address_after_the_name_of_a_host_is_kept_anywhere(project):
+    """The same visitor with and without the name of the host is one device; the lines are two events."""
+    hosts = ("192.0.2.77", "client-77.example", "2001:db8::77")
+    lines = [VHOST.format(host, 1) for host in hosts] + [LINE.format(hosts[0], 1)]
+    counts = log(project, *lines, *(f"shop.example:443 {host} broken\n" for host in hosts))
+    assert (counts.accepted, counts.quarantined) == (4, 3)
+    assert len(set(project.events("anonymous_id"))) == 3
+    everything = project.warehouse.rows("select * from raw.events").to_pylist()
+    everything += project.warehouse.rows("select * from raw.quarantine").to_pylist()
+    assert not any(host in str(everything) for host in hosts)
+
+
+def test_the_zone_of_a_log_applies_to_stamps_without_an_offset(project):
+    project.source = {"format": "access_log", "path": "data/*", "timezone": "America/New_York"}
+    stamps = ("17/May/2015:10:05:03", "17/May/2015:10:05:03 +0000")
+    lines = [f'192.0.2.1 - - [{stamp}] "GET /{n} HTTP 1.1" 200 1 "-" "Agent" 349\n' for n, stamp in enumerate(stamps)]
+    project.write("a", "".join(lines))
+    project.load()
+    assert project.events("page_path, occurred_at") == [
+        ("/0", datetime(2015, 5, 17, 14, 5, 3)),
+        ("/1", datetime(2015, 5, 17, 10, 5, 3)),
+    ]
