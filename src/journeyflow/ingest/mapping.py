@@ -51,6 +51,32 @@ def json_path(path: str) -> str:
     return "".join(f"/{part}" for part in parts)
 
 
+def with_sorted_keys(json: str, depth: int = 3) -> str:
+    """Return SQL of the text of a JSON value with the keys of its objects sorted, down to `depth` levels.
+
+    The order of keys means nothing, and exports of one event may write them in another one. An object that has a key
+    twice stays as it is.
+    """
+    text = f"cast({json} as varchar)"
+    if not depth:
+        return text
+    pair, element = f"pair_{depth}", f"element_{depth}"
+
+    def inner(value: str) -> str:
+        is_nested = f"left(cast({value} as varchar), 1) in ('{{', '[')"
+        nested = with_sorted_keys(value, depth - 1)
+        return f"coalesce(case when {is_nested} then {nested} else cast({value} as varchar) end, 'null')"
+
+    entries = f"list_sort(map_entries(try_cast({json} as map(varchar, json))))"
+    member = f"cast(to_json({pair}.key) as varchar) || ':' || {inner(f'{pair}.value')}"
+    pairs = f"list_transform({entries}, lambda {pair}: {member})"
+    elements = f"list_transform(try_cast({json} as json[]), lambda {element}: {inner(element)})"
+    return (
+        f"coalesce(case json_type({json}) when 'OBJECT' then '{{' || array_to_string({pairs}, ',') || '}}' "
+        f"when 'ARRAY' then '[' || array_to_string({elements}, ',') || ']' end, {text})"
+    )
+
+
 AMOUNT = "decimal(18, 4)"
 TIMES = ("occurred_at", "received_at")
 TEXTS = (
