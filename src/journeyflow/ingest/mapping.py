@@ -187,7 +187,8 @@ def time_of_text(text: str, zone: str) -> str:
     has_zone, has_word = (f"regexp_matches({text}, {literal(each)})" for each in (_HAS_ZONE, _HAS_WORD))
     is_plain = f"right({text}, 1) between '0' and '9' and not {has_word}"
     if zone == "UTC":
-        plain = zoned
+        # The cast refuses words by itself, but for names of zones, which end in a letter where they may be ambiguous.
+        is_plain, plain = f"right({text}, 1) between '0' and '9'", zoned
     else:
         plain = f"case when {has_zone} then {zoned} else {utc_of_naive(f'try_cast({text} as timestamp)', zone)} end"
     parsed = f"regexp_replace(replace({text}, 'T', ' '), ' ?([apAP])\\.?([mM])\\.?$', ' \\1\\2')"
