@@ -154,6 +154,8 @@ def _source(people: People, zone: str) -> Source:
 
 
 def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> RecordCounts:
+    if raw.record_count and raw.record_count == raw.reject_count:
+        raise RefusedFileError("unreadable", "none of its records can be read")
     warehouse.execute(f"create or replace temp table trait_records as {_select(people, Fields(raw), zone)}")
     erased = _delete_erased(warehouse)
     warehouse.execute(_QUARANTINE, [file.name, file.name])
