@@ -184,13 +184,13 @@ def _separate_folders(config: Config) -> Iterator[Violation]:
     elif _holds(state, publish) or _holds(publish, state):
         inner, outer = ("publish", "state") if _holds(state, publish) else ("state", "publish")
         expected = f"a folder that does not lie in {outer}"
-        yield Violation("folder_in_folder", (inner,), f"lies in the folder {outer}", expected=expected)
+        yield Violation("folder_in_folder", (inner,), f"is in the folder {outer}", expected=expected)
     if _holds(publish, key):
         expected = "a place that nobody else reads: published tables are for others"
-        yield Violation("key_in_publish", ("privacy", "key_file"), "lies in the folder publish", expected=expected)
+        yield Violation("key_in_publish", ("privacy", "key_file"), "is in the folder publish", expected=expected)
     if any(_holds(state / name, key) for name in _FOLDERS_OF_RUNS):
         expected = "a file directly in the folder state, or one elsewhere"
-        yield Violation("key_in_state", ("privacy", "key_file"), "lies among the files of runs", expected=expected)
+        yield Violation("key_in_state", ("privacy", "key_file"), "is among the files of runs", expected=expected)
     for name, folder in (("state", state), ("publish", publish)):
         expected = "a folder for it alone, such as one beside the configuration"
         if folder == Path(folder.anchor):
