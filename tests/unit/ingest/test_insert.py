@@ -9,7 +9,7 @@ from journeyflow.state.warehouse import open_warehouse
 def test_raw_events_have_the_canonical_columns_in_their_order():
     with open_warehouse(threads=1) as warehouse:
         stored = list(warehouse.columns("raw.events"))
-    assert stored == ["event_ix", "event_key", *COLUMNS.split(", "), "file_ix", "source_row"]
+    assert stored == ["event_ix", "event_key", *COLUMNS.split(", "), "file_ix", "source_row", "has_placeholder_id"]
 
 
 def test_what_makes_two_rows_the_same_is_never_reordered():
