@@ -267,7 +267,7 @@ class Fields:
         """Return SQL of whether one of these fields holds bytes that are no UTF-8 text; None where none can.
 
         Parquet texts without the mark of UTF-8 are bytes for the database. RefusedFileError for bytes inside a list or
-        group, which cannot be told from text there.
+        group, which cannot be distinguished from text there.
         """
         if self.raw.shape == "json":
             return None
