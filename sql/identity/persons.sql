@@ -30,20 +30,28 @@ ids_gathered as (
     select person_key, component_key, 'd:' as id_kind, anonymous_id as clear_id
     from identities
     where person_key = device_key
+),
+
+-- The text of a device may be that of a user too. They are in one component, see identity.person_components.
+ids_compared as (
+    select
+        ids_gathered.*,
+        id_kind = 'd:' and count(*) over (partition by clear_id) > 1 as is_taken
+    from ids_gathered
 )
 
 select
-    ids_gathered.person_key,
+    ids_compared.person_key,
     case
-        when settings.is_clear_person_id then ids_gathered.clear_id
+        when settings.is_clear_person_id and not ids_compared.is_taken then ids_compared.clear_id
         -- Hashed twice with the secret in front, so that a known hash cannot be extended into another's.
         else substr(
             sha256(concat(
                 settings.person_secret,
-                sha256(concat(settings.person_secret, ids_gathered.id_kind, ids_gathered.clear_id))
+                sha256(concat(settings.person_secret, ids_compared.id_kind, ids_compared.clear_id))
             )), 1, 32
         )
     end as person_id,
-    ids_gathered.component_key
-from ids_gathered
+    ids_compared.component_key
+from ids_compared
 cross join settings

@@ -1,4 +1,4 @@
--- People in no persona, personas without people, and devices without an account.
+-- People in no persona, personas without people, devices without an account, placeholder ids, and ids of too many devices.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with personas as (
     select persona, person_count, share_rate
@@ -25,6 +25,44 @@ devices_summed as (
         coalesce(sum(event_count) filter (where decision <> 'aliased'), 0) as event_count,
         coalesce(sum(event_count) filter (where decision in ('joined', 'shared_named', 'without_device')), 0) > 0 as has_users
     from marts.identity_audit as decisions
+),
+
+placeholders_counted as (
+    select
+        source,
+        count(*) filter (where has_placeholder_id) as placeholder_count,
+        count(*) as event_count
+    from sources.events
+    group by source
+),
+
+devices_owned as (
+    select person_key, device_key
+    from identity.identities
+    where decision = 'joined'
+
+    union
+
+    select person_key, device_key
+    from identity.shared_device_persons
+),
+
+-- More than twenty devices are no person's: a test account, a till, or a text that stands for nobody.
+owners_of_many as (
+    select person_key, count(*) as device_count
+    from devices_owned
+    group by person_key
+    having count(*) > 20
+),
+
+owners_summed as (
+    select count(*) as owner_count, sum(device_count) as device_count, max(device_count) as most_device_count
+    from owners_of_many
+),
+
+owned_total as (
+    select count(distinct device_key) as device_count
+    from devices_owned
 )
 
 select
@@ -90,3 +128,34 @@ select
     ) as detail
 from devices_summed
 where shared_event_count > 0
+
+union all
+
+select
+    'placeholder_ids' as kind,
+    concat('source: ', source) as subject,
+    case when placeholder_count >= 0.05 * event_count then 'warning' else 'note' end as severity,
+    placeholder_count as item_count,
+    cast(placeholder_count as double) / event_count as share_rate,
+    concat(
+        placeholder_count, ' of ', event_count, ' events (', round(100.0 * placeholder_count / event_count, 1),
+        ' %) name a user or device by a text that stands for nobody, such as null or 0; it counts as no id. See where the source writes it.'
+    ) as detail
+from placeholders_counted
+where placeholder_count > 0
+
+union all
+
+select
+    'implausible_ids' as kind,
+    'users of many devices' as subject,
+    'warning' as severity,
+    owners_summed.owner_count as item_count,
+    least(cast(owners_summed.device_count as double) / owned_total.device_count, 1) as share_rate,
+    concat(
+        owners_summed.owner_count, ' users have more than 20 devices each, the first of them ', owners_summed.most_device_count,
+        ': probably an account that many people use, or a text that stands for nobody. If so, list it in `null_ids`.'
+    ) as detail
+from owners_summed
+cross join owned_total
+where owners_summed.owner_count > 0

@@ -56,8 +56,8 @@ ends_matched as (
         events_found.match_property is not null as is_matched,
         case
             when events_found.match_property is null then cast(events_found.person_key as varchar)
-            else json_extract_string(events.properties, events_found.pointer)
-        end as match_value,
+            else trim(json_extract_string(events.properties, events_found.pointer))
+        end as match_text,
         events.event_id,
         sources.source_ix,
         events.occurred_at,
@@ -65,6 +65,18 @@ ends_matched as (
     from events_found
     inner join sources.events on events.event_ix = events_found.event_ix
     inner join config.sources on sources.source = events.source
+),
+
+-- Equal numbers are one order, whether a source writes 7, 7.0 or "7".
+values_compared as (
+    select
+        ends_matched.*,
+        case
+            when contains(match_text, '.') and regexp_full_match(match_text, '-?\d+\.\d+')
+                then rtrim(rtrim(match_text, '0'), '.')
+            else nullif(match_text, '')
+        end as match_value
+    from ends_matched
 )
 
 select
@@ -80,6 +92,6 @@ select
     source_ix,
     occurred_at,
     sequence
-from ends_matched
+from values_compared
 -- What belongs to no order can neither be promised nor kept.
 where match_value is not null

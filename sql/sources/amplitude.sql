@@ -15,10 +15,10 @@ select
     insert_id || '.' || left(md5(cast(json_array(coalesce(device_id, amplitude_id, user_id)) as varchar)), 16) as event_id,
     -- Amplitude writes UTC without a mark, whatever the zone of the project is.
     event_time || '+00' as occurred_at,
-    coalesce(device_id, amplitude_id) as anonymous_id,
+    coalesce(identifier_of(device_id), amplitude_id) as anonymous_id,
     user_id,
     case
-        when session_id <> '-1' then coalesce(device_id, amplitude_id, user_id) || '.' || session_id
+        when session_id <> '-1' then coalesce(identifier_of(device_id), identifier_of(amplitude_id), user_id) || '.' || session_id
     end as session_id,
     sequence,
     event_type as event_name,

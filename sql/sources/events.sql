@@ -29,6 +29,7 @@ with events as (
         properties,
         file_ix,
         source_row,
+        has_placeholder_id,
     from raw.events
 ),
 
@@ -70,6 +71,7 @@ select
     properties,
     file_ix,
     source_row,
+    has_placeholder_id,
 from events
 where
     occurred_at <= (select high_water_at from settings)

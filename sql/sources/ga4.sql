@@ -70,7 +70,7 @@ select
     user_pseudo_id as anonymous_id,
     user_id,
     -- The number of a session is unique only within a device.
-    coalesce(user_pseudo_id, user_id) || '.' || ga_session_id as session_id,
+    coalesce(identifier_of(user_pseudo_id), user_id) || '.' || ga_session_id as session_id,
     sequence,
     canonical_name as event_name,
     case when lower(platform) in ('android', 'ios', 'app') then 'app' else 'web' end as channel,

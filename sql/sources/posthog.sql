@@ -10,7 +10,15 @@ raw_events as (
 properties_opened as (
     select
         record_ix, source_row, uuid, event, distinct_id, stamp, reason, cast(properties as json) as properties,
-        json_extract_string(properties, '$."$device_id"') as device_id,
+        identifier_of(json_extract_string(properties, '$."$device_id"')) as device_id,
+        -- The other id of a statement that two ids are one person.
+        identifier_of(
+            case event
+                when '$identify' then json_extract_string(properties, '$."$anon_distinct_id"')
+                when '$create_alias' then json_extract_string(properties, '$.alias')
+                when '$merge_dangerously' then json_extract_string(properties, '$.alias')
+            end
+        ) as previous_id,
         json_extract_string(properties, '$."$lib"') as library
     from raw_events
 )
@@ -20,14 +28,18 @@ select
     source_row,
     uuid as event_id,
     stamp as occurred_at,
-    coalesce(device_id, distinct_id) as anonymous_id,
+    -- An id without a device is a user's (a server sends it) or that of a device before the login (an app does): it stands for
+    -- both, and so meets the events of either.
+    coalesce(device_id, previous_id, distinct_id) as anonymous_id,
     -- After identify the distinct id is the user's; before it, it is the device's.
-    case when device_id is not null and distinct_id <> device_id then distinct_id end as user_id,
+    case when device_id is null or distinct_id <> device_id then distinct_id end as user_id,
     json_extract_string(properties, '$."$session_id"') as session_id,
     case event
         when '$pageview' then 'page_view'
         when '$screen' then 'page_view'
         when '$create_alias' then 'alias'
+        when '$merge_dangerously' then 'alias'
+        when '$identify' then case when previous_id is not null then 'alias' else event end
         else event
     end as event_name,
     case when library in ('posthog-ios', 'posthog-android', 'posthog-react-native', 'posthog-flutter') then 'app' else 'web' end
@@ -47,7 +59,13 @@ select
     json_extract_string(properties, '$."$raw_user_agent"') as user_agent,
     json_extract_string(properties, '$.revenue') as revenue_amount,
     json_extract_string(properties, '$.currency') as currency,
-    json_merge_patch(properties, '{"$ip": null, "$current_url": null, "$referrer": null, "$set": null, "$set_once": null}')
-        as properties,
+    json_merge_patch(
+        properties,
+        '{"$ip": null, "$current_url": null, "$referrer": null, "$set": null, "$set_once": null}',
+        case
+            when previous_id is not null then json_object('previous_id', previous_id, 'is_login', event = '$identify')
+            else cast('{}' as json)
+        end
+    ) as properties,
     reason
 from properties_opened

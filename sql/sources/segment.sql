@@ -41,7 +41,8 @@ select
     message_id as event_id,
     stamp as occurred_at,
     received_at,
-    anonymous_id,
+    -- The former id of an alias call may be that of a device as well as a user's.
+    case when type = 'alias' then coalesce(anonymous_id, previous_id) else anonymous_id end as anonymous_id,
     user_id,
     canonical_name as event_name,
     case when type = 'screen' or contains(library, 'ios') or contains(library, 'android') then 'app' else 'web' end as channel,

@@ -51,7 +51,7 @@ select
     event_id,
     coalesce(derived_tstamp, collector_tstamp) as occurred_at,
     collector_tstamp as received_at,
-    coalesce(domain_userid, client_user_id, network_userid) as anonymous_id,
+    coalesce(identifier_of(domain_userid), identifier_of(client_user_id), network_userid) as anonymous_id,
     user_id,
     coalesce(domain_sessionid, client_session_id) as session_id,
     client_event_index as sequence,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from journeyflow.errors import ExitCode, JourneyflowError
-from journeyflow.utils.formatting import cell, escaped
+from journeyflow.utils.formatting import FORMULA_START, cell, escaped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,7 +106,6 @@ def parse_instant(text: str | None) -> datetime | None:
 
 WIDE = 100_000
 """Width in columns of output that is not a terminal: nothing is cut there."""
-_FORMULA_START = r"^[=+\-@\t\r\n]"
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -169,7 +168,7 @@ def defused(frame: pl.DataFrame) -> pl.DataFrame:
     from polars import selectors
 
     texts = selectors.string()
-    is_formula = texts.str.contains(_FORMULA_START)
+    is_formula = texts.str.contains(FORMULA_START)
     return frame.with_columns(pl.when(is_formula).then(pl.lit("'") + texts).otherwise(texts).name.keep())
 
 

@@ -198,6 +198,19 @@ def json_path(key: str) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in key.split("."))
 
 
+_DECIMALS = r"-?\d+\.\d+"
+
+
+def key_text(value: exp.Expr) -> exp.Expr:
+    """Return a value by which events are put together, as text: trimmed, blank is null, equal numbers are one text."""
+    trimmed = exp.Trim(this=value)
+    without_zeros = call("rtrim", call("rtrim", trimmed, text("0")), text("."))
+    is_decimal = exp.and_(
+        call("contains", trimmed.copy(), text(".")), call("regexp_full_match", trimmed.copy(), text(_DECIMALS))
+    )
+    return exp.Case().when(is_decimal, without_zeros).else_(exp.Nullif(this=trimmed.copy(), expression=text("")))
+
+
 def user_key(user_id: exp.Expr) -> exp.Expr:
     """Return the key of a user_id, as loading computes it."""
     return call("md5_number_lower", exp.DPipe(this=text("u:"), expression=user_id))
@@ -243,7 +256,7 @@ class _Staging:
             "condition_bits": self._condition_bits(),
             "alias_key": self._alias_key(),
         }
-        units = [exp.alias_(self._property(key), f"unit_{n}") for n, key in enumerate(self.units, 1)]
+        units = [exp.alias_(key_text(self._property(key)), f"unit_{n}") for n, key in enumerate(self.units, 1)]
         named = [exp.alias_(expression, name) for name, expression in computed.items()]
         slices = [exp.alias_(self._slice(*each), f"slice_{n}") for n, each in enumerate(self.slices, 1)]
         query = exp.select(*taken, *named, *units, *slices).from_("events_read")
@@ -307,8 +320,7 @@ class _Staging:
 
     def _slice(self, name: str, is_property: bool) -> exp.Expr:
         """Return the value of a slice as text; blank is none."""
-        value = self._property(name) if is_property else column(name)
-        return exp.Nullif(this=exp.Trim(this=value), expression=text(""))
+        return key_text(self._property(name) if is_property else column(name))
 
     def _truth(self, leaf: Leaf) -> exp.Expr:
         if leaf.field.startswith("properties."):

@@ -110,6 +110,10 @@ class Config(Section):
     """Files with traits of persons, for personas."""
     clock_skew: Duration = timedelta(hours=1)
     """How far a client's clock may be ahead. An event that is later than its arrival by more is quarantined."""
+    null_ids: tuple[Text, ...] = ()
+    """Texts that are no identifier, in any case, beside the known ones: `null`, `none`, `undefined`, `nan`, `0`, `-1`,
+    `[object Object]`, `(not set)`, `anonymous` and the zero UUID.
+    """
     sessions: Sessions = Sessions()
     """How sessions are cut."""
     journeys: Journeys = Journeys()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import glob
+import itertools
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,7 @@ from journeyflow.config.sources import (
     utc_formats,
 )
 
+_FOLDERS_OF_RUNS = ("raw", "work")
 _TIME_COLUMNS = ("occurred_at", "received_at")
 _PERSON_COLUMNS = ("anonymous_id", "user_id")
 _HASHED_COLUMNS = (*_PERSON_COLUMNS, "session_id", "event_id")
@@ -158,20 +161,71 @@ def _known_encodings(config: Config) -> Iterator[Violation]:
             yield Violation("unknown_encoding", (*loc, "encoding"), "is not an encoding", encoding, expected=expected)
 
 
-def _matched_paths(config: Config) -> Iterator[Violation]:
+def _input_paths(config: Config) -> list[tuple[Loc, Path]]:
     paths: list[tuple[Loc, Path]] = [(("sources", name), source.path) for name, source in config.sources.items()]
     paths += [(("people", index), people.path) for index, people in enumerate(config.people)]
-    paths += [(("spend",), config.spend.path)] if config.spend else []
+    return paths + ([(("spend",), config.spend.path)] if config.spend else [])
+
+
+def _matched_paths(config: Config) -> Iterator[Violation]:
     expected = "a path or glob, relative to the configuration"
-    for loc, path in paths:
+    for loc, path in _input_paths(config):
         if next(glob.iglob(str(path), recursive=True), None) is None:  # noqa: PTH207  (an absolute pattern)
             yield Violation("no_file", (*loc, "path"), "matches no file now", expected=expected, severity="warning")
 
 
 def _separate_folders(config: Config) -> Iterator[Violation]:
-    if config.state == config.publish:
+    """Refuse folders of the product that hold each other, the configuration, the user's files, or everything."""
+    state, publish = _real(config.state), _real(config.publish)
+    key = _real(config.privacy.key_file)
+    if state == publish:
         expected = "another folder: state is private"
         yield Violation("folders_alike", ("publish",), "is the same folder as state", expected=expected)
+    elif _holds(state, publish) or _holds(publish, state):
+        inner, outer = ("publish", "state") if _holds(state, publish) else ("state", "publish")
+        expected = f"a folder that does not lie in {outer}"
+        yield Violation("folder_in_folder", (inner,), f"lies in the folder {outer}", expected=expected)
+    if _holds(publish, key):
+        expected = "a place that nobody else reads: published tables are for others"
+        yield Violation("key_in_publish", ("privacy", "key_file"), "lies in the folder publish", expected=expected)
+    if any(_holds(state / name, key) for name in _FOLDERS_OF_RUNS):
+        expected = "a file directly in the folder state, or one elsewhere"
+        yield Violation("key_in_state", ("privacy", "key_file"), "lies among the files of runs", expected=expected)
+    for name, folder in (("state", state), ("publish", publish)):
+        expected = "a folder for it alone, such as one beside the configuration"
+        if folder == Path(folder.anchor):
+            yield Violation("folder_is_root", (name,), "is the root of the file system", expected=expected)
+        elif _holds(folder, _real(config.path or config.folder)):
+            yield Violation("folder_of_config", (name,), "holds the configuration", expected=expected)
+        else:
+            yield from _folder_of_inputs(config, name, folder)
+
+
+def _folder_of_inputs(config: Config, name: str, folder: Path) -> Iterator[Violation]:
+    for loc, path in _input_paths(config):
+        given = Path(os.path.normpath(path))
+        start = _real(_without_glob(given))
+        may_reach = _holds(start, folder) and ("**" in given.parts or len(given.parts) > len(folder.parts))
+        matched = glob.iglob(str(given), recursive=True) if may_reach else ()  # noqa: PTH207
+        if _holds(folder, start) or any(_holds(folder, _real(Path(each))) for each in matched):
+            expected = "a folder without input files: what is in it is written and removed by runs"
+            message = f"holds files that {'.'.join(map(str, loc))} reads"
+            yield Violation("folder_of_inputs", (name,), message, expected=expected)
+
+
+def _without_glob(path: Path) -> Path:
+    """Return the part of a pattern before the first part that is a glob."""
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+    return Path(*fixed)
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; its last parts need not be there."""
+    return Path(os.path.realpath(path))
+
+
+def _holds(folder: Path, path: Path) -> bool:
+    return path.is_relative_to(folder)
 
 
 def _rate_of_report_currency(config: Config) -> Iterator[Violation]:

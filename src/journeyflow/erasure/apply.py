@@ -15,6 +15,7 @@ from journeyflow.ingest.parser.copy import InputParser, open_input_parser
 from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot, write_snapshot
 from journeyflow.ingest.rewrite import WHOLE_ROWS, count_erased, keeps_line_numbers, rewrite
 from journeyflow.ingest.suppression import add_suppressions, find_texts_naming, register_suppression, write_suppressions
+from journeyflow.publish.generation import own_generations, remove_unfinished
 from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
 from journeyflow.state.secret_key import person_secret, set_hash_keys
 from journeyflow.state.warehouse import open_warehouse, rewrite_warehouse, transaction
@@ -213,7 +214,7 @@ def finish_erasure(config: Config, *, is_published: bool) -> None:
         return
     generations = config.publish / "generations"
     current = (config.publish / "current").resolve()
-    for folder in generations.iterdir() if generations.is_dir() else ():
+    for folder in own_generations(generations):
         if folder.resolve() != current:
             shutil.rmtree(folder)
     _sync(generations)
@@ -234,7 +235,11 @@ def withdraw_empty_publication(config: Config) -> bool:
         if warehouse.rows(select, [list(config.sources)])["n"][0].as_py():
             return False
     (config.publish / "current").unlink(missing_ok=True)
-    shutil.rmtree(config.publish / "generations", ignore_errors=True)
+    for folder in own_generations(config.publish / "generations"):
+        shutil.rmtree(folder, ignore_errors=True)
+    remove_unfinished(config.publish / "generations")
+    with suppress(OSError):  # It is missing, or holds what others put there.
+        (config.publish / "generations").rmdir()
     _sync(config.publish)
     end_erasure(config.state)
     return True
@@ -297,10 +302,9 @@ def _rewrite_copy(
 def _remove_leftovers(config: Config, raw_store: RawStore) -> None:
     """Remove other files with rows: the last build, and leftovers of killed runs and of damage."""
     for name in (BUILD, SELECTED, f"damaged-{WAREHOUSE}"):
-        for path in config.state.glob(f"{name}*"):
+        for path in (config.state / name, config.state / f"{name}.wal"):
             path.unlink(missing_ok=True)
-    for path in (config.publish / "generations").glob(".unfinished-*"):
-        shutil.rmtree(path, ignore_errors=True)
+    remove_unfinished(config.publish / "generations")
     _sync(raw_store.folder)
     _sync(config.state)
 

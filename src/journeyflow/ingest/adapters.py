@@ -29,10 +29,12 @@ class RawColumn(_Strict):
 
     `any_of` holds patterns of its names in files, of which the first value that is not null counts; default: its name.
     `holds` is set for JSON text: any other text sends the record to the quarantine, reason `bad_json`, as does anything
-    but an object where it is ``object`` (an empty list is no properties, as PHP writes them).
+    but an object where it is ``object`` (an empty list is no properties, as PHP writes them). Of a number in
+    an `identifier`, decimals that are zero are left out.
     """
 
     required: bool = False
+    identifier: bool = False
     holds: Literal["json", "object"] | None = None
     any_of: tuple[str, ...] = ()
     meaning: str | None = None
@@ -108,7 +110,7 @@ class Adapter:
             if declared.required and not found:
                 check_header(fields, [name])
             check_header(fields, found)
-        texts = [self._nulled(fields.text(n)) for n in found]
+        texts = [self._nulled(fields.identifier(n) if declared.identifier else fields.text(n)) for n in found]
         return f"coalesce({', '.join([*texts, 'null'])})" if texts else "cast(null as varchar)"
 
     def _others(self, fields: Fields) -> str:

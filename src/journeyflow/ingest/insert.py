@@ -182,7 +182,9 @@ def _insert(first_ixs: Sequence[int], numbers: Sequence[int], source: str) -> st
     event_ix = f"{_of_file(first_ixs)} + (record_ix & {_MASK})"
     return f"""
         insert into raw.events
-        select {event_ix}, md5_number(source || '/' || event_id), {COLUMNS}, {_of_file(numbers)}, source_row
+        select
+            {event_ix}, md5_number(source || '/' || event_id), {COLUMNS}, {_of_file(numbers)}, source_row,
+            has_placeholder_id
         from {source}
     """
 

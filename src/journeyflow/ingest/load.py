@@ -224,7 +224,12 @@ class SourceLoader:
         """Return the hash of every setting that decides what a record of the source becomes."""
         config = self.config
         return settings_hash(
-            config.sources[self.name], config.clock_skew, config.privacy.keep_query_params, FLOOR, CLEANING
+            config.sources[self.name],
+            config.clock_skew,
+            config.privacy.keep_query_params,
+            FLOOR,
+            CLEANING,
+            sorted(config.null_ids),
         )
 
     def _described(self, path: Path, known_sizes: Collection[int]) -> InputFile | FileLoad:

@@ -78,6 +78,8 @@ def with_sorted_keys(json: str, depth: int = 3) -> str:
 
 
 AMOUNT = "decimal(18, 4)"
+_MOST_WHOLE = "1e18"
+"""Floating point numbers below this have a whole number of 64 bits."""
 TIMES = ("occurred_at", "received_at")
 TEXTS = (
     *(name for name in CANONICAL_COLUMNS if name not in (*TIMES, "revenue_amount")),
@@ -85,8 +87,23 @@ TEXTS = (
     "quarantine_raw",
     "reason",
 )
-NAMES = ("event_id", "anonymous_id", "user_id", "session_id", "event_name")
-"""Identifying columns; blanks count as null, or all records with blanks would share one person or session."""
+IDENTIFIERS = ("anonymous_id", "user_id", "session_id")
+"""Columns in which a placeholder is null: all records that have it would share one person or session."""
+PERSON_IDENTIFIERS = IDENTIFIERS[:2]
+NULL_IDS = (
+    "null",
+    "none",
+    "undefined",
+    "nan",
+    "0",
+    "-1",
+    "[object object]",
+    "(not set)",
+    "anonymous",
+    "00000000-0000-0000-0000-000000000000",
+)
+"""Texts that are no identifier, in lower case; `null_ids` of the configuration adds others."""
+_COUNTED_FROM_ZERO = "('0', '-1')"
 
 
 def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | None = None) -> str:
@@ -106,6 +123,8 @@ def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | 
     listed += [f"try_cast({amount} as {AMOUNT}) as revenue_amount"]
     listed += [f"{_has('revenue_amount', 'has_amount', columns)} as has_amount"]
     listed += ["properties" if "properties" in columns else "cast(null as json) as properties"]
+    placeholders = [f"is_null_id(trimmed_id({name}))" for name in PERSON_IDENTIFIERS if name in columns]
+    listed.append(f"coalesce({' or '.join(placeholders) or 'false'}, false) as has_placeholder_id")
     if constant_channel:
         listed[listed.index(f"{_typed_text('channel', columns)} as channel")] = (
             f"{literal(constant_channel)} as channel"
@@ -117,7 +136,13 @@ def _typed_text(name: str, columns: Mapping[str, str]) -> str:
     if name not in columns:
         return "cast(null as varchar)"
     text = name if columns[name] == "VARCHAR" else f"cast({name} as varchar)"
-    return f"case when trim({text}) <> '' then {text} end" if name in NAMES else text
+    if name in IDENTIFIERS:
+        return f"identifier_of({text})"
+    if name == "event_id":
+        # Rows may be numbered from 0, so that these two are placeholders of persons only.
+        trimmed = f"trimmed_id({text})"
+        return f"case when {trimmed} in {_COUNTED_FROM_ZERO} then {trimmed} else identifier_of({text}) end"
+    return f"case when trim({text}) <> '' then {text} end" if name == "event_name" else text
 
 
 def _has(name: str, flag: str, columns: Mapping[str, str]) -> str:
@@ -252,7 +277,35 @@ class Fields:
             return f"nullif(try(decode({column})), '')"
         if ("(" in sql_type and not sql_type.startswith("DECIMAL")) or sql_type.endswith("]"):
             return f"cast(to_json({column}) as varchar)"
+        if sql_type in ("FLOAT", "DOUBLE"):
+            # Data frames write a column of integers with gaps as floating point, and the gaps as NaN.
+            whole = f"{column} = trunc({column}) and abs({column}) < {_MOST_WHOLE}"
+            return (
+                f"case when isnan({column}) then null when {whole} then cast(cast({column} as bigint) as varchar) "
+                f"else cast({column} as varchar) end"
+            )
+        if sql_type.startswith("DECIMAL"):
+            return (
+                f"case when {column} = trunc({column}) then cast(cast({column} as hugeint) as varchar) "
+                f"else cast({column} as varchar) end"
+            )
         return f"cast({column} as varchar)"
+
+    def identifier(self, name: str) -> str:
+        """Return SQL of the field as the text of an identifier: of a whole number with decimals, the whole number.
+
+        A text of JSON or Parquet stays as it is; where the file knows no types, a number is what looks like one.
+        """
+        text = self.text(name)
+        if self.raw.shape == "json":
+            path = literal(json_path(name))
+            is_number = f"coalesce(json_type(record, {path}), json_type(parent, {path})) = 'DOUBLE'"
+        elif all(sql_type == "VARCHAR" for sql_type in self.raw.types):
+            text = f"trimmed_id({text})"
+            is_number = rf"regexp_full_match({text}, '-?\d{{1,18}}\.0+')"
+        else:
+            return text
+        return f"case when ends_with({text}, '.0') and {is_number} then split_part({text}, '.', 1) else {text} end"
 
     def json(self, name: str) -> str:
         """Return SQL of the field as JSON, nested values kept."""
@@ -322,7 +375,7 @@ def mapped_select(source: Source, fields: Fields) -> str:
 
 
 def _canonical(name: str, mapping: ColumnMapping, fields: Fields, zone: str) -> list[tuple[str, str]]:
-    text = _text(mapping, fields)
+    text = _text(mapping, fields, is_identifier=name in (*IDENTIFIERS, "event_id"))
     if name in TIMES:
         return [(name, _time(mapping, fields, zone)), (f"has_{name.removesuffix('_at')}", f"{text} is not null")]
     if name == "revenue_amount":
@@ -330,14 +383,18 @@ def _canonical(name: str, mapping: ColumnMapping, fields: Fields, zone: str) -> 
     return [(name, text)]
 
 
-def _text(mapping: ColumnMapping, fields: Fields) -> str:
+def _text(mapping: ColumnMapping, fields: Fields, *, is_identifier: bool = False) -> str:
+    text = fields.identifier if is_identifier else fields.text
     if mapping.constant is not None:
         return literal(mapping.constant)
     if mapping.hash:
-        return keyed_hash([fields.text(name) for name in mapping.hash])
+        texts = [text(name) for name in mapping.hash]
+        identifiers = ", ".join(f"identifier_of({each})" for each in texts)
+        # Of placeholders alone there is no hash: it would look like somebody's identifier.
+        return f"case when coalesce({identifiers}, null) is not null then {keyed_hash(texts)} end"
     if mapping.columns:
-        return f"nullif(concat_ws('-', {', '.join(fields.text(name) for name in mapping.columns)}), '')"
-    return fields.text(str(mapping.column))
+        return f"nullif(concat_ws('-', {', '.join(text(name) for name in mapping.columns)}), '')"
+    return text(str(mapping.column))
 
 
 def keyed_hash(texts: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from journeyflow.ingest.parser.copy import InputParser, open_input_parser, read_
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.ingest.suppression import find_texts_naming, register_suppression
-from journeyflow.ingest.validate import raw_text_select
+from journeyflow.ingest.validate import raw_text_select, set_null_ids
 from journeyflow.state.warehouse import transaction
 
 _UNNAMED = "traits"
@@ -51,6 +51,7 @@ def load_traits(
     register_suppression(warehouse, config, RawStore(config.state))
     has_traits = warehouse.count("raw.traits") > 0
     refused: set[str] = set()
+    set_null_ids(warehouse, config)
     opened = nullcontext(input_parser) if input_parser else open_input_parser(config, run_id or _UNNAMED)
     with opened as taken:
         while True:
@@ -94,6 +95,7 @@ def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: In
     Files that cannot be read are left out: a run would refuse them too.
     """
     found = []
+    set_null_ids(warehouse, config)
     for index, people in enumerate(config.people):
         for file in _files(config, people, index, input_parser):
             source = _source(people, config.timezone)
@@ -189,7 +191,7 @@ select 0, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects
 def _select(people: People, fields: Fields, zone: str) -> str:
     named = [people.user_id, *people.traits, *([people.valid_from] if people.valid_from else [])]
     check_header(fields, named)
-    user, at = fields.text(people.user_id), "cast(null as timestamp)"
+    user, at = f"identifier_of({fields.identifier(people.user_id)})", "cast(null as timestamp)"
     given = "false"
     if people.valid_from:
         name = people.valid_from

@@ -12,15 +12,15 @@ from journeyflow.config.conditions import ALWAYS
 from journeyflow.config.sources import MAPPED_FORMATS, UTM_COLUMNS, Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.adapters import load_adapter
-from journeyflow.ingest.mapping import Fields, json_path, literal, mapped_select, typed_select
+from journeyflow.ingest.mapping import NULL_IDS, Fields, json_path, literal, mapped_select, typed_select
 from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.state.warehouse import packaged_sql
 
 FLOOR = datetime(2000, 1, 1)
 """Events before this day are clock errors."""
 DEFAULT_CHANNEL = "web"
-CLEANING = 3
-"""Version of `cleaned.sql`, the reading of times and the adapters: a higher one has all files read again."""
+CLEANING = 4
+"""Version of the rules of mapping and cleaning, and of the adapters: a higher one has all files read again."""
 
 
 def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:
@@ -83,6 +83,7 @@ def _view(warehouse: DuckDBEngine, name: str, select: str) -> None:
 
 def _settings(warehouse: DuckDBEngine, config: Config, name: str, first_loaded_at: datetime) -> None:
     source = config.sources[name]
+    set_null_ids(warehouse, config)
     row = {
         "source": name,
         "first_loaded_at": first_loaded_at,
@@ -98,6 +99,13 @@ def _settings(warehouse: DuckDBEngine, config: Config, name: str, first_loaded_a
         }
     )
     warehouse.scratch("load_renames", renames.to_reader())
+
+
+def set_null_ids(warehouse: DuckDBEngine, config: Config) -> None:
+    """Set the session variables of `identifiers.sql`: the texts that are no identifier."""
+    found = list(dict.fromkeys([*NULL_IDS, *(text.strip().lower() for text in config.null_ids)]))
+    warehouse.execute(f"set variable null_ids = [{', '.join(map(literal, found))}]")
+    warehouse.execute(f"set variable null_id_length = {max(map(len, found))}")
 
 
 def _filter(config: Config, name: str) -> str | None:

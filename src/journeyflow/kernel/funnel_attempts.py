@@ -77,7 +77,20 @@ def evaluate_units(
         is_free = not _has_any(events.excluded, lo, hi)
         is_exact = can_be_exact and is_free
         has_ties = _write_bounds(
-            at, rank, mask, bound, chain, begin, hi, steps, window, to_second, way, is_exact and is_later
+            at,
+            rank,
+            mask,
+            bound,
+            chain,
+            workspace.entry,
+            settings.within,
+            begin,
+            hi,
+            steps,
+            window,
+            to_second,
+            way,
+            is_exact and is_later,
         )
         is_plain = is_exact or (settings.is_plain == 1 and is_free and not has_ties)
         if is_plain or is_exact_level:
@@ -286,8 +299,8 @@ def _is_tie_decided(
     if is_exact:
         begin = tie_start(events.rank, first, lo)
         _write_bounds(
-            events.at, events.rank, events.mask, workspace.bound, workspace.chain, begin, hi,
-            settings.steps, settings.window, settings.to_second, way, is_later,
+            events.at, events.rank, events.mask, workspace.bound, workspace.chain, workspace.entry, settings.within,
+            begin, hi, settings.steps, settings.window, settings.to_second, way, is_later,
         )  # fmt: skip
     other = 0
     place = first
@@ -323,7 +336,7 @@ def evaluate_attempt(
             depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
     if with_chain and settings.grace == 0:
         # The end of an attempt reads `last_at`, which this leaves alone.
-        find_chain(events, settings, workspace, lo, hi, opener, depth, limit, is_later)
+        find_chain(events, settings, workspace, lo, hi, opener, depth, is_later)
     end = _end_of(events, settings, workspace, opener, depth, closed_by)
     return AttemptOutcome(depth, end, closed_by, is_void)
 
@@ -368,35 +381,35 @@ def _find_closing(
     closed_by = -1
     is_void = 0
     window_end = events.at[opener] + settings.window
-    for x in range(len(settings.exclusions)):
-        after = workspace.earliest[settings.exclusions[x, 0]]
-        before = workspace.earliest[settings.exclusions[x, 1]]
-        if after < 0:
-            continue
-        for place in range(opener, hi):
-            if events.rank[place] >= before if before >= 0 else events.at[place] >= window_end:
-                break
-            if events.rank[place] <= after or not (events.excluded[place] >> x) & 1:
+    for place in range(opener, hi):
+        rank = events.rank[place]
+        if closed_by >= 0 and rank > events.rank[closed_by]:
+            break
+        is_open = False
+        for x in range(len(settings.exclusions)):
+            after = workspace.earliest[settings.exclusions[x, 0]]
+            before = workspace.earliest[settings.exclusions[x, 1]]
+            if after < 0 or (rank >= before if before >= 0 else events.at[place] >= window_end):
                 continue
-            voids = settings.exclusions[x, 2]
-            is_first = closed_by < 0 or events.rank[place] < events.rank[closed_by]
-            if not is_first and events.rank[place] == events.rank[closed_by]:
-                is_first = voids > is_void or (voids == is_void and place < closed_by)
-            if is_first:
-                closed_by = place
-                is_void = voids
+            is_open = True
+            if rank > after and (events.excluded[place] >> x) & 1:
+                voids = settings.exclusions[x, 2]
+                if closed_by < 0 or voids > is_void:
+                    closed_by = place
+                    is_void = voids
+        if not is_open:
             break
     return closed_by, is_void
 
 
 @compiled
 def _write_bounds(
-    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
-    to_second: int, way: int, is_later: bool,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, entry: Int64s, within: Int64s, lo: int,
+    hi: int, steps: int, window: int, to_second: int, way: int, is_later: bool,
 ) -> bool:  # fmt: skip
     """Write depths that the attempts of a unit cannot exceed; return whether events that match steps tie."""
     if way == BY_ORDER:
-        return depth_upper_bounds(at, rank, mask, bound, chain, lo, hi, steps, window, to_second, is_later)
+        return depth_upper_bounds(at, rank, mask, bound, chain, entry, within, lo, hi, steps, window, is_later)
     if way == BY_LEVEL:
         return level_upper_bounds(at, rank, mask, bound, chain[0], lo, hi, steps, window)
     if way == BY_RUN:
@@ -420,21 +433,26 @@ def _tie_before(rank: Int32s, mask: Int32s, lo: int, stop: int) -> tuple[int, in
 
 @compiled
 def depth_upper_bounds(
-    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, lo: int, hi: int, steps: int, window: int,
-    to_second: int, is_later: bool,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, entry: Int64s, within: Int64s, lo: int, hi: int,
+    steps: int, window: int, is_later: bool,
 ) -> bool:  # fmt: skip
     """Write to `bound` for each event of a unit a depth that no attempt it opens can exceed; return whether steps tie.
 
-    The bound is the depth itself in a plain funnel, unless tied events compete for steps. `chain[s]` are the times of
-    the nearest steps s, s + 1, … from here on; without `is_later` tied events take any run of steps that they match.
+    The bound is the depth itself without exclusions, unless tied events compete for steps. `chain[s, k]` is the time at
+    which step s + k can be reached from the nearest step s, from here on, that leads there within all deadlines, and
+    `entry[s, k]` the time of that step s; a later step s never leads there sooner. Without `is_later` tied events take
+    any run of steps that they match.
     """
     chain[:] = NEVER
+    entry[:] = NEVER
     has_ties = False
     stop = hi
     while stop > lo:
         start, union, matching = _tie_before(rank, mask, lo, stop)
         if union:
             has_ties = has_ties or matching > 1
+            now = at[start]
+            depth = 1
             # Ascending: a chain is made of chains of later steps, from before this tie.
             for s in range(steps):
                 if not (union >> s) & 1:
@@ -443,11 +461,16 @@ def depth_upper_bounds(
                 while matching > 1 and not is_later and s + run < steps and (union >> (s + run)) & 1:
                     run += 1
                 for k in range(steps - s):
-                    chain[s, k] = at[start] if k < run else chain[s + run, k - run]
-            depth = 1
-            end = at[start] + (window if steps == 1 or chain[0, 1] <= at[start] + to_second else -1)
-            while depth < steps and chain[0, depth] <= end:
-                depth += 1
+                    reached = now if k < run else NEVER
+                    for length in range(1, min(run, k) + 1 if k >= run else 1):
+                        following = entry[s + length, k - length]
+                        if following < NEVER and following - now <= within[s + length]:
+                            reached = min(reached, chain[s + length, k - length])
+                    if reached < NEVER:
+                        chain[s, k] = reached
+                        entry[s, k] = now
+                        if s == 0 and k == depth and reached <= now + window:
+                            depth += 1
             if union & 1:
                 bound[start:stop] = depth
         stop = start

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from journeyflow.kernel.jit import Bools, Int8s, Int32s, Int64s, compiled
+from journeyflow.kernel.jit import NEVER, Bools, Int8s, Int32s, Int64s, compiled
 from journeyflow.kernel.plan import FunnelSettings
+
+_FIRST_ROOM = 4
+"""Events after the opener among which a chain with grace is first searched for, as most attempts span few."""
 
 
 class EventColumns(NamedTuple):
@@ -24,7 +27,7 @@ class EventColumns(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Scratch arrays: `used`, `node_mask` and `bound` by place, `chain` by two steps, the others by step.
+    """Scratch arrays: `used`, `node_mask` and `bound` by place, `chain` and `entry` by two steps, the others by step.
 
     `earliest` and `last_rank` are the ranks (-1 none) at which a step was first reached and of the latest usable event,
     `last_at` the latter's time; `places` is the deepest chain.
@@ -41,6 +44,7 @@ class Workspace(NamedTuple):
     last_at: Int64s
     places: Int64s
     chain: Int64s
+    entry: Int64s
 
 
 def new_workspace(places: int, steps: int) -> Workspace:
@@ -61,6 +65,7 @@ def new_workspace(places: int, steps: int) -> Workspace:
         last_at=by_step(),
         places=by_step(),
         chain=np.zeros((steps + 1, steps + 1), np.int64),
+        entry=np.zeros((steps + 1, steps + 1), np.int64),
     )
 
 
@@ -225,13 +230,31 @@ def depth_with_grace(
     Where no event matches two steps, each (step, rank) is entered once: what follows does not depend on the way there.
     Fills `earliest`, `last_rank`, `last_at` as `max_depth` does, and `places` with the earliest of the deepest chains.
     """
+    # Of two ways into a step that both lead on, the earlier one leads there no later: a complete chain among the first
+    # events is that of all events. So an attempt costs what it spans, not its window.
+    room = _FIRST_ROOM if settings.is_disjoint else hi - opener
+    while True:
+        depth, is_all = _depth_with_grace(events, settings, workspace, lo, min(hi, opener + room), hi, opener, limit)
+        if is_all or depth == settings.steps:
+            return depth
+        room *= 4
+
+
+@compiled
+def _depth_with_grace(
+    events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, last: int, hi: int, opener: int,
+    limit: int,
+) -> tuple[int, bool]:  # fmt: skip
+    """Search among the events before the place `last`; return the depth, and whether no later event may count."""
     at, rank, steps = events.at, events.rank, settings.steps
     first = opener
     while first > lo and at[opener] - at[first - 1] <= settings.grace:
         first -= 1
+    last = tie_stop(rank, last - 1, hi)
     stop = opener + 1
-    while stop < hi and at[stop] <= at[opener] + settings.window and rank[stop] <= limit:
+    while stop < last and at[stop] <= at[opener] + settings.window and rank[stop] <= limit:
         stop += 1
+    is_all = stop < last or last == hi
     is_entered = np.zeros((steps, rank[stop - 1] - rank[opener] + 1), np.bool_)
     chain = np.full(steps, -1, np.int64)
     # The place whose time and rank each step takes: its own, or a later one before it in the chain.
@@ -259,7 +282,7 @@ def depth_with_grace(
                 for s in range(level):
                     best[s] = taken[s]
                     workspace.places[s] = chain[s]
-            cursor[level] = first
+            cursor[level] = _first_within(at, taken[level - 1], first, settings.grace)
         else:
             level -= 1
         if level == 0:
@@ -267,7 +290,16 @@ def depth_with_grace(
         place = -1
         if level < steps:
             place = _next_link(events, settings, chain, taken, cursor, is_entered, level, stop)
-    return depth
+    return depth, is_all
+
+
+@compiled
+def _first_within(at: Int64s, place: int, first: int, grace: int) -> int:
+    """Return the first place, from `first` on, that precedes `place` by no more than the grace."""
+    earliest = at[place] - grace
+    while place > first and at[place - 1] >= earliest:
+        place -= 1
+    return place
 
 
 @compiled
@@ -351,6 +383,8 @@ def max_depth(
         run = run_length(workspace, mask, start, stop, 1, steps, False)
         workspace.used[opener] = False
         reached |= ((1 << run) - 1) << 1
+    # Where an excluded event closes the attempt, what comes after it matters neither here nor for which event that is.
+    may_close = len(settings.exclusions) > 0 and limit == NEVER
     is_alive = True
     while is_alive:
         for s in range(steps):
@@ -360,30 +394,46 @@ def max_depth(
                 if earliest[s] < 0:
                     earliest[s] = rank[start]
         start = stop
-        while settings.is_strict == 0 and start < hi and mask[start] == 0:
+        while settings.is_strict == 0 and start < hi and mask[start] == 0 and not may_close:
             start += 1
         if start >= hi or at[start] > end or rank[start] > limit or earliest[steps - 1] >= 0:
             break
         stop = tie_stop(rank, start, hi)
         reached = 0
-        is_alive = settings.is_strict == 0
+        is_alive = False
         for s in range(1, steps):
             if last_rank[s - 1] < 0:
                 break
             if settings.is_strict and last_rank[s - 1] != rank[start] - 1:
                 continue
-            is_alive = True
             if at[start] - last_at[s - 1] > within[s]:
                 continue
+            is_alive = True
             if stop - start == 1:
                 reached |= mask[start] & (1 << s)
             else:
                 run = run_length(workspace, mask, start, stop, s, steps, is_later)
                 reached |= ((1 << run) - 1) << s
+        if may_close and at[start] < end and _is_closed(events, settings, earliest, reached, start, stop):
+            break
     depth = 0
     while depth < steps and earliest[depth] >= 0:
         depth += 1
     return depth
+
+
+@compiled
+def _is_closed(
+    events: EventColumns, settings: FunnelSettings, earliest: Int64s, reached: int, start: int, stop: int
+) -> bool:
+    """Does an excluded event of the tie `[start, stop)`, which reaches the steps `reached`, close the attempt."""
+    for x in range(len(settings.exclusions)):
+        after, before = settings.exclusions[x, 0], settings.exclusions[x, 1]
+        if earliest[after] >= 0 and earliest[before] < 0 and not (reached >> before) & 1:
+            for place in range(start, stop):
+                if (events.excluded[place] >> x) & 1:
+                    return True
+    return False
 
 
 @compiled
@@ -418,7 +468,6 @@ def find_chain(
     hi: int,
     opener: int,
     depth: int,
-    limit: int,
     is_later: bool,
 ) -> None:
     """Write to `places` the deepest chain: the earliest at steps 2, 3, …, then the first events in order.
@@ -426,11 +475,13 @@ def find_chain(
     A backward pass records at each tie which steps can be entered there and still lead to `depth`; the forward pass
     takes as many steps as possible as early as possible.
     """
-    end = events.at[opener] + settings.window
     start = tie_start(events.rank, opener, lo)
     stop = tie_stop(events.rank, opener, hi)
+    # Of two ties that can both be entered at a step and lead to `depth`, the earlier one leads there no later. So
+    # nothing after the first completion, which `max_depth` has found, matters: an attempt costs what it spans.
+    finished = workspace.earliest[depth - 1]
     last = stop
-    while last < hi and events.at[last] <= end and events.rank[last] <= limit:
+    while last < hi and events.rank[last] <= finished:
         last += 1
     _record_entries(events, settings, workspace, stop, last, depth, is_later)
     workspace.places[:] = -1

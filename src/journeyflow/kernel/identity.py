@@ -11,17 +11,66 @@ import pyarrow as pa
 from journeyflow.models.python_models import python_model
 
 if TYPE_CHECKING:
+    from journeyflow.config import Config
     from journeyflow.engines import Engine
 
 
 Keys = npt.NDArray[np.uint64]
 
+# A login (`is_login` of the collectors' adapters) names the id of its device before it. As with any device, that ties
+# nobody together when several users logged in from it. All logins of a device are in its component.
 _ALIASES = """
-    select distinct alias_key as previous_key, user_key
-    from staging.events
-    where alias_key is not null and user_key is not null and alias_key <> user_key and not is_bot and not is_internal
+    with named as (
+        select
+            event_ix,
+            coalesce(
+                json_extract_string(properties, '/is_login') = 'true'
+                and anonymous_id = json_extract_string(properties, '/previous_id'),
+                false
+            ) as is_login
+        from sources.events
+        where event_name = 'alias'
+    ),
+
+    stated as (
+        select distinct events.alias_key as previous_key, events.user_key, named.is_login
+        from staging.events as events
+        inner join named on named.event_ix = events.event_ix
+        where
+            events.alias_key is not null and events.user_key is not null and events.alias_key <> events.user_key
+            and not events.is_bot and not events.is_internal
+    )
+
+    select previous_key, user_key
+    from stated
+    qualify not is_login or count(*) filter (where is_login) over (partition by previous_key) = 1
 """
 _MEETINGS = "select device_key, person_key from identity.shared_device_persons"
+# Where clear ids are published, a device and a user of the same text: the id of one depends on the other.
+_NAMESAKES = """
+    with devices as (
+        select distinct device_key
+        from staging.events
+        where device_key is not null and not is_bot and not is_internal
+    ),
+
+    users as (
+        select distinct events.user_key, md5_number_lower('d:' || named.user_id) as device_key
+        from staging.events as events
+        inner join sources.events as named on named.event_ix = events.event_ix
+        where events.user_key is not null and not events.is_bot and not events.is_internal
+    )
+
+    select
+        coalesce(
+            case when device_persons.person_count = 1 then device_persons.person_key end, devices.device_key
+        ) as device_key,
+        coalesce(aliases.person_key, users.user_key) as person_key
+    from users
+    inner join devices on devices.device_key = users.device_key
+    left join identity._device_persons as device_persons on device_persons.device_key = devices.device_key
+    left join identity.user_aliases as aliases on aliases.user_key = users.user_key
+"""
 
 
 def group_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
@@ -61,12 +110,13 @@ def user_aliases(engine: Engine) -> pa.Table:
 
 
 @python_model("identity.person_components")
-def person_components(engine: Engine) -> pa.Table:
+def person_components(engine: Engine, config: Config) -> pa.Table:
     """Return persons and devices tied by shared devices, each with the component they form.
 
-    A shared device appears under its own key, as the anonymous person who owns its unnamed events.
+    A shared device appears under its own key, as the anonymous person who owns its unnamed events. Where clear ids are
+    published, a device and a user of the same text are tied too.
     """
-    meetings = engine.rows(_MEETINGS)
+    meetings = engine.rows(f"{_MEETINGS} union ({_NAMESAKES})" if config.privacy.person_id == "clear" else _MEETINGS)
     keys, groups = group_keys(_keys(meetings, "device_key"), _keys(meetings, "person_key"))
     _, firsts = np.unique(groups, return_index=True)
     return pa.table({"person_key": keys, "component_key": keys[firsts][groups]})

@@ -20,9 +20,9 @@ WITHDRAWALS = frozenset(
 """Events that say that a person has left: an outcome and no cause."""
 CONTROLS = 60_000
 FEW = 0.05
-SOONEST = 0.25
-"""Share of those who met something that did so sooner than it is taken to come."""
+MOSTLY = 0.9
 BINS = 6
+DIGITS = 9
 UNSEEN_INTENT = 1.0
 """Log odds by which an unseen intention moves going on for a standard deviation. It is taken to lead to the exposure as
 much as the prospects do that are seen."""
@@ -31,13 +31,23 @@ LONG_WAITS = (0.5, 0.7, 0.85)
 
 @dataclass(frozen=True)
 class Candidate:
-    """Moments at which something was met (`met`) or could have been (`could`), by position in the place's rows."""
+    """Moments at which something was met (`met`) or could have been (`could`), by position in the place's rows.
+
+    Attributes
+    ----------
+    anchor : numpy.ndarray of int64
+        Per row of the place what only its like are compared with: the last event.
+    gap : numpy.ndarray of int64 or None
+        Per row of the place the microseconds until it was met, or something else came: who did not wait as long was in
+        no danger. None where all were in danger all the time.
+    """
 
     subject: str
     family: str
     met: Ints
     could: Ints
     anchor: Ints
+    gap: Ints | None = None
 
 
 def exposures(stream: Stream, place: Place, prognosis: Prognosis, min_count: int) -> Iterator[Finding]:
@@ -118,7 +128,7 @@ class _Moments:
         visit = self.place.visit
         visits = int(visit[-1]) + 1
         has_met = np.bincount(visit[is_it], minlength=visits) > 0
-        if has_met.sum() < min_count or has_met[self.won].mean() >= MANDATORY:
+        if has_met.sum() < min_count or has_met[self.won].sum() >= MANDATORY * max(self.won.sum(), 1):
             return
         first = np.full(visits, len(is_it), np.int64)
         np.minimum.at(first, visit[is_it], np.flatnonzero(is_it))
@@ -129,9 +139,8 @@ class _Moments:
         met = np.flatnonzero(leads & self.is_clear)
         if not len(met):
             return
-        # Who had gone its way before it usually comes was in no danger to meet it.
-        could = np.flatnonzero(before & ~leads & self.is_clear & (self.gap >= np.quantile(self.gap[met], SOONEST)))
-        yield Candidate(subject, family, met, could, self.name)
+        could = np.flatnonzero(before & ~leads & self.is_clear)
+        yield Candidate(subject, family, met, could, self.name, self.gap)
 
     def repeats(self, min_count: int) -> Iterator[Candidate]:
         """Yield events that came three times at a stretch."""
@@ -162,17 +171,18 @@ class _Moments:
         # From one session to the next it is the person who stays away.
         session = self.stream.session[self.place.rows]
         following = following[session[following] == session[self.next[following]]]
-        asked = [following, *self._answered(ruled_out, min_count)]
-        answered = [self.next[following], *self.replies]
-        for first, second in zip(asked, answered, strict=True):
-            pair = self.name[first] * width + self.name[second]
-            names, counts = np.unique(pair, return_counts=True)
-            for code in names[counts >= 5 * min_count]:
-                yield from self._wait(first[pair == code], second[pair == code], min_count)
+        # An answer comes after its question; what follows many events is the person's own doing, and its own pace.
+        came = np.bincount(self.name[self.next[following]], minlength=width)
+        pair = self.name[following] * width + self.name[self.next[following]]
+        codes, counts = np.unique(pair, return_counts=True)
+        codes = codes[(counts >= MOSTLY * came[codes % width]) & (counts >= 5 * min_count)]
+        for code in codes:
+            yield from self._wait(following[pair == code], self.next[following[pair == code]], min_count)
+        for questions, replies in self._answered(ruled_out, min_count):
+            yield from self._wait(questions, replies, min_count)
 
-    def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[Ints]:
+    def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[tuple[Ints, Ints]]:
         """Yield the latest question before each answer, which has no session: it is no act of the person."""
-        self.replies: list[Ints] = []
         rows, visit = self.place.rows, self.place.visit
         number = np.arange(len(rows))
         is_reply = (self.stream.session[rows] < 0) & ~ruled_out
@@ -186,8 +196,7 @@ class _Moments:
                 known[known] = visit[latest[known]] == visit[replies[known]]
                 # What nearly always comes before it, and was not the event just before, may be its question.
                 if known.mean() >= MANDATORY and (latest[known] + 1 == replies[known]).mean() < MANDATORY:
-                    self.replies.append(replies[known])
-                    yield latest[known]
+                    yield latest[known], replies[known]
 
     def _wait(self, first: Ints, second: Ints, min_count: int) -> Iterator[Candidate]:
         _, earliest = np.unique(self.place.visit[second], return_index=True)
@@ -213,17 +222,21 @@ def estimate(
     anchors = np.flatnonzero(np.bincount(candidate.anchor[met], minlength=1) > 0)
     could = candidate.could[settled[candidate.could]]
     could = could[np.isin(candidate.anchor[could], anchors)]
-    could = could[spread(place.rows[could], CONTROLS)]
+    met, could, weight = _in_danger(candidate, met, could)
+    sample = spread(place.rows[could], CONTROLS)
+    could, weight = could[sample], weight[sample]
     if len(met) < min_count or len(could) < min_count:
         return None
     _fill(prognosis, place, chance, met)
     _fill(prognosis, place, chance, could)
     outcome = went_on.astype(np.float64)
-    edges = np.quantile(chance[met], np.linspace(0, 1, BINS + 1)[1:-1])
-    cell_met = candidate.anchor[met] * BINS + np.digitize(chance[met], edges)
-    cell_could = candidate.anchor[could] * BINS + np.digitize(chance[could], edges)
-    prospects = _prospects(candidate.anchor[met], candidate.anchor[could], chance[met], chance[could])
-    adjusted = _standardised(cell_met, cell_could, outcome[met] - chance[met], outcome[could] - chance[could])
+    # Equal chances differ in the last digits with the order of the rows; they belong into one cell.
+    like_met, like_could = np.round(chance[met], DIGITS), np.round(chance[could], DIGITS)
+    edges = np.round(np.quantile(like_met, np.linspace(0, 1, BINS + 1)[1:-1]), DIGITS)
+    cell_met = candidate.anchor[met] * BINS + np.digitize(like_met, edges)
+    cell_could = candidate.anchor[could] * BINS + np.digitize(like_could, edges)
+    prospects = _prospects(candidate.anchor[met], candidate.anchor[could], chance[met], chance[could], weight)
+    adjusted = _standardised(cell_met, cell_could, outcome[met] - chance[met], outcome[could] - chance[could], weight)
     if adjusted is None:
         return None
     kept = adjusted.kept
@@ -256,7 +269,43 @@ def estimate(
     )
 
 
-def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: Floats) -> float:
+def _in_danger(candidate: Candidate, met: Ints, could: Ints) -> tuple[Ints, Ints, Floats]:
+    """Return those who met it, those who were in danger to when they did, and the weight of each of the latter.
+
+    Each who met it after some time is compared with those who had waited as long without meeting it. A wait that ended
+    otherwise stands for those too that would have ended so, had they not met it before: it is weighted with the inverse
+    of the chance not to have met it by then. Where nearly all who stay meet it there is nobody to compare with.
+
+    References
+    ----------
+    Robins and Finkelstein (2000), "Correcting for noncompliance and dependent censoring with inverse probability of
+    censoring weighted (IPCW) log-rank tests".
+    """
+    weight = np.ones(len(could))
+    if candidate.gap is None:
+        return met, could, weight
+    is_met, is_could = np.zeros(len(met), np.bool_), np.zeros(len(could), np.bool_)
+    for anchor in np.unique(candidate.anchor[met]):
+        of, others = candidate.anchor[met] == anchor, candidate.anchor[could] == anchor
+        wait, gap = candidate.gap[met[of]], candidate.gap[could[others]]
+        waits, gaps = np.sort(wait), np.sort(gap)
+        times, counts = np.unique(wait, return_counts=True)
+        waiting = len(waits) - np.searchsorted(waits, times) + len(gaps) - np.searchsorted(gaps, times)
+        unmet = np.append(1.0, np.cumprod(1 - counts / waiting))
+        if unmet[-1] <= 1 - MANDATORY:
+            continue
+        inverse = 1 / unmet[np.searchsorted(times, gap)]
+        # The weight of all who waited longer than each who met it; each of these is represented equally.
+        longer = np.append(np.cumsum(inverse[np.argsort(gap, kind="stable")][::-1])[::-1], 0.0)
+        total = longer[np.searchsorted(gaps, waits, side="right")]
+        parts = np.append(0.0, np.cumsum(np.where(total > 0, 1 / np.maximum(total, 1.0), 0.0)))
+        weight[others] = inverse * parts[np.searchsorted(waits, gap)]
+        is_met[of] = longer[np.searchsorted(gaps, wait, side="right")] > 0
+        is_could[others] = weight[others] > 0
+    return met[is_met], could[is_could], weight[is_could]
+
+
+def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: Floats, other_weight: Floats) -> float:
     """Return by how many standard deviations the prospects of those who met it were better before they did.
 
     This is the placebo: an outcome that was settled before the exposure, by the last event before it.
@@ -264,7 +313,7 @@ def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: F
     logit, other = (
         np.log(values / (1 - values)) for values in (np.clip(each, 1e-4, 1 - 1e-4) for each in (chance, other_chance))
     )
-    found = _standardised(anchor, other_anchor, logit, other)
+    found = _standardised(anchor, other_anchor, logit, other, other_weight)
     if found is None:
         return 0.0
     means = np.bincount(other_anchor, other, minlength=int(other_anchor.max()) + 1)
@@ -281,18 +330,22 @@ class _Standardised:
     kept: Bools
 
 
-def _standardised(cells: Ints, other_cells: Ints, values: Floats, other_values: Floats) -> _Standardised | None:
+def _standardised(
+    cells: Ints, other_cells: Ints, values: Floats, other_values: Floats, other_weight: Floats
+) -> _Standardised | None:
     """Return by how much the mean of `values` is above that of the others, who are weighted to the same cells."""
     size = int(max(cells.max(initial=0), other_cells.max(initial=0))) + 1
-    count, others = np.bincount(cells, minlength=size), np.bincount(other_cells, minlength=size)
-    sums = np.bincount(other_cells, other_values, size)
-    squares = np.bincount(other_cells, other_values**2, size)
-    is_kept = (count > 0) & (others >= 3)
-    if not is_kept.any():
-        return None
+    count, weights = np.bincount(cells, minlength=size), np.bincount(other_cells, other_weight, size)
+    sums = np.bincount(other_cells, other_weight * other_values, size)
+    squares = np.bincount(other_cells, other_weight * other_values**2, size)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(is_kept, sums / others, 0.0)
-        variance = np.where(is_kept, squares / others - mean**2 + 0.25 / others, 0.0)
+        # The number of persons of equal weight that would be as sure (Kish).
+        others = np.nan_to_num(weights**2 / np.bincount(other_cells, other_weight**2, size))
+        is_kept = (count > 0) & (others > 3 - 1e-6)
+        if not is_kept.any():
+            return None
+        mean = np.where(is_kept, sums / weights, 0.0)
+        variance = np.where(is_kept, np.maximum(squares / weights - mean**2, 0.0) + 0.25 / others, 0.0)
     weight = np.where(is_kept, count, 0) / count[is_kept].sum()
     kept = is_kept[cells]
     excess = float(values[kept].mean() - (weight * mean).sum())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from journeyflow.pains.exposures import once_a_person
+from journeyflow.pains.exposures import UNSEEN_INTENT, once_a_person
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
@@ -21,18 +21,17 @@ NATURAL_SPREAD = 0.1
 """Standard deviation, on the scale of log odds, by which slices differ without a cause at the place."""
 
 
-def gaps(
-    stream: Stream, place: Place, prognosis: Prognosis, earlier: list[Place], min_count: int, explained: Bools
-) -> Iterator[Finding]:
+def gaps(stream: Stream, place: Place, others: list[Place], min_count: int, explained: Bools) -> Iterator[Finding]:
     """Yield the slices that fall short at some point of the place, each at the point where it shows most.
 
     Parameters
     ----------
-    earlier : list of Place
-        The places before this one: who falls short there too is another kind of person, and no victim of this place.
+    others : list of Place
+        Other stages: who falls short there too is another kind of person, and no victim of this place.
     explained : numpy.ndarray of bool
         Per row of the place: an incident explains the moment.
     """
+    prognosis = Prognosis(stream, place, has_history=False)
     best: dict[str, tuple[float, Slice, Point]] = {}
     counted: dict[int, set[str]] = {1: set(), 2: set()}
     without = {name: Prognosis(stream, place, [name], has_history=False) for name in stream.slices}
@@ -54,7 +53,7 @@ def gaps(
             if score < SCREENED and score < best.get(found.text or "", (0.0,))[0]:
                 best[found.text or ""] = (score, found, point)
     for _, found, point in best.values():
-        finding = _finding(stream, place, earlier, found, point, ~explained[point.position])
+        finding = _finding(stream, place, others, found, point, ~explained[point.position], min_count)
         if finding is not None:
             # Half of the errors allowed go to single values, half to pairs; points are nearly the same persons.
             yield replace(finding, tests=2 * POINTS * len(counted[len(found.dimensions)]))
@@ -68,7 +67,7 @@ def shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, fl
 
 
 def _finding(
-    stream: Stream, place: Place, earlier: list[Place], found: Slice, point: Point, usable: Bools
+    stream: Stream, place: Place, stages: list[Place], found: Slice, point: Point, usable: Bools, min_count: int
 ) -> Finding | None:
     is_member = np.zeros(len(place.rows), np.bool_)
     # Where the value is not known there is nothing to compare.
@@ -92,9 +91,13 @@ def _finding(
     error = np.sqrt(1 / max(other_variance, 1e-9) * 2)
     effect = np.log((rate + 0.5 / count) / (1 - rate + 0.5 / count)) - np.log(mean / (1 - mean))
     hits = float(went_on.sum())
-    before, before_error = _earlier_shift(stream, earlier, found)
+    elsewhere, elsewhere_error = _shift_elsewhere(stream, stages, found)
+    if not np.isfinite(elsewhere_error):
+        elsewhere, elsewhere_error = _prospects(stream, place, found, point, members, rest)
     rows = point.rows[members]
     once = once_a_person(stream, rows)
+    if len(once) < min_count:
+        return None
     return Finding(
         kind="gap",
         model_index=place.model_index,
@@ -109,16 +112,30 @@ def _finding(
         effect=float(effect),
         effect_error=float(np.sqrt(1 / (hits + 0.5) + 1 / (count - hits + 0.5) + error**2)),
         family="gap",
-        shift=before,
-        shift_error=before_error,
+        shift=elsewhere,
+        shift_error=elsewhere_error,
     )
 
 
-def _earlier_shift(stream: Stream, earlier: list[Place], found: Slice) -> tuple[float, float]:
-    """Return the worst shift of the slice at an earlier place and its standard error, infinite where not known."""
+def _prospects(
+    stream: Stream, place: Place, found: Slice, point: Point, members: Bools, rest: Bools
+) -> tuple[float, float]:
+    """Return by how much an unseen intention would shift a value that is known only here, and its standard error.
+
+    The prospects of members and others before they came to the point are the placebo, as they are of an exposure.
+    """
+    chance = np.clip(Prognosis(stream, place, found.dimensions).chance(point.rows), 1e-4, 1 - 1e-4)
+    logit = np.log(chance / (1 - chance))
+    spread = max(float(logit[rest].std()), 0.05)
+    shift = float(logit[members].mean() - logit[rest].mean()) / spread
+    return UNSEEN_INTENT * shift, UNSEEN_INTENT / float(np.sqrt(min(members.sum(), rest.sum())))
+
+
+def _shift_elsewhere(stream: Stream, stages: list[Place], found: Slice) -> tuple[float, float]:
+    """Return the worst shift of the slice at another stage and its standard error, infinite where not known."""
     worst, worst_error = 0.0, np.inf
     text = found.text or ""
-    for place in earlier:
+    for place in stages:
         prognosis = Prognosis(stream, place, found.dimensions, has_history=False)
         for point in points(stream, place, prognosis, 30, place.horizon):
             if point.name:

@@ -77,8 +77,9 @@ def incidents(
             break
         best = _again(stream, place, scan.refined(first), explained, taken, min_count, lost_days, first_day)
         q_value = min(best.q_value(len(worst)), 1.0)
-        finding = _finding(stream, place, best)
-        if q_value > level or finding.lost_low <= 0 or len(finding.rows) < min_count:
+        # Only a span that stands out has somebody in it.
+        finding = _finding(stream, place, best) if q_value <= level else None
+        if finding is None or finding.lost_low <= 0 or len(finding.rows) < min_count:
             doubted.add(first.slice.text)
             continue
         found.append(finding.graded("incident", q_value, e_value(*finding.rates)))

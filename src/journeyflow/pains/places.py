@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHORT_HISTORY = 2
 """A history shorter than so many windows is judged after the time in which nearly all go on, not after the window."""
 NEARLY_ALL = 0.95
-SHUFFLED = 0.2
+SHUFFLED = 0.3
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Place:
     settled_until: int
     at: Ints
     level_of_kind: Ints
+    is_ordered: bool = True
 
     @property
     def went_on(self) -> Bools:
@@ -85,6 +86,7 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
     level = level_of_kind[stream.kind]
     number = np.arange(len(level))
     start = stream.journey_starts[stream.journey]
+    is_ordered = _is_ordered(stream, level)
     for stage in range(1, int(level_of_kind.max(initial=0)) // 2 + 1):
         is_beyond = level > 2 * stage
         if not is_beyond.any():
@@ -101,10 +103,10 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
         beyond_us = np.where(is_same, stream.at[np.minimum(after, len(level) - 1)] - stream.at[rows], NEVER)
         is_past = (stream.session[rows] >= 0) & (last_beyond[rows] >= start[rows])
         is_past &= stream.session[np.maximum(last_beyond[rows], 0)] == stream.session[rows]
-        if _is_shuffled(stream, rows, is_beyond, is_past):
-            beyond_us[is_past] = 0
-        else:
+        if is_ordered:
             is_past[:] = False
+        # Whoever went beyond in a session went on in it, whatever the order.
+        beyond_us[is_past] = 0
         horizon = _horizon(stream, beyond_us)
         yield Place(
             model_index=model_index,
@@ -118,22 +120,26 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
             settled_until=stream.high_water - horizon,
             at=stream.at[rows],
             level_of_kind=level_of_kind,
+            is_ordered=is_ordered,
         )
 
 
-def _is_shuffled(stream: Stream, rows: Ints, is_beyond: Bools, is_past: Bools) -> bool:
-    """Say whether the order within sessions means nothing: many that went beyond a stage seem to do so before it.
+def _is_ordered(stream: Stream, level: Ints) -> bool:
+    """Say whether the order of events within sessions means something.
 
-    Whoever went beyond in such a session went on, whatever the order.
+    Some collectors shuffle it: then events of the stage before the goal often come after the goal in the same session.
     """
-    inside = rows[stream.session[rows] >= 0]
-    gone = np.unique(stream.session[is_beyond & (stream.session >= 0)])
-    here = np.unique(stream.session[inside])
-    both = np.intersect1d(gone, here, assume_unique=True)
-    # The first event of the stage comes after one beyond it.
-    first = inside[np.unique(stream.session[inside], return_index=True)[1]]
-    is_late = is_past[np.searchsorted(rows, first)]
-    return len(both) > 0 and is_late.sum() > SHUFFLED * len(both)
+    is_goal = (level % 2 == 1) & (stream.session >= 0)
+    if not is_goal.any():
+        return True
+    stage = int(np.bincount(level[is_goal]).argmax()) // 2
+    before = 2 * stage if (level == 2 * stage).any() else 2 * stage - 2
+    number = np.arange(len(level))
+    last_goal = np.maximum.accumulate(np.where(is_goal, number, -1))
+    is_late = (level == before) & (last_goal >= 0) & (stream.session >= 0)
+    is_late &= stream.session[np.maximum(last_goal, 0)] == stream.session
+    sessions = len(np.unique(stream.session[is_goal]))
+    return len(np.unique(stream.session[is_late])) <= SHUFFLED * sessions
 
 
 def _horizon(stream: Stream, beyond_us: Ints) -> int:

@@ -76,6 +76,10 @@ class Prognosis:
         )
         self.counts = {code: np.cumsum(self.names.codes == code) for code in self.common}
         raw = self._columns(place.rows[chosen], fit=True)
+        if not len(chosen):  # Nothing is known yet of whoever came here: no chance is better than another.
+            self.centre = self.scale = np.zeros(raw.shape[1])
+            self.kept, self.beta = np.zeros(raw.shape[1], np.bool_), np.zeros(1)
+            return
         self.centre, self.scale = raw.mean(0), raw.std(0)
         self.kept = self.scale > 1e-9
         self.beta = logistic_regression(self._standardised(raw), place.went_on[chosen])

@@ -33,7 +33,7 @@ _DUES = """
     from map.promise_outcomes as outcomes
     inner join config.promises as promises on promises.promise_index = outcomes.promise_index
     where outcomes.is_matured and outcomes.outcome <> 'pending'
-    order by outcomes.promise_index, outcomes.person_key, outcomes.due_at, outcomes.event_ix
+    order by outcomes.promise_index, outcomes.person_key, outcomes.due_at, is_broken desc
 """
 _ANSWERS = """
     select
@@ -43,7 +43,7 @@ _ANSWERS = """
     inner join map.answer_stages as stages
         on stages.event_ix = answers.event_ix and stages.survey_index = answers.survey_index
     where stages.sentiment is not null and stages.model_index = (select min(model_index) from config.models)
-    order by answers.person_key, answers.answered_at
+    order by answers.person_key, answers.answered_at, sentiment
 """
 
 
@@ -93,7 +93,7 @@ class _Dues:
             return [(None, everybody)]
         if self.is_broken[inside].mean() < 2 * self.is_broken[~inside].mean():
             return [(None, everybody)]
-        return [(self.personas[most], inside), (None, ~inside)]
+        return [(self.personas[most], inside), (f"all but {self.personas[most]}", ~inside)]
 
     def wait_for(self, stream: Stream, is_wanted: Bools) -> Ints:
         """Return the time from each deadline to the person's next wanted event; the largest integer where none came."""
@@ -104,7 +104,7 @@ class _Dues:
         )
         right = pl.DataFrame(
             {"person": stream.person[wanted], "at": stream.at[wanted], "next": stream.at[wanted]}
-        ).sort("at")
+        ).sort("at", maintain_order=True)
         joined = left.join_asof(right, on="at", by="person", strategy="forward", check_sortedness=False).sort(
             "position"
         )
@@ -206,15 +206,18 @@ def _mood(
     if not len(answers):
         return None, None
     person = np.searchsorted(stream.person_keys, answers["person_key"].to_numpy())
-    given = pl.DataFrame({"person": person, "at": answers["answered_us"], "sentiment": answers["sentiment"]}).sort("at")
+    given = pl.DataFrame({"person": person, "at": answers["answered_us"], "sentiment": answers["sentiment"]}).sort(
+        "at", maintain_order=True
+    )
     due = pl.DataFrame(
         {
             "person": made.person[chosen],
-            "at": stream.at[made.rows[chosen]],
+            # Before the deadline nobody knows that it will be broken.
+            "at": made.deadline[chosen],
             "is_broken": made.is_broken[chosen],
-            "due": stream.at[made.rows[chosen]],
+            "due": made.deadline[chosen],
         }
-    ).sort("at")
+    ).sort("at", maintain_order=True)
     joined = given.join_asof(due, on="at", by="person", strategy="backward", check_sortedness=False).drop_nulls()
     joined = joined.filter(pl.col("at") - pl.col("due") <= horizon)
     after = [joined.filter(pl.col("is_broken") == which)["sentiment"].to_numpy() for which in (True, False)]

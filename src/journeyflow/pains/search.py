@@ -13,7 +13,7 @@ from journeyflow.pains.incidents import incidents, lost_days
 from journeyflow.pains.places import Place, places
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.slices import points, recalibrated
-from journeyflow.pains.stream import Ints, Stream
+from journeyflow.pains.stream import Bools, Ints, Stream
 
 LEVEL = 0.05
 """Share of maps without a pain that may list one, divided among the kinds."""
@@ -25,7 +25,6 @@ BESIDE = 0.9
 SEPARATOR = ", "
 SEASON_SHARE = 0.3
 PRIOR_COUNT = 6
-UNKNOWN_SPREAD = 0.15
 
 
 def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int) -> list[Finding]:
@@ -33,18 +32,23 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     lost, first_day = lost_days(stream)
     found: list[Finding] = []
     tested: list[Finding] = []
-    gap_rows: list[Finding] = []
-    earlier: list[Place] = []
+    stages: list[tuple[Place, Bools]] = []
     stage_count = max(int(level_of_kind.max(initial=0)) // 2 - 1, 1)
     for place in places(stream, model_index, level_of_kind):
-        prognosis = Prognosis(stream, place)
-        at_entry = Prognosis(stream, place, has_history=False)
+        if not place.is_settled.any():
+            continue  # Of nobody it is known whether they went on.
         spans, explained = incidents(stream, place, min_count, lost, first_day, LEVEL * SHARE["incident"] / stage_count)
         found += spans
-        tested += exposures(stream, place, prognosis, min_count)
-        gap_rows += gaps(stream, place, at_entry, earlier, min_count, explained)
-        earlier.append(place)
-    found = [one for one in found if not _is_season(stream, one, earlier)]
+        stages.append((place, explained))
+        # Without an order nobody met one thing after another.
+        if place.is_ordered:
+            tested += exposures(stream, place, Prognosis(stream, place), min_count)
+    everywhere = [place for place, _ in stages]
+    found = [one for one in found if not _is_season(stream, one, everywhere)]
+    gap_rows: list[Finding] = []
+    for number, (place, explained) in enumerate(stages):
+        # At the first stage the later ones say whether a slice is another kind of person.
+        gap_rows += gaps(stream, place, everywhere[:number] or everywhere[1:], min_count, explained)
     found += _graded_gaps(gap_rows)
     exposed = _graded_exposures(tested)
     return found + exposed + _other_frictions(tested, exposed)
@@ -74,17 +78,12 @@ def _graded_gaps(found: list[Finding]) -> list[Finding]:
 
     graded = []
     for finding in found:
-        # Who falls short at the stages before as well is another kind of person.
-        known = np.isfinite(finding.shift_error)
-        shift = min(finding.shift, 0.0) if known else 0.0
-        spread = np.sqrt(
-            finding.effect_error**2
-            + (min(finding.shift_error, 1.0) ** 2 if known else UNKNOWN_SPREAD**2)
-            + NATURAL_SPREAD**2
-        )
-        q_value = min(1.0, float(ndtr((finding.effect - shift) / spread)) * finding.tests)
-        if q_value <= LEVEL * SHARE["gap"] and finding.lost_low > 0:
-            graded.append(finding.graded("matched", q_value, _e_value(finding, 1.96 * spread)))
+        # Who falls short at other stages as well is another kind of person.
+        spread = np.sqrt(finding.effect_error**2 + min(finding.shift_error, 1.0) ** 2 + NATURAL_SPREAD**2)
+        q_value = min(1.0, float(ndtr((finding.effect - min(finding.shift, 0.0)) / spread)) * finding.tests)
+        value = _e_value(finding, 1.96 * spread)
+        if q_value <= LEVEL * SHARE["gap"] and value >= LEAST_E_VALUE and finding.lost_low > 0:
+            graded.append(finding.graded("matched", q_value, value))
     return _one_each(graded)
 
 
@@ -162,6 +161,9 @@ def _one_each(findings: list[Finding]) -> list[Finding]:
             union = len(other.rows) + len(finding.rows) - both
             if union and both / union >= BESIDE and other.subject != finding.subject:
                 kept[number] = replace(other, subject=SEPARATOR.join([other.subject, finding.subject]))
+                break
+            # A friction is often named as its event.
+            if union and both / union >= BESIDE and other.stage_index == finding.stage_index and not finding.slice:
                 break
             if finding.kind == "gap" and both > 0.5 * min(len(other.rows), len(finding.rows)):
                 break

@@ -111,7 +111,10 @@ class Stream:
     @cached_property
     def sessions_so_far(self) -> Ints:
         """Sessions of the journey up to each event, that of the event included."""
-        is_new = _changes(self.session) & (self.session >= 0)
+        # Offline events, and sessions of another device, come in between.
+        sessions, firsts = np.unique(self.session, return_index=True)
+        is_new = np.zeros(len(self), np.bool_)
+        is_new[firsts[sessions >= 0]] = True
         return np.cumsum(is_new)
 
     def _of_kind(self, column: str) -> Labels:
@@ -165,7 +168,8 @@ def read_stream(engine: Engine) -> Stream:
                 inner join journeys.event_types as types on types.event_type_ix = codes.event_type_ix
             ) as kinds on kinds.classification_key = events.classification_key
             order by
-                events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint
+                events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint,
+                staging.event_id, staging.source_ix
         """)
     )
     kinds = pl.DataFrame(engine.rows(_KINDS))

@@ -179,7 +179,8 @@ def _raw_events_select(fields: set[str], *, has_groups: bool) -> str:
             {", ".join(f"{value} as {name}" for name, value in read.items())},
             cast({"_by" if has_groups else "null"} as varchar) as by_value,
             0 as file_ix,
-            row_number() over () as source_row
+            row_number() over () as source_row,
+            false as has_placeholder_id
         from raw.table
         where _person is not null and _time is not null and _event is not null
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from journeyflow.pipeline.run_report import RunReport, facts_of, report_of
 from journeyflow.publish import publish
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
+from journeyflow.state.inventory import clear_work, require_own_state
 from journeyflow.state.lock import project_lock
 from journeyflow.state.paths import (
     BUILD,
@@ -96,6 +96,7 @@ class Run:
         self._loaded: LoadResult | None = None
 
     def __enter__(self) -> Run:
+        require_own_state(self.config)
         self._resources.enter_context(project_lock(self.config.state))
         try:
             self._begin()
@@ -205,7 +206,7 @@ class Run:
         save_graph(self.config)
         # Of the configuration as it is written; `load` leaves out a default funnel whose events do not occur.
         self._rule_hashes = rule_hashes(self.config, self.graph)
-        shutil.rmtree(self.config.state / "work", ignore_errors=True)  # Of runs that were killed: we hold the lock.
+        clear_work(self.config.state)  # Of runs that were killed: we hold the lock.
         with self._warehouse() as warehouse:
             self.row = run_log.begin_run(
                 warehouse, self.config.publish / "generations", rules_hash(self.config, self.graph)
@@ -224,7 +225,7 @@ class Run:
             (self.work / BUILD).replace(place)
         if is_published:
             (self.config.state / SELECTED).unlink(missing_ok=True)  # It was built against an earlier build.
-        shutil.rmtree(self.config.state / "work", ignore_errors=True)
+        clear_work(self.config.state)
         row = self._finished("published" if is_published else "failed")
         with self._warehouse() as warehouse:
             why = run_report.failure_of(error) if error else run_report.Alerts()

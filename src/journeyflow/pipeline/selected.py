@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from journeyflow.errors import InputError, ModelError
 from journeyflow.models import Graph, Phase, checks
 from journeyflow.pipeline.builder import Builder
 from journeyflow.state import run_log
+from journeyflow.state.inventory import clear_work
 from journeyflow.state.lock import project_lock
 from journeyflow.state.paths import (
     BUILD,
@@ -118,7 +118,7 @@ def _scratch(config: Config, limits: dict[str, Any]) -> Iterator[tuple[DuckDBEng
     if pending_erasure(config.state) is not None:
         raise InputError(f"An erasure is pending, and the last build still holds what it erases: run {_RUN} first.")
     work = config.state / "work"
-    shutil.rmtree(work, ignore_errors=True)  # Of runs that were killed: we hold the lock.
+    clear_work(config.state)  # Of runs that were killed: we hold the lock.
     folder = work / "selected"
     folder.mkdir(parents=True)
     place = folder / SELECTED
@@ -132,7 +132,7 @@ def _scratch(config: Config, limits: dict[str, Any]) -> Iterator[tuple[DuckDBEng
         ) as engine:
             yield engine, place
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        clear_work(config.state)
 
 
 class _Selection:

@@ -14,6 +14,7 @@ from journeyflow.engines.base import relation, text, word
 from journeyflow.engines.duckdb import STORAGE_VERSION
 from journeyflow.errors import JourneyflowError, NotFoundError
 from journeyflow.models import Model
+from journeyflow.state.inventory import RUN_ID
 from journeyflow.state.lock import make_shared, share
 from journeyflow.utils.files import point, sha256, sync, sync_tree
 
@@ -125,8 +126,7 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
     make_shared(generations)
     if current.is_dir() and not current.is_symlink():
         raise JourneyflowError(f"{current} must be a link to the newest tables, but is a folder: move it away.")
-    for unfinished in generations.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    remove_unfinished(generations)
     staged, final = generations / f"{_UNFINISHED}{facts.run_id}", generations / facts.run_id
     staged.mkdir()
     try:
@@ -197,9 +197,32 @@ def _table_comment(model: Model) -> str:
     return f"{model.metadata.description}{grain}"
 
 
+def own_generations(generations: Path) -> list[Path]:
+    """Return the folders of generations, by their names and manifests; others' folders beside them are not listed."""
+    if not generations.is_dir():
+        return []
+    return sorted(path for path in generations.iterdir() if path.is_dir() and not path.is_symlink() and _is_own(path))
+
+
+def _is_own(path: Path) -> bool:
+    if RUN_ID.fullmatch(path.name):
+        return True
+    try:
+        return read_manifest(path).run_id == path.name
+    except NotFoundError:
+        return False
+
+
+def remove_unfinished(generations: Path) -> None:
+    """Remove what a killed run left of a generation."""
+    for path in generations.glob(f"{_UNFINISHED}*"):
+        if not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _prune(generations: Path, current: str, count: int) -> None:
     # Run ids sort by time. A reader with an open file of a deleted generation can still read it.
-    kept = sorted(path.name for path in generations.iterdir() if path.is_dir())[-count:]
-    for path in generations.iterdir():
-        if path.is_dir() and path.name not in (*kept, current):
+    found = own_generations(generations)
+    for path in found[:-count]:
+        if path.name != current:
             shutil.rmtree(path, ignore_errors=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from journeyflow.report.formatting import cell_lines, display_text
 from journeyflow.report.view_model import ALL, Figure, FunnelStep, Item, JourneyMap, Persona, ReportData, Unit, Value
+from journeyflow.utils.formatting import HIDDEN_FORMULA_START
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -22,6 +23,7 @@ LONGEST_CELL: Final = 32_000
 """Excel refuses texts of more than 32,767 characters."""
 LONGEST_NAME: Final = 31
 _FORBIDDEN_IN_NAMES: Final = re.compile(r"[\[\]:*?/\\]")
+_HIDDEN_FORMULA: Final = re.compile(HIDDEN_FORMULA_START)
 _RESERVED_NAME: Final = "history"
 _LABEL_WIDTH: Final = 24
 _STAGE_WIDTH: Final = 46
@@ -282,8 +284,12 @@ class Book:
             self.write(sheet, 1, 0, otherwise, self.plain)
 
     def write(self, sheet: Worksheet, row: int, column: int, value: CellValue, form: Format | None = None) -> None:
-        """Write one cell: a figure in its unit, a number, or a text as a text."""
+        """Write one cell: a figure in its unit, a number, or a text as a text.
+
+        A text that hides the sign of a formula gets an apostrophe, because other programs may not keep it a text.
+        """
         if isinstance(value, str):
+            value = f"'{value}" if _HIDDEN_FORMULA.match(value) else value
             sheet.write_string(row, column, value[:LONGEST_CELL], form or self.wrapped)
         elif isinstance(value, Figure | Number):
             self._write_number(sheet, row, column, value.value, value.unit)

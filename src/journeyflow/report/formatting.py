@@ -64,6 +64,8 @@ BLIND_SPOT_KINDS = {
     "idle_rule": "rule that never fires",
     "no_persona": "people in no persona",
     "unstitched_devices": "devices never stitched",
+    "placeholder_ids": "ids that name nobody",
+    "implausible_ids": "ids of too many devices",
     "late": "late events",
     "quarantined": "quarantined records",
     "bots": "robots left out",

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from journeyflow.state.lock import FILE, HOLDER
+from journeyflow.errors import InputError
 from journeyflow.state.paths import BUILD, ERASURE, MODELS, SELECTED, WAREHOUSE
+from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
 
 
+FILE = "run.lock"
+HOLDER = "run.holder.json"
 RAW, WORK = "raw", "work"
+RUN_ID = re.compile(r"\d{8}T\d{12}")
+"""The form of run ids, which are names of folders too."""
+_WORK_FOLDERS = frozenset({"compact", "erasure", "scratch", "selected", "spill", "traits"})
+"""What `work` holds beside the folders of runs."""
 OURS = frozenset(
     {
         WAREHOUSE,
@@ -34,8 +43,68 @@ OURS = frozenset(
     | {f"{name}.wal" for name in (WAREHOUSE, BUILD, f"damaged-{WAREHOUSE}")}
 )
 """Names that a run may leave in the state folder; a key file in it belongs there too."""
+_KEY_SUFFIX = ".key"
+_MOST_NAMED = 3
 _RAW_FILE = re.compile(r"[0-9a-f]{64}\.[a-z.]+|(files|suppressions|tombstones)\.parquet(\.unfinished)?")
 """Archived files, and the lists beside them; `tombstones.parquet` is the suppression list of earlier versions."""
+
+
+_SIGNS = (WAREHOUSE, BUILD, MODELS, f"damaged-{WAREHOUSE}", f"{RAW}/files.parquet", ERASURE)
+"""Files by one of which a state folder is known as that of a project that has run."""
+_HARMLESS = "lost+found"
+"""In the root of a volume; hidden files are let be as well."""
+
+
+def require_own_state(config: Config) -> None:
+    """Raise InputError when the state folder is new to the product and holds other things.
+
+    They would stand among files that runs remove, and a folder that others use is not private.
+    """
+    if any((config.state / name).is_file() for name in _SIGNS):
+        return
+    found = [path for path in foreign(config) if path.name != _HARMLESS and not path.name.startswith(".")]
+    if found:
+        named = ", ".join(escaped(path.relative_to(config.state)) for path in found[:_MOST_NAMED])
+        raise InputError(
+            f"The state folder {config.state} holds {len(found)} other things, such as {named}; it must be one of its "
+            "own. Name a new folder in `state` of the configuration; nothing was changed."
+        )
+
+
+def clear_work(state: Path) -> None:
+    """Remove what runs left in the work folder of a state folder; the caller holds the lock."""
+    work = state / WORK
+    for path in _work_folders(work):
+        shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # It holds something else, or is missing.
+        work.rmdir()
+
+
+def _work_folders(work: Path) -> list[Path]:
+    if not work.is_dir() or work.is_symlink():
+        return []
+    return [path for path in work.iterdir() if _is_work(path.name) and path.is_dir() and not path.is_symlink()]
+
+
+def _is_work(name: str) -> bool:
+    return name in _WORK_FOLDERS or RUN_ID.fullmatch(name) is not None
+
+
+def own_paths(state: Path) -> Iterator[Path]:
+    """Yield the state folder and what journeyflow made in it."""
+    yield state
+    for path in sorted(state.iterdir()) if state.is_dir() else ():
+        if path.is_symlink():
+            continue
+        if path.is_file() and (path.name in OURS or path.suffix == _KEY_SUFFIX):
+            yield path
+        elif path.name == RAW and path.is_dir():
+            yield path
+            yield from (each for each in sorted(path.iterdir()) if _RAW_FILE.fullmatch(each.name) and each.is_file())
+        elif path.name == WORK and path.is_dir():
+            yield path
+            for folder in _work_folders(path):
+                yield from (folder, *sorted(folder.rglob("*")))
 
 
 def foreign(config: Config) -> list[Path]:
@@ -49,6 +118,9 @@ def foreign(config: Config) -> list[Path]:
     unknown += [
         path for path in copies if not _RAW_FILE.fullmatch(path.name) or path.is_symlink() or not path.is_file()
     ]
+    work = config.state / WORK
+    if work.is_dir() and not work.is_symlink():
+        unknown += [path for path in work.iterdir() if not _is_work(path.name) or path.is_symlink()]
     return sorted(unknown)
 
 

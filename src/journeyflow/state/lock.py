@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from journeyflow.errors import InputError, LockedError
+from journeyflow.state.inventory import FILE, HOLDER, own_paths
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _asked: list[int] = []
@@ -48,8 +49,11 @@ def make_shared(folder: Path) -> None:
 
 
 def restrict_permissions(folder: Path) -> None:
-    """Remove the permissions of others from a folder and all in it; InputError when any of it is world-writable."""
-    for path in (folder, *sorted(folder.rglob("*"))):
+    """Remove the permissions of others from a state folder and what runs made in it.
+
+    InputError when any of it is world-writable. What others put there keeps its permissions; `doctor` reports it.
+    """
+    for path in own_paths(folder):
         try:
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode) or not mode & _OTHERS:
@@ -69,10 +73,6 @@ def _umask() -> int:
     umask = os.umask(0o077)
     os.umask(umask)
     return umask
-
-
-FILE = "run.lock"
-HOLDER = "run.holder.json"
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def open_warehouse(
         upgrade(warehouse)
         warehouse.execute(packaged_sql("views"))
         warehouse.execute(packaged_sql("privacy"))
+        warehouse.execute(packaged_sql("identifiers"))
     except BaseException:
         warehouse.close()
         raise

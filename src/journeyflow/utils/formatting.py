@@ -6,6 +6,18 @@ import unicodedata
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+_INVISIBLE = (
+    r"[\s\x00-\x20\x7f-\xa0\xad\u034f\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f"
+    r"\ufeff]"
+)
+_WIDE_SIGN = r"[\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212]"
+HIDDEN_FORMULA_START = rf"^(?:{_INVISIBLE}+[=+\-@]|{_INVISIBLE}*{_WIDE_SIGN})"
+"""Beginning of a text that a spreadsheet may run as a formula although no sign of ASCII begins it: some drop invisible
+characters, and some read full-width signs.
+"""
+FORMULA_START = rf"^[=+\-@\t\r\n]|{HIDDEN_FORMULA_START}"
+"""Beginning of any text that a spreadsheet may run as a formula."""
+
 
 def escaped(value: object, *, keep_lines: bool = False) -> str:
     r"""Return `value` as text with control and direction characters escaped.

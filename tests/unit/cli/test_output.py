@@ -28,6 +28,18 @@ def test_formulas_are_defused_and_numbers_are_not() -> None:
     assert shown["amount"].to_list() == ROWS["amount"].to_list()
 
 
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212"])
+@pytest.mark.parametrize("before", ["", "\u200b", "\ufeff", "\u2060\u200d", " ", "\xa0", "\x00", "\u202e"])
+def test_signs_of_formulas_are_found_behind_invisible_characters(before: str, sign: str) -> None:
+    hidden = f"{before}{sign}1+1"
+    assert defused(pl.DataFrame({"text": [hidden]}))["text"].to_list() == [f"'{hidden}"]
+
+
+def test_other_texts_of_full_width_and_invisible_characters_stay() -> None:
+    texts = ["\u200bname", "\uff11\uff1d\uff12", "caf\u00e9", "\u200b", ""]
+    assert defused(pl.DataFrame({"text": texts}))["text"].to_list() == texts
+
+
 def test_csv_file(tmp_path: Path) -> None:
     write_frame(ROWS, Format.CSV, tmp_path / "rows.csv", None)
     assert (tmp_path / "rows.csv").read_text().splitlines()[:2] == [

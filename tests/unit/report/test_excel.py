@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from datetime import datetime
 
 import pytest
 
 from journeyflow.publish.reader import open_published
-from journeyflow.report.excel import LONGEST_NAME, render_workbook, sheet_namer
+from journeyflow.report.excel import LONGEST_NAME, Book, render_workbook, sheet_namer
 from journeyflow.report.reader import read_report_data
+from journeyflow.utils.formatting import HIDDEN_FORMULA_START
 from support.map_tables import FORMULA, HOSTILE, publish_tables, rich_tables
 
 openpyxl = pytest.importorskip("openpyxl")
@@ -106,3 +108,17 @@ def test_one_persona_without_extras_is_enough(tmp_path):
     with open_published(tmp_path) as published:
         report_data = read_report_data(published)
     assert openpyxl.load_workbook(io.BytesIO(render_workbook(report_data)))["everybody"]["A1"].value == "everybody"
+
+
+@pytest.mark.parametrize("text", ["\u200b=1+1", "\uff1d1+1", "\ufeff\uff20A1", " +1"])
+def test_a_text_that_hides_the_sign_of_a_formula_gets_an_apostrophe(text):
+    assert re.match(HIDDEN_FORMULA_START, text)
+    assert not re.match(HIDDEN_FORMULA_START, "=1+1")  # Written as a text, which every program keeps.
+    written = []
+
+    class Sheet:
+        def write_string(self, row, column, value, form):
+            written.append(value)
+
+    Book(datetime(2026, 1, 1), "title").write(Sheet(), 0, 0, text)
+    assert written == [f"'{text}"]

@@ -13,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from journeyflow.statistics.tests import discovery_rates, ratio_interval
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*(4 * [st.integers(0, 200)])), min_size=1, max_size=20))
 def test_the_ratio_is_in_its_interval(rows):
     pairs = [(min(a, n), max(a, n, 1), min(c, m), max(c, m, 1)) for a, n, c, m in rows]

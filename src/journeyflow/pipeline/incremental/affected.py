@@ -55,11 +55,18 @@ _STEPS: dict[str, str] = {
         union all
         select device_key, user_key, alias_key from delta.affected.superseded_events
     """,
-    "named_devices": "select distinct device_key from delta.affected.changed_events where device_key is not null",
+    # With namesakes: where clear ids are published, a device and a user of one text are in one component.
+    "named_devices": """
+        select device_key from delta.affected.changed_events where device_key is not null
+        union
+        select namesake_device_key from delta.affected.new_events where namesake_device_key is not null
+    """,
     "named_users": """
         select user_key from delta.affected.changed_events where user_key is not null
         union
         select alias_key from delta.affected.changed_events where alias_key is not null
+        union
+        select namesake_user_key from delta.affected.new_events where namesake_user_key is not null
     """,
     # A user_id that only alias events name belongs to the person of those events.
     "components": """
@@ -117,10 +124,15 @@ def find_affected(base: DuckDBEngine, config: Config, state: BuildState, high_wa
     they come or are superseded stays within the components that they name, and new devices and users; no other person
     changes.
     """
+    condition = "true" if config.privacy.person_id == "clear" else "false"
+    namesakes = ", ".join(
+        f"case when {condition} then md5_number_lower('{mark}' || {name}) end as namesake_{kind}_key"
+        for kind, mark, name in (("device", "d:", "user_id"), ("user", "u:", "anonymous_id"))
+    )
     base.execute(
         f"""
         create table delta.affected.new_events as
-        select event_ix, device_key, user_key, {alias_of()} as alias_key
+        select event_ix, device_key, user_key, {alias_of()} as alias_key, {namesakes}
         from warehouse.raw.events
         where source in (select unnest(?)) and occurred_at <= ? and (event_ix > ? or occurred_at > ?)
         """,

@@ -6,7 +6,7 @@ typed as (
         record_ix, source_row, event_id, occurred_at, has_occurred, received_at, has_received, anonymous_id, user_id,
         session_id, sequence, event_name, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
         referrer_host, page_path, target, user_agent, revenue_amount, has_amount, currency, properties, content,
-        quarantine_raw, reason
+        quarantine_raw, reason, has_placeholder_id
     from typed_records
 ),
 
@@ -34,7 +34,7 @@ cut as (
     select
         record_ix, source_row, event_id, source, occurred_at, received_at,
         anonymous_id, user_id, session_id, sequence_number as sequence,
-        canonical_name as event_name, canonical_channel as channel,
+        canonical_name as event_name, canonical_channel as channel, has_placeholder_id,
         utm_source, utm_medium, utm_campaign, utm_term, utm_content, query,
         case
             when contains(referrer_host, '/')
@@ -90,12 +90,14 @@ cleaned as (
         case when referrer_host between '0' and ':' then without_address(referrer_host) else referrer_host end as referrer_host,
         without_secrets(without_emails(page_path)) as page_path,
         without_secrets(without_emails(target)) as target,
-        user_agent, revenue_amount, currency, properties_cut(properties) as properties, content, quarantine_raw, reason
+        user_agent, revenue_amount, currency, properties_cut(properties) as properties, content, quarantine_raw, reason,
+        has_placeholder_id
     from cut
 )
 
 select
     record_ix, source_row, event_id, source, occurred_at, received_at, device_key, user_key, anonymous_id, user_id,
     session_id, sequence, event_name, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content, query,
-    referrer_host, page_path, target, user_agent, revenue_amount, currency, properties, content, quarantine_raw, reason
+    referrer_host, page_path, target, user_agent, revenue_amount, currency, properties, content, quarantine_raw, reason,
+    has_placeholder_id
 from cleaned
