@@ -28,9 +28,9 @@ class RawColumn(_Strict):
     """A column of the collector; a file without a required one is refused, else the column is null.
 
     `any_of` holds patterns of its names in files, of which the first value that is not null counts; default: its name.
-    Of a number in an `identifier`, decimals that are zero are left out. `holds` is set for JSON text: any other text
-    sends the record to the quarantine, reason `bad_json`, as does anything but an object where it is ``object`` (an
-    empty list is no properties, as PHP writes them).
+    `holds` is set for JSON text: any other text sends the record to the quarantine, reason `bad_json`, as does anything
+    but an object where it is ``object`` (an empty list is no properties, as PHP writes them). Of a number in
+    an `identifier`, decimals that are zero are left out.
     """
 
     required: bool = False

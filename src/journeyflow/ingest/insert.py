@@ -229,7 +229,7 @@ def _identified(raw: RawRecords) -> str:
 
 
 LATE_ARRIVAL = "its arrival is later than the first load of its file"
-"""Detail of a record of the future whose arrival is wrong too: the clock of a server, so an alert reports it."""
+"""Detail of a record of the future whose arrival is wrong too: the clock of a server, so there is an alert."""
 _ARRIVES_LATER = """records.reason = 'future' and records.received_at is not null
     and epoch_us(records.received_at) > epoch_us(load_settings.first_loaded_at) + load_settings.clock_skew_us"""
 

@@ -49,9 +49,9 @@ def load_traits(
     """
     registry = FileRegistry(warehouse, run_id, 0) if run_id else None
     register_suppression(warehouse, config, RawStore(config.state))
-    set_null_ids(warehouse, config)
     has_traits = warehouse.count("raw.traits") > 0
     refused: set[str] = set()
+    set_null_ids(warehouse, config)
     opened = nullcontext(input_parser) if input_parser else open_input_parser(config, run_id or _UNNAMED)
     with opened as taken:
         while True:
@@ -154,8 +154,6 @@ def _source(people: People, zone: str) -> Source:
 
 
 def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> RecordCounts:
-    if raw.record_count and raw.record_count == raw.reject_count:
-        raise RefusedFileError("unreadable", "none of its records can be read")
     warehouse.execute(f"create or replace temp table trait_records as {_select(people, Fields(raw), zone)}")
     erased = _delete_erased(warehouse)
     warehouse.execute(_QUARANTINE, [file.name, file.name])

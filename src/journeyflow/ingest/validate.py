@@ -20,7 +20,7 @@ FLOOR = datetime(2000, 1, 1)
 """Events before this day are clock errors."""
 DEFAULT_CHANNEL = "web"
 CLEANING = 4
-"""Version of `cleaned.sql`, the reading of times and ids, and the adapters: a higher one has all files read again."""
+"""Version of the rules of mapping and cleaning, and of the adapters: a higher one has all files read again."""
 
 
 def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:

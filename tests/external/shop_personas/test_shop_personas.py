@@ -80,8 +80,8 @@ def test_personas_hold_every_person(project, sessions):
     assert published["unassigned"] == by_channel["direct"]
 
 
-CHECKOUT = (date(2024, 4, 9), date(2024, 5, 9))
-PAYMENT = (date(2024, 5, 19), date(2024, 6, 7))
+CHECKOUT = (date(2024, 4, 9), date(2024, 5, 10))
+PAYMENT = (date(2024, 5, 19), date(2024, 6, 8))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ PAYMENT = (date(2024, 5, 19), date(2024, 6, 7))
     [("2024-04", [CHECKOUT]), ("2024-05", [PAYMENT]), ("2024-06", [PAYMENT]), ("all", [CHECKOUT, PAYMENT])],
 )
 def test_the_incidents_lead_the_whole_time_and_their_months(project, period, days):
-    """Mobile checkout broke from 9 April to 9 May, payment on every device from 19 May to 7 June."""
+    """Mobile checkout broke from 9 April to 10 May, payment on every device from 19 May to 8 June."""
     keys = (pl.col("model") == "steps") & (pl.col("persona") == "all") & (pl.col("period") == period)
     rows = project.table("opportunities").filter(keys).sort("opportunity_rank").head(len(days)).to_dicts()
     assert {row["kind"] for row in rows} == {"incident"}

@@ -90,7 +90,8 @@ def assert_same_as_last_build(project, built):
         attached={"warehouse": project / "state" / WAREHOUSE, "last": project / "state" / BUILD},
     ) as engine:
         assert {*engine.tables()} <= {*built.models}
-        for name in engine.tables():
+        # A selection is compared with the generation that is published, a run with the one before it.
+        for name in {*engine.tables()} - {"insights._previous_findings", "insights.briefing"}:
             query = "select count(*) as n from (select * from {} except all select * from {})"
             assert engine.rows(query.format(name, f"last.{name}"))["n"].to_pylist() == [0], name
             assert engine.rows(query.format(f"last.{name}", name))["n"].to_pylist() == [0], name

@@ -98,9 +98,7 @@ def refusals(crm) -> list[tuple]:
     return [tuple(row.values()) for row in crm.warehouse.rows(query).to_pylist()]
 
 
-@pytest.mark.parametrize(
-    "content", [JUNK, b"", b"customer,plan\nu1,pro\n", b"customer,plan,country,changed\n\xff\xfe" + JUNK]
-)
+@pytest.mark.parametrize("content", [JUNK, b"", b"customer,plan\nu1,pro\n"])
 def test_a_broken_file_leaves_the_traits_of_the_last_run(crm, content):
     """An export that is cut off at night must not stop the run, nor move persons between personas."""
     (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,\n,pro,,\n")
