@@ -18,7 +18,8 @@ def read_times(project, rows: list[str], header: str, mapping: object, zone: str
     source = {"format": "csv", "path": f"data/{name}.csv", "timezone": zone, "columns": columns}
     project.load(sources={name: source})
     query = (
-        "select cast(substr(anonymous_id, 2) as bigint) as n, occurred_at, null as reason from raw.events where source = '{0}' "
+        "select cast(substr(anonymous_id, 2) as bigint) as n, occurred_at, null as reason from raw.events "
+        "where source = '{0}' "
         "union all select source_row - 2, null, reason from raw.quarantine where source_file = 'data/{0}.csv' "
         "order by n"
     )
