@@ -13,12 +13,12 @@ def read_times(project, rows: list[str], header: str, mapping: object, zone: str
     """Return the time or the reason of each row of a file, which a source of its own reads."""
     columns = {"occurred_at": mapping, "anonymous_id": "cookie", "event_name": {"constant": "x"}}
     name = f"s{project.run}"
-    lines = [f"{header},cookie", *(f"{row},{n}" for n, row in enumerate(rows, start=1))]  # 0 is no identifier.
+    lines = [f"{header},cookie", *(f"{row},c{n}" for n, row in enumerate(rows))]
     project.write(f"{name}.csv", "\n".join(lines))
     source = {"format": "csv", "path": f"data/{name}.csv", "timezone": zone, "columns": columns}
     project.load(sources={name: source})
     query = (
-        "select cast(anonymous_id as bigint) - 1 as n, occurred_at, null as reason from raw.events "
+        "select cast(substr(anonymous_id, 2) as bigint) as n, occurred_at, null as reason from raw.events "
         "where source = '{0}' "
         "union all select source_row - 2, null, reason from raw.quarantine where source_file = 'data/{0}.csv' "
         "order by n"
