@@ -4,14 +4,15 @@ with
 raw_events as (
     select
         record_ix, source_row, insert_id, event_type, event_time, device_id, amplitude_id, user_id, session_id, sequence,
-        event_properties, user_properties, platform, device_family, os_name, country, language, revenue
+        event_properties, user_properties, platform, device_family, os_name, country, language, revenue, reason
     from raw
 )
 
 select
     record_ix,
     source_row,
-    insert_id as event_id,
+    -- An insert id is unique within a device.
+    identifier_of(insert_id) || '.' || left(md5(cast(json_array(coalesce(device_id, amplitude_id, user_id)) as varchar)), 16) as event_id,
     -- Amplitude writes UTC without a mark, whatever the zone of the project is.
     event_time || '+00' as occurred_at,
     coalesce(identifier_of(device_id), amplitude_id) as anonymous_id,
@@ -32,5 +33,6 @@ select
         json_object(
             'platform', platform, 'device_family', device_family, 'os_name', os_name, 'country', country, 'language', language
         )
-    ) as properties
+    ) as properties,
+    reason
 from raw_events

@@ -5,27 +5,41 @@ raw_events as (
     select
         record_ix, source_row, event_id, event_timestamp, event_name, user_pseudo_id, user_id, sequence, event_params, platform,
         device_category, country, page_location, page_referrer, session_number, param_session_id, param_source, param_medium,
-        param_campaign, flat_revenue, nested_revenue, transaction_id
+        param_campaign, flat_revenue, nested_revenue, transaction_id, reason
     from raw
 ),
 
--- Parameters come as a list of key and typed value; whatever the type, the text of the value is read.
-params_opened as (
+-- Parameters come as a list of key and typed value; whatever the type, the text of the value is read. Exports of one event
+-- may list them in another order, so they are sorted.
+params_sorted as (
     select
         raw_events.*,
-        map_from_entries(
+        list_sort(
             list_transform(
                 coalesce(json_extract(event_params, '$[*]'), []),
-                lambda p: row(
-                    json_extract_string(p, '$.key'),
-                    coalesce(
+                lambda p: struct_pack(
+                    name := json_extract_string(p, '$.key'),
+                    text := coalesce(
                         json_extract_string(p, '$.value.string_value'), json_extract_string(p, '$.value.int_value'),
                         json_extract_string(p, '$.value.double_value'), json_extract_string(p, '$.value.float_value')
                     )
                 )
             )
-        ) as params
+        ) as sorted_params
     from raw_events
+),
+
+-- The keys of a map are unique: of a repeated key the least value counts, whatever the order; one without a key is left out.
+params_opened as (
+    select
+        params_sorted.* exclude (sorted_params),
+        map_from_entries(
+            list_filter(
+                sorted_params,
+                lambda p, n: p.name is not null and (n = 1 or sorted_params[n - 1].name is distinct from p.name)
+            )
+        ) as params
+    from params_sorted
 ),
 
 named as (
@@ -81,5 +95,6 @@ select
             'platform', platform, 'device_category', device_category, 'country', country, 'order_id', transaction_id,
             'session_number', session_number, 'page_location', null, 'page_referrer', null
         )
-    ) as properties
+    ) as properties,
+    reason
 from named

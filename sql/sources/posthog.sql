@@ -3,13 +3,13 @@
 with
 raw_events as (
     select
-        record_ix, source_row, uuid, event, distinct_id, stamp, properties
+        record_ix, source_row, uuid, event, distinct_id, stamp, properties, reason
     from raw
 ),
 
 properties_opened as (
     select
-        record_ix, source_row, uuid, event, distinct_id, stamp, cast(properties as json) as properties,
+        record_ix, source_row, uuid, event, distinct_id, stamp, reason, cast(properties as json) as properties,
         identifier_of(json_extract_string(properties, '$."$device_id"')) as device_id,
         -- The other id of a statement that two ids are one person.
         identifier_of(
@@ -66,5 +66,6 @@ select
             when previous_id is not null then json_object('previous_id', previous_id, 'is_login', event = '$identify')
             else cast('{}' as json)
         end
-    ) as properties
+    ) as properties,
+    reason
 from properties_opened

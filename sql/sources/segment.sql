@@ -5,7 +5,7 @@ raw_messages as (
     select
         record_ix, source_row, message_id, type, event, name, anonymous_id, user_id, previous_id, stamp, received_at, page_path,
         page_url, referrer, campaign_source, campaign_medium, campaign_name, campaign_term, campaign_content, user_agent,
-        library, revenue, currency, properties
+        library, revenue, currency, properties, reason
     from raw
 ),
 
@@ -59,5 +59,6 @@ select
     currency,
     json_merge_patch(
         coalesce(cast(properties as json), '{}'), json_object('type', type, 'name', name, 'previous_id', previous_id)
-    ) as properties
+    ) as properties,
+    reason
 from named

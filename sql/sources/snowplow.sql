@@ -9,7 +9,7 @@ raw_events as (
         mkt_term, mkt_content, mkt_campaign, useragent, br_lang, dvce_type, dvce_ismobile, os_family, geo_country,
         se_category, se_action, se_label, se_property, se_value, tr_orderid, tr_total, tr_currency,
         ecommerce_action, ecommerce_user, ecommerce_page, cart, product, checkout_step, transaction, refund,
-        client_session, mobile_screen, web_page, spiders_and_robots, others
+        client_session, mobile_screen, web_page, spiders_and_robots, others, reason
     from raw
 ),
 
@@ -105,5 +105,6 @@ select
             'screen', json_extract(mobile_screen, '$[0]'),
             'is_robot', json_extract_string(spiders_and_robots, '$[0].spiderOrRobot')
         )
-    ) as properties
+    ) as properties,
+    reason
 from named

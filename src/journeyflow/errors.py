@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 6
     ALERT = 7
     DIFFERENT = 8
+    REFUSED = 9
     INTERRUPTED = 130
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -121,12 +122,45 @@ def test_files_first_met_later_than_now_count_once_and_are_kept(folder, clock):
     verify(load_config(folder))
 
 
-def test_a_clock_that_runs_ahead_ends_retention_early_and_takes_no_event(folder, clock):
+def test_a_clock_that_may_be_ahead_removes_nothing_for_its_age(folder, clock):
+    """The pause is told; if the clock was right, the next run removes what is over."""
     add_file(folder, "a", EVENING - 3 * DAY)
     journeyflow.run(folder)
     clock.at = EVENING + 31 * DAY
-    assert journeyflow.run(folder).event_count == 1
+    report = journeyflow.run(folder)
+    assert report.event_count == 1
+    assert any("31 days after the last run" in alert for alert in report.alerts)
+    assert list((folder / "state" / "raw").glob("*.zst"))
+    clock.at += DAY
+    report = journeyflow.run(folder)
+    assert not any("after the last run" in alert for alert in report.alerts)
     assert not list((folder / "state" / "raw").glob("*.zst"))
+
+
+def test_one_run_by_a_clock_that_is_ahead_destroys_nothing(folder, clock):
+    add_file(folder, "a", EVENING - 3 * DAY)
+    os.utime(folder / "web" / "a.csv", (EVENING.replace(tzinfo=UTC).timestamp(),) * 2)
+    journeyflow.run(folder)
+    (folder / "web" / "a.csv").unlink()
+    add_file(folder, "b", EVENING, EVENING + 5 * 365 * DAY)
+    os.utime(folder / "web" / "b.csv", (EVENING.replace(tzinfo=UTC).timestamp(),) * 2)
+    clock.at = EVENING + 3650 * DAY
+    report = journeyflow.run(folder)
+    assert (report.event_count, report.high_water_at) == (2, EVENING)
+    assert report.alerts
+    clock.at = EVENING + DAY
+    assert journeyflow.run(folder).high_water_at == EVENING
+    verify(load_config(folder))
+    assert rebuild(load_config(folder)).event_count == 2
+
+
+def test_a_monthly_schedule_is_no_jump_from_its_third_run_on(folder, clock):
+    add_file(folder, "a", EVENING - 3 * DAY)
+    found = []
+    for _ in range(3):
+        found.append(any("after the last run" in alert for alert in journeyflow.run(folder).alerts))
+        clock.at += 30 * DAY
+    assert found == [False, True, False]
 
 
 def test_what_a_slow_clock_took_for_the_future_is_an_alert_and_comes_in_by_a_replay(folder, clock):

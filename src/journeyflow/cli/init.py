@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import glob
 import io
 import json
 import os
@@ -266,9 +267,9 @@ def starter(data: Path | None, folder: Path) -> tuple[str, list[str]]:
             "Fill in `sources`: the paths of the event files and the names of their columns."
         ]
     seen = peek(data)
-    path = os.path.relpath(data.resolve(), folder.resolve())
+    path = glob.escape(os.path.relpath(data.resolve(), folder.resolve()))  # `path` of a source is a pattern.
     source, notes = _source(seen, path)
-    return _TEMPLATE.substitute(project=_identifier(data.resolve().parent.name), source=source), notes
+    return _TEMPLATE.substitute(project=_quoted(_identifier(data.resolve().parent.name)), source=source), notes
 
 
 def _source(seen: Peek, path: str) -> tuple[str, list[str]]:
@@ -347,7 +348,7 @@ def _rename_lines(seen: Peek, mapping: dict[str, str]) -> list[str]:
     return lines
 
 
-_YAML_WORDS = frozenset(("yes", "no", "on", "off", "true", "false", "null"))
+_YAML_WORDS = frozenset(("yes", "no", "on", "off", "true", "false", "null", "y", "n", "nan", "inf"))
 
 
 def _quoted(text: str) -> str:

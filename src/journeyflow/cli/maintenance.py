@@ -164,6 +164,8 @@ def print_status(status: dict[str, Any], out: Console) -> None:
         )
         out.print(Text(f"  tables  {current['table_count']} in {current['folder']}"))
     out.print(Text(f"  disk    {_sizes(status['sizes'])}"))
+    if failure := status["failure"]:
+        out.print(Text(f"The last run, {failure['run_id']}, failed: {escaped(failure['detail'])}"), style="red")
     for alert in status["alerts"]:
         out.print(Text(f"  alert   {escaped(alert['detail'])}"), style="yellow")
     if current is not None:

@@ -81,6 +81,9 @@ def run(
     fail_on_alert: Annotated[
         bool, typer.Option("--fail-on-alert", help="Exit with 7 when the run published and raised an alert.")
     ] = False,
+    fail_on_refusal: Annotated[
+        bool, typer.Option("--fail-on-refusal", help="Exit with 9 when the run published and refused a file.")
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     log_format: LogOption = LogFormat.TEXT,
@@ -96,14 +99,17 @@ def run(
     fail_on_alert |= old_fail_on_alert
     if select:
         refused = {"--full-refresh": full_refresh, "--as-of": as_of, "--fail-on-alert": fail_on_alert}
+        refused |= {"--fail-on-refusal": fail_on_refusal}
         if given := [name for name, value in refused.items() if value]:
             raise typer.BadParameter(f"{' and '.join(given)} cannot be combined with --select.")
         _run_selected(config, select, memory, log_format, publish=publish, quiet=quiet, as_json=as_json)
         return
     if publish:
         raise typer.BadParameter("--publish belongs to --select; a run of all models always publishes.")
-    has_alert = _run(config, as_of, memory, log_format, quiet=quiet, as_json=as_json, full_refresh=full_refresh)
-    if has_alert and fail_on_alert:
+    report = _run(config, as_of, memory, log_format, quiet=quiet, as_json=as_json, full_refresh=full_refresh)
+    if report.refused_file_count and fail_on_refusal:
+        raise typer.Exit(ExitCode.REFUSED)
+    if report.alerts and fail_on_alert:
         raise typer.Exit(ExitCode.ALERT)
 
 
@@ -169,8 +175,8 @@ def _run(
     quiet: bool,
     as_json: bool,
     full_refresh: bool = False,
-) -> bool:
-    """Run all models and print the report; return whether there was an alert."""
+) -> RunReport:
+    """Run all models, print the report and return it."""
     from journeyflow.cli.output import console
     from journeyflow.pipeline.run import run as run_pipeline
 
@@ -181,7 +187,7 @@ def _run(
         typer.echo(report.model_dump_json(indent=2))
     elif not quiet:
         print_report(report, console())
-    return bool(report.alerts)
+    return report
 
 
 def _run_selected(

@@ -13,13 +13,20 @@ from zoneinfo import available_timezones
 
 from journeyflow.config.config import Config
 from journeyflow.config.problems import Loc, Violation
-from journeyflow.config.sources import CANONICAL_COLUMNS, MAPPED_FORMATS, SLICE_COLUMNS, Source, known_formats
+from journeyflow.config.sources import (
+    CANONICAL_COLUMNS,
+    MAPPED_FORMATS,
+    SLICE_COLUMNS,
+    Source,
+    known_formats,
+    utc_formats,
+)
 
 _FOLDERS_OF_RUNS = ("raw", "work")
 _TIME_COLUMNS = ("occurred_at", "received_at")
 _PERSON_COLUMNS = ("anonymous_id", "user_id")
 _HASHED_COLUMNS = (*_PERSON_COLUMNS, "session_id", "event_id")
-_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "header": "csv", "records": "jsonl"}
+_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "header": "csv", "pad_short_rows": "csv", "records": "jsonl"}
 
 
 def source_violations(config: Config) -> Iterator[Violation]:
@@ -62,6 +69,12 @@ def _keys_of_format(loc: Loc, source: Source) -> Iterator[Violation]:
             yield Violation("key_not_used", (*loc, key), message, severity="warning")
 
 
+def _zone_of_format(loc: Loc, source: Source) -> Iterator[Violation]:
+    if source.format in utc_formats() and source.timezone != "UTC":
+        message = f"is not used with format {source.format}, whose times are UTC whatever the zone of its project"
+        yield Violation("timezone_not_used", (*loc, "timezone"), message, source.timezone, expected="no timezone")
+
+
 def _column_mappings(loc: Loc, source: Source) -> Iterator[Violation]:
     for column, mapping in source.columns.items():
         place: Loc = (*loc, "columns", column)
@@ -95,6 +108,7 @@ _SOURCE_RULES: tuple[Callable[[Loc, Source], Iterator[Violation]], ...] = (
     _required_columns,
     _columns_of_mapped_formats,
     _keys_of_format,
+    _zone_of_format,
     _column_mappings,
     _one_channel,
     _passive_after_rename,
@@ -138,8 +152,11 @@ def _known_encodings(config: Config) -> Iterator[Violation]:
     encodings += [(("people", index), people.encoding) for index, people in enumerate(config.people)]
     for loc, encoding in encodings:
         try:
-            codecs.lookup(encoding)
+            # base64 and its like turn bytes into bytes.
+            is_text = codecs.lookup(encoding)._is_text_encoding
         except LookupError:
+            is_text = False
+        if not is_text:
             expected = "an encoding such as utf-8 or latin-1"
             yield Violation("unknown_encoding", (*loc, "encoding"), "is not an encoding", encoding, expected=expected)
 

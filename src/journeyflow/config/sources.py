@@ -56,9 +56,18 @@ SLICE_COLUMNS = ("source", "channel", *UTM_COLUMNS, "referrer_host", "page_path"
 @cache
 def known_formats() -> tuple[str, ...]:
     """Return the formats with mapped columns, then the adapters: `.yml` files of `sql/sources/` with a key `raw`."""
+    return (*MAPPED_FORMATS, *_adapters(r"^raw:"))
+
+
+@cache
+def utc_formats() -> tuple[str, ...]:
+    """Return the formats whose times are always UTC, so that a source cannot state another zone."""
+    return _adapters(r"^is_utc: true$")
+
+
+def _adapters(line: str) -> tuple[str, ...]:
     paths = sorted((sql_folder() / "sources").glob("*.yml"))
-    collectors = (path.stem for path in paths if re.search(r"^raw:", path.read_text(encoding="utf-8"), re.MULTILINE))
-    return (*MAPPED_FORMATS, *collectors)
+    return tuple(path.stem for path in paths if re.search(line, path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 class ColumnMapping(Section):
@@ -125,6 +134,8 @@ class Source(Section):
     """CSV only: quote character; empty for none."""
     header: StrictBool = True
     """CSV only: whether the first line names the columns. If not, they are `column1`, `column2`, …."""
+    pad_short_rows: StrictBool = False
+    """CSV only: whether the cells that a row lacks at its end are empty. If not, such a row is quarantined."""
     records: Text | None = None
     """JSON lines only: path of a nested list of events; the fields around the list are read too."""
     where: TrafficCondition = ALWAYS
@@ -160,6 +171,8 @@ class People(Section):
     """CSV only: field separator."""
     quote: Annotated[str, Field(max_length=1)] = '"'
     """CSV only: quote character; empty for none."""
+    pad_short_rows: StrictBool = False
+    """CSV only: whether the cells that a row lacks at its end are empty."""
     timezone: Text | None = None
     """IANA time zone of `valid_from` without an offset. Default: that of the project."""
 

@@ -28,11 +28,14 @@ class RawColumn(_Strict):
     """A column of the collector; a file without a required one is refused, else the column is null.
 
     `any_of` holds patterns of its names in files, of which the first value that is not null counts; default: its name.
-    Of a number in an `identifier`, decimals that are zero are left out.
+    `holds` is set for JSON text: any other text sends the record to the quarantine, reason `bad_json`, as does anything
+    but an object where it is ``object`` (an empty list is no properties, as PHP writes them). Of a number in
+    an `identifier`, decimals that are zero are left out.
     """
 
     required: bool = False
     identifier: bool = False
+    holds: Literal["json", "object"] | None = None
     any_of: tuple[str, ...] = ()
     meaning: str | None = None
 
@@ -49,12 +52,14 @@ class AdapterMetadata(_Strict):
     """The `.yml` beside an adapter.
 
     `nulls` are texts that the collector writes for null; `raw` are the columns that the `.sql` reads; `others` are
-    patterns of further columns, which it gets as the JSON object `others`.
+    patterns of further columns, which it gets as the JSON object `others`. `is_utc`: times are UTC whatever the zone of
+    the project, so that `timezone` of a source is refused.
     """
 
     description: str
     source: str
     container: Literal["columns", "lines"] = "columns"
+    is_utc: bool = False
     nulls: tuple[str, ...] = ()
     raw: dict[str, RawColumn | None] = Field(default_factory=dict)
     others: tuple[str, ...] = ()
@@ -70,15 +75,31 @@ class Adapter:
     select: str
 
     def prepared_raw(self, raw: RawRecords) -> str:
-        """Return the SELECT of `raw`: exactly the declared columns, all text, the collector's nulls as null."""
+        """Return the SELECT of `raw`: the declared columns, all text, the collector's nulls as null, and `reason`.
+
+        `reason` says why a record cannot be accepted, or is null; JSON columns are null where they hold something else.
+        """
         if self.metadata.container == "lines":
             return "select record_ix, source_row, line from raw_records"
-        columns = ["record_ix", "source_row"]
-        for name, declared in self.metadata.raw.items():
-            columns.append(f"{self._column(name, declared or RawColumn(), Fields(raw))} as {identifier(name)}")
+        fields, flaws = Fields(raw), list[str]()
+        texts, columns = ["record_ix", "source_row"], ["record_ix", "source_row"]
+        for name, given in self.metadata.raw.items():
+            declared, column = given or RawColumn(), identifier(name)
+            texts.append(f"{self._column(name, declared, fields)} as {column}")
+            columns.append(f"{_if_json(column, declared)} as {column}")
+            flaws += [_is_no_json(column, declared)] if declared.holds else []
         if self.metadata.others:
-            columns.append(f"{self._others(Fields(raw))} as others")
-        return f"select {', '.join(columns)} from raw_records"
+            texts.append(f"{self._others(fields)} as others")
+            columns.append("others")
+        patterns = [p for name, given in self.metadata.raw.items() for p in ((given and given.any_of) or (name,))]
+        named = [name for name in raw.names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        texts.append(f"{fields.is_no_text(named) or 'false'} as is_no_text")
+        cases = [
+            "when is_no_text then 'bad_encoding'",
+            *([f"when {' or '.join(flaws)} then 'bad_json'"] if flaws else []),
+        ]
+        reason = f"case {' '.join(cases)} end"
+        return f"select {', '.join(columns)}, {reason} as reason from (select {', '.join(texts)} from raw_records)"
 
     def _column(self, name: str, declared: RawColumn, fields: Fields) -> str:
         patterns = declared.any_of or (name,)
@@ -106,6 +127,20 @@ class Adapter:
         for null in self.metadata.nulls:
             text = f"nullif({text}, {literal(null)})"
         return text
+
+
+def _if_json(column: str, declared: RawColumn) -> str:
+    if declared.holds == "object":
+        return f"case when json_valid({column}) then case when json_type({column}) = 'OBJECT' then {column} end end"
+    return f"case when json_valid({column}) then {column} end" if declared.holds else column
+
+
+def _is_no_json(column: str, declared: RawColumn) -> str:
+    """Return SQL of whether a column has a text that is not what it should hold."""
+    is_other = "false"
+    if declared.holds == "object":
+        is_other = f"json_type({column}) not in ('OBJECT', 'NULL') and {column} <> '[]'"
+    return f"case when {column} is null then false when json_valid({column}) then {is_other} else true end"
 
 
 @cache

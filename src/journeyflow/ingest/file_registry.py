@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 
 from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.files import InputFile
+from journeyflow.state.run_log import clock_jumped_from
 
 if TYPE_CHECKING:
     from journeyflow.ingest.insert import RecordCounts
@@ -63,6 +65,11 @@ class FileRegistry:
         self._run_id = run_id
         self.now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
 
+    @cached_property
+    def jumped_from(self) -> datetime | None:
+        """When the last run began, if the clock may be ahead now: then nothing is removed for its age."""
+        return clock_jumped_from(self._warehouse, self._run_id, self.now)
+
     def entries(self, source: str, contents: Sequence[str]) -> dict[str, RegistryEntry]:
         """Return the entries of the given content hashes that a source knows, by hash."""
         found = self._warehouse.rows(
@@ -106,7 +113,19 @@ class FileRegistry:
         self._warehouse.execute(f"delete from raw.quarantine where file_ix in ({files})", [source])
         self._warehouse.execute("update ledger.files set is_loaded = false where source = ?", [source])
 
-    def new_entries(self, settings: str, known: Sequence[RegistryEntry | None]) -> list[RegistryEntry]:
+    def first_load_at(self, files: Sequence[InputFile]) -> datetime:
+        """Return the time of the first load of new files: now, or less where the clock may be ahead.
+
+        Then it is a day after the last run or the latest change of one of the files, whatever is later.
+        """
+        if self.jumped_from is None:
+            return self.now
+        changed = [_changed_at(file) for file in files]
+        return min(self.now, max(self.jumped_from, *changed) + _JUMP_TOLERANCE)
+
+    def new_entries(
+        self, settings: str, known: Sequence[RegistryEntry | None], first_loaded_at: datetime
+    ) -> list[RegistryEntry]:
         """Return the entries of files that are being loaded; `record_inserted` writes them.
 
         A known content keeps its number and the time of its first load.
@@ -116,7 +135,7 @@ class FileRegistry:
         return [
             replace(entry, settings_hash=settings)
             if entry
-            else RegistryEntry(next(numbers), self.now, settings, is_loaded=False)
+            else RegistryEntry(next(numbers), first_loaded_at, settings, is_loaded=False)
             for entry in known
         ]
 
@@ -194,6 +213,17 @@ class FileRegistry:
         places = f"({', '.join('?' * len(rows[0]))})"
         values = [value for row in rows for value in row]
         self._warehouse.execute(f"insert into {table} values {', '.join([places] * len(rows))}", values)
+
+
+_JUMP_TOLERANCE = timedelta(days=1)
+
+
+def _changed_at(file: InputFile) -> datetime:
+    try:
+        seconds = file.path.stat().st_mtime
+        return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    except (OSError, ValueError, OverflowError):
+        return datetime.min.replace(year=1970)
 
 
 def settings_hash(source: Source, *others: object) -> str:

@@ -6,6 +6,7 @@ import glob
 import gzip
 import io
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ from typing import IO, cast
 
 import pyarrow as pa
 
+from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.utils.formatting import escaped
 
 BLOCK_BYTES = 1 << 20
@@ -39,6 +41,28 @@ class RefusedFileError(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+_OF_MACHINE = ("no space left", "io error", "connection error", "fatal error", "has been invalidated")
+"""Signs of database errors that another file would meet too."""
+_ERROR_KIND = re.compile(r"\b([A-Z][A-Za-z-]*(?: [A-Z][A-Za-z-]*)* Error)\b")
+
+
+def concerns_file(error: Exception) -> bool:
+    """Return whether an error may come from what a file holds, rather than from the machine or the configuration."""
+    if isinstance(error, EngineError):
+        return not any(sign in error.message.lower() for sign in _OF_MACHINE)
+    return not isinstance(error, (JourneyflowError, OSError))
+
+
+def why_refused(error: Exception) -> str:
+    """Return a reason without any value of the file."""
+    if isinstance(error, RefusedFileError):
+        return error.detail
+    if "Out of Memory" in str(error) or isinstance(error, MemoryError):
+        return "loading its records takes more memory than a run may use"
+    kind = _ERROR_KIND.search(str(error)) if isinstance(error, EngineError) else None
+    return f"its records cannot be loaded ({kind[1] if kind else type(error).__name__}); please report this"
 
 
 @dataclass(frozen=True)

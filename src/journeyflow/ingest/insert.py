@@ -10,7 +10,7 @@ from journeyflow.config.sources import CANONICAL_COLUMNS
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.files import InputFile
-from journeyflow.ingest.mapping import TIMES
+from journeyflow.ingest.mapping import TIMES, with_sorted_keys
 from journeyflow.ingest.readers.records import PLACE_BITS, RawRecords
 from journeyflow.ingest.suppression import split_suppressed
 from journeyflow.state.warehouse import packaged_sql
@@ -68,8 +68,8 @@ def insert_records(
         found = _by_place(warehouse, _COUNT)
         validated = [found.get(place, _Validated()) for place in range(len(files))]
         if any(each.without_id_count for each in validated):
-            warehouse.execute(_REPEATED)
-            warehouse.execute(_insert(first_ixs, numbers, f"({_IDENTIFIED})"))
+            warehouse.execute(_repeated(raw))
+            warehouse.execute(_insert(first_ixs, numbers, f"({_identified(raw)})"))
     _quarantine(warehouse, files, raw, has_bad_records=any(each.bad_count for each in validated))
     return _reconciled_counts(warehouse, files, raw, validated, erased)
 
@@ -197,25 +197,41 @@ def _of_file(values: Sequence[int], place: str = _PLACE) -> str:
 # An event without an id is identified by its content and its ordinal among equal contents of the file: a repeated line
 # is a second event, while the same line in two overlapping files is one. Only repeated contents are numbered: a window
 # over all rows of a large file would spill them twice.
-_CONTENT_HASH = f"md5(coalesce(content, cast(json_array({CONTENT}, received_at, sequence) as varchar)))"
-_UNIDENTIFIED = f"""
-select record_ix, {_PLACE} as place, {_CONTENT_HASH} as content_hash from retained_records
-where is_kept and reason is null and event_id is null
-"""
-_REPEATED = f"""
-create or replace temp table content_ordinals as
-with
-unidentified as ({_UNIDENTIFIED}),
-repeated as (select content_hash from unidentified group by content_hash having count(*) > 1)
-select record_ix, row_number() over (partition by place, content_hash order by record_ix) as ordinal
-from unidentified where content_hash in (select content_hash from repeated)
-"""
-_IDENTIFIED = f"""
-select records.* exclude (event_id), md5({_CONTENT_HASH} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
-from retained_records as records
-left join content_ordinals on content_ordinals.record_ix = records.record_ix
-where records.is_kept and records.reason is null and records.event_id is null
-"""
+def _content_hash(raw: RawRecords) -> str:
+    content = CONTENT
+    if raw.shape == "json":  # The keys of properties from columns are in an order of this program.
+        content = ", ".join(with_sorted_keys(name) if name == "properties" else name for name in CONTENT.split(", "))
+    return f"md5(coalesce(content, cast(json_array({content}, received_at, sequence) as varchar)))"
+
+
+def _repeated(raw: RawRecords) -> str:
+    return f"""
+        create or replace temp table content_ordinals as
+        with
+        unidentified as (
+            select record_ix, {_PLACE} as place, {_content_hash(raw)} as content_hash from retained_records
+            where is_kept and reason is null and event_id is null
+        ),
+        repeated as (select content_hash from unidentified group by content_hash having count(*) > 1)
+        select record_ix, row_number() over (partition by place, content_hash order by record_ix) as ordinal
+        from unidentified where content_hash in (select content_hash from repeated)
+    """
+
+
+def _identified(raw: RawRecords) -> str:
+    return f"""
+        select records.* exclude (event_id),
+            md5({_content_hash(raw)} || '#' || coalesce(content_ordinals.ordinal, 1)) as event_id
+        from retained_records as records
+        left join content_ordinals on content_ordinals.record_ix = records.record_ix
+        where records.is_kept and records.reason is null and records.event_id is null
+    """
+
+
+LATE_ARRIVAL = "its arrival is later than the first load of its file"
+"""Detail of a record of the future whose arrival is wrong too: the clock of a server, so there is an alert."""
+_ARRIVES_LATER = """records.reason = 'future' and records.received_at is not null
+    and epoch_us(records.received_at) > epoch_us(load_settings.first_loaded_at) + load_settings.clock_skew_us"""
 
 
 def _quarantine(
@@ -240,8 +256,10 @@ def _quarantine(
             insert into raw.quarantine
             select
                 {_of_file(numbers, f"records.{_PLACE}")}, list_extract(?, (records.{_PLACE}) + 1), records.source_row,
-                records.reason, null, coalesce(records.quarantine_raw, raw_texts.raw)
+                records.reason, case when {_ARRIVES_LATER} then '{LATE_ARRIVAL}' end,
+                coalesce(records.quarantine_raw, raw_texts.raw)
             from retained_records as records
+            cross join load_settings
             left join raw_texts on raw_texts.record_ix = records.record_ix
             where records.is_kept and records.reason is not null
             """,

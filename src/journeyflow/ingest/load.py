@@ -12,7 +12,7 @@ from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry, settings_hash
-from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths, shown_name
+from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
 from journeyflow.ingest.insert import RecordCounts, deduplicate, insert_records, next_event_ix
 from journeyflow.ingest.parser.copy import InputParser, ParsedFile, open_input_parser, parsed_file, show_records
 from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot, restore_snapshot, write_snapshot
@@ -135,6 +135,8 @@ def is_over(config: Config, source: str, first_loaded_at: datetime, now: datetim
 
 def _remove_unreferenced(config: Config, registry: FileRegistry, raw_store: RawStore) -> None:
     """Remove archived files whose retention has ended in every source that read them, or that were never loaded."""
+    if registry.jumped_from is not None:
+        return
     wanted = {
         file.copy_sha256
         for file in registry.files()
@@ -310,10 +312,12 @@ class SourceLoader:
         try:
             self.input_parser.ask(files, self.config.sources[self.name])
             loaded = self._insert_files(files)
-        except RefusedFileError as error:
+        except Exception as error:  # Whatever one file makes fail must cost that file only.
+            if not isinstance(error, RefusedFileError) and not concerns_file(error):
+                raise
             if middle := len(files) // 2:
                 return self._load_or_split(files[:middle]) + self._load_or_split(files[middle:])
-            return [self._refused(files[0].name, files[0], error.detail)]
+            return [self._refused(files[0].name, files[0], why_refused(error))]
         for file, counts in zip(files, loaded, strict=True):
             self.progress("load", file.name, counts.record, counts.record)
         return [FileLoad(self.name, file.name, "loaded", counts) for file, counts in zip(files, loaded, strict=True)]
@@ -338,7 +342,9 @@ class SourceLoader:
     def _groups(self, files: list[InputFile]) -> Iterator[list[PendingFile]]:
         """Yield the parsed files in groups that the same statements can load; a large file is a group by itself."""
         known = self.registry.entries(self.name, [file.sha256 for file in files])
-        entries = self.registry.new_entries(self.settings_hash(), [known.get(file.sha256) for file in files])
+        entries = self.registry.new_entries(
+            self.settings_hash(), [known.get(file.sha256) for file in files], self.registry.first_load_at(files)
+        )
         group: list[PendingFile] = []
         for file, entry in zip(files, entries, strict=True):
             self.progress("load", file.name, 0)

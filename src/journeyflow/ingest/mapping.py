@@ -51,6 +51,32 @@ def json_path(path: str) -> str:
     return "".join(f"/{part}" for part in parts)
 
 
+def with_sorted_keys(json: str, depth: int = 3) -> str:
+    """Return SQL of the text of a JSON value with the keys of its objects sorted, down to `depth` levels.
+
+    The order of keys means nothing, and exports of one event may write them in another one. An object that has a key
+    twice stays as it is.
+    """
+    text = f"cast({json} as varchar)"
+    if not depth:
+        return text
+    pair, element = f"pair_{depth}", f"element_{depth}"
+
+    def inner(value: str) -> str:
+        is_nested = f"left(cast({value} as varchar), 1) in ('{{', '[')"
+        nested = with_sorted_keys(value, depth - 1)
+        return f"coalesce(case when {is_nested} then {nested} else cast({value} as varchar) end, 'null')"
+
+    entries = f"list_sort(map_entries(try_cast({json} as map(varchar, json))))"
+    member = f"cast(to_json({pair}.key) as varchar) || ':' || {inner(f'{pair}.value')}"
+    pairs = f"list_transform({entries}, lambda {pair}: {member})"
+    elements = f"list_transform(try_cast({json} as json[]), lambda {element}: {inner(element)})"
+    return (
+        f"coalesce(case json_type({json}) when 'OBJECT' then '{{' || array_to_string({pairs}, ',') || '}}' "
+        f"when 'ARRAY' then '[' || array_to_string({elements}, ',') || ']' end, {text})"
+    )
+
+
 AMOUNT = "decimal(18, 4)"
 _MOST_WHOLE = "1e18"
 """Floating point numbers below this have a whole number of 64 bits."""
@@ -135,24 +161,44 @@ def _typed_time(name: str, flag: str, columns: Mapping[str, str], zone: str) -> 
     return utc_of_naive(f"cast({name} as timestamp)", zone)
 
 
-_HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
+_HAS_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)? ?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d){0,2})$"
 _IMPOSSIBLE_ZONE = r":\d\d([.,]\d+)? ?[+-](1[5-9]|[2-9]\d)(:?\d\d){0,2}$"
+_HAS_WORD = r"[A-SU-Za-su-z]|[Tt].*[Tt]|[^0-9][Tt]|[Tt][^0-9]"
+"""A letter other than one T between digits, which separates date and time."""
+_KNOWN_WORD = r"^[^A-Za-z]*([Tt]\d[^A-Za-z]*)?([Zz]|(?i:UTC|GMT)([+-]\d\d?)?|[A-Z][A-Za-z_]+/[A-Za-z_/+-]+\d*) ?$"
+"""One word at the end that names a zone without doubt; of abbreviations the database would read BST as Dhaka."""
+_HAS_HALF_DAY = r"(?i)\d ?[ap]\.?m\.?$"
+_HALF_DAYS = ("%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S.%f %p")
 _MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 
 def time_of_text(text: str, zone: str) -> str:
     """Return SQL for the UTC TIMESTAMP of an ISO-like text; null where it is not one.
 
-    A cast to TIMESTAMP would silently drop a stated offset, so the cast is to TIMESTAMP WITH TIME ZONE; the connection
-    is in UTC. Another zone of the source applies to times that state none.
+    A cast to TIMESTAMP would silently drop a stated offset, and a word after the time, so the cast is to TIMESTAMP WITH
+    TIME ZONE; the connection is in UTC. Another zone of the source applies to times that state none. A half of the day
+    (AM, PM) counts; any word but UTC, GMT, Z and names such as Europe/Berlin makes the time unreadable: abbreviations
+    stand for several zones. Of the hour that comes twice the second is taken, and the hour that is skipped is read as
+    the one after it. Digits below a microsecond are cut off, as in columns with a type and numbers with a unit.
     """
     # The database accepts any two digits as an offset. Short texts state none and skip the search.
     possible = f"length({text}) < 19 or not regexp_matches({text}, {literal(_IMPOSSIBLE_ZONE)})"
     zoned = f"case when {possible} then try(make_timestamp(epoch_us(try_cast({text} as timestamptz)))) end"
+    has_zone, has_word = (f"regexp_matches({text}, {literal(each)})" for each in (_HAS_ZONE, _HAS_WORD))
+    is_plain = f"right({text}, 1) between '0' and '9' and not {has_word}"
     if zone == "UTC":
-        return zoned
-    naive = utc_of_naive(f"try_cast({text} as timestamp)", zone)
-    return f"case when regexp_matches({text}, {literal(_HAS_ZONE)}) then {zoned} else {naive} end"
+        # The cast refuses words by itself, but for names of zones, which end in a letter where they may be ambiguous.
+        is_plain, plain = f"right({text}, 1) between '0' and '9'", zoned
+    else:
+        plain = f"case when {has_zone} then {zoned} else {utc_of_naive(f'try_cast({text} as timestamp)', zone)} end"
+    parsed = f"regexp_replace(replace({text}, 'T', ' '), ' ?([apAP])\\.?([mM])\\.?$', ' \\1\\2')"
+    half_days = f"try_strptime({parsed}, [{', '.join(map(literal, _HALF_DAYS))}])"
+    return (
+        f"case when {is_plain} then {plain} "
+        f"when regexp_matches({text}, {literal(_HAS_HALF_DAY)}) then {utc_of_naive(half_days, zone)} "
+        f"when regexp_matches({text}, {literal(_KNOWN_WORD)}) then {zoned} "
+        f"when not {has_word} then {plain} end"
+    )
 
 
 def utc_of_naive(stamp: str, zone: str) -> str:
@@ -171,6 +217,11 @@ def time_of_column(value: str, text: str, sql_type: str, mapping: ColumnMapping,
     if mapping.format:
         parsed = f"try_strptime({text}, {literal(mapping.format)})"
         return f"make_timestamp(epoch_us({parsed}))" if "%z" in mapping.format.lower() else utc_of_naive(parsed, zone)
+    if sql_type.endswith("_NS"):
+        # A cast would round to the next microsecond, which may be the next day.
+        rest = f"(epoch_ns({value}) % 1000 + 1000) % 1000"
+        stamp = f"try(make_timestamp((epoch_ns({value}) - {rest}) // 1000))"
+        return stamp if sql_type.startswith("TIMESTAMPTZ") else utc_of_naive(stamp, zone)
     if sql_type == "TIMESTAMP WITH TIME ZONE":
         return f"try(make_timestamp(epoch_us({value})))"
     if sql_type.startswith("TIMESTAMP") or sql_type == "DATE":
@@ -187,7 +238,8 @@ def time_of_parts(texts: list[str], zone: str) -> str:
 
 def _of_number(number: str, unit: str) -> str:
     # DECIMAL: a DOUBLE cannot hold today's microseconds and a fraction.
-    return f"try(make_timestamp(cast(cast({number} as decimal(26, 6)) * {_MICROSECONDS[unit]} as bigint)))"
+    scaled = f"cast({number} as decimal(30, 9)) * {_MICROSECONDS[unit]}"
+    return f"try(make_timestamp(cast(floor({scaled}) as bigint)))"
 
 
 @dataclass(frozen=True)
@@ -221,6 +273,8 @@ class Fields:
         column, sql_type = self.value(name), self.type_of(name)
         if sql_type == "VARCHAR":
             return f"nullif({column}, '')"
+        if sql_type == "BLOB":
+            return f"nullif(try(decode({column})), '')"
         if ("(" in sql_type and not sql_type.startswith("DECIMAL")) or sql_type.endswith("]"):
             return f"cast(to_json({column}) as varchar)"
         if sql_type in ("FLOAT", "DOUBLE"):
@@ -258,7 +312,24 @@ class Fields:
         if self.raw.shape == "json":
             path = literal(json_path(name))
             return f"coalesce(json_extract(record, {path}), json_extract(parent, {path}))"
+        if self.type_of(name) == "BLOB":  # A text where it is one; bytes of no text are kept escaped.
+            return f"coalesce({self.text(name)}, cast({self.value(name)} as varchar))"
         return self.text(name) if self.type_of(name) == "VARCHAR" else f"to_json({self.value(name)})"
+
+    def is_no_text(self, names: Iterable[str]) -> str | None:
+        """Return SQL of whether one of these fields holds bytes that are no UTF-8 text; None where none can.
+
+        Parquet texts without the mark of UTF-8 are bytes for the database. RefusedFileError for bytes inside a list or
+        group, which cannot be distinguished from text there.
+        """
+        if self.raw.shape == "json":
+            return None
+        types = {name: self.type_of(name) for name in sorted(set(names)) if name in self.raw.names}
+        if nested := [name for name, sql_type in types.items() if "BLOB" in sql_type and sql_type != "BLOB"]:
+            detail = f"the column {', '.join(nested)} holds binary values inside a list or group; write them as text"
+            raise RefusedFileError("binary_values", detail)
+        columns = [self.value(name) for name, sql_type in types.items() if sql_type == "BLOB"]
+        return " or ".join(f"({column} is not null and try(decode({column})) is null)" for column in columns) or None
 
 
 def named_columns(source: Source) -> set[str]:
@@ -290,8 +361,11 @@ def mapped_select(source: Source, fields: Fields) -> str:
 
     `has_occurred`, `has_received`, `has_amount` distinguish an absent value from one that cannot be read.
     """
-    check_header(fields, named_columns(source))
+    named = named_columns(source)
+    check_header(fields, named)
     columns = ["record_ix", "source_row"]
+    if is_no_text := fields.is_no_text(named):
+        columns.append(f"case when {is_no_text} then 'bad_encoding' end as reason")
     for name, mapping in source.columns.items():
         columns += [f"{sql} as {alias}" for alias, sql in _canonical(name, mapping, fields, source.timezone)]
     if source.channel and "channel" not in source.columns:
@@ -354,12 +428,17 @@ def _properties(source: Source, fields: Fields) -> str:
     return _object(_tree(names), fields) if names else "null::json"
 
 
+MAX_NAME_PARTS = 20
+"""A name of more parts joined by points is not nested: each part is a level of the statement that reads the file."""
+
+
 def _tree(names: Iterable[str]) -> dict[str, object]:
     """Nest dotted names, because conditions read `properties.<key>` that way; a leaf holds the whole name."""
     tree: dict[str, object] = {}
     # Shorter names first: below one that is a value, a longer name cannot be nested and stays whole.
     for name in sorted(names, key=len):
-        *above, last = name.split(".")
+        parts = name.split(".")
+        *above, last = parts if len(parts) <= MAX_NAME_PARTS else [name]
         place = tree
         for part in above:
             below = place.setdefault(part, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import nullcontext, suppress
 
 from journeyflow.config import Config
@@ -9,7 +10,7 @@ from journeyflow.config.sources import ColumnMapping, People, Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest.file_registry import FileRegistry
-from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
+from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.mapping import Fields, check_header, literal, time_of_column
 from journeyflow.ingest.parser.copy import InputParser, open_input_parser, read_records
@@ -22,29 +23,69 @@ from journeyflow.state.warehouse import transaction
 _UNNAMED = "traits"
 
 
+class UnreadableTraitsError(InputError):
+    """A file of traits cannot be read; `reason` and `detail` are those of `RefusedFileError`."""
+
+    def __init__(self, name: str, reason: str, detail: str) -> None:
+        super().__init__(f"The traits in {name} cannot be read: {detail}.")
+        self.name, self.reason, self.detail = name, reason, detail
+
+
 def load_traits(
-    config: Config, warehouse: DuckDBEngine, *, run_id: str | None = None, input_parser: InputParser | None = None
+    config: Config,
+    warehouse: DuckDBEngine,
+    *,
+    run_id: str | None = None,
+    input_parser: InputParser | None = None,
+    must_read: bool = False,
 ) -> RecordCounts:
     """Rebuild `raw.traits` from the files of `people:` and count their records.
 
     Records without a user, or with a time that cannot be read, are quarantined; those of erased persons are only
-    counted. Without `run_id` nothing is recorded in `ledger.loads`. InputError when a pattern matches no file or a file
-    cannot be read: missing traits would silently move persons between personas.
+    counted. Without `run_id` nothing is recorded in `ledger.loads`. Where a file cannot be read, all traits stay as the
+    last run loaded them: a part of them would silently move persons between personas. Where there are none yet, the
+    traits of the other files are loaded. InputError when a pattern matches no file, when the first load lacks a column,
+    and for any file that cannot be read if all of them `must_read`, as a rebuild has no earlier traits.
     """
     registry = FileRegistry(warehouse, run_id, 0) if run_id else None
     register_suppression(warehouse, config, RawStore(config.state))
+    has_traits = warehouse.count("raw.traits") > 0
+    refused: set[str] = set()
     set_null_ids(warehouse, config)
-    total = RecordCounts()
     opened = nullcontext(input_parser) if input_parser else open_input_parser(config, run_id or _UNNAMED)
-    with opened as taken, transaction(warehouse):
-        warehouse.execute("delete from raw.traits")
-        warehouse.execute("delete from raw.quarantine where file_ix = 0")
-        for index, people in enumerate(config.people):
-            for file in _files(config, people, index, taken):
-                counts = _load(warehouse, taken, file, people, config.timezone)
+    with opened as taken:
+        while True:
+            try:
+                with transaction(warehouse):
+                    return _load_all(config, warehouse, registry, taken, refused)
+            except UnreadableTraitsError as error:
+                is_wrong = error.reason == "missing_column" and not has_traits
+                if must_read or is_wrong or error.name in refused:
+                    raise
+                outcome = "the traits of the last run stay" if has_traits else "the run goes on without its traits"
                 if registry:
-                    registry.record_traits(file.name, file.sha256, counts)
-                total += counts
+                    registry.record_refused("people", error.name, None, RecordCounts(), f"{error.detail}; {outcome}")
+                if has_traits:
+                    return RecordCounts()
+                refused.add(error.name)
+
+
+def _load_all(
+    config: Config,
+    warehouse: DuckDBEngine,
+    registry: FileRegistry | None,
+    input_parser: InputParser,
+    left_out: Collection[str],
+) -> RecordCounts:
+    total = RecordCounts()
+    warehouse.execute("delete from raw.traits")
+    warehouse.execute("delete from raw.quarantine where file_ix = 0")
+    for index, people in enumerate(config.people):
+        for file in _files(config, people, index, input_parser, left_out):
+            counts = _load(warehouse, input_parser, file, people, config.timezone)
+            if registry:
+                registry.record_traits(file.name, file.sha256, counts)
+            total += counts
     return total
 
 
@@ -66,14 +107,20 @@ def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: In
     return [(name, count) for name, count in found if count]
 
 
-def _files(config: Config, people: People, index: int, input_parser: InputParser) -> list[InputFile]:
+def _files(
+    config: Config, people: People, index: int, input_parser: InputParser, left_out: Collection[str] = ()
+) -> list[InputFile]:
     paths = matching_paths(str(people.path), config.folder)
     if not paths:
         raise InputError(f"No file matches {people.path}; correct `people[{index}].path` or add the file.")
-    try:
-        files = [input_parser.copies.describe(path, config.folder) for path in paths]
-    except RefusedFileError as error:
-        raise InputError(f"The traits of `people[{index}].path` cannot be read: {error.detail}.") from error
+    files = []
+    for path in paths:
+        if (name := shown_name(path, config.folder)) in left_out:
+            continue
+        try:
+            files.append(input_parser.copies.describe(path, config.folder))
+        except RefusedFileError as error:
+            raise UnreadableTraitsError(name, error.reason, error.detail) from error
     input_parser.ask(files, people)
     return files
 
@@ -85,8 +132,11 @@ def _load(
     try:
         with read_records(warehouse, input_parser, file, source) as raw:
             return _insert(warehouse, file, people, raw, source.timezone)
-    except RefusedFileError as error:
-        raise InputError(f"The traits in {file.name} cannot be read: {error.detail}.") from error
+    except Exception as error:
+        if not isinstance(error, RefusedFileError) and not concerns_file(error):
+            raise
+        reason = error.reason if isinstance(error, RefusedFileError) else "unreadable"
+        raise UnreadableTraitsError(file.name, reason, why_refused(error)) from error
     finally:
         input_parser.release(file, people)
 
@@ -98,6 +148,7 @@ def _source(people: People, zone: str) -> Source:
         encoding=people.encoding,
         delimiter=people.delimiter,
         quote=people.quote,
+        pad_short_rows=people.pad_short_rows,
         timezone=people.timezone or zone,
     )
 
@@ -138,8 +189,8 @@ select 0, ?, source_row, reason, nullif(detail, ''), raw from raw_rejects
 
 
 def _select(people: People, fields: Fields, zone: str) -> str:
-    dated = [people.valid_from] if people.valid_from else []
-    check_header(fields, [people.user_id, *people.traits, *dated])
+    named = [people.user_id, *people.traits, *([people.valid_from] if people.valid_from else [])]
+    check_header(fields, named)
     user, at = f"identifier_of({fields.identifier(people.user_id)})", "cast(null as timestamp)"
     given = "false"
     if people.valid_from:
@@ -152,11 +203,13 @@ def _select(people: People, fields: Fields, zone: str) -> str:
     return f"""
         select *,
             case
+                when is_no_text then 'bad_encoding'
                 when user_id is null then 'no_identifier'
                 when is_dated and valid_from is null then 'bad_time'
             end as reason
         from (
             select source_row, {user} as user_id, {at} as valid_from, {given} as is_dated, {traits},
+                {fields.is_no_text(named) or "false"} as is_no_text,
                 {raw_text_select(fields.raw)} as raw
             from raw_records
         )

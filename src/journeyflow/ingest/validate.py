@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -11,15 +12,15 @@ from journeyflow.config.conditions import ALWAYS
 from journeyflow.config.sources import MAPPED_FORMATS, UTM_COLUMNS, Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.adapters import load_adapter
-from journeyflow.ingest.mapping import NULL_IDS, Fields, literal, mapped_select, typed_select
+from journeyflow.ingest.mapping import NULL_IDS, Fields, json_path, literal, mapped_select, typed_select
 from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.state.warehouse import packaged_sql
 
 FLOOR = datetime(2000, 1, 1)
 """Events before this day are clock errors."""
 DEFAULT_CHANNEL = "web"
-CLEANING = 3
-"""Version of the rules of mapping and cleaning: a higher one has all files read again."""
+CLEANING = 4
+"""Version of the rules of mapping and cleaning, and of the adapters: a higher one has all files read again."""
 
 
 def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:
@@ -42,10 +43,12 @@ def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords,
 def validated_select(query_params: tuple[str, ...], where: str | None) -> str:
     """Return the SELECT of `validated_records` over `cleaned_records`.
 
-    It adds the campaign parameters among the allowed `query_params`, and `is_kept`: whether the source's filter `where`
-    keeps the record.
+    It adds the allowed `query_params`, campaign parameters as columns and the others as properties, and `is_kept`:
+    whether the source's filter `where` keeps the record.
     """
-    replaced = [f"{_from_query(name)} as {name}" for name in UTM_COLUMNS if name in query_params]
+    replaced = [f"{_utm_column(name)} as {name}" for name in UTM_COLUMNS if name in query_params]
+    if others := [name for name in query_params if name not in UTM_COLUMNS]:
+        replaced.append(f"{_with_parameters(others)} as properties")
     replace = f" replace ({', '.join(replaced)})" if replaced else ""
     kept = f"coalesce(({where}), false)" if where else "true"
     return f"select *, {kept} as is_kept from (select * exclude (query){replace} from cleaned_records)"
@@ -56,7 +59,12 @@ def raw_text_select(raw: RawRecords) -> str:
     if raw.shape == "json":
         return "cast(case when parent is null then record else json_merge_patch(parent, record) end as varchar)"
     if raw.shape == "columns":
-        pairs = ", ".join(f"{literal(name)}, c{index}" for index, name in enumerate(raw.names))
+        texts = (
+            # Bytes that are text, as the record's person may be named there.
+            f"coalesce(try(decode(c{index})), cast(c{index} as varchar))" if sql_type == "BLOB" else f"c{index}"
+            for index, sql_type in enumerate(raw.types)
+        )
+        pairs = ", ".join(f"{literal(name)}, {text}" for name, text in zip(raw.names, texts, strict=True))
         return f"cast(json_object({pairs}) as varchar)"
     return "cast(null as varchar)"  # A log line holds an address; its adapter says what may be kept of it.
 
@@ -108,7 +116,24 @@ def _filter(config: Config, name: str) -> str | None:
     return source_filter(config, name)
 
 
+def _utm_column(name: str) -> str:
+    return f"case when {name} is null and contains(query, '{name}=') then {_from_query(name)} else {name} end"
+
+
+def _with_parameters(names: list[str]) -> str:
+    """Return SQL of the properties with parameters of the query; a property of the same name stays."""
+    is_there = " or ".join(f"contains(query, {literal(name + '=')})" for name in names)
+    # A patch by null would remove the property.
+    pairs = ", ".join(
+        f"{literal(name)}, case when not coalesce(json_exists(properties, {literal(json_path(name))}), false) "
+        f"then {_from_query(name)} end"
+        for name in names
+    )
+    found = f"properties_cut(json_merge_patch('{{}}', json_object({pairs})))"
+    return f"case when {is_there} then json_merge_patch(coalesce(properties, '{{}}'), {found}) else properties end"
+
+
 def _from_query(name: str) -> str:
-    found = f"nullif(url_decode(replace(regexp_extract(query, '(?:^|&){name}=([^&]*)', 1), '+', ' ')), '')"
-    found = f"without_emails({found})"
-    return f"case when {name} is null and contains(query, '{name}=') then {found} else {name} end"
+    pattern = literal(f"(?:^|&){re.escape(name)}=([^&]*)")
+    found = f"nullif(url_decode(replace(regexp_extract(query, {pattern}, 1), '+', ' ')), '')"
+    return f"without_emails({found})"

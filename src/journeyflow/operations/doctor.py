@@ -17,6 +17,7 @@ from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.ingest.file_registry import FileRegistry
 from journeyflow.ingest.load import is_over
 from journeyflow.ingest.raw_store import RawStore
+from journeyflow.operations.status import last_failure
 from journeyflow.publish import Manifest, read_manifest
 from journeyflow.state import lock, run_log
 from journeyflow.state.inventory import WORK, foreign, private_paths, writable_by_all
@@ -138,6 +139,7 @@ def _warehouse(config: Config) -> Diagnoses:
                     return
                 yield from _record_counts(warehouse, path)
                 yield from _archived_files(config, warehouse)
+                yield from _last_run(warehouse)
         except EngineError as error:
             remedy = "restore a backup, or move it away: the next run then reads all files again"
             yield Diagnosis("warehouse", "error", f"{error.message} {remedy}")
@@ -166,6 +168,11 @@ def _record_counts(warehouse: DuckDBEngine, path: Path) -> Diagnoses:
         migration = "" if version == newest_version() else f", which the next run migrates to {newest_version()}"
         content = f"{events:,} events of {files:,} files, {size:,} MiB; all records accounted for"
         yield Diagnosis("warehouse", "ok", f"{content}; schema {version}{migration}")
+
+
+def _last_run(warehouse: DuckDBEngine) -> Diagnoses:
+    if failure := last_failure(warehouse):
+        yield Diagnosis("last run", "warning", f"{failure['run_id']} failed: {failure['detail']}")
 
 
 def _archived_files(config: Config, warehouse: DuckDBEngine) -> Diagnoses:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError, NotFoundError
-from journeyflow.pipeline.run_report import ALERT_KINDS
+from journeyflow.pipeline.run_report import ALERT_KINDS, FAILURE
 from journeyflow.publish import read_manifest
 from journeyflow.publish.reader import PublishedTables, open_published
 from journeyflow.state import lock
@@ -30,16 +30,17 @@ def status_of(config: Config) -> dict[str, Any]:
     -------
     dict
         ``current`` (facts of the current manifest, or None), ``running`` (process, start and host of the active run, or
-        None), ``alerts`` (kind and detail, of the last run that published), ``sizes`` (see `inventory.sizes`), ``runs``
-        (the latest first). Runs and alerts come from the warehouse or, while a run holds it and when it is damaged,
-        from the published tables.
+        None), ``failure`` (run_id and detail, why the last run failed, or None), ``alerts`` (kind and detail, of the
+        last run that published), ``sizes`` (see `inventory.sizes`), ``runs`` (the latest first). Runs and
+        alerts come from the warehouse or, while a run holds it and when it is damaged, from the published tables.
     """
     running = lock.holder(config.state)
     found = _from_warehouse(config) if running is None else None
-    runs, alerts = found or _from_published(config)
+    runs, alerts, failure = found or (*_from_published(config), None)
     return {
         "current": _current(config),
         "running": asdict(running) if running else None,
+        "failure": failure,
         "alerts": alerts,
         "sizes": sizes(config),
         "runs": runs,
@@ -72,14 +73,26 @@ def _critical_spots(config: Config) -> list[str]:
         return []
 
 
-def _from_warehouse(config: Config) -> tuple[_Rows, _Rows] | None:
-    """Return runs and alerts; None without a readable warehouse."""
+def _from_warehouse(config: Config) -> tuple[_Rows, _Rows, dict[str, Any] | None] | None:
+    """Return runs, alerts and why the last run failed; None without a readable warehouse."""
     if not (config.state / WAREHOUSE).exists():
         return None
     with suppress(JourneyflowError), DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
         runs = warehouse.rows(f"select * from ledger.runs order by run_id desc limit {MOST_RUNS}").to_pylist()
-        return runs, _alerts(warehouse, runs)
+        return runs, _alerts(warehouse, runs), last_failure(warehouse)
     return None
+
+
+def last_failure(warehouse: DuckDBEngine) -> dict[str, Any] | None:
+    """Return run_id and detail of the last run if it failed, else None."""
+    runs = warehouse.rows("select run_id, status from ledger.runs order by run_id desc limit 1").to_pylist()
+    if not runs or runs[0]["status"] != "failed":
+        return None
+    run_id, details = runs[0]["run_id"], []
+    if warehouse.columns("ledger.alerts"):  # An older schema has none.
+        query = "select detail from ledger.alerts where run_id = ? and kind = ?"
+        details = warehouse.rows(query, [run_id, FAILURE])["detail"].to_pylist()
+    return {"run_id": run_id, "detail": details[0] if details else "It was killed, or the machine went down."}
 
 
 def _alerts(warehouse: DuckDBEngine, runs: _Rows) -> _Rows:

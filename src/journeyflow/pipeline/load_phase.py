@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ class LoadResult:
     """Outcomes of the records that this run read."""
     alerts: tuple[str, ...]
     """Refused files, and files with many quarantined records."""
+    refused_count: int = 0
+    """Files that this run could not read, those of traits included."""
     why_nothing: str = ""
     """Where no event was accepted: what happened to the records."""
 
@@ -75,7 +78,7 @@ def load_sources(
             )
         else:
             load_events(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser)
-        load_traits(config, warehouse, run_id=run_id, input_parser=input_parser)
+        load_traits(config, warehouse, run_id=run_id, input_parser=input_parser, must_read=archived is not None)
     # What `sources.events` reads: events of a source that was removed from the configuration stay stored, unread.
     found = warehouse.rows(
         """
@@ -93,6 +96,7 @@ def load_sources(
         event_count=found["n"],
         counts=_counts(warehouse, run_id),
         alerts=_alerts(warehouse, run_id),
+        refused_count=_refused_count(warehouse, run_id),
         why_nothing="" if found["n"] else _why_nothing(warehouse, as_of),
     )
 
@@ -154,6 +158,11 @@ def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
     return counted
 
 
+def _refused_count(warehouse: DuckDBEngine, run_id: str) -> int:
+    query = "select count(distinct source_file) as n from ledger.loads where run_id = ? and status = 'refused'"
+    return int(warehouse.rows(query, [run_id])["n"][0].as_py())
+
+
 def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
     """Count the quarantined rows by reason; codes and counts only, as rows hold personal data."""
     query = """
@@ -184,7 +193,36 @@ def _alerts(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
         order by source_file
     """
     found = warehouse.rows(query, [run_id, QUARANTINE_ALERT_RATE]).to_pylist()
-    return tuple(_alert(row, _reasons(warehouse, row["source_file"])) for row in found)
+    alerts = [_alert(row, _reasons(warehouse, row["source_file"])) for row in found]
+    return (*_clock_jump(warehouse, run_id), *alerts, *_late_arrivals(warehouse, run_id))
+
+
+def _clock_jump(warehouse: DuckDBEngine, run_id: str) -> Iterator[str]:
+    now = run_log.now()
+    if last := run_log.clock_jumped_from(warehouse, run_id, now):
+        yield (
+            f"The clock says {now:%Y-%m-%d}, {(now - last).days:,} days after the last run, far more than usual. "
+            "In case it is ahead, nothing was removed for its age, and events later than their files are in quarantine "
+            "(future). If it is right, the next run removes what is over, and "
+            "`journeyflow quarantine replay --reason future` reads such events."
+        )
+
+
+def _late_arrivals(warehouse: DuckDBEngine, run_id: str) -> Iterator[str]:
+    from journeyflow.ingest.insert import LATE_ARRIVAL
+
+    query = """
+        select source_file, count(*) as n
+        from raw.quarantine
+        where detail = ? and source_file in (select source_file from ledger.loads where run_id = ?)
+        group by source_file
+        order by source_file
+    """
+    for row in warehouse.rows(query, [LATE_ARRIVAL, run_id]).to_pylist():
+        yield (
+            f"{row['source_file']}: {row['n']:,} records say that they arrived after the file was read (future): "
+            "the clock of the collector or of this machine is wrong."
+        )
 
 
 def _alert(row: dict[str, Any], reasons: str) -> str:

@@ -109,7 +109,7 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._end(is_published=kind is None and self.generation is not None)
+            self._end(is_published=kind is None and self.generation is not None, error=error)
         finally:
             self._resources.close()
 
@@ -190,6 +190,7 @@ class Run:
         return report_of(
             self.generation,
             counts=self.loaded.counts,
+            refused_file_count=self.loaded.refused_count,
             phase_seconds=self.phase_seconds,
             check_count=self.check_count,
             built=self.built,
@@ -215,7 +216,7 @@ class Run:
         self.work.mkdir(parents=True)
         apply.apply_erasure(self.config, self.work, **self._limits)
 
-    def _end(self, *, is_published: bool) -> None:
+    def _end(self, *, is_published: bool, error: BaseException | None = None) -> None:
         self._databases.close()  # First: also a run that built nothing holds the warehouse open.
         if is_published and not isinstance(self._builder, IncrementalBuilder):
             place = self.config.state / BUILD
@@ -227,7 +228,8 @@ class Run:
         clear_work(self.config.state)
         row = self._finished("published" if is_published else "failed")
         with self._warehouse() as warehouse:
-            (self.alerts if is_published else run_report.Alerts()).write(warehouse, self.run_id)
+            why = run_report.failure_of(error) if error else run_report.Alerts()
+            (self.alerts if is_published else why).write(warehouse, self.run_id)
             run_log.write_run(warehouse, row)
         compact_if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import JourneyflowError
 from journeyflow.publish import RunFacts
 from journeyflow.publish.reader import open_published
 from journeyflow.report.reader import read_briefing
@@ -20,6 +21,8 @@ from journeyflow.utils.progress import Progress, silent, tell
 
 ALERT_KINDS = ("silent_source", "empty_input", "jumped_share")
 """Kinds of `blind_spots` whose critical rows are alerts; the others last from run to run and stay in the table."""
+FAILURE = "failure"
+"""The kind under which a failed run keeps its reason beside the alerts of runs that published."""
 INPUT_ALERT = "input"
 """The kind of alerts of the load phase: refused files, many quarantined records."""
 _SPOTS = "insights.blind_spots"
@@ -48,6 +51,18 @@ class Alerts:
         if self.shares is not None:
             named = pa.array([run_id] * self.shares.num_rows, pa.string())
             _replace_run(warehouse, "ledger.shares", run_id, self.shares.add_column(0, "run_id", named))
+
+
+def failure_of(error: BaseException) -> Alerts:
+    """Return why a run failed, without any value of the data, to be written in place of its alerts."""
+    if isinstance(error, JourneyflowError):
+        sentence = error.message
+    elif isinstance(error, KeyboardInterrupt | SystemExit):
+        sentence = "It was interrupted."
+    else:
+        why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        sentence = f"An unexpected {type(error).__name__}{why}."
+    return Alerts(((FAILURE, sentence),))
 
 
 def find_alerts(engine: DuckDBEngine, load_alerts: tuple[str, ...], progress: Progress = silent) -> Alerts:
@@ -87,6 +102,8 @@ class RunReport(BaseModel):
     duplicate_count: int
     filtered_count: int
     erased_count: int
+    refused_file_count: int = 0
+    """Files that could not be read; the next run tries them again."""
     elapsed_seconds: float
     phase_seconds: dict[str, float]
     check_count: int
@@ -129,6 +146,7 @@ def report_of(
     check_count: int,
     built: str,
     alerts: tuple[str, ...],
+    refused_file_count: int = 0,
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
     with open_published(generation) as published:
@@ -142,6 +160,7 @@ def report_of(
         high_water_at=manifest.high_water_at,
         event_count=manifest.event_count,
         **counts,
+        refused_file_count=refused_file_count,
         elapsed_seconds=round(sum(phase_seconds.values()), 3),
         phase_seconds=dict(phase_seconds),
         check_count=check_count,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,6 +73,30 @@ def begin_run(warehouse: DuckDBEngine, generations: Path, config_hash: str) -> R
     row = RunRow(next_run_id(known, started), started, config_hash, version("journeyflow"))
     write_run(warehouse, row)
     return row
+
+
+LEAST_JUMP = timedelta(days=7)
+"""A pause between two runs that is never taken for a wrong clock."""
+JUMP_RATIO = 3
+"""A pause of more than this many times the usual one is."""
+_RECENT_RUNS = 11
+
+
+def clock_jumped_from(warehouse: DuckDBEngine, run_id: str, at: datetime) -> datetime | None:
+    """Return when the run before `run_id` began if `at` is so far from it that the clock may be ahead, else None.
+
+    A pause is far above the usual one, the median of those between the latest runs, and above `LEAST_JUMP`: a schedule
+    of once a month is no jump from its third run on.
+    """
+    if not warehouse.columns("ledger.runs"):
+        return None
+    query = f"select started_at from ledger.runs where run_id < ? order by run_id desc limit {_RECENT_RUNS}"
+    starts = [row["started_at"] for row in warehouse.rows(query, [run_id]).to_pylist()]
+    if not starts:
+        return None
+    pauses = sorted(later - earlier for later, earlier in pairwise(starts))
+    usual = pauses[len(pauses) // 2] if pauses else timedelta(0)
+    return starts[0] if at - starts[0] > max(LEAST_JUMP, JUMP_RATIO * usual) else None
 
 
 def next_run_id(known: Iterable[str], started: datetime) -> str:

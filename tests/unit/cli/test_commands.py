@@ -252,6 +252,16 @@ def test_an_alert_has_an_exit_code_on_request(call: Caller, tmp_path: Path) -> N
     call("run", "-c", str(config), "--fail-on-alarm", code=ExitCode.ALERT)  # The option's former name.
 
 
+def test_a_refused_file_has_an_exit_code_of_its_own_on_request(call: Caller, tmp_path: Path) -> None:
+    config = write_project(tmp_path / "refusing")
+    config.write_text(config.read_text().replace("events.csv", "'*.csv'"))
+    (config.parent / "wrong.csv").write_text("another,header\n1,2\n")
+    call("run", "-c", str(config), "--fail-on-alert", "--fail-on-refusal", code=ExitCode.REFUSED)
+    call("run", "-c", str(config))
+    (config.parent / "wrong.csv").unlink()
+    call("run", "-c", str(config), "--fail-on-refusal")
+
+
 def test_a_missing_input_keeps_what_was_published(call: Caller, tmp_path: Path) -> None:
     config = write_project(tmp_path / "gone")
     (config.parent / "events.csv").unlink()

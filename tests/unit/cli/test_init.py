@@ -11,6 +11,7 @@ from pyarrow import parquet
 from journeyflow.cli.init import peek, starter
 from journeyflow.config import check, load_config
 from journeyflow.errors import InputError
+from journeyflow.ingest.files import matching_paths
 
 CSV = "ts,cookie,customer,event,url,colour\n1767225600000,c1,,view,/p/1,red\n1767225601000,c1,u1,cart,/p/1,no\n"
 
@@ -107,3 +108,24 @@ def test_a_character_cut_by_the_end_of_the_look_is_still_utf_8(tmp_path: Path) -
     data = tmp_path / "e.csv"
     data.write_bytes(b"ts,user_id,event\n" + "\u00e4".encode() * 300_000)
     assert peek(data).encoding is None
+
+
+@pytest.mark.parametrize("name", ["2026", "2026-03", "yes", "null", "1e3", "0x1f", "1_000", "n", "---", "true.csv"])
+def test_what_init_writes_check_accepts_whatever_the_folder_is_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    data = tmp_path / name / "events.csv"
+    data.write_text(CSV)
+    path, _ = _written(tmp_path / name, data)
+    assert [problem for problem in check(path) if problem.severity == "error"] == []
+    assert load_config(path).project
+
+
+@pytest.mark.parametrize("name", ["d[x].csv", "what?.csv", "a*b.csv", "2026.csv"])
+def test_the_name_of_a_file_is_no_pattern(tmp_path: Path, name: str) -> None:
+    (tmp_path / "ab.csv").write_text("other\n")
+    data = tmp_path / name
+    data.write_text(CSV)
+    path, _ = _written(tmp_path, data)
+    assert [problem.code for problem in check(path)] == []
+    config = load_config(path)
+    assert matching_paths(str(config.sources["events"].path), config.folder) == [data]

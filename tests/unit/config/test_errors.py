@@ -429,12 +429,19 @@ SOURCE_ROWS = [
     ),
     (f"app: {SOURCE}, records: a}}", "key_not_used", "sources.app.records", "is not used with format csv"),
     (
+        "app: {format: ga4, path: a, timezone: Europe/Berlin}",
+        "timezone_not_used",
+        "sources.app.timezone",
+        "is not used with format ga4, whose times are UTC",
+    ),
+    (
         f"app: {SOURCE}, timezone: Mars/Base}}",
         "unknown_timezone",
         "sources.app.timezone",
         "'Mars/Base' is not a time zone",
     ),
     (f"app: {SOURCE}, encoding: utf-99}}", "unknown_encoding", "sources.app.encoding", "'utf-99' is not an encoding"),
+    (f"app: {SOURCE}, encoding: base64}}", "unknown_encoding", "sources.app.encoding", "'base64' is not an encoding"),
     (
         f"app: {SOURCE}, where: {{properties.app_id: {{nt: a}}}}}}",
         "matcher",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Project:
     folder: Path
     warehouse: object
     run: int = 0
-    source: dict = field(default_factory=lambda: dict(CSV))
+    source: dict = field(default_factory=lambda: deepcopy(CSV))
 
     def write(self, name: str, content: bytes | str) -> Path:
         path = self.folder / "data" / name

@@ -228,3 +228,47 @@ def test_what_matches_and_is_no_file_is_refused_and_not_passed_over(project):
     os.mkfifo(data / "c.csv")
     (data / "d.csv").mkdir()
     assert [file.source_file for file in project.load().refused] == ["data/b.csv", "data/c.csv"]
+
+
+def test_short_rows_are_padded_where_the_source_says_so(project):
+    """Some writers leave out empty cells at the end of a row; a row with too many stays wrong."""
+    names = {"occurred_at": "ts", "anonymous_id": "cookie", "event_name": "event"}
+    project.source |= {"pad_short_rows": True, "columns": names, "properties": ["a", "b"]}
+    rows = ["2026-03-01,c,x", "2026-03-01,c,x,1", "2026-03-01,c,x,1,2", "2026-03-01,c,x,1,2,3", "2026-03-01,c", ""]
+    project.write("a.csv", "ts,cookie,event,a,b\n" + "\n".join(rows) + "\n")
+    counts = project.load().counts
+    assert (counts.record, counts.accepted) == (5, 3)
+    assert project.quarantine() == [(5, "bad_record"), (6, "no_name")]
+
+
+def test_the_reject_says_how_many_fields_there_are(project):
+    project.write("a.csv", HEADER + "e1,2026-03-01,c\n" + row(2))
+    project.load()
+    assert project.warehouse.rows("select detail from raw.quarantine")["detail"].to_pylist() == [
+        "3 fields instead of 4"
+    ]
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;", "\ufeffsep=;"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_that_states_the_separator_is_no_header(project, line, encoding):
+    project.source["encoding"] = encoding
+    rows = [line, *(HEADER + row(1) + "e2,2026-03-01\n").replace(",", ";").splitlines()]
+    project.write("a.csv", ("\r\n".join(rows) + "\r\n").encode(encoding))
+    assert project.load().counts.accepted == 1
+    assert project.quarantine() == [(4, "bad_record")]
+
+
+def test_blanks_after_every_delimiter_of_the_header_belong_to_the_delimiters(project):
+    project.source["properties"] = ["note"]
+    project.write("a.csv", 'id, ts, cookie, event, note\ne1, 2026-03-01, c, x, "a, b"\n')
+    assert project.load().counts.accepted == 1
+    assert project.events("anonymous_id") == ["c"]
+    assert "a, b" in project.events("properties::varchar")[0]
+
+
+def test_blanks_of_cells_stay_where_the_header_has_none(project):
+    project.source["properties"] = ["note"]
+    project.write("a.csv", "id,ts,cookie,event,note\ne1,2026-03-01,c,x, a\n")
+    project.load()
+    assert '" a"' in project.events("properties::varchar")[0]

@@ -181,6 +181,50 @@ def test_a_file_that_is_refused_takes_no_other_with_it(project):
     assert project.events() == ["e1", "e2"]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineError("A statement failed: Conversion Error: Malformed JSON at byte 26 of input"),
+        RecursionError("maximum recursion depth exceeded"),
+        OverflowError("cannot convert float infinity to integer"),
+    ],
+)
+def test_whatever_fails_over_one_file_costs_that_file_only(project, monkeypatch, error):
+    """The database, Python or an adapter may fail over what a file holds; see `wide` for which one it is."""
+    project.write("a.csv", rows(1))
+    project.write("b.csv", "id,ts,cookie,event,wide\n2,2026-03-01,c,x,1\n")
+    project.write("c.csv", rows(3))
+    original = load.prepare
+
+    def failing(warehouse, config, name, raw, first_loaded_at):
+        if "wide" in raw.names:
+            raise error
+        original(warehouse, config, name, raw, first_loaded_at)
+
+    monkeypatch.setattr(load, "prepare", failing)
+    report = project.load()
+    assert [file.status for file in report.files] == ["loaded", "refused", "loaded"]
+    assert project.events() == ["e1", "e3"]
+    detail = report.refused[0].detail
+    assert ("Conversion Error" if isinstance(error, EngineError) else type(error).__name__) in detail
+    assert "byte" not in detail
+
+
+@pytest.mark.parametrize(
+    "error", [EngineError("A statement failed: IO Error: No space left on device"), OSError(28, "full")]
+)
+def test_a_full_disk_is_no_fault_of_a_file(project, monkeypatch, error):
+    project.write("a.csv", rows(1))
+
+    def failing(*_):
+        raise error
+
+    monkeypatch.setattr(load, "prepare", failing)
+    with pytest.raises(type(error)):
+        project.load()
+    assert project.warehouse.count("ledger.loads") == 0
+
+
 def test_files_beyond_the_size_of_a_batch_are_loaded_apart(project, monkeypatch):
     for name in "abc":
         project.write(f"{name}.csv", rows(1, 2))

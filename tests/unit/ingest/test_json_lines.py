@@ -185,3 +185,61 @@ def test_no_more_is_held_than_a_record_may_be_long(lines, monkeypatch):
     lines.write("b", dump(event(3)))
     (refused,) = lines.load().refused
     assert "beyond record 1" in refused.detail
+
+
+WITHOUT_ID = {
+    "format": "jsonl",
+    "path": "data/*",
+    "columns": {"occurred_at": "ts", "anonymous_id": "c", "event_name": "name"},
+    "properties": "*",
+}
+
+
+def turned(value):
+    """Return a JSON value with the keys of all its objects in the other order."""
+    if isinstance(value, dict):
+        return {key: turned(below) for key, below in reversed(value.items())}
+    return [turned(below) for below in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"a": 1, "b": None, "c": "x"},
+        {"a": {"z": 1, "y": {"w": 1, "v": 2}}, "b": [{"d": 1, "c": "x"}, 2]},
+        {"": 1, "a/b": 2, "a~b": 3, "ä": 4, 'q"': 5, "a.b": 6},
+        {},
+    ],
+)
+def test_the_order_of_keys_makes_no_other_event(project, properties):
+    project.source = WITHOUT_ID
+    line = {"ts": "2026-03-01", "c": "c", "name": "x", **properties}
+    project.write("a", json.dumps(line) + "\n")
+    project.write("b", json.dumps(turned(line)) + "\n")
+    counts = project.load().counts
+    assert (counts.accepted, counts.duplicate) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": [1, 2]}, {"a": [2, 1]}),
+        ({"a": {"x": 1}, "b": {"x": 2}}, {"a": {"x": 2}, "b": {"x": 1}}),
+        ({"a": "1"}, {"a": 1}),
+        ({"a": "{}"}, {"a": {}}),
+        ({"a": 'x,"b":1'}, {"a": "x", "b": 1}),
+        ({"a": None}, {"a": "null"}),
+    ],
+)
+def test_other_content_is_another_event(project, one, other):
+    project.source = WITHOUT_ID
+    for name, properties in (("a", one), ("b", other)):
+        project.write(name, json.dumps({"ts": "2026-03-01", "c": "c", "name": "x", **properties}) + "\n")
+    counts = project.load().counts
+    assert (counts.accepted, counts.duplicate) == (2, 0)
+
+
+def test_an_object_with_a_key_twice_is_an_event_all_the_same(project):
+    project.source = WITHOUT_ID
+    project.write("a", '{"ts": "2026-03-01", "c": "c", "name": "x", "a": 1, "a": 2, "n": {"b": 1, "b": 2}}\n')
+    assert project.load().counts.accepted == 1

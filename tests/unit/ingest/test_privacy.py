@@ -204,3 +204,29 @@ def engine():
 def test_a_sign_with_nothing_on_one_side_is_no_address(loaded):
     names = ["@", "@home", "sale@", "%40"]
     assert loaded("event_name", *({"name": name} for name in names)) == names
+
+
+def test_named_query_parameters_are_kept_as_properties(project):
+    """Those without a column of their own; a property of the same name stays, and all others are removed."""
+    project.source = JSONL
+    urls = [
+        "/a?gclid=Cj0KCQ&secret=x&q=red+shoes%20b",
+        "https://shop.example/a?q=a%40b.example&plan=gold#q=2",
+        "/a?xgclid=1&q=",
+        "/a",
+    ]
+    lines = [
+        {"id": str(n), "ts": "2026-03-01", "device": "d", "name": "x", "url": url, "plan": "tin"}
+        for n, url in enumerate(urls)
+    ]
+    project.write("a.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    project.load(privacy={"keep_query_params": ["gclid", "q", "plan", "a.b"]})
+    rows = project.warehouse.rows("select properties::varchar as p from raw.events order by event_id")["p"].to_pylist()
+    names = ("gclid", "q", "secret", "plan")
+    found = [{name: value for name, value in json.loads(row).items() if name in names} for row in rows]
+    assert found == [
+        {"plan": "tin", "gclid": "Cj0KCQ", "q": "red shoes b"},
+        {"plan": "tin", "q": "e-mail"},
+        {"plan": "tin"},
+        {"plan": "tin"},
+    ]

@@ -38,3 +38,12 @@ def test_a_column_and_one_below_it_are_both_kept(project):
     project.write("a", "id,ts,cookie,event,page,page.url\ne1,2026-03-01,c,x,home,/a\n")
     project.load()
     assert kept(project) == [{"page": "home", "page.url": "/a"}]
+
+
+def test_a_name_of_very_many_parts_stays_whole_and_stops_no_file(project):
+    """Each part would be a level of nested calls; the statement could not be parsed."""
+    name = ".".join("a" * 500)
+    project.source["properties"] = ["*"]
+    project.write("a", f"id,ts,cookie,event,{name}\ne1,2026-03-01,c,x,1\n")
+    assert [file.status for file in project.load().files] == ["loaded"]
+    assert kept(project) == [{name: "1"}]

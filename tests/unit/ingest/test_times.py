@@ -13,12 +13,13 @@ def read_times(project, rows: list[str], header: str, mapping: object, zone: str
     """Return the time or the reason of each row of a file, which a source of its own reads."""
     columns = {"occurred_at": mapping, "anonymous_id": "cookie", "event_name": {"constant": "x"}}
     name = f"s{project.run}"
-    lines = [f"{header},cookie", *(f"{row},{n}" for n, row in enumerate(rows))]
+    lines = [f"{header},cookie", *(f"{row},c{n}" for n, row in enumerate(rows))]
     project.write(f"{name}.csv", "\n".join(lines))
     source = {"format": "csv", "path": f"data/{name}.csv", "timezone": zone, "columns": columns}
     project.load(sources={name: source})
     query = (
-        "select cast(anonymous_id as bigint) as n, occurred_at, null as reason from raw.events where source = '{0}' "
+        "select cast(substr(anonymous_id, 2) as bigint) as n, occurred_at, null as reason from raw.events "
+        "where source = '{0}' "
         "union all select source_row - 2, null, reason from raw.quarantine where source_file = 'data/{0}.csv' "
         "order by n"
     )
@@ -65,6 +66,41 @@ TEXTS = [
     ("infinity", "Europe/Berlin", "bad_time"),
     ("-infinity", "Europe/Berlin", "bad_time"),
     ("1772359200", "UTC", "bad_time"),
+    # A word after the time: half of the day and zones without doubt are read, any other makes the time unreadable.
+    *(
+        (f"2026-03-01 {clock}", zone, expected)
+        for zone, expected in (("UTC", "21"), ("Europe/Berlin", "20"))
+        for clock, expected in (
+            ("09:00 PM", f"2026-03-01 {expected}:00:00"),
+            ("9:00:00 pm", f"2026-03-01 {expected}:00:00"),
+            ("09:00:00.25PM", f"2026-03-01 {expected}:00:00.250"),
+            ("09:00 p.m.", f"2026-03-01 {expected}:00:00"),
+            ("13:00 PM", "bad_time"),
+            ("09:00:00 PST", "bad_time"),
+            ("09:00:00 EST", "bad_time"),
+            ("09:00:00 BST", "bad_time"),
+            ("09:00:00 CEST", "bad_time"),
+            ("09:00:00 garbage", "bad_time"),
+            ("09:00:00 AM PST", "bad_time"),
+            ("09:00:00 (PST)", "bad_time"),
+            ("09:00:00 EST5", "bad_time"),
+            ("09:00:00 T", "bad_time"),
+            ("22:00:00 Europe/Berlin", "2026-03-01 21:00:00"),
+            ("09:00:00 GMT+2", "2026-03-01 07:00:00"),
+            ("09:00:00+02:00:00", "2026-03-01 07:00:00"),
+            ("12:10 AM", "2026-03-01 00:10:00" if zone == "UTC" else "2026-02-28 23:10:00"),
+            ("12:10 PM", "2026-03-01 12:10:00" if zone == "UTC" else "2026-03-01 11:10:00"),
+        )
+    ),
+    ("epoch", "Europe/Berlin", "bad_time"),
+    ("today", "Europe/Berlin", "bad_time"),
+    # The hour that is skipped is read as the one after it; of the hour that comes twice the second counts.
+    ("2026-03-29 02:30:00", "Europe/Berlin", "2026-03-29 01:30:00"),
+    ("2026-10-25 02:30:00", "Europe/Berlin", "2026-10-25 01:30:00"),
+    ("2026-03-08 02:30 AM", "America/New_York", "2026-03-08 07:30:00"),
+    # What is below a microsecond is cut off.
+    ("2026-03-01 10:00:00.1234569", "UTC", "2026-03-01 10:00:00.123456"),
+    ("2026-03-01 10:00:00.1234569", "Europe/Berlin", "2026-03-01 09:00:00.123456"),
     ("", "UTC", "no_time"),
     ("1999-12-31 23:59:59", "UTC", "before_floor"),
     ("2000-01-01", "UTC", "2000-01-01 00:00:00"),
@@ -80,7 +116,9 @@ NUMBERS = [
     ("1772359200.25", {"column": "ts", "unit": "s"}, "2026-03-01 10:00:00.250"),
     ("1772359200123", {"column": "ts", "unit": "ms"}, "2026-03-01 10:00:00.123"),
     ("1772359200123456", {"column": "ts", "unit": "us"}, "2026-03-01 10:00:00.123456"),
-    ("1772359200123456789", {"column": "ts", "unit": "ns"}, "2026-03-01 10:00:00.123457"),
+    ("1772359200123456789", {"column": "ts", "unit": "ns"}, "2026-03-01 10:00:00.123456"),
+    ("1772359199999999999", {"column": "ts", "unit": "ns"}, "2026-03-01 09:59:59.999999"),
+    ("1772359199.9999999", {"column": "ts", "unit": "s"}, "2026-03-01 09:59:59.999999"),
     ("99999999999999999999999", {"column": "ts", "unit": "s"}, "bad_time"),
     ("soon", {"column": "ts", "unit": "ms"}, "bad_time"),
     ("31/12/2025 23:59", {"column": "ts", "format": "%d/%m/%Y %H:%M"}, "2025-12-31 23:59:00"),
@@ -112,6 +150,7 @@ def test_parts(project):
     assert_read(project, cases)
 
 
+NANOSECONDS = 1782863999_999_999_999  # 2026-06-30 23:59:59.999999999 UTC: a rounded one would be in July.
 NATIVE = {
     "naive": (pa.array([datetime(2026, 7, 1, 10)], pa.timestamp("us")), "Europe/Berlin", datetime(2026, 7, 1, 8)),
     "nanoseconds": (pa.array([datetime(2026, 7, 1, 10)], pa.timestamp("ns")), "UTC", datetime(2026, 7, 1, 10)),
@@ -119,6 +158,16 @@ NATIVE = {
         pa.array([datetime(2026, 7, 1, 10)], pa.timestamp("ms", "Asia/Tokyo")),
         "Europe/Berlin",
         datetime(2026, 7, 1, 10),
+    ),
+    "zoned nanoseconds": (
+        pa.array([NANOSECONDS], pa.timestamp("ns", "UTC")),
+        "Europe/Berlin",
+        datetime(2026, 6, 30, 23, 59, 59, 999999),
+    ),
+    "naive nanoseconds": (
+        pa.array([NANOSECONDS], pa.timestamp("ns")),
+        "Europe/Berlin",
+        datetime(2026, 6, 30, 21, 59, 59, 999999),
     ),
     "date": (pa.array([datetime(2026, 7, 1).date()]), "UTC", datetime(2026, 7, 1)),
     "text": (pa.array(["2026-07-01T10:00:00+02:00"]), "UTC", datetime(2026, 7, 1, 8)),
@@ -159,3 +208,20 @@ def test_numbers_of_parquet(project, kind, unit):
     pq.write_table(table, project.folder / "data" / "a.parquet")
     project.load()
     assert project.events("occurred_at") == [datetime(2026, 3, 1, 10)]
+
+
+def test_an_arrival_after_the_first_load_protects_no_time(project):
+    """No file can hold what arrives after it was read: the earlier of the two counts."""
+    project.source["columns"] |= {"received_at": "recv"}
+    rows = [
+        "e1,2099-01-01,2099-01-01,c,x",  # Both of a clock that is wrong.
+        "e2,2026-03-01,2099-01-01,c,x",  # The event's own time is possible.
+        "e3,2026-03-02,2026-03-01,c,x",  # Later than its arrival.
+        "e4,2099-01-01,,c,x",
+    ]
+    project.write("a.csv", "\n".join(["id,ts,recv,cookie,event", *rows]) + "\n")
+    project.load()
+    assert project.events() == ["e2"]
+    assert project.quarantine() == [(2, "future"), (4, "future"), (5, "future")]
+    details = project.warehouse.rows("select detail from raw.quarantine order by source_row")["detail"].to_pylist()
+    assert [detail is not None for detail in details] == [True, False, False]

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.errors import InputError
+from journeyflow.ingest import traits as ingested_traits
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.traits import load_traits
 
@@ -87,3 +88,57 @@ def test_a_missing_file_or_column_is_an_error(crm):
     (crm.folder / "crm.csv").write_text("customer,plan\nu1,pro\n")
     with pytest.raises(InputError, match="no column changed, country"):
         load(crm)
+
+
+JUNK = bytes(range(256)) * 12
+
+
+def refusals(crm) -> list[tuple]:
+    query = "select source_file, detail from ledger.loads where status = 'refused' order by all"
+    return [tuple(row.values()) for row in crm.warehouse.rows(query).to_pylist()]
+
+
+@pytest.mark.parametrize("content", [JUNK, b"", b"customer,plan\nu1,pro\n"])
+def test_a_broken_file_leaves_the_traits_of_the_last_run(crm, content):
+    """An export that is cut off at night must not stop the run, nor move persons between personas."""
+    (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,\n,pro,,\n")
+    load(crm)
+    (crm.folder / "crm.csv").write_bytes(content)
+    assert load(crm) == RecordCounts()
+    assert {row[0] for row in traits(crm)} == {"u1"}
+    assert crm.quarantine() == [(3, "no_identifier")]
+    assert [name for name, detail in refusals(crm) if "the traits of the last run stay" in detail] == ["crm.csv"]
+
+
+def test_a_broken_file_in_the_first_run_is_left_out(crm):
+    (crm.folder / "crm-1.csv").write_bytes(JUNK)
+    (crm.folder / "crm-2.csv").write_text("customer,plan,country,changed\nu2,pro,,\n")
+    assert load(crm, path="crm-*.csv") == RecordCounts(record=1, accepted=1)
+    assert {row[0] for row in traits(crm)} == {"u2"}
+    assert [name for name, detail in refusals(crm) if "goes on without its traits" in detail] == ["crm-1.csv"]
+
+
+def test_whatever_fails_over_a_file_of_traits_stops_no_run(crm, monkeypatch):
+    (crm.folder / "crm.csv").write_text("customer,plan,country,changed\nu1,pro,,\n")
+    load(crm)
+
+    def failing(*_):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(ingested_traits, "_insert", failing)
+    load(crm)
+    assert {row[0] for row in traits(crm)} == {"u1"}
+    assert "RecursionError" in refusals(crm)[0][1]
+
+
+def test_a_rebuild_has_no_earlier_traits_and_must_read_all(crm):
+    (crm.folder / "crm.csv").write_bytes(JUNK)
+    with pytest.raises(InputError, match=r"traits in crm\.csv cannot be read"):
+        load_traits(crm.config(people=[PEOPLE]), crm.warehouse, run_id="r", must_read=True)
+
+
+@pytest.mark.parametrize("stamp", ["infinity", "-infinity", "2026-01-01 10:00:00 PST"])
+def test_a_time_that_never_comes_is_bad(crm, stamp):
+    (crm.folder / "crm.csv").write_text(f"customer,plan,country,changed\nu1,a,b,{stamp}\nu2,a,b,\n")
+    assert load(crm, timezone="Europe/Berlin") == RecordCounts(record=2, accepted=1, quarantined=1)
+    assert crm.quarantine() == [(2, "bad_time")]

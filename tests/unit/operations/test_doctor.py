@@ -10,8 +10,10 @@ import pytest
 
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError
 from journeyflow.operations.doctor import examine
-from journeyflow.pipeline.run import BUILD, WAREHOUSE
+from journeyflow.operations.status import status_of
+from journeyflow.pipeline.run import BUILD, WAREHOUSE, run
 from journeyflow.state.lock import project_lock
 from journeyflow.state.warehouse import newest_version
 from support.order_project import write_project
@@ -173,3 +175,27 @@ def test_the_schema_is_reported_and_a_newer_one_is_an_error(ran):
     with DuckDBEngine(ran.state / WAREHOUSE) as warehouse:
         warehouse.execute("update ledger.schema_version set version = 99")
     assert "newer journeyflow (schema 99)" in only(ran, "warehouse", "error")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (InputError("Source web: no file matches in/*.csv."), "Source web: no file matches in/*.csv."),
+        (RecursionError("a value of the data"), "An unexpected RecursionError."),
+        (OSError(28, "No space left on device"), "An unexpected OSError (No space left on device)."),
+    ],
+)
+def test_status_and_doctor_say_why_the_last_run_failed(ran, monkeypatch, error, expected):
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr("journeyflow.pipeline.run.load_sources", failing)
+    with pytest.raises(type(error)):
+        run(ran)
+    status = status_of(ran)
+    assert status["failure"]["detail"] == expected
+    assert status["failure"]["run_id"] == status["runs"][0]["run_id"]
+    assert only(ran, "last run", "warning").endswith(f"failed: {expected}")
+    monkeypatch.undo()
+    run(ran)
+    assert status_of(ran)["failure"] is None

@@ -53,6 +53,7 @@ class InputParser:
             source.quote,
             getattr(source, "header", True),
             getattr(source, "records", None),
+            source.pad_short_rows,
         )
 
     def ask(self, files: Iterable[InputFile], source: Source | People) -> None:

@@ -68,6 +68,7 @@ class Job:
     quote: str = '"'
     has_header: bool = True
     records: str | None = None
+    pad_short_rows: bool = False
 
     @property
     def rows_file(self) -> str:

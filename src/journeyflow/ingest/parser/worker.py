@@ -18,7 +18,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError, allowed_bytes, kind_of, opened
 from journeyflow.ingest.parser.transfer import ARROW_RATIO, Answer, Budget, Job, ParserLimits, send_records
-from journeyflow.ingest.readers.csv import Dialect, read_csv
+from journeyflow.ingest.readers.csv import SEPARATOR_LINE, Dialect, read_csv
 from journeyflow.ingest.readers.lines import TABLES, read_json_lines, read_lines
 from journeyflow.ingest.readers.parquet import read_parquet
 from journeyflow.ingest.readers.records import REJECT_SCHEMA, Parsed
@@ -109,10 +109,16 @@ def container_of(path: Path, form: str) -> str:
 
 def dialect_of(path: Path, job: Job) -> Dialect:
     """Return how delimited text is written."""
-    delimiter = job.delimiter
-    if job.format != "csv" and delimiter == "," and b"\t" in _head(path).split(b"\n", 1)[0]:
+    delimiter, head = job.delimiter, _head(path)
+    if job.format != "csv" and delimiter == "," and b"\t" in head.split(b"\n", 1)[0]:
         delimiter = "\t"
-    return Dialect(delimiter, job.quote, job.encoding, job.has_header)
+    lines = head.decode(job.encoding, "ignore").lstrip("\ufeff").splitlines()[:2]
+    # Spreadsheets state the separator in a line of its own, and write by it.
+    if lines and (stated := SEPARATOR_LINE.fullmatch(lines[0])):
+        delimiter, lines = stated[1], lines[1:]
+    separators = lines[0].count(delimiter) if lines else 0
+    has_blanks = separators > 0 and lines[0].count(f"{delimiter} ") == separators and delimiter != " "
+    return Dialect(delimiter, job.quote, job.encoding, job.has_header, job.pad_short_rows, has_blanks)
 
 
 def _head(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -25,19 +26,24 @@ MAX_RECORD_LINES = 1_000
 """A quoted record of more lines counts as an unclosed quote."""
 MAX_COLUMNS = 10_000
 _CELL_WEIGHT = 50
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""The first line that spreadsheets write to state the separator."""
 
 
 @dataclass(frozen=True)
 class Dialect:
     """How a text file is written; an empty `quote` means that nothing is quoted.
 
-    Without a header the columns are named ``column1``, ``column2``, ….
+    Without a header the columns are named ``column1``, ``column2``, …. `pads_short_rows`: cells that a row lacks at its
+    end are empty. `has_blanks`: blanks after a delimiter belong to it.
     """
 
     delimiter: str = ","
     quote: str = '"'
     encoding: str = "utf-8"
     has_header: bool = True
+    pads_short_rows: bool = False
+    has_blanks: bool = False
 
 
 def read_csv(stream: IO[bytes], dialect: Dialect, column_count: int = MAX_COLUMNS) -> Parsed:
@@ -136,25 +142,31 @@ class _Records:
         csv.field_size_limit(MAX_LINE_CHARACTERS)
         self._feed = _Feed(lines)
         self._rejects = rejects
+        self._pads_short_rows = dialect.pads_short_rows
         self._reader = csv.reader(
             self._feed,
             delimiter=dialect.delimiter,
             quotechar=dialect.quote or None,
             quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
             doublequote=True,
+            skipinitialspace=dialect.has_blanks,
             strict=True,
         )
 
     def first(self, column_count: int) -> list[str]:
         """Return the fields of the first record that is not blank."""
         try:
-            found = next(record for record in iter(self._next, None) if record)
+            found = next(record for record in iter(self._next, None) if record and not self._is_separator_line())
         except (StopIteration, csv.Error) as error:
             raise RefusedFileError("bad_header", "the file has no header line that can be read") from error
         if self._feed.flaw or len(found) > column_count:
             detail = f"the header line cannot be read or has more than {column_count:,} columns; see `encoding`"
             raise RefusedFileError("bad_header", detail)
         return found
+
+    def _is_separator_line(self) -> bool:
+        line = "".join(self._feed.taken).strip().lstrip("\ufeff")
+        return self._feed.start_line == 1 and SEPARATOR_LINE.fullmatch(line) is not None
 
     def again(self) -> None:
         """Read the first record again, as data."""
@@ -174,10 +186,13 @@ class _Records:
                 self._reject("bad_record", "a line of it is too long")
             elif self._feed.flaw:
                 self._rejects.add(self._feed.start_line, self._feed.flaw, "", "".join(self._feed.taken))
+            elif fields and len(fields) < width and self._pads_short_rows:
+                padded = fields + [""] * (width - len(fields))
+                yield self._feed.length + width * _CELL_WEIGHT, (self._feed.start_line, padded)
             elif len(fields) == width:
                 yield self._feed.length + width * _CELL_WEIGHT, (self._feed.start_line, fields)
             elif fields:
-                self._reject("bad_record", f"{len(fields)} fields where the header has {width}")
+                self._reject("bad_record", f"{len(fields)} fields instead of {width}")
 
     def _next(self) -> list[str] | None:
         self._feed.begin()

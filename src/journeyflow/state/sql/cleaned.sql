@@ -60,7 +60,9 @@ cut as (
             when anonymous_id is null and user_id is null then 'no_identifier'
             when has_received and received_at is null then 'bad_received_time'
             when occurred_at < floor_at then 'before_floor'
-            when epoch_us(occurred_at) > epoch_us(coalesce(received_at, first_loaded_at)) + clock_skew_us then 'future'
+            -- No file can hold what arrives after it is loaded, so a later arrival protects no time.
+            when epoch_us(occurred_at) > epoch_us(least(coalesce(received_at, first_loaded_at), first_loaded_at)) + clock_skew_us
+                then 'future'
             when has_amount and revenue_amount is null then 'bad_amount'
             when sequence is not null and sequence_number is null then 'bad_sequence'
             when length(canonical_name) > 1000 or length(anonymous_id) > 1000 or length(user_id) > 1000

@@ -79,8 +79,9 @@ create or replace temp macro properties_cut(properties) as
         else properties
     end;
 
--- A log line as it may be stored: the first word is the address, and a broken line may contain another one.
+-- A log line as it may be stored: the first word is the address, or the second after the host's name; a broken line may contain
+-- another one.
 create or replace temp macro without_addresses(line) as regexp_replace(
-    regexp_replace(regexp_replace(line, '^\S+', 'address'), '\b\d{1,3}(?:\.\d{1,3}){3}\b', 'address', 'g'),
+    regexp_replace(regexp_replace(line, '^\S+(?: (?:[^-\s]\S*|-\S+))?', 'address'), '\b\d{1,3}(?:\.\d{1,3}){3}\b', 'address', 'g'),
     '(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*', 'address', 'g'
 );
