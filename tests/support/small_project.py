@@ -75,7 +75,7 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
             for at, name in enumerate(given["names"])
         ]
         _put(warehouse, "raw.events", columns, rows)
-        _put(warehouse, "raw.quarantine", {"source_file": "VARCHAR", "reason": "VARCHAR"}, [])
+        _put(warehouse, "raw.quarantine", {"source_file": "VARCHAR", "reason": "VARCHAR", "detail": "VARCHAR"}, [])
         counted = {name: 0 for name in _types("ledger/loads") if name.endswith("_count")}
         counted |= {"record_count": len(rows), "accepted_count": len(rows)}
         _put(warehouse, "ledger.loads", _types("ledger/loads"), [{"run_id": run_id, "source_file": "a.csv", **counted}])

@@ -276,7 +276,7 @@ def test_files_in_quarantine_raise_an_alert(config, monkeypatch):
     def spoilt(config, warehouse, **arguments):
         load(config, warehouse, **arguments)
         warehouse.execute("update ledger.loads set quarantined_count = 1")
-        warehouse.execute("insert into raw.quarantine values ('a.csv', 'bad_time'), ('a.csv', 'bad_time')")
+        warehouse.execute("insert into raw.quarantine values ('a.csv', 'bad_time', null), ('a.csv', 'bad_time', null)")
         refused = "'b.csv' as source_file, 'refused' as status, 'not CSV' as detail"
         warehouse.execute(f"insert into ledger.loads by name (select * replace ({refused}) from ledger.loads)")
 
