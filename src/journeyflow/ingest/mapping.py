@@ -104,6 +104,8 @@ NULL_IDS = (
 )
 """Texts that are no identifier, in lower case; `null_ids` of the configuration adds others."""
 _COUNTED_FROM_ZERO = "('0', '-1')"
+NUMBERED = "has_numbered_device"
+"""Flag of canonical records: the device is a number by its type, as where an export numbers its visitors from 0."""
 
 
 def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | None = None) -> str:
@@ -123,7 +125,7 @@ def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | 
     listed += [f"try_cast({amount} as {AMOUNT}) as revenue_amount"]
     listed += [f"{_has('revenue_amount', 'has_amount', columns)} as has_amount"]
     listed += ["properties" if "properties" in columns else "cast(null as json) as properties"]
-    placeholders = [f"is_null_id(trimmed_id({name}))" for name in PERSON_IDENTIFIERS if name in columns]
+    placeholders = [_is_placeholder(name, columns) for name in PERSON_IDENTIFIERS if name in columns]
     listed.append(f"coalesce({' or '.join(placeholders) or 'false'}, false) as has_placeholder_id")
     if constant_channel:
         listed[listed.index(f"{_typed_text('channel', columns)} as channel")] = (
@@ -136,6 +138,8 @@ def _typed_text(name: str, columns: Mapping[str, str]) -> str:
     if name not in columns:
         return "cast(null as varchar)"
     text = name if columns[name] == "VARCHAR" else f"cast({name} as varchar)"
+    if name == "anonymous_id" and NUMBERED in columns:
+        return f"case when {NUMBERED} and trimmed_id({text}) = '0' then '0' else identifier_of({text}) end"
     if name in IDENTIFIERS:
         return f"identifier_of({text})"
     if name == "event_id":
@@ -143,6 +147,13 @@ def _typed_text(name: str, columns: Mapping[str, str]) -> str:
         trimmed = f"trimmed_id({text})"
         return f"case when {trimmed} in {_COUNTED_FROM_ZERO} then {trimmed} else identifier_of({text}) end"
     return f"case when trim({text}) <> '' then {text} end" if name == "event_name" else text
+
+
+def _is_placeholder(name: str, columns: Mapping[str, str]) -> str:
+    is_it = f"is_null_id(trimmed_id({name}))"
+    if name == "anonymous_id" and NUMBERED in columns:
+        return f"({is_it} and not ({NUMBERED} and trimmed_id({name}) = '0'))"
+    return is_it
 
 
 def _has(name: str, flag: str, columns: Mapping[str, str]) -> str:
@@ -307,6 +318,13 @@ class Fields:
             return text
         return f"case when ends_with({text}, '.0') and {is_number} then split_part({text}, '.', 1) else {text} end"
 
+    def is_number(self, name: str) -> str | None:
+        """Return SQL of whether the field is a whole number by its type; None where the file knows no types."""
+        if self.raw.shape == "json":
+            path = literal(json_path(name))
+            return f"coalesce(json_type(record, {path}), json_type(parent, {path})) in ('BIGINT', 'UBIGINT')"
+        return "true" if "INT" in self.type_of(name) else None
+
     def json(self, name: str) -> str:
         """Return SQL of the field as JSON, nested values kept."""
         if self.raw.shape == "json":
@@ -380,6 +398,8 @@ def _canonical(name: str, mapping: ColumnMapping, fields: Fields, zone: str) -> 
         return [(name, _time(mapping, fields, zone)), (f"has_{name.removesuffix('_at')}", f"{text} is not null")]
     if name == "revenue_amount":
         return [(name, f"try_cast({text} as {AMOUNT})"), ("has_amount", f"{text} is not null")]
+    if name == "anonymous_id" and mapping.column and (is_number := fields.is_number(mapping.column)):
+        return [(name, text), (NUMBERED, is_number)]
     return [(name, text)]
 
 

@@ -185,9 +185,9 @@ def test_ids_beyond_64_bits_keep_their_digits(project):
 
 
 def test_no_text_is_taken_for_a_null_or_a_number(project):
-    project.write("a.csv", HEADER + "NULL,2026-03-01,007,NaN\n")
+    project.write("a.csv", HEADER + "1e5,2026-03-01,007,NULL\n" + "NaT,2026-03-01,007,NaN\n")
     project.load()
-    assert project.events("event_id, anonymous_id, event_name") == [("NULL", "007", "NaN")]
+    assert project.events("event_id, anonymous_id, event_name") == [("1e5", "007", "NULL"), ("NaT", "007", "NaN")]
 
 
 def test_names_of_columns_are_never_sql(project):

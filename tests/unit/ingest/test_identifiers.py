@@ -54,6 +54,20 @@ def test_a_record_with_placeholders_alone_is_of_nobody(project):
     assert project.quarantine() == [(1, "no_identifier")]
 
 
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
+@pytest.mark.parametrize(("device", "user", "expected"), [(0, 0, ("0", None)), ("0", "0", (None, None))])
+def test_devices_may_be_numbered_from_zero_by_type(project, file_format, device, user, expected):
+    project.source = {"format": file_format, "path": "data/*", "columns": COLUMNS}
+    row = {"ts": AT, "device": device, "user": user, "visit": "v", "event": "e"}
+    if file_format == "jsonl":
+        project.write("rows.jsonl", json.dumps(row) + "\n")
+    else:
+        pq.write_table(pa.Table.from_pylist([row]), project.write("rows.parquet", b""))
+    counts = project.load().counts
+    assert (project.events("anonymous_id, user_id") or [(None, None)]) == [expected]
+    assert counts.accepted == int(expected != (None, None))
+
+
 def test_sessions_of_a_placeholder_are_cut_by_time_and_numbers_may_name_events(project):
     project.source = {"format": "csv", "path": "data/*", "columns": COLUMNS | {"event_id": "id"}}
     lines = [f"{AT},d{n},,{visit},e,{event}" for n, (visit, event) in enumerate([("null", "0"), ("(not set)", "null")])]
