@@ -175,6 +175,7 @@ def _write_parquet(engine: DuckDBEngine, model: Model, folder: Path) -> TableEnt
 def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path) -> None:
     engine.attach(path, _OUTGOING, storage_version=STORAGE_VERSION)
     try:
+        engine.execute("begin transaction")  # Hundreds of comments are written at once.
         for model in models:
             name = f"{_OUTGOING}.main.{model.table}"
             select = f"select * from {relation(model.name)} order by {order_of(model)}"
@@ -183,6 +184,10 @@ def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path)
             for column, described in model.columns.items():
                 unit = f" [{described.unit}]" if described.unit else ""
                 engine.execute(f"comment on column {relation(name)}.{word(column)} is {text(described.meaning + unit)}")
+        engine.execute("commit")
+    except BaseException:
+        engine.execute("rollback")
+        raise
     finally:
         engine.detach(_OUTGOING)
 
