@@ -13,7 +13,7 @@ import polars as pl
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.pipeline.run import Run
-from journeyflow.publish import read_manifest
+from journeyflow.publish.generation import read_manifest
 from journeyflow.publish.generation import order_of
 from journeyflow.state.paths import graph_of
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from journeyflow.errors import EngineError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 
 class Engine(Protocol):
@@ -36,7 +38,7 @@ class Engine(Protocol):
     def rows(self, select: str, params: Sequence[Any] | None = None) -> pa.Table:
         """Return all rows of `select`; `params` are the values of ``$1``, ``$2`` and so on."""
 
-    def values(self, select: str) -> list[tuple[Any, ...]]:
+    def values(self, select: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of `select`, which are few, as tuples; it takes half the time of `rows`."""
 
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:

@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from journeyflow.engines.base import relation, text, word
 from journeyflow.errors import EngineError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 STORAGE_VERSION = "v1.0.0"
 """Storage version of published files; every DuckDB client since 1.0 reads it."""
@@ -193,12 +196,20 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise EngineError(f"A query failed: {_first_line(error)}") from error
 
-    def values(self, select: str) -> list[tuple[Any, ...]]:
+    def values(self, select: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of `select`, which are few, as tuples: `rows` has a statement bound twice."""
         try:
-            found: list[tuple[Any, ...]] = self.connection.execute(select).fetchall()
+            found: list[tuple[Any, ...]] = self.connection.execute(select, list(params) if params else None).fetchall()
         except duckdb.Error as error:
             raise EngineError(f"A query failed: {_first_line(error)}") from error
+        return found
+
+    def fields(self) -> dict[str, str]:
+        """Return column name → type of what `values` returned last; EngineError where two have one name."""
+        described = self.connection.description or []
+        found = {str(name): str(kind) for name, kind, *_ in described}
+        if len(found) < len(described):
+            raise EngineError(f"Give each column a distinct name: {', '.join(str(name) for name, *_ in described)}.")
         return found
 
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:

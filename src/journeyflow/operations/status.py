@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError, NotFoundError
 from journeyflow.pipeline.run_report import ALERT_KINDS, FAILURE
-from journeyflow.publish import read_manifest
+from journeyflow.publish.generation import read_manifest
 from journeyflow.publish.reader import PublishedTables, open_published
 from journeyflow.state import lock
 from journeyflow.state.inventory import sizes

@@ -20,7 +20,7 @@ from journeyflow.pipeline.builder import Builder
 from journeyflow.pipeline.incremental.builder import IncrementalBuilder, choose_builder, complete_build_state
 from journeyflow.pipeline.load_phase import LoadResult, load_sources, register_configuration
 from journeyflow.pipeline.run_report import RunReport, facts_of, report_of
-from journeyflow.publish import publish
+from journeyflow.publish.generation import publish
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
 from journeyflow.state.inventory import clear_work, require_own_state

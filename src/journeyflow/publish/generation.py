@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,12 +14,15 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import relation, text, word
 from journeyflow.engines.duckdb import STORAGE_VERSION
 from journeyflow.errors import JourneyflowError, NotFoundError
-from journeyflow.models import Model
+from journeyflow.publish.reader import MANIFEST, manifest_text
 from journeyflow.state.inventory import RUN_ID
 from journeyflow.state.lock import make_shared, share
 from journeyflow.utils.files import point, sha256, sync, sync_tree
 
-FILE_NAME = "manifest.json"
+if TYPE_CHECKING:
+    from journeyflow.models import Model
+
+
 DATABASE = "marts.duckdb"
 KEPT_GENERATIONS = 5
 _OUTGOING = "outgoing"
@@ -68,14 +72,15 @@ class Manifest(RunFacts):
 
 def read_manifest(generation: Path) -> Manifest:
     """Return the manifest of a generation's folder; NotFoundError when it is missing or invalid."""
-    path = generation / FILE_NAME
+    return parse_manifest(manifest_text(generation), generation)
+
+
+def parse_manifest(text: str, generation: Path) -> Manifest:
+    """Return the manifest that was read from a generation's folder; NotFoundError when it is invalid."""
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NotFoundError(
-            f"Nothing is published in {generation}: there is no {FILE_NAME}. Run `journeyflow run` first."
-        ) from error
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
+        path = generation / MANIFEST
         raise NotFoundError(f"{path} is not a valid manifest. Publish again with `journeyflow run`.") from error
 
 
@@ -157,7 +162,7 @@ def _write(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts:
 
 
 def _write_manifest(manifest: Manifest, folder: Path) -> None:
-    (folder / FILE_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _write_file(path: Path, content: bytes) -> FileEntry:
