@@ -30,10 +30,10 @@ _MEBIBYTE = 1 << 20
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Show the published version, the run in progress, alerts, disk usage, and how the last runs ended."""
     from journeyflow.cli.output import console
-    from journeyflow.config import load_config
     from journeyflow.operations.status import status_of
+    from journeyflow.state.paths import folders_of
 
-    found = status_of(load_config(config))
+    found = status_of(folders_of(config))
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     else:

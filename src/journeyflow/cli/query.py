@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from difflib import get_close_matches
 from operator import itemgetter
@@ -184,31 +182,15 @@ def person(
 def open_marts(config: Path, published: Path | None) -> PublishedTables:
     """Open a published folder, by default that of the configuration."""
     from journeyflow.publish.reader import open_published
+    from journeyflow.state.paths import folders_of
 
-    return open_published(published or _published_folder(config))
-
-
-def _published_folder(config: Path) -> Path:
-    """Return the `publish` folder of a configuration, of which nothing else is read where that is plain."""
-    from journeyflow.utils.yaml import read_yaml
-
-    with suppress(OSError):
-        file = config / DEFAULT_CONFIG if config.is_dir() else config
-        document = read_yaml(file.read_bytes(), is_fast=True)
-        if not document.mistakes and isinstance(document.content, dict):
-            folder = document.content.get("publish")
-            if isinstance(folder, str) and folder:
-                return Path(os.path.normpath(file.absolute().parent / folder))
-    from journeyflow.config import load_config
-
-    return load_config(config).publish
+    return open_published(published or folders_of(config).publish)
 
 
 def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> list[dict[str, Any]]:
     """Return the rows of `table` of one funnel, persona and period, by step."""
     query = f"select * from {table} where funnel = ? and persona = ? and period = ? order by all nulls first"
-    columns, rows = marts.rows(query, [funnel, persona, period])
-    return sorted((dict(zip(columns, row, strict=True)) for row in rows), key=itemgetter("step_index"))
+    return sorted(marts.records(query, [funnel, persona, period]), key=itemgetter("step_index"))
 
 
 def steps_of(marts: PublishedTables, funnel: str, persona: str, period: str) -> list[dict[str, Any]]:

@@ -204,6 +204,11 @@ class DuckDBEngine:
             raise EngineError(f"A query failed: {_first_line(error)}") from error
         return found
 
+    def records(self, select: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of `select`, which are few, as dicts by column name."""
+        rows = self.values(select, params)
+        return [dict(zip(self.fields(), row, strict=True)) for row in rows]
+
     def fields(self) -> dict[str, str]:
         """Return column name → type of what `values` returned last; EngineError where two have one name."""
         described = self.connection.description or []

@@ -83,6 +83,10 @@ class PublishedTables:
         rows = self._engine.values(query, params)
         return self._engine.fields(), rows
 
+    def records(self, query: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a query as dicts by column name."""
+        return self._engine.records(query, params)
+
     @cached_property
     def critical_spots(self) -> tuple[str, ...]:
         """Details of the critical rows of `blind_spots`, most items first; empty without that table."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.utils import files
+from journeyflow.utils.yaml import Document, read_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from journeyflow.models import Graph, Model
 
 
+CONFIGURATION = "journeyflow.yml"
+"""In the folder of a project."""
 WAREHOUSE = "warehouse.duckdb"
 """In the state folder: what is kept from run to run."""
 BUILD = "build.duckdb"
@@ -51,6 +56,43 @@ class PlanEntry:
     phase: str
     reads: tuple[str, ...]
     why: str
+
+
+class Folders(Protocol):
+    """The folders of a project; a `Config` has them too."""
+
+    @property
+    def state(self) -> Path:
+        """What is private: the warehouse, the last build, archived files."""
+
+    @property
+    def publish(self) -> Path:
+        """Published tables."""
+
+
+@dataclass(frozen=True)
+class _NamedFolders:
+    state: Path
+    publish: Path
+
+
+def folders_of(source: Path) -> Folders:
+    """Return the folders that a `journeyflow.yml`, or the one in a folder, names.
+
+    Nothing else of it is checked, so that what is published can be read beside a mistake, and soon. Where it does not
+    name both plainly it is loaded whole.
+    """
+    file = source / CONFIGURATION if source.is_dir() else source
+    document = Document()
+    with suppress(OSError):
+        document = read_yaml(file.read_bytes(), is_fast=True)
+    content = document.content if isinstance(document.content, dict) and not document.mistakes else {}
+    named = [content.get(name) for name in ("state", "publish")]
+    if all(isinstance(folder, str) and folder for folder in named):
+        return _NamedFolders(*(Path(os.path.normpath(file.absolute().parent / str(folder))) for folder in named))
+    from journeyflow.config import load_config
+
+    return load_config(source)
 
 
 def plan(config: Config) -> tuple[PlanEntry, ...]:
