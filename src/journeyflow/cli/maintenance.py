@@ -101,6 +101,16 @@ def verify(
         typer.echo(f"{len(found.tables)} tables of {found.run_id}, {found.row_count:,} rows: identical to a rebuild.")
 
 
+def warm_up(quiet: QuietOption = False, log_format: LogOption = LogFormat.TEXT) -> None:
+    """Compile the kernel, once per machine, so that no run has to; for container images."""
+    from journeyflow.operations.warm_up import warm_up as compile_all
+
+    with watched("warm-up", log_format, is_quiet=quiet) as progress:
+        compile_all(progress)
+    if not quiet:
+        typer.echo("The kernel is compiled.")
+
+
 def compact(
     config: ConfigOption = DEFAULT_CONFIG,
     memory: MemoryOption = None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.erasure import apply
 from journeyflow.errors import JourneyflowError
+from journeyflow.kernel.jit import told_of_compilation
 from journeyflow.models import Graph, Phase
 from journeyflow.pipeline import run_report
 from journeyflow.pipeline.builder import Builder
@@ -256,7 +257,7 @@ class Run:
         return builder
 
     def _build_phase(self, phase: Phase) -> None:
-        with self._timed(phase):
+        with self._timed(phase), told_of_compilation(self.progress):
             self.builder.build(phase, self.progress)
 
     @contextmanager
