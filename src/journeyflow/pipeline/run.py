@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.erasure import apply
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel.jit import told_of_compilation
 from journeyflow.models import Graph, Phase
 from journeyflow.pipeline import run_report
 from journeyflow.pipeline.builder import Builder
@@ -163,7 +162,7 @@ class Run:
             self.row = replace(self.row, alarm_count=len(self.alerts.messages))
             self.builder.refresh_run_log(self._finished("published"))
             self.check_count = self.builder.check()
-            complete_build_state(self.builder, self.config, self.row, self.loaded.high_water_at)
+            complete_build_state(self.builder, self.config, self.row, self.loaded)
             write_rule_hashes(self.builder.engine, self._rule_hashes)
 
     def publish(self) -> Path:
@@ -257,7 +256,11 @@ class Run:
         return builder
 
     def _build_phase(self, phase: Phase) -> None:
-        with self._timed(phase), told_of_compilation(self.progress):
+        with self._timed(phase), ExitStack() as context:
+            if self.builder.runs_kernel:
+                from journeyflow.kernel.jit import told_of_compilation
+
+                context.enter_context(told_of_compilation(self.progress))
             self.builder.build(phase, self.progress)
 
     @contextmanager
