@@ -17,7 +17,7 @@ from journeyflow.ingest import insert, validate
 from journeyflow.ingest import load as loader
 from journeyflow.ingest.readers import lines
 from journeyflow.publish import generation
-from journeyflow.publish.generation import read_manifest
+from journeyflow.publish.manifest import read_manifest
 from journeyflow.state.warehouse import open_warehouse
 from journeyflow.utils import files
 from support.in_process_parser import parse_in_process

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-
 class Engine(Protocol):
     """The extension point for databases: what models, checks, statistics and the kernel need of one.
 

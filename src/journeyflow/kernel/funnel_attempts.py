@@ -281,25 +281,23 @@ def _is_tie_decided(
 ) -> bool:  # fmt: skip
     """Would the unit (or this attempt, when all count) be at another depth under the other setting of ties."""
     is_later = settings.is_later == 0
-    if settings.is_attempts:
-        outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, is_later, False)
-        return outcome.is_void == 1 or outcome.depth != depth
-    if is_exact:
+    if is_exact and not settings.is_attempts:
         begin = tie_start(events.rank, first, lo)
         _write_bounds(
             events.at, events.rank, events.mask, workspace.bound, workspace.chain, workspace.entry, settings.within,
             begin, hi, settings.steps, settings.window, settings.to_second, way, is_later,
         )  # fmt: skip
     other = 0
-    place = first
+    place = opener if settings.is_attempts else first
     while place >= 0 and other < settings.steps:
-        if workspace.bound[place] > other:
-            if is_exact and settings.is_disjoint == 1:
-                other = workspace.bound[place] + 0
-            else:
-                outcome = evaluate_attempt(events, settings, workspace, lo, hi, place, is_later, False)
-                if not outcome.is_void:
-                    other = max(other, outcome.depth)
+        if is_exact and settings.is_disjoint == 1 and not settings.is_attempts:
+            other = max(other, int(workspace.bound[place]))
+        elif settings.is_attempts or workspace.bound[place] > other:
+            outcome = evaluate_attempt(events, settings, workspace, lo, hi, place, is_later, False)
+            if settings.is_attempts:
+                return outcome.is_void == 1 or outcome.depth != depth
+            if not outcome.is_void:
+                other = max(other, outcome.depth)
         place = _next(events, settings, place + 1, hi)
     return other != depth
 
@@ -316,12 +314,14 @@ def evaluate_attempt(
     limit = NEVER
     closed_by = -1
     is_void = 0
-    depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
-    if len(settings.exclusions):
+    while True:  # One call of each function: the compiler copies it to every place that calls it.
+        depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
+        if limit < NEVER or len(settings.exclusions) == 0:
+            break
         closed_by, is_void = _find_closing(events, settings, workspace, hi, opener)
-        if closed_by >= 0:
-            limit = np.int64(events.rank[closed_by])  # Of the type of the other limit, or all would be compiled twice.
-            depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
+        if closed_by < 0:
+            break
+        limit = int(np.int64(events.rank[closed_by]))  # Of the type of the other limit, or all would be compiled twice.
     if with_chain and settings.grace == 0:
         # The end of an attempt reads `last_at`, which this leaves alone.
         find_chain(events, settings, workspace, lo, hi, opener, depth, is_later)

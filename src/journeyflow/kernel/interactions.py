@@ -182,7 +182,7 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
         "is_furthest": is_furthest,
         "is_furthest_in_month": np.ones(len(journey), np.bool_),
     }
-    touched = {
+    counted = {
         "model_index": np.full(len(row), funnel.model_index),
         "person_key": picked["person_key"][row],
         "journey_index": picked["journey_index"][row],
@@ -192,7 +192,7 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
     }
     return {
         "kernel.map_journeys": table("kernel.map_journeys", picked),
-        "kernel.stage_interactions": table("kernel.stage_interactions", touched),
+        "kernel.stage_interactions": table("kernel.stage_interactions", counted),
     }
 
 

@@ -42,23 +42,24 @@ def inner(function: F) -> F:
 
 
 def _dispatcher(function: F, **options: bool) -> F:
+    compiling: Any = numba.njit  # Its types lack the options of `inner`.
     try:
-        dispatcher = numba.njit(cache=True, nogil=True, **options)(function)
+        dispatcher = compiling(cache=True, nogil=True, **options)(function)
     except RuntimeError:
-        return cast(F, numba.njit(nogil=True, **options)(function))
+        return cast(F, compiling(nogil=True, **options)(function))
     _stamp(dispatcher)
     _widen(dispatcher)
     return cast(F, dispatcher)
 
 
 @contextmanager
-def told_of_compilation(progress: Progress) -> Iterator[None]:
+def reporting_compilation(progress: Progress) -> Iterator[None]:
     """Report to `progress` how many functions are compiled while the context lasts."""
     with event.install_listener("numba:compile", _CompilationListener(progress)):
         yield
 
 
-class _CompilationListener(event.Listener):  # type: ignore[misc]
+class _CompilationListener(event.Listener):
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.count = 0

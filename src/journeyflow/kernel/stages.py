@@ -306,7 +306,8 @@ def furthest_journeys(
             day_count += 1
         if depth > best[count - 1, DEPTH]:
             _write(best, count - 1, journey_person[j], j, depth)
-            best[count - 1, IN_ORDER:] = _compare_first_visits(rank, seen[VISITED], depth)
+            is_in_order, pairs, tied = _compare_first_visits(rank, seen[VISITED], depth)
+            best[count - 1, IN_ORDER], best[count - 1, PAIRS], best[count - 1, TIED_PAIRS] = is_in_order, pairs, tied
             for s in range(stages):
                 for each in (FIRST, VISITED, BEYOND):
                     places[count - 1, each, s] = seen[each, s]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError, NotFoundError
-from journeyflow.publish.generation import read_manifest
+from journeyflow.publish.manifest import read_manifest
 from journeyflow.publish.reader import PublishedTables, open_published
 from journeyflow.state import lock
 from journeyflow.state.inventory import sizes

@@ -258,9 +258,9 @@ class Run:
     def _build_phase(self, phase: Phase) -> None:
         with self._timed(phase), ExitStack() as context:
             if self.builder.runs_kernel:
-                from journeyflow.kernel.jit import told_of_compilation
+                from journeyflow.kernel.jit import reporting_compilation
 
-                context.enter_context(told_of_compilation(self.progress))
+                context.enter_context(reporting_compilation(self.progress))
             self.builder.build(phase, self.progress)
 
     @contextmanager

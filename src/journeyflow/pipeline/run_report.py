@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.publish.generation import RunFacts
+from journeyflow.publish.manifest import RunFacts
 from journeyflow.publish.reader import open_published
 from journeyflow.report.reader import read_briefing
 from journeyflow.report.view_model import Briefing

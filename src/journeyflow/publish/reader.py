@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.errors import EngineError, NotFoundError
+from journeyflow.publish.manifest import read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from journeyflow.publish.generation import Manifest
 
-
-MANIFEST = "manifest.json"
 EMPTY_KINDS = ("idle_setting", "idle_rule", "no_persona", "nothing_matured")
 """Kinds of `blind_spots` on figures that are empty by the configuration or the time, in the order of reports."""
 
@@ -31,16 +29,8 @@ class PublishedTables:
         current = folder / "current"
         # Resolved once, because the link may be swapped while this handle is open.
         self.folder = (current if current.exists() else folder).resolve()
-        # Read now, because the generation may be deleted while this handle is open, and parsed when it is needed.
-        self._manifest = manifest_text(self.folder)
+        self.manifest = read_manifest(self.folder)
         self._engine = DuckDBEngine(self.folder / "marts.duckdb", read_only=True, is_sealed=True)
-
-    @cached_property
-    def manifest(self) -> Manifest:
-        """Metadata of the generation."""
-        from journeyflow.publish.generation import parse_manifest
-
-        return parse_manifest(self._manifest, self.folder)
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
@@ -115,16 +105,6 @@ class PublishedTables:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def manifest_text(generation: Path) -> str:
-    """Return the manifest of a generation's folder as it is written; NotFoundError when it is missing."""
-    try:
-        return (generation / MANIFEST).read_text(encoding="utf-8")
-    except OSError as error:
-        raise NotFoundError(
-            f"Nothing is published in {generation}: there is no {MANIFEST}. Run `journeyflow run` first."
-        ) from error
 
 
 def open_published(published: str | Path) -> PublishedTables:
