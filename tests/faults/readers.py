@@ -16,7 +16,8 @@ ROWS = 300
 def published(engine, folder: Path, number: int) -> None:
     """Publish a generation in whose every row its number stands."""
     from journeyflow.models import Column, Model, ModelMetadata
-    from journeyflow.publish import RunFacts, publish
+    from journeyflow.publish.generation import publish
+    from journeyflow.publish.manifest import RunFacts
 
     models = []
     for name in ("things", "others"):

@@ -16,7 +16,8 @@ from journeyflow.errors import JourneyflowError
 from journeyflow.ingest import insert, validate
 from journeyflow.ingest import load as loader
 from journeyflow.ingest.readers import lines
-from journeyflow.publish import generation, read_manifest
+from journeyflow.publish import generation
+from journeyflow.publish.manifest import read_manifest
 from journeyflow.state.warehouse import open_warehouse
 from journeyflow.utils import files
 from support.in_process_parser import parse_in_process

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Model, load_graph
-from journeyflow.publish import RunFacts, publish
+from journeyflow.publish.generation import publish
+from journeyflow.publish.manifest import RunFacts
 from journeyflow.report.tables import GRAINS
 from journeyflow.utils.files import sql_folder
 

@@ -13,8 +13,8 @@ import polars as pl
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.pipeline.run import Run
-from journeyflow.publish import read_manifest
 from journeyflow.publish.generation import order_of
+from journeyflow.publish.manifest import read_manifest
 from journeyflow.state.paths import graph_of
 
 ARRIVALS = ("briefing", "load_audit", "restatements", "runs")

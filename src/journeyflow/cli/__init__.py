@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from io import TextIOWrapper
+from types import ModuleType
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,4 +22,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # Characters that the terminal's encoding lacks are printed as escapes.
             stream.reconfigure(errors="backslashreplace")
-    guarded(lambda: app(arguments, prog_name="journeyflow"))
+    with _without_pandas():
+        guarded(lambda: app(arguments, prog_name="journeyflow"))
+
+
+class _Absent(MetaPathFinder, Loader):
+    """Reports pandas as a module that cannot be imported."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname == "pandas" else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        raise ModuleNotFoundError("No command needs pandas.", name=spec.name)
+
+
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Hide pandas from pyarrow and duckdb, which import it, in half a second, to see whether rows are its frames."""
+    absent = _Absent()
+    sys.meta_path.insert(0, absent)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(absent)

@@ -117,6 +117,7 @@ _add(app, "doctor", maintenance.doctor, "journeyflow doctor", "journeyflow docto
 _add(app, "rebuild", maintenance.rebuild, "journeyflow rebuild", "journeyflow rebuild --as-of 2026-03-31")
 _add(app, "verify", maintenance.verify, "journeyflow verify", "journeyflow verify --json")
 _add(app, "compact", maintenance.compact, "journeyflow compact")
+_add(app, "warm-up", maintenance.warm_up, "journeyflow warm-up")
 _add(
     app,
     "erase",

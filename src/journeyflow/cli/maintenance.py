@@ -30,10 +30,10 @@ _MEBIBYTE = 1 << 20
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Show the published version, the run in progress, alerts, disk usage, and how the last runs ended."""
     from journeyflow.cli.output import console
-    from journeyflow.config import load_config
     from journeyflow.operations.status import status_of
+    from journeyflow.state.paths import folders_of
 
-    found = status_of(load_config(config))
+    found = status_of(folders_of(config))
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     else:
@@ -99,6 +99,16 @@ def verify(
         typer.echo(json.dumps(asdict(found)))
     else:
         typer.echo(f"{len(found.tables)} tables of {found.run_id}, {found.row_count:,} rows: identical to a rebuild.")
+
+
+def warm_up(quiet: QuietOption = False, log_format: LogOption = LogFormat.TEXT) -> None:
+    """Compile the kernel, once per machine, so that no run has to; for container images."""
+    from journeyflow.operations.warm_up import warm_up as compile_all
+
+    with watched("warm-up", log_format, is_quiet=quiet) as progress:
+        compile_all(progress)
+    if not quiet:
+        typer.echo("The kernel is compiled.")
 
 
 def compact(

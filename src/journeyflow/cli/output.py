@@ -6,11 +6,11 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -157,7 +157,7 @@ def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
         from rich.console import Console
 
         text = io.StringIO()
-        Console(file=text, width=WIDE).print(_table(frame))
+        Console(file=text, width=WIDE).print(_table(_columns(frame), frame.rows()))
         buffer.write(text.getvalue().encode())
     return buffer.getvalue()
 
@@ -174,26 +174,35 @@ def defused(frame: pl.DataFrame) -> pl.DataFrame:
 
 def print_frame(frame: pl.DataFrame, limit: int | None = None) -> None:
     """Print rows as a table, or each as a list of its columns where the terminal is too narrow."""
+    print_rows(_columns(frame), frame.rows(), limit)
+
+
+def print_rows(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]], limit: int | None = None) -> None:
+    """Print rows as `print_frame` does; `columns` says by name whether they are numbers."""
     out = console()
-    shown = frame if limit is None else frame.head(limit)
-    table = _table(shown)
+    shown = rows if limit is None else rows[:limit]
+    table = _table(columns, shown)
     if out.measure(table, options=out.options.update(width=WIDE)).maximum > out.width:
-        _print_records(shown, out)
+        _print_records(columns, shown, out)
     else:
         out.print(table)
-    if shown.height < frame.height:
-        out.print(f"{shown.height:,} of {frame.height:,} rows; all with --limit 0 or --format csv", style="dim")
+    if len(shown) < len(rows):
+        out.print(f"{len(shown):,} of {len(rows):,} rows; all with --limit 0 or --format csv", style="dim")
 
 
-def _table(frame: pl.DataFrame) -> Table:
+def _columns(frame: pl.DataFrame) -> dict[str, bool]:
+    return {name: kind.is_numeric() for name, kind in frame.schema.items()}
+
+
+def _table(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name, kind in frame.schema.items():
-        table.add_column(Text(escaped(name)), justify="right" if kind.is_numeric() else "left", no_wrap=True)
-    for row in frame.iter_rows():
+    for name, is_number in columns.items():
+        table.add_column(Text(escaped(name)), justify="right" if is_number else "left", no_wrap=True)
+    for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
     return table
 
@@ -208,11 +217,11 @@ def print_hanging(label: str, text: Text, out: Console, *, width: int = 0) -> No
         out.print(Text.assemble(f"{'' if number else label:>{indent - 2}}  ", line), soft_wrap=True)
 
 
-def _print_records(frame: pl.DataFrame, out: Console) -> None:
+def _print_records(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]], out: Console) -> None:
     from rich.text import Text
 
-    width = max(map(len, frame.columns), default=0)
-    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+    width = max(map(len, columns), default=0)
+    for number, row in enumerate(rows, start=1):
         out.print(Text(f"── row {number} ", style="dim"))
-        for name, value in row.items():
+        for name, value in zip(columns, row, strict=True):
             out.print(Text(f"{escaped(name):<{width}}  {cell(value)}"), soft_wrap=True)

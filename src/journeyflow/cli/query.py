@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,15 +47,16 @@ def funnel(
     published: PublishedOption = None,
 ) -> None:
     """Show a funnel step by step: who converted, who is pending, who dropped off."""
-    from journeyflow.cli.output import console, print_frame
+    from journeyflow.cli.output import console, print_rows
 
     with open_marts(config, published) as marts:
         if name is None:
-            print_frame(marts.sql(_FUNNELS))
+            columns, rows = marts.rows(_FUNNELS)
+            print_rows(_are_numbers(columns), rows)
             return
         steps = steps_of(marts, name, persona, period)
     if as_json:
-        typer.echo(steps.write_json())
+        typer.echo(json.dumps(steps, ensure_ascii=False, separators=(",", ":"), default=str))
     else:
         print_funnel(steps, console())
 
@@ -77,11 +80,11 @@ def drop_offs(
     from journeyflow.cli.output import console
 
     with open_marts(config, published) as marts:
-        steps = steps_of(marts, name, persona, period).head(-1)
+        steps = steps_of(marts, name, persona, period)[:-1]
         if step is not None:
-            require_known("step with drop-off", step, steps["step"].to_list())
+            require_known("step with drop-off", step, [row["step"] for row in steps])
         tables = [matching(marts, table, name, persona, period) for table in ("drop_offs", "drop_off_next")]
-    for row in steps.to_dicts():
+    for row in steps:
         if step in (None, row["step"]):
             print_drop_offs(row, *tables, top=top, out=console())
 
@@ -101,7 +104,7 @@ def query(
     published: PublishedOption = None,
 ) -> None:
     """Query the published tables in SQL. Read-only."""
-    from journeyflow.cli.output import write_frame
+    from journeyflow.cli.output import print_rows, write_frame
 
     if build and selected:
         raise typer.BadParameter("--build and --selected exclude each other.")
@@ -109,8 +112,22 @@ def query(
         rows = _built_rows(config, sql, is_selected=selected)
     else:
         with open_marts(config, published) as marts:
+            if form is Format.TABLE and output is None:
+                columns, shown = marts.rows(sql)
+                if all(map(_PLAIN.fullmatch, columns.values())):
+                    print_rows(_are_numbers(columns), shown, limit or None)
+                    return
             rows = marts.sql(sql)
     write_frame(rows, form, output, limit or None)
+
+
+_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
+_PLAIN = re.compile(rf"{_NUMBER.pattern}|VARCHAR|BOOLEAN|DATE|TIMESTAMP")
+"""Types whose values print alike as a tuple and in a data frame."""
+
+
+def _are_numbers(columns: Mapping[str, str]) -> dict[str, bool]:
+    return {name: _NUMBER.fullmatch(kind) is not None for name, kind in columns.items()}
 
 
 def _built_rows(config: Path, sql: str, *, is_selected: bool) -> pl.DataFrame:
@@ -165,29 +182,24 @@ def person(
 def open_marts(config: Path, published: Path | None) -> PublishedTables:
     """Open a published folder, by default that of the configuration."""
     from journeyflow.publish.reader import open_published
+    from journeyflow.state.paths import folders_of
 
-    if published is None:
-        from journeyflow.config import load_config
-
-        published = load_config(config).publish
-    return open_published(published)
+    return open_published(published or folders_of(config).publish)
 
 
-def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> pl.DataFrame:
+def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> list[dict[str, Any]]:
     """Return the rows of `table` of one funnel, persona and period, by step."""
-    import polars as pl
-
-    is_wanted = (pl.col("funnel") == funnel) & (pl.col("persona") == persona) & (pl.col("period") == period)
-    return marts.table(table).filter(is_wanted).sort("step_index", maintain_order=True)
+    query = f"select * from {table} where funnel = ? and persona = ? and period = ? order by all nulls first"
+    return sorted(marts.records(query, [funnel, persona, period]), key=itemgetter("step_index"))
 
 
-def steps_of(marts: PublishedTables, funnel: str, persona: str, period: str) -> pl.DataFrame:
+def steps_of(marts: PublishedTables, funnel: str, persona: str, period: str) -> list[dict[str, Any]]:
     """Return the steps of one funnel in order, from `funnel_steps`; names what is unknown where there are none."""
     steps = matching(marts, "funnel_steps", funnel, persona, period)
-    if steps.is_empty():
-        known = marts.table("funnel_steps")
+    if not steps:
         for column, value in (("funnel", funnel), ("persona", persona), ("period", period)):
-            require_known(column, value, known[column].unique().sort().to_list())
+            _, known = marts.rows(f"select distinct {column} from funnel_steps order by all")
+            require_known(column, value, [name for (name,) in known])
         raise NotFoundError("No person of this persona entered this funnel in this period.")
     return steps
 
@@ -226,11 +238,10 @@ _OUTCOMES = (
 """Column, character, its substitute in ASCII, colour: converted, pending, dropped."""
 
 
-def print_funnel(steps: pl.DataFrame, out: Console) -> None:
+def print_funnel(rows: list[dict[str, Any]], out: Console) -> None:
     """Print the rows of `funnel_steps` of one funnel, persona and period, in order."""
     from rich.text import Text
 
-    rows = steps.to_dicts()
     first, last = rows[0], rows[-1]
     out.print(Text(_headline(first, last)), style="bold")
     out.print(_fitting_table(rows, out))
@@ -323,8 +334,9 @@ def _is_ascii(out: Console) -> bool:
 
 
 def print_drop_offs(
-    step: dict[str, Any], touchpoints: pl.DataFrame, next_actions: pl.DataFrame, *, top: int, out: Console
-) -> None:
+    step: dict[str, Any], touchpoints: list[dict[str, Any]], next_actions: list[dict[str, Any]], *, top: int,
+    out: Console,
+) -> None:  # fmt: skip
     """Print where persons left one step and what they did next.
 
     `step` is a row of `funnel_steps`; `touchpoints` and `next_actions` are rows of `drop_offs` and `drop_off_next` of
@@ -339,11 +351,9 @@ def print_drop_offs(
         out.print(Columns([_touchpoint_table(of_step[0]), _next_table(of_step[1])], padding=(0, 4)))
 
 
-def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
-    import polars as pl
-
-    chosen = rows.filter(pl.col("step_index") == step_index)
-    return chosen.sort("drop_off_count", descending=True, maintain_order=True).head(top)
+def _of_step(rows: list[dict[str, Any]], step_index: int, top: int) -> list[dict[str, Any]]:
+    chosen = [row for row in rows if row["step_index"] == step_index]
+    return sorted(chosen, key=itemgetter("drop_off_count"), reverse=True)[:top]
 
 
 def print_personas(personas: pl.DataFrame, out: Console) -> None:
@@ -356,9 +366,9 @@ def print_personas(personas: pl.DataFrame, out: Console) -> None:
     out.print(table)
 
 
-def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:
+def _touchpoint_table(touchpoints: list[dict[str, Any]]) -> Table:
     table = _plain_table("last touchpoint", "people", "share", "of those who went on", "lift")
-    for row in touchpoints.to_dicts():
+    for row in touchpoints:
         lift = "-" if row["lift"] is None else f"{row['lift']:.2f}"
         table.add_row(
             _text(row["last_touchpoint"]),
@@ -370,9 +380,9 @@ def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:
     return table
 
 
-def _next_table(next_actions: pl.DataFrame) -> Table:
+def _next_table(next_actions: list[dict[str, Any]]) -> Table:
     table = _plain_table("what they did next", "people", "share")
-    for row in next_actions.to_dicts():
+    for row in next_actions:
         table.add_row(_text(row["next_action"]), count(row["drop_off_count"]), percent(row["share_rate"]))
     return table
 

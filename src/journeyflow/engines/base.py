@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from journeyflow.errors import EngineError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Engine(Protocol):
@@ -36,6 +37,9 @@ class Engine(Protocol):
     def rows(self, select: str, params: Sequence[Any] | None = None) -> pa.Table:
         """Return all rows of `select`; `params` are the values of ``$1``, ``$2`` and so on."""
 
+    def values(self, select: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of `select`, which are few, as tuples; it takes half the time of `rows`."""
+
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of `select` in its order, in batches of about `batch_rows`; other calls may be interleaved."""
 
@@ -44,6 +48,9 @@ class Engine(Protocol):
 
     def columns(self, name: str) -> Mapping[str, str]:
         """Return column name → type in order; empty when the relation does not exist."""
+
+    def relations(self) -> Mapping[str, Mapping[str, str]]:
+        """Return what `columns` returns of every table, by its name."""
 
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

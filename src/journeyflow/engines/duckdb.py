@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from journeyflow.engines.base import relation, text, word
 from journeyflow.errors import EngineError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 STORAGE_VERSION = "v1.0.0"
 """Storage version of published files; every DuckDB client since 1.0 reads it."""
@@ -137,10 +140,8 @@ class DuckDBEngine:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Create or replace the table `name` with the rows of `table`."""
-        self._make_schema(name)
-        self.drop(name)
         with self.shown("_incoming", table):
-            self.execute(f"create table {relation(name)} as select * from _incoming", model=name)
+            self.run(name, "select * from _incoming")
 
     def append(self, name: str, table: pa.Table) -> None:
         """Insert the rows of `table` into the table `name` by column name; create it when it is missing."""
@@ -172,13 +173,18 @@ class DuckDBEngine:
 
     def count(self, name: str, condition: str = "true") -> int:
         """Return how many rows of `name` satisfy an SQL condition."""
-        return int(self.rows(f"select count(*) as n from {relation(name)} where {condition}")["n"][0].as_py())
+        return int(self.values(f"select count(*) from {relation(name)} where {condition}")[0][0])
 
     def run(self, name: str, select: str, *, kind: str = "table") -> None:
         """Create or replace the table (or `kind="view"`) `name` with the rows of `select`."""
         self._make_schema(name)
-        self.drop(name)
-        self.execute(f"create {kind} {relation(name)} as {select}", model=name)
+        try:
+            self.connection.execute(f"create or replace {kind} {relation(name)} as {select}").fetchall()
+        except duckdb.CatalogException:
+            self.drop(name)  # It may be of the other kind.
+            self.execute(f"create {kind} {relation(name)} as {select}", model=name)
+        except duckdb.Error as error:
+            raise EngineError(f"The model {name} failed: {_first_line(error)}") from error
 
     def rows(self, select: str, params: Sequence[Any] | None = None) -> pa.Table:
         """Return all rows of `select`."""
@@ -189,6 +195,27 @@ class DuckDBEngine:
             return result.to_arrow_table()
         except duckdb.Error as error:
             raise EngineError(f"A query failed: {_first_line(error)}") from error
+
+    def values(self, select: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of `select`, which are few, as tuples: `rows` has a statement bound twice."""
+        try:
+            found: list[tuple[Any, ...]] = self.connection.execute(select, list(params) if params else None).fetchall()
+        except duckdb.Error as error:
+            raise EngineError(f"A query failed: {_first_line(error)}") from error
+        return found
+
+    def records(self, select: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of `select`, which are few, as dicts by column name."""
+        rows = self.values(select, params)
+        return [dict(zip(self.fields(), row, strict=True)) for row in rows]
+
+    def fields(self) -> dict[str, str]:
+        """Return column name → type of what `values` returned last; EngineError where two have one name."""
+        described = self.connection.description or []
+        found = {str(name): str(kind) for name, kind, *_ in described}
+        if len(found) < len(described):
+            raise EngineError(f"Give each column a distinct name: {', '.join(str(name) for name, *_ in described)}.")
+        return found
 
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of `select` in its order, from a second cursor so that other calls may be interleaved."""
@@ -220,10 +247,23 @@ class DuckDBEngine:
     def columns(self, name: str) -> dict[str, str]:
         """Return column name → type in order; empty when the relation does not exist."""
         try:
-            described = self.connection.sql(f"describe select * from {relation(name)}").fetchall()
+            described = self.connection.execute(f"describe select * from {relation(name)}").fetchall()
         except duckdb.CatalogException:
             return {}
         return {row[0]: row[1] for row in described}
+
+    def relations(self) -> dict[str, dict[str, str]]:
+        """Return column name → type, in order, of every table by its name."""
+        query = """
+            select schema_name || '.' || table_name, column_name, data_type
+            from duckdb_columns()
+            where database_name = current_database() and not internal
+            order by schema_name, table_name, column_index
+        """
+        found: dict[str, dict[str, str]] = {}
+        for name, column, kind in self.values(query):
+            found.setdefault(name, {})[column] = kind
+        return found
 
     def drop(self, name: str) -> None:
         """Drop the table or view `name` if it exists."""

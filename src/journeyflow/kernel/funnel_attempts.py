@@ -17,7 +17,7 @@ from journeyflow.kernel.funnel_chains import (
     max_depth,
     tie_start,
 )
-from journeyflow.kernel.jit import NEVER, Int8s, Int32s, Int64s, compiled, first_above
+from journeyflow.kernel.jit import NEVER, Int8s, Int32s, Int64s, compiled, first_above, inner
 from journeyflow.kernel.plan import FunnelSettings
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, TIE = range(6)
@@ -107,7 +107,7 @@ def evaluate_units(
     return counted[:count], reached[:count], days[:day_count]
 
 
-@compiled
+@inner
 def _count_openers(at: Int64s, mask: Int32s, opening: int, entered_from: int, entered_to: int) -> int:
     count = 0
     for place in range(len(at)):
@@ -116,7 +116,7 @@ def _count_openers(at: Int64s, mask: Int32s, opening: int, entered_from: int, en
     return count
 
 
-@compiled
+@inner
 def next_opener(at: Int64s, mask: Int32s, place: int, hi: int, opening: int, entered_from: int, entered_to: int) -> int:
     """Return the first place from `place` on that may open an attempt, or -1."""
     while place < hi:
@@ -126,13 +126,13 @@ def next_opener(at: Int64s, mask: Int32s, place: int, hi: int, opening: int, ent
     return -1
 
 
-@compiled
+@inner
 def _next(events: EventColumns, settings: FunnelSettings, place: int, hi: int) -> int:
     opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
     return next_opener(events.at, events.mask, place, hi, opening, entered_from, entered_to)
 
 
-@compiled
+@inner
 def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
     if len(excluded):
         for place in range(lo, hi):
@@ -141,7 +141,7 @@ def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
     return False
 
 
-@compiled
+@inner
 def _best_of_plain(
     at: Int64s, mask: Int32s, bound: Int8s, settings: FunnelSettings, day_start: Int64s, unit: int, hi: int, first: int,
     days: Int64s, day_count: int,
@@ -172,13 +172,13 @@ def _best_of_plain(
     return day_count, best
 
 
-@compiled
+@inner
 def _plain_end(at: int, depth: int, window: int, to_second: int) -> int:
     """Return when an unfinished attempt of a plain funnel ends: in step 1 its second step may have a deadline."""
     return at + (min(window, to_second) if depth == 1 else window)
 
 
-@compiled
+@inner
 def _best_by_day(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, day_start: Int64s, unit: int, first: int,
     days: Int64s, day_count: int,
@@ -216,7 +216,7 @@ def _best_by_day(
     return day_count, best
 
 
-@compiled
+@inner
 def _write_plain(
     at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, settings: FunnelSettings, unit: int, lo: int, opener: int,
     counted: Int64s, reached: Int64s, row: int,
@@ -236,7 +236,7 @@ def _write_plain(
     counted[row, TIE] = 0
 
 
-@compiled
+@inner
 def _write(
     counted: Int64s, reached: Int64s, row: int, unit: int, opener: int, settings: FunnelSettings, workspace: Workspace,
     outcome: AttemptOutcome,
@@ -251,7 +251,7 @@ def _write(
         reached[row, s] = workspace.places[s] if s < outcome.depth else -1
 
 
-@compiled
+@inner
 def _opener_after(
     at: Int64s, rank: Int32s, mask: Int32s, settings: FunnelSettings, opener: int, hi: int, attempt: Int64s,
     places: Int64s,
@@ -274,37 +274,35 @@ def _opener_after(
     return -1
 
 
-@compiled
+@inner
 def _is_tie_decided(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, first: int, opener: int,
     depth: int, is_exact: bool, way: int,
 ) -> bool:  # fmt: skip
     """Would the unit (or this attempt, when all count) be at another depth under the other setting of ties."""
     is_later = settings.is_later == 0
-    if settings.is_attempts:
-        outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, is_later, False)
-        return outcome.is_void == 1 or outcome.depth != depth
-    if is_exact:
+    if is_exact and not settings.is_attempts:
         begin = tie_start(events.rank, first, lo)
         _write_bounds(
             events.at, events.rank, events.mask, workspace.bound, workspace.chain, workspace.entry, settings.within,
             begin, hi, settings.steps, settings.window, settings.to_second, way, is_later,
         )  # fmt: skip
     other = 0
-    place = first
+    place = opener if settings.is_attempts else first
     while place >= 0 and other < settings.steps:
-        if workspace.bound[place] > other:
-            if is_exact and settings.is_disjoint == 1:
-                other = workspace.bound[place] + 0
-            else:
-                outcome = evaluate_attempt(events, settings, workspace, lo, hi, place, is_later, False)
-                if not outcome.is_void:
-                    other = max(other, outcome.depth)
+        if is_exact and settings.is_disjoint == 1 and not settings.is_attempts:
+            other = max(other, int(workspace.bound[place]))
+        elif settings.is_attempts or workspace.bound[place] > other:
+            outcome = evaluate_attempt(events, settings, workspace, lo, hi, place, is_later, False)
+            if settings.is_attempts:
+                return outcome.is_void == 1 or outcome.depth != depth
+            if not outcome.is_void:
+                other = max(other, outcome.depth)
         place = _next(events, settings, place + 1, hi)
     return other != depth
 
 
-@compiled
+@inner
 def evaluate_attempt(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, opener: int, is_later: bool,
     with_chain: bool,
@@ -316,12 +314,14 @@ def evaluate_attempt(
     limit = NEVER
     closed_by = -1
     is_void = 0
-    depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
-    if len(settings.exclusions):
+    while True:  # One call of each function: the compiler copies it to every place that calls it.
+        depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
+        if limit < NEVER or len(settings.exclusions) == 0:
+            break
         closed_by, is_void = _find_closing(events, settings, workspace, hi, opener)
-        if closed_by >= 0:
-            limit = events.rank[closed_by]
-            depth = _max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
+        if closed_by < 0:
+            break
+        limit = int(np.int64(events.rank[closed_by]))  # Of the type of the other limit, or all would be compiled twice.
     if with_chain and settings.grace == 0:
         # The end of an attempt reads `last_at`, which this leaves alone.
         find_chain(events, settings, workspace, lo, hi, opener, depth, is_later)
@@ -329,7 +329,7 @@ def evaluate_attempt(
     return AttemptOutcome(depth, end, closed_by, is_void)
 
 
-@compiled
+@inner
 def _max_depth(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, opener: int, limit: int,
     is_later: bool,
@@ -339,7 +339,7 @@ def _max_depth(
     return max_depth(events, settings, workspace, lo, hi, opener, limit, is_later)
 
 
-@compiled
+@inner
 def _end_of(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, opener: int, depth: int, closed_by: int
 ) -> int:
@@ -358,7 +358,7 @@ def _end_of(
     return end
 
 
-@compiled
+@inner
 def _find_closing(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, hi: int, opener: int
 ) -> tuple[int, int]:
@@ -390,7 +390,7 @@ def _find_closing(
     return closed_by, is_void
 
 
-@compiled
+@inner
 def _write_bounds(
     at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, entry: Int64s, within: Int64s, lo: int,
     hi: int, steps: int, window: int, to_second: int, way: int, is_later: bool,
@@ -406,7 +406,7 @@ def _write_bounds(
     return has_tied_steps(rank, mask, lo, hi)
 
 
-@compiled
+@inner
 def _tie_before(rank: Int32s, mask: Int32s, lo: int, stop: int) -> tuple[int, int, int]:
     """Return the start of the tie that ends at `stop`, the steps that its events match, and how many match any."""
     start = stop - 1
@@ -419,7 +419,7 @@ def _tie_before(rank: Int32s, mask: Int32s, lo: int, stop: int) -> tuple[int, in
     return start, union, matching
 
 
-@compiled
+@inner
 def depth_upper_bounds(
     at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, chain: Int64s, entry: Int64s, within: Int64s, lo: int,
     hi: int, steps: int, window: int, is_later: bool,
@@ -465,7 +465,7 @@ def depth_upper_bounds(
     return has_ties
 
 
-@compiled
+@inner
 def run_upper_bounds(
     at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, runs: Int64s, lo: int, hi: int, steps: int, window: int,
     to_second: int,
@@ -506,7 +506,7 @@ def run_upper_bounds(
     return True
 
 
-@compiled
+@inner
 def level_upper_bounds(
     at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, nearest: Int64s, lo: int, hi: int, steps: int, window: int
 ) -> bool:

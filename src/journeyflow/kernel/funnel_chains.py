@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from journeyflow.kernel.jit import NEVER, Bools, Int8s, Int32s, Int64s, compiled
+from journeyflow.kernel.jit import NEVER, Bools, Int8s, Int32s, Int64s, inner
 from journeyflow.kernel.plan import FunnelSettings
 
 _FIRST_ROOM = 4
@@ -69,7 +69,7 @@ def new_workspace(places: int, steps: int) -> Workspace:
     )
 
 
-@compiled
+@inner
 def tie_stop(rank: Int32s, place: int, hi: int) -> int:
     """Return the end of the tie that holds `place`."""
     stop = place + 1
@@ -78,7 +78,7 @@ def tie_stop(rank: Int32s, place: int, hi: int) -> int:
     return stop
 
 
-@compiled
+@inner
 def tie_start(rank: Int32s, place: int, lo: int) -> int:
     """Return the start of the tie that holds `place`."""
     start = place
@@ -87,7 +87,7 @@ def tie_start(rank: Int32s, place: int, lo: int) -> int:
     return start
 
 
-@compiled
+@inner
 def has_tied_steps(rank: Int32s, mask: Int32s, lo: int, hi: int) -> bool:
     """Do any two events of the unit that match steps tie."""
     last = -1
@@ -99,7 +99,7 @@ def has_tied_steps(rank: Int32s, mask: Int32s, lo: int, hi: int) -> bool:
     return False
 
 
-@compiled
+@inner
 def augment(workspace: Workspace, mask: Int32s, place: int, allowed: int, steps: int) -> bool:
     """Match the event at `place` with one of the `allowed` steps, moving others if needed; False if impossible.
 
@@ -134,7 +134,7 @@ def augment(workspace: Workspace, mask: Int32s, place: int, allowed: int, steps:
     return False
 
 
-@compiled
+@inner
 def fits(workspace: Workspace, mask: Int32s, start: int, stop: int, allowed: int, wanted: int, steps: int) -> bool:
     """Can the unused events in `[start, stop)` take all `wanted` steps of the set `allowed`, each its own."""
     if wanted == 0:
@@ -149,7 +149,7 @@ def fits(workspace: Workspace, mask: Int32s, start: int, stop: int, allowed: int
     return False
 
 
-@compiled
+@inner
 def run_length(workspace: Workspace, mask: Int32s, start: int, stop: int, step: int, steps: int, is_later: bool) -> int:
     """Return how many steps from `step` on the tied events in `[start, stop)` can take, one after another."""
     if stop - start == 1:
@@ -166,7 +166,7 @@ def run_length(workspace: Workspace, mask: Int32s, start: int, stop: int, step: 
     return length
 
 
-@compiled
+@inner
 def place_run(workspace: Workspace, mask: Int32s, start: int, stop: int, step: int, length: int, steps: int) -> None:
     """Write to `workspace.places` the first events, in order, that can take the steps of a run."""
     places, used = workspace.places, workspace.used
@@ -184,7 +184,7 @@ def place_run(workspace: Workspace, mask: Int32s, start: int, stop: int, step: i
         used[places[s]] = False
 
 
-@compiled
+@inner
 def assign_any_order(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, opener: int, is_later: bool
 ) -> int:
@@ -221,7 +221,7 @@ def assign_any_order(
     return level
 
 
-@compiled
+@inner
 def depth_with_grace(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, hi: int, opener: int, limit: int
 ) -> int:
@@ -240,7 +240,7 @@ def depth_with_grace(
         room *= 4
 
 
-@compiled
+@inner
 def _depth_with_grace(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, last: int, hi: int, opener: int,
     limit: int,
@@ -293,7 +293,7 @@ def _depth_with_grace(
     return depth, is_all
 
 
-@compiled
+@inner
 def _first_within(at: Int64s, place: int, first: int, grace: int) -> int:
     """Return the first place, from `first` on, that precedes `place` by no more than the grace."""
     earliest = at[place] - grace
@@ -302,7 +302,7 @@ def _first_within(at: Int64s, place: int, first: int, grace: int) -> int:
     return place
 
 
-@compiled
+@inner
 def _next_link(
     events: EventColumns,
     settings: FunnelSettings,
@@ -333,7 +333,7 @@ def _next_link(
     return -1
 
 
-@compiled
+@inner
 def _record(events: EventColumns, workspace: Workspace, step: int, place: int) -> None:
     """Record that `step` can be reached at the time of `place`."""
     if workspace.earliest[step] < 0 or events.rank[place] < workspace.earliest[step]:
@@ -343,7 +343,7 @@ def _record(events: EventColumns, workspace: Workspace, step: int, place: int) -
         workspace.last_at[step] = events.at[place]
 
 
-@compiled
+@inner
 def _is_before(rank: Int32s, taken: Int64s, chain: Int64s, best_taken: Int64s, best: Int64s, length: int) -> bool:
     """Is a chain earlier than the best one so far, by the ranks it takes, then by places."""
     for s in range(length):
@@ -355,7 +355,7 @@ def _is_before(rank: Int32s, taken: Int64s, chain: Int64s, best_taken: Int64s, b
     return False
 
 
-@compiled
+@inner
 def max_depth(
     events: EventColumns,
     settings: FunnelSettings,
@@ -422,7 +422,7 @@ def max_depth(
     return depth
 
 
-@compiled
+@inner
 def _is_closed(
     events: EventColumns, settings: FunnelSettings, earliest: Int64s, reached: int, start: int, stop: int
 ) -> bool:
@@ -436,7 +436,7 @@ def _is_closed(
     return False
 
 
-@compiled
+@inner
 def find_plain_chain(
     rank: Int32s, mask: Int32s, lo: int, opener: int, depth: int, is_later: bool, places: Int64s
 ) -> None:
@@ -459,7 +459,7 @@ def find_plain_chain(
         places[s] = place
 
 
-@compiled
+@inner
 def find_chain(
     events: EventColumns,
     settings: FunnelSettings,
@@ -507,7 +507,7 @@ def find_chain(
         step += run
 
 
-@compiled
+@inner
 def _record_entries(
     events: EventColumns,
     settings: FunnelSettings,
@@ -538,7 +538,7 @@ def _record_entries(
         stop = start
 
 
-@compiled
+@inner
 def _may_follow(events: EventColumns, settings: FunnelSettings, start: int, following: int, step: int) -> bool:
     """May a chain at the tie `start` enter `step` at the tie `following`."""
     if events.at[following] - events.at[start] > settings.within[step]:
@@ -546,7 +546,7 @@ def _may_follow(events: EventColumns, settings: FunnelSettings, start: int, foll
     return not settings.is_strict or events.rank[following] == events.rank[start] + 1
 
 
-@compiled
+@inner
 def _can_finish(
     events: EventColumns,
     settings: FunnelSettings,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from journeyflow.kernel.jit import Int32s, Int64s, UInt64s, compiled
+from journeyflow.kernel.jit import Int32s, Int64s, UInt64s, inner
 
 
 class HashTable(NamedTuple):
@@ -18,7 +18,7 @@ class HashTable(NamedTuple):
     values: Int64s
 
 
-@compiled
+@inner
 def largest_component(component: UInt64s) -> int:
     """Return the number of events of the largest component."""
     largest = 1
@@ -30,7 +30,7 @@ def largest_component(component: UInt64s) -> int:
     return largest
 
 
-@compiled
+@inner
 def component_stop(component: UInt64s, start: int) -> int:
     """Return the end of the component that begins at `start`."""
     stop = start + 1
@@ -39,7 +39,7 @@ def component_stop(component: UInt64s, start: int) -> int:
     return stop
 
 
-@compiled
+@inner
 def table_size(entries: int) -> int:
     """Return the size of a table that stays at most half full."""
     size = 8
@@ -48,7 +48,7 @@ def table_size(entries: int) -> int:
     return size
 
 
-@compiled
+@inner
 def new_table(entries: int) -> HashTable:
     """Return a table with room for `entries`."""
     size = table_size(entries)
@@ -57,7 +57,7 @@ def new_table(entries: int) -> HashTable:
     )
 
 
-@compiled
+@inner
 def find_slot(table: HashTable, size: int, owner: int, key: np.uint64, other_key: np.uint64) -> int:
     """Return the slot of a pair of keys among the first `size`: the one that holds it, or the free one to put it in."""
     mask = np.uint64(size - 1)
@@ -68,7 +68,7 @@ def find_slot(table: HashTable, size: int, owner: int, key: np.uint64, other_key
     return slot
 
 
-@compiled
+@inner
 def take_slot(table: HashTable, slot: int, owner: int, key: np.uint64, other_key: np.uint64, value: int) -> None:
     """Put a pair of keys and its value into a free slot."""
     table.owners[slot] = owner

@@ -81,6 +81,8 @@ def group_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
 
     Groups are numbered from 0 by their least keys; the order of pairs and of their two sides does not matter.
     """
+    if not len(left):
+        return np.array([], np.uint64), np.array([], np.int32)  # The imports take longer than a small run.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

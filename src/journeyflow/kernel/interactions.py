@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from journeyflow.kernel.events import Chunk
-from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled, first_above
+from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import ExposureTables, KernelPlan, StageFunnelPlan
 from journeyflow.kernel.tables import table
 
@@ -61,7 +61,7 @@ def pick_journeys(
     )
 
 
-@compiled
+@inner
 def _depth_of(lo: int, hi: int, at: Int64s, stage: Int16s, window: int) -> int:
     depth = 0
     for place in range(lo, hi):
@@ -75,11 +75,11 @@ def _depth_of(lo: int, hi: int, at: Int64s, stage: Int16s, window: int) -> int:
 def stage_interactions(
     journey_start: Int64s, journey: Int32s, at: Int64s, event_type: Int32s, stage: Int16s, stages: int, window: int,
     exposures: ExposureTables,
-) -> tuple[Int64s, Int32s, Int16s, Int32s, Int32s]:  # fmt: skip
+) -> tuple[Int64s, Int64s]:  # fmt: skip
     """Return the visited stages of each `journey`, and its interactions.
 
-    Visited stages are a bit each, the first stage the lowest. Interactions are (row of `journey`, stage, exposure,
-    number).
+    Visited stages are a bit each, the first stage the lowest. Interactions are (row of `journey`, cell, number), a cell
+    being a stage and an exposure, in rows of `exposures.width`.
     """
     found = np.empty((LEAST_ROWS, 3), np.int64)
     # By stage and exposure: the latest row.
@@ -110,17 +110,10 @@ def stage_interactions(
             for i in range(item, items_stop):
                 cell = (current - 1) * width + exposures.items[i]
                 rows = _add_interaction(found, slot, rows, picked, cell)
-    cells = found[:rows, CELL]
-    return (
-        visited,
-        found[:rows, OWNER].astype(np.int32),
-        (cells // width + 1).astype(np.int16),
-        (cells % width).astype(np.int32),
-        found[:rows, COUNT].astype(np.int32),
-    )
+    return visited, found[:rows].copy()
 
 
-@compiled
+@inner
 def _inside(journey_start: Int64s, journey: int, at: Int64s, window: int) -> tuple[int, int]:
     """Return the places of a journey within `window` of its first event."""
     lo, hi = journey_start[journey], journey_start[journey + 1]
@@ -130,7 +123,7 @@ def _inside(journey_start: Int64s, journey: int, at: Int64s, window: int) -> tup
     return lo, stop
 
 
-@compiled
+@inner
 def _add_interaction(found: Int64s, slot: Int64s, rows: int, owner: int, cell: int) -> int:
     """Add an interaction of a journey, its `owner`, with a cell (stage and exposure); return how many rows.
 
@@ -147,14 +140,12 @@ def _add_interaction(found: Int64s, slot: Int64s, rows: int, owner: int, cell: i
     return rows + 1
 
 
-@compiled
+@inner
 def _with_room(found: Int64s, rows: int) -> Int64s:
     """Return `found`, or a larger copy, with room for `rows`."""
     if rows <= len(found):
         return found
-    longer = np.empty((2 * max(rows, len(found)), found.shape[1]), np.int64)
-    longer[: len(found)] = found
-    return longer
+    return longer(found, len(found), 2 * max(rows, len(found)))
 
 
 def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[str, pa.Table]:
@@ -171,9 +162,10 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
         journeys.start, journeys.person, persons.at, stage, funnel.window_us, plan.day_start_us, plan.day_month
     )
     stages = plan.model(funnel.model_index).stage_count
-    visited, row, interaction_stage, exposure, count = stage_interactions(
+    visited, interactions = stage_interactions(
         journeys.start, journey, persons.at, persons.event_type, stage, stages, funnel.window_us, exposures
     )
+    row, cell, count = interactions.T
     first = journeys.start[journey]
     entered = persons.at[first]
     is_matured = entered + funnel.window_us <= plan.high_water_us
@@ -190,17 +182,17 @@ def map_tables(chunk: Chunk, funnel: StageFunnelPlan, plan: KernelPlan) -> dict[
         "is_furthest": is_furthest,
         "is_furthest_in_month": np.ones(len(journey), np.bool_),
     }
-    interactions = {
+    counted = {
         "model_index": np.full(len(row), funnel.model_index),
         "person_key": picked["person_key"][row],
         "journey_index": picked["journey_index"][row],
-        "stage_index": interaction_stage,
-        "exposure_ix": exposure,
+        "stage_index": cell // exposures.width + 1,
+        "exposure_ix": cell % exposures.width,
         "touch_count": count,
     }
     return {
         "kernel.map_journeys": table("kernel.map_journeys", picked),
-        "kernel.stage_interactions": table("kernel.stage_interactions", interactions),
+        "kernel.stage_interactions": table("kernel.stage_interactions", counted),
     }
 
 

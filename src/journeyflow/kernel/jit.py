@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.core import event
+
+from journeyflow.utils.progress import Progress
 
 Bools = npt.NDArray[np.bool_]
 Int8s = npt.NDArray[np.int8]
@@ -29,13 +33,45 @@ def compiled(function: F) -> F:
 
     Where neither can be written (a read-only image without a home) each process compiles.
     """
+    return _dispatcher(function)
+
+
+def inner(function: F) -> F:
+    """Compile as `compiled` a function that only compiled functions call: without what Python would need to call it."""
+    return _dispatcher(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _dispatcher(function: F, **options: bool) -> F:
+    compiling: Any = numba.njit  # Its types lack the options of `inner`.
     try:
-        dispatcher = numba.njit(cache=True, nogil=True)(function)
+        dispatcher = compiling(cache=True, nogil=True, **options)(function)
     except RuntimeError:
-        return cast(F, numba.njit(nogil=True)(function))
+        return cast(F, compiling(nogil=True, **options)(function))
     _stamp(dispatcher)
     _widen(dispatcher)
     return cast(F, dispatcher)
+
+
+@contextmanager
+def reporting_compilation(progress: Progress) -> Iterator[None]:
+    """Report to `progress` how many functions are compiled while the context lasts."""
+    with event.install_listener("numba:compile", _CompilationListener(progress)):
+        yield
+
+
+class _CompilationListener(event.Listener):
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.count = 0
+
+    def on_start(self, event: object) -> None:
+        """Report before a function is compiled, because the first takes seconds."""
+        self.progress("compile", "the kernel, once per machine", self.count)
+
+    def on_end(self, event: object) -> None:
+        """Count a compiled function."""
+        self.count += 1
+        self.progress("compile", "the kernel, once per machine", self.count)
 
 
 def _widen(dispatcher: Any) -> None:  # noqa: ANN401 - a numba dispatcher has no public type
@@ -68,7 +104,7 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-@compiled
+@inner
 def first_above(values: Int64s, lo: int, hi: int, limit: int) -> int:
     """Return the first place in `[lo, hi)` of the ascending `values` that is above `limit`, else `hi`."""
     while lo < hi:
@@ -78,3 +114,13 @@ def first_above(values: Int64s, lo: int, hi: int, limit: int) -> int:
         else:
             lo = middle + 1
     return lo
+
+
+@inner
+def longer(rows: Int64s, count: int, room: int) -> Int64s:
+    """Return the first `count` of `rows` with room for more; slices would compile the message of unequal shapes."""
+    found = np.empty((room, rows.shape[1]), np.int64)
+    for row in range(count):
+        for column in range(rows.shape[1]):
+            found[row, column] = rows[row, column]
+    return found

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from journeyflow.kernel.hash_table import HashTable, find_slot, largest_component, new_table, table_size, take_slot
-from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, UInt64s, compiled, first_above
+from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, UInt64s, compiled, first_above, inner
 
 NO_DEVICE = np.uint64(0xA5A5A5A5A5A5A5A5)
 """Sets the key of a person without a device apart from that of a device."""
@@ -76,7 +76,7 @@ def cut_sessions(events: SessionEvents, timeout: int, longest: int) -> tuple[Ses
     return rows, count
 
 
-@compiled
+@inner
 def _has_any(flags: Bools) -> bool:
     for flag in flags:  # noqa: SIM110 - numba compiles no generators
         if flag:
@@ -84,7 +84,7 @@ def _has_any(flags: Bools) -> bool:
     return False
 
 
-@compiled
+@inner
 def _cut_stream(
     events: SessionEvents, rows: SessionRows, count: int, start: int, stop: int, timeout: int, longest: int
 ) -> int:
@@ -113,7 +113,7 @@ def _cut_stream(
     return s + 1
 
 
-@compiled
+@inner
 def _cut_streams(
     events: SessionEvents, rows: SessionRows, count: int, start: int, stop: int, timeout: int, longest: int,
     streams: HashTable, units: HashTable, owner: int,
@@ -157,7 +157,7 @@ def _cut_streams(
     return count
 
 
-@compiled
+@inner
 def _begins(gap: int, length: int, timeout: int, longest: int, user: np.uint64, session_user: np.uint64) -> bool:
     """Does an event begin another session: a gap, a session too long, or a changed user."""
     nothing = np.uint64(0)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled, first_above
+from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import KernelPlan, RuleTables
 
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])
@@ -43,12 +43,10 @@ def number_classifications(key: Int64s) -> tuple[Int32s, Int64s]:
         slot = _slot(table, key, example, key[place])
         if table[slot] < 0:
             if count == len(example):
-                longer = np.empty(2 * count, np.int64)
+                example = _longer(example, count)
                 table = np.full(8 * count, -1, np.int32)
                 for known in range(count):
-                    longer[known] = example[known]
                     table[_slot(table, key, example, key[example[known]])] = known
-                example = longer
                 slot = _slot(table, key, example, key[place])
             example[count] = place
             table[slot] = count
@@ -57,7 +55,7 @@ def number_classifications(key: Int64s) -> tuple[Int32s, Int64s]:
     return number, example[:count].copy()
 
 
-@compiled
+@inner
 def _slot(table: Int32s, key: Int64s, example: Int64s, wanted: int) -> int:
     """Return the slot of a key in an open hash table of dense numbers."""
     mask = len(table) - 1
@@ -148,9 +146,7 @@ def find_ties(journey_start: Int64s, rank: Int32s) -> Int64s:
                 continue
             if tie < 0:
                 if count == len(ties):
-                    longer = np.empty((2 * count, 3), np.int64)
-                    longer[:count] = ties
-                    ties = longer
+                    ties = longer(ties, count, 2 * count)
                 tie = count
                 count += 1
                 ties[tie, JOURNEY_START], ties[tie, TIE_START] = journey_start[j], place - 1
@@ -210,7 +206,7 @@ def order_ties(ties: Int64s, stage: Int16s, stages: int) -> tuple[Int64s, Int64s
     return places[:count].copy(), sources[:count].copy()
 
 
-@compiled
+@inner
 def _earliest_stage(stage: Int16s, start: int, stop: int) -> int:
     """Return the earliest stage in `[start, stop)`, 0 when all are unclassified."""
     earliest = 0
@@ -220,7 +216,7 @@ def _earliest_stage(stage: Int16s, start: int, stop: int) -> int:
     return earliest
 
 
-@compiled
+@inner
 def _is_ordered(stage: Int16s, start: int, stop: int, unclassified: int) -> bool:
     """Are the tied events in `[start, stop)` in the model's order; `unclassified` is the key of those in no stage."""
     latest = 0
@@ -232,12 +228,13 @@ def _is_ordered(stage: Int16s, start: int, stop: int, unclassified: int) -> bool
     return True
 
 
-@compiled
+@inner
 def _longer(values: Int64s, size: int) -> Int64s:
     """Return a copy of `values` with room for `size` or more."""
-    longer = np.empty(2 * size, np.int64)
-    longer[: len(values)] = values
-    return longer
+    found = np.empty(2 * size, np.int64)
+    for place in range(len(values)):
+        found[place] = values[place]
+    return found
 
 
 @compiled
@@ -309,7 +306,8 @@ def furthest_journeys(
             day_count += 1
         if depth > best[count - 1, DEPTH]:
             _write(best, count - 1, journey_person[j], j, depth)
-            best[count - 1, IN_ORDER:] = _compare_first_visits(rank, seen[VISITED], depth)
+            is_in_order, pairs, tied = _compare_first_visits(rank, seen[VISITED], depth)
+            best[count - 1, IN_ORDER], best[count - 1, PAIRS], best[count - 1, TIED_PAIRS] = is_in_order, pairs, tied
             for s in range(stages):
                 for each in (FIRST, VISITED, BEYOND):
                     places[count - 1, each, s] = seen[each, s]
@@ -318,14 +316,14 @@ def furthest_journeys(
     return best[:count].copy(), places[:count].copy(), days[:day_count].copy()
 
 
-@compiled
+@inner
 def _write(rows: Int64s, row: int, person: int, journey: int, depth: int) -> None:
     rows[row, PERSON] = person
     rows[row, JOURNEY] = journey
     rows[row, DEPTH] = depth
 
 
-@compiled
+@inner
 def _read_journey(lo: int, hi: int, at: Int64s, stage: Int16s, window: int, seen: Int64s) -> int:
     """Read a journey within `window` of its first event; return its furthest stage and fill `seen`."""
     seen[:] = -1
@@ -346,7 +344,7 @@ def _read_journey(lo: int, hi: int, at: Int64s, stage: Int16s, window: int, seen
     return furthest
 
 
-@compiled
+@inner
 def _compare_first_visits(rank: Int32s, visited: Int64s, depth: int) -> tuple[int, int, int]:
     """Return whether first visits come in the model's order (ties do), how many pairs there are, and how many tie."""
     is_in_order, pairs, tied = 1, 0, 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from journeyflow.engines import Engine
@@ -13,6 +13,11 @@ from journeyflow.models.model import Model
 
 KEY_ROWS = 2_000_000
 """Internal tables of more rows are not searched for duplicate keys: the search costs as much as building them."""
+STATEMENT_ROWS = 1_000_000
+"""Rows that the queries of one statement read together. Planning a statement costs more than reading a small table, but
+what a statement groups stays in memory until its end."""
+STATEMENT_QUERIES = 50
+"""Most queries of one statement."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +32,43 @@ class Failure:
         return f"{self.model}: {self.check} ({self.count:,} against it)"
 
 
+@dataclass(frozen=True)
+class _Query:
+    """Numbers read from one relation or subquery, which reads about `row_count` rows."""
+
+    numbers: tuple[str, ...]
+    source: str
+    row_count: int = 0
+
+
 def require_checks(engine: Engine, models: Iterable[Model]) -> int:
     """Run all checks of `models` and return how many there were.
 
     Views are skipped, because the tables built from them are checked. Keys of internal tables over `KEY_ROWS` rows are
-    assumed unique; those of published tables are always searched.
+    assumed unique; those of published tables are always searched. Keys of tables without rows need no search.
 
     Raises
     ------
     CheckFailedError
         Lists every failing check with its count; never a row.
     """
-    total = 0
-    failed: list[Failure] = []
-    for model in models:
-        if model.metadata.kind == "view":
-            continue
-        failed += [*_columns_differ(engine, model)]
-        searched = queries(model, has_keys=_is_searched(engine, model))
-        counted = {**_count_rows(engine, model), **_count_queries(engine, searched)}
-        failed += [Failure(model.name, check, count) for check, count in counted.items() if count]
-        total += 1 + len(counted)
+    tables = [model for model in models if model.metadata.kind != "view"]
+    built = engine.relations()
+    failed = [failure for model in tables for failure in _columns_differ(model, built.get(model.name, {}))]
+    total = len(tables)
+    # A table that lacks columns cannot be read.
+    tables = [model for model in tables if set(model.columns) <= set(built.get(model.name, ()))]
+    row_counts: dict[str, int] = {}
+    for model, (row_count, *against) in zip(tables, _read(engine, map(_row_query, tables)), strict=True):
+        row_counts[model.name] = row_count
+        found = dict(zip(row_conditions(model), against, strict=True)) | _one_row(model, row_count)
+        failed += [Failure(model.name, check, count) for check, count in found.items() if count]
+        total += len(found)
+    queries = {check: query for model in tables for check, query in _queries(model, row_counts).items()}
+    total += len(queries)
+    wanted = {check: query for check, query in queries.items() if query.row_count}
+    for (name, check), (count,) in zip(wanted, _read(engine, wanted.values()), strict=True):
+        failed += [Failure(name, check, count)] if count else []
     if failed:
         listed = "\n".join(f"  - {failure}" for failure in failed)
         raise CheckFailedError(
@@ -72,45 +93,57 @@ def row_conditions(model: Model) -> dict[str, str]:
     return conditions
 
 
-def queries(model: Model, *, has_keys: bool = True) -> dict[str, str]:
-    """Return the name of each check of a whole table, and the query of the number of violations."""
-    found: dict[str, str] = {}
-    if model.grain:
-        found |= _unique(model, model.grain) if has_keys else {}
-    elif model.grain is not None:
-        found["has one row"] = f"select abs(count(*) - 1) from {relation(model.name)}"
+def _one_row(model: Model, row_count: int) -> dict[str, int]:
+    return {"has one row": abs(row_count - 1)} if model.grain == () else {}
+
+
+def _row_query(model: Model) -> _Query:
+    """Count rows, and violations of all conditions, in one scan: a table may have a hundred million rows."""
+    against = (f"count(*) filter (where {condition})" for condition in row_conditions(model).values())
+    return _Query(("count(*)", *against), relation(model.name))
+
+
+def _queries(model: Model, row_counts: Mapping[str, int]) -> dict[tuple[str, str], _Query]:
+    """Return the queries of the number of violations of a whole table, by model and name of the check."""
+    found: dict[str, _Query] = {}
+    row_count = row_counts[model.name]
+    if model.is_published or row_count <= KEY_ROWS:
+        keys = [model.grain, *(check.unique for check in model.metadata.checks)]
+        found = {f"({', '.join(key)}) is unique": _repeated(model, key, row_count) for key in keys if key}
     for check in model.metadata.checks:
-        if check.unique and has_keys:
-            found |= _unique(model, check.unique)
-        if check.no_rows:
-            found[f"no rows: {' '.join(check.no_rows.split())}"] = f"select count(*) from ({check.no_rows}) as found"
-    return found
+        if check.no_rows:  # It may read any table, and at least one row of a table that says it has rows.
+            source = f"({check.no_rows}) as found"
+            name = f"no rows: {' '.join(check.no_rows.split())}"
+            found[name] = _Query(("count(*)",), source, max(1, *row_counts.values()))
+    return {(model.name, name): query for name, query in found.items()}
 
 
-def _count_rows(engine: Engine, model: Model) -> dict[str, int]:
-    """Count violations of all conditions in one scan: a table may have a hundred million rows."""
-    conditions = row_conditions(model)
-    if not conditions:
-        return {}
-    counts = ", ".join(f"count(*) filter (where {condition})" for condition in conditions.values())
-    row = engine.rows(f"select {counts} from {relation(model.name)}")
-    return {check: int(row.column(at)[0].as_py()) for at, check in enumerate(conditions)}
-
-
-def _is_searched(engine: Engine, model: Model) -> bool:
-    if model.is_published:
-        return True
-    return int(engine.rows(f"select count(*) from {relation(model.name)}").column(0)[0].as_py()) <= KEY_ROWS
-
-
-def _count_queries(engine: Engine, searched: dict[str, str]) -> dict[str, int]:
-    return {check: int(engine.rows(query).column(0)[0].as_py() or 0) for check, query in searched.items()}
-
-
-def _unique(model: Model, columns: tuple[str, ...]) -> dict[str, str]:
-    listed = ", ".join(word(column) for column in columns)
+def _repeated(model: Model, key: tuple[str, ...], row_count: int) -> _Query:
+    listed = ", ".join(word(column) for column in key)
     repeated = f"select {listed} from {relation(model.name)} group by {listed} having count(*) > 1"
-    return {f"({', '.join(columns)}) is unique": f"select count(*) from ({repeated}) as repeated"}
+    return _Query(("count(*)",), f"({repeated}) as repeated", row_count)
+
+
+def _read(engine: Engine, queries: Iterable[_Query]) -> Iterator[list[int]]:
+    """Yield the numbers of each query, many queries in one statement."""
+    batch: list[_Query] = []
+    for query in queries:
+        is_full = sum(each.row_count for each in batch) + query.row_count > STATEMENT_ROWS
+        if batch and (is_full or len(batch) == STATEMENT_QUERIES):
+            yield from _answers(engine, batch)
+            batch = []
+        batch.append(query)
+    if batch:
+        yield from _answers(engine, batch)
+
+
+def _answers(engine: Engine, queries: list[_Query]) -> list[list[int]]:
+    selects = (
+        f"select {at} as position, [{', '.join(query.numbers)}] as numbers from {query.source}"
+        for at, query in enumerate(queries)
+    )
+    answers = dict(engine.values(" union all ".join(selects)))
+    return [answers[at] for at in range(len(queries))]
 
 
 def _out_of_range(model: Model, column: str, bounds: tuple[float | None, float | None]) -> str:
@@ -130,8 +163,7 @@ def _as_text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _columns_differ(engine: Engine, model: Model) -> Iterator[Failure]:
-    built = engine.columns(model.name)
+def _columns_differ(model: Model, built: Mapping[str, str]) -> Iterator[Failure]:
     declared = {name: column.type for name, column in model.columns.items()}
     if model.metadata.is_shaped_by_configuration:
         built = {name: declared[name] for name in built if name in declared}

@@ -18,7 +18,7 @@ from journeyflow.ingest.file_registry import FileRegistry
 from journeyflow.ingest.load import is_over
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.operations.status import last_failure
-from journeyflow.publish import Manifest, read_manifest
+from journeyflow.publish.manifest import Manifest, read_manifest
 from journeyflow.state import lock, run_log
 from journeyflow.state.inventory import WORK, foreign, private_paths, writable_by_all
 from journeyflow.state.paths import BUILD, WAREHOUSE, graph_of

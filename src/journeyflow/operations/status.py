@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError, NotFoundError
-from journeyflow.pipeline.run_report import ALERT_KINDS, FAILURE
-from journeyflow.publish import read_manifest
+from journeyflow.publish.manifest import read_manifest
 from journeyflow.publish.reader import PublishedTables, open_published
 from journeyflow.state import lock
 from journeyflow.state.inventory import sizes
 from journeyflow.state.paths import WAREHOUSE
+from journeyflow.state.run_log import ALERT_KINDS, FAILURE
 
 if TYPE_CHECKING:
-    from journeyflow.config import Config
+    from journeyflow.state.paths import Folders
 
 
 MOST_RUNS = 100
 """How many of the latest runs are listed."""
 
 
-def status_of(config: Config) -> dict[str, Any]:
+def status_of(config: Folders) -> dict[str, Any]:
     """Return the status of a project; read-only.
 
     Returns
@@ -50,7 +50,7 @@ def status_of(config: Config) -> dict[str, Any]:
 _Rows = list[dict[str, Any]]
 
 
-def _current(config: Config) -> dict[str, Any] | None:
+def _current(config: Folders) -> dict[str, Any] | None:
     try:
         manifest = read_manifest((config.publish / "current").resolve())
     except NotFoundError:
@@ -65,7 +65,7 @@ def _current(config: Config) -> dict[str, Any] | None:
     }
 
 
-def _critical_spots(config: Config) -> list[str]:
+def _critical_spots(config: Folders) -> list[str]:
     try:
         with open_published(config.publish) as published:
             return list(published.critical_spots)
@@ -73,25 +73,25 @@ def _critical_spots(config: Config) -> list[str]:
         return []
 
 
-def _from_warehouse(config: Config) -> tuple[_Rows, _Rows, dict[str, Any] | None] | None:
+def _from_warehouse(config: Folders) -> tuple[_Rows, _Rows, dict[str, Any] | None] | None:
     """Return runs, alerts and why the last run failed; None without a readable warehouse."""
     if not (config.state / WAREHOUSE).exists():
         return None
     with suppress(JourneyflowError), DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
-        runs = warehouse.rows(f"select * from ledger.runs order by run_id desc limit {MOST_RUNS}").to_pylist()
+        runs = warehouse.records(f"select * from ledger.runs order by run_id desc limit {MOST_RUNS}")
         return runs, _alerts(warehouse, runs), last_failure(warehouse)
     return None
 
 
 def last_failure(warehouse: DuckDBEngine) -> dict[str, Any] | None:
     """Return run_id and detail of the last run if it failed, else None."""
-    runs = warehouse.rows("select run_id, status from ledger.runs order by run_id desc limit 1").to_pylist()
+    runs = warehouse.records("select run_id, status from ledger.runs order by run_id desc limit 1")
     if not runs or runs[0]["status"] != "failed":
         return None
     run_id, details = runs[0]["run_id"], []
     if warehouse.columns("ledger.alerts"):  # An older schema has none.
         query = "select detail from ledger.alerts where run_id = ? and kind = ?"
-        details = warehouse.rows(query, [run_id, FAILURE])["detail"].to_pylist()
+        details = [detail for (detail,) in warehouse.values(query, [run_id, FAILURE])]
     return {"run_id": run_id, "detail": details[0] if details else "It was killed, or the machine went down."}
 
 
@@ -100,15 +100,14 @@ def _alerts(warehouse: DuckDBEngine, runs: _Rows) -> _Rows:
     if published is None or not warehouse.columns("ledger.alerts"):  # Nothing published, or an older schema.
         return []
     query = "select kind, detail from ledger.alerts where run_id = ? order by kind, detail"
-    found: _Rows = warehouse.rows(query, [published]).to_pylist()
-    return found
+    return warehouse.records(query, [published])
 
 
-def _from_published(config: Config) -> tuple[_Rows, _Rows]:
+def _from_published(config: Folders) -> tuple[_Rows, _Rows]:
     try:
         with open_published(config.publish) as published:
-            rows = published.table("runs").sort("run_id", descending=True).head(MOST_RUNS)
-            return rows.to_dicts(), _published_alerts(published)
+            runs = f"select * from runs order by run_id desc limit {MOST_RUNS}"
+            return published.records(runs), _published_alerts(published)
     except JourneyflowError:
         return [], []
 
@@ -118,4 +117,4 @@ def _published_alerts(published: PublishedTables) -> _Rows:
         return []
     kinds = ", ".join(f"'{kind}'" for kind in ALERT_KINDS)
     query = f"select kind, detail from blind_spots where severity = 'critical' and kind in ({kinds}) order by all"
-    return published.sql(query).to_dicts()
+    return published.records(query)

@@ -12,7 +12,7 @@ from journeyflow.erasure.apply import require_no_pending_erasure
 from journeyflow.errors import DifferenceError, InputError, NotFoundError
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.operations.rebuild import RebuildRun, scratch, snapshot_of
-from journeyflow.publish import Manifest, read_manifest
+from journeyflow.publish.manifest import Manifest, read_manifest
 from journeyflow.state.lock import project_lock
 from journeyflow.state.paths import graph_of, rules_hash
 from journeyflow.utils.formatting import escaped

@@ -50,6 +50,11 @@ class Builder:
         return self.engine.count("kernel.events") if "kernel.events" in self._built else 0
 
     @property
+    def runs_kernel(self) -> bool:
+        """Events are put through the kernel."""
+        return True
+
+    @property
     def byte_count(self) -> int:
         """Size of the file after the last full refresh; 0 while it is being written."""
         return 0

@@ -13,6 +13,8 @@ from journeyflow.state import run_log
 from journeyflow.utils.progress import Progress
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from journeyflow.config import Config
     from journeyflow.config.funnels import Step
     from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot
@@ -103,18 +105,22 @@ def load_sources(
 
 def register_configuration(engine: DuckDBEngine, config: Config, loaded: LoadResult, run_id: str) -> None:
     """Register the configuration in `engine` as the relations `config.*`."""
+    for name, table in configuration_tables(config, loaded, run_id).items():
+        engine.register(name, table)
+
+
+def configuration_tables(config: Config, loaded: LoadResult, run_id: str) -> dict[str, pa.Table]:
+    """Return the relations `config.*` of a run by their names."""
     from journeyflow.compile.config_tables import config_tables
     from journeyflow.state.secret_key import person_secret
 
-    tables = config_tables(
+    return config_tables(
         config,
         run_id=run_id,
         high_water_us=us(loaded.high_water_at),
         first_event_us=us(loaded.first_event_at),
         person_secret=person_secret(config),
     )
-    for name, table in tables.items():
-        engine.register(name, table)
 
 
 def us(instant: datetime) -> int:

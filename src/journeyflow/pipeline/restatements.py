@@ -14,7 +14,7 @@ import pyarrow as pa
 from journeyflow.erasure.journal import pending_erasure
 from journeyflow.errors import NotFoundError
 from journeyflow.models.python_models import python_model
-from journeyflow.publish import Manifest, read_manifest
+from journeyflow.publish.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     from journeyflow.config import Config

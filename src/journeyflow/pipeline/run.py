@@ -20,7 +20,7 @@ from journeyflow.pipeline.builder import Builder
 from journeyflow.pipeline.incremental.builder import IncrementalBuilder, choose_builder, complete_build_state
 from journeyflow.pipeline.load_phase import LoadResult, load_sources, register_configuration
 from journeyflow.pipeline.run_report import RunReport, facts_of, report_of
-from journeyflow.publish import publish
+from journeyflow.publish.generation import publish
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
 from journeyflow.state.inventory import clear_work, require_own_state
@@ -162,7 +162,7 @@ class Run:
             self.row = replace(self.row, alarm_count=len(self.alerts.messages))
             self.builder.refresh_run_log(self._finished("published"))
             self.check_count = self.builder.check()
-            complete_build_state(self.builder, self.config, self.row, self.loaded.high_water_at)
+            complete_build_state(self.builder, self.config, self.row, self.loaded)
             write_rule_hashes(self.builder.engine, self._rule_hashes)
 
     def publish(self) -> Path:
@@ -256,7 +256,11 @@ class Run:
         return builder
 
     def _build_phase(self, phase: Phase) -> None:
-        with self._timed(phase):
+        with self._timed(phase), ExitStack() as context:
+            if self.builder.runs_kernel:
+                from journeyflow.kernel.jit import reporting_compilation
+
+                context.enter_context(reporting_compilation(self.progress))
             self.builder.build(phase, self.progress)
 
     @contextmanager

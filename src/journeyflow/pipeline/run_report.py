@@ -12,17 +12,13 @@ from pydantic import BaseModel, ConfigDict
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.publish import RunFacts
+from journeyflow.publish.manifest import RunFacts
 from journeyflow.publish.reader import open_published
 from journeyflow.report.reader import read_briefing
 from journeyflow.report.view_model import Briefing
-from journeyflow.state.run_log import RunRow, now
+from journeyflow.state.run_log import ALERT_KINDS, FAILURE, RunRow, now
 from journeyflow.utils.progress import Progress, silent, tell
 
-ALERT_KINDS = ("silent_source", "empty_input", "jumped_share")
-"""Kinds of `blind_spots` whose critical rows are alerts; the others last from run to run and stay in the table."""
-FAILURE = "failure"
-"""The kind under which a failed run keeps its reason beside the alerts of runs that published."""
 INPUT_ALERT = "input"
 """The kind of alerts of the load phase: refused files, many quarantined records."""
 _SPOTS = "insights.blind_spots"

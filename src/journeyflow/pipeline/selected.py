@@ -178,7 +178,8 @@ class _Selection:
 
     def publish(self) -> Path:
         """Publish a generation of the selected tables and those of the last build."""
-        from journeyflow.publish import RunFacts, publish
+        from journeyflow.publish.generation import publish
+        from journeyflow.publish.manifest import RunFacts
         from journeyflow.report.html import draw_page
 
         generations = self._config.publish / "generations"

@@ -4,79 +4,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import TYPE_CHECKING
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import relation, text, word
 from journeyflow.engines.duckdb import STORAGE_VERSION
 from journeyflow.errors import JourneyflowError, NotFoundError
-from journeyflow.models import Model
+from journeyflow.publish.manifest import MANIFEST, FileEntry, Manifest, RunFacts, TableEntry, read_manifest
 from journeyflow.state.inventory import RUN_ID
 from journeyflow.state.lock import make_shared, share
+from journeyflow.state.warehouse import transaction
 from journeyflow.utils.files import point, sha256, sync, sync_tree
 
-FILE_NAME = "manifest.json"
+if TYPE_CHECKING:
+    from journeyflow.models import Model
+
+
 DATABASE = "marts.duckdb"
 KEPT_GENERATIONS = 5
 _OUTGOING = "outgoing"
 _UNFINISHED = ".unfinished-"
 Draw = Callable[[Path], Mapping[str, bytes]]
 """Renders files, by name, from the folder of a generation whose tables can already be read."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class TableEntry(_Frozen):
-    """A published table and its Parquet file."""
-
-    row_count: int
-    file: str
-    sha256: str
-
-
-class FileEntry(_Frozen):
-    """A file published beside the tables."""
-
-    byte_count: int
-    sha256: str
-
-
-class RunFacts(_Frozen):
-    """What a manifest records of the run; times are UTC."""
-
-    run_id: str
-    project: str
-    version: str
-    config_hash: str
-    started_at: datetime
-    published_at: datetime
-    high_water_at: datetime
-    event_count: int
-
-
-class Manifest(RunFacts):
-    """Metadata of a generation; `files` are those rendered from its tables, such as ``map.html``."""
-
-    tables: dict[str, TableEntry]
-    files: dict[str, FileEntry] = {}
-
-
-def read_manifest(generation: Path) -> Manifest:
-    """Return the manifest of a generation's folder; NotFoundError when it is missing or invalid."""
-    path = generation / FILE_NAME
-    try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NotFoundError(
-            f"Nothing is published in {generation}: there is no {FILE_NAME}. Run `journeyflow run` first."
-        ) from error
-    except ValidationError as error:
-        raise NotFoundError(f"{path} is not a valid manifest. Publish again with `journeyflow run`.") from error
 
 
 def publish(
@@ -157,7 +107,7 @@ def _write(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts:
 
 
 def _write_manifest(manifest: Manifest, folder: Path) -> None:
-    (folder / FILE_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _write_file(path: Path, content: bytes) -> FileEntry:
@@ -175,14 +125,16 @@ def _write_parquet(engine: DuckDBEngine, model: Model, folder: Path) -> TableEnt
 def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path) -> None:
     engine.attach(path, _OUTGOING, storage_version=STORAGE_VERSION)
     try:
-        for model in models:
-            name = f"{_OUTGOING}.main.{model.table}"
-            select = f"select * from {relation(model.name)} order by {order_of(model)}"
-            engine.execute(f"create table {relation(name)} as {select}", model=model.name)
-            engine.execute(f"comment on table {relation(name)} is {text(_table_comment(model))}")
-            for column, described in model.columns.items():
-                unit = f" [{described.unit}]" if described.unit else ""
-                engine.execute(f"comment on column {relation(name)}.{word(column)} is {text(described.meaning + unit)}")
+        with transaction(engine):  # Hundreds of comments are written at once.
+            for model in models:
+                name = f"{_OUTGOING}.main.{model.table}"
+                select = f"select * from {relation(model.name)} order by {order_of(model)}"
+                engine.execute(f"create table {relation(name)} as {select}", model=model.name)
+                engine.execute(f"comment on table {relation(name)} is {text(_table_comment(model))}")
+                for column, described in model.columns.items():
+                    unit = f" [{described.unit}]" if described.unit else ""
+                    meaning = text(described.meaning + unit)
+                    engine.execute(f"comment on column {relation(name)}.{word(column)} is {meaning}")
     finally:
         engine.detach(_OUTGOING)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from journeyflow.errors import EngineError, NotFoundError
+from journeyflow.publish.manifest import read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-    from journeyflow.publish.generation import Manifest
 
 
 EMPTY_KINDS = ("idle_setting", "idle_rule", "no_persona", "nothing_matured")
@@ -25,12 +25,11 @@ class PublishedTables:
 
     def __init__(self, folder: Path) -> None:
         from journeyflow.engines import DuckDBEngine
-        from journeyflow.publish.generation import read_manifest
 
         current = folder / "current"
         # Resolved once, because the link may be swapped while this handle is open.
         self.folder = (current if current.exists() else folder).resolve()
-        self.manifest: Manifest = read_manifest(self.folder)
+        self.manifest = read_manifest(self.folder)
         self._engine = DuckDBEngine(self.folder / "marts.duckdb", read_only=True, is_sealed=True)
 
     @cached_property
@@ -69,15 +68,24 @@ class PublishedTables:
         """
         return frame_of(self._engine.rows(query))
 
+    def rows(self, query: str, params: Sequence[Any] | None = None) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
+        """Return column name → SQL type and the rows of a query, without a data frame, which takes longer to import."""
+        rows = self._engine.values(query, params)
+        return self._engine.fields(), rows
+
+    def records(self, query: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a query as dicts by column name."""
+        return self._engine.records(query, params)
+
     @cached_property
     def critical_spots(self) -> tuple[str, ...]:
         """Details of the critical rows of `blind_spots`, most items first; empty without that table."""
         if "blind_spots" not in self.tables:
             return ()
-        rows = self._engine.rows(
+        rows = self._engine.values(
             "select detail from blind_spots where severity = 'critical' order by item_count desc, kind, subject"
         )
-        return tuple(rows.column("detail").to_pylist())
+        return tuple(detail for (detail,) in rows)
 
     @cached_property
     def warning_spots(self) -> tuple[str, ...]:
@@ -85,8 +93,8 @@ class PublishedTables:
         if "blind_spots" not in self.tables:
             return ()
         query = "select kind, detail from blind_spots where severity = 'warning' order by subject"
-        spots = self._engine.rows(query).to_pylist()
-        return tuple(spot["detail"] for kind in EMPTY_KINDS for spot in spots if spot["kind"] == kind)
+        spots = self._engine.values(query)
+        return tuple(detail for wanted in EMPTY_KINDS for kind, detail in spots if kind == wanted)
 
     def close(self) -> None:
         """Close the database file."""

@@ -16,6 +16,7 @@ from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
+    from journeyflow.state.paths import Folders
 
 
 FILE = "run.lock"
@@ -135,7 +136,7 @@ def writable_by_all(modes: dict[Path, int]) -> list[Path]:
     return [path for path, mode in modes.items() if mode & stat.S_IWOTH]
 
 
-def sizes(config: Config) -> dict[str, int]:
+def sizes(config: Folders) -> dict[str, int]:
     """Return the sizes of a project's parts in bytes, and the numbers of archived files and generations."""
     generations = config.publish / "generations"
     there = [path for path in generations.iterdir() if path.is_dir()] if generations.is_dir() else []

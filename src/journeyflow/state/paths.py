@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-from pydantic import TypeAdapter
-
-from journeyflow import models
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
-from journeyflow.models import Graph, Model, Phase, load_graph
 from journeyflow.utils import files
+from journeyflow.utils.yaml import Document, read_yaml
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pydantic import TypeAdapter
+
     from journeyflow.config import Config
+    from journeyflow.models import Graph, Model
 
 
+CONFIGURATION = "journeyflow.yml"
+"""In the folder of a project."""
 WAREHOUSE = "warehouse.duckdb"
 """In the state folder: what is kept from run to run."""
 BUILD = "build.duckdb"
@@ -54,8 +58,47 @@ class PlanEntry:
     why: str
 
 
+class Folders(Protocol):
+    """The folders of a project; a `Config` has them too."""
+
+    @property
+    def state(self) -> Path:
+        """What is private: the warehouse, the last build, archived files."""
+
+    @property
+    def publish(self) -> Path:
+        """Published tables."""
+
+
+@dataclass(frozen=True)
+class _NamedFolders:
+    state: Path
+    publish: Path
+
+
+def folders_of(source: Path) -> Folders:
+    """Return the folders that a `journeyflow.yml`, or the one in a folder, names.
+
+    Nothing else of it is checked, so that what is published can be read beside a mistake, and soon. Where it does not
+    name both plainly it is loaded whole.
+    """
+    file = source / CONFIGURATION if source.is_dir() else source
+    document = Document()
+    with suppress(OSError):
+        document = read_yaml(file.read_bytes(), is_fast=True)
+    content = document.content if isinstance(document.content, dict) and not document.mistakes else {}
+    named = [content.get(name) for name in ("state", "publish")]
+    if all(isinstance(folder, str) and folder for folder in named):
+        return _NamedFolders(*(Path(os.path.normpath(file.absolute().parent / str(folder))) for folder in named))
+    from journeyflow.config import load_config
+
+    return load_config(source)
+
+
 def plan(config: Config) -> tuple[PlanEntry, ...]:
     """Return the models of a project in the order of a run, with the reason why each runs."""
+    from journeyflow.models import Phase
+
     graph = graph_of(config)
     readers: Mapping[str, list[str]] = {model.name: [] for model in graph}
     for model in graph:
@@ -74,6 +117,8 @@ def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
 
 def graph_of(config: Config) -> Graph:
     """Return the models of a project: the built-in ones, and the user-defined ones beside `journeyflow.yml`."""
+    from journeyflow.models import load_graph
+
     key = _graph_key(config)
     if key not in _graphs:
         if len(_graphs) >= MOST_GRAPHS:
@@ -100,6 +145,8 @@ _graphs: dict[str, Graph] = {}
 
 def _graph_key(config: Config) -> str:
     """Return a hash of all files that decide a graph: the models, and the code that reads them."""
+    from journeyflow import models
+
     folders = [Path(models.__file__).parent, files.sql_folder(), own_folder(config.folder)]
     found = [str(path) for folder in folders if folder for path in sorted(folder.rglob("*.*")) if path.suffix != ".pyc"]
     states = [Path(path).stat() for path in found]
@@ -119,6 +166,8 @@ def _cached_key(place: Path) -> bytes:
 def _read_cache(place: Path, key: str) -> Graph | None:
     if _cached_key(place) != key.encode():
         return None
+    from journeyflow.models import Graph
+
     try:
         _, _, content = place.read_bytes().partition(b"\n")
         return Graph({model.name: model for model in _models_adapter().validate_json(content)})
@@ -128,6 +177,10 @@ def _read_cache(place: Path, key: str) -> Graph | None:
 
 @cache
 def _models_adapter() -> TypeAdapter[tuple[Model, ...]]:
+    from pydantic import TypeAdapter
+
+    from journeyflow.models import Model
+
     return TypeAdapter(tuple[Model, ...])
 
 
@@ -152,6 +205,8 @@ def rule_hashes(config: Config, graph: Graph) -> dict[str, str]:
 
 def write_rule_hashes(build: DuckDBEngine, hashes: Mapping[str, str]) -> None:
     """Record in a build the rules by which it was built."""
+    import pyarrow as pa
+
     build.register(RULE_HASHES, pa.table({"name": list(hashes), "hash": list(hashes.values())}))
 
 
@@ -215,6 +270,8 @@ def is_complete(build: DuckDBEngine, state: str = BUILD_STATE) -> bool:
 
 def dictionary(graph: Graph) -> pa.Table:
     """Return the columns of the published tables: the rows of `config.columns`."""
+    import pyarrow as pa
+
     rows = [
         {
             "table_name": model.table,

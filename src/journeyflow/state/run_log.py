@@ -10,11 +10,18 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from journeyflow.engines import DuckDBEngine
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+ALERT_KINDS = ("silent_source", "empty_input", "jumped_share")
+"""Kinds of `blind_spots` whose critical rows are alerts; the others last from run to run and stay in the table."""
+FAILURE = "failure"
+"""The kind under which a failed run keeps its reason beside the alerts of runs that published."""
 _ID_FORM = "%Y%m%dT%H%M%S%f"
 _ID = re.compile(r"\d{8}T\d{12}")
 
@@ -37,6 +44,8 @@ class RunRow:
 
     def table(self) -> pa.Table:
         """Return the row as a table of one row."""
+        import pyarrow as pa
+
         return pa.Table.from_pylist([vars(self)], schema=runs_schema())
 
     def ended(self, status: str) -> RunRow:

@@ -83,7 +83,7 @@ def mean_interval(counts: Ints, totals: Floats, totals_of_squares: Floats) -> tu
 
     References
     ----------
-    Student (1908), "The probable error of a mean"; quantiles by ``scipy.stats.t``.
+    Student (1908), "The probable error of a mean"; quantiles by ``scipy.special.stdtrit``.
 
     Examples
     --------
@@ -95,12 +95,12 @@ def mean_interval(counts: Ints, totals: Floats, totals_of_squares: Floats) -> tu
     >>> float(mean[1]), bool(np.isnan(low[1]))
     (0.5, True)
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     mean = np.clip(totals / counts, -1.0, 1.0)
     freedom = np.where(counts > 1, counts - 1.0, np.nan)
     variance = np.maximum(totals_of_squares - counts * mean**2, 0.0) / freedom
-    reach = t.ppf(1 - ALPHA / 2, freedom) * np.sqrt(variance / counts)
+    reach = stdtrit(freedom, 1 - ALPHA / 2) * np.sqrt(variance / counts)
     return mean, np.clip(mean - reach, -1.0, 1.0), np.clip(mean + reach, -1.0, 1.0)
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from journeyflow.models.python_models import python_model
-from journeyflow.statistics.proportions import ALPHA, Floats, Ints, Strata, conditional_tails
+from journeyflow.statistics.proportions import CRITICAL, Floats, Ints, Strata, conditional_tails
 
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
@@ -21,18 +21,20 @@ def ratio_interval(hits: Ints, totals: Ints, base_hits: Ints, base_totals: Ints)
     References
     ----------
     Walter (1975), "The distribution of Levin's measure of attributable risk": the log of the ratio, half a person
-    added; computed by ``statsmodels.stats.proportion.confint_proportions_2indep``.
+    added; as the method ``log-adjusted`` of ``statsmodels.stats.proportion.confint_proportions_2indep``, whose import
+    takes longer than a small run.
     """
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
     low, high = np.full(len(hits), np.nan), np.full(len(hits), np.nan)
     known = base_hits > 0
     if known.any():
         of = (hits[known], totals[known], base_hits[known], base_totals[known])
         ratio = (of[0] / of[1]) / (of[2] / of[3])
-        ends = confint_proportions_2indep(*of, compare="ratio", method="log-adjusted", alpha=ALPHA)
+        first, of_first, second, of_second = (counts + 0.5 for counts in of)
+        middle = np.log((first / of_first) / (second / of_second))
+        reach = CRITICAL * np.sqrt(1 / first - 1 / of_first + 1 / second - 1 / of_second)
         # The half person added may put an end past a ratio of small counts.
-        low[known], high[known] = np.minimum(ends[0], ratio), np.maximum(ends[1], ratio)
+        low[known] = np.minimum(np.exp(middle - reach), ratio)
+        high[known] = np.maximum(np.exp(middle + reach), ratio)
     return low, high
 
 
@@ -42,20 +44,20 @@ def discovery_rates(p_values: Floats, family: Ints) -> Floats:
     References
     ----------
     Benjamini and Hochberg (1995), "Controlling the false discovery rate": the least rate at which the test is a
-    discovery.
+    discovery; as ``scipy.stats.false_discovery_control``, whose import takes longer than a small run.
 
     Examples
     --------
     >>> discovery_rates(np.array([0.01, 0.02, 0.5, 0.04]), np.array([1, 1, 1, 2])).tolist()
     [0.03, 0.03, 0.5, 0.04]
     """
-    from scipy.stats import false_discovery_control
-
     rates = np.empty(len(p_values))
     order = np.argsort(family, kind="stable")
     starts = np.flatnonzero(np.diff(family[order], prepend=np.nan))
     for members in np.split(order, starts[1:]) if len(order) else []:
-        rates[members] = false_discovery_control(p_values[members])
+        ranked = members[np.argsort(p_values[members])]
+        adjusted = p_values[ranked] * (len(ranked) / np.arange(1, len(ranked) + 1))
+        rates[ranked] = np.minimum(np.minimum.accumulate(adjusted[::-1])[::-1], 1.0)
     return rates
 
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+import journeyflow
+from journeyflow.cli import main
+from support.order_project import write_project
 
 HEAVY = {
     "prefect",
@@ -46,6 +52,38 @@ def test_nothing_heavy_is_imported_to_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["check"], ["init"], ["schema"]])
 def test_reading_the_configuration_needs_no_database_and_no_kernel(arguments: list[str], tmp_path: Path) -> None:
     assert not modules_after(arguments, tmp_path) & {"prefect", "duckdb", "numba", "polars", "statsmodels"}
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a project that has run."""
+    folder = tmp_path_factory.mktemp("started")
+    journeyflow.run(write_project(folder))
+    return folder
+
+
+@pytest.mark.parametrize("arguments", [["query", "select 1"], ["query", "from paths"], ["funnel"], ["status"]])
+def test_reading_what_is_published_needs_no_data_frame_and_no_model(arguments: list[str], published: Path) -> None:
+    heavy = HEAVY - {"duckdb", "pydantic", "rich"}  # Typer imports pydantic.
+    assert not modules_after(arguments, published) & (heavy | {"pandas"})
+
+
+def test_a_run_that_brings_nothing_compiles_nothing_and_computes_no_statistics(published: Path) -> None:
+    assert not modules_after(["run"], published) & {"numba", "scipy", "statsmodels", "pandas", "prefect"}
+
+
+def test_no_run_imports_pandas_or_statsmodels(published: Path) -> None:
+    assert not modules_after(["run", "--full-refresh"], published) & {"statsmodels", "pandas", "prefect"}
+
+
+def test_what_hides_pandas_does_so_only_while_a_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("journeyflow.cli.output.guarded", lambda work: seen.append(find_spec("pandas").loader))
+    before = list(sys.meta_path)
+    main(["--version"])
+    assert sys.meta_path == before
+    with pytest.raises(ModuleNotFoundError):
+        seen[0].create_module(ModuleSpec("pandas", None))
 
 
 def test_it_starts_in_half_a_second(tmp_path: Path) -> None:

@@ -36,6 +36,16 @@ def test_where_nothing_can_be_cached_code_is_compiled_all_the_same(monkeypatch):
     assert jit.compiled(_doubled)(np.arange(4)) == 12
 
 
+def test_progress_says_that_code_is_compiled():
+    seen = []
+    with jit.reporting_compilation(lambda *facts: seen.append(facts)):
+        numba.njit(_doubled)(np.arange(4))
+    assert seen[0] == ("compile", "the kernel, once per machine", 0)
+    assert seen[-1][2] >= 1
+    numba.njit(_doubled)(np.arange(4.0))
+    assert seen[-1][2] == max(count for *_, count in seen)
+
+
 def test_cached_code_is_stamped_with_all_sources_of_the_loops():
     stamp = cut_sessions._cache._cache_file._source_stamp
     assert stamp[-1] == jit._sources()

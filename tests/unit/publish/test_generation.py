@@ -16,7 +16,9 @@ import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, NotFoundError
 from journeyflow.models import Column, Model, ModelMetadata
-from journeyflow.publish import KEPT_GENERATIONS, RunFacts, generation, publish, read_manifest
+from journeyflow.publish import generation
+from journeyflow.publish.generation import KEPT_GENERATIONS, publish
+from journeyflow.publish.manifest import RunFacts, read_manifest
 from journeyflow.utils.files import sha256
 
 COLUMNS = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.duration.survfunc import SurvfuncRight
 
 from journeyflow.statistics.survival import rate_within_horizon
 
@@ -50,3 +51,11 @@ def test_it_is_the_product_of_the_definition(reached, waiting, spent_count):
         assert rate is None
     else:
         assert rate == pytest.approx(_by_definition(reached.tolist(), waiting.tolist(), spent_count), abs=1e-9)
+
+
+@given(seconds.filter(len), seconds, st.integers(0, 5))
+def test_it_is_what_statsmodels_computes(reached, waiting, spent_count):
+    times = np.concatenate((reached, waiting, [HORIZON]))
+    weights = np.append(np.ones(len(times) - 1, np.int64), spent_count)
+    theirs = 1 - SurvfuncRight(times, np.arange(len(times)) < len(reached), freq_weights=weights).surv_prob[-1]
+    assert rate_within_horizon(reached, waiting, spent_count, HORIZON) == pytest.approx(theirs, abs=1e-12)

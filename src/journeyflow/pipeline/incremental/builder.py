@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.compile.staging_events import MOST_CHANNELS, MOST_NAMES, UNKNOWN_CHANNEL
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError, EngineError
-from journeyflow.kernel.plan import event_type_room, plan_of
-from journeyflow.kernel.run import fill_affected, refill_properties
 from journeyflow.models import Graph, Model, Phase, checks
 from journeyflow.pipeline.builder import Builder
 from journeyflow.pipeline.incremental.affected import find_affected, find_superseded
@@ -27,6 +25,7 @@ from journeyflow.pipeline.incremental.merge import (
 from journeyflow.pipeline.incremental.state import (
     BuildState,
     build_state_of,
+    inputs_of,
     read_build_state,
     rules_of,
     write_build_state,
@@ -69,6 +68,9 @@ class IncrementalBuilder(Builder):
     `base` is the last build, which changes from `begin` on. `delta` is an in-memory database attached to it: it holds
     `affected.*`, the events of affected persons, and the types of all events.
 
+    Where it `is_idle`, nothing that was built before depends on what the run brings, but for what follows from the run
+    log: the rest is neither built nor checked again.
+
     See `docs/adr/0028-incremental-builds.md`.
     """
 
@@ -80,8 +82,11 @@ class IncrementalBuilder(Builder):
         config: Config,
         state: BuildState,
         high_water_at: datetime,
+        *,
+        is_idle: bool = False,
     ) -> None:
         super().__init__(base, graph, config)
+        self._is_idle = is_idle
         self._delta = Builder(delta, graph, config)
         self._state = state
         self._high_water_at = high_water_at
@@ -101,12 +106,14 @@ class IncrementalBuilder(Builder):
 
     def build(self, phase: Phase, progress: Progress) -> None:
         """Build the increment of one phase in `delta`; in the last phase merge it and build the rest."""
-        models = [model for model in self._graph.of_phase(phase) if model.name in self._in_delta]
+        in_delta = frozenset() if self._is_idle else self._in_delta
+        models = [model for model in self._graph.of_phase(phase) if model.name in in_delta]
         for done, model in enumerate(models):
             progress(phase, model.name, done, len(models))
             self._build_delta(model)
         if phase == Phase.BUILD:
-            self._merge()
+            if not self._is_idle:
+                self._merge()
             rest = [model for model in self._graph if self._is_rebuilt_in_full(model)]
             for done, model in enumerate(rest):
                 progress(phase, model.name, done, len(rest))
@@ -115,6 +122,8 @@ class IncrementalBuilder(Builder):
 
     def check(self) -> int:
         """Check the rows of `delta`, all other tables in full, and that both add up; return the number of checks."""
+        if self._is_idle:
+            return checks.require_checks(self.engine, filter(self._is_rebuilt_in_full, self._graph))
         for demand, query in _SUMS.items():
             if self.engine.rows(query).column(0)[0].as_py():
                 raise CheckFailedError(
@@ -131,7 +140,13 @@ class IncrementalBuilder(Builder):
     @property
     def next_position(self) -> int:
         """The first number that no session or attempt has."""
-        return self._state.next_position + self._delta.engine.count("kernel.events")
+        added = 0 if self._is_idle else self._delta.engine.count("kernel.events")
+        return self._state.next_position + added
+
+    @property
+    def runs_kernel(self) -> bool:
+        """Events are put through the kernel."""
+        return not self._is_idle
 
     @property
     def byte_count(self) -> int:
@@ -166,12 +181,23 @@ class IncrementalBuilder(Builder):
 
         So are views: a model that is a view now may have been a table, and metadata are not among the rules.
         """
+        if self._is_idle and model.name not in self._of_run_log:
+            return False
         return (
             model.name not in self._incremental
             and not model.metadata.surrogate_key
             and not _is_kernel(model)
             and self._graph.phase(model.name) != Phase.LOAD
         )
+
+    @cached_property
+    def _of_run_log(self) -> frozenset[str]:
+        """What reads the run log, directly or not, and the user's own models, which every run rebuilds."""
+        found: set[str] = set()
+        for model in self._graph:  # Upstream before downstream.
+            if model.is_own or found & {*model.inputs} or any(name.startswith("ledger.") for name in model.inputs):
+                found.add(model.name)
+        return frozenset(found)
 
     def _build_delta(self, model: Model) -> None:
         delta = self._delta.engine
@@ -180,6 +206,9 @@ class IncrementalBuilder(Builder):
             if model.metadata.surrogate_key:
                 assign_surrogate_keys(self.engine, delta, model)
         elif self._plan is None:
+            from journeyflow.kernel.plan import plan_of
+            from journeyflow.kernel.run import fill_affected
+
             self._plan = plan_of(delta, self._config)
             fill_affected(delta, self._plan, first_position=self._state.next_position)
 
@@ -198,6 +227,8 @@ class IncrementalBuilder(Builder):
         update_maturity(base, self._config, self._high_water_at)
         base.execute("commit")
         if self._has_property_units and self._plan is not None:
+            from journeyflow.kernel.run import refill_properties
+
             refill_properties(base, self._plan)
 
 
@@ -269,6 +300,9 @@ def _delta_database(
     if affected > MOST_AFFECTED * loaded.event_count and affected > 100_000:
         raise NotIncremental("most persons are affected")
     delta = base.beside("delta")
+    is_same = not affected and not base.count("delta.affected.superseded_events")
+    if is_same and (state.high_water_at, state.inputs) == (loaded.high_water_at, inputs_of(base, config, loaded)):
+        return IncrementalBuilder(base, delta, graph, config, state, loaded.high_water_at, is_idle=True)
     delta.execute("create schema raw")
     delta.execute(
         "create table raw.events as select * from warehouse.raw.events "
@@ -276,6 +310,8 @@ def _delta_database(
     )
     _require_few_names(base)
     register_configuration(delta, config, loaded, run_id)
+    from journeyflow.kernel.plan import event_type_room  # Imports the compiler, which an idle run does not need.
+
     builder = Builder(delta, graph, config)
     for name in ("sources.events", "staging.events", "journeys.event_types"):
         builder.build_model(graph[name])
@@ -324,9 +360,7 @@ def choose_builder(
     return builder, f"full refresh: {prepared}"
 
 
-def complete_build_state(builder: Builder, config: Config, row: RunRow, high_water_at: datetime) -> None:
+def complete_build_state(builder: Builder, config: Config, row: RunRow, loaded: LoadResult) -> None:
     """Record what a checked build was built from, so that the next run can be incremental."""
     position, size = builder.next_position, builder.byte_count
-    write_build_state(
-        builder.engine, build_state_of(builder.engine, config, row.config_hash, high_water_at, position, size)
-    )
+    write_build_state(builder.engine, build_state_of(builder.engine, config, row.config_hash, loaded, position, size))

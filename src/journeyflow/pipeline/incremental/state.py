@@ -12,11 +12,13 @@ import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.validate import CLEANING, FLOOR
+from journeyflow.pipeline.load_phase import configuration_tables
 from journeyflow.state.paths import BUILD_STATE
 from journeyflow.state.secret_key import person_secret
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
+    from journeyflow.pipeline.load_phase import LoadResult
 
 
 EVENTS_READ = """
@@ -35,6 +37,7 @@ _SCHEMA = pa.schema({
     "next_position": pa.int64(),
     "byte_count": pa.int64(),
     "is_complete": pa.bool_(),
+    "inputs": pa.string(),
 })  # fmt: skip
 
 
@@ -58,6 +61,8 @@ class BuildState:
     """Size of the file after the last full refresh."""
     is_complete: bool = True
     """False while rows are being replaced."""
+    inputs: str = ""
+    """Of what a run reads beside events and the run log: see `inputs_of`; empty is unknown."""
 
 
 def rules_of(config: Config, config_hash: str) -> str:
@@ -71,6 +76,17 @@ def rules_of(config: Config, config_hash: str) -> str:
     # New cleaning rules leave the numbers and keys of events as they are, so the fingerprint would not change.
     rules = [FORMAT, CLEANING, str(FLOOR), config_hash, orders, person_secret(config)]
     return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
+
+
+def inputs_of(engine: DuckDBEngine, config: Config, loaded: LoadResult) -> str:
+    """Return the hash of the relations `config.*`, but for the run's id, and of the traits of the warehouse.
+
+    With the same rules, events and inputs a run builds what the last one built, but for what reads the run log.
+    """
+    tables = configuration_tables(config, loaded, run_id="")
+    contents = {name: table.to_pydict() for name, table in sorted(tables.items())}
+    traits = engine.values("select count(*), sum(hash(traits)) from warehouse.raw.traits as traits")
+    return hashlib.sha256(repr([contents, traits]).encode()).hexdigest()
 
 
 def fingerprint_of(engine: DuckDBEngine, events: str, params: list[object]) -> tuple[int, str]:
@@ -101,14 +117,18 @@ def write_build_state(engine: DuckDBEngine, state: BuildState) -> None:
 
 
 def build_state_of(
-    engine: DuckDBEngine,
-    config: Config,
-    config_hash: str,
-    high_water_at: datetime,
-    next_position: int,
-    byte_count: int = 0,
+    engine: DuckDBEngine, config: Config, config_hash: str, loaded: LoadResult, next_position: int, byte_count: int = 0
 ) -> BuildState:
-    """Return the state of a build that holds all events up to `high_water_at`; a `byte_count` of 0 is unknown."""
-    last = engine.rows("select coalesce(max(event_ix), -1) as ix from warehouse.raw.events")["ix"][0].as_py()
-    count, found = fingerprint_of(engine, EVENTS_READ, [list(config.sources), last, high_water_at])
-    return BuildState(rules_of(config, config_hash), high_water_at, last, count, found, next_position, byte_count)
+    """Return the state of a build that holds all events of `loaded`; a `byte_count` of 0 is unknown."""
+    last = int(engine.values("select coalesce(max(event_ix), -1) from warehouse.raw.events")[0][0])
+    count, found = fingerprint_of(engine, EVENTS_READ, [list(config.sources), last, loaded.high_water_at])
+    return BuildState(
+        rules_of(config, config_hash),
+        loaded.high_water_at,
+        last,
+        count,
+        found,
+        next_position,
+        byte_count,
+        inputs=inputs_of(engine, config, loaded),
+    )
