@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from journeyflow.errors import ExitCode, JourneyflowError
-from journeyflow.utils.formatting import FORMULA_START, cell, escaped
+from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, percent
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from journeyflow.publish.reader import PublishedTables
 
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
@@ -79,9 +83,14 @@ PublishedOption = Annotated[
     Path | None,
     typer.Option("--published", help="The published folder; by default that of the configuration."),
 ]
-PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' is the total.")]
+PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' or 'everybody' is the total.")]
 PeriodOption = Annotated[str, typer.Option("--period", help="A month of entry such as 2026-03; 'all' is the total.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="A journey model; by default the first of the configuration.")
+]
 
 
 class Format(StrEnum):
@@ -91,6 +100,97 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", help="Most rows; 0 is all. By default a table on the terminal is cut.", min=0),
+]
+RowsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a command. `show` prints those within the limit for a person to read; without it they are a table.
+
+    `title` is printed above them and `note` below; programs get neither.
+    """
+
+    rows: pl.DataFrame
+    title: str = ""
+    note: str = ""
+    show: Callable[[pl.DataFrame, Console], None] | None = None
+
+
+def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[..., None]:
+    """Return the command that lists what `read` returns of the published tables, in the format that the user chose.
+
+    The arguments of `read` after the first, which is the open generation, become those of the command; a persona, model
+    or period among them is known to exist when `read` is called. `most` rows are shown where the user sets no limit.
+    """
+
+    def command(**chosen: Any) -> None:  # noqa: ANN401 - the arguments of any command
+        from journeyflow.cli.query import known_names, open_marts
+
+        form, limit, output = (chosen.pop(name) for name in ("form", "limit", "output"))
+        form = Format.JSON if chosen.pop("as_json") else form
+        with open_marts(chosen.pop("config"), chosen.pop("published")) as marts:
+            found = read(marts, **known_names(marts, chosen))
+        write_listing(found, form, output, limit, most)
+
+    own = list(inspect.signature(read, eval_str=True, locals=_UNIMPORTED).parameters.values())[1:]
+    shared = inspect.signature(_shared_options, eval_str=True).parameters.values()
+    command.__signature__ = inspect.Signature(sorted([*own, *shared], key=_has_default))  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (*own, *shared)}
+    command.__doc__ = read.__doc__
+    return command
+
+
+_UNIMPORTED = {"PublishedTables": object}
+"""Names that only type checkers import where commands are defined."""
+DEFAULT_ROWS = Format.TABLE
+
+
+def _shared_options(
+    limit: LimitOption = None,
+    form: FormatOption = DEFAULT_ROWS,
+    as_json: RowsJsonOption = False,
+    output: OutputOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Declare the options that every list of rows has."""
+
+
+def _has_default(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty
+
+
+def write_listing(found: Listing, form: Format, output: Path | None, limit: int | None, most: int | None) -> None:
+    """Write a listing; `limit` is what the user set, `most` the rows on the terminal where nothing is set."""
+    if form is not Format.TABLE or output is not None:
+        write_frame(found.rows.head(limit) if limit else found.rows, form, output, None)
+        return
+    out, cut = console(), most if limit is None else limit
+    shown = found.rows.head(cut) if cut else found.rows
+    if found.title:
+        out.print(_styled(found.title, "bold"))
+    if found.show:
+        found.show(shown, out)
+    else:
+        print_frame(shown)
+    if shown.height < found.rows.height:
+        out.print(f"{shown.height:,} of {found.rows.height:,} rows; all with --limit 0", style="dim")
+    if found.note:
+        out.print(_styled(found.note, "dim"))
+
+
+def _styled(text: str, style: str) -> Text:
+    from rich.text import Text
+
+    return Text(escaped(text), style=style)
 
 
 def parse_instant(text: str | None) -> datetime | None:
@@ -144,6 +244,14 @@ def write_file(output: Path, written: bytes) -> None:
         ) from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that the user named, where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JourneyflowError(f"Cannot make the folder {folder}: {error.strerror}. Name another.") from error
+
+
 def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
     buffer = io.BytesIO()
     if form is Format.PARQUET:
@@ -157,7 +265,8 @@ def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
         from rich.console import Console
 
         text = io.StringIO()
-        Console(file=text, width=WIDE).print(_table(frame))
+        rows = [[cell(value) for value in row] for row in frame.iter_rows()]
+        Console(file=text, width=WIDE).print(_table(frame, rows))
         buffer.write(text.getvalue().encode())
     return buffer.getvalue()
 
@@ -176,16 +285,73 @@ def print_frame(frame: pl.DataFrame, limit: int | None = None) -> None:
     """Print rows as a table, or each as a list of its columns where the terminal is too narrow."""
     out = console()
     shown = frame if limit is None else frame.head(limit)
-    table = _table(shown)
-    if out.measure(table, options=out.options.update(width=WIDE)).maximum > out.width:
-        _print_records(shown, out)
-    else:
-        out.print(table)
+    _print_fitting(shown, [[cell(value) for value in row] for row in shown.iter_rows()], out)
     if shown.height < frame.height:
         out.print(f"{shown.height:,} of {frame.height:,} rows; all with --limit 0 or --format csv", style="dim")
 
 
-def _table(frame: pl.DataFrame) -> Table:
+def in_columns(**titles: str) -> Callable[[pl.DataFrame, Console], None]:
+    """Return a printer of these columns below these titles, with rates, counts and times as people read them."""
+
+    def show(rows: pl.DataFrame, out: Console) -> None:
+        if rows.is_empty():
+            out.print("No rows.")
+            return
+        shown = rows.select(list(titles))
+        texts = [[_read(name, value) for name, value in row.items()] for row in shown.iter_rows(named=True)]
+        _print_fitting(shown.rename(titles), texts, out)
+
+    return show
+
+
+def text_column(values: list[str]) -> pl.Series:
+    """Return texts as a column, also where there are none."""
+    import polars as pl
+
+    return pl.Series(values, dtype=pl.String)
+
+
+_READERS: dict[str, Callable[[Any], str]] = {
+    "_rate": percent,
+    "rate_without": percent,
+    "_count": count,
+    "_seconds": duration,
+    "_value": lambda value: "-" if value is None else "< 0.01" if value < 0.01 else f"{value:.2f}",
+}
+
+
+def _read(column: str, value: object) -> str:
+    """Return a value of a published column as text, in the unit that the ending of the column's name says."""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    reader = next((each for ending, each in _READERS.items() if column.endswith(ending)), cell)
+    return f"{value:.2f}" if reader is cell and isinstance(value, float) else reader(value)
+
+
+def _print_fitting(frame: pl.DataFrame, texts: list[list[str]], out: Console) -> None:
+    """Print `texts`, which are the values of `frame`, as a table that fits.
+
+    On a narrow terminal the column with the longest text is wrapped or, where that is not enough, rows become records.
+    """
+    table = _table(frame, texts)
+    measured = out.options.update(width=WIDE)
+    if out.measure(table, options=measured).maximum > out.width and texts:
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        longest = max(widths)
+        if longest > LEAST_WRAPPED:
+            wrapped = table.columns[widths.index(longest)]
+            wrapped.no_wrap, wrapped.min_width = False, LEAST_WRAPPED
+        if out.measure(table, options=measured).minimum > out.width:
+            _print_records(frame.columns, texts, out)
+            return
+    out.print(table)
+
+
+LEAST_WRAPPED = 24
+"""Width in characters below which a column of text is not wrapped."""
+
+
+def _table(frame: pl.DataFrame, texts: list[list[str]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -193,8 +359,8 @@ def _table(frame: pl.DataFrame) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name, kind in frame.schema.items():
         table.add_column(Text(escaped(name)), justify="right" if kind.is_numeric() else "left", no_wrap=True)
-    for row in frame.iter_rows():
-        table.add_row(*(Text(cell(value)) for value in row))
+    for row in texts:
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -208,11 +374,11 @@ def print_hanging(label: str, text: Text, out: Console, *, width: int = 0) -> No
         out.print(Text.assemble(f"{'' if number else label:>{indent - 2}}  ", line), soft_wrap=True)
 
 
-def _print_records(frame: pl.DataFrame, out: Console) -> None:
+def _print_records(columns: list[str], texts: list[list[str]], out: Console) -> None:
     from rich.text import Text
 
-    width = max(map(len, frame.columns), default=0)
-    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+    width = max(map(len, columns), default=0)
+    for number, row in enumerate(texts, start=1):
         out.print(Text(f"── row {number} ", style="dim"))
-        for name, value in row.items():
-            out.print(Text(f"{escaped(name):<{width}}  {cell(value)}"), soft_wrap=True)
+        for name, value in zip(columns, row, strict=True):
+            out.print(Text(f"{escaped(name):<{width}}  {value}"), soft_wrap=True)

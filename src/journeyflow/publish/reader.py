@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from journeyflow.errors import EngineError, NotFoundError
 
@@ -38,12 +39,16 @@ class PublishedTables:
         """Names of the published tables, sorted."""
         return tuple(sorted(self.manifest.tables))
 
-    def table(self, name: str) -> pl.DataFrame:
-        """Return all rows of the published table `name`, sorted by its key; NotFoundError when there is none."""
+    def require(self, name: str) -> None:
+        """Raise NotFoundError, which names the nearest tables, when there is no published table `name`."""
         if name not in self.tables:
             close = get_close_matches(name, self.tables, n=3)
             hint = f"Did you mean {', '.join(close)}?" if close else f"There are {', '.join(self.tables)}."
             raise NotFoundError(f"There is no published table `{name}`. {hint}")
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return all rows of the published table `name`, sorted by its key; NotFoundError when there is none."""
+        self.require(name)
         import polars as pl
 
         from journeyflow.engines.base import relation
@@ -54,20 +59,22 @@ class PublishedTables:
             # The generation was deleted meanwhile, but its open database file can still be read.
             return self.sql(f"select * from {relation(name)} order by all nulls first")
 
-    def sql(self, query: str) -> pl.DataFrame:
+    def sql(self, query: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
         """Return the rows of a query over the published tables.
 
         Parameters
         ----------
         query : str
             A SELECT in DuckDB's dialect; it can read only the published tables.
+        params : sequence or None
+            The values of ``$1``, ``$2`` and so on in the query.
 
         Raises
         ------
         EngineError
             When the query fails, or two of its columns have the same name.
         """
-        return frame_of(self._engine.rows(query))
+        return frame_of(self._engine.rows(query, params))
 
     @cached_property
     def critical_spots(self) -> tuple[str, ...]:
