@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from journeyflow.cli import erase, init, maintenance, query, report, run, tables
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
-
-if TYPE_CHECKING:
-    from typer import Context
 
 _CONCEPTS = {
     "trend": "cohort cohorts retention timeline history weekly monthly",
@@ -44,7 +41,7 @@ _CONCEPTS = {
 class CommandGroup(TyperGroup):
     """A group that answers an unknown command with the commands that are near it in spelling or in meaning."""
 
-    def resolve_command(self, ctx: Context, args: list[str]) -> Any:  # noqa: ANN401 - private types of typer
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - private types of typer
         """Return the command of `args`; the error of an unknown one names the nearest."""
         word = args[0].lower()
         meant = [name for name, words in _CONCEPTS.items() if name in self.commands and word in words.split()]

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from journeyflow.publish.reader import PublishedTables
-
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
 """Environment variable that lets exceptions through with their traceback."""

@@ -137,7 +137,8 @@ _DROP_OFFS = """
             drop_off_count, share_rate, expected_rate, lift
         from drop_offs
         union all
-        select 2, funnel, persona, period, step_index, 'next_action', next_action, drop_off_count, share_rate, null, null
+        select 2, funnel, persona, period, step_index, 'next_action', next_action,
+            drop_off_count, share_rate, null, null
         from drop_off_next
     ) as left_at using (funnel, persona, period, step_index)
     where funnel = $1 and persona = $2 and period = $3 and ($4 is null or f.step = $4)
@@ -203,7 +204,7 @@ def events(
     output: OutputOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """List events with their ids, to explain one: the newest that match. Read from the last run, not from what is published."""
+    """List events with their ids, to explain one: the newest that match. They are those of the last run."""
     from journeyflow.config import load_config
     from journeyflow.operations.explain import EventFilter, find_events
     from journeyflow.publish.reader import frame_of

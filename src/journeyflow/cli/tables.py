@@ -77,7 +77,7 @@ def paths(marts: PublishedTables, model: ModelOption = None, persona: PersonaOpt
         path_rank="rank", path="path", journey_count="journeys", share_rate="share", converted_count="reached a goal",
         conversion_rate="of them",
     )  # fmt: skip
-    title = f"{model}, {_who(persona)}: {count(rows['journey_count'].sum())} journeys"
+    title = f"{model}, {_who(persona)}: {count(int(rows['journey_count'].sum()))} journeys"
     return Listing(
         rows, title, "A person with several journeys counts in each; rare paths are summed in `other`.", show
     )

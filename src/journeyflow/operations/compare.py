@@ -66,8 +66,8 @@ def compare_maps(
 ) -> Comparison:
     """Compare two personas of a period, or two months of a persona, in one journey model and all funnels.
 
-    ``everybody`` as one of two personas is everybody else. Compared are, of persons whose window is over: who leaves each
-    stage and step, who meets each touchpoint and goes on after it, promises kept, and sentiment.
+    ``everybody`` as one of two personas is everybody else. Compared are, of persons whose window is over: who leaves
+    each stage and step, who meets each touchpoint and goes on after it, promises kept, and sentiment.
 
     Raises
     ------

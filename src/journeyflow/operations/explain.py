@@ -103,26 +103,17 @@ def find_events(config: Config, model: str | None, wanted: EventFilter, limit: i
         models = [row["model"] for row in _rows(engine, "select model from config.models order by model_index")]
         model = model or models[0]
         require_known("journey model", model, models)
-        for column, query in _EVENT_VALUES.items():
+        for column in ("event_name", "touchpoint", "channel", "stage"):
             if (value := getattr(wanted, column)) is not None:
-                params = [model] if column == "stage" else []
-                require_known(column.replace("_", " "), value, [row["value"] for row in _rows(engine, query, *params)])
+                found = _rows(engine, f"select distinct {column} as value from {_HOLDERS[column]} order by value")
+                require_known(column.replace("_", " "), value, [row["value"] for row in found])
         key = None if wanted.person is None else _person(engine, wanted.person)[0]
         values = (wanted.event_name, wanted.touchpoint, wanted.channel, wanted.stage, key, wanted.since, wanted.until)
         return engine.rows(_FOUND_EVENTS, [model, *values, limit])
 
 
-_EVENT_VALUES = {
-    **{
-        name: f"select distinct {name} as value from journeys.event_types order by value"
-        for name in ("event_name", "touchpoint", "channel")
-    },
-    "stage": """
-        select s.stage as value from config.stages as s
-        join config.models as m on m.model_index = s.model_index where m.model = $1 order by s.stage_index
-    """,
-}
-"""Queries of the values that events may be searched by."""
+_TYPES = "journeys.event_types"
+_HOLDERS = {"event_name": _TYPES, "touchpoint": _TYPES, "channel": _TYPES, "stage": "config.stages"}
 _FOUND_EVENTS = """
     select e.event_id, e.occurred_at, e.event_name, e.touchpoint, p.person_id, s.stage
     from kernel.events as k
