@@ -148,11 +148,11 @@ def serve(
     ] = "0 2 * * *",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Stay in the foreground and run on a schedule, with Prefect."""
+    """Stay in the foreground and run on a schedule, with Prefect, until Ctrl-C. Uses a server of its own, or yours."""
     from journeyflow.config import load_config
 
-    settings = load_config(config)
-    nightly_module().serve_nightly(config.resolve(), cron, settings.timezone)
+    load_config(config)
+    nightly_module().serve_nightly(config.resolve(), cron, typer.echo)
 
 
 def nightly_module() -> ModuleType:
