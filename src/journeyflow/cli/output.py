@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from journeyflow.errors import ExitCode, JourneyflowError
+from journeyflow.errors import ExitCode, JourneyflowError, require_known
 from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, percent
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from journeyflow.publish.reader import PublishedTables
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
 """Environment variable that lets exceptions through with their traceback."""
@@ -130,8 +131,6 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
     """
 
     def command(**chosen: Any) -> None:  # noqa: ANN401 - the arguments of any command
-        from journeyflow.cli.query import known_names, open_marts
-
         form, limit, output = (chosen.pop(name) for name in ("form", "limit", "output"))
         form = Format.JSON if chosen.pop("as_json") else form
         with open_marts(chosen.pop("config"), chosen.pop("published")) as marts:
@@ -144,6 +143,44 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
     command.__annotations__ = {each.name: each.annotation for each in (*own, *shared)}
     command.__doc__ = read.__doc__
     return command
+
+
+def open_marts(config: Path, published: Path | None) -> PublishedTables:
+    """Open a published folder, by default that of the configuration."""
+    from journeyflow.publish.reader import open_published
+
+    if published is None:
+        from journeyflow.config import load_config
+
+        published = load_config(config).publish
+    return open_published(published)
+
+
+def known_names(marts: PublishedTables, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a command with its model, persona and period as the tables name them.
+
+    No model is the first; ``everybody`` is the total. Names that are not in the tables are refused.
+    """
+    found = dict(chosen)
+    if "model" in found and found["model"] is None:
+        from journeyflow.report.reader import first_model
+
+        found["model"] = first_model(marts)
+    for name in found.keys() & _NAMES.keys():
+        known = marts.sql(_NAMES[name])["name"].to_list()
+        if name == "persona" and found[name] == EVERYBODY and EVERYBODY not in known:
+            found[name] = "all"
+        require_known(name, found[name], known)
+    return found
+
+
+EVERYBODY = "everybody"
+_NAMES = {
+    "model": "select distinct model as name from map_stages order by name",
+    "persona": "select persona as name from personas union select persona from funnel_steps order by name",
+    "period": "select period as name from funnel_steps union select period from map_stages order by name",
+}
+"""Queries of the names that a command may be given, by the name of its argument."""
 
 
 _UNIMPORTED = {"PublishedTables": object}

@@ -26,6 +26,8 @@ from journeyflow.cli.output import (
     PublishedOption,
     RowsJsonOption,
     in_columns,
+    known_names,
+    open_marts,
     parse_instant,
     text_column,
     write_listing,
@@ -255,17 +257,6 @@ def person(
         print_person(explained, console())
 
 
-def open_marts(config: Path, published: Path | None) -> PublishedTables:
-    """Open a published folder, by default that of the configuration."""
-    from journeyflow.publish.reader import open_published
-
-    if published is None:
-        from journeyflow.config import load_config
-
-        published = load_config(config).publish
-    return open_published(published)
-
-
 def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> pl.DataFrame:
     """Return the rows of `table` of one funnel, persona and period, by step."""
     import polars as pl
@@ -296,33 +287,6 @@ def personas_of(marts: PublishedTables, funnel: str) -> pl.DataFrame:
         "persona", "step", "person_count", "conversion_rate", "is_small", "is_outcome_based"
     )
     return entered.join(reached, on="persona").sort("entered_count", "persona", descending=[True, False])
-
-
-def known_names(marts: PublishedTables, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a command with its model, persona and period as the tables name them.
-
-    No model is the first; ``everybody`` is the total. Names that are not in the tables are refused.
-    """
-    found = dict(chosen)
-    if "model" in found and found["model"] is None:
-        from journeyflow.report.reader import first_model
-
-        found["model"] = first_model(marts)
-    for name in found.keys() & _NAMES.keys():
-        known = marts.sql(_NAMES[name])["name"].to_list()
-        if name == "persona" and found[name] == EVERYBODY and EVERYBODY not in known:
-            found[name] = "all"
-        require_known(name, found[name], known)
-    return found
-
-
-EVERYBODY = "everybody"
-_NAMES = {
-    "model": "select distinct model as name from map_stages order by name",
-    "persona": "select persona as name from personas union select persona from funnel_steps order by name",
-    "period": "select period as name from funnel_steps union select period from map_stages order by name",
-}
-"""Queries of the names that a command may be given, by the name of its argument."""
 
 
 _COUNTS = ("", "reached", "went on", "pending", "dropped")

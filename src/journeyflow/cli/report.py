@@ -72,8 +72,7 @@ def report(
     published: PublishedOption = None,
 ) -> None:
     """Write the journey map: touchpoints, sentiment, pain points and promises of every stage."""
-    from journeyflow.cli.output import write_file
-    from journeyflow.cli.query import open_marts
+    from journeyflow.cli.output import open_marts, write_file
 
     if is_opened and form is ReportFormat.MD and output is None:
         raise typer.BadParameter("--open needs a file: add --output summary.md")
@@ -102,7 +101,7 @@ def _require_suffix(output: Path | None, form: ReportFormat) -> None:
 def _read_map(
     marts: PublishedTables, form: ReportFormat, model: str | None, persona: str | None, period: str | None
 ) -> ReportData:
-    from journeyflow.cli.query import EVERYBODY
+    from journeyflow.cli.output import EVERYBODY
     from journeyflow.errors import NotFoundError, require_known
     from journeyflow.report.reader import keys_of, read_report_data
 
@@ -212,8 +211,7 @@ def _explain_finding(
     *,
     as_json: bool,
 ) -> None:
-    from journeyflow.cli.output import console
-    from journeyflow.cli.query import known_names, open_marts
+    from journeyflow.cli.output import console, known_names, open_marts
     from journeyflow.operations.explain import explain_finding
 
     with open_marts(config, published) as marts:

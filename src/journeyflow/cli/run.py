@@ -376,10 +376,9 @@ def _print_showcase(config: Config, folder: Path) -> None:
     """Print the first funnel of the sample, by persona and with its drop-offs, and what to type next."""
     from rich.text import Text
 
-    from journeyflow.cli.output import console
+    from journeyflow.cli.output import console, open_marts
     from journeyflow.cli.query import (
         matching,
-        open_marts,
         personas_of,
         print_drop_offs,
         print_funnel,

@@ -112,7 +112,7 @@ def touchpoints(
     period: PeriodOption = "all",
     stage: Annotated[str | None, typer.Option("--stage", help="Only touchpoints of this stage.")] = None,
 ) -> Listing:
-    """List the touchpoints of every stage: whom they reach, and who went on with and without them."""
+    """List the touchpoints of every stage: how many persons they reach, and who went on with and without them."""
     rows = marts.sql(_TOUCHPOINTS, [model, persona, period])
     if stage is not None:
         stages = marts.sql("select distinct stage, stage_index from map_stages where model = $1 order by 2", [model])
@@ -291,8 +291,7 @@ def export(
     In CSV and Excel a text that a spreadsheet would run as a formula gets a leading apostrophe. The tables hold one row
     per person (`person_stages`), under a pseudonym.
     """
-    from journeyflow.cli.output import make_folder, write_file, write_frame
-    from journeyflow.cli.query import open_marts
+    from journeyflow.cli.output import make_folder, open_marts, write_file, write_frame
 
     with open_marts(config, published) as marts:
         for name in chosen or ():
