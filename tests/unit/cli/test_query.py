@@ -90,5 +90,5 @@ def test_a_funnel_fits_the_terminal_without_cutting_a_figure(width: int) -> None
     first = next(line for line in text.getvalue().splitlines() if "1 cart" in line)
     assert "…" not in text.getvalue()
     assert all(figure in first for figure in ("100", "30", "10", "60"))
-    assert ("100.0 %" in first) == (width >= 80)
+    assert ("100.0 %" in first) == (width >= 70)
     assert ("50.0 to 70.0 %" in first) == (width > 110)
