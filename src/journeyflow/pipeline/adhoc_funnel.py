@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -127,6 +128,8 @@ def funnel(
 
 def _require_events(engine: DuckDBEngine, config: Config, *, allow_empty: bool) -> None:
     """Raise InputError, or warn, with the nearest names of events, when no event matches a step."""
+    from journeyflow.config.conditions import render
+
     found = engine.rows("select distinct predicate from config.event_type_predicates where is_true")
     matched = set(found["predicate"].to_pylist())
     empty = [step for step in config.funnels[NAME].steps if f"funnel/{NAME}/{step.name}" not in matched]
@@ -134,7 +137,8 @@ def _require_events(engine: DuckDBEngine, config: Config, *, allow_empty: bool) 
         return
     names = engine.rows("select distinct event_name from journeys.event_types order by event_name")
     known: list[str] = names["event_name"].to_pylist()
-    near = sorted({name for step in empty for name in get_close_matches(step.name, known, n=3)})
+    words = {word for step in empty for word in (step.name, *re.findall(r"\w+", render(step.when)))}
+    near = sorted({name for word in words for name in get_close_matches(word, known, n=3)})
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"The events are named {', '.join(known[:20])}."
     message = f"No event matches the step {', '.join(repr(step.name) for step in empty)}. {hint}"
     if not allow_empty:

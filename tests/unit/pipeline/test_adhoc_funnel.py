@@ -63,7 +63,7 @@ def test_is_narrow_unless_wide_is_asked():
     [
         (["view", "buyy"], "No event matches the step 'buyy'. Did you mean 'buy'?"),
         (["view", "zzz"], "No event matches the step 'zzz'. The events are named buy, view."),
-        ([{"name": "seen", "when": {"event": "vew"}}, "buy"], "No event matches the step 'seen'"),
+        ([{"name": "seen", "when": {"event": "vew"}}, "buy"], "No event matches the step 'seen'. Did you mean 'view'?"),
     ],
 )
 def test_a_step_that_no_event_has_is_an_error_or_a_warning(steps, hint):
