@@ -55,6 +55,8 @@ def _free_port() -> int:
         taken.settimeout(2)
         is_taken = taken.connect_ex((HOST, PORT)) == 0
     with socket.socket() as free:
+        # A server that was stopped a moment ago does not keep its port.
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind((HOST, 0 if is_taken else PORT))
         return int(free.getsockname()[1])
 

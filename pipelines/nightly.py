@@ -4,8 +4,11 @@
 # No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
 import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
 
+import os
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,7 +61,7 @@ def _has_io_cause(error: BaseException | None) -> bool:
 # Loading knows files by their hash and publishing swaps in a finished folder, so both can be retried; the phases
 # between work in a database that a failure leaves incomplete.
 RETRIES = 2
-RETRY_SECONDS = 30
+RETRY_SECONDS = float(os.environ.get("JOURNEYFLOW_RETRY_SECONDS", "30"))
 
 
 @task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
@@ -165,7 +168,9 @@ def serve_nightly(config_path: Path, cron: str, say: Callable[[str], object]) ->
     except ValueError as error:
         raise InputError(f"--cron {cron!r} is no schedule: give five fields, such as '0 2 * * *'.") from error
     say(f"Schedule of {config_path}: {cron} ({settings.timezone})")
-    with configured_or_local(settings.state / PREFECT_FOLDER, say):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Prefect ends by SystemExit after SIGTERM, and by KeyboardInterrupt only before it waits for runs.
+    with suppress(KeyboardInterrupt, SystemExit), configured_or_local(settings.state / PREFECT_FOLDER, say):
         say("Waiting for the next run; stop with Ctrl-C.")
         nightly.serve(
             name=f"nightly-{config_path.parent.name}",
@@ -174,7 +179,6 @@ def serve_nightly(config_path: Path, cron: str, say: Callable[[str], object]) ->
             global_limit=1,
             print_starting_message=False,
         )
-        say("Stopping ...")
     say("Stopped. The last published version stays available.")
 
 
