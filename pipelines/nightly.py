@@ -4,6 +4,7 @@
 # No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
 import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
 
+import importlib
 import os
 import signal
 import sys
@@ -171,6 +172,8 @@ def serve_nightly(config_path: Path, cron: str, say: Callable[[str], object]) ->
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Prefect ends by SystemExit after SIGTERM, and by KeyboardInterrupt only before it waits for runs.
     with suppress(KeyboardInterrupt, SystemExit), configured_or_local(settings.state / PREFECT_FOLDER, say):
+        # Imported here, for Ctrl-C amid the import of a library may end the process by the signal.
+        importlib.import_module("prefect.runner")
         say("Waiting for the next run; stop with Ctrl-C.")
         nightly.serve(
             name=f"nightly-{config_path.parent.name}",
