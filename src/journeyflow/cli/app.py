@@ -84,7 +84,20 @@ def options(
 
 def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples: str, hidden: bool = False) -> None:
     epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in examples)])
-    group.command(name, epilog=epilog, hidden=hidden)(command)
+    group.command(name, epilog=epilog, hidden=hidden, rich_help_panel=_panel(group, name))(command)
+
+
+_PANELS = {
+    "Set up and run": "demo init check schema run plan serve",
+    "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
+    "Look deeper": "tables describe query export events explain",
+    "Operate": "status doctor rebuild verify compact erase quarantine",
+}
+"""Commands under each heading of the help."""
+
+
+def _panel(group: typer.Typer, name: str) -> str | None:
+    return next((title for title, names in _PANELS.items() if name in names.split() and group is app), None)
 
 
 _add(app, "demo", run.demo, "journeyflow demo", "journeyflow demo --folder trial")
@@ -104,7 +117,6 @@ _add(
 _add(
     app, "plan", run.plan, "journeyflow plan", "journeyflow plan --verbose", "journeyflow plan --select '+marts.paths'"
 )
-_add(app, "status", maintenance.status, "journeyflow status", "journeyflow status --json")
 _add(app, "serve", run.serve, "journeyflow serve --cron '0 2 * * *'")
 _add(
     app,
@@ -214,6 +226,7 @@ _add(
     "journeyflow events --name purchase --since 2026-03-01 --until 2026-04-01",
     "journeyflow events --person c-1042 --stage decision --json",
 )
+_add(app, "status", maintenance.status, "journeyflow status", "journeyflow status --json")
 _add(app, "doctor", maintenance.doctor, "journeyflow doctor", "journeyflow doctor --json")
 _add(app, "rebuild", maintenance.rebuild, "journeyflow rebuild", "journeyflow rebuild --as-of 2026-03-31")
 _add(app, "verify", maintenance.verify, "journeyflow verify", "journeyflow verify --json")
@@ -249,7 +262,7 @@ _add(
     "journeyflow explain opportunity 2 --persona student --json",
 )
 _add(_explain, "pain-point", report.explain_pain_point, "journeyflow explain pain-point 1 --period 2026-03")
-app.add_typer(_explain, name="explain")
+app.add_typer(_explain, name="explain", rich_help_panel=_panel(app, "explain"))
 
 _quarantine = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, help="List quarantined records, or have their files loaded again."
@@ -268,4 +281,4 @@ _add(
     "journeyflow quarantine replay",
     "journeyflow quarantine replay --source web",
 )
-app.add_typer(_quarantine, name="quarantine")
+app.add_typer(_quarantine, name="quarantine", rich_help_panel=_panel(app, "quarantine"))

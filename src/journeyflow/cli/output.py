@@ -228,14 +228,16 @@ def _styled(text: str, style: str) -> Text:
     return Text(escaped(text), style=style)
 
 
-def parse_instant(text: str | None) -> datetime | None:
+def parse_instant(text: str | None, option: str = "--as-of") -> datetime | None:
     """Return a day (its first instant) or a time as naive UTC; a time without a zone is UTC."""
     if text is None:
         return None
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter("give a day or a time, such as 2026-03-31 or 2026-03-31T02:00:00+01:00") from error
+        raise typer.BadParameter(
+            f"{option}: give a day or a time, such as 2026-03-31 or 2026-03-31T02:00:00+01:00"
+        ) from error
     return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 

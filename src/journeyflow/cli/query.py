@@ -211,7 +211,8 @@ def events(
     from journeyflow.operations.explain import EventFilter, find_events
     from journeyflow.publish.reader import frame_of
 
-    wanted = EventFilter(name, touchpoint, channel, stage, person, parse_instant(since), parse_instant(until))
+    times = parse_instant(since, "--since"), parse_instant(until, "--until")
+    wanted = EventFilter(name, touchpoint, channel, stage, person, *times)
     rows = frame_of(find_events(load_config(config), model, wanted, limit))
     note = (
         "Why one is in its stage: journeyflow explain event EVENT_ID; how far a person came: explain person PERSON_ID"

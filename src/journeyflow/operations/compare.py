@@ -94,7 +94,12 @@ def compare_maps(
     rows = [_proportions(joined)]
     if not totals:
         rows.append(_means(marts.sql(_SENTIMENT, [model, *keys[0], *keys[1]])))
-    note = "" if not is_month else "Who began journeys in both months counts in both. "
+    note = "Persons whose window is over. "
+    if is_month:
+        note += "Who began journeys in both months counts in both. "
+    outcomes = marts.sql("select persona from personas where is_outcome_based")["persona"].to_list()
+    if defined := sorted({name for name, _ in keys} & set(outcomes)):
+        note += f"Defined by an outcome, so that differences in it are true by definition: {', '.join(defined)}. "
     return Comparison(title, *labels, note, _ranked(pl.concat(rows)))
 
 

@@ -334,7 +334,10 @@ def _funnel(engine: Engine, name: str) -> _Row:
 def _person(engine: Engine, person: str) -> tuple[int, str]:
     found = _rows(engine, _PERSON, person)
     if not found:
-        raise NotFoundError("There is no such person: give a published person_id, a user_id or an anonymous_id.")
+        raise NotFoundError(
+            "There is no such person: give a published person_id, as `journeyflow events` lists, a user_id or an "
+            "anonymous_id."
+        )
     if len(found) > 1:
         raise NotFoundError(
             "This id belongs to several persons (as a user_id and as a device): give the published person_id."

@@ -254,6 +254,14 @@ def test_an_unknown_command_is_answered_with_a_near_one(word, meant):
     assert f"Did you mean {meant}" in result.stderr
 
 
+def test_the_help_lists_every_command_under_a_heading():
+    from journeyflow.cli.app import _PANELS
+
+    names = {command.name for command in app.registered_commands if not command.hidden}
+    names |= {group.name for group in app.registered_groups}
+    assert {name for words in _PANELS.values() for name in words.split()} == names
+
+
 def test_words_for_commands_name_commands_and_are_none():
     from journeyflow.cli.app import _CONCEPTS
 

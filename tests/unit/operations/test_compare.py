@@ -102,6 +102,12 @@ def test_everybody_is_all_other_persons(tmp_path):
     )
 
 
+def test_a_persona_defined_by_an_outcome_is_named(tmp_path):
+    people = [row | {"is_outcome_based": row["persona"] == "b"} for row in persona_rows(("a", "b"))]
+    with two_personas(tmp_path, (500, 300, 100), (500, 300, 100), personas=people) as marts:
+        assert "true by definition: b." in compare_maps(marts, ("a", "b"), model="shop").note
+
+
 def test_a_touchpoint_that_one_side_never_met_counts_as_none(tmp_path):
     met = ([0, *[50] * 29], [90, *[50] * 29])
     with two_personas(tmp_path, (500, 300, 100), (500, 300, 100), met=met) as marts:
