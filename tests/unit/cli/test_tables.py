@@ -143,7 +143,7 @@ def test_touchpoints_of_one_stage_with_what_is_beyond_chance(folder):
     "words", [["funnel", "shop"], ["drop-offs", "shop"], ["paths"], ["opportunities"], ["touchpoints"]]
 )
 def test_everybody_is_the_total(folder, words):
-    of_all, of_everybody = (call(folder, *words.split(), "--persona", name) for name in ("all", "everybody"))
+    of_all, of_everybody = (call(folder, *words, "--persona", name) for name in ("all", "everybody"))
     assert of_all == of_everybody
 
 
