@@ -4,6 +4,7 @@
 # No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
 import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
 
+import sys
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import validate_call
 
+from journeyflow import load_config
+from journeyflow.cli.output import guarded
+from journeyflow.errors import InputError
+from journeyflow.errors import JourneyflowError
 from nightly import nightly
 
 
@@ -43,15 +48,28 @@ def end_of(day: date) -> datetime:
 
 
 def main() -> None:
-    """Run a backfill from the command line."""
+    """Run a backfill from the command line; exit with 1 when the run of any day failed."""
     import argparse
 
-    parser = argparse.ArgumentParser(description="Run once for each day of a range.")
+    parser = argparse.ArgumentParser(
+        description="Run once for each day of a range. Exits with 1, and names the days, when a run failed.",
+        epilog="Example: python backfill.py --config shop/journeyflow.yml --first 2026-03-01 --last 2026-03-31",
+    )
     parser.add_argument("--config", type=Path, default=Path("journeyflow.yml"), help="the configuration")
     parser.add_argument("--first", type=date.fromisoformat, required=True, help="first day, such as 2026-03-01")
     parser.add_argument("--last", type=date.fromisoformat, required=True, help="last day, included")
     chosen = parser.parse_args()
-    backfill(chosen.config, chosen.first, chosen.last)
+    guarded(lambda: _run_all(chosen.config, chosen.first, chosen.last))
+
+
+def _run_all(config_path: Path, first: date, last: date) -> None:
+    load_config(config_path)  # A wrong configuration is reported before a server is started.
+    if last < first:
+        raise InputError(f"The last day, {last}, is before the first, {first}.")
+    state = backfill(config_path, first, last, return_state=True)
+    if not state.is_completed():
+        raise JourneyflowError(str(state.message))
+    sys.stdout.write(f"{state.message}\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,12 @@
 # No postponed annotations: Prefect loads this file without naming it in sys.modules, and then cannot look them up.
 import offline  # noqa: F401 -- sets the environment that Prefect reads when it is imported
 
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +22,15 @@ from prefect.schedules import Cron
 
 from journeyflow import load_config
 import journeyflow
+from journeyflow.cli.output import guarded
 from journeyflow.errors import EngineError
+from journeyflow.errors import ExitCode
 from journeyflow.errors import InputError
+from journeyflow.errors import JourneyflowError
 from journeyflow.pipeline.run import Run
 from journeyflow.pipeline.run import RunReport
 from journeyflow.report.markdown import briefing_lines
+from journeyflow.state.inventory import PREFECT_FOLDER
 from local_server import configured_or_local
 
 MOST_DROP_OFFS = 20
@@ -36,7 +46,9 @@ DROP_OFFS = """
 def is_transient(_task: object, _run: object, state: State[Any]) -> bool:
     """Return whether a task failed for a cause that may pass (disk, network): only then is it retried."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError | EngineError) and _has_io_cause(error)
+    # A failure to publish is a JourneyflowError of no special kind; the special kinds need a person.
+    is_general = isinstance(error, OSError | EngineError) or type(error) is JourneyflowError
+    return is_general and _has_io_cause(error)
 
 
 def _has_io_cause(error: BaseException | None) -> bool:
@@ -50,7 +62,7 @@ def _has_io_cause(error: BaseException | None) -> bool:
 # Loading knows files by their hash and publishing swaps in a finished folder, so both can be retried; the phases
 # between work in a database that a failure leaves incomplete.
 RETRIES = 2
-RETRY_SECONDS = 30
+RETRY_SECONDS = float(os.environ.get("JOURNEYFLOW_RETRY_SECONDS", "30"))
 
 
 @task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_transient)
@@ -145,19 +157,56 @@ def summary(report: RunReport) -> str:
     return "\n".join(lines)
 
 
-def serve_nightly(config_path: Path, cron: str, timezone: str) -> None:
-    """Stay in the foreground and run on a schedule, one run at a time.
+def serve_nightly(config_path: Path, cron: str, say: Callable[[str], object]) -> None:
+    """Stay in the foreground and run on a schedule, one run at a time, until Ctrl-C or SIGTERM.
 
-    `cron` has five fields, read in `timezone`, such as ``Europe/Berlin``. InputError when it is no schedule.
+    `cron` has five fields, read in the time zone of the configuration. `say` is called with what happens. InputError
+    when `cron` is no schedule.
     """
+    settings = load_config(config_path)
     try:
-        schedule = Cron(cron, timezone=timezone)
+        schedule = Cron(cron, timezone=settings.timezone)
     except ValueError as error:
         raise InputError(f"--cron {cron!r} is no schedule: give five fields, such as '0 2 * * *'.") from error
-    with configured_or_local():
+    say(f"Schedule of {config_path}: {cron} ({settings.timezone})")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Prefect ends by SystemExit after SIGTERM, and by KeyboardInterrupt only before it waits for runs.
+    with suppress(KeyboardInterrupt, SystemExit), configured_or_local(settings.state / PREFECT_FOLDER, say):
+        # Imported here, for Ctrl-C amid the import of a library may end the process by the signal.
+        importlib.import_module("prefect.runner")
+        say("Waiting for the next run; stop with Ctrl-C.")
         nightly.serve(
             name=f"nightly-{config_path.parent.name}",
             schedule=schedule,
             parameters={"config_path": str(config_path)},
             global_limit=1,
+            print_starting_message=False,
         )
+    say("Stopped. The last published version stays available.")
+
+
+def main() -> None:
+    """Run once from the command line, and exit with a code of `journeyflow.errors.ExitCode`."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        description="Run a project once, as a Prefect flow. Exits with the codes of `journeyflow run`.",
+        epilog="Examples: python nightly.py; python nightly.py --config shop/journeyflow.yml --as-of 2026-03-31",
+    )
+    parser.add_argument("--config", type=Path, default=Path("journeyflow.yml"), help="the configuration")
+    parser.add_argument("--as-of", type=datetime.fromisoformat, help="ignore events after this time, UTC")
+    parser.add_argument("--fail-on-alert", action="store_true", help="exit with 7 when the run raised an alert")
+    chosen = parser.parse_args()
+    guarded(lambda: _run_once(chosen.config, chosen.as_of, fail_on_alert=chosen.fail_on_alert))
+
+
+def _run_once(config_path: Path, as_of: datetime | None, *, fail_on_alert: bool) -> None:
+    load_config(config_path)  # A wrong configuration is reported before a server is started.
+    report = nightly(config_path, as_of=as_of)
+    sys.stdout.write(f"Published {report.run_id}: {report.event_count:,} events up to {report.high_water_at} UTC\n")
+    if report.alerts and fail_on_alert:
+        sys.exit(ExitCode.ALERT)
+
+
+if __name__ == "__main__":
+    main()

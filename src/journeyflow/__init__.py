@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from journeyflow.pipeline.adhoc_funnel import funnel
     from journeyflow.pipeline.run import RunReport, run
     from journeyflow.publish.reader import PublishedTables
-    from journeyflow.publish.reader import open_published as open
+    from journeyflow.report.notebook import open_published as open
 
     __version__: str
 
@@ -22,7 +22,7 @@ _LAZY = {
     "RunReport": "journeyflow.pipeline.run:RunReport",
     "funnel": "journeyflow.pipeline.adhoc_funnel:funnel",
     "load_config": "journeyflow.config:load_config",
-    "open": "journeyflow.publish.reader:open_published",
+    "open": "journeyflow.report.notebook:open_published",
     "run": "journeyflow.pipeline.run:run",
 }
 __all__ = [
@@ -36,6 +36,11 @@ __all__ = [
     "open",
     "run",
 ]
+
+
+def __dir__() -> list[str]:
+    """List the public names, which are imported on first use, for completion."""
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from enum import IntEnum
 from typing import ClassVar
 
@@ -90,3 +92,12 @@ class EngineError(JourneyflowError):
 
     code = "engine"
     exit_code = ExitCode.FAILED
+
+
+def require_known(what: str, value: str, known: Sequence[str]) -> None:
+    """Raise `NotFoundError`, which lists what exists and the nearest name, when `value` is not `known`."""
+    if value in known:
+        return
+    like = get_close_matches(value, known, n=1)
+    hint = f" Did you mean {like[0]!r}?" if like else ""
+    raise NotFoundError(f"There is no {what} {value!r}; there is: {', '.join(known)}.{hint}")

@@ -18,7 +18,8 @@ KNOWN_GLOBALS = "window.before = new Set(Object.getOwnPropertyNames(window));"
 # What the page may be made of: anything else was smuggled in.
 ALLOWED = {
     *("html", "head", "meta", "title", "link", "style", "script", "noscript", "body", "header", "main", "nav"),
-    *("section", "article", "div", "p", "h1", "h2", "h3", "span", "bdi", "i", "b", "wbr", "a", "ul", "ol", "li", "dl", "dt", "dd"),
+    *("section", "article", "div"),
+    *("p", "h1", "h2", "h3", "span", "bdi", "i", "b", "wbr", "a", "ul", "ol", "li", "dl", "dt", "dd"),
     *("details", "summary", "form", "label", "select", "option", "button", "textarea"),
     *("table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td"),
     *("svg", "g", "line", "path", "rect", "text", "polygon", "circle"),

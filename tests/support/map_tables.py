@@ -46,7 +46,8 @@ MODELS = {"shop": ("awareness", "consideration", "decision", "loyal"), FORMULA: 
 def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
     """Publish the rows of `tables` into `folder` and return the generation's folder; tables not given are empty."""
     with DuckDBEngine(threads=1, folders=[folder]) as engine:
-        models = [_table(engine, published_models()[name], tables.get(name, [])) for name in TABLES]
+        names = dict.fromkeys((*TABLES, *tables))
+        models = [_table(engine, published_models()[name], tables.get(name, [])) for name in names]
         times = {"started_at": HIGH_WATER, "published_at": HIGH_WATER, "high_water_at": HIGH_WATER}
         facts = RunFacts(
             run_id=RUN, project="acme-shop", version="0.1.0", config_hash="abc123", event_count=1_234, **times

@@ -4,14 +4,55 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from journeyflow.cli import erase, init, maintenance, query, report, run
-from journeyflow.cli.output import DEBUG_VARIABLE
+from journeyflow.cli import erase, init, maintenance, query, report, run, tables
+from journeyflow.cli.output import DEBUG_VARIABLE, listing
+
+_CONCEPTS = {
+    "trend": "cohort cohorts retention timeline history weekly monthly",
+    "tables": "marts list ls show schemas catalog datasets models",
+    "describe": "columns desc dictionary info table",
+    "serve": "watch schedule scheduler cron daemon nightly start",
+    "run": "build update refresh load ingest execute publish process sync",
+    "report": "map page html pdf dashboard visualize plot chart pptx",
+    "query": "sql select duckdb",
+    "export": "download dump csv excel xlsx parquet save",
+    "paths": "flow flows sankey journeys sequences transitions",
+    "personas": "segments segment people persons audience",
+    "touchpoints": "channels contacts stages",
+    "compare": "diff difference versus vs ab test",
+    "funnel": "conversion conversions steps",
+    "drop-offs": "exits abandonment leaks churn",
+    "opportunities": "insights recommendations findings advice",
+    "events": "log find search ids",
+    "check": "validate lint verify-config config",
+    "status": "runs logs state",
+    "erase": "delete remove gdpr rm",
+    "init": "new create setup suggest",
+    "doctor": "health diagnose",
+}
+"""Command → words that a person may type for it, of other tools and of the field."""
+
+
+class CommandGroup(TyperGroup):
+    """A group that answers an unknown command with the commands that are near it in spelling or in meaning."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - private types of typer
+        """Return the command of `args`; the error of an unknown one names the nearest."""
+        word = args[0].lower()
+        meant = [name for name, words in _CONCEPTS.items() if name in self.commands and word in words.split()]
+        if meant and args[0] not in self.commands and not ctx.resilient_parsing:
+            names = " or ".join(repr(name) for name in meant)
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {names}?")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Customer-journey maps, funnels and drop-off from clickstream events, on DuckDB.",
@@ -43,7 +84,20 @@ def options(
 
 def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples: str, hidden: bool = False) -> None:
     epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in examples)])
-    group.command(name, epilog=epilog, hidden=hidden)(command)
+    group.command(name, epilog=epilog, hidden=hidden, rich_help_panel=_panel(group, name))(command)
+
+
+_PANELS = {
+    "Set up and run": "demo init check schema run plan serve",
+    "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
+    "Look deeper": "tables describe query export events explain",
+    "Operate": "status doctor rebuild verify compact erase quarantine",
+}
+"""Commands under each heading of the help."""
+
+
+def _panel(group: typer.Typer, name: str) -> str | None:
+    return next((title for title, names in _PANELS.items() if name in names.split() and group is app), None)
 
 
 _add(app, "demo", run.demo, "journeyflow demo", "journeyflow demo --folder trial")
@@ -63,7 +117,6 @@ _add(
 _add(
     app, "plan", run.plan, "journeyflow plan", "journeyflow plan --verbose", "journeyflow plan --select '+marts.paths'"
 )
-_add(app, "status", maintenance.status, "journeyflow status", "journeyflow status --json")
 _add(app, "serve", run.serve, "journeyflow serve --cron '0 2 * * *'")
 _add(
     app,
@@ -81,6 +134,7 @@ _add(
     "journeyflow funnel",
     "journeyflow funnel checkout",
     "journeyflow funnel checkout --persona student --period 2026-03",
+    "journeyflow funnel checkout --format csv --output checkout.csv",
 )
 _add(
     app,
@@ -88,11 +142,46 @@ _add(
     query.drop_offs,
     "journeyflow drop-offs checkout",
     "journeyflow drop-offs checkout --step cart --top 3",
+    "journeyflow drop-offs checkout --persona student --json",
+)
+_add(
+    app,
+    "trend",
+    listing(tables.trend, most=60),
+    "journeyflow trend",
+    "journeyflow trend checkout --by month",
+    "journeyflow trend checkout --persona student --by day --format csv",
+)
+_add(
+    app,
+    "paths",
+    listing(tables.paths),
+    "journeyflow paths",
+    "journeyflow paths --persona student --limit 5",
+    "journeyflow paths --model four_stage --json",
+)
+_add(app, "personas", listing(tables.personas, most=None), "journeyflow personas", "journeyflow personas --json")
+_add(
+    app,
+    "touchpoints",
+    listing(tables.touchpoints, most=40),
+    "journeyflow touchpoints",
+    "journeyflow touchpoints --stage decision --persona student",
+    "journeyflow touchpoints --period 2026-03 --format csv",
+)
+_add(
+    app,
+    "compare",
+    listing(tables.compare),
+    "journeyflow compare student family",
+    "journeyflow compare student everybody --model shop",
+    "journeyflow compare 2026-02 2026-03 --persona student",
+    "journeyflow compare --day 2026-03-15 --days 28 --all",
 )
 _add(
     app,
     "opportunities",
-    report.opportunities,
+    listing(report.opportunities, most=10),
     "journeyflow opportunities",
     "journeyflow opportunities --persona student --limit 3",
     "journeyflow opportunities --model four_stage --period 2026-03 --format csv",
@@ -100,10 +189,18 @@ _add(
 _add(
     app,
     "pain-points",
-    report.pain_points,
+    listing(report.pain_points, most=10),
     "journeyflow pain-points",
     "journeyflow pain-points --persona student --period 2026-03",
-    "journeyflow pain-points --limit 0 --format json",
+    "journeyflow pain-points --format json",
+)
+_add(app, "tables", listing(tables.tables, most=None), "journeyflow tables", "journeyflow tables --json")
+_add(
+    app,
+    "describe",
+    listing(tables.describe, most=None),
+    "journeyflow describe funnel_steps",
+    "journeyflow describe touchpoints --format csv",
 )
 _add(
     app,
@@ -113,6 +210,23 @@ _add(
     'journeyflow query "from paths" --format csv --output paths.csv',
     'journeyflow query --build "from kernel.journeys"',
 )
+_add(
+    app,
+    "export",
+    tables.export,
+    "journeyflow export",
+    "journeyflow export tables --format xlsx",
+    "journeyflow export tables --format parquet --table paths --table personas --force",
+)
+_add(
+    app,
+    "events",
+    query.events,
+    "journeyflow events",
+    "journeyflow events --name purchase --since 2026-03-01 --until 2026-04-01",
+    "journeyflow events --person c-1042 --stage decision --json",
+)
+_add(app, "status", maintenance.status, "journeyflow status", "journeyflow status --json")
 _add(app, "doctor", maintenance.doctor, "journeyflow doctor", "journeyflow doctor --json")
 _add(app, "rebuild", maintenance.rebuild, "journeyflow rebuild", "journeyflow rebuild --as-of 2026-03-31")
 _add(app, "verify", maintenance.verify, "journeyflow verify", "journeyflow verify --json")
@@ -129,11 +243,18 @@ _add(
 _add(app, "forget", erase.erase, hidden=True)  # The command's former name.
 
 _explain = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     help="Explain why an event is in its stage, why a person counts as dropped, or what an opportunity rests on.",
 )
 _add(_explain, "event", query.event, "journeyflow explain event 8f3c21")
-_add(_explain, "person", query.person, "journeyflow explain person c-1042 --funnel checkout")
+_add(
+    _explain,
+    "person",
+    query.person,
+    "journeyflow explain person c-1042",
+    "journeyflow explain person c-1042 --funnel checkout",
+)
 _add(
     _explain,
     "opportunity",
@@ -142,9 +263,11 @@ _add(
     "journeyflow explain opportunity 2 --persona student --json",
 )
 _add(_explain, "pain-point", report.explain_pain_point, "journeyflow explain pain-point 1 --period 2026-03")
-app.add_typer(_explain, name="explain")
+app.add_typer(_explain, name="explain", rich_help_panel=_panel(app, "explain"))
 
-_quarantine = typer.Typer(no_args_is_help=True, help="List quarantined records, or have their files loaded again.")
+_quarantine = typer.Typer(
+    cls=CommandGroup, no_args_is_help=True, help="List quarantined records, or have their files loaded again."
+)
 _add(
     _quarantine,
     "list",
@@ -159,4 +282,4 @@ _add(
     "journeyflow quarantine replay",
     "journeyflow quarantine replay --source web",
 )
-app.add_typer(_quarantine, name="quarantine")
+app.add_typer(_quarantine, name="quarantine", rich_help_panel=_panel(app, "quarantine"))

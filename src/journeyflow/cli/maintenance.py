@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, parse_instant
-from journeyflow.cli.progress import LogFormat, LogOption, watched
+from journeyflow.cli.progress import LogFormat, LogOption, ProgressOption, ProgressStyle, watched
 from journeyflow.cli.run import AsOfOption, MemoryOption, QuietOption, print_critical_spots, print_report
 from journeyflow.errors import ExitCode
 from journeyflow.utils.formatting import count, duration, escaped
@@ -68,6 +68,7 @@ def rebuild(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     log_format: LogOption = LogFormat.TEXT,
+    style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
     """Rebuild the warehouse and every table from the archived files, and publish. New files wait for the next run."""
     from journeyflow.cli.output import console
@@ -75,7 +76,7 @@ def rebuild(
     from journeyflow.operations.rebuild import rebuild as rebuild_all
 
     instant = parse_instant(as_of)
-    with watched("rebuild", log_format, is_quiet=quiet or as_json) as progress:
+    with watched("rebuild", log_format, is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = rebuild_all(load_config(config), as_of=instant, memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
@@ -88,12 +89,13 @@ def verify(
     memory: MemoryOption = None,
     as_json: JsonOption = False,
     log_format: LogOption = LogFormat.TEXT,
+    style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
     """Compare the published tables with a rebuild from the archived files. Exit with 8 at the first difference."""
     from journeyflow.config import load_config
     from journeyflow.operations.verify import verify as verify_all
 
-    with watched("verify", log_format, is_quiet=as_json) as progress:
+    with watched("verify", log_format, is_quiet=False, is_json=as_json, style=style) as progress:
         found = verify_all(load_config(config), memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(found)))
@@ -116,12 +118,13 @@ def compact(
     memory: MemoryOption = None,
     quiet: QuietOption = False,
     log_format: LogOption = LogFormat.TEXT,
+    style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
     """Shrink the warehouse file by rewriting it without free space. Runs do so when half of the file is free."""
     from journeyflow.config import load_config
     from journeyflow.state.warehouse import compact as compact_warehouse
 
-    with watched("compact", log_format, is_quiet=quiet) as progress:
+    with watched("compact", log_format, is_quiet=quiet, style=style) as progress:
         done = compact_warehouse(load_config(config), memory_limit=memory, progress=progress)
     if not quiet:
         before, after = (f"{size / _MEBIBYTE:,.1f} MiB" for size in (done.bytes_before, done.bytes_after))
@@ -146,7 +149,7 @@ def list_rows(
     from journeyflow.ingest.quarantine import quarantined
 
     found = quarantined(load_config(config), source, reason, with_rows=rows)
-    write_frame(pl.DataFrame(found), form, output, None)
+    write_frame(pl.DataFrame(found), form, output)
 
 
 def replay(config: ConfigOption = DEFAULT_CONFIG, source: SourceOption = None, reason: ReasonOption = None) -> None:

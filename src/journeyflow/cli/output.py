@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from journeyflow.errors import ExitCode, JourneyflowError
-from journeyflow.utils.formatting import FORMULA_START, cell, escaped
+from journeyflow.errors import ExitCode, JourneyflowError, require_known
+from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from journeyflow.publish.reader import PublishedTables
 
 DEBUG_VARIABLE = "JOURNEYFLOW_DEBUG"
 """Environment variable that lets exceptions through with their traceback."""
@@ -79,9 +82,14 @@ PublishedOption = Annotated[
     Path | None,
     typer.Option("--published", help="The published folder; by default that of the configuration."),
 ]
-PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' is the total.")]
+PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' or 'everybody' is the total.")]
 PeriodOption = Annotated[str, typer.Option("--period", help="A month of entry such as 2026-03; 'all' is the total.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="A journey model; by default the first of the configuration.")
+]
 
 
 class Format(StrEnum):
@@ -93,14 +101,140 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def parse_instant(text: str | None) -> datetime | None:
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", help="Most rows; 0 is all. By default a table on the terminal is cut.", min=0),
+]
+RowsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a command. `show` prints those within the limit for a person to read; without it they are a table.
+
+    `title` is printed above them and `note` below; programs get neither.
+    """
+
+    rows: pl.DataFrame
+    title: str = ""
+    note: str = ""
+    show: Callable[[pl.DataFrame, Console], None] | None = None
+
+
+def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[..., None]:
+    """Return the command that lists what `read` returns of the published tables, in the format that the user chose.
+
+    The arguments of `read` after the first, which is the open generation, become those of the command; a persona, model
+    or period among them is known to exist when `read` is called. `most` rows are shown where the user sets no limit.
+    """
+
+    def command(**chosen: Any) -> None:  # noqa: ANN401 - the arguments of any command
+        form, limit, output = (chosen.pop(name) for name in ("form", "limit", "output"))
+        form = Format.JSON if chosen.pop("as_json") else form
+        with open_marts(chosen.pop("config"), chosen.pop("published")) as marts:
+            found = read(marts, **known_names(marts, chosen))
+        write_listing(found, form, output, limit, most)
+
+    own = list(inspect.signature(read, eval_str=True, locals=_UNIMPORTED).parameters.values())[1:]
+    shared = inspect.signature(_shared_options, eval_str=True).parameters.values()
+    command.__signature__ = inspect.Signature(sorted([*own, *shared], key=_has_default))  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (*own, *shared)}
+    command.__doc__ = read.__doc__
+    return command
+
+
+def open_marts(config: Path, published: Path | None) -> PublishedTables:
+    """Open a published folder, by default that of the configuration."""
+    from journeyflow.publish.reader import open_published
+    from journeyflow.state.paths import folders_of
+
+    return open_published(published or folders_of(config).publish)
+
+
+def known_names(marts: PublishedTables, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a command with its model, persona and period as the tables name them.
+
+    No model is the first; ``everybody`` is the total. Names that are not in the tables are refused.
+    """
+    found = dict(chosen)
+    if "model" in found and found["model"] is None:
+        from journeyflow.report.reader import first_model
+
+        found["model"] = first_model(marts)
+    for name in found.keys() & _NAMES.keys():
+        known = marts.sql(_NAMES[name])["name"].to_list()
+        if name == "persona" and found[name] == EVERYBODY and EVERYBODY not in known:
+            found[name] = "all"
+        require_known(name, found[name], known)
+    return found
+
+
+EVERYBODY = "everybody"
+_NAMES = {
+    "model": "select distinct model as name from map_stages order by name",
+    "persona": "select persona as name from personas union select persona from funnel_steps order by name",
+    "period": "select period as name from funnel_steps union select period from map_stages order by name",
+}
+"""Queries of the names that a command may be given, by the name of its argument."""
+
+
+_UNIMPORTED = {"PublishedTables": object}
+"""Names that only type checkers import where commands are defined."""
+DEFAULT_ROWS = Format.TABLE
+
+
+def _shared_options(
+    limit: LimitOption = None,
+    form: FormatOption = DEFAULT_ROWS,
+    as_json: RowsJsonOption = False,
+    output: OutputOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Declare the options that every list of rows has."""
+
+
+def _has_default(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty
+
+
+def write_listing(found: Listing, form: Format, output: Path | None, limit: int | None, most: int | None) -> None:
+    """Write a listing; `limit` is what the user set, `most` the rows on the terminal where nothing is set."""
+    if form is not Format.TABLE or output is not None:
+        write_frame(found.rows.head(limit) if limit else found.rows, form, output)
+        return
+    out, cut = console(), most if limit is None else limit
+    shown = found.rows.head(cut) if cut else found.rows
+    if found.title:
+        out.print(_styled(found.title, "bold"))
+    if found.show:
+        found.show(shown, out)
+    else:
+        print_frame(shown)
+    if shown.height < found.rows.height:
+        out.print(f"{shown.height:,} of {found.rows.height:,} rows; all with --limit 0", style="dim")
+    if found.note:
+        out.print(_styled(found.note, "dim"))
+
+
+def _styled(text: str, style: str) -> Text:
+    from rich.text import Text
+
+    return Text(escaped(text), style=style)
+
+
+def parse_instant(text: str | None, option: str = "--as-of") -> datetime | None:
     """Return a day (its first instant) or a time as naive UTC; a time without a zone is UTC."""
     if text is None:
         return None
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter("give a day or a time, such as 2026-03-31 or 2026-03-31T02:00:00+01:00") from error
+        raise typer.BadParameter(
+            f"{option}: give a day or a time, such as 2026-03-31 or 2026-03-31T02:00:00+01:00"
+        ) from error
     return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 
@@ -116,13 +250,13 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE)
 
 
-def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, limit: int | None) -> None:
-    """Write the rows of `frame` to the file `output`, or to the terminal: there a table has at most `limit` rows.
+def write_frame(frame: pl.DataFrame, form: Format, output: Path | None) -> None:
+    """Write the rows of `frame` to the file `output`, or to the terminal.
 
     In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe.
     """
     if form is Format.TABLE and output is None:
-        return print_frame(frame, limit)
+        return print_frame(frame)
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal: add --output rows.parquet")
     written = _as_bytes(frame, form)
@@ -144,6 +278,14 @@ def write_file(output: Path, written: bytes) -> None:
         ) from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that the user named, where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JourneyflowError(f"Cannot make the folder {folder}: {error.strerror}. Name another.") from error
+
+
 def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
     buffer = io.BytesIO()
     if form is Format.PARQUET:
@@ -157,7 +299,8 @@ def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
         from rich.console import Console
 
         text = io.StringIO()
-        Console(file=text, width=WIDE).print(_table(_columns(frame), frame.rows()))
+        rows = [[cell(value) for value in row] for row in frame.iter_rows()]
+        Console(file=text, width=WIDE).print(_table(_columns(frame), rows))
         buffer.write(text.getvalue().encode())
     return buffer.getvalue()
 
@@ -172,29 +315,85 @@ def defused(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.when(is_formula).then(pl.lit("'") + texts).otherwise(texts).name.keep())
 
 
-def print_frame(frame: pl.DataFrame, limit: int | None = None) -> None:
+def print_frame(frame: pl.DataFrame) -> None:
     """Print rows as a table, or each as a list of its columns where the terminal is too narrow."""
-    print_rows(_columns(frame), frame.rows(), limit)
+    print_rows(_columns(frame), frame.rows(), None)
 
 
-def print_rows(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]], limit: int | None = None) -> None:
+def in_columns(**titles: str) -> Callable[[pl.DataFrame, Console], None]:
+    """Return a printer of these columns below these titles, with rates, counts and times as people read them."""
+
+    def show(rows: pl.DataFrame, out: Console) -> None:
+        if rows.is_empty():
+            out.print("No rows.")
+            return
+        shown = rows.select(list(titles))
+        texts = [[_read(name, value) for name, value in row.items()] for row in shown.iter_rows(named=True)]
+        _print_fitting(_columns(shown.rename(titles)), texts, out)
+
+    return show
+
+
+def text_column(values: list[str]) -> pl.Series:
+    """Return texts as a column, also where there are none."""
+    import polars as pl
+
+    return pl.Series(values, dtype=pl.String)
+
+
+_READERS: dict[str, Callable[[Any], str]] = {
+    "_rate": percent,
+    "rate_without": percent,
+    "_count": count,
+    "_seconds": duration,
+    "_value": lambda value: "-" if value is None else "< 0.01" if value < 0.01 else f"{value:.2f}",
+}
+
+
+def _read(column: str, value: object) -> str:
+    """Return a value of a published column as text, in the unit that the ending of the column's name says."""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    reader = next((each for ending, each in _READERS.items() if column.endswith(ending)), cell)
+    return f"{value:.2f}" if reader is cell and isinstance(value, float) else reader(value)
+
+
+def print_rows(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]], limit: int | None) -> None:
     """Print rows as `print_frame` does; `columns` says by name whether they are numbers."""
-    out = console()
-    shown = rows if limit is None else rows[:limit]
-    table = _table(columns, shown)
-    if out.measure(table, options=out.options.update(width=WIDE)).maximum > out.width:
-        _print_records(columns, shown, out)
-    else:
-        out.print(table)
+    out, shown = console(), rows[:limit] if limit else rows
+    _print_fitting(columns, [[cell(value) for value in row] for row in shown], out)
     if len(shown) < len(rows):
-        out.print(f"{len(shown):,} of {len(rows):,} rows; all with --limit 0 or --format csv", style="dim")
+        out.print(f"{len(shown):,} of {len(rows):,} rows; all with --limit 0", style="dim")
 
 
 def _columns(frame: pl.DataFrame) -> dict[str, bool]:
     return {name: kind.is_numeric() for name, kind in frame.schema.items()}
 
 
-def _table(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]]) -> Table:
+def _print_fitting(columns: Mapping[str, bool], texts: list[list[str]], out: Console) -> None:
+    """Print texts as a table that fits; `columns` says by name whether they are numbers.
+
+    On a narrow terminal the column with the longest text is wrapped or, where that is not enough, rows become records.
+    """
+    table = _table(columns, texts)
+    measured = out.options.update(width=WIDE)
+    if out.measure(table, options=measured).maximum > out.width and texts:
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        longest = max(widths)
+        if longest > LEAST_WRAPPED:
+            wrapped = table.columns[widths.index(longest)]
+            wrapped.no_wrap, wrapped.min_width = False, LEAST_WRAPPED
+        if out.measure(table, options=measured).minimum > out.width:
+            _print_records(list(columns), texts, out)
+            return
+    out.print(table)
+
+
+LEAST_WRAPPED = 24
+"""Width in characters below which a column of text is not wrapped."""
+
+
+def _table(columns: Mapping[str, bool], texts: list[list[str]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -202,8 +401,8 @@ def _table(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]]) -> Tabl
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name, is_number in columns.items():
         table.add_column(Text(escaped(name)), justify="right" if is_number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
+    for row in texts:
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -217,11 +416,11 @@ def print_hanging(label: str, text: Text, out: Console, *, width: int = 0) -> No
         out.print(Text.assemble(f"{'' if number else label:>{indent - 2}}  ", line), soft_wrap=True)
 
 
-def _print_records(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]], out: Console) -> None:
+def _print_records(columns: list[str], texts: list[list[str]], out: Console) -> None:
     from rich.text import Text
 
     width = max(map(len, columns), default=0)
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(texts, start=1):
         out.print(Text(f"── row {number} ", style="dim"))
         for name, value in zip(columns, row, strict=True):
-            out.print(Text(f"{escaped(name):<{width}}  {cell(value)}"), soft_wrap=True)
+            out.print(Text(f"{escaped(name):<{width}}  {value}"), soft_wrap=True)

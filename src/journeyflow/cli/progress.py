@@ -1,4 +1,4 @@
-"""Progress of a long command: a terminal display, or lines of JSON."""
+"""Progress of a long command: a terminal display, plain lines, or lines of JSON."""
 
 from __future__ import annotations
 
@@ -56,10 +56,37 @@ class Watcher:
         return f"{done / elapsed:,.0f}/s" if elapsed and done >= RATED_FROM else ""
 
 
+class ProgressStyle(StrEnum):
+    """How progress is shown: bars on a terminal and nothing in a log, or plain lines in both, or nothing."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    NONE = "none"
+
+
+PROGRESS_VARIABLE = "JOURNEYFLOW_PROGRESS"
+"""Environment variable for `ProgressStyle`."""
+ProgressOption = Annotated[
+    ProgressStyle,
+    typer.Option(
+        "--progress",
+        envvar=PROGRESS_VARIABLE,
+        help="On stderr: bars on a terminal (auto), lines that a log can keep (plain), or none.",
+    ),
+]
+
+
 @contextmanager
-def shown_progress(*, is_quiet: bool) -> Iterator[Progress]:
-    """Yield a progress callback; it draws unless `is_quiet` or the error stream is not a terminal."""
-    if is_quiet or not sys.stderr.isatty():
+def shown_progress(
+    *, is_quiet: bool, is_json: bool = False, style: ProgressStyle = ProgressStyle.AUTO
+) -> Iterator[Progress]:
+    """Yield a progress callback; unless `style` is plain it draws on a terminal only, and not beside JSON."""
+    if style is ProgressStyle.PLAIN and not is_quiet:
+        from journeyflow.utils.progress import PlainLines
+
+        yield PlainLines(sys.stderr)
+        return
+    if is_quiet or is_json or style is ProgressStyle.NONE or not sys.stderr.isatty():
         from journeyflow.utils.progress import silent
 
         yield silent
@@ -98,14 +125,16 @@ LogOption = Annotated[
 
 
 @contextmanager
-def watched(command: str, form: LogFormat, *, is_quiet: bool) -> Iterator[Progress]:
+def watched(
+    command: str, form: LogFormat, *, is_quiet: bool, is_json: bool = False, style: ProgressStyle = ProgressStyle.AUTO
+) -> Iterator[Progress]:
     """Yield the progress callback of one command.
 
     As JSON, the log holds start and end of the command too, also when `is_quiet`. An error is then logged, not printed,
     and leaves as `typer.Exit` with its code.
     """
     if form is LogFormat.TEXT:
-        with shown_progress(is_quiet=is_quiet) as progress:
+        with shown_progress(is_quiet=is_quiet, is_json=is_json, style=style) as progress:
             yield progress
         return
     from journeyflow.utils.progress import JsonLines

@@ -6,8 +6,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from difflib import get_close_matches
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,12 +16,25 @@ from journeyflow.cli.output import (
     WIDE,
     ConfigOption,
     Format,
+    FormatOption,
     JsonOption,
+    LimitOption,
+    Listing,
+    ModelOption,
+    OutputOption,
     PeriodOption,
     PersonaOption,
     PublishedOption,
+    RowsJsonOption,
+    in_columns,
+    known_names,
+    open_marts,
+    parse_instant,
+    print_rows,
+    text_column,
+    write_listing,
 )
-from journeyflow.errors import NotFoundError
+from journeyflow.errors import NotFoundError, require_known
 from journeyflow.utils.formatting import cell, count, duration, escaped, percent
 
 if TYPE_CHECKING:
@@ -42,58 +53,109 @@ def funnel(
     ] = None,
     persona: PersonaOption = "all",
     period: PeriodOption = "all",
-    as_json: JsonOption = False,
+    form: FormatOption = Format.TABLE,
+    as_json: RowsJsonOption = False,
+    output: OutputOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     published: PublishedOption = None,
 ) -> None:
-    """Show a funnel step by step: who converted, who is pending, who dropped off."""
-    from journeyflow.cli.output import console, print_rows
-
+    """Show a funnel step by step: who converted, who is pending, who dropped off. Without a name, list all funnels."""
+    form = Format.JSON if as_json else form
     with open_marts(config, published) as marts:
+        names = known_names(marts, {"persona": persona, "period": period})
         if name is None:
-            columns, rows = marts.rows(_FUNNELS)
-            print_rows(_are_numbers(columns), rows)
-            return
-        steps = steps_of(marts, name, persona, period)
-    if as_json:
-        typer.echo(json.dumps(steps, ensure_ascii=False, separators=(",", ":"), default=str))
-    else:
-        print_funnel(steps, console())
+            found = _funnels(marts, **names)
+        else:
+            steps = steps_of(marts, name, **names)
+            found = Listing(steps, show=print_funnel)
+    write_listing(found, form, output, None, None)
+
+
+def _funnels(marts: PublishedTables, persona: str, period: str) -> Listing:
+    rows = marts.sql(_FUNNELS, [persona, period])
+    show = in_columns(
+        label="funnel", entered_count="entered", converted_count="converted", conversion_rate="rate",
+        worst="most leave at", worst_drop_off_rate="drop-off",
+    )  # fmt: skip
+    note = "Rates are of those whose window is over. Step by step: journeyflow funnel NAME"
+    labels = [row["funnel"] + (f" ({row['unit']})" if row["unit"] != "person" else "") for row in rows.to_dicts()]
+    return Listing(
+        rows,
+        note=note,
+        show=lambda shown, out: show(shown.with_columns(label=text_column(labels[: shown.height])), out),
+    )
 
 
 _FUNNELS = """
-    select funnel, kind, unit, max(step_index) as step_count, max(person_count) as person_count
-    from funnel_steps where persona = 'all' and period = 'all' group by funnel, kind, unit order by kind, funnel
+    select
+        funnel, kind, unit,
+        max(step_index) as step_count,
+        min_by(person_count, step_index) as entered_count,
+        max_by(person_count, step_index) as converted_count,
+        max_by(conversion_rate, step_index) as conversion_rate,
+        arg_max(step, drop_off_count) as worst,
+        arg_max(drop_off_rate, drop_off_count) as worst_drop_off_rate
+    from funnel_steps where persona = $1 and period = $2
+    group by funnel, kind, unit order by kind desc, funnel
 """
 
 
 def drop_offs(
     name: Annotated[str, typer.Argument(metavar="FUNNEL", help="A funnel or a journey model.")],
     step: Annotated[str | None, typer.Option("--step", help="Only drop-offs at this step.")] = None,
-    top: Annotated[int, typer.Option("--top", help="Most rows per step.", min=1)] = 8,
+    top: Annotated[int, typer.Option("--top", help="Most rows per step on the terminal.", min=1)] = 8,
     persona: PersonaOption = "all",
     period: PeriodOption = "all",
+    form: FormatOption = Format.TABLE,
+    as_json: RowsJsonOption = False,
+    output: OutputOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     published: PublishedOption = None,
 ) -> None:
-    """Show where persons left a funnel, from which touchpoint, and what they did next."""
-    from journeyflow.cli.output import console
+    """Show where persons left a funnel, from which touchpoint, and what they did next.
 
+    A program gets one row per step and touchpoint (`what` is `last_touchpoint`) or action (`next_action`).
+    """
+    form = Format.JSON if as_json else form
     with open_marts(config, published) as marts:
-        steps = steps_of(marts, name, persona, period)[:-1]
+        names = known_names(marts, {"persona": persona, "period": period})
+        steps = steps_of(marts, name, **names).head(-1)
         if step is not None:
-            require_known("step with drop-off", step, [row["step"] for row in steps])
-        tables = [matching(marts, table, name, persona, period) for table in ("drop_offs", "drop_off_next")]
-    for row in steps:
-        if step in (None, row["step"]):
-            print_drop_offs(row, *tables, top=top, out=console())
+            require_known("step with drop-off", step, steps["step"].to_list())
+            steps = steps.filter(steps["step"] == step)
+        tables = [matching(marts, table, name, **names) for table in ("drop_offs", "drop_off_next")]
+        rows = marts.sql(_DROP_OFFS, [name, *names.values(), step])
+
+    def show(_: pl.DataFrame, out: Console) -> None:
+        for row in steps.to_dicts():
+            print_drop_offs(row, *tables, top=top, out=out)
+
+    write_listing(Listing(rows, show=show if steps.height else None), form, output, None, None)
+
+
+_DROP_OFFS = """
+    select f.step_index, f.step, left_at.* exclude (step_index, part)
+    from funnel_steps as f
+    inner join (
+        select 1 as part, funnel, persona, period, step_index, 'last_touchpoint' as what, last_touchpoint as name,
+            drop_off_count, share_rate, expected_rate, lift
+        from drop_offs
+        union all
+        select 2, funnel, persona, period, step_index, 'next_action', next_action,
+            drop_off_count, share_rate, null, null
+        from drop_off_next
+    ) as left_at using (funnel, persona, period, step_index)
+    where funnel = $1 and persona = $2 and period = $3 and ($4 is null or f.step = $4)
+    order by f.step_index, part, drop_off_count desc, name
+"""
 
 
 def query(
     sql: Annotated[str, typer.Argument(help="A SELECT over the published tables.")],
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
-    limit: Annotated[int, typer.Option("--limit", help="Most rows of a table on the terminal; 0 is all.", min=0)] = 50,
+    form: FormatOption = Format.TABLE,
+    as_json: RowsJsonOption = False,
+    output: OutputOption = None,
+    limit: LimitOption = None,
     build: Annotated[
         bool, typer.Option("--build", help="Query all models of the last run, such as kernel.journeys.")
     ] = False,
@@ -104,8 +166,7 @@ def query(
     published: PublishedOption = None,
 ) -> None:
     """Query the published tables in SQL. Read-only."""
-    from journeyflow.cli.output import print_rows, write_frame
-
+    form = Format.JSON if as_json else form
     if build and selected:
         raise typer.BadParameter("--build and --selected exclude each other.")
     if build or selected:
@@ -115,15 +176,16 @@ def query(
             if form is Format.TABLE and output is None:
                 columns, shown = marts.rows(sql)
                 if all(map(_PLAIN.fullmatch, columns.values())):
-                    print_rows(_are_numbers(columns), shown, limit or None)
+                    print_rows(_are_numbers(columns), shown, MOST_ROWS if limit is None else limit)
                     return
             rows = marts.sql(sql)
-    write_frame(rows, form, output, limit or None)
+    write_listing(Listing(rows), form, output, limit, MOST_ROWS)
 
 
+MOST_ROWS = 50
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
 _PLAIN = re.compile(rf"{_NUMBER.pattern}|VARCHAR|BOOLEAN|DATE|TIMESTAMP")
-"""Types whose values print alike as a tuple and in a data frame."""
+"""Types whose values print alike as a tuple and in a data frame, which takes longer to import."""
 
 
 def _are_numbers(columns: Mapping[str, str]) -> dict[str, bool]:
@@ -142,6 +204,37 @@ def _built_rows(config: Path, sql: str, *, is_selected: bool) -> pl.DataFrame:
         raise NotFoundError("No models were selected yet. Run `journeyflow run --select MODEL` first.")
     with DuckDBEngine(path, read_only=True) if is_selected else open_build(settings) as engine:
         return frame_of(engine.rows(sql))
+
+
+def events(
+    name: Annotated[str | None, typer.Option("--name", help="Only events of this name.")] = None,
+    touchpoint: Annotated[str | None, typer.Option("--touchpoint", help="Only at this touchpoint.")] = None,
+    channel: Annotated[str | None, typer.Option("--channel", help="Only in this channel.")] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="Only in this stage of the model.")] = None,
+    person: Annotated[
+        str | None, typer.Option("--person", help="Only of this person_id, user_id or anonymous_id.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Not before this day or time, UTC.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Before this day or time, UTC.")] = None,
+    model: ModelOption = None,
+    limit: Annotated[int, typer.Option("--limit", help="Most events; the newest are listed.", min=1)] = 20,
+    form: FormatOption = Format.TABLE,
+    as_json: RowsJsonOption = False,
+    output: OutputOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """List events with their ids, to explain one: the newest that match. They are those of the last run."""
+    from journeyflow.config import load_config
+    from journeyflow.operations.explain import EventFilter, find_events
+    from journeyflow.publish.reader import frame_of
+
+    times = parse_instant(since, "--since"), parse_instant(until, "--until")
+    wanted = EventFilter(name, touchpoint, channel, stage, person, *times)
+    rows = frame_of(find_events(load_config(config), model, wanted, limit))
+    note = (
+        "Why one is in its stage: journeyflow explain event EVENT_ID; how far a person came: explain person PERSON_ID"
+    )
+    write_listing(Listing(rows, note=note), Format.JSON if as_json else form, output, None, None)
 
 
 def event(
@@ -163,7 +256,10 @@ def event(
 
 def person(
     person_id: Annotated[str, typer.Argument(help="A published person_id, a user_id or an anonymous_id.")],
-    funnel: Annotated[str, typer.Option("--funnel", help="A funnel or a journey model.")],
+    funnel: Annotated[
+        str | None,
+        typer.Option("--funnel", help="A funnel or a journey model; by default the first that the person entered."),
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -179,27 +275,21 @@ def person(
         print_person(explained, console())
 
 
-def open_marts(config: Path, published: Path | None) -> PublishedTables:
-    """Open a published folder, by default that of the configuration."""
-    from journeyflow.publish.reader import open_published
-    from journeyflow.state.paths import folders_of
-
-    return open_published(published or folders_of(config).publish)
-
-
-def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> list[dict[str, Any]]:
+def matching(marts: PublishedTables, table: str, funnel: str, persona: str, period: str) -> pl.DataFrame:
     """Return the rows of `table` of one funnel, persona and period, by step."""
-    query = f"select * from {table} where funnel = ? and persona = ? and period = ? order by all nulls first"
-    return sorted(marts.records(query, [funnel, persona, period]), key=itemgetter("step_index"))
+    import polars as pl
+
+    is_wanted = (pl.col("funnel") == funnel) & (pl.col("persona") == persona) & (pl.col("period") == period)
+    return marts.table(table).filter(is_wanted).sort("step_index", maintain_order=True)
 
 
-def steps_of(marts: PublishedTables, funnel: str, persona: str, period: str) -> list[dict[str, Any]]:
+def steps_of(marts: PublishedTables, funnel: str, persona: str, period: str) -> pl.DataFrame:
     """Return the steps of one funnel in order, from `funnel_steps`; names what is unknown where there are none."""
     steps = matching(marts, "funnel_steps", funnel, persona, period)
-    if not steps:
+    if steps.is_empty():
+        known = marts.table("funnel_steps")
         for column, value in (("funnel", funnel), ("persona", persona), ("period", period)):
-            _, known = marts.rows(f"select distinct {column} from funnel_steps order by all")
-            require_known(column, value, [name for (name,) in known])
+            require_known(column, value, known[column].unique().sort().to_list())
         raise NotFoundError("No person of this persona entered this funnel in this period.")
     return steps
 
@@ -217,18 +307,9 @@ def personas_of(marts: PublishedTables, funnel: str) -> pl.DataFrame:
     return entered.join(reached, on="persona").sort("entered_count", "persona", descending=[True, False])
 
 
-def require_known(what: str, value: str, known: Sequence[str]) -> None:
-    """Raise `NotFoundError`, which lists what exists and the nearest name, when `value` is not `known`."""
-    if value in known:
-        return
-    like = get_close_matches(value, known, n=1)
-    hint = f" Did you mean {like[0]!r}?" if like else ""
-    raise NotFoundError(f"There is no {what} {value!r} in the published tables; there is: {', '.join(known)}.{hint}")
-
-
 _COUNTS = ("", "reached", "went on", "pending", "dropped")
-_FIGURES = ("drop-off", "median to next", "95 % of drop-off")
-_LAYOUTS = ((30, 3), (16, 3), (16, 2), (16, 1), (8, 1), (8, 0))
+_FIGURES = ("conversion", "drop-off", "median to next", "95 % of drop-off")
+_LAYOUTS = ((30, 4), (16, 4), (8, 4), (16, 3), (8, 3), (8, 2), (8, 1), (8, 0))
 """Width of the bar and number of figures beside the counts, widest first."""
 _OUTCOMES = (
     ("converted_count", "█", "#", "green"),
@@ -238,10 +319,11 @@ _OUTCOMES = (
 """Column, character, its substitute in ASCII, colour: converted, pending, dropped."""
 
 
-def print_funnel(rows: list[dict[str, Any]], out: Console) -> None:
+def print_funnel(steps: pl.DataFrame, out: Console) -> None:
     """Print the rows of `funnel_steps` of one funnel, persona and period, in order."""
     from rich.text import Text
 
+    rows = steps.to_dicts()
     first, last = rows[0], rows[-1]
     out.print(Text(_headline(first, last)), style="bold")
     out.print(_fitting_table(rows, out))
@@ -286,14 +368,15 @@ def _outcome(row: dict[str, Any], column: str) -> str:
     return "" if row["drop_off_count"] is None else count(row[column])
 
 
-def _rates(row: dict[str, Any]) -> tuple[str, str, str]:
+def _rates(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    conversion = percent(row["conversion_rate"])
     if row["drop_off_count"] is None:
-        return "", "", ""
+        return conversion, "", "", ""
     time = duration(row["p50_seconds_to_next"])
     if row["drop_off_rate"] is None:
-        return "-", time, "-"
+        return conversion, "-", time, "-"
     interval = f"{row['drop_off_rate_low'] * 100:.1f} to {row['drop_off_rate_high'] * 100:.1f} %"
-    return percent(row["drop_off_rate"]) + (" *" if row["is_small"] else ""), time, interval
+    return conversion, percent(row["drop_off_rate"]) + (" *" if row["is_small"] else ""), time, interval
 
 
 def _bar(row: dict[str, Any], entered: int, width: int, *, is_ascii: bool) -> Text:
@@ -321,7 +404,9 @@ def _legend(is_ascii: bool) -> Text:
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
-    notes = ["Counts include all persons; rates and times only those whose conversion window is over."]
+    notes = [
+        "Counts include all persons; rates and times only those whose window is over. Conversion: of all who entered."
+    ]
     if any(row["is_small"] for row in rows):
         notes.append("* fewer persons than min_count: interpret with care.")
     if any(row["is_outcome_based"] for row in rows):
@@ -334,9 +419,8 @@ def _is_ascii(out: Console) -> bool:
 
 
 def print_drop_offs(
-    step: dict[str, Any], touchpoints: list[dict[str, Any]], next_actions: list[dict[str, Any]], *, top: int,
-    out: Console,
-) -> None:  # fmt: skip
+    step: dict[str, Any], touchpoints: pl.DataFrame, next_actions: pl.DataFrame, *, top: int, out: Console
+) -> None:
     """Print where persons left one step and what they did next.
 
     `step` is a row of `funnel_steps`; `touchpoints` and `next_actions` are rows of `drop_offs` and `drop_off_next` of
@@ -351,9 +435,11 @@ def print_drop_offs(
         out.print(Columns([_touchpoint_table(of_step[0]), _next_table(of_step[1])], padding=(0, 4)))
 
 
-def _of_step(rows: list[dict[str, Any]], step_index: int, top: int) -> list[dict[str, Any]]:
-    chosen = [row for row in rows if row["step_index"] == step_index]
-    return sorted(chosen, key=itemgetter("drop_off_count"), reverse=True)[:top]
+def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
+    import polars as pl
+
+    chosen = rows.filter(pl.col("step_index") == step_index)
+    return chosen.sort("drop_off_count", descending=True, maintain_order=True).head(top)
 
 
 def print_personas(personas: pl.DataFrame, out: Console) -> None:
@@ -366,9 +452,9 @@ def print_personas(personas: pl.DataFrame, out: Console) -> None:
     out.print(table)
 
 
-def _touchpoint_table(touchpoints: list[dict[str, Any]]) -> Table:
+def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:
     table = _plain_table("last touchpoint", "people", "share", "of those who went on", "lift")
-    for row in touchpoints:
+    for row in touchpoints.to_dicts():
         lift = "-" if row["lift"] is None else f"{row['lift']:.2f}"
         table.add_row(
             _text(row["last_touchpoint"]),
@@ -380,9 +466,9 @@ def _touchpoint_table(touchpoints: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _next_table(next_actions: list[dict[str, Any]]) -> Table:
+def _next_table(next_actions: pl.DataFrame) -> Table:
     table = _plain_table("what they did next", "people", "share")
-    for row in next_actions:
+    for row in next_actions.to_dicts():
         table.add_row(_text(row["next_action"]), count(row["drop_off_count"]), percent(row["share_rate"]))
     return table
 
@@ -453,6 +539,9 @@ def print_person(person: ExplainedPerson, out: Console) -> None:
         out.print(Text(f"  {person.note}"))
     for attempt in person.attempts:
         _print_attempt(attempt, out)
+    if person.other_funnels:
+        names = ", ".join(map(escaped, person.other_funnels))
+        out.print(Text(f"\n  Also in: {names}; choose one with --funnel."), style="dim")
 
 
 def _print_attempt(attempt: ExplainedAttempt, out: Console) -> None:

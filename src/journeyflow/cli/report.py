@@ -14,8 +14,9 @@ import typer
 from journeyflow.cli.output import (
     DEFAULT_CONFIG,
     ConfigOption,
-    Format,
     JsonOption,
+    Listing,
+    ModelOption,
     PeriodOption,
     PersonaOption,
     PublishedOption,
@@ -71,8 +72,7 @@ def report(
     published: PublishedOption = None,
 ) -> None:
     """Write the journey map: touchpoints, sentiment, pain points and promises of every stage."""
-    from journeyflow.cli.output import write_file
-    from journeyflow.cli.query import open_marts
+    from journeyflow.cli.output import open_marts, write_file
 
     if is_opened and form is ReportFormat.MD and output is None:
         raise typer.BadParameter("--open needs a file: add --output summary.md")
@@ -101,11 +101,13 @@ def _require_suffix(output: Path | None, form: ReportFormat) -> None:
 def _read_map(
     marts: PublishedTables, form: ReportFormat, model: str | None, persona: str | None, period: str | None
 ) -> ReportData:
-    from journeyflow.cli.query import require_known
-    from journeyflow.errors import NotFoundError
+    from journeyflow.cli.output import EVERYBODY
+    from journeyflow.errors import NotFoundError, require_known
     from journeyflow.report.reader import keys_of, read_report_data
 
     known = keys_of(marts)
+    if persona == EVERYBODY and EVERYBODY not in known[1]:
+        persona = _ALL
     for what, wanted, names in zip(("model", "persona", "period"), (model, persona, period), known, strict=True):
         if wanted is not None:
             require_known(what, wanted, names)
@@ -145,39 +147,31 @@ def _render(report_data: ReportData, form: ReportFormat, *, is_dark: bool) -> by
     return render_png(picture) if form is ReportFormat.PNG else picture.encode()
 
 
-ModelOption = Annotated[
-    str | None, typer.Option("--model", help="A journey model; by default the first of the configuration.")
-]
-LimitOption = Annotated[int, typer.Option("--limit", help="Most rows; 0 is all.", min=0)]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")]
 RankArgument = Annotated[int, typer.Argument(metavar="RANK", help="The number in the list.", min=1)]
 _RANKS = {"opportunities": "opportunity_rank", "pain_points": "pain_rank"}
 
 
 def opportunities(
-    model: ModelOption = None,
-    persona: PersonaOption = "all",
-    period: PeriodOption = "all",
-    limit: LimitOption = 10,
-    form: FormatOption = Format.TABLE,
-    config: ConfigOption = DEFAULT_CONFIG,
-    published: PublishedOption = None,
-) -> None:
+    marts: PublishedTables, model: ModelOption = None, persona: PersonaOption = "all", period: PeriodOption = "all"
+) -> Listing:
     """List what to fix first: causes that cost persons, by the lower end of what they are worth."""
-    _list_findings("opportunities", model, persona, period, limit, form, config, published)
+    return _findings("opportunities", marts, str(model), persona, period)
 
 
 def pain_points(
-    model: ModelOption = None,
-    persona: PersonaOption = "all",
-    period: PeriodOption = "all",
-    limit: LimitOption = 10,
-    form: FormatOption = Format.TABLE,
-    config: ConfigOption = DEFAULT_CONFIG,
-    published: PublishedOption = None,
-) -> None:
+    marts: PublishedTables, model: ModelOption = None, persona: PersonaOption = "all", period: PeriodOption = "all"
+) -> Listing:
     """List where persons are lost for a cause, associations too, with grade, slice and days."""
-    _list_findings("pain_points", model, persona, period, limit, form, config, published)
+    return _findings("pain_points", marts, str(model), persona, period)
+
+
+def _findings(table: str, marts: PublishedTables, model: str, persona: str, period: str) -> Listing:
+    rows = _findings_of(marts, table, model, persona, period)
+
+    def show(shown: pl.DataFrame, out: Console) -> None:
+        print_findings(table, (model, persona, period), shown, rows.height, out)
+
+    return Listing(rows, show=show)
 
 
 def explain_opportunity(
@@ -206,29 +200,6 @@ def explain_pain_point(
     _explain_finding("pain_points", rank, model, persona, period, config, published, as_json=as_json)
 
 
-def _list_findings(
-    table: str,
-    model: str | None,
-    persona: str,
-    period: str,
-    limit: int,
-    form: Format,
-    config: Path,
-    published: Path | None,
-) -> None:
-    from journeyflow.cli.output import console, write_frame
-    from journeyflow.cli.query import open_marts
-
-    with open_marts(config, published) as marts:
-        model = _known_map(marts, model, persona, period)
-        rows = _findings_of(marts, table, model, persona, period)
-    shown = rows.head(limit) if limit else rows
-    if form is Format.TABLE:
-        print_findings(table, (model, persona, period), shown, rows.height, console())
-    else:
-        write_frame(shown, form, None, None)
-
-
 def _explain_finding(
     table: FindingTable,
     rank: int,
@@ -240,29 +211,16 @@ def _explain_finding(
     *,
     as_json: bool,
 ) -> None:
-    from journeyflow.cli.output import console
-    from journeyflow.cli.query import open_marts
+    from journeyflow.cli.output import console, known_names, open_marts
     from journeyflow.operations.explain import explain_finding
 
     with open_marts(config, published) as marts:
-        model = _known_map(marts, model, persona, period)
-        explained = explain_finding(marts, table, (model, persona, period), rank)
+        names = known_names(marts, {"model": model, "persona": persona, "period": period})
+        explained = explain_finding(marts, table, (names["model"], names["persona"], names["period"]), rank)
     if as_json:
         typer.echo(json.dumps(asdict(explained), indent=2))
     else:
         print_finding(explained, console())
-
-
-def _known_map(marts: PublishedTables, model: str | None, persona: str, period: str) -> str:
-    """Return the model, the first where none is given; refuse names that there are no maps of."""
-    from journeyflow.cli.query import require_known
-    from journeyflow.report.reader import first_model, keys_of
-
-    known = keys_of(marts)
-    found = model or first_model(marts)
-    for what, wanted, names in zip(("model", "persona", "period"), (found, persona, period), known, strict=True):
-        require_known(what, wanted, names)
-    return found
 
 
 def _findings_of(marts: PublishedTables, table: str, model: str, persona: str, period: str) -> pl.DataFrame:
@@ -299,8 +257,6 @@ def print_findings(table: str, keys: tuple[str, str, str], rows: pl.DataFrame, r
         print_hanging("", Text(_figures_line(table, values), style="dim"), out, width=2)
     first = rows[_RANKS[table]][0]
     command = "opportunity" if table == "opportunities" else "pain-point"
-    if rows.height < row_count:
-        out.print(Text(f"{rows.height} of {row_count}; all with --limit 0", style="dim"))
     out.print(Text(f"Why: journeyflow explain {command} {first}", style="dim"))
 
 

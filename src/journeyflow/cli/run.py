@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption, parse_instant
-from journeyflow.cli.progress import LogFormat, LogOption, watched
+from journeyflow.cli.progress import LogFormat, LogOption, ProgressOption, ProgressStyle, watched
 from journeyflow.errors import ExitCode, InputError
 from journeyflow.utils import files
 from journeyflow.utils.formatting import count, escaped
@@ -56,6 +56,7 @@ def demo(
         "journeyflow-demo"
     ),
     quiet: QuietOption = False,
+    style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
     """Run everything on a small invented shop and show the result."""
     from journeyflow.config import load_config
@@ -64,7 +65,7 @@ def demo(
     if not quiet:
         typer.echo(f"An invented shop in {folder}/: about 5,000 people over 180 days. Running the pipeline on it;")
         typer.echo("the first run on a machine also compiles the kernel, which takes up to a minute ...")
-    _run(config, None, None, LogFormat.TEXT, quiet=quiet, as_json=False)
+    _run(config, None, None, LogFormat.TEXT, style, quiet=quiet, as_json=False)
     if not quiet:
         _print_showcase(load_config(config), folder)
 
@@ -87,6 +88,7 @@ def run(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     log_format: LogOption = LogFormat.TEXT,
+    style: ProgressOption = ProgressStyle.AUTO,
     # The former names of the two options:
     old_full_refresh: Annotated[bool, typer.Option("--whole", hidden=True)] = False,
     old_fail_on_alert: Annotated[bool, typer.Option("--fail-on-alarm", hidden=True)] = False,
@@ -102,11 +104,11 @@ def run(
         refused |= {"--fail-on-refusal": fail_on_refusal}
         if given := [name for name, value in refused.items() if value]:
             raise typer.BadParameter(f"{' and '.join(given)} cannot be combined with --select.")
-        _run_selected(config, select, memory, log_format, publish=publish, quiet=quiet, as_json=as_json)
+        _run_selected(config, select, memory, log_format, style, publish=publish, quiet=quiet, as_json=as_json)
         return
     if publish:
         raise typer.BadParameter("--publish belongs to --select; a run of all models always publishes.")
-    report = _run(config, as_of, memory, log_format, quiet=quiet, as_json=as_json, full_refresh=full_refresh)
+    report = _run(config, as_of, memory, log_format, style, quiet=quiet, as_json=as_json, full_refresh=full_refresh)
     if report.refused_file_count and fail_on_refusal:
         raise typer.Exit(ExitCode.REFUSED)
     if report.alerts and fail_on_alert:
@@ -146,11 +148,11 @@ def serve(
     ] = "0 2 * * *",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Stay in the foreground and run on a schedule, with Prefect."""
+    """Stay in the foreground and run on a schedule, with Prefect, until Ctrl-C. Uses a server of its own, or yours."""
     from journeyflow.config import load_config
 
-    settings = load_config(config)
-    nightly_module().serve_nightly(config.resolve(), cron, settings.timezone)
+    load_config(config)
+    nightly_module().serve_nightly(config.resolve(), cron, typer.echo)
 
 
 def nightly_module() -> ModuleType:
@@ -171,6 +173,7 @@ def _run(
     as_of: str | None,
     memory: str | None,
     log_format: LogFormat,
+    style: ProgressStyle,
     *,
     quiet: bool,
     as_json: bool,
@@ -181,7 +184,7 @@ def _run(
     from journeyflow.pipeline.run import run as run_pipeline
 
     instant = parse_instant(as_of)
-    with watched("run", log_format, is_quiet=quiet or as_json) as progress:
+    with watched("run", log_format, is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = run_pipeline(config, as_of=instant, memory_limit=memory, progress=progress, full_refresh=full_refresh)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
@@ -195,6 +198,7 @@ def _run_selected(
     select: Sequence[str],
     memory: str | None,
     log_format: LogFormat,
+    style: ProgressStyle,
     *,
     publish: bool,
     quiet: bool,
@@ -205,7 +209,7 @@ def _run_selected(
     from journeyflow.pipeline import selected
 
     settings = load_config(config)
-    with watched("run", log_format, is_quiet=quiet or as_json) as progress:
+    with watched("run", log_format, is_quiet=quiet, is_json=as_json, style=style) as progress:
         built = selected.build(settings, tuple(select), publish=publish, memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(built), indent=2, default=str))
@@ -372,10 +376,9 @@ def _print_showcase(config: Config, folder: Path) -> None:
     """Print the first funnel of the sample, by persona and with its drop-offs, and what to type next."""
     from rich.text import Text
 
-    from journeyflow.cli.output import console
+    from journeyflow.cli.output import console, open_marts
     from journeyflow.cli.query import (
         matching,
-        open_marts,
         personas_of,
         print_drop_offs,
         print_funnel,

@@ -349,6 +349,8 @@ _HINT = re.compile(r"^(?:Did you mean|Candidate).*$|No space left on device", re
 def _first_line(error: Exception) -> str:
     """Return the first line of an error without values of rows, which a failed cast quotes."""
     message, *_ = str(error).partition("\nLINE ")
+    if "read-only mode" in message:
+        return "the tables are read only. Only queries are allowed: select, from, describe, show."
     if isinstance(error, _STATEMENT_ERRORS):
         line, hint = message.split("\n", 1)[0][:300], _HINT.search(message)
         return f"{line} {hint[0][:200]}" if hint else line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from journeyflow.config import Config
 from journeyflow.config.base import format_duration
@@ -12,7 +12,7 @@ from journeyflow.config.conditions import render
 from journeyflow.config.journey_models import JourneyModel, PlacedRule
 from journeyflow.config.predicates import predicates, rule_predicate
 from journeyflow.engines import Engine
-from journeyflow.errors import NotFoundError
+from journeyflow.errors import NotFoundError, require_known
 from journeyflow.pipeline.run import open_build
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report import cells
@@ -20,6 +20,9 @@ from journeyflow.report.formatting import TEXT_LENGTH, display_text, figure_text
 from journeyflow.report.tables import GRAINS, MAP, Row, Tables
 from journeyflow.report.view_model import Figure, FigureSource, conjunction
 from journeyflow.utils.formatting import count, percent
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _Row = dict[str, Any]
 
@@ -70,11 +73,62 @@ def explain_event(config: Config, event_id: str) -> list[ExplainedEvent]:
         if not events:
             raise NotFoundError(
                 "The last run has no event with this id. It may be later than the run's --as-of, quarantined, a "
-                'duplicate or filtered: `journeyflow query "from load_audit"` counts those.'
+                'duplicate or filtered: `journeyflow query "from load_audit"` counts those. Ids: `journeyflow events`.'
             )
         return [_explained(engine, config, event) for event in events]
 
 
+@dataclass(frozen=True)
+class EventFilter:
+    """Which events to find; None is any. `person` is a published `person_id`, a `user_id` or an `anonymous_id`."""
+
+    event_name: str | None = None
+    touchpoint: str | None = None
+    channel: str | None = None
+    stage: str | None = None
+    person: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def find_events(config: Config, model: str | None, wanted: EventFilter, limit: int) -> pa.Table:
+    """Return the newest counted events that match, with id, time, name, touchpoint, person and stage of a model.
+
+    Raises
+    ------
+    NotFoundError
+        When the last run has no such model, person, event name, channel, touchpoint or stage.
+    """
+    with open_build(config) as engine:
+        models = [row["model"] for row in _rows(engine, "select model from config.models order by model_index")]
+        model = model or models[0]
+        require_known("journey model", model, models)
+        for column in ("event_name", "touchpoint", "channel", "stage"):
+            if (value := getattr(wanted, column)) is not None:
+                found = _rows(engine, f"select distinct {column} as value from {_HOLDERS[column]} order by value")
+                require_known(column.replace("_", " "), value, [row["value"] for row in found])
+        key = None if wanted.person is None else _person(engine, wanted.person)[0]
+        values = (wanted.event_name, wanted.touchpoint, wanted.channel, wanted.stage, key, wanted.since, wanted.until)
+        return engine.rows(_FOUND_EVENTS, [model, *values, limit])
+
+
+_TYPES = "journeys.event_types"
+_HOLDERS = {"event_name": _TYPES, "touchpoint": _TYPES, "channel": _TYPES, "stage": "config.stages"}
+_FOUND_EVENTS = """
+    select e.event_id, e.occurred_at, e.event_name, e.touchpoint, p.person_id, s.stage
+    from kernel.events as k
+    join staging.events as e on e.event_ix = k.event_ix
+    join identity.persons as p on p.person_key = k.person_key
+    join config.models as m on m.model = $1
+    left join kernel.classifications as c
+        on c.classification_key = k.classification_key and c.model_index = m.model_index
+    left join config.stages as s on s.model_index = c.model_index and s.stage_index = c.stage_index
+    where ($2 is null or e.event_name = $2) and ($3 is null or e.touchpoint = $3) and ($4 is null or e.channel = $4)
+        and ($5 is null or s.stage = $5) and ($6::ubigint is null or k.person_key = $6::ubigint)
+        and ($7::timestamp is null or e.occurred_at >= $7::timestamp)
+        and ($8::timestamp is null or e.occurred_at < $8::timestamp)
+    order by e.occurred_at desc, e.event_id limit $9
+"""
 _EVENT = """
     select e.event_id, e.occurred_at, e.sequence, e.event_name, e.channel, e.touchpoint, e.is_bot, e.is_internal,
         k.person_key, k.journey_index, k.classification_key, p.person_id
@@ -201,24 +255,29 @@ class ExplainedAttempt:
 
 @dataclass(frozen=True)
 class ExplainedPerson:
-    """A person in a funnel with the attempts of every counted unit; `note` is the reason why there is none."""
+    """A person in a funnel with the attempts of every counted unit; `note` is the reason why there is none.
+
+    `other_funnels` are the funnels in which the person has attempts too.
+    """
 
     person_id: str
     funnel: str
     unit: str
     attempts: tuple[ExplainedAttempt, ...]
     note: str | None
+    other_funnels: tuple[str, ...] = ()
 
 
-def explain_person(config: Config, person: str, funnel: str) -> ExplainedPerson:
+def explain_person(config: Config, person: str, funnel: str | None = None) -> ExplainedPerson:
     """Explain how far a person came in a funnel, and why each attempt ended.
 
     Parameters
     ----------
     person : str
         A published `person_id`, a `user_id` or an `anonymous_id`.
-    funnel : str
-        A configured funnel or, for its stage funnel, a journey model.
+    funnel : str or None
+        A configured funnel or, for its stage funnel, a journey model; None is the first in which the person has an
+        attempt, configured funnels first.
 
     Raises
     ------
@@ -228,16 +287,27 @@ def explain_person(config: Config, person: str, funnel: str) -> ExplainedPerson:
         When no run has succeeded yet.
     """
     with open_build(config) as engine:
-        definition = _funnel(engine, funnel)
+        definition = _funnel(engine, funnel) if funnel is not None else None
         person_key, person_id = _person(engine, person)
+        entered = [row["funnel"] for row in _rows(engine, _ENTERED, person_key)]
+        if definition is None:
+            first = _rows(engine, _FUNNELS)[0]["funnel"]
+            definition = _funnel(engine, entered[0] if entered else first)
+        name = definition["funnel"]
         steps = _rows(engine, _STEPS, definition["funnel_index"])
         units = _rows(engine, _UNITS, definition["funnel_index"], person_key)
         attempts = tuple(_attempt(engine, config, definition, steps, unit, person_key) for unit in units)
     note = None if attempts else _why_no_attempt(definition, steps)
-    return ExplainedPerson(person_id, funnel, definition["unit"], attempts, note)
+    others = tuple(each for each in entered if each != name)
+    return ExplainedPerson(person_id, name, definition["unit"], attempts, note, others)
 
 
 _FUNNELS = "select * from config.funnels order by funnel_index"
+_ENTERED = """
+    select f.funnel from config.funnels as f
+    where f.funnel_index in (select funnel_index from kernel.funnel_units where person_key = $1)
+    order by f.kind = 'stages', f.funnel_index
+"""
 _STEPS = "select step_index, step from config.funnel_steps where funnel_index = $1 order by step_index"
 _PERSON = """
     select person_key, person_id from identity.persons where person_id = $1
@@ -257,16 +327,17 @@ _REACHES = "select step_index, reached_at from kernel.funnel_reaches where funne
 
 def _funnel(engine: Engine, name: str) -> _Row:
     funnels = _rows(engine, _FUNNELS)
-    for row in funnels:
-        if row["funnel"] == name:
-            return row
-    raise NotFoundError(f"There is no funnel {name!r}; there is: {', '.join(row['funnel'] for row in funnels)}.")
+    require_known("funnel or journey model", name, [row["funnel"] for row in funnels])
+    return next(row for row in funnels if row["funnel"] == name)
 
 
 def _person(engine: Engine, person: str) -> tuple[int, str]:
     found = _rows(engine, _PERSON, person)
     if not found:
-        raise NotFoundError("There is no such person: give a published person_id, a user_id or an anonymous_id.")
+        raise NotFoundError(
+            "There is no such person: give a published person_id, as `journeyflow events` lists, a user_id or an "
+            "anonymous_id."
+        )
     if len(found) > 1:
         raise NotFoundError(
             "This id belongs to several persons (as a user_id and as a device): give the published person_id."

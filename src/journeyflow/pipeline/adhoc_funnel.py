@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +15,9 @@ import pyarrow as pa
 from journeyflow.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from journeyflow.config import Config
     from journeyflow.engines import DuckDBEngine
+    from journeyflow.report.notebook import FunnelFrame
 
 
 NAME = "funnel"
@@ -41,13 +43,15 @@ def funnel(
     time: str = "occurred_at",
     event: str = "event_name",
     as_of: datetime | None = None,
+    wide: bool = False,
+    allow_empty: bool = False,
     **settings: Any,  # noqa: ANN401 - the keys of a funnel in journeyflow.yml
-) -> pl.DataFrame:
+) -> FunnelFrame:
     """Return the steps of a funnel over a table of events.
 
     Parameters
     ----------
-    events : polars.DataFrame, polars.LazyFrame, pyarrow.Table, pandas.DataFrame or DuckDB relation
+    events : frame of polars, pandas, narwhals or Arrow, or DuckDB relation
         One row per event. Rows without a person, a time or a name are left out. Columns with the canonical names of
         `docs/reference/semantics.md` §1 (`channel`, `page_path`, `sequence`, `revenue_amount`, …) are read too.
     steps : sequence of str or mapping
@@ -62,20 +66,26 @@ def funnel(
         Columns that name the person, the time (naive ones are UTC) and the event.
     as_of : datetime or None
         High-water mark; None is the latest event.
+    wide : bool
+        All columns and months of the published `funnel_steps`; else the counts and rates of the whole time.
+    allow_empty : bool
+        Warn, instead of raising InputError, when no event matches a step.
     **settings
         Further keys of a funnel: ``ties``, ``grace``, ``count``, ``unit``, ``exclusions``, ``entered``.
 
     Returns
     -------
-    polars.DataFrame
-        Grain funnel, persona, period, step_index, in this order; the columns of the published `funnel_steps`.
+    FunnelFrame
+        A polars frame that a notebook shows as a funnel, with a ``plot()``. Grain step_index, with `by` after persona;
+        columns `STEP_COLUMNS`. If `wide`, grain funnel, persona, period, step_index, and the columns of `funnel_steps`.
 
     Raises
     ------
     ConfigError
         When a step or a setting is wrong.
     InputError
-        When `events` is no table, lacks a column, or holds no event; when `by` holds ``all`` or ``unassigned``.
+        When `events` is no table, lacks a column, or holds no event; when no event matches a step; when `by` holds
+        ``all`` or ``unassigned``.
 
     References
     ----------
@@ -91,12 +101,13 @@ def funnel(
     ...     "occurred_at": [datetime(2026, 1, 1), datetime(2026, 1, 2), datetime(2026, 1, 1)],
     ... })
     >>> steps = funnel(log, ["view", "buy"], window="1d", as_of=datetime(2026, 2, 1))
-    >>> steps.filter(pl.col("period") == "all", pl.col("persona") == "all")["person_count"].to_list()
+    >>> steps["person_count"].to_list()
     [2, 1]
     """
     import polars as pl
 
     from journeyflow.engines import DuckDBEngine
+    from journeyflow.report.notebook import narrow
 
     if isinstance(steps, str):
         raise InputError("Steps must be a list of event names or mappings, not one text.")
@@ -108,10 +119,31 @@ def funnel(
         _register_events(engine, _arrow(events), columns)
         groups = _groups(engine) if by else []
         _build(engine, config, groups, as_of)
+        _require_events(engine, config, allow_empty=allow_empty)
         rows = engine.rows(f"select * from {RESULT} where funnel = ? order by persona, period, step_index", [NAME])
     found = pl.from_arrow(rows)
     assert isinstance(found, pl.DataFrame)
-    return found if by else found.filter(pl.col("persona") == "all")
+    return narrow(found if by else found.filter(pl.col("persona") == "all"), wide=wide, with_persona=by is not None)
+
+
+def _require_events(engine: DuckDBEngine, config: Config, *, allow_empty: bool) -> None:
+    """Raise InputError, or warn, with the nearest names of events, when no event matches a step."""
+    from journeyflow.config.conditions import render
+
+    found = engine.rows("select distinct predicate from config.event_type_predicates where is_true")
+    matched = set(found["predicate"].to_pylist())
+    empty = [step for step in config.funnels[NAME].steps if f"funnel/{NAME}/{step.name}" not in matched]
+    if not empty:
+        return
+    names = engine.rows("select distinct event_name from journeys.event_types order by event_name")
+    known: list[str] = names["event_name"].to_pylist()
+    words = {word for step in empty for word in (step.name, *re.findall(r"\w+", render(step.when)))}
+    near = sorted({name for word in words for name in get_close_matches(word, known, n=3)})
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"The events are named {', '.join(known[:20])}."
+    message = f"No event matches the step {', '.join(repr(step.name) for step in empty)}. {hint}"
+    if not allow_empty:
+        raise InputError(f"{message} With allow_empty=True this is a warning.")
+    warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def _config(steps: Sequence[str | Mapping[str, Any]], settings: Mapping[str, Any]) -> Config:
@@ -136,11 +168,13 @@ def _arrow(events: Any) -> pa.Table:  # noqa: ANN401 - see funnel
             return found if isinstance(found, pa.Table) else pa.table(found)
     if isinstance(events, pa.Table):
         return events
+    if hasattr(events, "__arrow_c_stream__") and not hasattr(events, "iloc"):
+        return pa.table(events)
     try:
         return pa.Table.from_pandas(events, preserve_index=False)
     except (AttributeError, TypeError) as error:
         raise InputError(
-            "Events must be a polars or pandas frame, an Arrow table or a DuckDB relation, "
+            "Events must be a frame of polars, pandas or narwhals, an Arrow table or a DuckDB relation, "
             f"not {type(events).__name__}."
         ) from error
 

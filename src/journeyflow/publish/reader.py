@@ -37,12 +37,16 @@ class PublishedTables:
         """Names of the published tables, sorted."""
         return tuple(sorted(self.manifest.tables))
 
-    def table(self, name: str) -> pl.DataFrame:
-        """Return all rows of the published table `name`, sorted by its key; NotFoundError when there is none."""
+    def require(self, name: str) -> None:
+        """Raise NotFoundError, which names the nearest tables, when there is no published table `name`."""
         if name not in self.tables:
             close = get_close_matches(name, self.tables, n=3)
             hint = f"Did you mean {', '.join(close)}?" if close else f"There are {', '.join(self.tables)}."
             raise NotFoundError(f"There is no published table `{name}`. {hint}")
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return all rows of the published table `name`, sorted by its key; NotFoundError when there is none."""
+        self.require(name)
         import polars as pl
 
         from journeyflow.engines.base import relation
@@ -53,20 +57,22 @@ class PublishedTables:
             # The generation was deleted meanwhile, but its open database file can still be read.
             return self.sql(f"select * from {relation(name)} order by all nulls first")
 
-    def sql(self, query: str) -> pl.DataFrame:
+    def sql(self, query: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
         """Return the rows of a query over the published tables.
 
         Parameters
         ----------
         query : str
             A SELECT in DuckDB's dialect; it can read only the published tables.
+        params : sequence or None
+            The values of ``$1``, ``$2`` and so on in the query.
 
         Raises
         ------
         EngineError
             When the query fails, or two of its columns have the same name.
         """
-        return frame_of(self._engine.rows(query))
+        return frame_of(self._engine.rows(query, params))
 
     def rows(self, query: str, params: Sequence[Any] | None = None) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
         """Return column name → SQL type and the rows of a query, without a data frame, which takes longer to import."""

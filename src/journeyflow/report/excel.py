@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from journeyflow.errors import InputError
 from journeyflow.report.formatting import cell_lines, display_text
 from journeyflow.report.view_model import ALL, Figure, FunnelStep, Item, JourneyMap, Persona, ReportData, Unit, Value
 from journeyflow.utils.formatting import HIDDEN_FORMULA_START
 
 if TYPE_CHECKING:
+    import polars as pl
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
+
+    from journeyflow.publish.generation import Manifest
 
 
 LONGEST_CELL: Final = 32_000
@@ -111,6 +116,48 @@ def render_workbook(report_data: ReportData) -> bytes:
     book.write_list("Blind spots", _BLIND_SPOTS, _blind_spots(report_data), "No blind spot was found.")
     _write_about(book, report_data)
     return book.close()
+
+
+def render_tables(tables: Mapping[str, pl.DataFrame], manifest: Manifest) -> bytes:
+    """Return tables as an XLSX file with a sheet each, in which no cell is a formula or a link.
+
+    Raises
+    ------
+    InputError
+        When a table has more rows than a sheet.
+    """
+    for name, table in tables.items():
+        if table.height >= MOST_ROWS:
+            raise InputError(
+                f"The table {name} has {table.height:,} rows and a sheet of Excel takes {MOST_ROWS - 1:,}: "
+                "choose --format csv or parquet, or name smaller tables with --table."
+            )
+    book = Book(manifest.published_at, f"Tables of {manifest.project}")
+    for name, table in tables.items():
+        columns = [Column(column, max(10, min(len(column) + 2, 40))) for column in table.columns]
+        rows = ([_plain_cell(value) for value in row] for row in table.iter_rows())
+        book.write_list(name, columns, rows, "No rows.")
+    return book.close()
+
+
+MOST_ROWS: Final = 1 << 20
+"""Rows of a sheet, its titles included."""
+
+
+def _plain_cell(value: object) -> CellValue:
+    """Return a value of a published table as a cell that keeps it: numbers and times as such, all else as text."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        # Excel keeps fifteen digits.
+        return value if abs(value) < 10**15 else str(value)
+    if isinstance(value, float):
+        return Number(value, "probability") if math.isfinite(value) else str(value)
+    if isinstance(value, Decimal):
+        return Number(value, "amount")
+    return Number(value, "instant") if isinstance(value, datetime) else str(value)
 
 
 def _write_about(book: Book, report_data: ReportData) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FILE = "run.lock"
 HOLDER = "run.holder.json"
 RAW, WORK = "raw", "work"
+PREFECT_FOLDER = "prefect"
+"""Records of the Prefect server that `journeyflow serve` starts."""
 RUN_ID = re.compile(r"\d{8}T\d{12}")
 """The form of run ids, which are names of folders too."""
 _WORK_FOLDERS = frozenset({"compact", "erasure", "scratch", "selected", "spill", "traits"})
@@ -38,6 +40,7 @@ OURS = frozenset(
         HOLDER,
         RAW,
         WORK,
+        PREFECT_FOLDER,
         ERASURE,
         f"{ERASURE}.unfinished",
     }

@@ -182,7 +182,7 @@ _STEPS = ("funnel_index", "persona", "period", "step_index")
 _STAGES = ("model_index", "persona", "period", "stage_index")
 
 
-def wilson_interval(counts: Ints, totals: Ints) -> tuple[Floats, Floats]:
+def wilson_interval(counts: Ints | Floats, totals: Ints | Floats) -> tuple[Floats, Floats]:
     """Return the low and high ends of the 95 % Wilson score interval of each rate `counts / totals`.
 
     The ends are in [0, 1] with the rate between them, and NaN where the total is 0.
@@ -257,7 +257,9 @@ _COUNTS = """
 _KEYS = ("promise_index", "persona", "period")
 
 
-def newcombe_interval(counts: Ints, totals: Ints, others: Ints, other_totals: Ints) -> tuple[Floats, Floats]:
+def newcombe_interval(
+    counts: Ints | Floats, totals: Ints | Floats, others: Ints | Floats, other_totals: Ints | Floats
+) -> tuple[Floats, Floats]:
     """Return the ends of the 95 % Newcombe interval of each difference `counts / totals - others / other_totals`.
 
     The ends are in [-1, 1] with the difference between them, and NaN where a total is 0.
@@ -314,6 +316,6 @@ def nullable(values: Floats) -> pa.Array:
     return pa.Array.from_buffers(pa.float64(), len(values), [pa.py_buffer(known), pa.py_buffer(values)])
 
 
-def _rates(counts: Ints, totals: Ints) -> Floats:
+def _rates(counts: Ints | Floats, totals: Ints | Floats) -> Floats:
     rates: Floats = np.full(len(totals), np.nan)
     return np.divide(counts, totals, out=rates, where=totals > 0)

@@ -1,4 +1,4 @@
-"""Progress callbacks, and the structured log of a command as lines of JSON."""
+"""Progress callbacks, and the log of a command as plain lines or as lines of JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol, TextIO
+
+from journeyflow.utils.formatting import escaped
 
 
 class Progress(Protocol):
@@ -90,4 +92,33 @@ class JsonLines:
             **facts,
         }
         self._stream.write(json.dumps(line, default=str) + "\n")
+        self._stream.flush()
+
+
+class PlainLines:
+    """A `Progress` that writes a line of text when a phase starts and ends, and while it lasts."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._next_progress = clock() + PROGRESS_SECONDS
+
+    def __call__(self, phase: str, what: str, done: int, total: int | None = None) -> None:
+        """Write a line of progress, at most one in `PROGRESS_SECONDS`; names of input files are not written."""
+        if self._clock() >= self._next_progress:
+            name = "records" if phase == "load" else what
+            self._write(f"{phase}: {done:,}{f' of {total:,}' if total else ''} {name}")
+
+    def note(self, event: str, facts: Mapping[str, _Fact]) -> None:
+        """Write a line for the start and the end of a phase, and for the publication."""
+        if event == "phase_started":
+            self._write(f"{facts['phase']} ...")
+        elif event == "phase_finished":
+            self._write(f"{facts['phase']} done in {facts['seconds']} s")
+        elif event == "published":
+            self._write("published")
+
+    def _write(self, line: str) -> None:
+        self._next_progress = self._clock() + PROGRESS_SECONDS
+        self._stream.write(f"{datetime.now(UTC):%H:%M:%S} {escaped(line)}\n")
         self._stream.flush()

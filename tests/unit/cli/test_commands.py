@@ -114,6 +114,57 @@ def test_a_query_can_change_and_reach_nothing(call: Caller, project: Path, sql: 
     assert sorted(project.rglob("*")) == before
 
 
+def test_events_are_found_and_explained_by_their_ids(call: Caller) -> None:
+    rows = json.loads(call("events", "--name", "purchase", "--limit", "3", "--json"))
+    assert len(rows) == 3
+    assert {row["event_name"] for row in rows} == {"purchase"}
+    times = [row["occurred_at"] for row in rows]
+    assert times == sorted(times, reverse=True)
+    assert call("explain", "event", rows[0]["event_id"]).startswith("purchase at ")
+    shown = call("explain", "person", rows[0]["person_id"])
+    assert "in checkout" in shown
+    assert "Also in: four_stage, value_journey; choose one with --funnel." in shown
+    staged = call(
+        "events", "--stage", "decision", "--model", "four_stage", "--person", rows[0]["person_id"], "-f", "csv"
+    )
+    assert {row["stage"] for row in csv.DictReader(staged.splitlines())} == {"decision"}
+    day = json.loads(call("events", "--since", "2026-03-05", "--until", "2026-03-06", "--limit", "500", "--json"))
+    assert {row["occurred_at"][:10] for row in day} == {"2026-03-05"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--name", "purchse"], "Did you mean 'purchase'?"),
+        (["--channel", "wbe"], "Did you mean 'web'?"),
+        (["--stage", "decisoin"], "Did you mean 'decision'?"),
+        (["--model", "four"], "four_stage"),
+        (["--person", "nobody"], "There is no such person"),
+    ],
+)
+def test_events_by_a_wrong_name_are_answered_with_the_right_ones(call: Caller, arguments: list[str], hint: str) -> None:
+    call("events", *arguments, code=ExitCode.NOT_FOUND)
+    assert hint in call.errors
+
+
+def test_a_statement_that_changes_something_is_answered_with_read_only(call: Caller) -> None:
+    call("query", "delete from personas", code=ExitCode.FAILED)
+    assert "the tables are read only" in call.errors
+
+
+def test_a_log_has_a_line_for_each_phase_on_request(call: Caller) -> None:
+    call("run", "--quiet", "--progress", "plain")
+    assert call.errors == ""
+    report = json.loads(call("run", "--json", "--progress", "plain"))
+    assert report["status"] == "published"
+    lines = [line.split(" ", 1)[1] for line in call.errors.splitlines()]
+    assert [line for line in lines if line.endswith("...")] == [
+        f"{phase} ..." for phase in (*PHASES, "check", "publish")
+    ]
+    call("run")
+    assert call.errors == ""
+
+
 PHASES = ["load", "stitch", "classify", "build"]
 
 

@@ -44,7 +44,7 @@ def test_opportunities_are_listed_by_rank_with_their_figures(folder):
         "at awareness", "lost 100 (50 to 200) of 2,000", "worth 4,150 EUR (2,075 EUR to 8,300 EUR)", "incident",
         "device mobile", "2026-02-03 to 2026-02-14", "owner Team 1 <b>",
     ]  # fmt: skip
-    assert "2 of 16; all with --limit 0" in shown
+    assert "2 of 16 rows; all with --limit 0" in shown
     assert "journeyflow explain opportunity 1" in shown
 
 

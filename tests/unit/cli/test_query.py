@@ -16,9 +16,9 @@ STEP = {
 STEPS = pl.DataFrame(
     [
         STEP | {"step_index": 1, "step": "cart", "person_count": 100, "converted_count": 30, "pending_count": 10,
-                "drop_off_count": 60, "drop_off_rate": 0.6667},
+                "drop_off_count": 60, "drop_off_rate": 0.6667, "conversion_rate": 1.0},
         STEP | {"step_index": 2, "step": "paid", "person_count": 30, "converted_count": 30, "pending_count": None,
-                "drop_off_count": None, "drop_off_rate": None},
+                "drop_off_count": None, "drop_off_rate": None, "conversion_rate": 0.3333},
     ]
 )  # fmt: skip
 
@@ -90,4 +90,5 @@ def test_a_funnel_fits_the_terminal_without_cutting_a_figure(width: int) -> None
     first = next(line for line in text.getvalue().splitlines() if "1 cart" in line)
     assert "…" not in text.getvalue()
     assert all(figure in first for figure in ("100", "30", "10", "60"))
+    assert ("100.0 %" in first) == (width >= 70)
     assert ("50.0 to 70.0 %" in first) == (width > 110)

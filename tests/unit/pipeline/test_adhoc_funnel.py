@@ -8,6 +8,7 @@ import pytest
 
 import journeyflow
 from journeyflow.errors import ConfigError, InputError
+from journeyflow.report.notebook import STEP_COLUMNS
 
 LOG = pl.DataFrame(
     {
@@ -23,7 +24,7 @@ AS_OF = datetime(2026, 1, 31)
 
 
 def outcomes(steps: pl.DataFrame, persona: str = "all") -> list[tuple[int, int | None, int | None, int | None]]:
-    rows = steps.filter(pl.col("period") == "all", pl.col("persona") == persona).sort("step_index")
+    rows = steps.filter(pl.col("persona") == persona) if "persona" in steps.columns else steps
     return rows.select("person_count", "converted_count", "drop_off_count", "pending_count").rows()
 
 
@@ -35,11 +36,44 @@ def test_counts_converted_dropped_and_pending():
 
 @pytest.mark.parametrize(
     "events",
-    [LOG.lazy(), LOG.to_arrow(), LOG.to_pandas(), duckdb.from_arrow(LOG.to_arrow())],
-    ids=["lazy", "arrow", "pandas", "duckdb"],
+    [LOG.lazy(), LOG.to_arrow(), LOG.to_arrow().to_reader(), LOG.to_pandas(), duckdb.from_arrow(LOG.to_arrow())],
+    ids=["lazy", "arrow", "stream", "pandas", "duckdb"],
 )
 def test_reads_any_kind_of_table(events):
     assert outcomes(journeyflow.funnel(events, ["view", "buy"], window="7d", as_of=AS_OF))[0] == (3, 1, 1, 1)
+
+
+@pytest.mark.parametrize("of", [LOG, LOG.lazy(), LOG.to_pandas()], ids=["polars", "lazy", "pandas"])
+def test_reads_frames_of_narwhals(of):
+    narwhals = pytest.importorskip("narwhals")
+    events = narwhals.from_native(of)
+    assert outcomes(journeyflow.funnel(events, ["view", "buy"], window="7d", as_of=AS_OF))[0] == (3, 1, 1, 1)
+
+
+def test_is_narrow_unless_wide_is_asked():
+    steps = journeyflow.funnel(LOG, ["view", "buy"], window="7d", as_of=AS_OF)
+
+    assert steps.columns == list(STEP_COLUMNS[1:])
+    assert journeyflow.funnel(LOG, ["view", "buy"], by="plan", as_of=AS_OF).columns == list(STEP_COLUMNS)
+    assert "went on" in steps._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("steps", "hint"),
+    [
+        (["view", "buyy"], "No event matches the step 'buyy'. Did you mean 'buy'?"),
+        (["view", "zzz"], "No event matches the step 'zzz'. The events are named buy, view."),
+        ([{"name": "seen", "when": {"event": "vew"}}, "buy"], "No event matches the step 'seen'. Did you mean 'view'?"),
+    ],
+)
+def test_a_step_that_no_event_has_is_an_error_or_a_warning(steps, hint):
+    with pytest.raises(InputError) as raised:
+        journeyflow.funnel(LOG, steps, as_of=AS_OF)
+    assert raised.value.message.startswith(hint)
+    assert "allow_empty=True" in raised.value.message
+    with pytest.warns(UserWarning, match="No event matches the step"):
+        found = journeyflow.funnel(LOG, steps, as_of=AS_OF, allow_empty=True)
+    assert found["person_count"].to_list()[-1] == 0
 
 
 def test_by_fills_persona_and_its_rows_add_up():
@@ -54,8 +88,9 @@ def test_has_the_columns_of_the_published_table():
     from journeyflow.models import load_graph
     from journeyflow.utils import files
 
-    steps = journeyflow.funnel(LOG, ["view", "buy"], as_of=AS_OF)
+    steps = journeyflow.funnel(LOG, ["view", "buy"], as_of=AS_OF, wide=True)
 
+    assert set(steps["period"]) == {"all", "2026-01"}
     assert steps.columns == list(load_graph(files.sql_folder())["marts.funnel_steps"].columns)
 
 

@@ -1,0 +1,326 @@
+"""`tables`, `describe` and `export`, and the lists `paths`, `personas`, `touchpoints`, `trend` and `compare`."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from journeyflow.cli.output import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    Format,
+    JsonOption,
+    Listing,
+    ModelOption,
+    PeriodOption,
+    PersonaOption,
+    PublishedOption,
+    in_columns,
+    text_column,
+)
+from journeyflow.errors import InputError, require_known
+from journeyflow.utils.formatting import count
+
+if TYPE_CHECKING:
+    from journeyflow.publish.reader import PublishedTables
+
+
+def tables(marts: PublishedTables) -> Listing:
+    """List the published tables: their rows, and what a row is."""
+    import polars as pl
+
+    rows = marts.sql(_TABLES)
+    counts = [marts.manifest.tables[name].row_count for name in rows["table"].to_list()]
+    found = rows.with_columns(row_count=pl.Series(counts, dtype=pl.Int64)).select(
+        "table", "row_count", "summary", "meaning"
+    )
+    show = in_columns(table="table", row_count="rows", summary="what it holds")
+    return Listing(found, note="The columns of one: journeyflow describe TABLE", show=show)
+
+
+_TABLES = """
+    select
+        table_name as "table",
+        rtrim(string_split(split_part(comment, ' One row per ', 1), '. ')[1], '.') as summary,
+        comment as meaning
+    from duckdb_tables() order by table_name
+"""
+
+
+def describe(marts: PublishedTables, table: Annotated[str, typer.Argument(help="A published table.")]) -> Listing:
+    """Describe a published table: what a row is, and the type, unit and meaning of each column."""
+    marts.require(table)
+    rows = marts.sql(_COLUMNS, [table])
+    (comment,) = marts.sql("select comment from duckdb_tables() where table_name = $1", [table])["comment"]
+    title = f"{table}, {count(marts.manifest.tables[table].row_count)} rows. {comment or ''}"
+    show = in_columns(column="column", type="type", unit="unit", meaning="meaning")
+    return Listing(rows, title, f'The rows: journeyflow query "from {table}"', show)
+
+
+_COLUMNS = """
+    select column_name as "column", data_type as type,
+        coalesce(regexp_extract(comment, ' \\[([^\\]]+)\\]$', 1), '') as unit,
+        coalesce(regexp_replace(comment, ' \\[[^\\]]+\\]$', ''), '') as meaning
+    from duckdb_columns() where table_name = $1 order by column_index
+"""
+
+
+def paths(marts: PublishedTables, model: ModelOption = None, persona: PersonaOption = "all") -> Listing:
+    """List the most frequent paths through the stages, and how many of their journeys reached a goal."""
+    rows = marts.sql(_PATHS, [model, persona])
+    show = in_columns(
+        path_rank="rank", path="path", journey_count="journeys", share_rate="share", converted_count="reached a goal",
+        conversion_rate="of them",
+    )  # fmt: skip
+    title = f"{model}, {_who(persona)}: {count(int(rows['journey_count'].sum()))} journeys"
+    return Listing(
+        rows, title, "A person with several journeys counts in each; rare paths are summed in `other`.", show
+    )
+
+
+_PATHS = """
+    select path_rank, path, person_count as journey_count, share_rate, converted_count,
+        converted_count / nullif(person_count, 0) as conversion_rate
+    from paths where model = $1 and persona = $2 order by path_rank
+"""
+
+
+def personas(marts: PublishedTables) -> Listing:
+    """List the personas: how many persons, their share of all, and the rule that makes one."""
+    rows = marts.sql(_PERSONAS)
+    show = in_columns(persona="persona", person_count="persons", share_rate="share", rule="rule", note="note")
+    return Listing(rows, "", "Each person counts once, by the latest journey.", show)
+
+
+_PERSONAS = """
+    select persona, person_count, share_rate, coalesce(rule, '') as rule, coalesce(description, '') as description,
+        concat_ws(', ', case when is_outcome_based then 'defined by an outcome' end,
+            case when is_trait_undated then 'traits of today' end) as note
+    from personas order by persona <> 'all', persona = 'unassigned', person_count desc, persona
+"""
+
+
+def touchpoints(
+    marts: PublishedTables,
+    model: ModelOption = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    stage: Annotated[str | None, typer.Option("--stage", help="Only touchpoints of this stage.")] = None,
+) -> Listing:
+    """List the touchpoints of every stage: how many persons they reach, and who went on with and without them."""
+    rows = marts.sql(_TOUCHPOINTS, [model, persona, period])
+    if stage is not None:
+        stages = marts.sql("select distinct stage, stage_index from map_stages where model = $1 order by 2", [model])
+        require_known("stage", stage, stages["stage"].to_list())
+        rows = rows.filter(rows["stage"] == stage)
+    show = in_columns(
+        stage="stage", touchpoint="touchpoint", person_count="persons", reach_rate="of the stage",
+        next_stage_rate="went on with", next_stage_rate_without="without", lift="lift", interval="95 %",
+        q_value="q", mark="",
+    )  # fmt: skip
+    note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who is determined meets other things."
+    return Listing(rows, f"{model}, {_who(persona)}, {_when(period)}", note, show)
+
+
+_TOUCHPOINTS = """
+    select t.stage, t.touchpoint, t.person_count, t.reach_rate, t.next_stage_rate, t.next_stage_rate_without,
+        t.lift, t.lift_low, t.lift_high, printf('%.2f to %.2f', t.lift_low, t.lift_high) as "interval", t.q_value,
+        case when t.q_value <= 0.05 then '*' else '' end as mark
+    from touchpoints as t
+    inner join map_stages as s
+        on s.model = t.model and s.persona = t.persona and s.period = t.period and s.stage = t.stage
+    where t.model = $1 and t.persona = $2 and t.period = $3
+    order by s.stage_index, t.person_count desc, t.touchpoint
+"""
+
+
+class Step(StrEnum):
+    """Lengths of time of `trend`."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+def trend(
+    marts: PublishedTables,
+    funnel: Annotated[
+        str | None,
+        typer.Argument(help="A funnel or a journey model; by default the first model.", show_default=False),
+    ] = None,
+    persona: PersonaOption = "all",
+    by: Annotated[Step, typer.Option("--by", help="Length of time of a row.")] = Step.WEEK,
+) -> Listing:
+    """Show a funnel over time: who entered in each week, and how many of them reached the last step."""
+    from journeyflow.report.reader import first_model
+
+    name = funnel or first_model(marts)
+    require_known("funnel", name, marts.sql("select distinct funnel from funnel_trend order by 1")["funnel"].to_list())
+    rows = marts.sql(_TREND, [name, persona, by.value])
+    show = in_columns(
+        first_day="from", entered_count="entered", reached_count="reached the end", matured_count="entered, matured",
+        conversion_rate="conversion", bar="",
+    )  # fmt: skip
+    bars = _bars(rows["conversion_rate"].to_list())
+    title = f"{name}, {_who(persona)}, by {by.value} of entry"
+    note = "The conversion is of days whose window is over (matured). Who entered on several days counts on each."
+    return Listing(
+        rows, title, note, lambda shown, out: show(shown.with_columns(bar=text_column(bars[: shown.height])), out)
+    )
+
+
+_TREND = """
+    with days as (
+        select entry_date, is_matured, person_count,
+            step_index = min(step_index) over () as is_first, step_index = max(step_index) over () as is_last
+        from funnel_trend where funnel = $1 and persona = $2
+    )
+    select cast(date_trunc($3, entry_date) as date) as first_day,
+        coalesce(sum(person_count) filter (where is_first), 0)::bigint as entered_count,
+        coalesce(sum(person_count) filter (where is_last), 0)::bigint as reached_count,
+        coalesce(sum(person_count) filter (where is_first and is_matured), 0)::bigint as matured_count,
+        (sum(person_count) filter (where is_last and is_matured))
+            / nullif(sum(person_count) filter (where is_first and is_matured), 0) as conversion_rate
+    from days group by first_day order by first_day
+"""
+_BAR = 24
+
+
+def _bars(rates: list[float | None]) -> list[str]:
+    highest = max((rate for rate in rates if rate is not None), default=0.0)
+    return ["" if not rate else "#" * max(1, round(rate / highest * _BAR)) for rate in rates]
+
+
+def _who(persona: str) -> str:
+    return "all persons" if persona == "all" else f"persona {persona}"
+
+
+def _when(period: str) -> str:
+    return "the whole time" if period == "all" else period
+
+
+def compare(
+    marts: PublishedTables,
+    first: Annotated[
+        str | None, typer.Argument(help="A persona, or a month such as 2026-03.", show_default=False)
+    ] = None,
+    second: Annotated[
+        str | None, typer.Argument(help="Another; 'everybody' is all other persons.", show_default=False)
+    ] = None,
+    day: Annotated[
+        str | None, typer.Option("--day", help="Compare the days before this day with it and those after.")
+    ] = None,
+    days: Annotated[int, typer.Option("--days", help="With --day: how many on each side.", min=5)] = 28,
+    model: ModelOption = None,
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    all_figures: Annotated[bool, typer.Option("--all", help="Figures that do not differ beyond chance too.")] = False,
+) -> Listing:
+    """Compare two personas, two months, or the time before and after a day; the most surprising difference first.
+
+    Each difference has a 95 % interval. Listed are those that differ beyond chance: of these, one in twenty is expected
+    to be false, however many figures are compared.
+    """
+    from journeyflow.operations.compare import compare_days, compare_maps
+
+    if (day is None) == (first is None) or (first is None) != (second is None):
+        raise typer.BadParameter(
+            "name two personas or two months, such as `student family` or `2026-02 2026-03`, or a day: --day 2026-03-15"
+        )
+    if day is not None:
+        found = compare_days(marts, _day(day), days, persona)
+    else:
+        assert first is not None
+        assert second is not None
+        found = compare_maps(marts, (first, second), model=str(model), persona=persona, period=period)
+    beyond = found.rows.filter(found.rows["is_beyond_chance"])
+    counts = f"{beyond.height} of {found.rows.height} figures differ beyond chance"
+    show = in_columns(
+        figure="figure", place="where", subject="of what", rate_a=found.first, rate_b=found.second,
+        difference="difference", interval="95 % interval", q_value="q", mark="",
+    )  # fmt: skip
+    return Listing(
+        found.rows if all_figures else beyond,
+        f"{found.title}: {counts}",
+        f"{'' if beyond.height else 'All figures: --all. '}{found.note}"
+        "Differences are second less first, and associations: something else may differ too.",
+        lambda rows, out: show(found.for_people(rows), out),
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("--day is a day such as 2026-03-15") from error
+
+
+class ExportFormat(StrEnum):
+    """Formats of exported tables."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    XLSX = "xlsx"
+
+
+WORKBOOK = "tables.xlsx"
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it is made where it is missing.")] = Path(
+        "export"
+    ),
+    form: Annotated[
+        ExportFormat, typer.Option("--format", "-f", help="A file per table; xlsx is one workbook with a sheet each.")
+    ] = ExportFormat.CSV,
+    chosen: Annotated[
+        list[str] | None, typer.Option("--table", help="Only this table; may be repeated.", metavar="TABLE")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier export.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    published: PublishedOption = None,
+) -> None:
+    """Write all published tables to a folder, as CSV, Parquet or an Excel workbook.
+
+    In CSV and Excel a text that a spreadsheet would run as a formula gets a leading apostrophe. The tables hold one row
+    per person (`person_stages`), under a pseudonym.
+    """
+    from journeyflow.cli.output import make_folder, open_marts, write_file, write_frame
+
+    with open_marts(config, published) as marts:
+        for name in chosen or ():
+            marts.require(name)
+        names = sorted(set(chosen)) if chosen else list(marts.tables)
+        targets = [WORKBOOK] if form is ExportFormat.XLSX else [f"{name}.{form}" for name in names]
+        _require_free(folder, targets, force=force)
+        make_folder(folder)
+        if form is ExportFormat.XLSX:
+            from journeyflow.report.excel import render_tables
+
+            write_file(folder / WORKBOOK, render_tables({name: marts.table(name) for name in names}, marts.manifest))
+        else:
+            for name, target in zip(names, targets, strict=True):
+                write_frame(marts.table(name), Format(form.value), folder / target)
+        rows = {name: marts.manifest.tables[name].row_count for name in names}
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "files": targets, "row_counts": rows}, indent=2))
+    else:
+        typer.echo(f"Written: {len(names)} tables, {sum(rows.values()):,} rows, in {folder}/")
+
+
+def _require_free(folder: Path, targets: list[str], *, force: bool) -> None:
+    """Refuse to replace a file, so that an export never overwrites what it did not write."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder.")
+    found = [name for name in targets if (folder / name).exists()]
+    if found and not force:
+        raise InputError(
+            f"{folder} already holds {found[0]}" + (f" and {len(found) - 1} more" if found[1:] else "")
+            + ". Name another folder, or replace the files with --force."
+        )  # fmt: skip

@@ -1,0 +1,345 @@
+"""Funnels, maps and opportunities as data frames that a notebook shows as tables with bars, and draws as charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from journeyflow.errors import InputError, require_known
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.formatting import display_text
+from journeyflow.report.reader import first_model
+from journeyflow.utils.formatting import count, percent
+
+ALL = "all"
+STEP_COLUMNS = (
+    "persona", "step_index", "step", "person_count", "converted_count", "pending_count", "drop_off_count",
+    "conversion_rate", "drop_off_rate",
+)  # fmt: skip
+"""Columns of a funnel that is not wide."""
+_HEADLINE = 400
+_OUTCOMES = {"converted_count": "#2f7d4f", "pending_count": "#d9a514", "drop_off_count": "#b8402a"}
+_MOOD = {"domain": [-1, 1], "scheme": "redyellowgreen"}
+_MEANINGS = {"converted_count": "went on", "pending_count": "pending", "drop_off_count": "dropped"}
+
+
+class NotebookFrame(pl.DataFrame):
+    """A polars frame with a display of its own in Jupyter, and a chart.
+
+    Results of further operations, which may lack its columns, are shown as any frame.
+    """
+
+    _needed: ClassVar[tuple[str, ...]] = ()
+
+    def _repr_html_(self, *, _from_series: bool = False) -> str:
+        return self._html() if self._is_whole() else super()._repr_html_(_from_series=_from_series)
+
+    def plot(self) -> Any:  # type: ignore[override] # noqa: ANN401 - a chart of altair, which is an extra
+        """Return an altair chart; InputError when altair is not installed, or a column that it draws is gone."""
+        if not self._is_whole():
+            raise InputError(f"This frame lacks columns that the chart shows: {', '.join(self._needed)}.")
+        try:
+            from altair import Chart
+        except ImportError as error:
+            raise InputError("Charts need altair, an extra: pip install 'journeyflow[plot]'") from error
+        return Chart.from_dict(self.chart_spec())
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return the chart as a specification of Vega-Lite, with its data."""
+        raise AttributeError("a plain frame has no chart")
+
+    def _html(self) -> str:
+        raise AttributeError("a plain frame has no display of its own")
+
+    def _is_whole(self) -> bool:
+        return set(self._needed) <= set(self.columns)
+
+
+class FunnelFrame(NotebookFrame):
+    """The steps of a funnel, as rows of `funnel_steps`."""
+
+    _needed = ("step_index", "step", "person_count", *_OUTCOMES, "conversion_rate", "drop_off_rate")
+
+    def _html(self) -> str:
+        most = max([1, *self["person_count"].to_list()])
+        rows = [
+            (
+                *((display_text(row["persona"]),) if "persona" in row else ()),
+                f"{row['step_index']} {display_text(row['step'])}",
+                _Bar([((row[name] or 0) / most, colour) for name, colour in _OUTCOMES.items()]),
+                *(count(row[name]) for name in ("person_count", *_OUTCOMES)),
+                percent(row["conversion_rate"]),
+                percent(row["drop_off_rate"]),
+            )
+            for row in self.iter_rows(named=True)
+        ]
+        heads = ["step", "", "reached", *_MEANINGS.values(), "conversion", "drop-off"]
+        return _table([*(["persona"] if "persona" in self.columns else []), *heads], rows)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return a bar per step, divided by outcome; one chart per persona where there are several."""
+        values = [
+            {
+                "step": f"{row['step_index']} {display_text(row['step'])}",
+                "outcome": meaning,
+                "persons": row[name] or 0,
+                "order": at,
+                "persona": display_text(row.get("persona", ALL)),
+            }
+            for row in self.iter_rows(named=True)
+            for at, (name, meaning) in enumerate(_MEANINGS.items())
+        ]
+        colours = {"domain": list(_MEANINGS.values()), "range": list(_OUTCOMES.values())}
+        encoding = {
+            "x": {"field": "persons", "type": "quantitative", "stack": "zero"},
+            "y": {"field": "step", "type": "nominal", "sort": None},
+            "color": {"field": "outcome", "type": "nominal", "scale": colours, "title": None},
+            "order": {"field": "order", "type": "quantitative"},
+            "tooltip": [{"field": name, "type": "nominal"} for name in ("persona", "step", "outcome", "persons")],
+        }
+        if len({value["persona"] for value in values}) > 1:
+            encoding["row"] = {"field": "persona", "type": "nominal"}
+        return _chart(values, "bar", encoding)
+
+
+class MapFrame(NotebookFrame):
+    """The stages of one journey map, in their order."""
+
+    _needed = ("stage", "person_count", "drop_off_count", "drop_off_rate", "sentiment", "touchpoint", "opportunity")
+
+    def _html(self) -> str:
+        stages = list(self.iter_rows(named=True))
+        lines: list[tuple[object, ...]] = [
+            ("Persons", *(count(row["person_count"]) for row in stages)),
+            ("Leave", *(f"{percent(row['drop_off_rate'])} ({count(row['drop_off_count'])})" for row in stages)),
+            ("Sentiment", *("unknown" if row["sentiment"] is None else f"{row['sentiment']:+.2f}" for row in stages)),
+            ("Most met", *(display_text(row["touchpoint"] or "-") for row in stages)),
+            ("Fix first", *(display_text(row["opportunity"] or "-", _HEADLINE) for row in stages)),
+        ]
+        return _table(["", *(display_text(row["stage"]) for row in stages)], lines)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return a bar per stage, coloured by sentiment."""
+        names = ("stage", "person_count", "drop_off_rate", "sentiment")
+        values = [
+            {name: row[name] for name in names} | {"stage": display_text(row["stage"])}
+            for row in self.iter_rows(named=True)
+        ]
+        encoding = {
+            "x": {"field": "stage", "type": "nominal", "sort": None},
+            "y": {"field": "person_count", "type": "quantitative", "title": "persons"},
+            "color": {"field": "sentiment", "type": "quantitative", "scale": _MOOD},
+            "tooltip": [{"field": name, "type": "nominal"} for name in names],
+        }  # fmt: skip
+        return _chart(values, "bar", encoding)
+
+
+class OpportunityFrame(NotebookFrame):
+    """What to fix first, as rows of `opportunities`."""
+
+    _needed = ("opportunity_rank", "stage", "headline", "lost_count", "worth_amount", "currency", "owner")
+
+    def _html(self) -> str:
+        rows = [
+            (
+                str(row["opportunity_rank"]),
+                display_text(row["headline"], _HEADLINE),
+                display_text(row["stage"]),
+                count(row["lost_count"]),
+                "-" if row["worth_amount"] is None else f"{row['worth_amount']:,.0f} {row['currency'] or ''}",
+                display_text(row["owner"] or ""),
+            )
+            for row in self.iter_rows(named=True)
+        ]
+        return _table(["", "what to fix", "stage", "lost", "worth", "owner"], rows)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return a bar per opportunity, as long as what it is worth."""
+        values = [
+            {
+                "opportunity": f"{row['opportunity_rank']} {display_text(row['headline'], 80)}",
+                "worth": None if row["worth_amount"] is None else float(row["worth_amount"]),
+                "lost": row["lost_count"],
+                "stage": display_text(row["stage"]),
+            }
+            for row in self.iter_rows(named=True)
+        ]
+        encoding = {
+            "x": {"field": "worth", "type": "quantitative"},
+            "y": {"field": "opportunity", "type": "nominal", "sort": None, "axis": {"labelLimit": 400}},
+            "color": {"field": "stage", "type": "nominal"},
+            "tooltip": [{"field": name, "type": "nominal"} for name in ("opportunity", "worth", "lost", "stage")],
+        }
+        return _chart(values, "bar", encoding)
+
+
+def narrow(steps: pl.DataFrame, *, wide: bool, with_persona: bool) -> FunnelFrame:
+    """Return rows of `funnel_steps`: all of them if `wide`, else the whole time in `STEP_COLUMNS`."""
+    if wide:
+        return FunnelFrame(steps)
+    columns = [name for name in STEP_COLUMNS if with_persona or name != "persona"]
+    return FunnelFrame(steps.filter(pl.col("period") == ALL).select(columns))
+
+
+class OpenTables(PublishedTables):
+    """Published tables with the views that a notebook shows."""
+
+    def funnel(
+        self, name: str | None = None, *, persona: str = ALL, period: str = ALL, wide: bool = False
+    ) -> FunnelFrame:
+        """Return the steps of a funnel or a journey model (by default the first model) of one persona and month.
+
+        Parameters
+        ----------
+        wide : bool
+            All columns of `funnel_steps`; else the counts and rates.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such funnel, persona or month; the message names the nearest.
+        """
+        name = name or first_model(self)
+        self._require("funnel_steps", {"funnel": name, "persona": persona, "period": period})
+        query = "select * from funnel_steps where funnel = $1 and persona = $2 and period = $3 order by step_index"
+        rows = self.sql(query, [name, persona, period])
+        return FunnelFrame(rows if wide else rows.select(STEP_COLUMNS[1:]))
+
+    def map(self, model: str | None = None, *, persona: str = ALL, period: str = ALL, wide: bool = False) -> MapFrame:
+        """Return a row per stage of a journey map: persons, drop-off, sentiment, the main touchpoint, what to fix.
+
+        Parameters
+        ----------
+        wide : bool
+            Persons seen in the stage, those pending and intervals too.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such model, persona or month.
+        """
+        model = model or first_model(self)
+        self._require("map_stages", {"model": model, "persona": persona, "period": period})
+        rows = self.sql(_MAP, [model, persona, period])
+        return MapFrame(rows if wide else rows.select(MapFrame._needed))
+
+    def opportunities(
+        self, model: str | None = None, *, persona: str = ALL, period: str = ALL, wide: bool = False
+    ) -> OpportunityFrame:
+        """Return what to fix first on a journey map, by rank.
+
+        Parameters
+        ----------
+        wide : bool
+            All columns of `opportunities`.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such model, persona or month.
+        """
+        model = model or first_model(self)
+        self._require("map_stages", {"model": model, "persona": persona, "period": period})
+        rows = self.sql(_OPPORTUNITIES, [model, persona, period])
+        return OpportunityFrame(rows if wide else rows.select(OpportunityFrame._needed))
+
+    def _require(self, table: str, chosen: Mapping[str, str]) -> None:
+        for column, value in chosen.items():
+            known = self.sql(f"select distinct {column} as name from {table} order by name")["name"].to_list()
+            require_known(column, value, known)
+
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        return (
+            f"<published tables of {display_text(manifest.project)}, run {manifest.run_id}, {len(self.tables)} tables>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(name, count(self.manifest.tables[name].row_count)) for name in self.tables]
+        return f"<p>{escape(repr(self))}</p>" + _table(["table", "rows"], rows)
+
+
+_MAP = """
+    with met as (
+        select stage, touchpoint from touchpoints where model = $1 and persona = $2 and period = $3
+        qualify row_number() over (partition by stage order by person_count desc, touchpoint) = 1
+    ),
+    fixes as (
+        select stage, headline from opportunities
+        where model = $1 and persona = $2 and period = $3 and grade <> 'association'
+        qualify row_number() over (partition by stage order by opportunity_rank) = 1
+    )
+    select m.stage, m.person_count, m.visited_count, m.pending_count, m.drop_off_count, m.drop_off_rate,
+        m.drop_off_rate_low, m.drop_off_rate_high, s.sentiment, met.touchpoint, fixes.headline as opportunity
+    from map_stages as m
+    left join stage_sentiment as s
+        on s.model = m.model and s.persona = m.persona and s.period = m.period and s.stage = m.stage
+    left join met on met.stage = m.stage
+    left join fixes on fixes.stage = m.stage
+    where m.model = $1 and m.persona = $2 and m.period = $3
+    order by m.stage_index
+"""
+_OPPORTUNITIES = """
+    select * from opportunities
+    where model = $1 and persona = $2 and period = $3 and grade <> 'association' order by opportunity_rank
+"""
+
+
+def open_published(published: str | Path) -> OpenTables:
+    """Open the published tables of a project for reading.
+
+    Parameters
+    ----------
+    published : str or Path
+        The `publish` folder, for its current generation, or the folder of one generation.
+
+    Returns
+    -------
+    OpenTables
+        With ``.table(name)``, ``.sql(query)``, ``.funnel(name)``, ``.map()``, ``.opportunities()`` and ``.manifest``;
+        usable as a context manager.
+
+    Raises
+    ------
+    NotFoundError
+        When nothing is published there.
+    """
+    return OpenTables(Path(published))
+
+
+class _Bar:
+    """A bar of coloured parts, each as wide as its share."""
+
+    def __init__(self, parts: Iterable[tuple[float, str]]) -> None:
+        self.parts = parts
+
+    def __str__(self) -> str:
+        spans = (
+            f'<span style="display:inline-block;height:1em;width:{100 * share:.2f}%;background:{colour}"></span>'
+            for share, colour in self.parts
+        )
+        return f'<div style="width:16em;white-space:nowrap;font-size:1em">{"".join(spans)}</div>'
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table of HTML in which every text is escaped."""
+    head = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in heads)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td style="text-align:left;vertical-align:top">{_cell(value)}</td>' for value in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    return str(value) if isinstance(value, _Bar) else escape(str(value))
+
+
+def _chart(values: list[dict[str, Any]], mark: str, encoding: dict[str, Any]) -> dict[str, Any]:
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding, "width": 480}

@@ -1,0 +1,271 @@
+"""The lists of published rows in every format, over tables with hostile names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import openpyxl
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from journeyflow.cli.app import app
+from journeyflow.errors import ExitCode, InputError, NotFoundError
+from journeyflow.report import excel
+from support.map_tables import FORMULA, HOSTILE, MARKUP, publish_tables, rich_tables
+
+DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(28)]
+
+
+def tables_of_all_commands():
+    of_funnel = {"funnel": "checkout", "persona": "all"}
+    trend = [
+        of_funnel | {"entry_date": day, "step_index": index, "person_count": 10 // index, "is_matured": day < DAYS[21]}
+        for day in DAYS
+        for index in (1, 2)
+    ]
+    paths = [
+        {"model": "shop", "persona": "all", "path_rank": rank, "path": path, "person_count": 40 // rank}
+        | {"share_rate": 0.5 / rank, "converted_count": 10 // rank}
+        for rank, path in enumerate(("awareness > loyal", FORMULA, "other"), start=1)
+    ]
+    return rich_tables() | {"funnel_trend": trend, "paths": paths}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("lists")
+    publish_tables(folder, tables_of_all_commands())
+    return folder
+
+
+class Failed(Exception):
+    """A command ended with an error that is no `JourneyflowError`."""
+
+
+def call(folder: Path, *words: str) -> str:
+    result = CliRunner().invoke(app, [*words, "--published", str(folder)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    if result.exit_code:
+        raise Failed(f"{result.exit_code} {result.output}")
+    return result.stdout
+
+
+LISTS = (
+    ["tables"],
+    ["describe", "personas"],
+    ["paths"],
+    ["personas"],
+    ["touchpoints"],
+    ["trend", "checkout"],
+    ["compare", "student", MARKUP, "--all"],
+    ["funnel"],
+    ["funnel", "shop"],
+    ["drop-offs", "shop"],
+    ["opportunities"],
+    ["pain-points"],
+)
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_every_list_has_every_format(folder, words, tmp_path):
+    rows = json.loads(call(folder, *words, "--json"))
+    assert rows
+    assert json.loads(call(folder, *words, "--format", "json")) == rows
+    lines = list(csv.DictReader(io.StringIO(call(folder, *words, "-f", "csv"))))
+    assert len(lines) == len(rows)
+    assert list(lines[0]) == list(rows[0])
+    assert not [value for line in lines for value in line.values() if value and value[0] in "=+@\t"]
+    call(folder, *words, "-f", "parquet", "-o", str(tmp_path / "rows.parquet"))
+    assert pl.read_parquet(tmp_path / "rows.parquet").height == len(rows)
+    shown = call(folder, *words)
+    assert len(shown.splitlines()) > 2
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize("words", [words for words in LISTS if words[0] not in ("funnel", "drop-offs")], ids=" ".join)
+def test_a_list_is_as_long_as_asked(folder, words):
+    every = json.loads(call(folder, *words, "--json", "--limit", "0"))
+    assert len(json.loads(call(folder, *words, "--json", "--limit", "1"))) == 1
+    shown = call(folder, *words, "--limit", "1")
+    assert f"1 of {len(every):,} rows; all with --limit 0" in shown
+
+
+def test_tables_say_what_they_hold(folder):
+    found = {row["table"]: row for row in json.loads(call(folder, "tables", "--json"))}
+    assert found["personas"]["row_count"] == 4
+    assert found["personas"]["summary"] == "The personas of people's latest journeys, and what each means"
+    assert "One row per persona." in found["personas"]["meaning"]
+
+
+def test_a_table_is_described_with_the_unit_and_meaning_of_each_column(folder):
+    found = {row["column"]: row for row in json.loads(call(folder, "describe", "personas", "--json"))}
+    assert found["person_count"]["unit"] == "persons"
+    assert found["person_count"]["type"] == "BIGINT"
+    assert found["person_count"]["meaning"] == "People whose latest journey has the persona."
+    with pytest.raises(NotFoundError, match="Did you mean personas"):
+        call(folder, "describe", "persona")
+
+
+def test_paths_have_a_rate(folder):
+    first = json.loads(call(folder, "paths", "--model", "shop", "--json"))[0]
+    assert (first["path"], first["journey_count"], first["conversion_rate"]) == ("awareness > loyal", 40, 0.25)
+
+
+def test_a_trend_counts_the_conversion_of_closed_windows_only(folder):
+    weeks = json.loads(call(folder, "trend", "checkout", "--by", "week", "--json"))
+    assert [row["first_day"] for row in weeks] == ["2025-12-29", "2026-01-05", "2026-01-12", "2026-01-19", "2026-01-26"]
+    assert [row["entered_count"] for row in weeks] == [40, 70, 70, 70, 30]
+    assert [row["matured_count"] for row in weeks] == [40, 70, 70, 30, 0]
+    assert [row["conversion_rate"] for row in weeks] == [0.5, 0.5, 0.5, 0.5, None]
+    (month,) = json.loads(call(folder, "trend", "checkout", "--by", "month", "--json"))
+    assert (month["first_day"], month["entered_count"]) == ("2026-01-01", 280)
+    with pytest.raises(NotFoundError, match="Did you mean 'checkout'"):
+        call(folder, "trend", "chekout")
+
+
+def test_touchpoints_of_one_stage_with_what_is_beyond_chance(folder):
+    rows = json.loads(call(folder, "touchpoints", "--model", "shop", "--stage", "awareness", "--json"))
+    assert {row["stage"] for row in rows} == {"awareness"}
+    assert {row["touchpoint"] for row in rows} >= {f"web: {name}" for name in HOSTILE}
+    assert all((row["mark"] == "*") == (row["q_value"] is not None and row["q_value"] <= 0.05) for row in rows)
+    with pytest.raises(NotFoundError, match="Did you mean 'awareness'"):
+        call(folder, "touchpoints", "--model", "shop", "--stage", "awarenes")
+
+
+@pytest.mark.parametrize(
+    "words", [["funnel", "shop"], ["drop-offs", "shop"], ["paths"], ["opportunities"], ["touchpoints"]]
+)
+def test_everybody_is_the_total(folder, words):
+    of_all, of_everybody = (call(folder, *words, "--persona", name) for name in ("all", "everybody"))
+    assert of_all == of_everybody
+
+
+def test_a_persona_named_everybody_is_that_persona(tmp_path):
+    tables = tables_of_all_commands()
+    for rows in tables.values():
+        for row in rows:
+            if row.get("persona") == "student":
+                row["persona"] = "everybody"
+    publish_tables(tmp_path, tables)
+    steps = json.loads(call(tmp_path, "funnel", "shop", "--persona", "everybody", "--json"))
+    assert {step["persona"] for step in steps} == {"everybody"}
+
+
+def test_the_list_of_funnels_has_conversion_and_where_most_leave(folder):
+    found = {row["funnel"]: row for row in json.loads(call(folder, "funnel", "--json"))}
+    assert found["checkout"] == {
+        "funnel": "checkout", "kind": "steps", "unit": "person", "step_count": 2, "entered_count": 900,
+        "converted_count": 450, "conversion_rate": 0.5, "worst": "cart", "worst_drop_off_rate": 0.5,
+    }  # fmt: skip
+    assert "50.0 %" in call(folder, "funnel")
+
+
+def test_drop_offs_for_programs_are_touchpoints_and_actions_of_every_step(folder):
+    rows = json.loads(call(folder, "drop-offs", "shop", "--step", "awareness", "--json"))
+    assert {row["what"] for row in rows} == {"last_touchpoint", "next_action"}
+    assert {row["step"] for row in rows} == {"awareness"}
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["student"], ["student", "all", "--day", "2026-01-15"]], ids=["nothing", "one", "too much"]
+)
+def test_a_comparison_needs_two_sides_or_a_day(folder, words):
+    with pytest.raises(Failed, match="name two personas"):
+        call(folder, "compare", *words)
+
+
+def test_a_comparison_lists_what_differs_beyond_chance(folder):
+    every = json.loads(call(folder, "compare", "student", MARKUP, "--all", "--json"))
+    listed = json.loads(call(folder, "compare", "student", MARKUP, "--json"))
+    assert [row for row in every if row["is_beyond_chance"]] == listed
+    assert len(listed) < len(every)
+    assert f"{len(listed)} of {len(every)} figures differ beyond chance" in call(folder, "compare", "student", MARKUP)
+    with pytest.raises(Failed, match="2026-03-15"):
+        call(folder, "compare", "--day", "yesterday")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_export_has_every_table(folder, tmp_path, form):
+    shown = call(folder, "export", str(tmp_path / "out" / "tables"), "--format", form)
+    names = {row["table"]: row["row_count"] for row in json.loads(call(folder, "tables", "--json"))}
+    files = {path.stem: path for path in (tmp_path / "out" / "tables").iterdir()}
+    assert set(files) == set(names)
+    assert f"{len(names)} tables" in shown
+    read = pl.read_csv if form == "csv" else pl.read_parquet
+    assert read(files["personas"]).height == names["personas"]
+
+
+def test_no_cell_of_an_export_acts_in_a_spreadsheet(folder, tmp_path):
+    call(folder, "export", str(tmp_path / "csv"))
+    cells = [
+        value
+        for path in (tmp_path / "csv").iterdir()
+        for row in csv.reader(path.open(newline=""))
+        for value in row
+    ]  # fmt: skip
+    assert f"'{FORMULA}" in cells
+    assert not [value for value in cells if value[:1] in "=@\t\r" and value]
+    call(folder, "export", str(tmp_path / "xlsx"), "--format", "xlsx")
+    book = openpyxl.load_workbook(tmp_path / "xlsx" / "tables.xlsx")
+    assert not [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.data_type == "f"]
+    texts = [cell.value for row in book["paths"].iter_rows() for cell in row]
+    assert FORMULA in texts
+    assert 40 in texts
+
+
+def test_an_export_takes_chosen_tables_and_replaces_nothing_unasked(folder, tmp_path):
+    call(folder, "export", str(tmp_path), "--table", "paths", "--table", "personas")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["paths.csv", "personas.csv"]
+    (tmp_path / "paths.csv").write_text("mine")
+    with pytest.raises(InputError, match="--force"):
+        call(folder, "export", str(tmp_path), "--table", "paths")
+    assert (tmp_path / "paths.csv").read_text() == "mine"
+    done = json.loads(call(folder, "export", str(tmp_path), "--table", "paths", "--force", "--json"))
+    assert (done["files"], done["row_counts"]) == (["paths.csv"], {"paths": 3})
+    with pytest.raises(NotFoundError, match="Did you mean"):
+        call(folder, "export", str(tmp_path), "--table", "path")
+    with pytest.raises(InputError, match="is a file"):
+        call(folder, "export", str(tmp_path / "paths.csv"))
+
+
+def test_a_table_longer_than_a_sheet_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(excel, "MOST_ROWS", 4)
+    with pytest.raises(InputError, match=r"has .* rows and a sheet of Excel takes 3"):
+        call(folder, "export", str(tmp_path), "--format", "xlsx")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("retention", "'trend'"), ("marts", "'tables'"), ("watch", "'serve'"), ("pathes", "'paths'"),
+        ("segments", "'personas'"), ("delete", "'erase'"), ("Sankey", "'paths'"), ("funel", "'funnel'"),
+    ],
+)  # fmt: skip
+def test_an_unknown_command_is_answered_with_a_near_one(word, meant):
+    result = CliRunner().invoke(app, [word])
+    assert result.exit_code == ExitCode.CONFIGURATION
+    assert f"Did you mean {meant}" in result.stderr
+
+
+def test_the_help_lists_every_command_under_a_heading():
+    from journeyflow.cli.app import _PANELS
+
+    names = {command.name for command in app.registered_commands if not command.hidden}
+    names |= {group.name for group in app.registered_groups}
+    assert {name for words in _PANELS.values() for name in words.split()} == names
+
+
+def test_words_for_commands_name_commands_and_are_none():
+    from journeyflow.cli.app import _CONCEPTS
+
+    names = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    assert set(_CONCEPTS) <= names
+    words = [word for words in _CONCEPTS.values() for word in words.split()]
+    assert not names & set(words)
