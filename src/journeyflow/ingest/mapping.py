@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from journeyflow.config.sources import CANONICAL_COLUMNS, ColumnMapping, Source
+from journeyflow.config.sources import CANONICAL_COLUMNS, PREVIOUS_ID, ColumnMapping, Source
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.readers.records import RawRecords
 
@@ -360,15 +360,20 @@ def named_columns(source: Source) -> set[str]:
 
 
 _NO_HEADER = "it has none of the columns named; see `delimiter`, `header` and `columns` of the source"
+_OF_DATA = re.compile(r"\d{4}|@|.{65}")
+"""What a name of a header hardly has, and a row has: a year, an address, a long text."""
 
 
 def check_header(fields: Fields, names: Iterable[str], optional: Iterable[str] = ()) -> None:
     """Raise RefusedFileError when the header lacks a named column or has it twice."""
     wanted = set(names)
     if missing := fields.missing(wanted):
-        # A first line without any known name may be data, which must not appear in messages.
+        # A first line without any known name may be data, which must not appear in messages; so may a part of one.
         is_header = fields.raw.shape != "columns" or len(missing) < len(wanted)
-        found = f"it has {', '.join(fields.raw.names[:40])}" if is_header else _NO_HEADER
+        is_shown = is_header and not any(map(_OF_DATA.search, fields.raw.names))
+        found = f"it has {', '.join(fields.raw.names[:40])}" if is_shown else _NO_HEADER
+        if is_header and not is_shown:
+            found = f"it has {len(fields.raw.names):,} columns, which look like a row; see its first line"
         raise RefusedFileError("missing_column", f"the header has no column {', '.join(missing)}; {found}")
     if doubled := fields.doubled(wanted | set(optional)):
         raise RefusedFileError("doubled_column", f"the header has the column {', '.join(doubled)} more than once")
@@ -472,8 +477,11 @@ def _tree(names: Iterable[str]) -> dict[str, object]:
 
 
 def _object(tree: dict[str, object], fields: Fields) -> str:
-    pairs = (
-        f"{literal(key)}, {_object(below, fields) if isinstance(below, dict) else fields.json(str(below))}"
-        for key, below in tree.items()
-    )
+    def value(below: object) -> str:
+        if isinstance(below, dict):
+            return _object(below, fields)
+        # The former id of an alias event must be written as its user_id is.
+        return fields.identifier(str(below)) if below == PREVIOUS_ID else fields.json(str(below))
+
+    pairs = (f"{literal(key)}, {value(below)}" for key, below in tree.items())
     return f"json_object({', '.join(pairs)})"
