@@ -64,12 +64,8 @@ def bomb(export):
 KINDS = {make.__name__: make for make in (wide, dotted, deep, enormous, bomb)}
 
 
-def load(folder, kind, told):
-    """Load one file of the kind in every export, beside a good one; tell what is wrong, and the memory."""
-    for name, export in EXPORTS.items():
-        (folder / name).mkdir()
-        (folder / name / "good").write_bytes(export.content(export.rows, random.Random(1)))
-        (folder / name / "much").write_bytes(KINDS[kind](export))
+def load(folder, told):
+    """Load the files in a process of their own; tell the outcomes, and the memory gained by it and taken by its child."""
     sources = {name: export.source | {"path": f"{name}/*"} for name, export in EXPORTS.items()}
     config = load_config({"sources": sources}, folder=folder)
     with open_warehouse(threads=1, memory_limit="200MB") as warehouse:
@@ -92,7 +88,11 @@ def _outcome(folder, row):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_too_much_costs_itself_only(tmp_path, kind):
     heard, told = run_process.CONTEXT.Pipe(duplex=False)
-    process = run_process.CONTEXT.Process(target=load, args=(tmp_path, kind, told))
+    for name, export in EXPORTS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "good").write_bytes(export.content(export.rows, random.Random(1)))
+        (tmp_path / name / "much").write_bytes(KINDS[kind](export))
+    process = run_process.CONTEXT.Process(target=load, args=(tmp_path, told))
     process.start()
     told.close()
     outcomes, megabytes, parsing = heard.recv()
