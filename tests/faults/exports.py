@@ -76,7 +76,7 @@ def made(*, is_every: bool = True) -> Iterator[Export]:
 
 OTHER = MAPPED | {
     "columns": MAPPED["columns"]
-    | {"occurred_at": {"column": "ms", "unit": "ms"}, "anonymous_id": {"hash": ["cookie", "channel"]}},
+    | {"occurred_at": {"column": "ms", "unit": "ms"}, "anonymous_id": {"hash": ["cookie"]}},
     "timezone": "America/New_York",
     "where": {"event": {"not": "add_to_cart"}},
     "properties": ["plan", "note.text"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -450,7 +450,19 @@ def _properties(source: Source, fields: Fields) -> str:
             return "json_merge_patch(coalesce(parent, '{}'::json), record)"
         used = named_columns(source) - set(names)
         names = sorted(name for name in fields.raw.names if name not in used and fields.raw.names.count(name) == 1)
+    check_width(names)
     return _object(_tree(names), fields) if names else "null::json"
+
+
+MAX_PROPERTIES = 1_000
+"""Columns that may be kept as properties: the database plans the statement that reads them in the square of them."""
+
+
+def check_width(names: Sequence[str]) -> None:
+    """Refuse a file with too many columns that are to be kept as properties."""
+    if len(names) > MAX_PROPERTIES:
+        detail = f"{len(names):,} of its columns are to be kept as properties, more than {MAX_PROPERTIES:,}"
+        raise RefusedFileError("too_wide", f"{detail}; name in `properties` those that you need")
 
 
 MAX_NAME_PARTS = 20
