@@ -16,7 +16,18 @@ from journeyflow.config import load_config
 from journeyflow.pipeline.run import Run
 
 STEPS = ("product_view", "add_to_cart", "purchase")
-MIXED = ("page_view", "csat_answer", "click", "add_to_cart", "support_chat", "click", "purchase", "hover", "click", "refund")
+MIXED = (
+    "page_view",
+    "csat_answer",
+    "click",
+    "add_to_cart",
+    "support_chat",
+    "click",
+    "purchase",
+    "hover",
+    "click",
+    "refund",
+)
 LOGS = {"steps": (STEPS, 1), "answers": (MIXED, 1), "instants": (MIXED, 500)}
 """Log → events in their order, and events of one instant."""
 DOUBLINGS = 3
@@ -27,7 +38,13 @@ def config_of(folder: Path) -> dict[str, object]:
     """Return a configuration that uses every path that orders the events of a person."""
     columns = {"occurred_at": {"column": "ts", "unit": "ms"}, "anonymous_id": "device", "event_name": "event"}
     columns |= {"target": "target", "revenue_amount": "amount", "currency": {"constant": "EUR"}}
-    source = {"format": "csv", "path": "events.csv", "channel": "web", "columns": columns, "properties": ["score", "key"]}
+    source = {
+        "format": "csv",
+        "path": "events.csv",
+        "channel": "web",
+        "columns": columns,
+        "properties": ["score", "key"],
+    }
     steps = [{"name": name, "when": {"event": name}} for name in STEPS]
     promise = {"stage": "decision", "from": {"event": "add_to_cart"}, "to": {"event": "purchase"}, "within": "1s"}
     return {

@@ -203,7 +203,9 @@ def _nested(row: Row) -> Row:
 def _objects(rows: list[Row], rng: random.Random) -> list[str]:
     is_nested = rng.random() < 0.8
     is_read = rng.random() < 0.5  # JSON columns as objects, not as text.
-    return [_dumped({key: _opened(value) if is_read else value for key, value in row.items()}, is_nested) for row in rows]
+    return [
+        _dumped({key: _opened(value) if is_read else value for key, value in row.items()}, is_nested) for row in rows
+    ]
 
 
 def _opened(value: object) -> object:

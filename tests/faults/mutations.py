@@ -97,12 +97,48 @@ VALUES: tuple[object, ...] = (
     "a@b.example",
 )
 
-STRINGS = (b'"', b",", b";", b"\t", b"\n", b"\r", b"\x00", b"\xff", b"{", b"}", b"[", b"]", b":", b"\\", b"\xef\xbb\xbf")
-ALSO = (b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x80\xa8", b"\x1a", b"sep=;\n", b"PAR1", b"\x1f\x8b", b"null", b"- ")
+STRINGS = (
+    b'"',
+    b",",
+    b";",
+    b"\t",
+    b"\n",
+    b"\r",
+    b"\x00",
+    b"\xff",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b"\\",
+    b"\xef\xbb\xbf",
+)
+ALSO = (
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xe2\x80\xa8",
+    b"\x1a",
+    b"sep=;\n",
+    b"PAR1",
+    b"\x1f\x8b",
+    b"null",
+    b"- ",
+)
 NUMBERS = (b"1e9999", b"-0", b"NaN", b"18446744073709551616", b"1" * 400, b"0x", b"1.", b".5")
 
 
-ID_COLUMNS = {"id", "uuid", "messageId", "message_id", "event_id", "insert_id", "_insert_id", "$insert_id", "_fivetran_id"}
+ID_COLUMNS = {
+    "id",
+    "uuid",
+    "messageId",
+    "message_id",
+    "event_id",
+    "insert_id",
+    "_insert_id",
+    "$insert_id",
+    "_fivetran_id",
+}
 
 
 def many_rows(export: Export, rng: random.Random, count: int) -> bytes:
@@ -165,7 +201,9 @@ def _drop_column(rows: list[Row], rng: random.Random) -> None:
 
 def _rename_column(rows: list[Row], rng: random.Random) -> None:
     old = rng.choice(list(rows[0]) or [""])
-    new = rng.choice(["", " ", old.upper(), f"{old} ", "a" * 5_000, ".".join("a" * 500), 'x"y', "*", old + "\u00e9", "0"])
+    new = rng.choice(
+        ["", " ", old.upper(), f"{old} ", "a" * 5_000, ".".join("a" * 500), 'x"y', "*", old + "\u00e9", "0"]
+    )
     for row in rows:
         items = [(new if key == old else key, value) for key, value in row.items()]
         row.clear()
@@ -278,7 +316,9 @@ def _encode(content: bytes, rng: random.Random) -> bytes:
 
 def _huge(content: bytes, rng: random.Random) -> bytes:
     at = _place(content, rng)
-    return content[:at] + rng.choice([b"x", b"[", b'{"a":', b'"', b"\n", b" ", b",", b"\\", b"9"]) * 50_000 + content[at:]
+    return (
+        content[:at] + rng.choice([b"x", b"[", b'{"a":', b'"', b"\n", b" ", b",", b"\\", b"9"]) * 50_000 + content[at:]
+    )
 
 
 BYTE_MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (

@@ -91,7 +91,10 @@ def _delimited_count(text: str, source: dict) -> int:
     skips = count > 0 and head.count(f"{delimiter} ") == count
     records = _records(rest, delimiter, skips)
     width = next((fields for _, fields in records if fields), 0)
-    return sum(fields > 0 for _, fields in _records(rest, delimiter, skips, width, source.get("pad_short_rows", False))) - 1
+    return (
+        sum(fields > 0 for _, fields in _records(rest, delimiter, skips, width, source.get("pad_short_rows", False)))
+        - 1
+    )
 
 
 def _records(rest: list[str], delimiter: str, skips: bool, width: int | None = None, pads: bool = False):

@@ -1,4 +1,4 @@
-"""Exports that are too much for their parser, in every format: the file or its record is given up, memory is bounded."""
+"""Exports that are too much, in every format: the file or its record is given up, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def deep(export):
     if export.container in ("jsonl", "envelopes"):
         whole = export.content(export.rows, random.Random(1)).decode()
         return (whole + "".join(f'{{"properties":{text},"event_params":{text}}}\n' for text in texts)).encode()
-    name = next((name for name in ("properties", "event_params", "event_properties", "plan") if name in export.rows[0]), "")
+    name = next(
+        (name for name in ("properties", "event_params", "event_properties", "plan") if name in export.rows[0]), ""
+    )
     name = name or list(export.rows[0])[-1]
     return export.content([*export.rows, *(export.rows[0] | {name: text} for text in texts)], random.Random(1))
 
@@ -65,7 +67,7 @@ KINDS = {make.__name__: make for make in (wide, dotted, deep, enormous, bomb)}
 
 
 def load(folder, told):
-    """Load the files in a process of their own; tell the outcomes, and the memory gained by it and taken by its child."""
+    """Load the files in a process of their own; tell the outcomes, the memory it gained and that of its child."""
     sources = {name: export.source | {"path": f"{name}/*"} for name, export in EXPORTS.items()}
     config = load_config({"sources": sources}, folder=folder)
     with open_warehouse(threads=1, memory_limit="200MB") as warehouse:
@@ -97,7 +99,9 @@ def test_what_is_too_much_costs_itself_only(tmp_path, kind):
     told.close()
     outcomes, megabytes, parsing = heard.recv()
     process.join(60)
-    assert {(name, file) for name, file, *_ in outcomes} == {(name, file) for name in EXPORTS for file in ("good", "much")}
+    assert {(name, file) for name, file, *_ in outcomes} == {
+        (name, file) for name in EXPORTS for file in ("good", "much")
+    }
     for name, file, status, found, due in outcomes:
         assert status == "loaded" or (file == "much" and found), (name, file, found)
         assert status != "loaded" or found == due, (name, file)

@@ -116,7 +116,11 @@ def test_later_files_change_the_same_persons(tmp_path, person_id, number):
         day = 4 * (run + 1)
         # Most worlds rest in a run: their persons must stay as they are.
         acting = worlds if run == 0 else rng.sample(worlds, WORLDS * 2 // 3)
-        rows = [world.event(day) for world in acting for _ in range(rng.choice([4, 5, 6]) if run == 0 else rng.choice([1, 2]))]
+        rows = [
+            world.event(day)
+            for world in acting
+            for _ in range(rng.choice([4, 5, 6]) if run == 0 else rng.choice([1, 2]))
+        ]
         (folder / "in" / f"{run}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         report = journeyflow.run(load_config(folder / "journeyflow.yml"))
         assert run == 0 or report.built.startswith("incremental"), report.built

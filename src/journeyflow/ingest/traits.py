@@ -42,10 +42,11 @@ def load_traits(
     """Rebuild `raw.traits` from the files of `people:` and count their records.
 
     Records without a user, or with a time that cannot be read, are quarantined; those of erased persons are only
-    counted. Without `run_id` nothing is recorded in `ledger.loads`. Where a file cannot be read, or none of its records,
-    all traits stay as the last run loaded them: a part of them would silently move persons between personas. Where
-    there are none yet, the traits of the other files are loaded. InputError when a pattern matches no file, when the first load lacks a column,
-    and for any file that cannot be read if all of them `must_read`, as a rebuild has no earlier traits.
+    counted. Without `run_id` nothing is recorded in `ledger.loads`. Where a file cannot be read, or none of its
+    records, all traits stay as the last run loaded them: a part of them would silently move persons between personas.
+    Where there are none yet, the traits of the other files are loaded. InputError when a pattern matches no file, when
+    the first load lacks a column, and for any file that cannot be read if all of them `must_read`, as a rebuild has no
+    earlier traits.
     """
     registry = FileRegistry(warehouse, run_id, 0) if run_id else None
     register_suppression(warehouse, config, RawStore(config.state))

@@ -14,7 +14,12 @@ GRAPH = models.load_graph(files.sql_folder())
 SIZE = 3_000
 KEYS = {"model_index": "1", "person_key": "1", "journey_index": "1", "classification_key": "1"}
 AT = "timestamp '2026-03-01' + n * interval '1 second'"
-VISITS = KEYS | {"visit_index": "n + 1", "stage_index": "n % 2 + 1", "entered_at": AT, "left_at": f"{AT} + interval '1 second'"}
+VISITS = KEYS | {
+    "visit_index": "n + 1",
+    "stage_index": "n % 2 + 1",
+    "entered_at": AT,
+    "left_at": f"{AT} + interval '1 second'",
+}
 ONE = {
     "kernel.classifications": KEYS | {"stage_index": "0"},
     "config.models": KEYS,

@@ -202,7 +202,7 @@ LONG = {"channel": "channel", "utm_source": "campaign", "page_path": "url", "tar
 def test_names_are_shortened_and_ids_are_not(shop):
     shop.source["columns"] = COLUMNS | LONG
     shop.source |= {"properties": ["note"]}
-    named = {field: "/" + "n" * 1000 for field in LONG.values()}
+    named = dict.fromkeys(LONG.values(), "/" + "n" * 1000)
     given(shop, named | {"note": "n" * 2000}, {"url": "/" + "n" * 999}, {"event": "n" * 1001}, {"user": "n" * 1001})
     assert shop.quarantine() == [(3, "too_long"), (4, "too_long")]
     short, whole = "/" + "n" * 998 + "…", "/" + "n" * 999

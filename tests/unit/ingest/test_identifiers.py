@@ -159,7 +159,10 @@ def test_the_former_id_of_an_alias_is_an_identifier_too(project, file_format):
         rows = [f"{AT},d{n},bob,v,alias,{old}" for n, old in enumerate(former)]
         path.write_text("\n".join(["ts,device,user,visit,event,previous_id", *rows]) + "\n")
     else:
-        rows = [{"ts": AT, "device": f"d{n}", "user": "bob", "event": "alias", "previous_id": i} for n, i in enumerate(former)]
+        rows = [
+            {"ts": AT, "device": f"d{n}", "user": "bob", "event": "alias", "previous_id": i}
+            for n, i in enumerate(former)
+        ]
         if file_format == "jsonl":
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         else:
