@@ -72,7 +72,7 @@ cut as (
 ),
 
 -- Untrusted values may contain e-mail and IP addresses, and tokens: names of events and channels are published, the others are
--- stored for conditions. Only an id or an event name that is too long costs its record: another one would be a different id.
+-- stored for conditions.
 cleaned as (
     select
         record_ix, source_row, event_id, source, occurred_at, received_at,
@@ -80,31 +80,43 @@ cleaned as (
         case when user_id is not null then md5_number_lower('u:' || user_id) end as user_key,
         without_address(anonymous_id) as anonymous_id, user_id, session_id, sequence,
         without_secrets(without_emails(event_name)) as event_name,
-        shortened(without_secrets(without_emails(channel))) as channel,
-        shortened(without_emails(utm_source)) as utm_source,
-        shortened(without_emails(utm_medium)) as utm_medium,
-        shortened(without_emails(utm_campaign)) as utm_campaign,
-        shortened(without_emails(utm_term)) as utm_term,
-        shortened(without_emails(utm_content)) as utm_content,
+        without_secrets(without_emails(channel)) as channel,
+        without_emails(utm_source) as utm_source,
+        without_emails(utm_medium) as utm_medium,
+        without_emails(utm_campaign) as utm_campaign,
+        without_emails(utm_term) as utm_term,
+        without_emails(utm_content) as utm_content,
         query,
-        shortened(case when referrer_host between '0' and ':' then without_address(referrer_host) else referrer_host end)
-            as referrer_host,
-        shortened(without_secrets(without_emails(page_path))) as page_path,
-        shortened(without_secrets(without_emails(target))) as target,
-        shortened(user_agent) as user_agent, revenue_amount, shortened(currency) as currency,
-        case
-            -- The former id of an alias event is an identifier: a placeholder would make all who have it one person.
-            when event_name = 'alias' and json_exists(properties, '/previous_id')
-                then json_merge_patch(properties_cut(properties), json_object('previous_id', identifier_of(number_text(properties, '/previous_id'))))
-            else properties_cut(properties)
-        end as properties,
-        content, quarantine_raw, reason, has_placeholder_id
+        case when referrer_host between '0' and ':' then without_address(referrer_host) else referrer_host end as referrer_host,
+        without_secrets(without_emails(page_path)) as page_path,
+        without_secrets(without_emails(target)) as target,
+        user_agent, revenue_amount, currency, properties_cut(properties) as properties, content, quarantine_raw, reason,
+        has_placeholder_id
     from cut
 )
 
+-- Only an id or an event name that is too long costs its record (`too_long`): shortened, it could be another one.
 select
     record_ix, source_row, event_id, source, occurred_at, received_at, device_key, user_key, anonymous_id, user_id,
-    session_id, sequence, event_name, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content, query,
-    referrer_host, page_path, target, user_agent, revenue_amount, currency, properties, content, quarantine_raw, reason,
-    has_placeholder_id
+    session_id, sequence, event_name,
+    shortened(channel) as channel,
+    shortened(utm_source) as utm_source,
+    shortened(utm_medium) as utm_medium,
+    shortened(utm_campaign) as utm_campaign,
+    shortened(utm_term) as utm_term,
+    shortened(utm_content) as utm_content,
+    query,
+    shortened(referrer_host) as referrer_host,
+    shortened(page_path) as page_path,
+    shortened(target) as target,
+    shortened(user_agent) as user_agent,
+    revenue_amount,
+    shortened(currency) as currency,
+    case
+        -- The former id of an alias event is an identifier: a placeholder would make all who have it one person.
+        when event_name = 'alias' and json_exists(properties, '/previous_id')
+            then json_merge_patch(properties, json_object('previous_id', identifier_of(number_text(properties, '/previous_id'))))
+        else properties
+    end as properties,
+    content, quarantine_raw, reason, has_placeholder_id
 from cleaned
