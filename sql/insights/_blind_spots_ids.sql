@@ -1,9 +1,30 @@
--- Texts that name nobody in place of an id, and users of more devices than a person has.
+-- Texts that name nobody in place of an id, users of more devices than a person has, and names that were shortened.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
 with placeholders_counted as (
     select
         source,
         count(*) filter (where has_placeholder_id) as placeholder_count,
+        count(*) as event_count
+    from sources.events
+    group by source
+),
+
+-- Loading keeps 999 characters of a longer name, and this mark of it.
+names_shortened as (
+    select
+        source,
+        count(*) filter (
+            where
+                (length(channel) = 1000 and right(channel, 1) = '…')
+                or (length(utm_source) = 1000 and right(utm_source, 1) = '…')
+                or (length(utm_medium) = 1000 and right(utm_medium, 1) = '…')
+                or (length(utm_campaign) = 1000 and right(utm_campaign, 1) = '…')
+                or (length(utm_term) = 1000 and right(utm_term, 1) = '…')
+                or (length(utm_content) = 1000 and right(utm_content, 1) = '…')
+                or (length(referrer_host) = 1000 and right(referrer_host, 1) = '…')
+                or (length(page_path) = 1000 and right(page_path, 1) = '…')
+                or (length(target) = 1000 and right(target, 1) = '…')
+        ) as shortened_count,
         count(*) as event_count
     from sources.events
     group by source
@@ -66,3 +87,18 @@ select
 from owners_summed
 cross join owned_total
 where owners_summed.owner_count > 0
+
+union all
+
+select
+    'shortened_names' as kind,
+    concat('source: ', source) as subject,
+    'note' as severity,
+    shortened_count as item_count,
+    cast(shortened_count as double) / event_count as share_rate,
+    concat(
+        shortened_count, ' of ', event_count, ' events have a channel, campaign, page or another name of more than 1,000 characters; ',
+        'only its beginning is kept, so names that begin alike are one. See whether the column holds what it should.'
+    ) as detail
+from names_shortened
+where shortened_count > 0

@@ -62,6 +62,39 @@ answers_unstaged as (
     where coalesce(classifications.stage_index, 0) = 0
 ),
 
+answering_listed as (
+    select distinct model_index, person_key, journey_index
+    from answers_unstaged
+),
+
+-- Visits and answers in one order, as a join of each answer with each visit would grow with the square of a journey.
+moments_gathered as (
+    select
+        visits.model_index, visits.person_key, visits.journey_index, visits.entered_at as moment_at, visits.visit_index,
+        cast(null as bigint) as event_ix, cast(null as integer) as survey_index
+    from kernel.stage_visits as visits
+    inner join answering_listed
+        on answering_listed.model_index = visits.model_index
+        and answering_listed.person_key = visits.person_key
+        and answering_listed.journey_index = visits.journey_index
+    union all
+    select
+        model_index, person_key, journey_index, answered_at as moment_at, cast(null as integer) as visit_index,
+        event_ix, survey_index
+    from answers_unstaged
+),
+
+visits_carried as (
+    select
+        model_index, person_key, journey_index, event_ix, survey_index,
+        max(visit_index) over (
+            partition by model_index, person_key, journey_index
+            order by moment_at, event_ix nulls first, survey_index, visit_index
+            rows between unbounded preceding and current row
+        ) as visit_index
+    from moments_gathered
+),
+
 stages_placed as (
     select
         sentiments_taken.event_ix,
@@ -75,18 +108,14 @@ stages_placed as (
 
     union all
 
-    select
-        answers_unstaged.event_ix,
-        answers_unstaged.survey_index,
-        answers_unstaged.model_index,
-        max_by(visits.stage_index, visits.visit_index) as stage_index
-    from answers_unstaged
+    select carried.event_ix, carried.survey_index, carried.model_index, visits.stage_index
+    from visits_carried as carried
     inner join kernel.stage_visits as visits
-        on visits.model_index = answers_unstaged.model_index
-        and visits.person_key = answers_unstaged.person_key
-        and visits.journey_index = answers_unstaged.journey_index
-        and visits.entered_at <= answers_unstaged.answered_at
-    group by answers_unstaged.event_ix, answers_unstaged.survey_index, answers_unstaged.model_index
+        on visits.model_index = carried.model_index
+        and visits.person_key = carried.person_key
+        and visits.journey_index = carried.journey_index
+        and visits.visit_index = carried.visit_index
+    where carried.event_ix is not null
 )
 
 select

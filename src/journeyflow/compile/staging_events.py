@@ -13,7 +13,7 @@ from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.config import Config
 from journeyflow.config.journey_models import vocabulary
 from journeyflow.config.predicates import EVENT_TYPE_FIELDS, Predicate, event_level_conditions, predicates
-from journeyflow.config.sources import SLICE_COLUMNS
+from journeyflow.config.sources import PREVIOUS_ID, SLICE_COLUMNS
 from journeyflow.models.python_models import python_model
 
 _WORDS = (
@@ -116,8 +116,6 @@ def _rare(name: str, value: exp.Expr, is_named: list[exp.Expr], most: int) -> ex
 
 
 ALIAS_EVENT = "alias"
-PREVIOUS_ID = "previous_id"
-"""Property of an alias event that holds the user_id that was used before."""
 BITS = 64
 _PLAIN_COLUMNS = {"event": "event_name"}
 

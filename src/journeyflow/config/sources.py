@@ -49,6 +49,8 @@ CanonicalColumn = Literal[
 CANONICAL_COLUMNS: tuple[str, ...] = get_args(CanonicalColumn)
 """The columns that a source fills, in the order of `raw.events`."""
 UTM_COLUMNS = tuple(name for name in CANONICAL_COLUMNS if name.startswith("utm_"))
+PREVIOUS_ID = "previous_id"
+"""Property of an alias event that holds the user_id that was used before."""
 SLICE_COLUMNS = ("source", "channel", *UTM_COLUMNS, "referrer_host", "page_path", "target", "currency")
 """The columns that `slices:` may name, beside properties: those whose values may be few."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from journeyflow.errors import ConfigError
-from journeyflow.ingest.mapping import Fields, check_header, identifier, literal
+from journeyflow.ingest.mapping import Fields, check_header, check_width, identifier, literal
 from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.utils.files import sql_folder
 from journeyflow.utils.yaml import read_yaml
@@ -120,6 +120,7 @@ class Adapter:
             for n in fields.raw.names
             if any(fnmatchcase(n, p) for p in self.metadata.others) and not any(fnmatchcase(n, p) for p in declared)
         ]
+        check_width(names)
         pairs = ", ".join(f"{literal(_VERSION.sub('', n))}, {self._nulled(fields.text(n))}" for n in sorted(set(names)))
         return f"json_object({pairs})" if pairs else "'{}'::json"
 

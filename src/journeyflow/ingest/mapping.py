@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
-from journeyflow.config.sources import CANONICAL_COLUMNS, ColumnMapping, Source
+from journeyflow.config.sources import CANONICAL_COLUMNS, PREVIOUS_ID, ColumnMapping, Source
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.readers.records import RawRecords
 
@@ -360,15 +360,20 @@ def named_columns(source: Source) -> set[str]:
 
 
 _NO_HEADER = "it has none of the columns named; see `delimiter`, `header` and `columns` of the source"
+_OF_DATA = re.compile(r"\d{4}|@|.{65}")
+"""What a name of a header hardly has, and a row has: a year, an address, a long text."""
 
 
 def check_header(fields: Fields, names: Iterable[str], optional: Iterable[str] = ()) -> None:
     """Raise RefusedFileError when the header lacks a named column or has it twice."""
     wanted = set(names)
     if missing := fields.missing(wanted):
-        # A first line without any known name may be data, which must not appear in messages.
+        # A first line without any known name may be data, which must not appear in messages; so may a part of one.
         is_header = fields.raw.shape != "columns" or len(missing) < len(wanted)
-        found = f"it has {', '.join(fields.raw.names[:40])}" if is_header else _NO_HEADER
+        is_shown = is_header and not any(map(_OF_DATA.search, fields.raw.names))
+        found = f"it has {', '.join(fields.raw.names[:40])}" if is_shown else _NO_HEADER
+        if is_header and not is_shown:
+            found = f"it has {len(fields.raw.names):,} columns, which look like a row; see its first line"
         raise RefusedFileError("missing_column", f"the header has no column {', '.join(missing)}; {found}")
     if doubled := fields.doubled(wanted | set(optional)):
         raise RefusedFileError("doubled_column", f"the header has the column {', '.join(doubled)} more than once")
@@ -445,7 +450,19 @@ def _properties(source: Source, fields: Fields) -> str:
             return "json_merge_patch(coalesce(parent, '{}'::json), record)"
         used = named_columns(source) - set(names)
         names = sorted(name for name in fields.raw.names if name not in used and fields.raw.names.count(name) == 1)
+    check_width(names)
     return _object(_tree(names), fields) if names else "null::json"
+
+
+MAX_PROPERTIES = 1_000
+"""Columns that may be kept as properties: the database plans the statement that reads them in the square of them."""
+
+
+def check_width(names: Sequence[str]) -> None:
+    """Refuse a file with too many columns that are to be kept as properties."""
+    if len(names) > MAX_PROPERTIES:
+        detail = f"{len(names):,} of its columns are to be kept as properties, more than {MAX_PROPERTIES:,}"
+        raise RefusedFileError("too_wide", f"{detail}; name in `properties` those that you need")
 
 
 MAX_NAME_PARTS = 20
@@ -472,8 +489,11 @@ def _tree(names: Iterable[str]) -> dict[str, object]:
 
 
 def _object(tree: dict[str, object], fields: Fields) -> str:
-    pairs = (
-        f"{literal(key)}, {_object(below, fields) if isinstance(below, dict) else fields.json(str(below))}"
-        for key, below in tree.items()
-    )
+    def value(below: object) -> str:
+        if isinstance(below, dict):
+            return _object(below, fields)
+        # The former id of an alias event must be written as its user_id is.
+        return fields.identifier(str(below)) if below == PREVIOUS_ID else fields.json(str(below))
+
+    pairs = (f"{literal(key)}, {value(below)}" for key, below in tree.items())
     return f"json_object({', '.join(pairs)})"

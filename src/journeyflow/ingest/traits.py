@@ -42,10 +42,11 @@ def load_traits(
     """Rebuild `raw.traits` from the files of `people:` and count their records.
 
     Records without a user, or with a time that cannot be read, are quarantined; those of erased persons are only
-    counted. Without `run_id` nothing is recorded in `ledger.loads`. Where a file cannot be read, all traits stay as the
-    last run loaded them: a part of them would silently move persons between personas. Where there are none yet, the
-    traits of the other files are loaded. InputError when a pattern matches no file, when the first load lacks a column,
-    and for any file that cannot be read if all of them `must_read`, as a rebuild has no earlier traits.
+    counted. Without `run_id` nothing is recorded in `ledger.loads`. Where a file cannot be read, or none of its
+    records, all traits stay as the last run loaded them: a part of them would silently move persons between personas.
+    Where there are none yet, the traits of the other files are loaded. InputError when a pattern matches no file, when
+    the first load lacks a column, and for any file that cannot be read if all of them `must_read`, as a rebuild has no
+    earlier traits.
     """
     registry = FileRegistry(warehouse, run_id, 0) if run_id else None
     register_suppression(warehouse, config, RawStore(config.state))
@@ -57,7 +58,7 @@ def load_traits(
         while True:
             try:
                 with transaction(warehouse):
-                    return _load_all(config, warehouse, registry, taken, refused)
+                    return _load_all(config, warehouse, registry, taken, refused, must_accept=has_traits)
             except UnreadableTraitsError as error:
                 is_wrong = error.reason == "missing_column" and not has_traits
                 if must_read or is_wrong or error.name in refused:
@@ -76,6 +77,8 @@ def _load_all(
     registry: FileRegistry | None,
     input_parser: InputParser,
     left_out: Collection[str],
+    *,
+    must_accept: bool,
 ) -> RecordCounts:
     total = RecordCounts()
     warehouse.execute("delete from raw.traits")
@@ -83,10 +86,18 @@ def _load_all(
     for index, people in enumerate(config.people):
         for file in _files(config, people, index, input_parser, left_out):
             counts = _load(warehouse, input_parser, file, people, config.timezone)
+            if must_accept and counts.record == counts.quarantined > 0:
+                detail = f"none of its {counts.record:,} records can be read ({_reasons(warehouse, file.name)})"
+                raise UnreadableTraitsError(file.name, "no_records", detail)
             if registry:
                 registry.record_traits(file.name, file.sha256, counts)
             total += counts
     return total
+
+
+def _reasons(warehouse: DuckDBEngine, name: str) -> str:
+    query = "select distinct reason from raw.quarantine where file_ix = 0 and source_file = ? order by reason"
+    return ", ".join(warehouse.rows(query, [name])["reason"].to_pylist())
 
 
 def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: InputParser) -> list[tuple[str, int]]:

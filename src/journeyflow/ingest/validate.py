@@ -19,7 +19,7 @@ from journeyflow.state.warehouse import packaged_sql
 FLOOR = datetime(2000, 1, 1)
 """Events before this day are clock errors."""
 DEFAULT_CHANNEL = "web"
-CLEANING = 4
+CLEANING = 5
 """Version of the rules of mapping and cleaning, and of the adapters: a higher one has all files read again."""
 
 
@@ -117,7 +117,8 @@ def _filter(config: Config, name: str) -> str | None:
 
 
 def _utm_column(name: str) -> str:
-    return f"case when {name} is null and contains(query, '{name}=') then {_from_query(name)} else {name} end"
+    found = f"shortened({_from_query(name)})"
+    return f"case when {name} is null and contains(query, '{name}=') then {found} else {name} end"
 
 
 def _with_parameters(names: list[str]) -> str:

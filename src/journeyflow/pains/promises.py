@@ -73,6 +73,8 @@ class _Dues:
         persons = np.searchsorted(stream.person_keys, rows["person_key"].to_numpy())
         found = (
             rows.with_columns(person=pl.Series(persons, dtype=pl.Int64))
+            # Of promises of one instant the first counts; each with each event of it would be the square of them.
+            .unique(["person", "due_us"], keep="first", maintain_order=True)
             .join(events, on=["person", "due_us"], how="inner", maintain_order="left")
             .unique("row", keep="first", maintain_order=True)
             .sort("row")

@@ -67,6 +67,7 @@ BLIND_SPOT_KINDS = {
     "unstitched_devices": "devices never stitched",
     "placeholder_ids": "ids that name nobody",
     "implausible_ids": "ids of too many devices",
+    "shortened_names": "names that were shortened",
     "late": "late events",
     "quarantined": "quarantined records",
     "bots": "robots left out",

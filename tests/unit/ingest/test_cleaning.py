@@ -194,3 +194,26 @@ def test_blanks_are_no_id(shop):
     given(shop, {"id": " "}, {"id": " ", "cookie": "d"}, {"id": "e", "user": " "})
     assert len(shop.events()) == 3
     assert shop.events("user_id") == [None, None, None]
+
+
+LONG = {"channel": "channel", "utm_source": "campaign", "page_path": "url", "target": "target", "user_agent": "agent"}
+
+
+def test_names_are_shortened_and_ids_are_not(shop):
+    shop.source["columns"] = COLUMNS | LONG
+    shop.source |= {"properties": ["note"]}
+    named = dict.fromkeys(LONG.values(), "/" + "n" * 1000)
+    given(shop, named | {"note": "n" * 2000}, {"url": "/" + "n" * 999}, {"event": "n" * 1001}, {"user": "n" * 1001})
+    assert shop.quarantine() == [(3, "too_long"), (4, "too_long")]
+    short, whole = "/" + "n" * 998 + "…", "/" + "n" * 999
+    assert shop.events(f"event_id, {', '.join(LONG)}") == [
+        ("e00", *[short] * len(LONG)),
+        ("e01", "web", None, whole, None, None),
+    ]
+    assert "n" * 2000 in shop.events("properties->>'note' as note")
+
+
+def test_parameters_of_an_address_are_shortened_too(shop):
+    shop.source["columns"] = {name: column for name, column in COLUMNS.items() if name != "utm_source"}
+    given(shop, {"url": f"/a?utm_source={'n' * 2000}"}, privacy={"keep_query_params": ["utm_source"]})
+    assert shop.events("utm_source") == ["n" * 999 + "…"]

@@ -272,3 +272,13 @@ def test_blanks_of_cells_stay_where_the_header_has_none(project):
     project.write("a.csv", "id,ts,cookie,event,note\ne1,2026-03-01,c,x, a\n")
     project.load()
     assert '" a"' in project.events("properties::varchar")[0]
+
+
+@pytest.mark.parametrize("glued", ["event" + row(1), "event,eve@mail.example\n", "event," + "c" * 70 + "\n"])
+def test_a_header_that_holds_a_part_of_a_row_is_not_quoted(project, glued):
+    project.write("good.csv", HEADER + row(1))
+    project.write("glued.csv", "id,cookie," + glued + row(2))
+    (refused,) = project.load().refused
+    assert refused.detail.startswith("the header has no column")
+    assert "look like a row" in refused.detail
+    assert not any(piece in refused.detail for piece in ("2026", "eve@", "ccc"))

@@ -147,3 +147,27 @@ def test_adapters_pass_placeholders_over(project, name, records, expected):
     project.write("a.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     project.load()
     assert project.events("anonymous_id, user_id") == expected
+
+
+@pytest.mark.parametrize("file_format", ["csv", "jsonl", "parquet"])
+def test_the_former_id_of_an_alias_is_an_identifier_too(project, file_format):
+    """Two users whose former id is `undefined` would otherwise be one person."""
+    former = ["undefined", " ann ", 123.0] if file_format == "jsonl" else ["undefined", " ann ", "123.0"]
+    write_rows(project, file_format, ["bob"] * 3)
+    path = next((project.folder / "data").glob("rows.*"))
+    if file_format == "csv":
+        rows = [f"{AT},d{n},bob,v,alias,{old}" for n, old in enumerate(former)]
+        path.write_text("\n".join(["ts,device,user,visit,event,previous_id", *rows]) + "\n")
+    else:
+        rows = [
+            {"ts": AT, "device": f"d{n}", "user": "bob", "event": "alias", "previous_id": i}
+            for n, i in enumerate(former)
+        ]
+        if file_format == "jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            pq.write_table(pa.Table.from_pylist(rows).append_column("visit", pa.nulls(3, pa.string())), path)
+    project.source["properties"] = ["previous_id"]
+    project.load()
+    found = project.events("json_extract_string(properties, '/previous_id') as former")
+    assert set(found) == {None, "ann", "123"}

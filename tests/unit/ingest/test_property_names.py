@@ -47,3 +47,15 @@ def test_a_name_of_very_many_parts_stays_whole_and_stops_no_file(project):
     project.write("a", f"id,ts,cookie,event,{name}\ne1,2026-03-01,c,x,1\n")
     assert [file.status for file in project.load().files] == ["loaded"]
     assert kept(project) == [{name: "1"}]
+
+
+@pytest.mark.parametrize("count", [1_000, 1_001])
+def test_more_than_a_thousand_properties_refuse_the_file(project, count):
+    project.source["properties"] = "*"
+    project.write("good.csv", "id,ts,cookie,event\n")
+    names = "".join(f",x{number}" for number in range(count))
+    project.write("wide.csv", f"id,ts,cookie,event{names}\ne,2026-03-01,c,view{',1' * count}\n")
+    refused = project.load().refused
+    assert [file.detail for file in refused] == [
+        "1,001 of its columns are to be kept as properties, more than 1,000; name in `properties` those that you need"
+    ] * (count > 1_000)

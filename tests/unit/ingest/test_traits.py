@@ -110,6 +110,23 @@ def test_a_broken_file_leaves_the_traits_of_the_last_run(crm, content):
     assert [name for name, detail in refusals(crm) if "the traits of the last run stay" in detail] == ["crm.csv"]
 
 
+@pytest.mark.parametrize("rows", ["\n,pro,,", "\nu1,pro,,soon\nu2", "\n\x00"])
+def test_a_file_without_a_good_record_leaves_the_traits_of_the_last_run(crm, rows):
+    header = "customer,plan,country,changed"
+    (crm.folder / "crm.csv").write_text(f"{header}{rows}\n")
+    assert load(crm).accepted == 0, "there are no earlier traits, so its records are in quarantine"
+    assert crm.quarantine()
+    (crm.folder / "crm.csv").write_text(f"{header}\nu1,pro,,\n")
+    load(crm)
+    (crm.folder / "crm.csv").write_text(f"{header}{rows}\n")
+    assert load(crm) == RecordCounts()
+    assert {row[0] for row in traits(crm)} == {"u1"}
+    ((name, detail),) = refusals(crm)
+    assert name == "crm.csv"
+    assert detail.startswith("none of its ")
+    assert detail.endswith("; the traits of the last run stay")
+
+
 def test_a_broken_file_in_the_first_run_is_left_out(crm):
     (crm.folder / "crm-1.csv").write_bytes(JUNK)
     (crm.folder / "crm-2.csv").write_text("customer,plan,country,changed\nu2,pro,,\n")

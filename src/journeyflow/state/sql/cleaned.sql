@@ -95,9 +95,28 @@ cleaned as (
     from cut
 )
 
+-- Only an id or an event name that is too long costs its record (`too_long`): shortened, it could be another one.
 select
     record_ix, source_row, event_id, source, occurred_at, received_at, device_key, user_key, anonymous_id, user_id,
-    session_id, sequence, event_name, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content, query,
-    referrer_host, page_path, target, user_agent, revenue_amount, currency, properties, content, quarantine_raw, reason,
-    has_placeholder_id
+    session_id, sequence, event_name,
+    shortened(channel) as channel,
+    shortened(utm_source) as utm_source,
+    shortened(utm_medium) as utm_medium,
+    shortened(utm_campaign) as utm_campaign,
+    shortened(utm_term) as utm_term,
+    shortened(utm_content) as utm_content,
+    query,
+    shortened(referrer_host) as referrer_host,
+    shortened(page_path) as page_path,
+    shortened(target) as target,
+    shortened(user_agent) as user_agent,
+    revenue_amount,
+    shortened(currency) as currency,
+    case
+        -- The former id of an alias event is an identifier: a placeholder would make all who have it one person.
+        when event_name = 'alias' and json_exists(properties, '/previous_id')
+            then json_merge_patch(properties, json_object('previous_id', identifier_of(number_text(properties, '/previous_id'))))
+        else properties
+    end as properties,
+    content, quarantine_raw, reason, has_placeholder_id
 from cleaned

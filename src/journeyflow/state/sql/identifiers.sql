@@ -25,3 +25,10 @@ create or replace temp macro is_null_id(id) as
     end;
 
 create or replace temp macro identifier_of(id) as case when not is_null_id(trimmed_id(id)) then trimmed_id(id) end;
+
+-- The text of a value in JSON; of a whole number that was written with decimals, the whole number.
+create or replace temp macro number_text(document, pointer) as
+    case
+        when json_type(document, pointer) = 'DOUBLE' then regexp_replace(json_extract_string(document, pointer), '\.0+$', '')
+        else json_extract_string(document, pointer)
+    end;

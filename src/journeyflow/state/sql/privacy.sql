@@ -1,4 +1,8 @@
--- Macros that remove personal data and secrets from untrusted texts. Each begins with a cheap test: most texts hold none.
+-- Macros that shorten untrusted texts, and remove personal data and secrets from them. Each begins with a cheap test: most texts
+-- hold none.
+
+-- Names and addresses are published or grouped by: of a longer one the beginning is kept, marked by its last character.
+create or replace temp macro shortened(words) as case when length(words) > 1000 then left(words, 999) || '…' else words end;
 
 create or replace temp macro without_emails(words) as
     case
