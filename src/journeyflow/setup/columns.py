@@ -24,6 +24,7 @@ _HALF = 0.5
 _MOST = 0.9
 FEW_VALUES = 12
 _MOST_NAMES = 400
+_MANY_ROWS = 100
 CHANNELS = ("web", "app", "store", "call_centre", "crm", "delivery", "survey", "email", "mobile", "online", "offline")
 COMPANY = re.compile(r"account|company|compan|organi[sz]ation|org_|workspace|tenant|team|group")
 """Names of columns that hold a company: their values are many people, and never a person's id."""
@@ -157,8 +158,8 @@ def _day_month(values: Sequence[str]) -> TimeShape:
     parts = [match for value in values if (match := _DATE_PARTS.fullmatch(value))]
     mark, clock = parts[0][2], ""
     if parts[0][5]:
-        clock = " %I:%M" if parts[0][7] else " %H:%M"
-        clock += (":%S" if parts[0][6] else "") + (parts[0][7] or "").replace(parts[0][7][-2:] if parts[0][7] else "", "%p")
+        clock = (" %I:%M" if parts[0][7] else " %H:%M") + (":%S" if parts[0][6] else "")
+        clock += re.sub("[AaPp][Mm]", "%p", parts[0][7] or "")
     formats = tuple(mark.join(order) + clock for order in (("%d", "%m", "%Y"), ("%m", "%d", "%Y")))
     day_first, month_first = any(int(p[1]) > 12 for p in parts), any(int(p[3]) > 12 for p in parts)  # noqa: PLR2004
     if month_first and not day_first:
@@ -224,7 +225,9 @@ def is_fit(name: str, profile: Profile) -> bool:
         return profile.time is not None and profile.fill >= _MOST
     if name in ("anonymous_id", "user_id"):
         is_person = not COMPANY.search(profile.key) or "user" in profile.key
-        return is_person and not profile.is_json and profile.time is None and (few or len(profile.distinct) > 1)
+        # A few values on many rows are kinds of something, not people.
+        are_many = len(profile.distinct) > (FEW_VALUES if profile.row_count >= _MANY_ROWS else 1)
+        return is_person and not profile.is_json and profile.time is None and (few or are_many)
     if name == "event_name":
         is_name = profile.time is None and not profile.is_json and not profile.is_address
         return is_name and profile.fill >= _MOST and len(profile.distinct) <= _MOST_NAMES

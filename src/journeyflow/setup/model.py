@@ -89,6 +89,8 @@ class FirstModel:
     """The proposal: `rename` by source, the sections below `models`, and what is doubtful."""
 
     template: Template
+    price: str | None = None
+    """The property with the price of goods, which every row states and not only purchases."""
     rename: dict[str, dict[str, str]] = field(default_factory=dict)
     model_name: str = "four_stage"
     model: Any = "builtin"
@@ -98,6 +100,8 @@ class FirstModel:
     slices: list[str] = field(default_factory=list)
     readings: list[tuple[str, list[tuple[str, float]], str]] = field(default_factory=list)
     """Names that are in no stage yet: their likeliest stages, and why none was taken."""
+    guessed: list[tuple[str, list[tuple[str, float]], str]] = field(default_factory=list)
+    """The same of names that were put into the likeliest stage although nothing is sure."""
     suggested: dict[str, Suggestion] = field(default_factory=dict)
     """Names that were put into a stage by their words and their place in journeys."""
     unseen: list[str] = field(default_factory=list)
@@ -107,10 +111,12 @@ class FirstModel:
 _VOCABULARY = {word.event: word for word in vocabulary()}
 
 
-def first_model(facts: Facts, log: EventLog, traits: Mapping[str, Sequence[str]], ask: Ask) -> FirstModel:
+def first_model(
+    facts: Facts, log: EventLog, traits: Mapping[str, Sequence[str]], ask: Ask, price: str | None = None
+) -> FirstModel:
     """Propose a model for what the events show; `traits` are those of files of people, with their few values."""
     template = choose_template(facts.names)
-    found = FirstModel(template)
+    found = FirstModel(template, price)
     meanings = _meanings(facts.names, template)
     found.rename = {
         source: pairs
@@ -142,7 +148,12 @@ def _meanings(names: Sequence[str], template: Template) -> dict[str, str]:
     exact = {name: name for name in names if name in _VOCABULARY}
     found = {name: meaning for name in names if name not in exact and (meaning := template.meaning(name))}
     spoken = set(exact.values()) | {m for n, m in found.items() if not _is_reading(n, m, template)}
-    clear = {n: m for n, m in found.items() if not (_is_reading(n, m, template) and m in spoken)}
+    idle = {word.event for word in vocabulary() if not word.is_staged}
+    clear = {
+        n: m
+        for n, m in found.items()
+        if (template.stage_of(m) or m in idle) and not (_is_reading(n, m, template) and m in spoken)
+    }
     return {**exact, **clear}
 
 
@@ -159,7 +170,8 @@ def _is_renamed(name: str, meaning: str) -> bool:
 def _place(suggestion: Suggestion, words: Words, found: FirstModel, stage_of: dict[str, str], ask: Ask) -> None:
     """Put a name into its stage where that is sure; ask, or list its readings, where it is not."""
     name, likely = suggestion.name, top(suggestion.readings)
-    is_sure = suggestion.is_offered or (words.knows(name) and suggestion.probability >= LEAST_PROBABILITY)
+    is_probable = suggestion.is_stable and suggestion.probability >= LEAST_PROBABILITY
+    is_sure = suggestion.is_offered or (words.knows(name) and is_probable)
     if is_sure:
         found.suggested[name] = suggestion
         stage_of[name] = suggestion.stage
@@ -169,7 +181,7 @@ def _place(suggestion: Suggestion, words: Words, found: FirstModel, stage_of: di
     if chosen and chosen != "none":
         stage_of[name] = chosen
         return
-    why = "few persons have it" if suggestion.is_stable else "two halves of the persons disagree"
+    why = "few persons have it" if suggestion.is_stable else "its words and its place in journeys disagree"
     found.readings.append((name, likely, why if suggestion.probability >= LEAST_PROBABILITY else "not sure"))
 
 
@@ -178,7 +190,7 @@ def _take_likeliest(found: FirstModel, stage_of: dict[str, str], words: Words) -
     first = next(iter(found.template.stages))
     for name, likely, _ in found.readings:
         stage_of[name] = likely[0][0] if likely and words.knows(name) else first
-    found.readings = [(name, likely, "a guess, so that the map is not empty") for name, likely, _ in found.readings]
+    found.guessed, found.readings = found.readings, []
 
 
 def _stages(
@@ -264,6 +276,8 @@ def _goal_and_funnel(
     events = sorted({canonical[name] for name in goal_names if name in canonical})
     when = {"event": events if len(events) > 1 else events[0]}
     value = {"value": "revenue_amount"} if facts.paid_names & {*goal_names, *events} else {}
+    if found.price and not value and goal == "purchase":
+        value = {"value": f"properties.{found.price}"}
     found.goals = {"order" if goal == "purchase" else _slug(goal or last): {"when": when, **value}}
     steps: dict[str, str] = {}
     for stage in order[: order.index(last)]:
@@ -274,7 +288,15 @@ def _goal_and_funnel(
         if step in by_meaning and stage_of.get(by_meaning[step][0]) == last and step != goal:
             steps[step] = canonical[by_meaning[step][0]]
     listed = [{"name": step, "when": {"event": event}} for step, event in steps.items() if event not in events]
-    found.funnel = [*listed[-_MOST_STEPS + 1 :], {"name": _slug(goal or last), "when": when}] if listed else []
+    aim = {"name": _slug(goal or last), "when": when}
+    if listed:
+        found.funnel = [*listed[-_MOST_STEPS + 1 :], aim]
+        return
+    later = [n for stage in order[order.index(last) + 1 :] for known in template.stages[stage] for n in by_meaning.get(known, ())]
+    steps = {_slug(meanings.get(n, n)): canonical[n] for n in later if n in canonical}
+    found.funnel = [aim, *({"name": step, "when": {"event": event}} for step, event in steps.items())][:_MOST_STEPS]
+    if len(found.funnel) < 2:  # noqa: PLR2004
+        found.funnel = []
 
 
 def _personas(facts: Facts, traits: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
@@ -292,7 +314,8 @@ def _personas(facts: Facts, traits: Mapping[str, Sequence[str]]) -> list[dict[st
             if share >= _LEAST_SHARE and not _NO_VALUE.fullmatch(value)
         }
         if shares and (len(shares) > 1 or name in _FIRST_TOUCH):
-            what = "from" if name in _FIRST_TOUCH else "on" if "device" in name or "platform" in name else "of"
+            key = name.removeprefix("properties.")
+            what = "from" if name in _FIRST_TOUCH else "on" if "device" in key or "platform" in key else key
             return _unique(
                 [{"name": _slug(f"{what} {v}"), "when": {f"first.{name}": [v]}} for v in list(shares)[:_MOST_PERSONAS]]
             )

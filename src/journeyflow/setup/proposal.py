@@ -54,11 +54,12 @@ def propose(paths: Sequence[Path], folder: Path, ask: Ask = nobody, rows: int = 
     except JourneyflowError as error:
         text = configuration(name, draft, FirstModel(templates()["shop"]))
         return Proposal(text, tuple(draft.notes), (*draft.doubts, error.message), None)
-    draft.currency = facts.currency or draft.currency
-    model = first_model(facts, log, _traits(draft, folder), ask)
+    draft.currency = draft.currency or facts.currency
+    model = first_model(facts, log, _traits(draft, folder), ask, draft.price)
     text = configuration(name, draft, model)
     trial = try_configuration(load_config(read_yaml(text.encode()).content, folder=folder), rows)
-    return Proposal(text, (*draft.notes, *_model_notes(model)), (*draft.doubts, *trial.doubts), trial)
+    guesses = ("no event name is known: their stages are guesses",) if model.guessed else ()
+    return Proposal(text, (*draft.notes, *_model_notes(model)), (*draft.doubts, *guesses, *trial.doubts), trial)
 
 
 def _model_notes(model: FirstModel) -> list[str]:

@@ -38,6 +38,7 @@ _MOST_HEADER_BYTES = 1 << 20
 _HALF = 0.5
 _MOST = 0.9
 _FEW_TRAITS = 50
+_PRICES = ("price", "unit_price", "item_price", "value")
 _MONEY_NAME = re.compile(r"_(usd|eur|gbp|chf|jpy|cad|aud)$")
 
 
@@ -64,6 +65,8 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     currency: str | None = None
+    price: str | None = None
+    """The property with the price of goods, where every row states one."""
 
 
 def draft_sources(given: Sequence[Path], folder: Path, ask: Ask) -> Draft:
@@ -337,6 +340,10 @@ def _settle_amount(
         del columns["revenue_amount"]
         draft.doubts.append(f"{amount} has decimal commas, and such amounts are quarantined: write 1.50 for 1,50")
         return
+    if found[amount].key in _PRICES and found[amount].fill > _HALF and "event_name" in columns:
+        del columns["revenue_amount"]
+        draft.price = amount
+        draft.notes.append(f"{amount} is on rows of every kind: it is the value of the goal, and no revenue of a view")
     stated = _MONEY_NAME.search(found[amount].key)
     if "currency" in columns:
         draft.currency = found[columns["currency"]].distinct[0]

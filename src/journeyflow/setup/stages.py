@@ -65,7 +65,8 @@ class EventLog:
 class Suggestion:
     """The stages that an unclassified name may belong to, the likeliest first.
 
-    `is_offered`: probable enough, of enough persons, and the same in both halves of them. `basis` is ``words``,
+    `is_stable`: both halves of the persons, and the words of the name alone, give the same stage. `is_offered`: stable,
+    probable enough, and of enough persons. `basis` is ``words``,
     ``journeys`` or ``words and journeys``.
     """
 
@@ -110,7 +111,12 @@ def suggest(
         halves = [next(iter(posterior(contexts.scores(name, words, half)))) for half in range(_HALVES)]
         knows_words = words is not None and words.knows(name)
         basis = "journeys" if not knows_words else "words and journeys" if contexts.has_profiles else "words"
-        is_stable = all(stage == next(iter(whole)) for stage in halves)
+        likeliest = {next(iter(whole)), *halves}
+        if words is not None and knows_words:
+            by_words = words.scores(name)
+            # Journeys know nothing of a stage that no known name is in; its words must not be outvoted.
+            likeliest.add(max(by_words, key=lambda stage: by_words[stage]))
+        is_stable = len(likeliest) == 1
         found.append(Suggestion(name, tuple(whole.items()), persons.get(name, 0), is_stable, basis))
     return sorted(found, key=lambda suggestion: (-suggestion.person_count, suggestion.name))
 

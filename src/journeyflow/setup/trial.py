@@ -26,7 +26,7 @@ TRIAL_ROWS = 20_000
 _LEAST_ROWS = 200
 _RUN_ID = "trial"
 _RESULTS = ("marts.funnel_steps", "marts.event_kinds", "kernel.sessions")
-_FEW_LOADED = 0.95
+_MANY_QUARANTINED = 0.05
 _FEW_STAGED = 0.5
 _SHOWN_NAMES = 8
 
@@ -58,6 +58,7 @@ class Trial:
     models: tuple[StageShare, ...]
     funnels: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     is_whole: bool
+    empty_models: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
@@ -68,8 +69,13 @@ class Trial:
     def lines(self) -> list[str]:
         """Return what an analyst wants to know, one sentence a line."""
         read, accepted = self.record_counts["record_count"], self.record_counts["accepted_count"]
+        others = ", ".join(
+            f"{count(self.record_counts[f'{kind}_count'])} {word}"
+            for kind, word in (("quarantined", "in quarantine"), ("duplicate", "duplicate"), ("filtered", "filtered"))
+            if self.record_counts[f"{kind}_count"]
+        )
         lines = [
-            f"{count(accepted)} of {count(read)} rows load, from {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}"
+            f"{count(accepted)} of {count(read)} rows load{f' ({others})' if others else ''}, from {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}"
             + ("" if self.is_whole else " (the first rows of each source)"),
             f"{count(self.person_count)} people in {count(self.session_count)} sessions",
         ]
@@ -162,7 +168,10 @@ def _build(engine: DuckDBEngine, loaded: LoadResult, wanted: tuple[str, ...]) ->
 
 
 def _measured(engine: DuckDBEngine, loaded: LoadResult, is_whole: bool) -> Trial:  # noqa: FBT001
+    from journeyflow.pipeline.run_report import empty_maps
+
     _build(engine, loaded, _RESULTS)
+    empty = empty_maps(engine)
     facts = engine.rows(
         "select count(distinct person_key) as persons, count(*) as events from kernel.events"
     ).to_pylist()[0]
@@ -183,8 +192,9 @@ def _measured(engine: DuckDBEngine, loaded: LoadResult, is_whole: bool) -> Trial
         models=tuple(stage_shares(engine, list(loaded.config.models))),
         funnels=tuple((name, found) for name, found in funnels.items() if found),
         is_whole=is_whole,
+        empty_models=tuple(empty),
     )
-    return replace(trial, doubts=tuple(_doubts(engine, loaded, trial)))
+    return replace(trial, doubts=(*empty.values(), *_doubts(engine, loaded, trial)))
 
 
 def stage_shares(engine: DuckDBEngine, models: list[str]) -> Iterator[StageShare]:
@@ -206,16 +216,14 @@ def stage_shares(engine: DuckDBEngine, models: list[str]) -> Iterator[StageShare
 
 def _doubts(engine: DuckDBEngine, loaded: LoadResult, trial: Trial) -> Iterator[str]:
     counts = trial.record_counts
-    if counts["accepted_count"] < _FEW_LOADED * counts["record_count"]:
+    if counts["quarantined_count"] > _MANY_QUARANTINED * counts["record_count"]:
         reasons = engine.rows(
             "select reason, count(*) as n from raw.quarantine group by reason order by n desc, reason limit 3"
         ).to_pylist()
         why = ", ".join(f"{row['reason']} {row['n']}" for row in reasons)
-        gone = counts["record_count"] - counts["accepted_count"]
-        detail = f"quarantine: {why}" if why else "duplicates or filtered rows"
-        yield f"{count(gone)} rows do not load ({detail})"
+        yield f"{count(counts['quarantined_count'])} rows go to the quarantine ({why})"
     for share in trial.models:
-        if share.rate < _FEW_STAGED:
+        if share.rate < _FEW_STAGED and share.model not in trial.empty_models:
             yield f"only {percent(share.rate)} of events are in a stage of {escaped(share.model)}: journeyflow suggest"
     if trial.person_count == counts["accepted_count"] > 1:
         yield "no person has a second event: is the identifier one of persons?"

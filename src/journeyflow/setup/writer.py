@@ -120,12 +120,19 @@ def _model_lines(model: FirstModel) -> Iterator[str]:
                 yield f"          - {flow(rule)}{_basis(rule, model)}"
         if model.unseen and "extends" not in model.model:
             yield f"      # in these files nothing happened in: {', '.join(model.unseen)}"
+    if model.guessed:
+        yield "    # No name is known, so each was put into its likeliest stage. These are guesses:"
+        yield from map(_reading, model.guessed)
     if model.readings:
         yield "    # In no stage yet (the likeliest stages, with their probability):"
-        for name, readings, why in model.readings:
-            likely = ", ".join(f"{stage} {share:.2f}" for stage, share in readings) or "no word of it is known"
-            yield f"    # - {comment(quoted(name))}: {likely} ({why})"
+        yield from map(_reading, model.readings)
     yield ""
+
+
+def _reading(found: tuple[str, list[tuple[str, float]], str]) -> str:
+    name, readings, why = found
+    likely = ", ".join(f"{stage} {share:.2f}" for stage, share in readings) or "no word of it is known"
+    return f"    # - {comment(quoted(name))}: {likely} ({why})"
 
 
 def _basis(rule: Mapping[str, Any], model: FirstModel) -> str:
