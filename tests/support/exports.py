@@ -21,7 +21,9 @@ def _write(path: Path, header: list[str], rows: Iterator[list[object]], delimite
     return path
 
 
-def _journeys(chance: random.Random, steps: list[tuple[str, float]], repeats: float = 0.5) -> Iterator[tuple[int, datetime, str]]:
+def _journeys(
+    chance: random.Random, steps: list[tuple[str, float]], repeats: float = 0.5
+) -> Iterator[tuple[int, datetime, str]]:
     """Yield person, time and name: each step is reached with its chance from the one before, and may repeat."""
     for person in range(PEOPLE):
         at = START + timedelta(minutes=chance.randrange(60 * 24 * 28))
@@ -45,9 +47,29 @@ def cosmetics(folder: Path) -> Path:
             price = round(chance.uniform(1, 60), 2)
             session = f"{person:08x}-0000-4000-8000-{at:%y%m%d}000000"
             category = chance.choice(("", "apparel.glove", "appliances"))
-            yield [f"{at} UTC", name, chance.randrange(10**6), 10**18 + chance.randrange(99), category, "", price, 5 * 10**8 + person, session]
+            yield [
+                f"{at} UTC",
+                name,
+                chance.randrange(10**6),
+                10**18 + chance.randrange(99),
+                category,
+                "",
+                price,
+                5 * 10**8 + person,
+                session,
+            ]
 
-    header = ["event_time", "event_type", "product_id", "category_id", "category_code", "brand", "price", "user_id", "user_session"]
+    header = [
+        "event_time",
+        "event_type",
+        "product_id",
+        "category_id",
+        "category_code",
+        "brand",
+        "price",
+        "user_id",
+        "user_session",
+    ]
     return _write(folder / "cosmetics.csv", header, rows())
 
 
@@ -73,7 +95,15 @@ def marketing(folder: Path) -> Path:
     def rows() -> Iterator[list[object]]:
         for person, at, name in _journeys(chance, steps, repeats=0.1):
             value = round(chance.uniform(100, 900), 2) if name == "converted" else ""
-            yield [f"{at:%d/%m/%Y %H:%M}", f"u{person}", name, channels[person % 4], f"c-{person % 7}", chance.choice(("mobile", "desktop")), value]
+            yield [
+                f"{at:%d/%m/%Y %H:%M}",
+                f"u{person}",
+                name,
+                channels[person % 4],
+                f"c-{person % 7}",
+                chance.choice(("mobile", "desktop")),
+                value,
+            ]
 
     header = ["date", "user_id", "stage", "channel", "campaign_id", "device", "conversion_value"]
     return _write(folder / "marketing.csv", header, rows(), ";")

@@ -61,8 +61,8 @@ def _ask(question: str, answers: Sequence[str]) -> str | None:
     typer.echo(escaped(question))
     for number, answer in enumerate(answers, start=1):
         typer.echo(f"  {number}  {escaped(answer)}")
-    chosen = typer.prompt("Which", default=1, type=typer.IntRange(1, len(answers)) if hasattr(typer, "IntRange") else int)
-    return answers[min(max(int(chosen), 1), len(answers)) - 1]
+    chosen = typer.prompt("Which", default=1, type=int)
+    return answers[min(max(chosen, 1), len(answers)) - 1]
 
 
 def _print_proposal(proposal: Proposal, output: Path) -> None:
@@ -84,7 +84,8 @@ def _print_proposal(proposal: Proposal, output: Path) -> None:
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     trial: Annotated[
-        bool, typer.Option("--trial", help="Also load and build some thousand rows in memory, and print what came of them.")
+        bool,
+        typer.Option("--trial", help="Also load and build some thousand rows in memory, and print what came of them."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

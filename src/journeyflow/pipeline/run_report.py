@@ -85,8 +85,12 @@ def empty_maps(engine: DuckDBEngine) -> dict[str, str]:
     No event is in any stage; or nobody gets beyond a stage because no event is in a later one, no goal is reached, and
     there are event names without a rule: what looks like everybody leaving is a want of rules.
     """
+    if not engine.columns("kernel.classifications"):
+        return {}
     rows = engine.rows(_EMPTY_MAPS).to_pylist()
-    remedy = "Give the event names without a stage one: `journeyflow suggest` lists them, `models` or `rename` takes them."
+    remedy = (
+        "Give the event names without a stage one: `journeyflow suggest` lists them, `models` or `rename` takes them."
+    )
     found = {}
     for row in rows:
         if row["last_seen_index"] == 0:

@@ -17,7 +17,9 @@ _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _DATE_PARTS = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?:[ T](\d{1,2}:\d{2}(:\d{2})?)( ?[AaPp][Mm])?)?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _ADDRESS = re.compile(r"(https?://|/).*")
-_PRIVATE = re.compile(r"e_?mail|phone|(^|_)ip(_|$)|ip_?address|first_?name|last_?name|full_?name|street|address|zip|birth_?date")
+_PRIVATE = re.compile(
+    r"e_?mail|phone|(^|_)ip(_|$)|ip_?address|first_?name|last_?name|full_?name|street|address|zip|birth_?date"
+)
 _MOST_PARSED = 500
 _NULL_TEXTS = {*NULL_IDS, "", "n/a", "unknown", "\\n"}
 _HALF = 0.5
@@ -111,9 +113,7 @@ class Profile:
 def profiles(sample: Sample) -> dict[str, Profile]:
     """Return the profile of every column, by its name in the file."""
     return {
-        name: Profile(
-            name, tuple(v for v in sample.texts(name) if v.lower() not in _NULL_TEXTS), len(sample.rows)
-        )
+        name: Profile(name, tuple(v for v in sample.texts(name) if v.lower() not in _NULL_TEXTS), len(sample.rows))
         for name in sample.columns
     }
 
@@ -161,7 +161,7 @@ def _day_month(values: Sequence[str]) -> TimeShape:
         clock = (" %I:%M" if parts[0][7] else " %H:%M") + (":%S" if parts[0][6] else "")
         clock += re.sub("[AaPp][Mm]", "%p", parts[0][7] or "")
     formats = tuple(mark.join(order) + clock for order in (("%d", "%m", "%Y"), ("%m", "%d", "%Y")))
-    day_first, month_first = any(int(p[1]) > 12 for p in parts), any(int(p[3]) > 12 for p in parts)  # noqa: PLR2004
+    day_first, month_first = any(int(p[1]) > 12 for p in parts), any(int(p[3]) > 12 for p in parts)
     if month_first and not day_first:
         return TimeShape(format=formats[1], has_clock=bool(clock))
     other = None if day_first or mark == "." else formats[1]
@@ -181,7 +181,8 @@ def _iso(value: str) -> datetime | None:
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "event_id": ("event_id", "eventid", "message_id", "insert_id", "uuid", "id"),
     "occurred_at": (
-        "occurred_at", "event_time", "event_timestamp", "event_at", "event_dt", "event_date", "client_time", "timestamp",
+        "occurred_at", "event_time", "event_timestamp", "event_at", "event_dt", "event_date", "client_time",
+        "timestamp",
         "ts", "time", "datetime", "date_time", "date", "dt", "created_at",
     ),
     "received_at": ("received_at", "server_received_time", "ingested_at", "ingest_time"),
@@ -190,7 +191,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "fullvisitorid", "distinct_id", "visitor", "device", "browser_id", "maid", "idfa",
     ),
     "user_id": (
-        "user_id", "userid", "customer_id", "customerid", "customer_unique_id", "customer", "member_id", "user", "uid", "person_id",
+        "user_id", "userid", "customer_id", "customerid", "customer_unique_id", "customer", "member_id",
+        "user", "uid", "person_id",
         "contact_id", "lead_id", "patient_id", "client", "subscriber_id", "profile_id", "email", "account_user_id",
     ),
     "session_id": ("session_id", "sessionid", "user_session", "session", "visit_id", "visit"),
@@ -200,7 +202,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "page_path": ("page_path", "page_url", "url", "page_location", "current_url", "page", "path"),
     "referrer_host": ("referrer_host", "referrer", "referer", "page_referrer"),
-    "utm_source": ("utm_source", "traffic_source", "traffic_source_source", "source", "marketing_channel", "acquisition_channel"),
+    "utm_source": (
+        "utm_source", "traffic_source", "traffic_source_source", "source", "marketing_channel", "acquisition_channel",
+    ),
     "utm_medium": ("utm_medium", "traffic_source_medium", "medium"),
     "utm_campaign": ("utm_campaign", "campaign", "campaign_name", "campaign_id", "traffic_source_campaign"),
     "utm_term": ("utm_term", "keyword"),
@@ -263,7 +267,7 @@ def assign_roles(found: dict[str, Profile], *, is_named: bool = True) -> Roles:
         fits = [keys[s] for s in synonyms if s in keys and is_fit(name, found[keys[s]])] if is_named else []
         if name in ("anonymous_id", "user_id") and len(fits) > 1:
             best = max(found[column].fill for column in fits)
-            fits.sort(key=lambda column: found[column].fill < _HALF * best)  # noqa: B023 - used at once
+            fits.sort(key=lambda column: found[column].fill < _HALF * best)
         if fits:
             columns[name] = fits[0]
             if name in ("occurred_at", "event_name") and len(fits) > 1:
@@ -290,7 +294,11 @@ def assign_roles(found: dict[str, Profile], *, is_named: bool = True) -> Roles:
 
 def _looks_like_names(profile: Profile) -> bool:
     is_text = is_fit("event_name", profile) and not profile.is_number and not profile.is_currency
-    return is_text and 1 < len(profile.distinct) <= FEW_VALUES * 4 and re.search(r"event|action|activit|step", profile.key) is not None
+    return (
+        is_text
+        and 1 < len(profile.distinct) <= FEW_VALUES * 4
+        and re.search(r"event|action|activit|step", profile.key) is not None
+    )
 
 
 def _looks_like_ids(profile: Profile) -> bool:

@@ -14,8 +14,18 @@ from journeyflow.config.journey_models import vocabulary
 from journeyflow.utils.yaml import read_yaml
 
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
-_IRREGULAR = {"bought": "buy", "paid": "pay", "sent": "send", "seen": "see", "won": "win", "began": "begin", "held": "hold"}
-_FILLERS = frozenset(("the", "a", "an", "to", "of", "in", "on", "from", "for", "user", "event", "test", "app", "web", "mp"))
+_IRREGULAR = {
+    "bought": "buy",
+    "paid": "pay",
+    "sent": "send",
+    "seen": "see",
+    "won": "win",
+    "began": "begin",
+    "held": "hold",
+}
+_FILLERS = frozenset(
+    ("the", "a", "an", "to", "of", "in", "on", "from", "for", "user", "event", "test", "app", "web", "mp")
+)
 _LEAST_STEM = 4
 _SMOOTHING = 0.4
 
@@ -42,7 +52,7 @@ def _stem(word: str) -> str:
         word = word[:-2]
     elif len(word) > _LEAST_STEM - 1 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
-    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls":  # noqa: PLR2004
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls":
         word = word[:-1]
     return word.removesuffix("e") if len(word) >= _LEAST_STEM else word
 
@@ -131,7 +141,9 @@ def choose_template(names: Iterable[str]) -> Template:
 
 def _near(name: str) -> frozenset[str]:
     words = set(stems(name)) - _FILLERS_STEMMED
-    return frozenset(known for known, each in phrases().items() for phrase in each if words and words >= set(stems(phrase)))
+    return frozenset(
+        known for known, each in phrases().items() for phrase in each if words and words >= set(stems(phrase))
+    )
 
 
 class Words:
@@ -176,4 +188,4 @@ def posterior(scores: Mapping[str, float]) -> dict[str, float]:
 
 def top(scores: Sequence[tuple[str, float]], count: int = 3) -> list[tuple[str, float]]:
     """Return the first readings that are worth showing."""
-    return [(name, share) for name, share in scores[:count] if share >= 0.1]  # noqa: PLR2004
+    return [(name, share) for name, share in scores[:count] if share >= 0.1]

@@ -23,9 +23,13 @@ _MOST_SLICES = 4
 _LEAST_SHARE = 0.03
 _FEW = 12
 _DEPTH = 3
-_SLICE_NAME = re.compile(r"device|browser|^os$|os_name|operating|platform|country|plan|tier|payment_(method|type)|language|categor|segment")
+_SLICE_NAME = re.compile(
+    r"device|browser|^os$|os_name|operating|platform|country|plan|tier|payment_(method|type)|language|categor|segment"
+)
 _FIRST_TOUCH = ("utm_medium", "utm_source")
-_PERSONA_PROPERTY = re.compile(r"device(_?(type|category))?$|platform|plan|segment|tier|customer_type|user_type|country")
+_PERSONA_PROPERTY = re.compile(
+    r"device(_?(type|category))?$|platform|plan|segment|tier|customer_type|user_type|country"
+)
 _NO_VALUE = re.compile(r"[( ]*(none|not set|direct|null|unknown)[) ]*", re.IGNORECASE)
 
 
@@ -60,10 +64,13 @@ def read_facts(engine: DuckDBEngine) -> Facts:
         by_source.setdefault(row["source"], {})[row["event_name"]] = int(row["n"])
     values = {name: _shares(engine, name) for name in _FIRST_TOUCH}
     keys = engine.rows(
-        "select key from (select unnest(json_keys(properties)) as key from raw.events) group by key order by key limit 300"
+        "select key from (select unnest(json_keys(properties)) as key from raw.events) "
+        "group by key order by key limit 300"
     )["key"].to_pylist()
     for key in keys:
-        if re.fullmatch(r"[A-Za-z_][\w ]*", key) and (_SLICE_NAME.search(key.lower()) or _PERSONA_PROPERTY.search(key.lower())):
+        if re.fullmatch(r"[A-Za-z_][\w ]*", key) and (
+            _SLICE_NAME.search(key.lower()) or _PERSONA_PROPERTY.search(key.lower())
+        ):
             path = key.replace("'", "''")
             values[f"properties.{key}"] = _shares(engine, f"json_extract_string(properties, '/{path}')")
     paid = engine.rows("select distinct event_name from raw.events where revenue_amount > 0")["event_name"].to_pylist()
@@ -71,7 +78,9 @@ def read_facts(engine: DuckDBEngine) -> Facts:
         "select currency, count(*) as n from raw.events where currency is not null and revenue_amount is not null "
         "group by currency order by n desc, currency limit 1"
     )["currency"].to_pylist()
-    return Facts(by_source, {name: found for name, found in values.items() if found}, frozenset(paid), next(iter(money), None))
+    return Facts(
+        by_source, {name: found for name, found in values.items() if found}, frozenset(paid), next(iter(money), None)
+    )
 
 
 def _shares(engine: DuckDBEngine, value: str) -> dict[str, float]:
@@ -131,20 +140,24 @@ def first_model(
         _place(suggestion, words, found, stage_of, ask)
     if not stage_of and found.readings:
         _take_likeliest(found, stage_of, words)
-    canonical = {name: meanings[name] if name in meanings and _is_renamed(name, meanings[name]) else name for name in stage_of}
+    canonical = {
+        name: meanings[name] if name in meanings and _is_renamed(name, meanings[name]) else name for name in stage_of
+    }
     _stages(found, facts, stage_of, canonical, meanings)
     _goal_and_funnel(found, facts, log, stage_of, canonical, meanings)
     found.personas = _personas(facts, traits)
     found.slices = [
         name.removeprefix("properties.")
         for name, shares in facts.values.items()
-        if name.startswith("properties.") and 1 < len(shares) <= _FEW and _SLICE_NAME.search(name.removeprefix("properties.").lower())
+        if name.startswith("properties.")
+        and 1 < len(shares) <= _FEW
+        and _SLICE_NAME.search(name.removeprefix("properties.").lower())
     ][:_MOST_SLICES]
     return found
 
 
 def _meanings(names: Sequence[str], template: Template) -> dict[str, str]:
-    """Return the meaning of each name; a reading of the template yields to a name that says the same in so many words."""
+    """Return the meaning of each name; a reading of the template yields to a name that says the same."""
     exact = {name: name for name in names if name in _VOCABULARY}
     found = {name: meaning for name in names if name not in exact and (meaning := template.meaning(name))}
     spoken = set(exact.values()) | {m for n, m in found.items() if not _is_reading(n, m, template)}
@@ -213,7 +226,10 @@ def _stages(
     if template.name == "shop" and not found.unseen:
         if any(extra.values()):
             found.model_name = template.name
-            found.model = {"extends": "four_stage", "stages": _listed({s: rules for s, rules in extra.items() if rules})}
+            found.model = {
+                "extends": "four_stage",
+                "stages": _listed({s: rules for s, rules in extra.items() if rules}),
+            }
         return
     found.model_name = template.name
     seen = {stage: rules for stage, rules in names_of.items() if rules}
@@ -236,7 +252,9 @@ def _listed(stages: Mapping[str, Mapping[str, list[str]]]) -> list[dict[str, Any
     return [
         {
             "name": stage,
-            "rules": [{"id": rule, "when": {"event": names if len(names) > 1 else names[0]}} for rule, names in rules.items()],
+            "rules": [
+                {"id": rule, "when": {"event": names if len(names) > 1 else names[0]}} for rule, names in rules.items()
+            ],
         }
         for stage, rules in stages.items()
     ]
@@ -247,7 +265,9 @@ def _builtin_names(stage: str) -> set[str]:
     from journeyflow.config.conditions import leaves
 
     found = next((each for each in builtin_stages("four_stage") if each.name == stage), None)
-    return {str(value) for rule in (found.rules if found else ()) for leaf in leaves(rule.when) for value in leaf.values}
+    return {
+        str(value) for rule in (found.rules if found else ()) for leaf in leaves(rule.when) for value in leaf.values
+    }
 
 
 def _slug(name: str) -> str:
@@ -269,7 +289,7 @@ def _goal_and_funnel(
         by_meaning.setdefault(meanings.get(name, name), []).append(name)
     goal = next((name for name in template.goal if name in by_meaning and by_meaning[name][0] in stage_of), None)
     order = [stage for stage in template.stages if stage in set(stage_of.values())]
-    if len(order) < 2:  # noqa: PLR2004
+    if len(order) < 2:
         return
     last = stage_of[by_meaning[goal][0]] if goal else order[-1]
     goal_names = by_meaning[goal] if goal else [n for n in facts.names if stage_of.get(n) == last]
@@ -292,10 +312,15 @@ def _goal_and_funnel(
     if listed:
         found.funnel = [*listed[-_MOST_STEPS + 1 :], aim]
         return
-    later = [n for stage in order[order.index(last) + 1 :] for known in template.stages[stage] for n in by_meaning.get(known, ())]
+    later = [
+        n
+        for stage in order[order.index(last) + 1 :]
+        for known in template.stages[stage]
+        for n in by_meaning.get(known, ())
+    ]
     steps = {_slug(meanings.get(n, n)): canonical[n] for n in later if n in canonical}
     found.funnel = [aim, *({"name": step, "when": {"event": event}} for step, event in steps.items())][:_MOST_STEPS]
-    if len(found.funnel) < 2:  # noqa: PLR2004
+    if len(found.funnel) < 2:
         found.funnel = []
 
 
@@ -303,9 +328,7 @@ def _personas(facts: Facts, traits: Mapping[str, Sequence[str]]) -> list[dict[st
     """Propose personas by a trait of few values, else by first touch, else by a property of few values."""
     for trait, values in traits.items():
         if 1 < len(values) <= _MOST_PERSONAS + 2:
-            return [
-                {"name": _slug(f"{trait} {v}"), "when": {f"trait.{trait}": [v]}} for v in values[:_MOST_PERSONAS]
-            ]
+            return [{"name": _slug(f"{trait} {v}"), "when": {f"trait.{trait}": [v]}} for v in values[:_MOST_PERSONAS]]
     fields = [*_FIRST_TOUCH, *(name for name in facts.values if _PERSONA_PROPERTY.search(name.lower()))]
     for name in fields:
         shares = {

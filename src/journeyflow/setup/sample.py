@@ -30,8 +30,8 @@ _SNIFFED_RECORDS = 30
 class Sample:
     """The first rows of a file.
 
-    `form` is ``csv``, ``jsonl``, ``parquet`` or ``access_log``. Nested JSON has dotted names. `header` is False where the
-    first row is data, or the names that were found elsewhere; `records` is the path of a nested list of events.
+    `form` is ``csv``, ``jsonl``, ``parquet`` or ``access_log``. Nested JSON has dotted names. `header` is False where
+    the first row is data, or the names that were found elsewhere; `records` is the path of a nested list of events.
     `encoding` is a guess where the text is not UTF-8. `flaws` are sentences about what is odd.
     """
 

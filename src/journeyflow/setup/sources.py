@@ -265,14 +265,18 @@ def _mapped_source(
         if others:
             chosen = ask(f"Which column of {first.path.name} is {name}?", [roles.columns[name], *others])
             columns[name] = chosen or roles.columns[name]
-            comments.setdefault(name, []).append(f"could also be {' or '.join(o for o in (roles.columns[name], *others) if o != columns[name])}")
+            comments.setdefault(name, []).append(
+                f"could also be {' or '.join(o for o in (roles.columns[name], *others) if o != columns[name])}"
+            )
     for name in ("occurred_at", "received_at"):
         if name in columns:
             columns[name] = _time_column(name, str(columns[name]), found, comments, draft, ask)
     if "event_name" not in columns:
         columns["event_name"] = {"constant": _constant_name(first.path, found, columns)}
         comments["event_name"] = ["no column names what happened"]
-        draft.doubts.append(f"{first.path.name} has no column of event names: every row is a {columns['event_name']['constant']}")
+        draft.doubts.append(
+            f"{first.path.name} has no column of event names: every row is a {columns['event_name']['constant']}"
+        )
     _settle_amount(found, columns, draft, comments)
     _settle_ids(found, columns, draft)
     content["columns"] = columns
@@ -403,14 +407,19 @@ def _order_sources(
     """One row with several moments is several events: a source for each column of time."""
     first = samples[0]
     base = {k: v for k, v in roles.columns.items() if k in ("user_id", "anonymous_id") and is_fit(k, found[v])}
-    key = next((n for n, p in found.items() if p.key in ("order_id", "id", "booking_id", "appointment_id", "deal_id")), None)
+    key = next(
+        (n for n, p in found.items() if p.key in ("order_id", "id", "booking_id", "appointment_id", "deal_id")), None
+    )
     rest = [n for n, p in found.items() if n not in (*base.values(), *moments) and p.values and not p.is_private]
     comments: dict[str, list[str]] = {}
     for moment in moments:
         if not found[moment].values:
             continue
         name = _moment_name(moment, first.path)
-        columns: dict[str, Any] = {**base, "occurred_at": _time_column("received_at", moment, found, comments, draft, _nobody)}
+        columns: dict[str, Any] = {
+            **base,
+            "occurred_at": _time_column("received_at", moment, found, comments, draft, _nobody),
+        }
         columns["event_name"] = {"constant": name}
         if key:
             columns["event_id"] = key

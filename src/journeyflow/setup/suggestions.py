@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.config.journey_models import JourneyModel, resolve_models, vocabulary
 from journeyflow.setup.lexicon import Words, top
 from journeyflow.setup.stages import EventLog, Suggestion, suggest
-from journeyflow.setup.trial import read_event_log
+from journeyflow.setup.trial import read_event_log, read_known_stages
 from journeyflow.setup.writer import comment, flow
 from journeyflow.utils.formatting import count, escaped, percent
 
@@ -46,13 +46,20 @@ class ModelSuggestions:
         offered = [each for each in self.suggestions if each.is_offered]
         others = [each for each in self.suggestions if not each.is_offered]
         a = self.accuracy
-        right = f"{percent(a.rate)} of {a.offered_count} offered were right" if a.rate is not None else "none was offered"
+        right = (
+            f"{percent(a.rate)} of {a.offered_count} offered were right" if a.rate is not None else "none was offered"
+        )
         lines = [
             f"# {escaped(self.model)}: {count(len(self.suggestions))} event names are in no stage. "
             f"Hiding each of {a.name_count} names with a rule: {right}."
         ]
         if offered:
-            lines += ["models:", f"  {flow(self.model)}:", "    # put these rules into its stages; they are suggestions", "    stages:"]
+            lines += [
+                "models:",
+                f"  {flow(self.model)}:",
+                "    # put these rules into its stages; they are suggestions",
+                "    stages:",
+            ]
             for stage in dict.fromkeys(each.stage for each in offered):
                 lines += [f"      - name: {flow(stage)}", "        rules:"]
                 lines += [f"          - {_rule(each)}" for each in offered if each.stage == stage]
@@ -96,23 +103,13 @@ def suggest_stages(config: Config) -> list[ModelSuggestions]:
 
     with open_build(config) as build:
         events = read_event_log(build)
-        rows = build.rows(
-            """
-            select models.model, types.event_name, classes.stage_index, sum(classes.event_count) as n
-            from kernel.classifications as classes
-            inner join journeys.event_types as types on types.event_type_ix = classes.event_type_ix
-            inner join config.models as models on models.model_index = classes.model_index
-            group by models.model, types.event_name, classes.stage_index
-            order by models.model, types.event_name, n, classes.stage_index
-            """
-        ).to_pylist()
+        stages = read_known_stages(build)
     found = []
     for model in resolve_models(config.models):
         names = model.stage_names
-        # Of a name with rules on history the stage of most events counts.
-        place = {row["event_name"]: row["stage_index"] for row in rows if row["model"] == model.model}
-        known = {name: names[index - 1] for name, index in place.items() if index > 0}
-        wanted = [name for name, index in place.items() if index == 0 and name not in _UNSTAGED]
+        place = stages.get(model.model, {})
+        known = {name: stage for name, stage in place.items() if stage is not None}
+        wanted = [name for name, stage in place.items() if stage is None and name not in _UNSTAGED]
         words = words_of(model)
         found.append(
             ModelSuggestions(
@@ -142,7 +139,10 @@ def hidden_accuracy(events: EventLog, model: JourneyModel, known: Mapping[str, s
 
 
 def hide_each(
-    events: EventLog, stages: Sequence[str], known: Mapping[str, str], words: Any  # noqa: ANN401 - name to Words or None
+    events: EventLog,
+    stages: Sequence[str],
+    known: Mapping[str, str],
+    words: Any,  # noqa: ANN401 - name to Words or None
 ) -> list[Suggestion]:
     """Return what would be suggested for each known name if it had no rule and its word were unknown."""
     found = []

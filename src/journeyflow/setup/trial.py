@@ -74,13 +74,16 @@ class Trial:
             for kind, word in (("quarantined", "in quarantine"), ("duplicate", "duplicate"), ("filtered", "filtered"))
             if self.record_counts[f"{kind}_count"]
         )
+        some = "" if self.is_whole else " (the first rows of each source)"
         lines = [
-            f"{count(accepted)} of {count(read)} rows load{f' ({others})' if others else ''}, from {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}"
-            + ("" if self.is_whole else " (the first rows of each source)"),
+            f"{count(accepted)} of {count(read)} rows load{f' ({others})' if others else ''}, "
+            f"from {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}{some}",
             f"{count(self.person_count)} people in {count(self.session_count)} sessions",
         ]
         for share in self.models:
-            rest = f"; in none: {', '.join(map(escaped, share.unclassified[:_SHOWN_NAMES]))}" if share.unclassified else ""
+            rest = (
+                f"; in none: {', '.join(map(escaped, share.unclassified[:_SHOWN_NAMES]))}" if share.unclassified else ""
+            )
             lines.append(f"{percent(share.rate)} of events are in a stage of {escaped(share.model)}{rest}")
         lines += [
             f"{escaped(name)}: " + " > ".join(f"{escaped(step)} {count(persons)}" for step, persons in steps)
@@ -96,8 +99,8 @@ def try_configuration(config: Config, rows: int = TRIAL_ROWS) -> Trial:
 
 
 def build_events(engine: DuckDBEngine, loaded: LoadResult) -> None:
-    """Build what `read_event_log` reads."""
-    _build(engine, loaded, ("kernel.events",))
+    """Build what `read_event_log` and `read_known_stages` read."""
+    _build(engine, loaded, ("kernel.events", "kernel.classifications"))
 
 
 def read_event_log(engine: DuckDBEngine) -> EventLog:
@@ -115,6 +118,29 @@ def read_event_log(engine: DuckDBEngine) -> EventLog:
     )
     columns = (found[name].to_pylist() for name in ("person_key", "event_name", "channel"))
     return EventLog.of(*columns)
+
+
+def read_known_stages(engine: DuckDBEngine) -> dict[str, dict[str, str | None]]:
+    """Return, by model, the stage of each event name in a build; None where no rule covers it.
+
+    Of a name that rules on history put into several stages, the stage of most events counts.
+    """
+    rows = engine.rows(
+        """
+        select models.model, types.event_name, stages.stage, sum(classes.event_count) as n
+        from kernel.classifications as classes
+        inner join journeys.event_types as types on types.event_type_ix = classes.event_type_ix
+        inner join config.models as models on models.model_index = classes.model_index
+        left join config.stages as stages
+            on stages.model_index = classes.model_index and stages.stage_index = classes.stage_index
+        group by models.model, types.event_name, stages.stage
+        order by models.model, types.event_name, n, stages.stage
+        """
+    ).to_pylist()
+    found: dict[str, dict[str, str | None]] = {}
+    for row in rows:
+        found.setdefault(row["model"], {})[row["event_name"]] = row["stage"]
+    return found
 
 
 @contextmanager
@@ -167,7 +193,7 @@ def _build(engine: DuckDBEngine, loaded: LoadResult, wanted: tuple[str, ...]) ->
             builder.build_model(model)
 
 
-def _measured(engine: DuckDBEngine, loaded: LoadResult, is_whole: bool) -> Trial:  # noqa: FBT001
+def _measured(engine: DuckDBEngine, loaded: LoadResult, is_whole: bool) -> Trial:
     from journeyflow.pipeline.run_report import empty_maps
 
     _build(engine, loaded, _RESULTS)
@@ -247,7 +273,12 @@ def describe(trial: Trial) -> dict[str, Any]:
         "first_at": trial.first_at.isoformat(),
         "last_at": trial.last_at.isoformat(),
         "models": [
-            {"model": s.model, "event_count": s.event_count, "staged_count": s.staged_count, "unclassified": s.unclassified}
+            {
+                "model": s.model,
+                "event_count": s.event_count,
+                "staged_count": s.staged_count,
+                "unclassified": s.unclassified,
+            }
             for s in trial.models
         ],
         "funnels": {name: [{"step": step, "person_count": n} for step, n in steps] for name, steps in trial.funnels},

@@ -137,7 +137,9 @@ def _reading(found: tuple[str, list[tuple[str, float]], str]) -> str:
 
 def _basis(rule: Mapping[str, Any], model: FirstModel) -> str:
     names = rule["when"]["event"]
-    found = [model.suggested[name] for name in ([names] if isinstance(names, str) else names) if name in model.suggested]
+    found = [
+        model.suggested[name] for name in ([names] if isinstance(names, str) else names) if name in model.suggested
+    ]
     return f"  # suggested by its {found[0].basis}, probability {found[0].probability:.2f}" if found else ""
 
 
