@@ -49,7 +49,7 @@ soak: $(VENV)/.installed-dev ## Simulate a year of daily runs and compare it wit
 	JOURNEYFLOW_SOAK_DAYS=365 JOURNEYFLOW_EXAMPLES=30 $(BIN)/python -m pytest -n 0 -s tests/soak tests/properties/test_run_histories.py $(ARGS)
 
 check: lint types ## Everything that CI runs: lint, types, the fast and the long tests
-	$(PYTEST) --tier check $(ARGS)
+	$(PYTEST) --tier check --durations 40 --durations-min 5 $(ARGS)
 
 golden: $(VENV)/.installed-dev ## Rewrite tests/golden from the sample; read the diff before committing it
 	JOURNEYFLOW_WRITE_GOLDEN=1 $(BIN)/python -m pytest -n 0 tests/golden $(ARGS)

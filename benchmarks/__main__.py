@@ -17,14 +17,14 @@ from pathlib import Path
 from benchmarks.measure import Summary, alternate
 
 GROUPS = {
-    "floor and whole job": ["scan", "whole_job", "map_share"],
-    "a night that brings a hundredth more": ["renewal"],
+    "floor and whole job": ["load_and_sort", "whole_job"],
+    "a run that brings 1 %": ["incremental"],
     "a thousand small files": ["small_files"],
     "kernel beside ClickHouse": ["kernel", "clickhouse"],
     "other modes of the kernel": ["kernel_strict", "kernel_any_order", "kernel_strictly_later", "kernel_exclusion"],
     "beside retentioneering": ["kernel", "retentioneering"],
 }
-RATIOS = [("kernel", "clickhouse"), ("retentioneering", "kernel")]
+RATIOS = [("whole_job", "load_and_sort"), ("kernel", "clickhouse"), ("retentioneering", "kernel")]
 
 
 def main() -> None:
@@ -83,16 +83,10 @@ def _show(tasks: list[str], summaries: dict[str, Summary]) -> None:
 def _phases(found: dict[str, Summary]) -> None:
     if "whole_job" in found:
         print(f"\nphases of the last whole job, seconds: {found['whole_job'].runs[-1].answer['phases']}")
-    for run in found["renewal"].runs if "renewal" in found else []:
+    for run in found["incremental"].runs if "incremental" in found else []:
         print(
-            f"a renewed night is {run.answer['share_of_building']:.1%} of building everything anew, "
-            f"{run.answer['share_of_rebuild']:.1%} of a rebuild, "
-            f"{run.answer['share_with_publication']:.1%} with publication and the tables of a row a person; "
-            f"the last: {run.answer['nights'][-1]}"
+            f"a run with 1 % new is {run.answer['share_of_full_refresh']:.1%} of a full refresh: {run.answer['runs']}"
         )
-    if "map_share" in found:
-        shares = sorted(run.answer["added"] for run in found["map_share"].runs)
-        print(f"the journey map adds, processor time: {', '.join(f'{share:.1%}' for share in shares)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the load of a night costs that brings a thousand small files, beside the same rows in one file."""
+"""What loading a thousand small files costs, beside the same rows in one file."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ with pains_ranked as (
 persons_placed as (
     select
         pains_ranked.pain_ix, pains_ranked.model_index, pains_ranked.stage_index, pains_ranked.persona, pains_ranked.period,
-        pains_ranked.pain_rank, persons.person_key, persons.is_lost
+        pains_ranked.pain_rank, persons.person_key, persons.is_lost, persons.persons_each
     from statistics.pain_persons as persons
     inner join pains_ranked
         on pains_ranked.pain_ix = persons.pain_ix
@@ -23,6 +23,7 @@ ranks_found as (
         period,
         pain_rank,
         is_lost,
+        persons_each,
         min(pain_rank) over (partition by model_index, persona, period, person_key) as first_rank,
         min(case when is_lost then pain_rank end) over (
             partition by model_index, persona, period, stage_index, person_key
@@ -34,8 +35,8 @@ select
     pain_ix,
     persona,
     period,
-    count(*) filter (where first_rank < pain_rank) as overlap_count,
-    count(*) filter (where is_lost) as lost_person_count,
-    count(*) filter (where is_lost and first_lost_rank = pain_rank) as lost_alone_count
+    cast(sum(case when first_rank < pain_rank then persons_each else 0 end) as bigint) as overlap_count,
+    cast(sum(case when is_lost then persons_each else 0 end) as bigint) as lost_person_count,
+    cast(sum(case when is_lost and first_lost_rank = pain_rank then persons_each else 0 end) as bigint) as lost_alone_count
 from ranks_found
 group by pain_ix, persona, period

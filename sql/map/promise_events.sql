@@ -65,28 +65,6 @@ ends_matched as (
     from events_found
     inner join sources.events on events.event_ix = events_found.event_ix
     inner join config.sources on sources.source = events.source
-),
-
--- Equal numbers are one order, whether a source writes 7, 7.0 or "7".
-values_compared as (
-    select
-        promise_index,
-        event_ix,
-        person_key,
-        journey_index,
-        is_from,
-        is_to,
-        is_matched,
-        event_id,
-        source_ix,
-        occurred_at,
-        sequence,
-        case
-            when contains(match_text, '.') and regexp_full_match(match_text, '-?\d+\.\d+')
-                then rtrim(rtrim(match_text, '0'), '.')
-            else nullif(match_text, '')
-        end as match_value
-    from ends_matched
 )
 
 select
@@ -97,11 +75,16 @@ select
     is_from,
     is_to,
     is_matched,
-    match_value,
+    -- Equal numbers are one order, whether a source writes 7, 7.0 or "7".
+    case
+        when contains(match_text, '.') and regexp_full_match(match_text, '-?\d+\.\d+')
+            then rtrim(rtrim(match_text, '0'), '.')
+        else nullif(match_text, '')
+    end as match_value,
     event_id,
     source_ix,
     occurred_at,
     sequence
-from values_compared
+from ends_matched
 -- What belongs to no order can neither be promised nor kept.
-where match_value is not null
+where match_text <> ''

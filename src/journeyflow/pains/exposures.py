@@ -10,7 +10,7 @@ import numpy as np
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.places import NEVER, Place
 from journeyflow.pains.prognosis import Prognosis, spread
-from journeyflow.pains.stream import Bools, Floats, Ints, Stream
+from journeyflow.pains.stream import Bools, Floats, Ints, Stream, changes
 
 MANDATORY = 0.95
 """A step that so many of those who go on pass is part of the way."""
@@ -48,6 +48,8 @@ class Candidate:
     could: Ints
     anchor: Ints
     gap: Ints | None = None
+    order: Ints | None = None
+    """Rows of the place by anchor and gap, where there are gaps."""
 
 
 def exposures(stream: Stream, place: Place, prognosis: Prognosis, min_count: int) -> Iterator[Finding]:
@@ -70,6 +72,7 @@ class _Moments:
         self.goes_on = (rows + 1 < len(stream)) & (stream.journey[self.following] == stream.journey[rows])
         self.gap = np.where(self.goes_on, stream.at[self.following] - stream.at[rows], NEVER)
         self.name = stream.names.codes[rows].astype(np.int64)
+        self.order = np.lexsort((self.gap, self.name))
         # Position of the following event in the place; -1 where it is beyond or there is none.
         at = np.searchsorted(rows, rows + 1)
         inside = (at < len(rows)) & self.goes_on
@@ -108,6 +111,7 @@ class _Moments:
         """Yield the events that can be met: by name, and by touchpoint where that is not the same."""
         stream, rows = self.stream, self.place.rows
         ruled_out = self.is_goal | self.is_passive | self.is_return
+        events_of_name = np.bincount(self.name)
         for labels, prefix in ((stream.names, ""), (stream.touchpoints, "")):
             codes = labels.codes[rows]
             for code in np.flatnonzero(np.bincount(codes[~ruled_out], minlength=len(labels.names)) >= min_count):
@@ -116,12 +120,10 @@ class _Moments:
                     continue
                 is_it = (codes == code) & ~ruled_out
                 # A touchpoint that is one event, or an event that is one touchpoint, is listed once, by the event.
-                if (
-                    labels is stream.touchpoints
-                    and np.bincount(self.name[is_it]).max()
-                    >= 0.9 * np.bincount(self.name)[np.bincount(self.name[is_it]).argmax()]
-                ):
-                    continue
+                if labels is stream.touchpoints:
+                    of_name = np.bincount(self.name[is_it])
+                    if of_name.max() >= 0.9 * events_of_name[of_name.argmax()]:
+                        continue
                 yield from self._met(prefix + subject, "event", is_it, min_count)
 
     def _met(self, subject: str, family: str, is_it: Bools, min_count: int) -> Iterator[Candidate]:
@@ -131,7 +133,9 @@ class _Moments:
         if has_met.sum() < min_count or has_met[self.won].sum() >= MANDATORY * max(self.won.sum(), 1):
             return
         first = np.full(visits, len(is_it), np.int64)
-        np.minimum.at(first, visit[is_it], np.flatnonzero(is_it))
+        of = np.flatnonzero(is_it)
+        of = of[changes(visit[of])]
+        first[visit[of]] = of
         before = np.arange(len(is_it)) < first[visit]
         leads = np.zeros(len(is_it), np.bool_)
         known = self.next >= 0
@@ -140,7 +144,7 @@ class _Moments:
         if not len(met):
             return
         could = np.flatnonzero(before & ~leads & self.is_clear)
-        yield Candidate(subject, family, met, could, self.name, self.gap)
+        yield Candidate(subject, family, met, could, self.name, self.gap, self.order)
 
     def repeats(self, min_count: int) -> Iterator[Candidate]:
         """Yield events that came three times at a stretch."""
@@ -153,8 +157,7 @@ class _Moments:
         third = third[session[third] == session[third + 2]]
         for code in np.flatnonzero(np.bincount(name[third], minlength=1) >= min_count):
             starts = np.flatnonzero(is_start & (name == code) & self.is_clear)
-            _, earliest = np.unique(visit[starts], return_index=True)
-            starts = starts[earliest]
+            starts = starts[changes(visit[starts])]
             met = np.isin(starts, third)
             # Who went on at once had no occasion to repeat it.
             kept = met | (self.next[starts] >= 0) | ~self.goes_on[starts]
@@ -199,7 +202,7 @@ class _Moments:
                     yield latest[known], replies[known]
 
     def _wait(self, first: Ints, second: Ints, min_count: int) -> Iterator[Candidate]:
-        _, earliest = np.unique(self.place.visit[second], return_index=True)
+        earliest = changes(self.place.visit[second])
         first, second = first[earliest], second[earliest]
         if len(first) < 5 * min_count or self.name[first[0]] == self.name[second[0]]:
             return
@@ -282,27 +285,39 @@ def _in_danger(candidate: Candidate, met: Ints, could: Ints) -> tuple[Ints, Ints
     censoring weighted (IPCW) log-rank tests".
     """
     weight = np.ones(len(could))
-    if candidate.gap is None:
+    if candidate.gap is None or candidate.order is None:
         return met, could, weight
+    met_order, could_order = _in_order(candidate.order, met), _in_order(candidate.order, could)
+    anchors, other_anchors = candidate.anchor[met][met_order], candidate.anchor[could][could_order]
     is_met, is_could = np.zeros(len(met), np.bool_), np.zeros(len(could), np.bool_)
-    for anchor in np.unique(candidate.anchor[met]):
-        of, others = candidate.anchor[met] == anchor, candidate.anchor[could] == anchor
-        wait, gap = candidate.gap[met[of]], candidate.gap[could[others]]
-        waits, gaps = np.sort(wait), np.sort(gap)
-        times, counts = np.unique(wait, return_counts=True)
+    for anchor in anchors[changes(anchors)]:
+        of = met_order[np.searchsorted(anchors, anchor) : np.searchsorted(anchors, anchor, side="right")]
+        others = could_order[
+            np.searchsorted(other_anchors, anchor) : np.searchsorted(other_anchors, anchor, side="right")
+        ]
+        waits, gaps = candidate.gap[met[of]], candidate.gap[could[others]]
+        times, counts = np.unique(waits, return_counts=True)
         waiting = len(waits) - np.searchsorted(waits, times) + len(gaps) - np.searchsorted(gaps, times)
         unmet = np.append(1.0, np.cumprod(1 - counts / waiting))
         if unmet[-1] <= 1 - MANDATORY:
             continue
-        inverse = 1 / unmet[np.searchsorted(times, gap)]
+        inverse = 1 / unmet[np.searchsorted(times, gaps)]
         # The weight of all who waited longer than each who met it; each of these is represented equally.
-        longer = np.append(np.cumsum(inverse[np.argsort(gap, kind="stable")][::-1])[::-1], 0.0)
+        longer = np.append(np.cumsum(inverse[::-1])[::-1], 0.0)
         total = longer[np.searchsorted(gaps, waits, side="right")]
         parts = np.append(0.0, np.cumsum(np.where(total > 0, 1 / np.maximum(total, 1.0), 0.0)))
-        weight[others] = inverse * parts[np.searchsorted(waits, gap)]
-        is_met[of] = longer[np.searchsorted(gaps, wait, side="right")] > 0
+        weight[others] = inverse * parts[np.searchsorted(waits, gaps)]
+        is_met[of] = total > 0
         is_could[others] = weight[others] > 0
     return met[is_met], could[is_could], weight[is_could]
+
+
+def _in_order(order: Ints, chosen: Ints) -> Ints:
+    """Return the positions in `chosen` in the order of its values in `order`."""
+    index = np.full(len(order), -1)
+    index[chosen] = np.arange(len(chosen))
+    sorted_index = index[order]
+    return sorted_index[sorted_index >= 0]
 
 
 def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: Floats, other_weight: Floats) -> float:
@@ -355,7 +370,7 @@ def _standardised(
 
 def once_a_person(stream: Stream, rows: Ints) -> Ints:
     """Return the positions of each person's first event among `rows`, which ascend."""
-    return np.unique(stream.person[rows], return_index=True)[1]
+    return np.flatnonzero(changes(stream.person[rows]))
 
 
 def _fill(prognosis: Prognosis, place: Place, chance: Floats, rows: Ints) -> None:

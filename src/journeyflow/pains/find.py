@@ -16,7 +16,7 @@ from journeyflow.pains.findings import NORMAL, Finding
 from journeyflow.pains.places import read_levels
 from journeyflow.pains.promises import broken_promises
 from journeyflow.pains.search import search
-from journeyflow.pains.stream import Floats, Stream, read_stream
+from journeyflow.pains.stream import Bools, Floats, Stream, read_stream
 
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
@@ -92,7 +92,8 @@ def _pain(stream: Stream, number: int, finding: Finding) -> dict[str, Any]:
         "last_day": _date(finding.last_day),
         "is_ongoing": None if finding.last_day is None else finding.last_day >= until,
         "grade": finding.grade,
-        "compared_with": COMPARED[finding.kind],
+        "compared_with": COMPARED[finding.kind]
+        + (f" (estimated from one person in {stream.persons_each})" if stream.persons_each > 1 else ""),
         "q_value": finding.q_value,
         "e_value": finding.e_value,
     }
@@ -123,7 +124,7 @@ def _parts(stream: Stream, number: int, finding: Finding) -> Iterator[dict[str, 
                 own = max(float(short[inside].sum()), 0.0)
                 whole[one, other] = (inside, min(own, of_persona[one], of_month[other]))
     for (one, other), (inside, lost) in whole.items():
-        yield _part(number, finding, one, other, inside, lost)
+        yield _part(number, finding, stream.persons_each, one, other, inside, lost)
 
 
 def _divided(total: float, shares: dict[str, float]) -> dict[str, float]:
@@ -133,7 +134,7 @@ def _divided(total: float, shares: dict[str, float]) -> dict[str, float]:
 
 
 def _part(
-    number: int, finding: Finding, persona: str, period: str, inside: np.ndarray[Any, np.dtype[np.bool_]], lost: float
+    number: int, finding: Finding, each: int, persona: str, period: str, inside: Bools, lost: float
 ) -> dict[str, Any]:
     expected: Floats = finding.expected[inside]
     own = float((expected * (1 - expected)).sum()) if finding.standard_error else 0.0
@@ -143,14 +144,14 @@ def _part(
         "pain_ix": number,
         "persona": persona,
         "period": period,
-        "person_count": len(expected),
-        "compared_count": finding.compared_count,
+        "person_count": len(expected) * each,
+        "compared_count": finding.compared_count * each,
         "rate": float(finding.went_on[inside].mean()),
         "expected_rate": float(np.clip(expected.mean(), 0.0, 1.0)),
-        "lost": lost,
-        "lost_low": max(lost - NORMAL * error, 0.0),
-        "lost_high": lost + NORMAL * error,
-        "refund_count": None if finding.refund_count is None else finding.refund_count * share,
+        "lost": lost * each,
+        "lost_low": max(lost - NORMAL * error, 0.0) * each,
+        "lost_high": (lost + NORMAL * error) * each,
+        "refund_count": None if finding.refund_count is None else finding.refund_count * share * each,
         "sentiment_effect": finding.sentiment_effect,
     }
 
@@ -164,5 +165,6 @@ def _persons(stream: Stream, number: int, finding: Finding) -> pl.DataFrame:
             "persona": facts["persona"],
             "period": facts["month"],
             "is_lost": ~finding.went_on,
+            "persons_each": np.full(len(finding.rows), stream.persons_each),
         }
     )

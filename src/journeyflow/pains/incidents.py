@@ -164,14 +164,18 @@ class _Scan:
             return None
         day = point.day - self.first
 
-        def daily(values: Floats, members: Bools) -> Floats:
-            return np.append(0.0, np.cumsum(np.bincount(day[members], values[members], self.days)))
-
         one, seen, chance = np.ones(len(day)), point.went_on.astype(np.float64), point.chance
-        variance = chance * (1 - chance)
-        columns = (one, seen, chance, variance)
-        self.total = np.array([daily(values, np.ones(len(day), np.bool_)) for values in columns])
-        self.table = np.array([[daily(values, each.members) for values in columns] for each in self.slices])
+        columns = np.array((one, seen, chance, chance * (1 - chance)))
+
+        def daily(members: Bools) -> Floats:
+            """Return the sums of the columns up to each day."""
+            chosen = np.flatnonzero(members)
+            days = day[chosen]
+            counts = [np.bincount(days, values[chosen], self.days) for values in columns]
+            return np.cumsum(np.pad(counts, ((0, 0), (1, 0))), axis=1)
+
+        self.total = daily(np.ones(len(day), np.bool_))
+        self.table = np.array([daily(each.members) for each in self.slices])
         self.spread = COMMON_SPREAD
         lengths = [length for length in LENGTHS if length <= self.days // 3]
         is_pair = np.array([len(each.dimensions) > 1 for each in self.slices])

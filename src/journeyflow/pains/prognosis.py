@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -74,62 +74,69 @@ class Prognosis:
         self.common = (
             [code for code in often if code > 0 and not is_beyond[code]][:HISTORY_NAMES] if has_history else []
         )
-        self.counts = {code: np.cumsum(self.names.codes == code) for code in self.common}
-        raw = self._columns(place.rows[chosen], fit=True)
-        if not len(chosen):  # Nothing is known yet of whoever came here: no chance is better than another.
-            self.centre = self.scale = np.zeros(raw.shape[1])
-            self.kept, self.beta = np.zeros(raw.shape[1], np.bool_), np.zeros(1)
-            return
-        self.centre, self.scale = raw.mean(0), raw.std(0)
-        self.kept = self.scale > 1e-9
-        self.beta = logistic_regression(self._standardised(raw), place.went_on[chosen])
+        numbers, labels = list(self._numbers(place.rows[chosen])), self._labels(place.rows[chosen])
+        levels = {
+            name: [code for code, count in enumerate(np.bincount(codes, minlength=1)) if count >= FEWEST][1:40]
+            for name, codes in labels.items()
+        }
+        columns = [*numbers, *(labels[name] == code for name, known in levels.items() for code in known)]
+        raw = np.column_stack([np.asarray(values, np.float64) for values in columns])
+        weights, self.intercept = np.zeros(raw.shape[1]), 0.0
+        if len(chosen):  # Else nothing is known yet of whoever came here: no chance is better than another.
+            centre, scale = raw.mean(0), raw.std(0)
+            kept = scale > 1e-9
+            beta = logistic_regression((raw[:, kept] - centre[kept]) / scale[kept], place.went_on[chosen])
+            weights[kept] = beta[1:] / scale[kept]
+            self.intercept = float(beta[0] - weights @ centre)
+        self.slopes = weights[: len(numbers)]
+        self.effects: dict[str, Floats] = {}
+        at = len(numbers)
+        for name, known in levels.items():
+            # The last entry stands for every label that was not seen: it has no effect.
+            self.effects[name] = np.zeros(int(labels[name].max(initial=0)) + 2)
+            self.effects[name][known] = weights[at : at + len(known)]
+            at += len(known)
 
     def chance(self, rows: Ints) -> Floats:
         """Return the chance to go on from each event of the stream in `rows`."""
         chance = np.empty(len(rows))
         for at in range(0, len(rows), 200_000):
-            part = self._standardised(self._columns(rows[at : at + 200_000]))
-            chance[at : at + 200_000] = expit(self.beta[0] + part @ self.beta[1:])
+            part = rows[at : at + 200_000]
+            logit = np.full(len(part), self.intercept)
+            for slope, values in zip(self.slopes, self._numbers(part), strict=True):
+                logit += slope * values
+            for name, codes in self._labels(part).items():
+                logit += self.effects[name].take(codes, mode="clip")
+            chance[at : at + 200_000] = expit(logit)
         return chance
 
-    def _standardised(self, raw: Floats) -> Floats:
-        standardised: Floats = ((raw - self.centre) / np.where(self.kept, self.scale, 1.0))[:, self.kept]
-        return standardised
+    def _numbers(self, rows: Ints) -> Iterator[Floats | Bools]:
+        stream = self.stream
+        start = stream.journey_starts[stream.journey[rows]]
+        if self.has_history:
+            yield np.log1p(rows - start)
+            yield np.log1p(stream.at[rows] - stream.at[start])
+        yield np.log1p(stream.sessions_so_far[rows] - stream.sessions_so_far[start])
+        yield (stream.person[start - 1] == stream.person[start]) & (start > 0)
+        yield (stream.at[rows] - stream.high_water) / DAY_US / 30
+        yield (self.place.is_first | self.place.is_past)[np.searchsorted(self.place.rows, rows)]
+        for code in self.common:
+            seen = stream.seen_so_far(int(code))
+            yield np.log1p(seen[rows] - seen[start] + (self.names.codes[start] == code))
 
-    def _columns(self, rows: Ints, fit: bool = False) -> Floats:
+    def _labels(self, rows: Ints) -> dict[str, Codes]:
         stream = self.stream
         journey = stream.journey[rows]
-        start = stream.journey_starts[journey]
-        local = stream.day[rows]
-        columns = [
-            *((np.log1p(rows - start), np.log1p(stream.at[rows] - stream.at[start])) if self.has_history else ()),
-            np.log1p(stream.sessions_so_far[rows] - stream.sessions_so_far[start]),
-            (stream.person[start - 1] == stream.person[start]) & (start > 0),
-            (stream.at[rows] - stream.high_water) / DAY_US / 30,
-            (self.place.is_first | self.place.is_past)[np.searchsorted(self.place.rows, rows)],
-            *((local % 7) == day for day in range(6)),
-        ]
-        for code in self.common:
-            columns.append(
-                np.log1p(self.counts[code][rows] - self.counts[code][start] + (self.names.codes[start] == code))
-            )
         labels: dict[str, Codes] = {
+            "weekday": (stream.day[rows] % 7).astype(np.int32),
             "persona": stream.personas.codes[journey],
             "medium": stream.media.codes[journey],
             "channel": stream.channels.codes[rows],
         }
         if self.has_history:
             labels["last event"] = self.names.codes[rows]
-        labels |= {name: values.codes[rows] for name, values in stream.slices.items() if name not in self.without}
-        if fit:
-            self.levels = {
-                name: [code for code, count in enumerate(np.bincount(codes)) if count >= FEWEST][:40]
-                for name, codes in labels.items()
-                if name not in self.without
-            }
-        for name, known in self.levels.items():
-            columns.extend(labels[name] == code for code in known[1:])
-        return np.column_stack([np.asarray(values, np.float64) for values in columns])
+        labels |= {name: values.codes[rows] for name, values in stream.slices.items()}
+        return {name: codes for name, codes in labels.items() if name not in self.without}
 
 
 def spread(rows: Ints, most: int) -> Ints:

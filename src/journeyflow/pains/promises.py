@@ -52,8 +52,9 @@ def broken_promises(engine: Engine, stream: Stream, min_count: int) -> Iterator[
     promises = engine.rows(
         "select promise, promise_index, model_index, stage_index from config.promises order by promise_index"
     ).to_pylist()
-    dues = pl.DataFrame(engine.rows(_DUES))
-    answers = pl.DataFrame(engine.rows(_ANSWERS))
+    of_stream = pl.col("person_key").is_in(pl.Series(stream.person_keys).implode())
+    dues = pl.DataFrame(engine.rows(_DUES)).filter(of_stream)
+    answers = pl.DataFrame(engine.rows(_ANSWERS)).filter(of_stream)
     for promise in promises:
         made = _Dues(stream, dues.filter(pl.col("promise_index") == promise["promise_index"]))
         if made.is_broken.sum() < min_count or (~made.is_broken).sum() < min_count:

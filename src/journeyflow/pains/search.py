@@ -159,11 +159,12 @@ def _one_each(findings: list[Finding]) -> list[Finding]:
                 continue
             both = len(np.intersect1d(other.rows, finding.rows))
             union = len(other.rows) + len(finding.rows) - both
-            if union and both / union >= BESIDE and other.subject != finding.subject:
+            is_same_stage = other.stage_index == finding.stage_index
+            if is_same_stage and union and both / union >= BESIDE and other.subject != finding.subject:
                 kept[number] = replace(other, subject=SEPARATOR.join([other.subject, finding.subject]))
                 break
             # A friction is often named as its event.
-            if union and both / union >= BESIDE and other.stage_index == finding.stage_index and not finding.slice:
+            if is_same_stage and union and both / union >= BESIDE and not finding.slice:
                 break
             if finding.kind == "gap" and both > 0.5 * min(len(other.rows), len(finding.rows)):
                 break

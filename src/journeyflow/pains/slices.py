@@ -10,7 +10,7 @@ import numpy as np
 
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
-from journeyflow.pains.stream import DAY_US, Bools, Floats, Ints, Labels, Stream
+from journeyflow.pains.stream import DAY_US, Bools, Floats, Ints, Labels, Stream, changes
 
 FEWEST_UNITS = 150
 EQUAL_AGE = 0.9
@@ -58,10 +58,10 @@ def points(
     names = stream.names.codes[place.rows]
     least = max(FEWEST_UNITS, 5 * min_count)
     chance = np.full(len(place.rows), np.nan)
-    offered: list[tuple[str, Ints]] = [("", np.unique(place.visit, return_index=True)[1])]
+    offered: list[tuple[str, Ints]] = [("", np.flatnonzero(changes(place.visit)))]
     for code in np.flatnonzero(np.bincount(names[is_here], minlength=1) >= least):
         of = np.flatnonzero(is_here & (names == code))
-        offered.append((stream.names.names[code] or "", of[np.unique(place.visit[of], return_index=True)[1]]))
+        offered.append((stream.names.names[code] or "", of[changes(place.visit[of])]))
     for name, of in offered:
         if len(of) < least:
             continue

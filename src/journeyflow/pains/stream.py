@@ -19,6 +19,9 @@ Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 
 DAY_US = 86_400_000_000
+MOST_EVENTS = 1_000_000
+"""Above so many events the search reads one person in n, so that its memory and time have a bound; its counts are then
+estimates, n times those of the persons read."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Stream:
     window: int
     day_starts: Ints
     first_day: int
+    persons_each: int = 1
+    """Persons that each person stands for: 1, or n where the stream holds one in n."""
 
     def __len__(self) -> int:
         return len(self.at)
@@ -117,6 +122,16 @@ class Stream:
         is_new[firsts[sessions >= 0]] = True
         return np.cumsum(is_new)
 
+    @cached_property
+    def _seen(self) -> dict[int, Codes]:
+        return {}
+
+    def seen_so_far(self, name: int) -> Codes:
+        """Events of a name (its code) up to each event and with it, over all persons."""
+        if name not in self._seen:
+            self._seen[name] = np.cumsum(self.names.codes == name, dtype=np.int32)
+        return self._seen[name]
+
     def _of_kind(self, column: str) -> Labels:
         labels = Labels.of(self.kinds[column])
         return Labels(labels.codes[self.kind], labels.names)
@@ -149,7 +164,12 @@ _KINDS = """
 
 
 def read_stream(engine: Engine) -> Stream:
-    """Read the events that count, whole persons, in an order that no arrival of files changes."""
+    """Read the events that count, whole persons, in an order that no arrival of files changes.
+
+    Persons are chosen by their keys, which are hashes: the same ones in every run over data of about this size.
+    """
+    count = engine.rows("select count(*) as count from kernel.events").column("count")[0].as_py()
+    persons_each = max(-(-count // MOST_EVENTS), 1)
     columns = engine.columns("staging.events")
     slices = engine.rows("select slice, slice_index from config.slices order by slice_index").to_pylist()
     reading = "".join(
@@ -167,6 +187,7 @@ def read_stream(engine: Engine) -> Stream:
                 from kernel.classifications as codes
                 inner join journeys.event_types as types on types.event_type_ix = codes.event_type_ix
             ) as kinds on kinds.classification_key = events.classification_key
+            where events.person_key % {persons_each} = 0
             order by
                 events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint,
                 staging.event_id, staging.source_ix
@@ -180,9 +201,9 @@ def read_stream(engine: Engine) -> Stream:
         )
     )
     person_keys = events["person_key"].to_numpy()
-    starts_person = _changes(person_keys)
+    starts_person = changes(person_keys)
     person = np.cumsum(starts_person) - 1
-    starts_journey = starts_person | _changes(events["journey_index"].to_numpy())
+    starts_journey = starts_person | changes(events["journey_index"].to_numpy())
     first = np.flatnonzero(starts_journey)
     return Stream(
         person=person,
@@ -197,33 +218,36 @@ def read_stream(engine: Engine) -> Stream:
         },
         person_keys=person_keys[starts_person],
         journey_starts=np.append(first, len(events)),
-        facts=_facts(engine),
+        facts=_facts(engine, persons_each),
         kinds=kinds,
         high_water=settings.column("high_water")[0].as_py(),
         window=settings.column("journeys_window_us")[0].as_py(),
         day_starts=days["start_us"].to_numpy(),
         first_day=int(days["day"][0]) if len(days) else 0,
+        persons_each=persons_each,
     )
 
 
-def _facts(engine: Engine) -> pl.DataFrame:
+def _facts(engine: Engine, persons_each: int) -> pl.DataFrame:
     return pl.DataFrame(
-        engine.rows("""
+        engine.rows(f"""
             select facts.persona, days.month, entries.utm_medium as medium
             from journeys.journey_facts as facts
             inner join kernel.journeys as journeys
                 on journeys.person_key = facts.person_key and journeys.journey_index = facts.journey_index
             inner join config.days on days.start_at <= journeys.entered_at and journeys.entered_at < days.end_at
             left join sources.events as entries on entries.event_ix = journeys.first_event_ix
+            where facts.person_key % {persons_each} = 0
             order by facts.person_key, facts.journey_index
         """)
     )
 
 
-def _changes(values: npt.NDArray[np.generic]) -> Bools:
-    changes = np.ones(len(values), np.bool_)
-    changes[1:] = values[1:] != values[:-1]
-    return changes
+def changes(values: npt.NDArray[np.generic]) -> Bools:
+    """Return where a value differs from the one before it; the first always does."""
+    differs = np.ones(len(values), np.bool_)
+    differs[1:] = values[1:] != values[:-1]
+    return differs
 
 
 def _known_so_far(labels: Labels, person: Ints) -> Labels:

@@ -479,8 +479,8 @@ def test_untrusted_names_cannot_flood_the_table_or_break_its_key():
 NEWS = "first_event_ix\n1"
 
 
-def night_of(share, earlier, *, whole=1000, kind="bots"):
-    """Return the spots of a night in which `share` of `whole` events are of programs, after nights with such shares."""
+def run_of(share, earlier, *, whole=1000, kind="bots"):
+    """Return the spots of a run in which `share` of `whole` events are of programs, after runs with such shares."""
     history = [f"r1{at:02} | {kind} | web | {round(rate * 1000)} | 1000" for at, rate in enumerate(earlier)]
     flags = "\n".join(
         f"{at} | 1 | x | 2026-03-31 08:00:00 | web | x | 0 | {at <= share * whole} | false"
@@ -504,23 +504,23 @@ QUIET = [0.02, 0.03, 0.01, 0.02, 0.03, 0.02, 0.02]
     [
         (0.09, QUIET, True),
         (0.06, QUIET, False),  # Not more than twice the most.
-        (0.2, QUIET[1:], False),  # Six nights show no habit.
+        (0.2, QUIET[1:], False),  # Six runs show no habit.
         (0.62, [0.5] * 7, True),
         (0.59, [0.5] * 7, False),  # Of large shares, ten points more.
         (0.011, [0] * 7, True),
         (0.009, [0] * 7, False),  # Less than one in a hundred.
         (0.09, [0.5, *[0.02] * 27], False),
-        (0.09, [0.5, *[0.02] * 28], True),  # What lies more than 28 nights back is forgotten.
+        (0.09, [0.5, *[0.02] * 28], True),  # What lies more than 28 runs back is forgotten.
     ],
 )
 def test_a_share_jumps_when_it_is_far_above_the_most_of_the_last_runs(share, earlier, is_told):
-    assert night_of(share, earlier) == ({"bots: web": "critical"} if is_told else {})
+    assert run_of(share, earlier) == ({"bots: web": "critical"} if is_told else {})
 
 
 def test_few_events_show_no_jump():
-    assert night_of(0.9, QUIET, whole=99) == {}
-    assert night_of(0.09, QUIET, whole=100) == {}  # Nine, fewer than ten.
-    assert night_of(0.3, QUIET, whole=100) == {"bots: web": "critical"}
+    assert run_of(0.9, QUIET, whole=99) == {}
+    assert run_of(0.09, QUIET, whole=100) == {}  # Nine, fewer than ten.
+    assert run_of(0.3, QUIET, whole=100) == {"bots: web": "critical"}
 
 
 def test_a_source_without_accepted_rows_is_reported():

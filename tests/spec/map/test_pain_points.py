@@ -24,14 +24,14 @@ BUILT = [
     model for model in GRAPH if model.name.startswith(("insights._pain_", "insights.pain_", "insights.opportunities"))
 ]
 PERSONS = "\n".join(
-    ["pain_ix | person_key | persona | period | is_lost"]
-    + [f"1 | {key} | student | 2026-03 | {key <= 30}" for key in range(1, 41)]
+    ["pain_ix | person_key | persona | period | is_lost | persons_each"]
+    + [f"1 | {key} | student | 2026-03 | {key <= 30} | 1" for key in range(1, 41)]
     # Of those who met the error, 20 of 25 lost are among the 30 above.
-    + [f"2 | {key} | student | 2026-03 | {11 <= key <= 35}" for key in range(11, 51)]
-    + [f"2 | {key} | family | 2026-04 | {key <= 105}" for key in range(101, 111)]
-    + [f"3 | {key} | family | 2026-04 | {key <= 120}" for key in range(101, 141)]
-    + [f"4 | {key} | student | 2026-03 | true" for key in range(201, 206)]
-    + [f"5 | {key} | student | 2026-03 | {key < 290}" for key in range(201, 301)]
+    + [f"2 | {key} | student | 2026-03 | {11 <= key <= 35} | 1" for key in range(11, 51)]
+    + [f"2 | {key} | family | 2026-04 | {key <= 105} | 1" for key in range(101, 111)]
+    + [f"3 | {key} | family | 2026-04 | {key <= 120} | 1" for key in range(101, 141)]
+    + [f"4 | {key} | student | 2026-03 | true | 1" for key in range(201, 206)]
+    + [f"5 | {key} | student | 2026-03 | {key < 290} | 1" for key in range(201, 301)]
 )
 GIVEN = {
     "config.settings": """

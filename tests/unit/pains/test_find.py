@@ -123,3 +123,15 @@ def test_a_promise_stands_at_the_stage_of_its_name_in_each_model_else_at_the_las
 
 def test_nothing_to_find_gives_empty_relations(monkeypatch):
     assert [len(table) for table in tables(monkeypatch, simulated(1, 300))] == [0, 0, 0]
+
+
+def test_each_person_of_a_sample_counts_for_those_it_stands_for(monkeypatch, stream):
+    pains, whole, _ = tables(monkeypatch, stream)
+    sampled, parts, persons = tables(monkeypatch, replace(stream, persons_each=10))
+    for name in ("person_count", "compared_count", "lost", "lost_low", "lost_high"):
+        assert parts[name].to_list() == pytest.approx([10 * value for value in whole[name]]), name
+    for name in ("rate", "expected_rate"):
+        assert parts[name].to_list() == whole[name].to_list()
+    assert persons["persons_each"].unique().to_list() == [10]
+    assert all("one person in 10" in text for text in sampled["compared_with"])
+    assert not any("one person in" in text for text in pains["compared_with"])

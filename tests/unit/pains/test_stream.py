@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.pains import stream as module
 from journeyflow.pains.stream import Labels, _known_so_far, read_stream
 from support.streams import DAY_US, Event, Person, stream_of
 
@@ -69,6 +71,7 @@ def read(events):
         "sequence": pa.array([event[2] for event in events], pa.int64()),
         "slice_1": pa.array([event[5] for event in events], pa.string()),
     }
+    persons = pa.array(sorted({event[0] for event in events}), pa.uint64())
     day = pa.array([0, 86_400_000_000], pa.timestamp("us"))
     relations = {
         "kernel.events": table,
@@ -91,10 +94,10 @@ def read(events):
             "day": pa.array([0], pa.date32()), "start_at": day[:1], "end_at": day[1:], "month": ["1970-01"],
         },
         "journeys.journey_facts": {
-            "person_key": pa.array([7, 9], pa.uint64()), "journey_index": [1, 1], "persona": ["a", "b"],
+            "person_key": persons, "journey_index": [1, 1], "persona": ["a", "b"],
         },
         "kernel.journeys": {
-            "person_key": pa.array([7, 9], pa.uint64()), "journey_index": [1, 1], "entered_at": [*day[:1], *day[:1]],
+            "person_key": persons, "journey_index": [1, 1], "entered_at": [*day[:1], *day[:1]],
             "first_event_ix": [0, 1],
         },
         "sources.events": {"event_ix": [0], "utm_medium": ["cpc"]},
@@ -131,3 +134,14 @@ def test_the_order_in_which_equal_events_were_loaded_changes_nothing(seed):
     for name in ("person", "at", "session", "kind"):
         assert getattr(first, name).tolist() == getattr(other, name).tolist(), name
     assert first.slices["device"].codes.tolist() == other.slices["device"].codes.tolist()
+
+
+def test_of_many_events_whole_persons_are_read_one_in_n(monkeypatch):
+    events = [(8, *event[1:]) if event[0] == 7 else event for event in EVENTS]
+    monkeypatch.setattr(sys.modules[__name__], "EVENTS", events)
+    monkeypatch.setattr(module, "MOST_EVENTS", 5)
+    stream = read(events)
+    assert stream.persons_each == 2
+    assert stream.person_keys.tolist() == [8]
+    assert len(stream) == 8
+    assert len(stream.facts) == 1
