@@ -61,7 +61,7 @@ def _ask(question: str, answers: Sequence[str]) -> str | None:
     typer.echo(escaped(question))
     for number, answer in enumerate(answers, start=1):
         typer.echo(f"  {number}  {escaped(answer)}")
-    chosen = typer.prompt("Which", default=1, type=int)
+    chosen: int = typer.prompt("Which", default=1, type=int)
     return answers[min(max(chosen, 1), len(answers)) - 1]
 
 

@@ -57,9 +57,13 @@ def propose(paths: Sequence[Path], folder: Path, ask: Ask = nobody, rows: int = 
     draft.currency = draft.currency or facts.currency
     model = first_model(facts, log, _traits(draft, folder), ask, draft.price)
     text = configuration(name, draft, model)
-    trial = try_configuration(load_config(read_yaml(text.encode()).content, folder=folder), rows)
     guesses = ("no event name is known: their stages are guesses",) if model.guessed else ()
-    return Proposal(text, (*draft.notes, *_model_notes(model)), (*draft.doubts, *guesses, *trial.doubts), trial)
+    notes, doubts = (*draft.notes, *_model_notes(model)), (*draft.doubts, *guesses)
+    try:
+        trial = try_configuration(load_config(read_yaml(text.encode()).content, folder=folder), rows)
+    except JourneyflowError as error:
+        return Proposal(text, notes, (*doubts, error.message), None)
+    return Proposal(text, notes, (*doubts, *trial.doubts), trial)
 
 
 def _model_notes(model: FirstModel) -> list[str]:

@@ -9,12 +9,14 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from journeyflow.config.sources import MAPPED_FORMATS, known_formats
 from journeyflow.errors import InputError
 from journeyflow.ingest.adapters import load_adapter
+from journeyflow.ingest.files import RefusedFileError, opened
 from journeyflow.setup.columns import (
     CHANNELS,
     COMPANY,
@@ -104,7 +106,14 @@ def _files(given: Sequence[Path]) -> Iterator[Path]:
         if not path.exists():
             raise InputError(f"There is no file {path}. Name files of events or a folder, or none for an example.")
         if path.is_dir():
-            inside = (p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith((".", "LICENSE")))
+            own = (path / "state", path / "published")  # Of a project that has run here.
+            inside = (
+                found
+                for found in sorted(path.rglob("*"))
+                if found.is_file()
+                and not found.name.startswith((".", "LICENSE"))
+                and not any(found.is_relative_to(folder) for folder in own)
+            )
             yield from list(inside)[:_MOST_FILES]
         else:
             yield path
@@ -127,13 +136,14 @@ def _feed_columns(paths: Iterable[Path], draft: Draft) -> tuple[str, ...]:
 
 
 def _member(path: Path) -> str:
+    """Return the file of column names in an archive, read as a stream that refuses to unpack without end."""
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
+        with opened(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in islice(archive, _MOST_FILES):
                 if member.isfile() and Path(member.name).name == _HEADERS and member.size <= _MOST_HEADER_BYTES:
-                    stream = archive.extractfile(member)
-                    return stream.read().decode("latin-1") if stream else ""
-    except (OSError, tarfile.TarError, EOFError):
+                    found = archive.extractfile(member)
+                    return found.read().decode("latin-1") if found else ""
+    except (OSError, tarfile.TarError, EOFError, RefusedFileError):
         return ""
     return ""
 

@@ -230,4 +230,5 @@ def _positions(events: EventLog) -> npt.NDArray[np.int64]:
     lengths = np.diff(np.append(starts, count))
     rank = np.arange(count) - np.repeat(starts, lengths)
     share = rank / np.maximum(np.repeat(lengths, lengths) - 1, 1)
-    return np.minimum((share * _POSITIONS).astype(np.int64), _POSITIONS - 1)
+    quarter: npt.NDArray[np.int64] = np.minimum((share * _POSITIONS).astype(np.int64), _POSITIONS - 1)
+    return quarter
