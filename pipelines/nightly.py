@@ -112,6 +112,8 @@ def nightly(config_path: Path, as_of: datetime | None = None) -> RunReport:
         for phase in (load, stitch, classify, build, check, publish):
             phase(run)
         report = run.report()
+    for sentence in report.empty_maps:
+        logger.error(sentence)
     for alert in report.alerts:
         logger.warning(alert)
     _leave_artifacts(report)

@@ -67,10 +67,12 @@ select
             then cast(make_timestamp(cast(event_timestamp as bigint)) as varchar) || '+00'
         else event_timestamp || '+00'
     end as occurred_at,
-    user_pseudo_id as anonymous_id,
+    -- Exports without ids, as after redaction, still number their sessions.
+    coalesce(identifier_of(user_pseudo_id), case when identifier_of(user_id) is null then 'session.' || ga_session_id end)
+        as anonymous_id,
     user_id,
     -- The number of a session is unique only within a device.
-    coalesce(identifier_of(user_pseudo_id), user_id) || '.' || ga_session_id as session_id,
+    coalesce(identifier_of(user_pseudo_id), identifier_of(user_id), 'session') || '.' || ga_session_id as session_id,
     sequence,
     canonical_name as event_name,
     case when lower(platform) in ('android', 'ios', 'app') then 'app' else 'web' end as channel,

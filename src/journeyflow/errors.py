@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     ALERT = 7
     DIFFERENT = 8
     REFUSED = 9
+    EMPTY_MAP = 10
     INTERRUPTED = 130
 
 

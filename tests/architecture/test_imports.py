@@ -26,7 +26,7 @@ LAYERS = (
     {"pains"},
     {"erasure", "report"},
     {"pipeline"},
-    {"operations"},
+    {"operations", "setup"},
     {"cli", "__init__"},
     {"__main__"},
 )
@@ -42,7 +42,7 @@ DOORS = {
     "xlsxwriter": ("report/",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 155
+MOST_MODULES = 166
 
 
 def modules():

@@ -38,7 +38,9 @@ def write(block, folder):
 
 
 def is_story(page):
-    return any(block.name == "journeyflow.yml" for block in blocks(page))
+    return any(block.name == "journeyflow.yml" for block in blocks(page)) or "journeyflow init exports" in commands(
+        page
+    )
 
 
 def run_story(page, folder):

@@ -101,8 +101,23 @@ def _panel(group: typer.Typer, name: str) -> str | None:
 
 
 _add(app, "demo", run.demo, "journeyflow demo", "journeyflow demo --folder trial")
-_add(app, "init", init.init, "journeyflow init", "journeyflow init data/events.csv.gz")
-_add(app, "check", init.check, "journeyflow check", "journeyflow check -c shop/journeyflow.yml --json")
+_add(
+    app,
+    "init",
+    init.init,
+    "journeyflow init",
+    "journeyflow init data/events.csv.gz",
+    "journeyflow init exports/ crm.csv --no-questions",
+)
+_add(
+    app,
+    "check",
+    init.check,
+    "journeyflow check",
+    "journeyflow check --trial",
+    "journeyflow check -c shop/journeyflow.yml --json",
+)
+_add(app, "suggest", init.suggest, "journeyflow suggest", "journeyflow suggest --json")
 _add(app, "schema", init.schema, "journeyflow schema > journeyflow.schema.json")
 _add(
     app,

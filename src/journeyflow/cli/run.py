@@ -109,6 +109,8 @@ def run(
     if publish:
         raise typer.BadParameter("--publish belongs to --select; a run of all models always publishes.")
     report = _run(config, as_of, memory, log_format, style, quiet=quiet, as_json=as_json, full_refresh=full_refresh)
+    if report.empty_maps:
+        raise typer.Exit(ExitCode.EMPTY_MAP)
     if report.refused_file_count and fail_on_refusal:
         raise typer.Exit(ExitCode.REFUSED)
     if report.alerts and fail_on_alert:
@@ -235,6 +237,8 @@ def print_report(report: RunReport, out: Console) -> None:
         *(("page", str(report.generation / name)) for name in report.files),
     ):
         out.print(Text(f"  {label:<8}{line}"))
+    for sentence in report.empty_maps:
+        out.print(Text(f"  empty   {escaped(sentence)}"), style="bold red")
     for alert in report.alerts:
         out.print(Text(f"  alert   {escaped(alert)}"), style="yellow")
     for warning in report.warnings[:MOST_WARNINGS]:

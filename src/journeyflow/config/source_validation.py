@@ -26,7 +26,7 @@ _FOLDERS_OF_RUNS = ("raw", "work")
 _TIME_COLUMNS = ("occurred_at", "received_at")
 _PERSON_COLUMNS = ("anonymous_id", "user_id")
 _HASHED_COLUMNS = (*_PERSON_COLUMNS, "session_id", "event_id")
-_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "header": "csv", "pad_short_rows": "csv", "records": "jsonl"}
+_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "pad_short_rows": "csv", "records": "jsonl"}
 
 
 def source_violations(config: Config) -> Iterator[Violation]:
@@ -67,6 +67,15 @@ def _keys_of_format(loc: Loc, source: Source) -> Iterator[Violation]:
         if key in source.model_fields_set and source.format != file_format:
             message = f"is not used with format {source.format}"
             yield Violation("key_not_used", (*loc, key), message, severity="warning")
+    if "header" in source.model_fields_set and source.format in (*MAPPED_FORMATS[1:], "access_log"):
+        message = f"is not used with format {source.format}"
+        yield Violation("key_not_used", (*loc, "header"), message, severity="warning")
+    if isinstance(source.header, tuple) and (doubled := _doubled(source.header)):
+        yield Violation("doubled_column", (*loc, "header"), "names a column more than once", doubled)
+
+
+def _doubled(names: tuple[str, ...]) -> str | None:
+    return next((name for index, name in enumerate(names) if name in names[:index]), None)
 
 
 def _zone_of_format(loc: Loc, source: Source) -> Iterator[Violation]:

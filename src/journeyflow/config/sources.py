@@ -134,8 +134,10 @@ class Source(Section):
     """CSV only: field separator."""
     quote: Annotated[str, Field(max_length=1)] = '"'
     """CSV only: quote character; empty for none."""
-    header: StrictBool = True
-    """CSV only: whether the first line names the columns. If not, they are `column1`, `column2`, …."""
+    header: StrictBool | Annotated[tuple[Text, ...], Field(min_length=1)] = True
+    """Delimited text: whether the first line names the columns. If not, they are `column1`, `column2`, …; or a list of
+    their names, for files without such a line.
+    """
     pad_short_rows: StrictBool = False
     """CSV only: whether the cells that a row lacks at its end are empty. If not, such a row is quarantined."""
     records: Text | None = None

@@ -53,13 +53,15 @@ class AdapterMetadata(_Strict):
 
     `nulls` are texts that the collector writes for null; `raw` are the columns that the `.sql` reads; `others` are
     patterns of further columns, which it gets as the JSON object `others`. `is_utc`: times are UTC whatever the zone of
-    the project, so that `timezone` of a source is refused.
+    the project, so that `timezone` of a source is refused. By its `signature` the collector is recognised: a file has
+    columns that match a pattern of each group.
     """
 
     description: str
     source: str
     container: Literal["columns", "lines"] = "columns"
     is_utc: bool = False
+    signature: tuple[tuple[str, ...], ...] = ()
     nulls: tuple[str, ...] = ()
     raw: dict[str, RawColumn | None] = Field(default_factory=dict)
     others: tuple[str, ...] = ()

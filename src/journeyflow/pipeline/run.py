@@ -86,6 +86,7 @@ class Run:
         self.full_refresh = full_refresh
         self.built = ""
         self.alerts = run_report.Alerts()
+        self.empty_maps: tuple[str, ...] = ()
         self.row: run_log.RunRow
         self.graph: Graph
         self.work: Path
@@ -159,6 +160,7 @@ class Run:
         """Check every model against its metadata; CheckFailedError lists all failing checks with their counts."""
         with self._timed("check"):
             self.alerts = run_report.find_alerts(self.builder.engine, self.loaded.alerts, self.progress)
+            self.empty_maps = tuple(run_report.empty_maps(self.builder.engine).values())
             self.row = replace(self.row, alarm_count=len(self.alerts.messages))
             self.builder.refresh_run_log(self._finished("published"))
             self.check_count = self.builder.check()
@@ -195,6 +197,7 @@ class Run:
             check_count=self.check_count,
             built=self.built,
             alerts=self.alerts.sentences,
+            empty=self.empty_maps,
         )
 
     def _load_sources(self) -> LoadResult:

@@ -75,6 +75,58 @@ def find_alerts(engine: DuckDBEngine, load_alerts: tuple[str, ...], progress: Pr
     return Alerts(tuple(messages), shares)
 
 
+def empty_maps(engine: DuckDBEngine) -> dict[str, str]:
+    """Return the journey models of a build whose map says nothing, each with a sentence on what to do.
+
+    No event is in any stage; or nobody gets beyond a stage because no event is in a later one, no goal is reached, and
+    there are event names without a rule: what looks like everybody leaving is a want of rules.
+    """
+    if not engine.columns("kernel.classifications"):
+        return {}
+    rows = engine.rows(_EMPTY_MAPS).to_pylist()
+    remedy = (
+        "Give the event names without a stage one: `journeyflow suggest` lists them, `models` or `rename` takes them."
+    )
+    found = {}
+    for row in rows:
+        if row["last_seen_index"] == 0:
+            found[row["model"]] = f"No event is in any stage of model {row['model']}: its map is empty. {remedy}"
+        elif row["unknown_count"] and not row["has_goal"] and row["last_seen_index"] < row["stage_count"]:
+            found[row["model"]] = (
+                f"Everybody is lost after stage {row['stage']} of model {row['model']}, because no event is in a later "
+                f"stage and {row['unknown_count']} event names are in none. {remedy}"
+            )
+    return found
+
+
+_EMPTY_MAPS = """
+    with seen as (
+        select
+            classifications.model_index,
+            max(classifications.stage_index) as last_seen_index,
+            count(distinct types.event_name) filter (
+                where classifications.stage_index = 0 and idle.event_name is null
+            ) as unknown_count,
+            coalesce(bool_or(goals.event_type_ix is not null and classifications.stage_index > 0), false) as has_goal
+        from kernel.classifications as classifications
+        inner join journeys.event_types as types on types.event_type_ix = classifications.event_type_ix
+        left join config.unstaged_events as idle on idle.event_name = types.event_name
+        left join (
+            select distinct event_type_ix from config.event_type_predicates where starts_with(predicate, 'goal/')
+        ) as goals on goals.event_type_ix = types.event_type_ix
+        group by classifications.model_index
+    ),
+    counted as (select model_index, count(*) as stage_count from config.stages group by model_index)
+    select models.model, stages.stage, seen.*, counted.stage_count
+    from seen
+    inner join config.models as models on models.model_index = seen.model_index
+    inner join counted on counted.model_index = seen.model_index
+    left join config.stages as stages
+        on stages.model_index = seen.model_index and stages.stage_index = seen.last_seen_index
+    order by models.model_index
+"""
+
+
 def _replace_run(warehouse: DuckDBEngine, table: str, run_id: str, rows: pa.Table) -> None:
     warehouse.append(table, rows.slice(0, 0))  # Creates the table.
     warehouse.execute(f"delete from {table} where run_id = ?", [run_id])
@@ -114,6 +166,8 @@ class RunReport(BaseModel):
     """Sentences; an alert is raised again as long as its cause lasts."""
     briefing: Briefing = Briefing()
     """What to know first, from the table `briefing`."""
+    empty_maps: tuple[str, ...] = ()
+    """Sentences on journey models whose map says nothing for want of rules, and what to do."""
     critical_spots: tuple[str, ...] = ()
     """Sentences of the critical rows of `blind_spots`, most items first, alerts included."""
     warnings: tuple[str, ...] = ()
@@ -142,6 +196,7 @@ def report_of(
     check_count: int,
     built: str,
     alerts: tuple[str, ...],
+    empty: tuple[str, ...] = (),
     refused_file_count: int = 0,
 ) -> RunReport:
     """Return the report of the run that published `generation`; `counts` are the outcomes of its records."""
@@ -165,6 +220,7 @@ def report_of(
         table_rows={name: entry.row_count for name, entry in manifest.tables.items()},
         files=tuple(manifest.files),
         alerts=alerts,
+        empty_maps=empty,
         briefing=briefing,
         critical_spots=critical_spots,
         warnings=warnings,

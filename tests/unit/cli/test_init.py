@@ -1,131 +1,211 @@
+"""`init`, `check --trial` and `suggest` as a user meets them."""
+
 from __future__ import annotations
 
-import gzip
+import csv
 import json
-from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from typer.testing import CliRunner
 
-from journeyflow.cli.init import peek, starter
+import journeyflow
+from journeyflow.cli.app import app
 from journeyflow.config import check, load_config
-from journeyflow.errors import InputError
+from journeyflow.errors import ExitCode
 from journeyflow.ingest.files import matching_paths
+from support.exports import SHAPES
+from support.in_process_parser import parse_in_process
 
 CSV = "ts,cookie,customer,event,url,colour\n1767225600000,c1,,view,/p/1,red\n1767225601000,c1,u1,cart,/p/1,no\n"
 
 
-def _written(tmp_path: Path, data: Path | None) -> tuple[Path, list[str]]:
-    text, notes = starter(data, tmp_path)
-    (tmp_path / "journeyflow.yml").write_text(text)
-    return tmp_path / "journeyflow.yml", notes
+@pytest.fixture(autouse=True)
+def _in_process(monkeypatch):
+    parse_in_process(monkeypatch)
 
 
-def test_the_example_is_a_right_configuration(tmp_path: Path) -> None:
-    config, _ = _written(tmp_path, None)
-    assert [p for p in check(config) if p.severity == "error"] == []
+def call(*arguments, code=ExitCode.OK):
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == code, f"{done.output}\n{done.exception!r}"
+    return done.output
 
 
-def test_a_csv_file_is_mapped(tmp_path: Path) -> None:
-    (tmp_path / "My Data").mkdir()
-    data = tmp_path / "My Data" / "e.csv.gz"
-    data.write_bytes(gzip.compress(CSV.encode()))
-    path, notes = _written(tmp_path, data)
-    config = load_config(path)
-    assert config.project == "my-data"
-    assert set(config.sources["events"].columns) >= {
-        "occurred_at",
-        "anonymous_id",
-        "user_id",
-        "event_name",
-        "page_path",
+def errors(config):
+    return [problem for problem in check(config) if problem.severity == "error"]
+
+
+def test_the_example_is_a_right_configuration(tmp_path):
+    call("init", "-o", tmp_path / "journeyflow.yml")
+    assert errors(tmp_path / "journeyflow.yml") == []
+
+
+def test_an_existing_file_is_not_replaced(tmp_path):
+    (tmp_path / "journeyflow.yml").write_text("mine")
+    done = CliRunner().invoke(app, ["init", "-o", str(tmp_path / "journeyflow.yml")])
+    assert "exists" in str(done.exception)
+    assert (tmp_path / "journeyflow.yml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("2026", "null"), ("---", "d[x]"), ("yes", "a*b?"), ("colon: [", "quote\"'")]
+)
+def test_what_init_writes_check_accepts_whatever_files_and_folders_are_called(tmp_path, folder, name):
+    place = tmp_path / "project" if "[" in folder else tmp_path / folder
+    data = place / folder.replace("[", "") / f"{name}.csv"
+    data.parent.mkdir(parents=True)
+    data.write_text(CSV)
+    call("init", data, "-o", place / "journeyflow.yml")
+    config = load_config(place / "journeyflow.yml")
+    (source,) = config.sources.values()
+    assert matching_paths(str(source.path), config.folder) == [data]
+    assert check(place / "journeyflow.yml") == []
+
+
+def test_names_and_values_of_the_data_cannot_write_configuration(tmp_path):
+    hostile = ["ts", "user_id", "event", "a: [", "b\n    state: /x", "# c", "'d", '"e"', "{f", "*g", "&h", "!i", "%j"]
+    names = ["x\n    state: elsewhere", "y: z", "*", "# n", "{", "'", '"', "\u2028models: {}", "null", "view"]
+    with (tmp_path / "e.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(hostile)
+        writer.writerows(["2026-01-01", f"u{n}", name, *"klmnopqrst"] for n, name in enumerate(names * 3))
+    call("init", tmp_path / "e.csv", "-o", tmp_path / "journeyflow.yml")
+    config = load_config(tmp_path / "journeyflow.yml")
+    assert config.state == tmp_path / "state"
+    assert set(config.sources["e"].properties) == set(hostile[3:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "template", "last", "share"),
+    [
+        ("cosmetics", "shop", "purchase", "100.0 %"),
+        ("retail", "shop", "purchase", "100.0 %"),
+        ("marketing", "leads", "purchase", "100.0 %"),
+        ("orders", "shop", "delivered", "100.0 %"),
+        ("activation", "saas", "subscription_started", "87.2 %"),
+        ("appointments", "appointments", "attended", "100.0 %"),
+    ],
+)
+def test_a_known_shape_gives_a_configuration_that_needs_no_edit(tmp_path, shape, template, last, share):
+    shown = call("init", SHAPES[shape](tmp_path / "data"), "-o", tmp_path / "journeyflow.yml")
+    config = load_config(tmp_path / "journeyflow.yml")
+    assert list(config.models) == [template]
+    assert config.funnels["main"].steps[-1].name == last
+    assert f"{share} of events are in a stage of {template}" in shown
+    assert errors(tmp_path / "journeyflow.yml") == []
+
+
+def test_what_cannot_be_known_is_a_comment_with_its_readings(tmp_path):
+    call("init", SHAPES["activation"](tmp_path / "data"), "-o", tmp_path / "journeyflow.yml")
+    lines = [line for line in (tmp_path / "journeyflow.yml").read_text().splitlines() if "first_report_built" in line]
+    assert len(lines) == 1
+    assert lines[0].strip().startswith("# - first_report_built: ")
+    assert lines[0].count(", ") >= 1
+
+
+def test_prices_of_what_is_only_looked_at_are_no_revenue(tmp_path):
+    call("init", SHAPES["cosmetics"](tmp_path / "data"), "-o", tmp_path / "journeyflow.yml")
+    config = load_config(tmp_path / "journeyflow.yml")
+    assert "revenue_amount" not in config.sources["cosmetics"].columns
+    assert config.goals["order"].value == "properties.price"
+
+
+def test_a_row_with_several_times_is_several_sources_and_a_users_file_is_people(tmp_path):
+    call("init", SHAPES["orders"](tmp_path / "data"), "-o", tmp_path / "journeyflow.yml")
+    config = load_config(tmp_path / "journeyflow.yml")
+    assert len(config.sources) == 4
+    assert [people.traits for people in config.people] == [("customer_state",)]
+    assert {persona.name for persona in config.personas} == {
+        "customer_state_sp",
+        "customer_state_rj",
+        "customer_state_mg",
     }
-    text = path.read_text()
-    assert "unit: ms" in text
-    assert "# event names seen: cart, view" in text
-    assert "# rename: {view: product_view, cart: add_to_cart}" in text
-    assert "properties: [colour]" in text
-    assert "user_id is read from the column customer" in notes
 
 
-def test_nested_json_is_mapped(tmp_path: Path) -> None:
-    data = tmp_path / "e.jsonl"
-    data.write_text(
-        json.dumps({"timestamp": "2026-01-01T00:00:00Z", "user": {"id": 1}, "visitor_id": "x", "event": "purchase"})
+def test_files_that_are_alike_are_one_source(tmp_path):
+    for month in ("01", "02"):
+        (tmp_path / f"2026-{month}.csv").write_text(CSV)
+    call("init", tmp_path / "2026-01.csv", tmp_path / "2026-02.csv", "-o", tmp_path / "journeyflow.yml")
+    (source,) = load_config(tmp_path / "journeyflow.yml").sources.values()
+    assert source.path.name == "*.csv"
+
+
+def test_personal_data_and_empty_columns_are_no_properties(tmp_path):
+    rows = "".join(f"2026-01-01,u{n},view,a{n}@b.example,192.0.2.{n},,red\n" for n in range(30))
+    (tmp_path / "e.csv").write_text(f"ts,user_id,event,email,ip,nothing,colour\n{rows}")
+    call("init", tmp_path / "e.csv", "-o", tmp_path / "journeyflow.yml")
+    assert load_config(tmp_path / "journeyflow.yml").sources["e"].properties == ("colour",)
+
+
+def test_a_table_without_persons_says_what_is_missing(tmp_path):
+    (tmp_path / "e.csv").write_text("colour,size\nred,1\nblue,2\n")
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "e.csv"), "-o", str(tmp_path / "journeyflow.yml")])
+    assert "a time in every row or an identifier of a person" in str(done.exception)
+
+
+def test_a_trial_keeps_nothing_and_prints_no_id(tmp_path):
+    SHAPES["retail"](tmp_path / "data")
+    config = tmp_path / "journeyflow.yml"
+    call("init", tmp_path / "data", "-o", config)
+    before = sorted(tmp_path.rglob("*"))
+    shown = call("check", "--trial", "-c", config)
+    assert "400 people" in shown
+    assert "1000" not in shown
+    assert sorted(tmp_path.rglob("*")) == before
+    found = json.loads(call("check", "--trial", "--json", "-c", config))
+    assert found["trial"]["person_count"] == 400
+    assert found["trial"]["funnels"]["main"][0] == {"step": "product_view", "person_count": 400}
+
+
+def write_events(folder, names, people=40):
+    rows = "".join(
+        f"2026-01-{1 + n % 20:02} 10:{i:02}:00,u{n},{name}\n" for n in range(people) for i, name in enumerate(names)
     )
-    path, _ = _written(tmp_path, data)
-    assert "properties: [user.id]" in path.read_text()
-    load_config(path)
+    (folder / "e.csv").write_text(f"ts,user,event\n{rows}")
 
 
-def test_parquet_and_other_separators_are_seen(tmp_path: Path) -> None:
-    parquet.write_table(pa.table({"ts": [1], "event": ["a"]}), tmp_path / "e.parquet")
-    (tmp_path / "e.txt").write_text("ts;event\n1;a\n")
-    assert peek(tmp_path / "e.parquet").columns == ["ts", "event"]
-    assert peek(tmp_path / "e.txt").delimiter == ";"
+def configured(folder, extra=""):
+    (folder / "journeyflow.yml").write_text(
+        "sources:\n  e:\n    format: csv\n    path: e.csv\n    channel: web\n"
+        f"    columns: {{occurred_at: ts, user_id: user, event_name: event}}\n{extra}"
+    )
+    return folder / "journeyflow.yml"
 
 
-def test_an_access_log_needs_no_columns(tmp_path: Path) -> None:
-    data = tmp_path / "access.log"
-    data.write_text('1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 1 "-" "x"\n')
-    path, _ = _written(tmp_path, data)
-    assert load_config(path).sources["events"].format == "access_log"
+def test_a_map_without_a_staged_event_has_an_exit_code_of_its_own(tmp_path):
+    write_events(tmp_path, ["alpha", "beta"])
+    config = configured(tmp_path)
+    shown = call("check", "--trial", "-c", config, code=ExitCode.EMPTY_MAP)
+    assert "No event is in any stage of model four_stage" in shown
+    assert "journeyflow suggest" in call("run", "-c", config, code=ExitCode.EMPTY_MAP)
 
 
-def test_what_is_missing_is_said(tmp_path: Path) -> None:
-    data = tmp_path / "e.csv"
-    data.write_text("colour,size\nred,1\n")
-    path, notes = _written(tmp_path, data)
-    assert sum("No column looks like" in note for note in notes) == 3
-    assert [p for p in check(path) if p.severity == "error"]
+def test_a_stage_after_which_all_are_lost_for_want_of_rules_is_an_empty_map(tmp_path):
+    write_events(tmp_path, ["page_view", "product_view", "alpha"])
+    config = configured(tmp_path)
+    shown = call("check", "--trial", "-c", config, code=ExitCode.EMPTY_MAP)
+    assert "Everybody is lost after stage consideration of model four_stage" in shown
+    # What is lost has no name of its own: nobody went on.
+    write_events(tmp_path, ["page_view", "product_view", "login"])
+    call("check", "--trial", "-c", config)
+    # The goal is reached: only what follows it has no events.
+    write_events(tmp_path, ["product_view", "purchase", "alpha"])
+    call("check", "--trial", "-c", config)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"one word\n"])
-def test_a_file_that_cannot_be_looked_at_is_an_error(tmp_path: Path, content: bytes | None) -> None:
-    data = tmp_path / "e.csv"
-    if content is not None:
-        data.write_bytes(content)
-    with pytest.raises(InputError, match=r"e\.csv"):
-        starter(data, tmp_path)
+def test_suggestions_are_printed_as_yaml_and_never_applied(tmp_path):
+    write_events(tmp_path, ["page_view", "product_view", "cart_emptied", "checkout_started", "purchase"])
+    config = configured(tmp_path)
+    text = config.read_text()
+    journeyflow.run(config)
+    shown = call("suggest", "-c", config)
+    assert "four_stage: 1 event names are in no stage. Hiding each of 4 names with a rule" in shown
+    assert "cart_emptied" in shown
+    (found,) = json.loads(call("suggest", "-c", config, "--json"))
+    assert found["suggestions"][0]["stages"][0]["stage"] == "decision"
+    assert config.read_text() == text
 
 
-def test_a_torn_parquet_file_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "e.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"e\.parquet"):
-        starter(tmp_path / "e.parquet", tmp_path)
-
-
-def test_other_encodings_and_decimal_commas_are_reported(tmp_path: Path) -> None:
-    data = tmp_path / "e.csv"
-    data.write_bytes("ts;user_id;event;amount\n2026-01-01;M\xfcller;buy;1,50\n".encode("cp1252"))
-    path, notes = _written(tmp_path, data)
-    assert load_config(path).sources["events"].encoding == "cp1252"
-    assert any("decimal commas" in note for note in notes)
-
-
-def test_a_character_cut_by_the_end_of_the_look_is_still_utf_8(tmp_path: Path) -> None:
-    data = tmp_path / "e.csv"
-    data.write_bytes(b"ts,user_id,event\n" + "\u00e4".encode() * 300_000)
-    assert peek(data).encoding is None
-
-
-@pytest.mark.parametrize("name", ["2026", "2026-03", "yes", "null", "1e3", "0x1f", "1_000", "n", "---", "true.csv"])
-def test_what_init_writes_check_accepts_whatever_the_folder_is_called(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).mkdir()
-    data = tmp_path / name / "events.csv"
-    data.write_text(CSV)
-    path, _ = _written(tmp_path / name, data)
-    assert [problem for problem in check(path) if problem.severity == "error"] == []
-    assert load_config(path).project
-
-
-@pytest.mark.parametrize("name", ["d[x].csv", "what?.csv", "a*b.csv", "2026.csv"])
-def test_the_name_of_a_file_is_no_pattern(tmp_path: Path, name: str) -> None:
-    (tmp_path / "ab.csv").write_text("other\n")
-    data = tmp_path / name
-    data.write_text(CSV)
-    path, _ = _written(tmp_path, data)
-    assert [problem.code for problem in check(path)] == []
-    config = load_config(path)
-    assert matching_paths(str(config.sources["events"].path), config.folder) == [data]
+def test_suggest_needs_a_run(tmp_path):
+    write_events(tmp_path, ["alpha"])
+    done = CliRunner().invoke(app, ["suggest", "-c", str(configured(tmp_path))])
+    assert "journeyflow run" in str(done.exception)

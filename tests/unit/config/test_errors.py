@@ -429,6 +429,13 @@ SOURCE_ROWS = [
     ),
     (f"app: {SOURCE}, records: a}}", "key_not_used", "sources.app.records", "is not used with format csv"),
     (
+        "app: {format: access_log, path: a, header: [a]}",
+        "key_not_used",
+        "sources.app.header",
+        "is not used with format access_log",
+    ),
+    (f"app: {SOURCE}, header: [a, b, a]}}", "doubled_column", "sources.app.header", "names a column more than once"),
+    (
         "app: {format: ga4, path: a, timezone: Europe/Berlin}",
         "timezone_not_used",
         "sources.app.timezone",

@@ -59,6 +59,20 @@ def test_a_source_may_say_that_it_has_no_header(project):
     assert project.events() == ["e1", "e2"]
 
 
+def test_a_source_may_name_the_columns_of_files_without_a_header(project):
+    project.source |= {"header": HEADER.strip().split(",")}
+    project.write("a.csv", row(1) + row(2))
+    project.load()
+    assert project.events() == ["e1", "e2"]
+
+
+def test_names_that_do_not_fit_the_rows_refuse_the_file(project):
+    project.source |= {"header": [*HEADER.strip().split(","), "more"]}
+    project.write("a.csv", row(1))
+    with pytest.raises(InputError, match="4 columns, and `header` of the source names 5"):
+        project.load()
+
+
 def test_a_missing_column_is_named_and_the_other_file_is_loaded(project):
     project.write("a.csv", HEADER + row(1))
     project.write("b.csv", "id,ts,cookie\ne2,2026-03-01,c\n")

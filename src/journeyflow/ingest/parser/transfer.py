@@ -66,7 +66,7 @@ class Job:
     encoding: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'
-    has_header: bool = True
+    header: bool | tuple[str, ...] = True
     records: str | None = None
     pad_short_rows: bool = False
 

@@ -118,7 +118,7 @@ def dialect_of(path: Path, job: Job) -> Dialect:
         delimiter, lines = stated[1], lines[1:]
     separators = lines[0].count(delimiter) if lines else 0
     has_blanks = separators > 0 and lines[0].count(f"{delimiter} ") == separators and delimiter != " "
-    return Dialect(delimiter, job.quote, job.encoding, job.has_header, job.pad_short_rows, has_blanks)
+    return Dialect(delimiter, job.quote, job.encoding, job.header, job.pad_short_rows, has_blanks)
 
 
 def _head(path: Path) -> bytes:

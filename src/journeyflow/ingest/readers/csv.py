@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -34,14 +34,14 @@ SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 class Dialect:
     """How a text file is written; an empty `quote` means that nothing is quoted.
 
-    Without a header the columns are named ``column1``, ``column2``, …. `pads_short_rows`: cells that a row lacks at its
-    end are empty. `has_blanks`: blanks after a delimiter belong to it.
+    `header` is whether the first line names the columns, which else are ``column1``, ``column2``, …; or their names.
+    `pads_short_rows`: cells that a row lacks at its end are empty. `has_blanks`: blanks after a delimiter belong to it.
     """
 
     delimiter: str = ","
     quote: str = '"'
     encoding: str = "utf-8"
-    has_header: bool = True
+    header: bool | Sequence[str] = True
     pads_short_rows: bool = False
     has_blanks: bool = False
 
@@ -206,9 +206,14 @@ class _Records:
 
 def _header(records: _Records, dialect: Dialect, column_count: int) -> tuple[str, ...]:
     first = records.first(column_count)
-    if dialect.has_header:
+    if dialect.header is True:
         return tuple(name.strip() for name in first)
     records.again()
+    if dialect.header:
+        if len(dialect.header) != len(first):
+            detail = f"its first row has {len(first)} columns, and `header` of the source names {len(dialect.header)}"
+            raise RefusedFileError("bad_header", detail)
+        return tuple(dialect.header)
     return tuple(f"column{index}" for index in range(1, len(first) + 1))
 
 
