@@ -393,7 +393,7 @@ def _print_showcase(config: Config, folder: Path) -> None:
     out, name = console(), next(iter(config.funnels))
     with open_marts(folder, config.publish) as marts:
         steps = steps_of(marts, name, "all", "all")
-        worst = max(steps[:-1], key=lambda row: row["drop_off_count"])
+        worst = max(steps.head(-1).to_dicts(), key=lambda row: row["drop_off_count"])
         out.print()
         print_funnel(steps, out)
         out.print()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
-    from journeyflow.publish.generation import Manifest
+    from journeyflow.publish.manifest import Manifest
 
 
 LONGEST_CELL: Final = 32_000

@@ -26,7 +26,7 @@ function card(stages, view) {
     el("dl", { class: "card-facts" }, worstLoss(stages, view), worstMood(stages, view), worstPain(map)));
 }
 
-/** People of a persona by their latest journey, and which part of everybody they are. */
+/** People of a persona by their latest journey, and which part of all people they are. */
 function sizeOf(persona) {
   if (!persona.people) return null;
   const all = PERSONAS.find((other) => other.key === "all");
