@@ -63,7 +63,7 @@ def bomb(export):
     return gzip.compress(whole) + blank * 50
 
 
-KINDS = {make.__name__: make for make in (wide, dotted, deep, enormous, bomb)}
+KINDS = {make.__name__: make for make in (wide, deep, dotted, enormous, bomb)[: None if LONG_TIER else 2]}
 
 
 def load(folder, told):
