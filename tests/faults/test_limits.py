@@ -63,7 +63,7 @@ def bomb(export):
     return gzip.compress(whole) + blank * 50
 
 
-KINDS = {make.__name__: make for make in (wide, dotted, deep, enormous, bomb)}
+KINDS = {make.__name__: make for make in (wide, deep, dotted, enormous, bomb)[: None if LONG_TIER else 2]}
 
 
 def load(folder, told):
@@ -90,18 +90,20 @@ def _outcome(folder, row):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_too_much_costs_itself_only(tmp_path, kind):
     heard, told = run_process.CONTEXT.Pipe(duplex=False)
+    written = set()
     for name, export in EXPORTS.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "good").write_bytes(export.content(export.rows, random.Random(1)))
-        (tmp_path / name / "much").write_bytes(KINDS[kind](export))
+        good = export.content(export.rows, random.Random(1))
+        # A log line has no columns; the same content would not be loaded twice.
+        for content, file in {KINDS[kind](export): "much", good: "good"}.items():
+            (tmp_path / name / file).write_bytes(content)
+            written.add((name, file))
     process = run_process.CONTEXT.Process(target=load, args=(tmp_path, told))
     process.start()
     told.close()
     outcomes, megabytes, parsing = heard.recv()
     process.join(60)
-    assert {(name, file) for name, file, *_ in outcomes} == {
-        (name, file) for name in EXPORTS for file in ("good", "much")
-    }
+    assert {(name, file) for name, file, *_ in outcomes} == written
     for name, file, status, found, due in outcomes:
         assert status == "loaded" or (file == "much" and found), (name, file, found)
         assert status != "loaded" or found == due, (name, file)
