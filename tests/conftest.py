@@ -28,6 +28,7 @@ ONLY_IN_CHECK = {
         "unit/cli/test_commands.py",
         "unit/ingest/test_load_groups.py",
         "properties/test_incremental.py",
+        "properties/test_incremental_identities.py",
         "properties/test_incremental_mutations.py",
         "properties/test_pipeline.py",
         "properties/test_run_histories.py",
