@@ -76,8 +76,8 @@ def compare_maps(
 
     References
     ----------
-    Newcombe (1998), intervals of differences of proportions; Fisher's exact test; Benjamini and Hochberg (1995), q-values
-    over all figures of a comparison.
+    Newcombe (1998), intervals of differences of proportions; Fisher's exact test; Benjamini and Hochberg (1995),
+    q-values over all figures of a comparison.
     """
     is_month = _are_months(marts, sides)
     if is_month:
