@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from io import TextIOWrapper
 from types import ModuleType
+from typing import Any
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -26,14 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         guarded(lambda: app(arguments, prog_name="journeyflow"))
 
 
-class _Absent(MetaPathFinder, Loader):
-    """Reports pandas as a module that cannot be imported."""
+class _Absent:
+    """Finds pandas as a module that cannot be imported; a plain class, as `importlib.abc` takes time to import."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if fullname == "pandas" else None
+        loader: Any = self
+        return ModuleSpec(fullname, loader) if fullname == "pandas" else None
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: ModuleSpec) -> None:
         raise ModuleNotFoundError("No command needs pandas.", name=spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Never called; loaders have it."""
 
 
 @contextmanager
