@@ -23,7 +23,7 @@ _IRREGULAR = {
     "began": "begin",
     "held": "hold",
 }
-_FILLERS = frozenset(
+_STOP_WORDS = frozenset(
     ("the", "a", "an", "to", "of", "in", "on", "from", "for", "user", "event", "test", "app", "web", "mp")
 )
 _LEAST_STEM = 4
@@ -74,10 +74,10 @@ class Template:
 
     def meaning(self, name: str) -> str | None:
         """Return the known name whose phrase an event name is; None where it is no phrase."""
-        return _meanings(self).get(frozenset(stems(name)) - _FILLERS_STEMMED or frozenset(stems(name)))
+        return _meanings(self).get(frozenset(stems(name)) - _STOP_STEMS or frozenset(stems(name)))
 
 
-_FILLERS_STEMMED = frozenset(_stem(word) for word in _FILLERS)
+_STOP_STEMS = frozenset(_stem(word) for word in _STOP_WORDS)
 
 
 @cache
@@ -119,7 +119,7 @@ def _meanings(template: Template) -> dict[frozenset[str], str]:
             for name, each in source.items():
                 for phrase in each:
                     words = frozenset(stems(phrase))
-                    found.setdefault(words - _FILLERS_STEMMED or words, name)
+                    found.setdefault(words - _STOP_STEMS or words, name)
         _MEANINGS[template.name] = found
     return _MEANINGS[template.name]
 
@@ -140,7 +140,7 @@ def choose_template(names: Iterable[str]) -> Template:
 
 
 def _near(name: str) -> frozenset[str]:
-    words = set(stems(name)) - _FILLERS_STEMMED
+    words = set(stems(name)) - _STOP_STEMS
     return frozenset(
         known for known, each in phrases().items() for phrase in each if words and words >= set(stems(phrase))
     )
@@ -157,14 +157,14 @@ class Words:
             for name in names:
                 # One vote a word and name, however many phrases have it.
                 own = () if name in hidden else (name, *known.get(name, ()))
-                for word in {word for phrase in own for word in stems(phrase)} - _FILLERS_STEMMED:
+                for word in {word for phrase in own for word in stems(phrase)} - _STOP_STEMS:
                     counts[word] = counts.get(word, 0) + 1
             self._counts[stage] = counts
         self._size = len({word for counts in self._counts.values() for word in counts}) or 1
 
     def scores(self, name: str) -> dict[str, float]:
         """Return the logarithm of the likelihood by stage; words that no stage has say nothing."""
-        words = [w for w in set(stems(name)) - _FILLERS_STEMMED if any(w in counts for counts in self._counts.values())]
+        words = [w for w in set(stems(name)) - _STOP_STEMS if any(w in counts for counts in self._counts.values())]
         return {
             stage: sum(
                 log((counts.get(word, 0) + _SMOOTHING) / (sum(counts.values()) + _SMOOTHING * self._size))
@@ -175,7 +175,7 @@ class Words:
 
     def knows(self, name: str) -> bool:
         """Return whether any stage has a word of a name."""
-        return any(word in counts for word in set(stems(name)) - _FILLERS_STEMMED for counts in self._counts.values())
+        return any(word in counts for word in set(stems(name)) - _STOP_STEMS for counts in self._counts.values())
 
 
 def posterior(scores: Mapping[str, float]) -> dict[str, float]:
