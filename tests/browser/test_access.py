@@ -56,8 +56,8 @@ def test_the_keyboard_skips_chooses_and_is_informed_of_changes(opened: Opener) -
     assert "model=shop" in page.url
     page.locator("#choose-persona").focus()
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("document.querySelector('#live').textContent.includes('student')")
-    assert page.locator("#map-gist").inner_text() == "student, shop, the whole time"
+    page.wait_for_function("document.querySelector('#live').textContent.includes('Student')")
+    assert page.locator("#map-gist").inner_text() == "Student, Shop, the whole time"
     assert page.evaluate("document.activeElement.id") == "choose-persona"
 
 

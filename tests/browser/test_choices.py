@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from journeyflow.publish.reader import PublishedTables
-from journeyflow.report.formatting import display_text
+from journeyflow.report.formatting import display_text, label_text
 from journeyflow.report.view_model import ReportData
 from journeyflow.utils.formatting import count, percent
 from support.map_tables import FORMULA, MARKUP
@@ -25,8 +25,8 @@ CHOICES = (
 
 
 def chosen(page: Page, model: str, persona: str, period: str) -> None:
-    choose(page, "model", display_text(model))
-    choose(page, "persona", "everybody" if persona == "all" else display_text(persona))
+    choose(page, "model", label_text(model))
+    choose(page, "persona", "Everybody" if persona == "all" else label_text(persona))
     choose(page, "period", "the whole time" if period == "all" else period)
 
 
@@ -105,12 +105,12 @@ def test_the_ranked_opportunities_are_those_of_the_table(opened: Opener, publish
 
 def test_two_personas_stand_side_by_side_where_there_is_room(opened: Opener) -> None:
     page = opened(width=1920)
-    choose(page, "other", "student")
-    choose(page, "model", "shop")
+    choose(page, "other", "Student")
+    choose(page, "model", "Shop")
     [people] = map_row(page, "people")
     assert [text.split()[0] for text in people] == ["4,000", "2,000", "2,000", "1,000", "1,333", "666", "1,000", "500"]
     heads = page.locator("#map thead tr").nth(1).locator("th").all_inner_texts()
-    assert [plain(head).splitlines()[-1] for head in heads] == ["everybody", "student"] * 4
+    assert [plain(head).splitlines()[-1] for head in heads] == ["Everybody", "Student"] * 4
     assert page.locator(".curve-a .line").count() == page.locator(".curve-b .line").count() == 2
 
 
@@ -124,13 +124,44 @@ def test_two_personas_stand_under_one_another_where_there_is_none(opened: Opener
 def test_the_address_remembers_the_choice(opened: Opener) -> None:
     page = opened()
     chosen(page, FORMULA, MARKUP, "2026-02")
-    choose(page, "other", "student")
+    choose(page, "other", "Student")
     before = map_row(page, "people")
     page.reload()
     assert map_row(page, "people") == before
-    assert page.locator("#choose-other option:checked").inner_text() == "student"
+    assert page.locator("#choose-other option:checked").inner_text() == "Student"
     page.go_back()
     page.wait_for_function("document.querySelector('#choose-other').selectedOptions[0].textContent === 'nobody'")
+
+
+def test_a_card_tells_of_each_persona_and_chooses_it(opened: Opener, published: PublishedTables) -> None:
+    page = opened("#model=shop")
+    cards = page.locator("#cards-body .card")
+    people = {row["persona"]: row["person_count"] for row in published.sql("select * from personas").to_dicts()}
+    reached = published.sql("select * from map_stages where model = 'shop' and period = 'all'").to_dicts()
+    assert cards.count() == len({row["persona"] for row in reached})
+    student = cards.filter(has=page.locator("h3", has_text="Student"))
+    assert count(people["student"]) in student.locator(".card-size").inner_text()
+    mine = sorted((row for row in reached if row["persona"] == "student"), key=lambda row: row["stage_index"])
+    shown = student.locator(".card-funnel .number").all_inner_texts()
+    assert shown == [count(row["person_count"]) for row in mine]
+    worst = max(mine[:-1], key=lambda row: row["drop_off_count"])
+    told = plain(student.locator(".card-facts div").first.inner_text())
+    assert f"{label_text(worst['stage'])}: {count(worst['drop_off_count'])}" in told
+    assert page.locator("#map .worst").count() == 1
+    student.locator(".card-name").click()
+    assert page.locator("#choose-persona option:checked").inner_text() == "Student"
+    assert page.locator(".card-chosen h3").inner_text() == "Student"
+
+
+def test_rows_of_which_nothing_is_known_are_one_line(opened: Opener) -> None:
+    page = opened("#model=shop&persona=student")
+    missing = page.locator("#map .missing")
+    names = page.locator("#map .row-label").all_inner_texts()
+    assert len(names) + (missing.inner_text().count(",") + 1 if missing.count() else 0) == 14
+    assert not page.locator("#map tbody tr").filter(has=page.locator("td")).evaluate_all(
+        "(rows) => rows.filter((row) => [...row.querySelectorAll('td.cell')].length"
+        " && [...row.querySelectorAll('td.cell')].every((cell) => cell.classList.contains('cell-unknown'))).length"
+    )
 
 
 def test_names_in_the_address_that_are_not_there_are_passed_over(opened: Opener) -> None:
@@ -139,16 +170,16 @@ def test_names_in_the_address_that_are_not_there_are_passed_over(opened: Opener)
         page.locator("#choose-model option:checked").inner_text()
         == page.locator("#choose-model option").first.inner_text()
     )
-    assert page.locator("#choose-persona option:checked").inner_text() == "everybody"
+    assert page.locator("#choose-persona option:checked").inner_text() == "Everybody"
     assert map_row(page, "people")[0]
 
 
 def test_a_configured_funnel_replaces_the_stages(opened: Opener, published: PublishedTables) -> None:
     page = opened()
-    choose(page, "funnel", "checkout")
+    choose(page, "funnel", "Checkout")
     expected = rows(published, "funnel_steps", "checkout", "all", "all", "step_index")
     found = body_rows(page, "#funnel-body table")
-    assert [row[0] for row in found] == [row["step"] for row in expected]
+    assert [row[0] for row in found] == [label_text(row["step"]) for row in expected]
     assert [row[2] for row in found] == [count(row["person_count"]) for row in expected]
 
 
@@ -170,9 +201,9 @@ def test_the_flow_lists_every_way_in_its_table_and_what_it_leaves_out(
 ) -> None:
     page = opened("#model=shop")
     ways = published.sql("select * from stage_transitions where model = 'shop' and persona = 'all'").to_dicts()
-    found = {(row[0], row[1].split(":")[0]): row[3] for row in body_rows(page, "#flow-body details table")}
+    found = {(label_text(row[0]), label_text(row[1].split(":")[0])): row[3] for row in body_rows(page, "#flow-body details table")}
     for way in ways:
-        assert found[way["from_stage"], way["to_stage"]] == count(way["transition_count"])
+        assert found[label_text(way["from_stage"]), label_text(way["to_stage"])] == count(way["transition_count"])
     assert page.locator(".flow-rest").inner_text()
     assert page.locator(".flow-move.leave").count() >= 4
     assert page.locator(".flow-sheet .flow-move.back").count() >= 1
@@ -194,7 +225,7 @@ def test_the_briefing_comes_first_and_says_who_where_and_what(opened: Opener, re
 def test_a_finding_leads_to_its_row(opened: Opener) -> None:
     page = opened("#model=shop&persona=student&period=2026-02")
     page.locator(".finding a").nth(1).click()
-    assert page.locator("#choose-persona option:checked").inner_text() == "everybody"
+    assert page.locator("#choose-persona option:checked").inner_text() == "Everybody"
     assert page.evaluate("document.activeElement.id") == "chance-2"
     page.locator(".finding a").nth(2).click()
     assert page.evaluate("document.activeElement.id") == "funnel"

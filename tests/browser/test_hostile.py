@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from journeyflow.report.formatting import display_text
+from journeyflow.report.formatting import display_text, label_text
 from support.map_tables import BIDI, CONTROLS, FORMULA, LINK, LONG, MARKUP, SCRIPT, TEMPLATE, UNBROKEN
 from support.page_reader import show_all
 
@@ -18,7 +18,7 @@ KNOWN_GLOBALS = "window.before = new Set(Object.getOwnPropertyNames(window));"
 # What the page may be made of: anything else was smuggled in.
 ALLOWED = {
     *("html", "head", "meta", "title", "link", "style", "script", "noscript", "body", "header", "main", "nav"),
-    *("section", "div", "p", "h1", "h2", "h3", "span", "bdi", "i", "b", "wbr", "a", "ul", "ol", "li", "dl", "dt", "dd"),
+    *("section", "article", "div", "p", "h1", "h2", "h3", "span", "bdi", "i", "b", "wbr", "a", "ul", "ol", "li", "dl", "dt", "dd"),
     *("details", "summary", "form", "label", "select", "option", "button", "textarea"),
     *("table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td"),
     *("svg", "g", "line", "path", "rect", "text", "polygon", "circle"),
@@ -36,8 +36,8 @@ def test_hostile_texts_appear_as_text_and_as_nothing_else(opened: Opener) -> Non
         (FORMULA, "all", (FORMULA, SCRIPT)),
     )
     for model, persona, hostiles in expected:
-        page.select_option("#choose-model", label=display_text(model))
-        page.select_option("#choose-persona", label="everybody" if persona == "all" else display_text(persona))
+        page.select_option("#choose-model", label=label_text(model))
+        page.select_option("#choose-persona", label="Everybody" if persona == "all" else label_text(persona))
         show_all(page)
         text = page.evaluate("document.querySelector('main').textContent")
         for hostile in hostiles:

@@ -46,11 +46,14 @@ def test_no_text_leaves_its_cell(opened: Opener, width: int, address: str) -> No
     assert page.evaluate(OVERFLOWING) == []
 
 
+@pytest.mark.parametrize("width", [390, 768, 1024])
 @pytest.mark.parametrize("address", ["#model=shop", LONGEST])
-def test_on_a_narrow_screen_tables_scroll_and_not_the_page(opened: Opener, address: str) -> None:
-    page = opened(address, width=768)
+def test_on_a_narrow_screen_tables_scroll_and_not_the_page(opened: Opener, width: int, address: str) -> None:
+    page = opened(address, width=width)
     show_all(page)
-    assert page.evaluate("document.documentElement.scrollWidth") == 768
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    columns = page.locator("#map thead .stage").evaluate_all("(heads) => heads.map((head) => head.offsetWidth)")
+    assert min(columns) >= 130
 
 
 def test_names_that_are_cut_show_whole_when_they_have_the_focus(opened: Opener) -> None:

@@ -14,6 +14,7 @@ from journeyflow.report.formatting import (
     PAIN_KINDS,
     TEXT_LENGTH,
     display_text,
+    label_text,
 )
 from journeyflow.report.tables import STAGE, STEP, SUPPLIED, Row, Tables
 from journeyflow.report.view_model import ALL, Cell, Evidence, Figure, Item, RowKey, Stage, Unit
@@ -197,14 +198,14 @@ def _channel_item(row: Row) -> Item:
         row.figure("people", "people", "person_count"),
         row.figure("share of touches", "rate", "share_rate"),
     )
-    return Item(display_text(row.text("channel")), _known(figures))
+    return Item(label_text(row.text("channel")), _known(figures))
 
 
 def _transition_item(row: Row) -> Item:
     to_stage = row.text("to_stage")
     notes = {True: "back to an earlier stage", False: "next", None: "at the same instant"}
     note = notes[row.values["is_backward"]]
-    return Item(ENDS.get(to_stage) or display_text(to_stage), _known(transition_figures(row)), note)
+    return Item(ENDS.get(to_stage) or label_text(to_stage), _known(transition_figures(row)), note)
 
 
 def next_action_item(row: Row) -> Item:

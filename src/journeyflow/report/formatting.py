@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 
@@ -136,6 +137,20 @@ def display_text(value: object, limit: int = NAME_LENGTH) -> str:
     raw = str(value)
     text = escaped(raw[: limit + 1]).strip()
     return text if len(text) <= limit and len(raw) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def label_text(name: str) -> str:
+    """Return a name of the configuration as a label; one that was written as words is kept.
+
+    >>> label_text("post_purchase")
+    'Post purchase'
+    >>> label_text("iPhone buyers")
+    'iPhone buyers'
+    """
+    text = display_text(name)
+    if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", text):
+        return text
+    return text[0].upper() + text[1:].replace("_", " ")
 
 
 def figure_text(figure: Figure) -> str:

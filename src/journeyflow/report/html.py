@@ -42,7 +42,10 @@ PAGE: Final = "map.html"
 """Name of the page in the folder of a generation."""
 TEMPLATES: Final = Path(__file__).parent / "templates"
 STYLES: Final = ("page.css", "map.css", "print.css")
-SCRIPTS: Final = ("dom.js", "data.js", "words.js", "tip.js", "map.js", "curve.js", "flow.js", "tables.js", "page.js")
+SCRIPTS: Final = (
+    *("dom.js", "data.js", "words.js", "tip.js", "map.js", "cards.js"),
+    *("curve.js", "flow.js", "tables.js", "page.js"),
+)
 DIGITS: Final[dict[Unit, int]] = {"sentiment": 2, "ratio": 2, "score": 2, "probability": 3}
 # JSON is not read as markup inside a script element, but these could end the element, open a comment or break a line.
 _ESCAPED: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from journeyflow.config.journey_models import BUILTIN_MODELS
 from journeyflow.report import cells
-from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, ROWS, TEXT_LENGTH, display_text
+from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, ROWS, TEXT_LENGTH, display_text, label_text
 from journeyflow.report.tables import MAP, STEP, Row, Tables
 from journeyflow.report.view_model import (
     ALL,
@@ -163,7 +163,7 @@ def _people_text(tables: Tables) -> str:
     if total is None:
         return ""
     ordered = sorted(people.items(), key=lambda item: (item[0] == UNASSIGNED, -item[1], item[0]))
-    named = [f"{display_text(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
+    named = [f"{label_text(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
     rest = [f"{len(ordered) - MAX_PERSONAS_NAMED} more personas"] if len(ordered) > MAX_PERSONAS_NAMED else []
     return f"{count(total)} persons" + (f": {', '.join(named + rest)}" if named else "")
 
@@ -172,11 +172,11 @@ def _stages_reached_text(tables: Tables) -> str:
     """Return how many persons reached each stage of the first model, and where most of them leave."""
     steps = tables.by("funnel_steps", *STEP[:3]).get((_first_model(tables), ALL, ALL), [])
     reached = sorted(steps, key=lambda row: row.values["step_index"])
-    text = " → ".join(f"{display_text(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
+    text = " → ".join(f"{label_text(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
     worst = max(reached[:-1], key=lambda row: row.values["drop_off_count"] or 0, default=None)
     if worst is None or not worst.values["drop_off_count"]:
         return text
-    return f"{text}; most leave at {display_text(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
+    return f"{text}; most leave at {label_text(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
 
 
 def first_model(published: PublishedTables) -> str:
@@ -218,13 +218,11 @@ def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
 
     def stage(model: str, name: str, index: int) -> Stage:
         rows = owners.get((model, name, "owner"), [])
-        return Stage(name, display_text(name), index, display_text(rows[0].text("text")) if rows else "")
+        return Stage(name, label_text(name), index, display_text(rows[0].text("text")) if rows else "")
 
     briefed = _first_model(tables)
     return [
-        MapModel(
-            name, display_text(name), tuple(stage(name, key, index) for index, key in sorted(stages[name].items()))
-        )
+        MapModel(name, label_text(name), tuple(stage(name, key, index) for index, key in sorted(stages[name].items())))
         for name in sorted(stages, key=lambda name: (name != briefed, name in BUILTIN_MODELS, name))
     ]
 
@@ -241,7 +239,7 @@ def _personas(tables: Tables, reached: list[Row]) -> list[Persona]:
 
 
 def _persona(name: str, row: Row | None) -> Persona:
-    label = "everybody" if name == ALL else display_text(name)
+    label = "Everybody" if name == ALL else label_text(name)
     if row is None:
         return Persona(name, label)
     return Persona(
@@ -298,7 +296,7 @@ def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
     people, lost, worth, alone = cells.opportunity_figures(row)
     return Opportunity(
         rank=row.values["opportunity_rank"],
-        stage_label=labels.get(row.text("stage")) or display_text(row.text("stage")),
+        stage_label=labels.get(row.text("stage")) or label_text(row.text("stage")),
         origin=display_text(row.text("origin").replace("_", " ")),
         kind=cells.pain_kind(row),
         grade=cells.grade_text(row),
@@ -329,7 +327,7 @@ def _funnel(tables: Tables, funnel: str, persona: str, period: str) -> Funnel | 
     first = rows[0]
     return Funnel(
         key=funnel,
-        label=display_text(funnel),
+        label=label_text(funnel),
         persona=persona,
         period=period,
         unit=display_text(first.text("unit")),
@@ -343,7 +341,7 @@ def _step(tables: Tables, row: Row) -> FunnelStep:
     key: tuple[str, str, str, int] = tuple(row.values[column] for column in STEP)
     touchpoints, actions = cells.last_touchpoints(tables, key), cells.next_actions(tables, key)
     return FunnelStep(
-        label=display_text(row.text("step")),
+        label=label_text(row.text("step")),
         index=row.values["step_index"],
         reached=reached,
         advanced=advanced,

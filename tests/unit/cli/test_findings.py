@@ -131,9 +131,9 @@ def test_the_briefing_is_who_where_what_and_what_is_not_seen(folder):
     with open_published(folder) as published:
         print_briefing(read_briefing(published), out)
     lines = [line.strip() for line in out.file.getvalue().splitlines() if line.strip()]
-    assert lines[0].startswith("Who  4,000 persons: student 2,000")
-    assert lines[1].startswith("Where  awareness 4,000 → consideration 2,000")
-    assert "most leave at awareness: 1,600" in lines[1]
+    assert lines[0].startswith("Who  4,000 persons: Student 2,000")
+    assert lines[1].startswith("Where  Awareness 4,000 → Consideration 2,000")
+    assert "most leave at Awareness: 1,600" in lines[1]
     assert lines[2].endswith("[larger] Owner: Team 1 <b>")
     assert lines[3].endswith("[new] Owner: Team 1 <b>")
     assert lines[4].endswith("no cause stands out.")

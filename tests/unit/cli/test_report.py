@@ -45,7 +45,7 @@ def test_a_file_of_every_form_is_written(call, form, start):
 def test_a_message_is_printed_or_written(call):
     shown = call("--format", "md", "--model", "shop")
     assert shown.startswith("# acme-shop: journey maps")
-    assert "## shop, the whole time" in shown
+    assert "## Shop, the whole time" in shown
     call("--format", "md", "--model", "shop", "--output", "summary.md")
     assert Path("summary.md").read_text(encoding="utf-8") == shown
 

@@ -24,7 +24,7 @@ def workbook(whole_time):
 
 
 def test_a_workbook_has_a_sheet_for_every_persona_and_list(workbook):
-    names = ["Briefing", "Opportunities", "Drop-offs", "everybody", "student"]
+    names = ["Briefing", "Opportunities", "Drop-offs", "Everybody", "Student"]
     assert workbook.sheetnames[:5] == names
     assert workbook.sheetnames[-3:] == ["Figures", "Blind spots", "About"]
     assert len(workbook.sheetnames) == 10
@@ -70,7 +70,7 @@ def test_a_workbook_holds_every_figure_of_the_maps(workbook, whole_time):
 
 
 def test_a_workbook_can_be_read_at_a_glance(workbook):
-    sheet = workbook["student"]
+    sheet = workbook["Student"]
     assert sheet.freeze_panes == "B2"
     assert workbook["Figures"].freeze_panes == "A2"
     assert 20 < sheet.column_dimensions["B"].width < 60
@@ -107,7 +107,7 @@ def test_one_persona_without_extras_is_enough(tmp_path):
     publish_tables(tmp_path, {"map_stages": rows})
     with open_published(tmp_path) as published:
         report_data = read_report_data(published)
-    assert openpyxl.load_workbook(io.BytesIO(render_workbook(report_data)))["everybody"]["A1"].value == "everybody"
+    assert openpyxl.load_workbook(io.BytesIO(render_workbook(report_data)))["Everybody"]["A1"].value == "Everybody"
 
 
 @pytest.mark.parametrize("text", ["\u200b=1+1", "\uff1d1+1", "\ufeff\uff20A1", " +1"])

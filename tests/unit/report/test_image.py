@@ -186,7 +186,7 @@ def test_the_foot_states_period_high_water_mark_and_base():
     words = " ".join(tree.itertext())
     for part in ("n = 2,000 people", "2026-02-28 22:15 UTC (high-water mark)", "How to read", "2 critical blind spots"):
         assert part in words
-    assert tree.find(f"{SVG}title").text == "Journey map: student"
+    assert tree.find(f"{SVG}title").text == "Journey map: Student"
     assert "chosen by its outcome" in " ".join(tree_of(*shop(persona=MARKUP)).itertext())
 
 

@@ -16,8 +16,8 @@ from support.map_tables import BIDI, CONTROLS, LINK, MARKUP, SCRIPT, publish_tab
 def test_a_message_leads_with_the_briefing(whole_time):
     lines = render_summary(whole_time).splitlines()
     first = [line for line in lines[:18] if line]
-    assert first[2].startswith("**Who:** 4,000 persons: student 2,000")
-    assert first[3].startswith("**Where:** awareness 4,000 → consideration 2,000")
+    assert first[2].startswith("**Who:** 4,000 persons: Student 2,000")
+    assert first[3].startswith("**Where:** Awareness 4,000 → Consideration 2,000")
     assert first[4] == "**What hurts, and what to do:**"
     assert first[5].startswith("1. 1,333 persons met &lt;img")
     assert first[5].endswith("(larger; owner Team 1 &lt;b&gt;)")
@@ -29,7 +29,7 @@ def test_a_message_leads_with_the_briefing(whole_time):
 
 def test_a_message_covers_every_persona_and_ends_on_what_to_look_into(whole_time):
     message = render_summary(whole_time)
-    assert message.index("### everybody") < message.index("**critical**") < message.index("**warning**")
+    assert message.index("### Everybody") < message.index("**critical**") < message.index("**warning**")
     assert "**note**" not in message
     assert message.count("\n### ") == 4
     for stage in whole_time.maps[0].reached:
@@ -45,9 +45,9 @@ def test_a_message_names_the_broken_promises_of_every_persona(tmp_path):
     publish_tables(tmp_path, tables)
     with open_published(tmp_path) as published:
         message = render_summary(read_report_data(published, models=["shop"], periods=["all"]))
-    everybody, student = (message.split(f"### {name}")[1].split("###")[0] for name in ("everybody", "student"))
+    everybody, student = (message.split(f"### {name}")[1].split("###")[0] for name in ("Everybody", "Student"))
     [first, second] = [line for line in everybody.splitlines() if line.startswith("- Promise in ")]
-    assert first.startswith("- Promise in decision")
+    assert first.startswith("- Promise in Decision")
     assert "kept 70.6 % (63.3 % to 76.9 %, n 170); were broken 50; due 200" in first
     assert "were broken 30" in second
     assert "Promise in" not in student

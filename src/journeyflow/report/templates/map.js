@@ -5,6 +5,15 @@ const OUTCOMES = [
   ["pending_count", "pending", "pending"],
 ];
 
+const rowOf = (map, key) => (map && map.rows[ROWS.findIndex((row) => row.key === key)]) || [];
+
+/** The position of the stage at which most people drop out; null where nobody did. */
+function worstStage(map) {
+  const dropped = rowOf(map, "people").map((cell) => (cell.items.length && figureIn(cell.items[0], "drop_off_count") || { value: 0 }).value);
+  const most = Math.max(0, ...dropped);
+  return most ? dropped.indexOf(most) : null;
+}
+
 /** The table of a map. `views` are one or two of {persona, map, mark}; `paired` puts two side by side under each stage. */
 function mapTable(stages, views, paired) {
   const double = views.length > 1;
@@ -17,9 +26,9 @@ function mapTable(stages, views, paired) {
   table.append(stageHeader(stages, views, paired, split));
   const body = el("tbody");
   ROWS.forEach((row, place) => {
-    const isEmpty = views.every((view) => !view.map || view.map.rows[place].every((cell) => cell.evidence === "unknown"));
-    const style = `row-${row.key}${isEmpty ? " row-empty" : ""}`;
-    const isCurve = row.key === "emotion" && !isEmpty;
+    if (isUnknown(place, views)) return;
+    const style = `row-${row.key}`;
+    const isCurve = row.key === "emotion";
     if (isCurve) body.append(curveRow(row, place, stages, views, paired, split));
     if (paired) body.append(el("tr", { class: style }, isCurve ? null : rowHeader(row, 1),
       columns.map(({ at, view }) => mapCell(row, place, at, view, stages))));
@@ -30,6 +39,20 @@ function mapTable(stages, views, paired) {
   });
   table.append(body);
   return table;
+}
+
+/** Whether nothing is known of a row at any stage, for any of the personas shown. */
+const isUnknown = (place, views) => views.every((view) => !view.map || view.map.rows[place].every((cell) => cell.evidence === "unknown"));
+
+/** The rows that the map leaves out, with the reason where it is the same at each stage. */
+function missingRows(views) {
+  const missing = ROWS.map((row, place) => ({ row, place })).filter(({ place }) => isUnknown(place, views));
+  if (!missing.length) return null;
+  const reasonOf = (place) => {
+    const notes = new Set(views.flatMap((view) => (view.map ? view.map.rows[place].map((cell) => cell.note) : [])));
+    return notes.size === 1 && [...notes][0] ? ` (${[...notes][0]})` : "";
+  };
+  return el("p", { class: "missing" }, evidenceMark("unknown"), ": ", missing.map(({ row, place }) => `${row.label.toLowerCase()}${reasonOf(place)}`).join(", "));
 }
 
 function stageHeader(stages, views, paired, split) {
@@ -53,6 +76,7 @@ function mapCell(row, place, at, view, stages) {
   if (cell.items.length) {
     node.append(...[row.key === "people" ? peopleBars(cell.items[0], where, view) : itemList(row, cell, where)].flat(Infinity).filter(Boolean));
   }
+  if (row.key === "people" && at === worstStage(view.map)) node.append(el("p", { class: "worst" }, "most leave here"));
   if (cell.rest) node.append(el("p", { class: "rest" }, `and ${whole(cell.rest)} more in the table`));
   const mixed = new Set(cell.items.map((item) => item.evidence)).size > 1;
   node.append(el("p", { class: "foot" }, cell.note ? el("span", { class: "why" }, cell.note) : null, mixed ? "" : evidenceMark(cell.evidence)));

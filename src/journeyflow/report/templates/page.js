@@ -50,7 +50,7 @@ function chosenText() {
 }
 
 /** How many people of a map reached each of its stages. */
-const reachedOf = ({ map }) => (map ? map.rows[ROWS.findIndex((row) => row.key === "people")] : [])
+const reachedOf = ({ map }) => rowOf(map, "people")
   .map((cell) => cell.items.length && figureIn(cell.items[0], "person_count")).filter(Boolean);
 
 function views() {
@@ -71,6 +71,7 @@ function drawChoice() {
   offer("choose-funnel", configuredFunnels().filter((f, at, all) => all.findIndex((g) => g.key === f.key) === at), "funnel", "the stages of the map");
   const found = views();
   const { stages } = MODELS.find((model) => model.key === choice.model);
+  drawCards(stages);
   drawMap(stages, found);
   drawFunnel(found);
   drawFlow(stages, found);
@@ -84,7 +85,7 @@ function drawMap(stages, found, width = byId("map-body").clientWidth) {
   const paired = found.length > 1 && (width - WIDE_ENOUGH) / (2 * stages.length) >= WIDE_ENOUGH;
   byId("map-gist").textContent = chosenText();
   replaceIn("who", found.map(whoIs));
-  replaceIn("map-body", mapTable(stages, found, paired));
+  replaceIn("map-body", mapTable(stages, found, paired), missingRows(found));
   const holder = document.querySelector(".curve-holder");
   if (holder) drawCurve(holder, stages, found);
 }
@@ -195,7 +196,7 @@ drawFacts();
 drawBlindSpots();
 readAddress();
 if (MODELS.length && PERSONAS.length) drawChoice();
-else for (const part of ["map", "funnel", "flow", "drops", "chances"]) replaceIn(`${part}-body`, el("p", { class: "nothing" }, "No journey reached a stage yet."));
+else for (const part of ["cards", "map", "funnel", "flow", "drops", "chances"]) replaceIn(`${part}-body`, el("p", { class: "nothing" }, "No journey reached a stage yet."));
 watchSections();
 watchSize();
 window.addEventListener("hashchange", () => {
