@@ -158,9 +158,13 @@ def test_rows_of_which_nothing_is_known_are_one_line(opened: Opener) -> None:
     missing = page.locator("#map .missing")
     names = page.locator("#map .row-label").all_inner_texts()
     assert len(names) + (missing.inner_text().count(",") + 1 if missing.count() else 0) == 14
-    assert not page.locator("#map tbody tr").filter(has=page.locator("td")).evaluate_all(
-        "(rows) => rows.filter((row) => [...row.querySelectorAll('td.cell')].length"
-        " && [...row.querySelectorAll('td.cell')].every((cell) => cell.classList.contains('cell-unknown'))).length"
+    assert (
+        not page.locator("#map tbody tr")
+        .filter(has=page.locator("td"))
+        .evaluate_all(
+            "(rows) => rows.filter((row) => [...row.querySelectorAll('td.cell')].length"
+            " && [...row.querySelectorAll('td.cell')].every((cell) => cell.classList.contains('cell-unknown'))).length"
+        )
     )
 
 
@@ -201,7 +205,10 @@ def test_the_flow_lists_every_way_in_its_table_and_what_it_leaves_out(
 ) -> None:
     page = opened("#model=shop")
     ways = published.sql("select * from stage_transitions where model = 'shop' and persona = 'all'").to_dicts()
-    found = {(label_text(row[0]), label_text(row[1].split(":")[0])): row[3] for row in body_rows(page, "#flow-body details table")}
+    found = {
+        (label_text(row[0]), label_text(row[1].split(":")[0])): row[3]
+        for row in body_rows(page, "#flow-body details table")
+    }
     for way in ways:
         assert found[label_text(way["from_stage"]), label_text(way["to_stage"])] == count(way["transition_count"])
     assert page.locator(".flow-rest").inner_text()
