@@ -21,8 +21,10 @@ CONTEXT.set_forkserver_preload(
 
 DISK = ("sync", "rename", "link", "statement", "register")
 """Calls that can be counted and hit, besides the begins and ends of the phases."""
-ERASURE = ("begin", "apply", "rewrite", "copy", "settle", "finish", "end")
+ERASURE = ("begin", "apply", "archive", "rewrite", "copy", "settle", "finish", "end")
 """Steps of an erasure; each is passed before and after."""
+REBUILD = ("reload", "snapshot", "swap")
+"""Steps of a rebuild beside the phases; each is passed before and after."""
 PHASES = ("load", "stitch", "classify", "build", "check", "publish")
 
 
@@ -64,6 +66,14 @@ def finish(config: Path, fault: Fault | None = None, erased_user: str | None = N
     process = start(config, fault, None, erased_user)
     process.join(120)
     assert process.exitcode is not None, "the run hangs"
+    return int(process.exitcode)
+
+
+def rebuild(config: Path, fault: Fault | None = None) -> int:
+    """Rebuild to the end and return the exit code."""
+    process = start_process(_rebuild, str(config), fault)
+    process.join(120)
+    assert process.exitcode is not None, "the rebuild hangs"
     return int(process.exitcode)
 
 
@@ -119,6 +129,22 @@ def _run(config: str, fault: Fault | None, counted: Any, erased_user: str | None
         counted.put(seen)
 
 
+def _rebuild(config: str, fault: Fault | None) -> None:
+    from journeyflow.config import load_config
+    from journeyflow.operations import rebuild
+
+    seen: dict[str, int] = {}
+
+    def note(point: str) -> None:
+        _pass(point, seen, fault)
+
+    _arm(note)
+    _around(rebuild, "load_sources", note, "reload")
+    _around(rebuild, "write_snapshot", note, "snapshot")
+    _around(rebuild, "replace_warehouse", note, "swap")
+    rebuild.rebuild(load_config(Path(config)))
+
+
 def _erase(config: Any, user_id: str) -> None:
     from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 
@@ -169,6 +195,7 @@ def _arm_erasure(note: Callable[[str], None]) -> None:
 
     _around(journal, "begin_erasure", note, "begin")
     _around(apply, "apply_erasure", note, "apply")
+    _around(apply, "_reduce_archives", note, "archive")
     _around(apply, "rewrite_warehouse", note, "rewrite")
     _around(apply, "finish_erasure", note, "finish")
     _around(apply, "end_erasure", note, "end")

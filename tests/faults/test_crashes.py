@@ -15,7 +15,7 @@ import pytest
 
 from external.projects import Project
 from faults import run_process
-from faults.run_process import PHASES, Fault
+from faults.run_process import PHASES, REBUILD, Fault
 from journeyflow.publish.manifest import read_manifest
 from journeyflow.utils.files import sha256
 from properties import random_projects
@@ -134,6 +134,24 @@ def test_kills_at_random_moments(halfway, tmp_path, whole):
         _assert_recovered(path, whole)
     print(f"{died} of {KILLS} runs killed at random, no row lost or doubled")  # noqa: T201 - for `make faults`
     assert died >= KILLS // 3
+
+
+REBUILDS = (
+    [f"{when} {step}" for step in (*REBUILD, *PHASES) for when in ("before", "after")]
+    if LONG
+    else ["after reload", "before swap", "after swap"]
+)
+
+
+@pytest.mark.parametrize("point", REBUILDS)
+def test_a_rebuild_that_is_killed_leaves_the_old_or_the_new_warehouse(halfway, tmp_path, whole, point):
+    path = _copy(halfway, tmp_path)
+    assert run_process.rebuild(path, Fault(point)) == -9
+    archived = {each.name for each in (path.parent / "state" / "raw").glob("*.records.parquet")}
+    assert archived == {each.name for each in (halfway.parent / "state" / "raw").glob("*.records.parquet")}
+    _assert_recovered(path, whole)
+    assert run_process.rebuild(path) == 0
+    assert _state(Project(path.parent)) == whole
 
 
 @pytest.mark.parametrize("count", [2, 5])

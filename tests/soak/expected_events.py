@@ -24,9 +24,8 @@ BAD = "bad"
 PARTS = ("accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
 IDS = ("customer", "cookie", "previous_id")
 _LOADED = """
-    select loads.source, loads.sha256, loads.record_count, {}, files.kept_sha256 is not null as is_cut
+    select loads.source, loads.sha256, loads.record_count, {}
     from ledger.loads as loads
-    left join ledger.files as files on files.source = loads.source and files.sha256 = loads.sha256
     where loads.run_id = ? and loads.status = 'loaded'
 """
 _STORED = "select source, event_id from raw.events order by all"
@@ -124,8 +123,7 @@ def miscounted(state: Path, run_id: str, inputs: dict[str, bytes], expected: Exp
 def _wrong_load(load: dict[str, Any], contents: dict[tuple[str, str], bytes], expected: ExpectedEvents) -> list[str]:
     content = contents.get((load["source"], load["sha256"]))
     due: dict[str, int] = {}
-    # What was read again of a file with erased records may be its rewritten copy.
-    if content is not None and not load["is_cut"]:
+    if content is not None:
         rows = records(load["source"], content)
         # An erased record is counted as erased, whatever the settings say of it.
         left = [row for row in rows if not expected.is_erased(row)]

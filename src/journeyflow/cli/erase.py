@@ -37,6 +37,9 @@ def erase(
             "--ids-from", help="A file with `user:ID` or `device:ID` on each line; - is standard input.", metavar="FILE"
         ),
     ] = None,
+    also_similar: Annotated[
+        bool, typer.Option("--also-similar", help="Erase ids too that differ only in case or Unicode form.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     memory: MemoryOption = None,
@@ -56,7 +59,7 @@ def erase(
     settings = load_config(config)
     ids = _ids(user_ids or [], anonymous_ids or [], ids_from)
     with shown_progress(is_quiet=quiet or as_json) as progress:
-        plan = plan_erasure(settings, ids, progress, memory_limit=memory)
+        plan = plan_erasure(settings, ids, progress, memory_limit=memory, also_similar=also_similar)
     if not as_json and not (quiet and yes):
         _print_plan(plan)
     if dry_run or plan.is_done:
@@ -116,8 +119,13 @@ def _print_plan(plan: ErasurePlan) -> None:
             typer.echo(f"    among them {plan.other_count:,} events of other persons on the given devices")
         if plan.unknown_count:
             typer.echo(f"  {plan.unknown_count:,} of the given ids occur in no event and no trait")
-        _print_files("archived files to rewrite", plan.copies)
-        _print_files("archived files that cannot be rewritten and are removed", plan.dropped)
+        if plan.similar_count:
+            typer.echo(
+                f"  {plan.similar_count:,} other ids differ from them only in case or Unicode form, and stay; "
+                "--also-similar erases them too"
+            )
+        _print_files("files whose archived records are reduced", plan.copies)
+        _print_files("originals, and damaged archived records, that are removed whole", plan.dropped)
     _print_files("input files that hold them and are not changed", plan.inputs)
 
 

@@ -70,7 +70,7 @@ def rebuild(
     log_format: LogOption = LogFormat.TEXT,
     style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
-    """Rebuild the warehouse and every table from the archived files, and publish. New files wait for the next run."""
+    """Rebuild the warehouse and every table from the archived records, and publish. New files wait for the next run."""
     from journeyflow.cli.output import console
     from journeyflow.config import load_config
     from journeyflow.operations.rebuild import rebuild as rebuild_all
@@ -91,7 +91,7 @@ def verify(
     log_format: LogOption = LogFormat.TEXT,
     style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
-    """Compare the published tables with a rebuild from the archived files. Exit with 8 at the first difference."""
+    """Compare the published tables with a rebuild from the archived records. Exit with 8 at the first difference."""
     from journeyflow.config import load_config
     from journeyflow.operations.verify import verify as verify_all
 

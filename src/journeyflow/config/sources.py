@@ -278,11 +278,15 @@ Span = Annotated[
 
 
 class Retention(Section):
-    """Retention of archived input files (compressed, in `state/raw`) and of published generations."""
+    """Retention of the archived records of input files (Parquet, in `state/raw`) and of published generations."""
 
     raw: Span = Field(default=None, json_schema_extra={"default": FOREVER})
-    """How long an input file is archived after it was first read: a duration, `forever`, or `none`. A rebuild needs the
-    archived files.
+    """How long the records of an input file are archived after it was first read: a duration, `forever`, or `none`. A
+    rebuild needs the archived records.
+    """
+    originals: Span = Field(default=_ZERO, json_schema_extra={"default": NONE})
+    """How long the bytes of an input file are kept as well. With them its records can be parsed again after a change
+    of `encoding`, `delimiter` or another setting of that kind. An erasure removes the originals of files it changes.
     """
     sources: dict[Name, Span] = Field(default_factory=dict)
     """Source → retention of its files, instead of `raw`."""

@@ -7,13 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from journeyflow.erasure.journal import PendingErasure, end_erasure, pending_erasure
 from journeyflow.errors import InputError
+from journeyflow.ingest.archive import RecordArchive, blanking, rows_without_others
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.parser.copy import InputParser, open_input_parser
 from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot, write_snapshot
-from journeyflow.ingest.rewrite import WHOLE_ROWS, count_erased, keeps_line_numbers, rewrite
 from journeyflow.ingest.suppression import add_suppressions, find_texts_naming, register_suppression, write_suppressions
 from journeyflow.publish.generation import own_generations, remove_unfinished
 from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
@@ -22,7 +23,7 @@ from journeyflow.state.warehouse import open_warehouse, rewrite_warehouse, trans
 from journeyflow.utils.files import sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from journeyflow.config import Config
@@ -35,35 +36,23 @@ select event_ix, file_ix from raw.events
 where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '/previous_id')))
 """
-# Of a list, all elements that are no objects are removed, as from the archived file: they share row and detail.
-_ERASED_ROWS = """
-create or replace temp table erased_quarantine as
-select row_id from naming_texts
-union
-select others.rowid from raw.quarantine as others
-inner join raw.quarantine as theirs
-    on theirs.file_ix = others.file_ix and theirs.source_row = others.source_row and theirs.detail = others.detail
-where theirs.rowid in (select row_id from naming_texts) and theirs.file_ix > 0
-"""
-_EVENTS_OF_LINES = """
-create or replace temp table erased_events as
-select events.event_ix, events.file_ix
-from raw.events as events
-inner join ledger.files as files on files.file_ix = events.file_ix
-where files.source = ? and files.sha256 = ? and events.source_row in (select source_row from erased_records)
-"""
-# Rows that are removed whole from a file are removed from the quarantine too, whatever their text shows.
-_ROWS_OF_FILE = f"""
-create or replace temp table erased_quarantine as
-select quarantine.rowid as row_id
-from raw.quarantine as quarantine
-inner join ledger.files as files on files.file_ix = quarantine.file_ix
-where files.source = ? and files.sha256 = ? and quarantine.source_row in ({WHOLE_ROWS})
-"""
-_NOTHING = {
-    "events": "create or replace temp table erased_events as select 0::bigint as event_ix, 0 as file_ix where false",
-    "rows": "create or replace temp table erased_quarantine as select 0::bigint as row_id where false",
-}
+_ERASED_ROWS = "create or replace temp table erased_quarantine as select row_id from naming_texts"
+# What came from records that are removed from the archive goes too, whatever its columns show: no event holds the login
+# of a log line.
+_OF_REMOVED_ROWS = (
+    """
+    insert into erased_events
+    select event_ix, file_ix from raw.events
+    where (file_ix, source_row) in (select (file_ix, source_row) from removed_rows)
+        and event_ix not in (select event_ix from erased_events)
+    """,
+    """
+    insert into erased_quarantine
+    select rowid from raw.quarantine
+    where (file_ix, source_row) in (select (file_ix, source_row) from removed_rows)
+        and rowid not in (select row_id from erased_quarantine)
+    """,
+)
 # Erased records move from the accepted or quarantined counts of their file's last load. An event that replaced the copy
 # of another file was counted as a duplicate.
 _ERASED_COUNTS = """
@@ -106,14 +95,14 @@ from erased_counts as erased
 where loads.source = erased.source and loads.sha256 = erased.sha256 and loads.run_id = erased.run_id
     and loads.status = 'loaded'
 """
-# Shares of loaded records are of remaining persons. For a rewritten file the remaining records are counted exactly.
+# Shares of loaded records are of remaining persons. Archived records that remain are counted exactly.
 _LOWER_COUNTS = """
 update ledger.files as files
 set record_count = record_count - erased.event_count - erased.row_count
 from erased_counts as erased
-where files.source = erased.source and files.sha256 = erased.sha256 and files.kept_sha256 is null
+where files.source = erased.source and files.sha256 = erased.sha256 and files.archive_sha256 is null
 """
-_COUNT_RECORDS = "update ledger.files set record_count = getvariable('retained_count') where source = ? and sha256 = ?"
+_CHANGE = "update ledger.files set archive_sha256 = ?, record_count = ? where source = ? and archive_sha256 = ?"
 _DELETE = (
     "delete from raw.events where event_ix in (select event_ix from erased_events)",
     "delete from raw.quarantine where rowid in (select row_id from erased_quarantine)",
@@ -148,27 +137,6 @@ def delete_erased_rows(warehouse: DuckDBEngine) -> None:
         warehouse.execute(statement)
 
 
-def delete_erased_rows_of_file(
-    warehouse: DuckDBEngine, source: str, sha256: str, *, is_log: bool, is_numbered: bool
-) -> None:
-    """Delete the rows of records that are removed from a file's archived copy and correct its counts.
-
-    `is_log`: no column of its events holds the login, so they are found by line. `is_numbered`: the copy's records have
-    the row numbers under which they were loaded.
-    """
-    place = [source, sha256]
-    for table, found, is_asked in (("events", _EVENTS_OF_LINES, is_log), ("rows", _ROWS_OF_FILE, is_numbered)):
-        warehouse.execute(found if is_asked else _NOTHING[table], place if is_asked else None)
-    for statement in (_ERASED_COUNTS, _MOVE_COUNTS, *_DELETE):
-        warehouse.execute(statement)
-    update_record_count(warehouse, source, sha256)
-
-
-def update_record_count(warehouse: DuckDBEngine, source: str, sha256: str) -> None:
-    """Set the record count of a file to the variable `retained_count` of `rewrite.validated_records`."""
-    warehouse.execute(_COUNT_RECORDS, [source, sha256])
-
-
 def apply_erasure(config: Config, work: Path, **limits: Any) -> None:  # noqa: ANN401 — handed on
     """Apply the pending erasure, if any, to everything below the state folder; every run does this first.
 
@@ -177,22 +145,24 @@ def apply_erasure(config: Config, work: Path, **limits: Any) -> None:  # noqa: A
     erasure = pending_erasure(config.state)
     if erasure is None:
         return
-    raw_store = RawStore(config.state)
+    archive, raw_store = RecordArchive(config.state), RawStore(config.state)
     place = config.state / WAREHOUSE
     with open_warehouse(place, temp_folder=work / "spill", **limits) as warehouse:
         add_suppressions(warehouse, erasure.suppressions)
         write_suppressions(warehouse, raw_store)
         register_suppression(warehouse, config, raw_store)
         set_hash_keys(warehouse, person_secret(config))
-        with (
-            _with_registry(warehouse, config, raw_store) as registered,
-            open_input_parser(config, work.name) as input_parser,
-        ):
-            wanted = _rewrite_copies(registered, input_parser, config, raw_store, erasure)
-        _erase(warehouse, erasure)
+        with _with_registry(warehouse, config, raw_store) as registered:
+            changes = _reduce_archives(registered, archive, erasure)
+            archive.flush()
+            with transaction(registered):
+                _erase(registered, erasure, changes)
+            write_snapshot(registered, raw_store)
+            known = FileRegistry(registered, "", 0).files()
     # Deleted rows stay in the blocks of the file until they are overwritten, so the file is replaced.
     rewrite_warehouse(place, work / "erased", memory_limit=limits.get("memory_limit"))
-    raw_store.remove(set(raw_store.contents()) - wanted)
+    archive.remove(archive.contents() - {file.archive_sha256 for file in known})
+    raw_store.remove(erasure.dropped)
     _remove_leftovers(config, raw_store)
 
 
@@ -245,58 +215,65 @@ def withdraw_empty_publication(config: Config) -> bool:
     return True
 
 
-def _erase(warehouse: DuckDBEngine, erasure: PendingErasure) -> None:
-    with transaction(warehouse):
-        find_erased_rows(warehouse)
-        delete_erased_rows(warehouse)
-        for source in erasure.again:
-            # No settings have an empty hash, so the run reads the source's files again.
-            warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_loaded", [source])
+@dataclass(frozen=True)
+class _Change:
+    """Archived records of a source that other ones replace; `rows` are the rows of the file that are gone."""
+
+    source: str
+    before: str
+    after: str | None
+    record_count: int
+    rows: Sequence[int]
 
 
-def _rewrite_copies(
-    warehouse: DuckDBEngine, input_parser: InputParser, config: Config, raw_store: RawStore, erasure: PendingErasure
-) -> set[str]:
-    """Archive copies without erased records beside the old ones; return the contents that are still needed."""
-    set_hash_keys(warehouse, person_secret(config))
-    registry = FileRegistry(warehouse, "", 0)
-    dropped = set(erasure.dropped)
-    for source, sha256 in erasure.contents:
-        # Queried per file: another source may just have rewritten the same file.
-        for known in registry.files():
-            is_meant = (known.source, known.sha256) == (source, sha256)
-            if is_meant and not _rewrite_copy(warehouse, input_parser, config, raw_store, known):
-                dropped.add(sha256)
-    write_snapshot(warehouse, raw_store)
-    return {known.copy_sha256 for known in registry.files() if known.sha256 not in dropped}
+def _reduce_archives(warehouse: DuckDBEngine, archive: RecordArchive, erasure: PendingErasure) -> list[_Change]:
+    """Archive the records that remain beside the old ones; what is damaged is given up."""
+    numbers: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
+    for source, archive_sha256, removed, blanked in erasure.archives:
+        held = numbers.setdefault((source, archive_sha256), (set(), set()))
+        held[0].update(removed)
+        held[1].update(blanked)
+    changes = []
+    for known in FileRegistry(warehouse, "", 0).files():
+        if (place := (known.source, known.archive_sha256 or "")) in numbers:
+            changes.append(_reduced(warehouse, archive, known, *numbers[place]))
+        elif known.archive_sha256 in erasure.dropped:
+            changes.append(_Change(known.source, known.archive_sha256 or "", None, 0, ()))
+    return changes
 
 
-def _rewrite_copy(
-    warehouse: DuckDBEngine, input_parser: InputParser, config: Config, raw_store: RawStore, known: RegisteredFile
-) -> bool:
-    """Replace an archived copy by one without erased records; return whether that was possible."""
-    copy = (
-        None if known.is_empty else raw_store.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
-    )
-    if copy is None:
-        return True
+def _reduced(
+    warehouse: DuckDBEngine, archive: RecordArchive, known: RegisteredFile, removed: set[int], blanked: set[int]
+) -> _Change:
+    before = known.archive_sha256 or ""
     try:
-        source = config.sources[known.source]
-        if not count_erased(warehouse, input_parser, config, known.source, copy, known.first_loaded_at):
-            # Another source that read the same file may have rewritten it.
-            update_record_count(warehouse, known.source, known.sha256)
-            return True
-        is_numbered = copy.kept_sha256 is None or keeps_line_numbers(
-            input_parser.copies.folder, input_parser.job(copy, source)
+        parsed = archive.read(before)
+    except RefusedFileError:
+        return _Change(known.source, before, None, 0, ())
+    rows = () if parsed.is_renumbered else rows_without_others(parsed, removed)
+    after = archive.write(known.source_file, parsed, removed, change=blanking(warehouse, blanked) if blanked else None)
+    left = archive.read(after).answer
+    return _Change(known.source, before, after, left.row_count + left.reject_count, rows)
+
+
+def _erase(warehouse: DuckDBEngine, erasure: PendingErasure, changes: Sequence[_Change]) -> None:
+    find_erased_rows(warehouse)
+    warehouse.execute("create or replace temp table removed_rows (file_ix integer, source_row bigint)")
+    for change in changes:
+        warehouse.scratch("rows_of_file", pa.table({"source_row": pa.array(change.rows, pa.int64())}).to_reader())
+        warehouse.execute(
+            "insert into removed_rows select file_ix, source_row from ledger.files cross join rows_of_file "
+            "where source = ? and archive_sha256 = ?",
+            [change.source, change.before],
         )
-        kept_sha256 = rewrite(warehouse, input_parser, config, known.source, copy, raw_store)
-    except (RefusedFileError, KeyError):  # Damaged, or of a source that is no longer configured.
-        return False
-    with transaction(warehouse):
-        is_log = source.format == "access_log"
-        delete_erased_rows_of_file(warehouse, known.source, known.sha256, is_log=is_log, is_numbered=is_numbered)
-        FileRegistry(warehouse, "", 0).record_rewritten(known.sha256, kept_sha256)
-    return True
+    for statement in _OF_REMOVED_ROWS:
+        warehouse.execute(statement)
+    delete_erased_rows(warehouse)
+    for change in changes:
+        warehouse.execute(_CHANGE, [change.after, change.record_count, change.source, change.before])
+    for source in erasure.again:
+        # No settings have an empty hash, so the run reads the source's files again.
+        warehouse.execute("update ledger.files set settings_hash = '' where source = ? and is_loaded", [source])
 
 
 def _remove_leftovers(config: Config, raw_store: RawStore) -> None:

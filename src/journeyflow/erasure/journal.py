@@ -10,18 +10,21 @@ from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.state.paths import ERASURE
 from journeyflow.utils.files import replaced_file, sync
 
+ErasedRecords = tuple[str, str, tuple[int, ...], tuple[int, ...]]
+"""Source, hash of archived records, numbers of those to remove, and of those in which the ids are blanked."""
+
 
 @dataclass(frozen=True)
 class PendingErasure:
     """What an erasure deletes, without an id: hashes of ids, archived files, sources to read again and local days.
 
-    `contents` are pairs of source and file hash whose archived copies hold records of the persons; the copies of
-    `dropped` are deleted whole. `again` are sources in which another person's event regains its place. `days` explain
-    figures that the erasure changed.
+    `archives` say which records are removed, and in which the ids are blanked, see `ErasedRecords`; the archived
+    records and originals of `dropped` are deleted whole. `again` are sources in which another person's event regains
+    its place. `days` explain figures that the erasure changed.
     """
 
     suppressions: tuple[str, ...] = ()
-    contents: tuple[tuple[str, str], ...] = ()
+    archives: tuple[ErasedRecords, ...] = ()
     dropped: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
@@ -39,10 +42,11 @@ def pending_erasure(state: Path) -> PendingErasure | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         if "tombstones" in found:  # The key in earlier versions.
             found["suppressions"] = found.pop("tombstones")
-        return replace(
-            PendingErasure(**{name: tuple(values) for name, values in found.items()}),
-            contents=tuple((source, sha256) for source, sha256 in found["contents"]),
-        )
+        # Earlier versions rewrote files of these contents, which are now deleted whole.
+        contents = [sha256 for _, sha256 in found.pop("contents", ())]
+        erasure = PendingErasure(**{name: tuple(values) for name, values in found.items()})
+        archives = ((source, sha256, tuple(rows), tuple(blanked)) for source, sha256, rows, blanked in erasure.archives)
+        return replace(erasure, archives=tuple(archives), dropped=(*erasure.dropped, *contents))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,24 +1,33 @@
-"""Search archived files and inputs for records of erased persons."""
+"""Search archived records and input files for records of erased persons."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile
-from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, matching_paths, opened, wrapping_of
-from journeyflow.ingest.parser.copy import InputParser
+import pyarrow as pa
+
+from journeyflow.erasure.journal import ErasedRecords
+from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
+from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry
+from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
+from journeyflow.ingest.load import BATCH_BYTES, BATCH_FILES, PendingFile
+from journeyflow.ingest.mapping import literal
+from journeyflow.ingest.parser.copy import ACCESS_LOG, InputParser, read_records, show_records
 from journeyflow.ingest.raw_store import RawStore
-from journeyflow.ingest.rewrite import validated_records
+from journeyflow.ingest.readers.records import PLACE_BITS
+from journeyflow.ingest.suppression import find_texts_naming, split_rejects, split_suppressed
+from journeyflow.ingest.validate import prepare, raw_text_select
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import DuckDBEngine
+    from journeyflow.ingest.readers.records import RawRecords
     from journeyflow.utils.progress import Progress
 
 
@@ -30,18 +39,60 @@ _DUPLICATES = """
     is_kept and reason is null and event_id is not null
     and md5_number(source || '/' || event_id) in (select event_key from erased_keys)
 """
-_ERASED_ROWS = """
+_STORED_ROWS = """
+create or replace temp table stored_rows as
 with erased as (
     select file_ix, source_row from raw.events where event_ix in (select event_ix from erased_events)
     union
     select file_ix, source_row from raw.quarantine where rowid in (select row_id from erased_quarantine)
 )
-select erased.source_row
+select files.source, files.sha256, erased.source_row, not list_contains(?, files.source) as is_former
 from erased
 inner join ledger.files as files on files.file_ix = erased.file_ix
-where files.source = ? and files.sha256 = ?
 """
-_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
+_NAMING = "create or replace temp table naming_records as select row_id as record_ix from naming_texts"
+# Records from which erased rows of the warehouse came belong to the persons, by the mapping of that time; those of a
+# former source in the records of every source, such as its new name.
+_OF_STORED_ROWS = f"""
+insert into erased_records
+select distinct records.record_ix, records.source_row, null::bigint
+from raw_records as records
+inner join group_files as files on files.place = records.record_ix >> {PLACE_BITS}
+inner join stored_rows as stored
+    on stored.sha256 = files.sha256 and stored.source_row = records.source_row
+    and (stored.source = files.source or stored.is_former)
+where records.record_ix not in (select record_ix from erased_records where record_ix is not null)
+"""
+_OF_THIS_RECORD = " and records.record_ix in (select record_ix from naming_records)"
+"""Of JSON a row may hold other persons' records too."""
+_OF_NAMING = """
+insert into erased_records
+select record_ix, source_row, null from raw_records
+where record_ix in (select record_ix from naming_records)
+    and record_ix not in (select record_ix from erased_records where record_ix is not null)
+"""
+# No table holds a record that the source's filter excludes, so what it mentions belongs to nobody's event.
+_OF_FILTERED = """
+insert into erased_records
+select record_ix, source_row, null from retained_records
+where not is_kept and record_ix in (select record_ix from naming_records)
+    and record_ix not in (select record_ix from erased_records where record_ix is not null)
+"""
+# What the event itself says of an erased person belongs to the other person.
+_CONTENTS = """
+select record_ix as row_id, cast(to_json(records) as varchar) as text
+from retained_records as records
+where record_ix in (select record_ix from naming_records)
+"""
+_REDACTED = f"""
+select record_ix >> {PLACE_BITS} as place, record_ix & {(1 << PLACE_BITS) - 1} as number
+from naming_records
+where record_ix not in (select row_id from naming_texts)
+    and record_ix not in (select record_ix from erased_records where record_ix is not null)
+order by place, number
+"""
+_PATTERN_IDS = 100
+"""Ids in one regular expression."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +107,7 @@ class FoundRecords:
 class SearchResult:
     """What a search of all files found; see `operations.erase.ErasurePlan`."""
 
-    contents: list[tuple[str, str]] = field(default_factory=list)
+    archives: list[ErasedRecords] = field(default_factory=list)
     dropped_contents: list[str] = field(default_factory=list)
     again: set[str] = field(default_factory=set)
     copies: list[FoundRecords] = field(default_factory=list)
@@ -66,10 +117,9 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class RecordSearch:
-    """A search of all archived files and all input files for records of erased persons.
+    """A search of all archived records and all input files for records of erased persons.
 
-    The warehouse has `erased_ids` and the tables of `apply.find_erased_rows`. Files that no configured source can read
-    any more are searched for the bytes of `clear_ids`.
+    The warehouse has `erased_ids` and the tables of `apply.find_erased_rows`. `clear_ids` are the ids as they are.
     """
 
     warehouse: DuckDBEngine
@@ -78,131 +128,168 @@ class RecordSearch:
     progress: Progress
     input_parser: InputParser
     found: SearchResult = field(default_factory=SearchResult)
-    _removed_rows: dict[str, set[int]] = field(default_factory=dict)
+    _counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def run(self) -> SearchResult:
         """Search everything."""
         self.warehouse.execute(_ERASED_KEYS)
-        registry = FileRegistry(self.warehouse, "", 0)
-        known = registry.files()
+        self.warehouse.execute(_STORED_ROWS, [list(self.config.sources)])
+        known = FileRegistry(self.warehouse, "", 0).files()
+        for source in dict.fromkeys([*self.config.sources, *(file.source for file in known)]):
+            for group in self._groups([file for file in known if file.source == source]):
+                self._search_group(source, group)
         for source in self.config.sources:
-            mine = {file.sha256: file for file in known if file.source == source}
-            inputs = {file.sha256: file for file in self._inputs(source)}
-            for sha256 in sorted({*mine, *inputs}):
-                self._search(source, mine.get(sha256), inputs.get(sha256))
-        self._search_unconfigured([file for file in known if file.source not in self.config.sources])
+            self._search_inputs(source, [file for file in known if file.source == source])
+        self._drop_originals(known)
         return self.found
 
-    def _inputs(self, source: str) -> Iterator[InputFile]:
+    def _groups(self, files: Sequence[RegisteredFile]) -> Iterator[list[PendingFile]]:
+        """Yield archived files in groups that the same statements can search."""
+        archive, group, size = RecordArchive(self.config.state), list[PendingFile](), 0
+        for known in files:
+            if not known.archive_sha256 or not archive.holds(known.archive_sha256):
+                continue
+            try:
+                parsed = archive.read(known.archive_sha256)
+            except RefusedFileError:
+                self._drop(known, known.archive_sha256)
+                continue
+            path = archive.path(known.archive_sha256)
+            file = InputFile(
+                known.source_file, path, known.sha256, known.byte_count, archive_sha256=known.archive_sha256
+            )
+            pending = PendingFile(file, RegistryEntry(0, known.first_loaded_at, "", is_loaded=True), parsed)
+            is_full = len(group) == BATCH_FILES or size + file.byte_count > BATCH_BYTES
+            if group and (is_full or not pending.is_like(group[-1])):
+                yield group
+                group, size = [], 0
+            group.append(pending)
+            size += file.byte_count
+        if group:
+            yield group
+
+    def _search_group(self, source: str, group: Sequence[PendingFile]) -> None:
+        self.progress("search", group[0].file.name, 0)
+        is_log = source in self.config.sources and self.config.sources[source].format == ACCESS_LOG
+        with show_records(self.warehouse, [each.parsed for each in group], is_log=is_log) as raw:
+            is_mapped = self._split(source, raw, group[0].entry.first_loaded_at)
+            self._find_naming(raw)
+            self.warehouse.scratch("group_files", _files(source, group).to_reader())
+            self.warehouse.execute(_OF_STORED_ROWS + (_OF_THIS_RECORD if raw.shape == "json" else ""))
+            self.warehouse.execute(_OF_FILTERED if is_mapped else _OF_NAMING)
+            # All of a log line is the content by which its event is identified.
+            redacted = self._redacted() if is_mapped and raw.shape != "lines" else {}
+            removed = erased_numbers(self.warehouse)
+        for place, each in enumerate(group):
+            numbers, blanked = removed.get(place, []), redacted.get(place, [])
+            self._counts[source, each.file.sha256] = len(numbers)
+            if numbers or blanked:
+                assert each.file.archive_sha256
+                self.found.archives.append((source, each.file.archive_sha256, tuple(numbers), tuple(blanked)))
+                self.found.copies.append(FoundRecords(each.file.name, len(numbers)))
+
+    def _redacted(self) -> dict[int, list[int]]:
+        """Return the numbers of records that mention a person only where the mapping does not read, by place."""
+        find_texts_naming(self.warehouse, _CONTENTS)
+        found: dict[int, list[int]] = {}
+        for row in self.warehouse.rows(_REDACTED).to_pylist():
+            found.setdefault(row["place"], []).append(row["number"])
+        return found
+
+    def _split(self, source: str, raw: RawRecords, first_loaded_at: datetime) -> bool:
+        """Split off the persons' records by the source's mapping; False where it has none for these records."""
+        if source in self.config.sources:
+            with suppress(RefusedFileError):  # They were read with other settings.
+                prepare(self.warehouse, self.config, source, raw, first_loaded_at)
+                split_suppressed(self.warehouse, raw)
+                if self.warehouse.count("erased_keys") and self.warehouse.count("retained_records", _DUPLICATES):
+                    self.found.again.add(source)
+                return True
+        split_rejects(self.warehouse)
+        return False
+
+    def _find_naming(self, raw: RawRecords) -> None:
+        """Create `naming_records`: those whose text, wherever, names a person."""
+        text = "line" if raw.shape == "lines" else raw_text_select(raw)
+        conditions = " or ".join(f"regexp_matches(text, {literal(each)})" for each in patterns(self.clear_ids))
+        texts = f"select record_ix as row_id, {text} as text from raw_records"
+        find_texts_naming(self.warehouse, f"select row_id, text from ({texts}) where {conditions or 'false'}")
+        self.warehouse.execute(_NAMING)
+
+    def _search_inputs(self, source: str, files: Sequence[RegisteredFile]) -> None:
+        """Count the persons' records in input files; of those that are archived whole they are known."""
+        archive, known = RecordArchive(self.config.state), {file.sha256: file for file in files}
         for path in matching_paths(str(self.config.sources[source].path), self.config.folder):
-            with suppress(RefusedFileError):  # Unreadable files were never loaded.
-                yield self.input_parser.copies.describe(path, self.config.folder)
-
-    def _search(self, source: str, known: RegisteredFile | None, own: InputFile | None) -> None:
-        copy = self._copy(known) if known else None
-        count = self._count_copy(source, known, copy) if known and copy else None
-        if own is None:
-            return
-        # A rewritten copy differs from the input file.
-        is_same = copy is not None and copy.kept_sha256 is None
-        with suppress(RefusedFileError):
-            first = known.first_loaded_at if known else datetime(9999, 1, 1)
-            held = count if is_same else self._count(source, own, first)
-            if held:
-                self.found.inputs.append(FoundRecords(own.name, held))
-
-    def _count_copy(self, source: str, known: RegisteredFile, copy: InputFile) -> int | None:
-        try:
-            count = self._count(source, copy, known.first_loaded_at)
-        except RefusedFileError:
-            self._drop(known)
-            return None
-        rows = self.warehouse.rows("select distinct source_row from erased_records").column(0)
-        self._removed_rows.setdefault(known.sha256, set()).update(rows.to_pylist())
-        if count:
-            self.found.contents.append((source, known.sha256))
-            self.found.copies.append(FoundRecords(known.source_file, count))
-        return count
+            with suppress(RefusedFileError, OSError):  # Unreadable files were never loaded.
+                own = self.input_parser.copies.describe(path, self.config.folder, {path.stat().st_size})
+                entry = known.get(own.sha256)
+                count = self._counts.get((source, own.sha256))
+                if count is None or not entry or _is_reduced(archive, entry):
+                    count = self._count(source, own, entry.first_loaded_at if entry else datetime(9999, 1, 1))
+                if count:
+                    self.found.inputs.append(FoundRecords(own.name, count))
 
     def _count(self, source: str, file: InputFile, first_loaded_at: datetime) -> int:
         self.progress("search", file.name, 0)
-        with (
-            self._released(file, source),
-            validated_records(self.warehouse, self.input_parser, self.config, source, file, first_loaded_at) as count,
-        ):
-            if self.warehouse.count("erased_keys") and self.warehouse.count("retained_records", _DUPLICATES):
-                self.found.again.add(source)
-            return count
-
-    @contextmanager
-    def _released(self, file: InputFile, source: str) -> Iterator[None]:
+        settings = self.config.sources[source]
         try:
-            yield
+            with read_records(self.warehouse, self.input_parser, file, settings) as raw:
+                prepare(self.warehouse, self.config, source, raw, first_loaded_at)
+                split_suppressed(self.warehouse, raw)
+                return self.warehouse.count("erased_records")
         finally:
-            self.input_parser.release(file, self.config.sources[source])
+            self.input_parser.release(file, settings)
 
-    def _search_unconfigured(self, files: Sequence[RegisteredFile]) -> None:
-        """Drop archived files of sources that are no longer configured: without a format they cannot be rewritten.
+    def _drop_originals(self, known: Sequence[RegisteredFile]) -> None:
+        """Drop originals of files that change, and those without archived records, which are not searched."""
+        originals = RawStore(self.config.state).contents()
+        changed = {archive_sha256 for _, archive_sha256, *_ in self.found.archives}
+        for file in known:
+            if file.copy_sha256 in originals and (file.archive_sha256 is None or file.archive_sha256 in changed):
+                self._drop(file, file.copy_sha256)
 
-        A file that a configured source reads too, such as a renamed one, is rewritten by that source, provided that all
-        records of the persons are removed.
-        """
-        spelled = spellings(self.clear_ids)
-        for known in files:
-            copy = self._copy(known)
-            if copy and not self._is_free(known, copy, spelled):
-                self._drop(known)
-
-    def _is_free(self, known: RegisteredFile, copy: InputFile, spelled: Collection[bytes]) -> bool:
-        erased = self._erased_rows(known)
-        if known.sha256 in self._removed_rows:
-            return erased <= self._removed_rows[known.sha256]
-        return not erased and not self._may_name(copy, spelled)
-
-    def _erased_rows(self, known: RegisteredFile) -> set[int]:
-        found = self.warehouse.rows(_ERASED_ROWS, [known.source, known.sha256])
-        return set(found.column(0).to_pylist())
-
-    def _may_name(self, copy: InputFile, spelled: Collection[bytes]) -> bool:
-        longest = max(map(len, spelled))
-        try:
-            if wrapping_of(copy.path) == "parquet":
-                return True  # Its values are compressed.
-            with opened(copy.path) as stream:
-                tail = b""
-                while block := stream.read(BLOCK_BYTES):
-                    window = tail + block
-                    if window.startswith(b"PAR1") or any(needle in window for needle in spelled):
-                        return True
-                    tail = window[-longest:]
-        except RefusedFileError:
-            return True
-        return False
-
-    def _copy(self, known: RegisteredFile) -> InputFile | None:
-        if known.is_empty:
-            return None
-        raw_store = RawStore(self.config.state)
-        return raw_store.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
-
-    def _drop(self, known: RegisteredFile) -> None:
-        self.found.dropped_contents.append(known.sha256)
-        self.found.dropped.append(FoundRecords(known.source_file, None))
+    def _drop(self, known: RegisteredFile, content: str) -> None:
+        if content not in self.found.dropped_contents:
+            self.found.dropped_contents.append(content)
+            self.found.dropped.append(FoundRecords(known.source_file, None))
 
 
-def spellings(ids: Iterable[str]) -> frozenset[bytes]:
-    """Return the bytes of ids in a text: as they are, with doubled quotes and as JSON escapes, in four encodings."""
-    found = set()
-    for each in ids:
-        escaped = json.dumps(each)[1:-1]
-        capital = re.sub(r"\\u[0-9a-f]{4}", lambda sign: f"\\u{sign[0][2:].upper()}", escaped)
-        plain = json.dumps(each, ensure_ascii=False)[1:-1]
-        found |= {each, each.replace('"', '""'), plain}
-        found |= {text.replace("/", slash) for text in (escaped, capital, plain) for slash in ("/", r"\/")}
-    return frozenset(code for text in found for code in _encoded(text))
+def _is_reduced(archive: RecordArchive, file: RegisteredFile) -> bool:
+    """Return whether an erasure removed records of a file before, so that the input has more of them."""
+    parsed: ArchivedFile = archive.read(file.archive_sha256 or "")
+    return parsed.erased_count > 0
 
 
-def _encoded(text: str) -> Iterator[bytes]:
-    for encoding in _ENCODINGS:
-        with suppress(UnicodeEncodeError):
-            yield text.encode(encoding)
+def _files(source: str, group: Sequence[PendingFile]) -> pa.Table:
+    """Return the files whose row numbers are those of the warehouse, by place."""
+    places = [place for place, each in enumerate(group) if not getattr(each.parsed, "is_renumbered", False)]
+    return pa.table(
+        {
+            "place": pa.array(places, pa.int64()),
+            "source": pa.array([source] * len(places), pa.string()),
+            "sha256": pa.array([group[place].file.sha256 for place in places], pa.string()),
+        }
+    )
+
+
+def patterns(ids: Iterable[str]) -> list[str]:
+    """Return regular expressions that match at least every text which names one of some ids.
+
+    JSON escapes characters, once more where it is in a text of JSON, and delimited text doubles quotes. What matches is
+    then searched word by word.
+    """
+    spelled = sorted({text for each in ids for text in _spellings(each)})
+    parts = [spelled[start : start + _PATTERN_IDS] for start in range(0, len(spelled), _PATTERN_IDS)]
+    return [f"(?i){'|'.join(map(_quoted, part))}" for part in parts]
+
+
+def _spellings(text: str) -> Iterator[str]:
+    yield from (text, text.replace('"', '""'), text.replace("@", "%40"))
+    once = {json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    once |= {each.replace("/", r"\/") for each in once}
+    yield from once
+    yield from (json.dumps(each, ensure_ascii=is_ascii)[1:-1] for each in once for is_ascii in (True, False))
+
+
+def _quoted(text: str) -> str:
+    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)

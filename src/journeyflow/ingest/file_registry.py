@@ -28,14 +28,16 @@ class RegistryEntry:
     first_loaded_at: datetime
     settings_hash: str
     is_loaded: bool
-    kept_sha256: str | None = None
+    archive_sha256: str | None = None
+    reading_hash: str | None = None
 
 
 @dataclass(frozen=True)
 class RegisteredFile:
     """A registered file; `first_loaded_at` is naive UTC.
 
-    `kept_sha256` is the hash of the archived copy where an erasure rewrote it; blank where nothing was left of it.
+    `archive_sha256` is the hash of its archived records, and `reading_hash` that of how its bytes were read.
+    `kept_sha256` is that of an original which an earlier version rewrote; blank where nothing was left of it.
     """
 
     source: str
@@ -45,16 +47,18 @@ class RegisteredFile:
     first_loaded_at: datetime
     is_loaded: bool
     kept_sha256: str | None = None
+    archive_sha256: str | None = None
+    reading_hash: str | None = None
 
     @property
     def copy_sha256(self) -> str:
-        """The hash of its archived copy, if it has one."""
+        """The hash of its original, if that is kept."""
         return self.sha256 if self.kept_sha256 is None else self.kept_sha256
 
     @property
     def is_empty(self) -> bool:
-        """Whether erasures removed all of it."""
-        return self.kept_sha256 == ""
+        """Whether an earlier version erased all of it."""
+        return self.kept_sha256 == "" and self.archive_sha256 is None
 
 
 class FileRegistry:
@@ -73,8 +77,8 @@ class FileRegistry:
     def entries(self, source: str, contents: Sequence[str]) -> dict[str, RegistryEntry]:
         """Return the entries of the given content hashes that a source knows, by hash."""
         found = self._warehouse.rows(
-            "select sha256, file_ix, first_loaded_at, settings_hash, is_loaded, kept_sha256 from ledger.files "
-            "where source = ? and sha256 in (select unnest(?))",
+            "select sha256, file_ix, first_loaded_at, settings_hash, is_loaded, archive_sha256, reading_hash "
+            "from ledger.files where source = ? and sha256 in (select unnest(?))",
             [source, list(contents)],
         ).to_pylist()
         return {row.pop("sha256"): RegistryEntry(**row) for row in found}
@@ -96,8 +100,8 @@ class FileRegistry:
 
     def _known(self, condition: str, values: list[str]) -> list[RegisteredFile]:
         found = self._warehouse.rows(
-            "select source, source_file, sha256, byte_count, first_loaded_at, is_loaded, kept_sha256 from ledger.files "
-            f"where {condition} order by file_ix",
+            "select source, source_file, sha256, byte_count, first_loaded_at, is_loaded, kept_sha256, archive_sha256, "
+            f"reading_hash from ledger.files where {condition} order by file_ix",
             values or None,
         )
         return [RegisteredFile(**row) for row in found.to_pylist()]
@@ -139,18 +143,17 @@ class FileRegistry:
             for entry in known
         ]
 
-    def rewritten_contents(self, contents: Sequence[str]) -> dict[str, str]:
-        """Return the hash of the archived copy for those contents that an erasure rewrote."""
-        found = self._warehouse.rows(
-            "select sha256, max(kept_sha256) as kept from ledger.files "
-            "where kept_sha256 is not null and sha256 in (select unnest(?)) group by sha256",
-            [list(contents)],
+    def record_archived(self, source: str, sha256: str, archive_sha256: str, reading_hash: str) -> None:
+        """Record where the records of a file are archived that was loaded before."""
+        self._warehouse.execute(
+            "update ledger.files set archive_sha256 = ?, reading_hash = ?, kept_sha256 = null "
+            "where source = ? and sha256 = ?",
+            [archive_sha256, reading_hash, source, sha256],
         )
-        return {row["sha256"]: row["kept"] for row in found.to_pylist()}
 
-    def record_rewritten(self, sha256: str, kept_sha256: str) -> None:
-        """Record the archived copy of a rewritten content, for every source that read it."""
-        self._warehouse.execute("update ledger.files set kept_sha256 = ? where sha256 = ?", [kept_sha256, sha256])
+    def unarchived(self, source: str) -> list[RegisteredFile]:
+        """Return the loaded files of a source without archived records."""
+        return self._known("source = ? and is_loaded and archive_sha256 is null", [source])
 
     def has_loaded(self, source: str) -> bool:
         """Return whether a source has ever loaded a file."""
@@ -174,7 +177,9 @@ class FileRegistry:
                 record_count,
                 entry.settings_hash,
                 False,
-                entry.kept_sha256,
+                None,
+                entry.archive_sha256,
+                entry.reading_hash,
             )
             for file, entry, record_count in zip(files, entries, record_counts, strict=True)
         ]

@@ -70,7 +70,8 @@ class InputFile:
     """One file as the run found it: its name in the tables, its path and the hash of its content.
 
     An archived copy may be compressed differently from the input file that `sha256` and `byte_count` describe;
-    `kept_sha256` is the hash of its content where an erasure rewrote it.
+    `kept_sha256` is the hash of its content where an earlier version rewrote it. Where `archive_sha256` is given, its
+    archived records are read, and `path` is not.
     """
 
     name: str
@@ -79,6 +80,7 @@ class InputFile:
     byte_count: int
     is_archived: bool = False
     kept_sha256: str | None = None
+    archive_sha256: str | None = None
 
     @property
     def copy_sha256(self) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from journeyflow.config import Config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
+from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry, settings_hash
 from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
 from journeyflow.ingest.insert import RecordCounts, deduplicate, insert_records, next_event_ix
-from journeyflow.ingest.parser.copy import InputParser, ParsedFile, open_input_parser, parsed_file, show_records
+from journeyflow.ingest.parser.copy import ACCESS_LOG, InputParser, job_of, open_input_parser, parsed_file, show_records
+from journeyflow.ingest.parser.transfer import ParsedFile
 from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot, restore_snapshot, write_snapshot
-from journeyflow.ingest.rewrite import count_erased, locate_erased, rewrite
-from journeyflow.ingest.suppression import register_suppression, write_suppressions
+from journeyflow.ingest.readers.records import RawRecords
+from journeyflow.ingest.suppression import register_suppression, split_suppressed, write_suppressions
 from journeyflow.ingest.validate import CLEANING, FLOOR, prepare
 from journeyflow.state.secret_key import person_secret, set_hash_keys
 from journeyflow.state.warehouse import transaction
@@ -108,10 +111,10 @@ def reload_events(
     progress: Progress | None = None,
     input_parser: InputParser | None = None,
 ) -> IngestResult:
-    """Load every file that another warehouse had loaded into an empty one, from the archive, else from the input.
+    """Load every file that another warehouse had loaded into an empty one, from archived records, else from the input.
 
-    The snapshot's times of first loads are kept. InputError when a file is in neither place, or its archived copy is
-    damaged: without it the figures would differ.
+    The snapshot's times of first loads are kept. InputError when a file is in neither place: without it the
+    figures would differ.
     """
     restore_snapshot(warehouse, snapshot)
     registry = FileRegistry(warehouse, run_id, now_us)
@@ -127,22 +130,44 @@ def reload_events(
     return IngestResult(tuple(loads))
 
 
+def archive_loaded(config: Config, warehouse: DuckDBEngine, input_parser: InputParser, now_us: int) -> None:
+    """Archive the records of files of which an earlier version kept the originals; `erased_ids` must exist."""
+    registry, raw_store = FileRegistry(warehouse, "", now_us), RawStore(config.state)
+    for name in config.sources:
+        SourceLoader(config, name, warehouse, registry, raw_store, input_parser, silent).archive_loaded({})
+    write_snapshot(warehouse, raw_store)
+
+
 def is_over(config: Config, source: str, first_loaded_at: datetime, now: datetime) -> bool:
     """Return whether the retention of a source's file has ended; times are naive UTC."""
     span = config.retention.span(source)
-    return span is not None and first_loaded_at + span <= now
+    return _has_ended(span, first_loaded_at, now)
+
+
+def _has_ended(span: timedelta | None, begin: datetime, now: datetime) -> bool:
+    return span is not None and begin + span <= now
+
+
+def is_available(config: Config, file: RegisteredFile) -> bool:
+    """Return whether a file's records are archived, or its original or a file of its name is there."""
+    return (
+        RecordArchive(config.state).holds(file.archive_sha256)
+        or RawStore(config.state).path(file.copy_sha256) is not None
+        or (config.folder / file.source_file).is_file()
+    )
 
 
 def _remove_unreferenced(config: Config, registry: FileRegistry, raw_store: RawStore) -> None:
-    """Remove archived files whose retention has ended in every source that read them, or that were never loaded."""
+    """Remove archived records and originals whose retention has ended, or that no loaded file has."""
     if registry.jumped_from is not None:
         return
-    wanted = {
-        file.copy_sha256
-        for file in registry.files()
-        if not is_over(config, file.source, file.first_loaded_at, registry.now)
-    }
-    raw_store.remove(set(raw_store.contents()) - wanted)
+    archive, files = RecordArchive(config.state), registry.files()
+    current = [file for file in files if not is_over(config, file.source, file.first_loaded_at, registry.now)]
+    archive.remove(archive.contents() - {file.archive_sha256 for file in current})
+    originals = {file.copy_sha256 for file in current if file.archive_sha256 is None}
+    span = config.retention.originals
+    originals |= {file.sha256 for file in files if not _has_ended(span, file.first_loaded_at, registry.now)}
+    raw_store.remove(set(raw_store.contents()) - originals)
 
 
 @dataclass(frozen=True)
@@ -183,8 +208,10 @@ class SourceLoader:
             )
         sizes = self.registry.loaded_sizes(self.name)
         described = [self._described(path, sizes) for path in paths]
-        self._reset_if_settings_changed([file for file in described if isinstance(file, InputFile)])
-        described += self._archived_only([file for file in described if isinstance(file, InputFile)])
+        inputs = {file.sha256: file for file in described if isinstance(file, InputFile)}
+        self._reset_if_settings_changed(inputs)
+        self.archive_loaded(inputs)
+        described += self._archived_only(inputs)
         loaded: dict[Path, FileLoad] = {}
         for batch in self._batches([file for file in described if isinstance(file, InputFile)]):
             loaded |= {file.path: load for file, load in zip(batch, self._load_batch(batch), strict=True)}
@@ -208,7 +235,9 @@ class SourceLoader:
             paths = matching_paths(str(self.config.sources[self.name].path), self.config.folder)
             described = [self._described(path, {each.byte_count for each in known}) for path in paths]
             inputs = {file.sha256: file for file in described if isinstance(file, InputFile)}
-            files = [file or inputs.get(each.sha256) for file, each in zip(files, known, strict=True)]
+            files = [
+                file or inputs.get(each.sha256) or self._damaged(each) for file, each in zip(files, known, strict=True)
+            ]
         found = [file for file in files if file]
         if missing := [each.source_file for file, each in zip(files, known, strict=True) if not file]:
             raise InputError(
@@ -242,17 +271,27 @@ class SourceLoader:
         self.registry.record_refused(self.name, name, file.sha256 if file else None, NOTHING, detail)
         return FileLoad(self.name, name, "refused", detail=detail)
 
-    def _reset_if_settings_changed(self, files: list[InputFile]) -> None:
+    @cached_property
+    def _archive(self) -> RecordArchive:
+        return RecordArchive(self.raw_store.state)
+
+    @cached_property
+    def _reading_hash(self) -> str:
+        return job_of(self.config.sources[self.name]).reading_hash
+
+    def _reset_if_settings_changed(self, inputs: Mapping[str, InputFile]) -> None:
         """Have all files of the source read again when its settings changed: old and new rules must not mix."""
         outdated = self.registry.loaded_with_other_settings(self.name, self.settings_hash())
         if not outdated:
             return
-        inputs = {file.sha256 for file in files}
         missing = sorted(
             {
                 file.source_file
                 for file in outdated
-                if file.sha256 not in inputs and not file.is_empty and not self.raw_store.path(file.copy_sha256)
+                if file.sha256 not in inputs
+                and not file.is_empty
+                and not (file.reading_hash == self._reading_hash and self._archive.holds(file.archive_sha256))
+                and not self.raw_store.path(file.copy_sha256)
             }
         )
         if missing:
@@ -263,16 +302,57 @@ class SourceLoader:
         with transaction(self.warehouse):
             self.registry.reset_source(self.name)
 
-    def _archived_only(self, files: list[InputFile]) -> list[InputFile]:
-        """Return archived copies of what must be read again and is no longer in the input."""
-        inputs = {file.sha256 for file in files}
-        copies = [self._archived(known) for known in self.registry.unloaded(self.name) if known.sha256 not in inputs]
-        return [copy for copy in copies if copy]
+    def _archived_only(self, inputs: Mapping[str, InputFile]) -> list[InputFile]:
+        """Return what must be read again and is no longer in the input."""
+        gone = [known for known in self.registry.unloaded(self.name) if known.sha256 not in inputs]
+        return [file for known in gone if (file := self._archived(known) or self._damaged(known))]
 
     def _archived(self, known: RegisteredFile) -> InputFile | None:
+        """Return a file whose archived records are read, or its original; None where there is neither."""
+        if known.reading_hash == self._reading_hash and self._archive.is_sound(known.archive_sha256):
+            return _with_records(known, self._archive)
         if known.is_empty:
             return None
         return self.raw_store.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+
+    def _damaged(self, known: RegisteredFile) -> InputFile | None:
+        """Return a file that is refused when it is read, as its archived records are damaged; None without any."""
+        return _with_records(known, self._archive) if self._archive.holds(known.archive_sha256) else None
+
+    def archive_loaded(self, inputs: Mapping[str, InputFile]) -> None:
+        """Archive the records of loaded files that an earlier version, or a retention of then, did not archive."""
+        found = []
+        for known in self.registry.unarchived(self.name):
+            if not known.is_empty and not is_over(self.config, self.name, known.first_loaded_at, self.registry.now):
+                copy = self.raw_store.file(known.source_file, known.sha256, known.byte_count, known.kept_sha256)
+                if file := copy or (inputs.get(known.sha256) if known.kept_sha256 is None else None):
+                    found.append((file, known.first_loaded_at))
+        for start in range(0, len(found), BATCH_FILES):
+            batch = found[start : start + BATCH_FILES]
+            self.input_parser.ask([file for file, _ in batch], self.config.sources[self.name])
+            for file, first_loaded_at in batch:
+                try:
+                    self._archive_records(file, first_loaded_at)
+                except Exception as error:  # Its original, or the file in the input, stays.
+                    if not isinstance(error, RefusedFileError) and not concerns_file(error):
+                        raise
+                finally:
+                    self.input_parser.release(file, self.config.sources[self.name])
+
+    def _archive_records(self, file: InputFile, first_loaded_at: datetime) -> None:
+        parsed = parsed_file(self.input_parser, file, self.config.sources[self.name])
+        erased: Sequence[int] = ()
+        if self.warehouse.count("erased_ids"):
+            with self._shown([parsed]) as raw:
+                prepare(self.warehouse, self.config, self.name, raw, first_loaded_at)
+                split_suppressed(self.warehouse, raw)
+                erased = erased_numbers(self.warehouse).get(0, ())
+        found = self._archive.write(file.name, parsed, erased, is_renumbered=file.kept_sha256 is not None)
+        self._archive.flush()
+        self.registry.record_archived(self.name, file.sha256, found, self._reading_hash)
+
+    def _shown(self, files: Sequence[ParsedFile]) -> AbstractContextManager[RawRecords]:
+        return show_records(self.warehouse, files, is_log=self.config.sources[self.name].format == ACCESS_LOG)
 
     def _batches(self, files: list[InputFile]) -> Iterator[list[InputFile]]:
         """Yield the files of new content, each content once, a few at a time."""
@@ -285,12 +365,11 @@ class SourceLoader:
                 continue
             met.add(file.sha256)
             if (entry := known.get(file.sha256)) and entry.is_loaded:
-                # It may have been loaded while nothing was archived. After an erasure it may hold erased persons.
-                if entry.kept_sha256 is None and not self.warehouse.count("erased_ids"):
-                    with suppress(RefusedFileError):  # It may change meanwhile; the next run reads it then.
-                        self._archive_input(file, entry.first_loaded_at)
                 self.input_parser.copies.release(file)
                 continue
+            is_archived = entry and entry.reading_hash == self._reading_hash and not file.archive_sha256
+            if entry and is_archived and self._archive.is_sound(entry.archive_sha256):
+                file = replace(file, archive_sha256=entry.archive_sha256)
             is_full = sum(held.byte_count for held in batch) + file.byte_count > limit or len(batch) == BATCH_FILES
             if batch and is_full:
                 yield batch
@@ -348,62 +427,52 @@ class SourceLoader:
         group: list[PendingFile] = []
         for file, entry in zip(files, entries, strict=True):
             self.progress("load", file.name, 0)
-            pending = PendingFile(file, entry, parsed_file(self.input_parser, file, self.config.sources[self.name]))
+            pending = PendingFile(file, entry, self._parsed(file))
             if group and not pending.is_like(group[-1]):
                 yield group
                 group = []
             group.append(pending)
         yield group
 
+    def _parsed(self, file: InputFile) -> ParsedFile:
+        if file.archive_sha256:
+            return self._archive.read(file.archive_sha256)
+        return parsed_file(self.input_parser, file, self.config.sources[self.name])
+
     def _insert_group(self, group: list[PendingFile]) -> dict[int, RecordCounts]:
         files, entries = [each.file for each in group], [each.entry for each in group]
-        is_alone = len(group) == 1
-        with show_records(self.warehouse, [each.parsed for each in group], self.config.sources[self.name]) as raw:
+        with self._shown([each.parsed for each in group]) as raw:
             prepare(self.warehouse, self.config, self.name, raw, entries[0].first_loaded_at)
             inserted = insert_records(self.warehouse, [(each.file, each.entry.file_ix) for each in group], raw)
-            if is_alone and inserted[0].erased:
-                locate_erased(self.warehouse, raw)
-        rewritten = self.registry.rewritten_contents([file.sha256 for file in files])
-        entries = [
-            self._archive(file, entry, counts, rewritten.get(file.sha256), is_alone=is_alone)
-            for file, entry, counts in zip(files, entries, inserted, strict=True)
-        ]
+            erased = erased_numbers(self.warehouse) if any(counts.erased for counts in inserted) else {}
+        # Before the registry calls a file loaded, so that what is loaded can always be rebuilt.
+        entries = [self._archive_loading(each, erased.get(place, ())) for place, each in enumerate(group)]
+        self._archive.flush()
+        inserted = [counts + _erased_before(each.parsed) for counts, each in zip(inserted, group, strict=True)]
         record_counts = [counts.record - counts.erased for counts in inserted]
         self.registry.record_inserted(self.name, files, entries, record_counts)
         return {entry.file_ix: counts for entry, counts in zip(entries, inserted, strict=True)}
 
-    def _archive_input(self, file: InputFile, first_loaded_at: datetime) -> None:
-        """Archive a file before the registry calls it loaded, so that what is loaded can always be rebuilt."""
-        if file.is_archived or is_over(self.config, self.name, first_loaded_at, self.registry.now):
-            return
-        if not self.raw_store.path(file.sha256):
+    def _archive_loading(self, pending: PendingFile, erased: Sequence[int]) -> RegistryEntry:
+        """Archive the records of a file without those of erased persons."""
+        file, entry = pending.file, pending.entry
+        if file.archive_sha256 and not erased:
+            return entry
+        if not file.archive_sha256 and is_over(self.config, self.name, entry.first_loaded_at, self.registry.now):
+            return replace(entry, archive_sha256=None, reading_hash=None)
+        found = self._archive.write(file.name, pending.parsed, erased)
+        is_original = not file.archive_sha256 and not file.is_archived and not erased
+        if is_original and not _has_ended(self.config.retention.originals, entry.first_loaded_at, self.registry.now):
             self.raw_store.add(file, self.input_parser.copies.path(file))
+        return replace(entry, archive_sha256=found, reading_hash=self._reading_hash)
 
-    def _archive(
-        self, file: InputFile, entry: RegistryEntry, counts: RecordCounts, rewritten: str | None, *, is_alone: bool
-    ) -> RegistryEntry:
-        """Archive a file as it is, or without the records of erased persons.
 
-        `rewritten` is the hash that its archived copy has where another source, or an earlier erasure, rewrote it.
-        """
-        if not counts.erased and rewritten is None:
-            self._archive_input(file, entry.first_loaded_at)
-            return entry
-        if is_over(self.config, self.name, entry.first_loaded_at, self.registry.now) and not file.is_archived:
-            return entry
-        # Another source may have rewritten the same file already: then this one starts from that copy.
-        if rewritten is not None and rewritten != file.kept_sha256:
-            copy = self.raw_store.file(file.name, file.sha256, file.byte_count, rewritten)
-            if not copy or not self._count_erased(copy, entry):
-                return replace(entry, kept_sha256=rewritten)
-            file = copy
-        elif not counts.erased:
-            return replace(entry, kept_sha256=rewritten)
-        elif not is_alone:
-            self._count_erased(file, entry)
-        kept_sha256 = rewrite(self.warehouse, self.input_parser, self.config, self.name, file, self.raw_store)
-        self.registry.record_rewritten(file.sha256, kept_sha256)
-        return replace(entry, kept_sha256=kept_sha256)
+def _with_records(known: RegisteredFile, archive: RecordArchive) -> InputFile:
+    path = archive.path(known.archive_sha256 or "")
+    return InputFile(known.source_file, path, known.sha256, known.byte_count, archive_sha256=known.archive_sha256)
 
-    def _count_erased(self, file: InputFile, entry: RegistryEntry) -> int:
-        return count_erased(self.warehouse, self.input_parser, self.config, self.name, file, entry.first_loaded_at)
+
+def _erased_before(parsed: ParsedFile) -> RecordCounts:
+    """Count the records that an erasure removed from the archived ones: the file had them."""
+    count = parsed.erased_count if isinstance(parsed, ArchivedFile) else 0
+    return RecordCounts(record=count, erased=count)

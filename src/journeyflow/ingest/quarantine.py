@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, LockedError, NotFoundError
-from journeyflow.ingest.raw_store import RawStore
+from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile
+from journeyflow.ingest.load import is_available
 from journeyflow.state import lock
 from journeyflow.state.paths import WAREHOUSE
 from journeyflow.state.run_log import now
@@ -101,18 +102,13 @@ def _reset_first_load(warehouse: DuckDBEngine, source: str) -> None:
     )
 
 
-def _files(warehouse: DuckDBEngine, source: str) -> list[tuple[str, str]]:
-    found = warehouse.rows(
-        "select source_file, coalesce(kept_sha256, sha256) as sha256 from ledger.files "
-        "where source = ? and is_loaded and kept_sha256 is distinct from ''",
-        [source],
-    )
-    return [(row["source_file"], row["sha256"]) for row in found.to_pylist()]
+def _files(warehouse: DuckDBEngine, source: str) -> list[RegisteredFile]:
+    known = FileRegistry(warehouse, "", 0).files()
+    return [file for file in known if file.source == source and file.is_loaded and not file.is_empty]
 
 
-def _require_files(config: Config, source: str, files: Sequence[tuple[str, str]]) -> None:
-    raw_store = RawStore(config.state)
-    if gone := sorted(name for name, sha in files if not (config.folder / name).is_file() and not raw_store.path(sha)):
+def _require_files(config: Config, source: str, files: Sequence[RegisteredFile]) -> None:
+    if gone := sorted(file.source_file for file in files if not is_available(config, file)):
         raise InputError(
             f"Source {source}: to try its rows again all its files must be read, but {', '.join(gone[:5])} is no "
             "longer there. Put it back first."

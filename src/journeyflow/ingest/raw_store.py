@@ -1,4 +1,4 @@
-"""Raw store: archived copies of the loaded files, and the registry snapshot beside them."""
+"""Raw store: originals of loaded files, where they are kept, and the registry snapshot beside them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
 FOLDER = "raw"
 COMPRESSED = "plain.zst"
-"""Ending of files that were not compressed and are archived as Zstandard; all others are archived unchanged."""
+"""Ending of files that were not compressed and are kept as Zstandard; all others are kept unchanged."""
 _ENDINGS = (COMPRESSED, "gz", "zst", "zip", "parquet", "plain")
 _UNFINISHED = ".unfinished"
+_HASH_LENGTH = hashlib.sha256().digest_size * 2
 
 
 @dataclass(frozen=True)
 class RawStore:
-    """The archive of loaded files in the folder `raw` of the state folder `state`, by content hash."""
+    """The originals of loaded files in the folder `raw` of the state folder `state`, by content hash.
+
+    They are kept where `retention.originals` asks for it, and of files that an earlier version loaded until their
+    records are archived.
+    """
 
     state: Path
 
@@ -45,9 +50,9 @@ class RawStore:
         return next((path for path in self._places(sha256) if path.is_file()), None)
 
     def file(self, name: str, sha256: str, byte_count: int, kept_sha256: str | None = None) -> InputFile | None:
-        """Return the archived copy of a content as a file to read under its input name; None without a copy.
+        """Return the original of a content as a file to read under its input name; None where it is not kept.
 
-        `kept_sha256` is the hash of the copy where an erasure rewrote it.
+        `kept_sha256` is the hash of the copy where an earlier version rewrote it.
         """
         path = self.path(kept_sha256 or sha256)
         return InputFile(name, path, sha256, byte_count, is_archived=True, kept_sha256=kept_sha256) if path else None
@@ -85,8 +90,8 @@ class RawStore:
     def contents(self) -> Collection[str]:
         """Return the hashes of all archived contents."""
         found = self.folder.iterdir() if self.folder.is_dir() else ()
-        stems = {path.name.split(".", 1)[0] for path in found if not path.name.endswith(_UNFINISHED)}
-        return {stem for stem in stems if len(stem) == hashlib.sha256().digest_size * 2}
+        named = (path.name.split(".", 1) for path in found if "." in path.name)
+        return {stem for stem, ending in named if len(stem) == _HASH_LENGTH and ending in _ENDINGS}
 
 
 def content_hash(path: Path, name: str | None = None) -> str:
@@ -138,7 +143,7 @@ SNAPSHOT = "files.parquet"
 """In the raw store: the registry of its files, for a rebuild without the warehouse."""
 _FILES = (
     "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_loaded, "
-    "kept_sha256 from ledger.files order by file_ix"
+    "kept_sha256, archive_sha256, reading_hash from ledger.files order by file_ix"
 )
 SNAPSHOT_TABLES = ("loads", "runs", "alerts", "shares", "suppressions")
 """Tables of the schema `ledger` besides `files` that reloading does not restore: a rebuild copies them."""

@@ -86,7 +86,7 @@ def write_suppressions(warehouse: DuckDBEngine, raw_store: RawStore) -> None:
 def split_suppressed(warehouse: DuckDBEngine, raw: RawRecords) -> None:
     """Split off the records of erased persons.
 
-    Creates `erased_records(record_ix, source_row, detail)` and the view `retained_records`, which is
+    Creates `erased_records(record_ix, source_row, reject_ix)` and the view `retained_records`, which is
     `validated_records` without them, and deletes them from `raw_rejects`. A record belongs to an erased person when its
     user_id or anonymous_id, the previous id of an alias event or the login of a log line is erased, and, where the
     quarantine would store its whole text, when any part of the text is.
@@ -99,10 +99,20 @@ def split_suppressed(warehouse: DuckDBEngine, raw: RawRecords) -> None:
     warehouse.execute(_OF_KEYS)
     if raw.shape == "lines":
         warehouse.execute(_OF_LOGINS)
+    _split_rejects(warehouse)
+    warehouse.execute(_RETAINED)
+
+
+def split_rejects(warehouse: DuckDBEngine) -> None:
+    """Create `erased_records` of the rejects alone, where no mapping says whose the other records are."""
+    warehouse.execute(_NONE_ERASED)
+    _split_rejects(warehouse)
+
+
+def _split_rejects(warehouse: DuckDBEngine) -> None:
     find_texts_naming(warehouse, "select rowid as row_id, raw as text from raw_rejects")
     for statement in (_OF_REJECTS, _WITHOUT_REJECTS):
         warehouse.execute(statement)
-    warehouse.execute(_RETAINED)
 
 
 def find_texts_naming(warehouse: DuckDBEngine, texts: str) -> None:
@@ -150,7 +160,7 @@ select distinct row_id from words where is_erased_user(word) or is_erased_device
 """
 _NONE_ERASED = """
 create or replace temp table erased_records as
-select 0::bigint as record_ix, 0::bigint as source_row, ''::varchar as detail where false
+select 0::bigint as record_ix, 0::bigint as source_row, 0::bigint as reject_ix where false
 """
 # The quarantine stores the whole text of a bad record, so all of it is searched.
 _BAD = """
@@ -161,7 +171,7 @@ where records.is_kept and records.reason is not null
 """
 _OF_KEYS = f"""
 create or replace temp table erased_records as
-select record_ix, source_row, ''::varchar as detail
+select record_ix, source_row, null::bigint as reject_ix
 from validated_records
 where is_erased_user(user_id) or is_erased_device(anonymous_id)
     or (event_name = 'alias' and is_erased_user(json_extract_string(properties, '{PREVIOUS_ID}')))
@@ -170,22 +180,14 @@ where is_erased_user(user_id) or is_erased_device(anonymous_id)
 # No column of an event holds the login of a log line, but the archived file does.
 _OF_LOGINS = """
 insert into erased_records
-select record_ix, source_row, '' from raw_records
+select record_ix, source_row, null from raw_records
 where is_erased_user(split_part(line, ' ', 3)) and record_ix not in (select record_ix from erased_records)
 """
-# Where a list element that is no object names an erased person, all such elements are removed, as from the archive.
 _OF_REJECTS = """
 insert into erased_records
-select null, source_row, coalesce(detail, '')
-from raw_rejects
-where (source_row, coalesce(detail, '')) in (
-    select (source_row, coalesce(detail, '')) from raw_rejects where rowid in (select row_id from naming_texts)
-)
+select null, source_row, reject_ix from raw_rejects where rowid in (select row_id from naming_texts)
 """
-_WITHOUT_REJECTS = """
-delete from raw_rejects
-where (source_row, coalesce(detail, '')) in (select (source_row, detail) from erased_records where record_ix is null)
-"""
+_WITHOUT_REJECTS = "delete from raw_rejects where rowid in (select row_id from naming_texts)"
 _RETAINED = """
 create or replace temp view retained_records as
 select * from validated_records

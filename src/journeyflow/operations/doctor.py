@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from journeyflow.engines import DuckDBEngine
 from journeyflow.erasure.journal import pending_erasure
 from journeyflow.errors import EngineError, JourneyflowError
+from journeyflow.ingest.archive import RecordArchive
 from journeyflow.ingest.file_registry import FileRegistry
 from journeyflow.ingest.load import is_over
 from journeyflow.ingest.raw_store import RawStore
@@ -177,10 +178,14 @@ def _last_run(warehouse: DuckDBEngine) -> Diagnoses:
 
 def _archived_files(config: Config, warehouse: DuckDBEngine) -> Diagnoses:
     """Report loaded files without an archived copy: they can be rebuilt only while the input still has them."""
-    raw_store, now = RawStore(config.state), run_log.now()
+    raw_store, archive, now = RawStore(config.state), RecordArchive(config.state), run_log.now()
     loaded = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded]
     retained = [file for file in loaded if not is_over(config, file.source, file.first_loaded_at, now)]
-    missing = [file.source_file for file in retained if not file.is_empty and not raw_store.path(file.copy_sha256)]
+    missing = [
+        file.source_file
+        for file in retained
+        if not (file.is_empty or archive.holds(file.archive_sha256) or raw_store.path(file.copy_sha256))
+    ]
     if missing:
         detail = f"{len(missing):,} of {len(retained):,} files are not archived, the first {escaped(missing[0])}; "
         yield Diagnosis("archived files", "warning", f"{detail}the next run archives those that the input still has")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,13 +23,15 @@ from journeyflow.erasure.search import FoundRecords, RecordSearch
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.ingest import suppression
 from journeyflow.ingest.file_registry import FileRegistry
+from journeyflow.ingest.load import archive_loaded, is_available
 from journeyflow.ingest.parser.copy import InputParser, open_input_parser
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.ingest.traits import find_erased_traits
 from journeyflow.models import Phase
 from journeyflow.pipeline.builder import Builder
-from journeyflow.pipeline.load_phase import LoadResult, register_configuration
+from journeyflow.pipeline.load_phase import LoadResult, register_configuration, us
 from journeyflow.pipeline.run import Run, RunReport
+from journeyflow.state import run_log
 from journeyflow.state.lock import project_lock
 from journeyflow.state.paths import WAREHOUSE, dictionary, graph_of
 from journeyflow.state.secret_key import person_secret, set_hash_keys
@@ -141,26 +146,44 @@ where device_key in (select id_key from erasure.devices)
 
 @dataclass(frozen=True)
 class IdentifiedPersons:
-    """All ids of the requested persons, in clear; `unknown_count` is the number of given ids without any record."""
+    """All ids of the requested persons, in clear; `unknown_count` is the number of given ids without any record.
+
+    `similar_count` is the number of other ids that differ from given ones only in case or Unicode form. `spellings` are
+    all texts that are searched for and suppressed, and `hashes` their keyed hashes.
+    """
 
     users: tuple[str, ...]
     devices: tuple[str, ...]
     unknown_count: int
+    similar_count: int
+    spellings: tuple[str, ...]
     hashes: tuple[str, ...]
 
 
 def identify_persons(
-    config: Config, ids: Sequence[RequestedId], work: Path, progress: Progress, memory_limit: str | None = None
+    config: Config,
+    ids: Sequence[RequestedId],
+    work: Path,
+    progress: Progress,
+    memory_limit: str | None = None,
+    *,
+    also_similar: bool = False,
 ) -> IdentifiedPersons:
-    """Find all ids of the persons that the given ids belong to; `work` is a private folder."""
+    """Find all ids of the persons that the given ids belong to; `work` is a private folder.
+
+    `also_similar`: ids that differ from the given ones only in case or Unicode form are given too.
+    """
     attached = {"warehouse": config.state / WAREHOUSE}
     limits: dict[str, Any] = {"memory_limit": memory_limit, "temp_folder": work / "spill"}
     with DuckDBEngine(work / "people.duckdb", attached=attached, **limits) as engine:
         _stitch(engine, config, progress)
         set_hash_keys(engine, person_secret(config))
         engine.execute(packaged_sql("privacy"))
-        given = pa.table({"kind": [each.kind for each in ids], "id": [each.value for each in ids]})
-        engine.register("erasure.typed", given)
+        _register_typed(engine, ids)
+        similar = [RequestedId(row["kind"], row["id"]) for row in engine.rows(_SIMILAR).to_pylist()]
+        if also_similar:
+            ids = [*ids, *similar]
+            _register_typed(engine, ids)
         engine.run("erasure.given", _GIVEN)
         for name, select in (("persons", _PERSONS), ("users", _USERS), ("devices", _DEVICES)):
             engine.run(f"erasure.{name}", select)
@@ -168,12 +191,42 @@ def identify_persons(
         known = {*((USER, each) for each in users), *((DEVICE, each) for each in devices)}
         stored = {(row["kind"], row["id"]) for row in engine.rows("select kind, id from erasure.given").to_pylist()}
         every = known | stored | {(each.kind, each.value) for each in ids}
+        spelled = every | {(kind, form) for kind, value in every if also_similar for form in _forms(value)}
         return IdentifiedPersons(
             tuple(sorted(value for kind, value in every if kind == USER)),
             tuple(sorted(value for kind, value in every if kind == DEVICE)),
             len(stored - known),
-            _hashes(engine, config, every),
+            0 if also_similar else len(similar),
+            tuple(sorted({value for _, value in spelled})),
+            _hashes(engine, config, spelled),
         )
+
+
+def _register_typed(engine: DuckDBEngine, ids: Sequence[RequestedId]) -> None:
+    given = pa.table({"kind": [each.kind for each in ids], "id": [each.value for each in ids]})
+    engine.register("erasure.typed", given)
+
+
+def _forms(text: str) -> set[str]:
+    """Return an id in the cases and Unicode forms in which files write it."""
+    cases = (text, text.lower(), text.upper(), text.title(), text.capitalize())
+    return {unicodedata.normalize(form, each) for each in cases for form in ("NFC", "NFD", "NFKC")}
+
+
+_SIMILAR = """
+with known as (
+    select 'user' as kind, user_id as id from warehouse.raw.events where user_id is not null
+    union
+    select 'user', user_id from warehouse.raw.traits
+    union
+    select 'device', anonymous_id from warehouse.raw.events where anonymous_id is not null
+)
+select kind, id
+from known
+where (kind, lower(nfc_normalize(id))) in (select (kind, lower(nfc_normalize(trim(id)))) from erasure.typed)
+    and (kind, id) not in (select (kind, id) from erasure.typed)
+order by kind, id
+"""
 
 
 # Devices are stored as hashes where they are addresses of machines.
@@ -226,15 +279,17 @@ def _hashes(engine: DuckDBEngine, config: Config, ids: set[tuple[str, str]]) -> 
 class ErasurePlan:
     """The counts of what an erasure would delete, and the pending erasure with which a run applies it.
 
-    `copies` are archived files with records of the persons; `dropped` are deleted whole, because they cannot be
-    rewritten. `inputs` are the user's input files, which stay as they are. `other_count` are events of other persons on
-    the given devices, which are deleted too.
+    `copies` are files with archived records of the persons; `dropped` are originals, and archived records that are
+    damaged, which are deleted whole. `inputs` are the user's input files, which stay as they are. `other_count` are
+    events of other persons on the given devices, which are deleted too. `similar_count` are other known ids that differ
+    from given ones only in case or Unicode form: they are not erased. `files_hash` is that of the searched files.
     """
 
     erasure: PendingErasure
     user_count: int
     device_count: int
     unknown_count: int
+    similar_count: int
     event_count: int
     quarantined_count: int
     trait_count: int
@@ -244,6 +299,7 @@ class ErasurePlan:
     other_count: int
     is_done_before: bool
     is_begun: bool
+    files_hash: str
 
     @property
     def is_anything(self) -> bool:
@@ -259,7 +315,7 @@ class ErasurePlan:
     def counts(self) -> dict[str, Any]:
         """Return the plan without its pending erasure, for programs."""
         counts = asdict(self)
-        del counts["erasure"]
+        del counts["erasure"], counts["files_hash"]
         return counts
 
 
@@ -272,9 +328,16 @@ class ErasureResult:
 
 
 def plan_erasure(
-    config: Config, ids: Iterable[RequestedId], progress: Progress | None = None, *, memory_limit: str | None = None
+    config: Config,
+    ids: Iterable[RequestedId],
+    progress: Progress | None = None,
+    *,
+    memory_limit: str | None = None,
+    also_similar: bool = False,
 ) -> ErasurePlan:
-    """Find all records of the persons of some ids; read-only.
+    """Find all records of the persons of some ids; nothing is erased yet.
+
+    `also_similar`: of ids that differ from the given ones only in case or Unicode form, too.
 
     InputError when nothing was loaded or no id is given, NotFoundError when no record has any of the ids, LockedError
     during a run. See `docs/adr/0025-erasure.md` and section 2 of `docs/reference/semantics.md`.
@@ -292,7 +355,7 @@ def plan_erasure(
         try:
             with open_warehouse(path):  # Migrates an older schema.
                 pass
-            people = identify_persons(config, wanted, work, progress or silent, memory_limit)
+            people = identify_persons(config, wanted, work, progress or silent, memory_limit, also_similar=also_similar)
             limit = memory_limit or default_memory_limit()
             with (
                 open_warehouse(path, temp_folder=work / "spill", memory_limit=limit) as warehouse,
@@ -309,13 +372,15 @@ def _plan(
     raw_store = RawStore(config.state)
     set_hash_keys(warehouse, person_secret(config))
     before = set(warehouse.rows("select id_hash from ledger.suppressions").column(0).to_pylist())
+    suppression.register_suppression(warehouse, config, raw_store)
+    archive_loaded(config, warehouse, input_parser, us(run_log.now()))
     suppression.register_suppression(warehouse, config, raw_store, people.hashes)
     erased = find_erased_rows(warehouse)
-    searched = RecordSearch(warehouse, config, (*people.users, *people.devices), progress, input_parser).run()
+    searched = RecordSearch(warehouse, config, people.spellings, progress, input_parser).run()
     traits = [FoundRecords(*each) for each in find_erased_traits(config, warehouse, input_parser)]
     erasure = PendingErasure(
         people.hashes,
-        tuple(searched.contents),
+        tuple(searched.archives),
         tuple(searched.dropped_contents),
         _readable_again(config, warehouse, searched.again),
         _days(warehouse, config.timezone),
@@ -325,6 +390,7 @@ def _plan(
         user_count=len(people.users),
         device_count=len(people.devices),
         unknown_count=people.unknown_count,
+        similar_count=people.similar_count,
         event_count=erased.event_count,
         quarantined_count=erased.quarantined_count,
         trait_count=erased.trait_count,
@@ -334,10 +400,16 @@ def _plan(
         other_count=warehouse.count("raw.events", _OF_OTHERS),
         is_done_before=before.issuperset(people.hashes),
         is_begun=journal.pending_erasure(config.state) is not None,
+        files_hash=_files_hash(warehouse),
     )
     if not plan.is_anything and not plan.inputs and not plan.is_done_before:
         raise NotFoundError("Nothing is known under any of these ids. Nothing was erased.")
     return plan
+
+
+def _files_hash(warehouse: DuckDBEngine) -> str:
+    found = warehouse.rows("select source, sha256, archive_sha256, is_loaded from ledger.files order by all")
+    return hashlib.sha256(json.dumps(found.to_pylist()).encode()).hexdigest()
 
 
 _OF_OTHERS = """
@@ -347,13 +419,8 @@ _OF_OTHERS = """
 
 def _readable_again(config: Config, warehouse: DuckDBEngine, sources: Iterable[str]) -> tuple[str, ...]:
     """Leave out sources with a missing file: reading them again would stop the run."""
-    raw_store = RawStore(config.state)
     files = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded and not file.is_empty]
-    lost = {
-        file.source
-        for file in files
-        if not raw_store.path(file.copy_sha256) and not (config.folder / file.source_file).is_file()
-    }
+    lost = {file.source for file in files if not is_available(config, file)}
     return tuple(sorted(set(sources) - lost))
 
 
@@ -371,6 +438,11 @@ def _days(warehouse: DuckDBEngine, timezone: str) -> tuple[str, ...]:
 def erase(config: Config, plan: ErasurePlan, **limits: Any) -> ErasureResult:  # noqa: ANN401 — handed on
     """Apply a plan and publish; after a failure the next run, or the same command, continues."""
     with project_lock(config.state):
+        with DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
+            if _files_hash(warehouse) != plan.files_hash:
+                raise InputError(
+                    "A run loaded files since this erasure was planned. Plan it again; nothing was erased."
+                )
         journal.begin_erasure(config.state, plan.erasure)
     try:
         with Run(config, **limits) as run:

@@ -1,4 +1,4 @@
-"""Rebuild everything from the archived files."""
+"""Rebuild everything from the archived records."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def rebuild(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> RunReport:
-    """Rebuild the warehouse and everything derived from the archived files, and publish.
+    """Rebuild the warehouse and everything derived from the archived records, and publish.
 
     InputError, without any change, when a file is neither archived nor in the input. See `docs/adr/0024-raw-store.md`.
     """

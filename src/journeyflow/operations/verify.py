@@ -102,7 +102,7 @@ def compare_tables(model: Model, published: pl.DataFrame, rebuilt: pl.DataFrame)
     where = f"at {key}" if model.grain else f"in row {place + 1}"
     raise DifferenceError(
         f"A rebuild differs in {model.table} {where}: {what}. "
-        "`journeyflow rebuild` publishes what the archived files and the rules give."
+        "`journeyflow rebuild` publishes what the archived records and the rules give."
     )
 
 

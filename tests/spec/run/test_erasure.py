@@ -364,8 +364,8 @@ def test_a_second_erasure_from_a_list_takes_nobody_elses_rows(tmp_path):
 
 
 @pytest.mark.parametrize("is_loaded", [True, False])
-def test_archived_files_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_loaded):
-    """They can no longer be rewritten: the stored rows say whose they are, and else the bytes do."""
+def test_archived_records_of_a_source_that_was_taken_out_go_however_ids_are_spelled(project, is_loaded):
+    """No mapping says whose they are: the stored rows do, and else the texts."""
     name = "zmüller-1" if is_loaded else ANN.replace("ann", "änn/é")
     text = (project / "journeyflow.yml").read_text(encoding="utf-8")
     old = text[text.index("  web:") : text.index("people:")].replace("web", "old").replace("csv", "jsonl")
@@ -380,7 +380,11 @@ def test_archived_files_of_a_source_that_was_taken_out_go_however_ids_are_spelle
         (project / "web" / "two.csv").write_text(f"{HEAD}77,2026-03-01 10:00:00,,{name},x,,\n", encoding="utf-8")
     journeyflow.run(project)
     (project / "journeyflow.yml").write_text(text, encoding="utf-8")
-    assert [each.source_file for each in erase(project, RequestedId("user", name)).plan.dropped] == ["old/one.jsonl"]
+    plan = erase(project, RequestedId("user", name)).plan
+    assert plan.dropped == ()
+    assert [(each.source_file, each.record_count) for each in plan.copies if each.source_file.startswith("old")] == [
+        ("old/one.jsonl", 1)
+    ]
     assert files_with(project / "state", json.loads(spelled)["customer"], spelled.split('"')[11]) == []
 
 
@@ -394,18 +398,18 @@ def test_a_file_that_a_renamed_source_reads_is_cut_and_not_dropped(project):
     assert verify(load_config(project)).row_count > 100
 
 
-def test_a_file_that_the_old_source_read_otherwise_is_dropped(project):
-    """What a renamed source takes for another person's was hers by the columns of before."""
+def test_a_file_that_the_old_source_read_otherwise_keeps_nothing(project):
+    """What a renamed source takes for another person's was hers by the columns of before, which it no longer reads."""
     path = project / "journeyflow.yml"
     text = path.read_text(encoding="utf-8").replace("  web:\n", "  shop:\n")
     path.write_text(text.replace("user_id: customer, event", "user_id: event, event"), encoding="utf-8")
     journeyflow.run(project)
-    assert [each.source_file for each in erase(project, RequestedId("user", ANN)).plan.dropped] == ["web/one.csv"]
-    assert files_with(project / "state" / "raw", ANNS) == []
+    assert erase(project, RequestedId("user", ANN)).plan.dropped == ()
+    # Her device is a shared one by the new columns, so it stays.
+    assert files_with(project / "state" / "raw", ANN, NEW) == []
 
 
-def test_of_a_nested_list_all_that_is_no_object_goes_with_what_names_somebody(tmp_path):
-    """As it goes of the kept copy, where such elements have no place of their own."""
+def test_of_a_nested_list_the_elements_go_that_name_somebody(tmp_path):
     project = tmp_path / "shop"
     (project / "web").mkdir(parents=True)
     nested = CONFIG.replace("csv\n", "jsonl\n    records: events\n", 1).replace("*.csv", "*.json")
@@ -417,6 +421,51 @@ def test_of_a_nested_list_all_that_is_no_object_goes_with_what_names_somebody(tm
     journeyflow.run(project)
     assert audit(project, "web/one.json") == [(2, 4, 0, 0, 0)]
     erase(project)
-    assert audit(project, "web/one.json") == [(2, 1, 0, 0, 3)]
+    assert audit(project, "web/one.json") == [(2, 3, 0, 0, 1)]
     assert_gone(project)
     assert verify(load_config(project)).row_count > 100
+
+
+def test_what_is_loaded_between_plan_and_erasure_stops_it(project):
+    config = load_config(project)
+    plan = plan_erasure(config, [RequestedId("user", ANN)])
+    (project / "web" / "two.csv").write_text(f"{HEAD}20,2026-03-09 10:00:00,{DEVICE},{ANN},x,,\n", encoding="utf-8")
+    journeyflow.run(project)
+    with pytest.raises(InputError, match="Plan it again; nothing was erased"):
+        carry_out(config, plan)
+    assert pending_erasure(config.state) is None
+    erase(project)
+    assert_gone(project)
+
+
+def test_the_accounts_of_a_rebuild_count_who_was_erased(project):
+    erase(project)
+    rebuild(load_config(project))
+    assert audit(project)[-1] == (4, 1, 0, 0, 6)
+
+
+def test_an_original_goes_whole(project):
+    path = project / "journeyflow.yml"
+    path.write_text(f"{CONFIG}retention: {{originals: forever}}\n", encoding="utf-8")
+    (project / "web" / "two.csv").write_text(f"{HEAD}20,2026-03-09 10:00:00,c-ben,ben,x,,{ANN}\n", encoding="utf-8")
+    (project / "web" / "three.csv").write_text(f"{HEAD}21,2026-03-09 10:00:00,c-ben,ben,x,,\n", encoding="utf-8")
+    (project / "web" / "four.csv").write_text(f"{HEAD}22,2026-03-09 10:00:00,c,{ANN},x,,\n", encoding="utf-8")
+    journeyflow.run(project)
+    assert len(list((project / "state" / "raw").glob("*.plain.zst"))) == 3
+    assert [each.source_file for each in erase(project).plan.dropped] == ["web/four.csv"]
+    assert len(list((project / "state" / "raw").glob("*.plain.zst"))) == 2
+
+
+def test_ids_that_differ_in_case_are_reported_and_erased_when_asked_for(project):
+    rows = f"20,2026-03-09 10:00:00,c-up,{ANN.upper()},x,,\n21,soon,c-up,{ANN.title()},x,,\n"
+    (project / "web" / "two.csv").write_text(HEAD + rows, encoding="utf-8")
+    journeyflow.run(project)
+    config = load_config(project)
+    assert plan_erasure(config, [RequestedId("user", ANN)]).similar_count == 1
+    plan = plan_erasure(config, [RequestedId("user", ANN)], also_similar=True)
+    assert (plan.user_count, plan.similar_count) == (3, 0)
+    carry_out(config, plan)
+    assert_gone(project, ANN.upper(), ANN.title())
+    (project / "web" / "three.csv").write_text(f"{HEAD}30,2026-03-10,c-up,{ANN.capitalize()},x,,\n", encoding="utf-8")
+    journeyflow.run(project)
+    assert audit(project, "web/three.csv") == [(0, 0, 0, 0, 1)]

@@ -9,6 +9,7 @@ import pytest
 
 from journeyflow.config import load_config
 from journeyflow.ingest import load, suppression
+from journeyflow.ingest.archive import RecordArchive
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.state.warehouse import open_warehouse
@@ -91,7 +92,7 @@ def loaded(folder, kind, files, *, erased_ids):
         (numbers,) = warehouse.rows("select count(*) as n, count(distinct event_ix) as d from raw.events").to_pylist()
         assert numbers["n"] == numbers["d"]
         tables = [warehouse.rows(select).to_pylist() for select in DUMPED]
-    return report.counts, tables, sorted(raw_store.contents())
+    return report.counts, tables, sorted(RecordArchive(config.state).contents())
 
 
 @pytest.mark.parametrize("erased_ids", [(), ERASED], ids=["none erased", "some erased"])

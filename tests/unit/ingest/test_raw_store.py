@@ -1,4 +1,4 @@
-"""Copies of the files that were read: made, compressed, read in the place of what is gone, and removed in time."""
+"""Records and originals of the files that were read: archived, read in place of what is gone, and removed in time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import stat
 import pytest
 
 from journeyflow.errors import InputError, JourneyflowError
+from journeyflow.ingest.archive import RecordArchive
+from journeyflow.ingest.files import InputFile
 from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, content_hash
 
 DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000
+GZIP = b"\x1f\x8b"
 HEAD = "id,ts,cookie,event\n"
 
 
@@ -30,35 +33,61 @@ def sha(content):
     return hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()
 
 
-def test_a_plain_file_is_kept_compressed_and_private_under_the_hash_of_its_content(project):
-    content = rows(1) * 1
-    project.write("a.csv", content)
+def test_the_records_of_a_file_are_archived_private_under_the_hash_of_their_content(project):
+    project.write("a.csv", rows(1))
     project.load()
-    assert kept_names(project) == [f"{sha(content)}.plain.zst"]
-    path = RawStore(project.config().state).path(sha(content))
+    (name,) = kept_names(project)
+    path = project.config().state / "raw" / name
+    assert name == f"{sha(path.read_bytes())}.records.parquet"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert content_hash(path) == sha(content)
+    held = RecordArchive(project.config().state).read(name.split(".")[0])
+    assert (held.answer.shape, held.answer.names) == ("columns", ("id", "ts", "cookie", "event"))
+    assert [batch.to_pylist() for batch in held.rows.checked()] == [
+        [{"record_ix": 0, "source_row": 2, "c0": "e1", "c1": "2026-03-01T10:00:01Z", "c2": "c", "c3": "x"}]
+    ]
 
 
-def test_what_is_compressed_is_kept_as_it_is(project):
-    packed = gzip.compress(rows(1).encode(), mtime=0)
-    project.write("a.csv.gz", packed)
+@pytest.mark.parametrize("wrap", [str.encode, lambda text: gzip.compress(text.encode(), mtime=0)])
+def test_originals_are_kept_where_they_are_asked_for(project, wrap):
+    content = wrap(rows(1))
+    path = project.write("a.csv", content)
+    project.load(retention={"originals": "forever"})
+    original = RawStore(project.config().state).path(sha(content))
+    assert original.name == f"{sha(content)}.{'gz' if content[:2] == GZIP else 'plain.zst'}"
+    assert content_hash(original) == sha(content)
+    assert stat.S_IMODE(original.stat().st_mode) == 0o600
+    path.unlink()
+    project.source["delimiter"] = ";"  # The records are parsed again, which needs the bytes.
+    (refused,) = project.load(retention={"originals": "forever"}).refused
+    assert "no column" in refused.detail
+    project.source["delimiter"] = ","
     project.load()
-    assert kept_names(project) == [f"{sha(packed)}.gz"]
-    assert RawStore(project.config().state).path(sha(packed)).read_bytes() == packed
+    assert project.events() == ["e1"]
+    assert RawStore(project.config().state).path(sha(content)) is None, "they are kept no longer"
 
 
-def test_what_would_unpack_like_a_bomb_is_kept_as_it_is_and_can_be_read_again(project, monkeypatch):
+def test_without_original_and_input_a_change_of_how_bytes_are_read_is_an_error(project):
+    path = project.write("a.csv", rows(1))
+    project.load()
+    path.unlink()
+    project.source["quote"] = "'"
+    with pytest.raises(InputError, match="no longer there"):
+        project.load()
+    assert project.events() == ["e1"]
+
+
+def test_an_original_that_would_unpack_like_a_bomb_is_kept_as_it_is_and_can_be_read_again(project, monkeypatch):
     monkeypatch.setattr("journeyflow.ingest.files.ALWAYS_UNPACKED_BYTES", 1_000)
     content = HEAD + "e1,2026-03-01T10:00:01Z,c,x\n" * 100_000
     path = project.write("a.csv", content)
     project.write("b.csv", rows(2))
-    project.load()
+    keeping = {"retention": {"originals": "forever"}}
+    project.load(**keeping)
     assert f"{sha(content)}.plain" in kept_names(project)
     path.unlink()
-    project.source["rename"] = {"x": "page_view"}
-    assert project.load().refused == ()
+    project.source["pad_short_rows"] = True
+    assert project.load(**keeping).refused == ()
     assert project.events() == ["e1", "e2"]
 
 
@@ -67,7 +96,39 @@ def test_a_file_that_is_refused_is_not_kept(project):
     project.write("b.csv", "wrong,header\n1,2\n")
     report = project.load()
     assert [file.status for file in report.files] == ["loaded", "refused"]
-    assert kept_names(project) == [f"{sha(rows(1))}.plain.zst"]
+    project.load()
+    assert len(kept_names(project)) == 1, "the next run removes what the refused file left"
+
+
+def test_what_an_earlier_version_kept_is_archived_and_removed(project, tmp_path):
+    """It kept the bytes of the files, here of two that are gone and one that it rewrote."""
+    state = project.config().state
+    paths = [project.write(f"{n}.csv", rows(n)) for n in (1, 2, 3)]
+    project.load()
+    archive, store = RecordArchive(state), RawStore(state)
+    before = [
+        batch.to_pylist() for sha256 in sorted(archive.contents()) for batch in archive.read(sha256).rows.checked()
+    ]
+    archive.remove(archive.contents())
+    for path in paths:
+        store.add(InputFile(path.name, path, sha(path.read_bytes()), path.stat().st_size), path)
+    rewritten = tmp_path / "rewritten"
+    rewritten.write_text(HEAD + "\n")
+    store.add(InputFile("3", rewritten, sha(rewritten.read_bytes()), 1), rewritten)
+    project.warehouse.execute("update ledger.files set archive_sha256 = null, reading_hash = null")
+    project.warehouse.execute(
+        "update ledger.files set kept_sha256 = ? where source_file = 'data/3.csv'", [sha(rewritten.read_bytes())]
+    )
+    for path in paths[:2]:
+        path.unlink()
+    project.load()
+    assert store.contents() == set()
+    after = [
+        batch.to_pylist() for sha256 in sorted(archive.contents()) for batch in archive.read(sha256).rows.checked()
+    ]
+    assert [each for each in before if each in after] == after
+    assert len(archive.contents()) == 3, "of the third file nothing is left but its header"
+    assert project.warehouse.count("ledger.files", "archive_sha256 is null or kept_sha256 is not null") == 0
 
 
 def test_a_file_loaded_before_files_were_archived_is_archived_later(project):
@@ -102,18 +163,22 @@ def test_a_run_that_ended_between_erasing_and_reading_is_made_good(project):
     assert project.events() == ["e1", "e2"]
 
 
-def test_a_damaged_copy_is_refused(project):
+@pytest.mark.parametrize("is_in_input", [True, False])
+def test_damaged_records_are_refused_unless_the_input_has_the_file(project, is_in_input):
     path = project.write("a.csv", rows(1))
-    project.write("b.csv", rows(2))
     project.load()
-    path.unlink()
-    copy = RawStore(project.config().state).path(sha(rows(1)))
-    other = RawStore(project.config().state).path(sha(rows(2)))
-    copy.write_bytes(other.read_bytes())
+    damaged = RecordArchive(project.config().state)
+    (place,) = map(damaged.path, damaged.contents())
+    place.write_bytes(place.read_bytes()[:-1] + b"?")
+    project.write("b.csv", rows(2))
+    if not is_in_input:
+        path.unlink()
     project.source["rename"] = {"x": "page_view"}
     refused = project.load().refused
-    assert [(file.source_file, "damaged" in file.detail) for file in refused] == [("data/a.csv", True)]
-    assert project.events() == ["e2"]
+    assert [(file.source_file, "damaged" in file.detail) for file in refused] == (
+        [] if is_in_input else [("data/a.csv", True)]
+    )
+    assert project.events() == (["e1", "e2"] if is_in_input else ["e2"])
 
 
 def test_copies_go_when_their_time_is_over(project):
@@ -139,10 +204,12 @@ def test_what_killed_runs_left_is_removed(project):
     project.write("a.csv", rows(1))
     project.load()
     folder = project.config().state / "raw"
-    (folder / f"{sha('x')}.plain.zst.unfinished").write_bytes(b"half")
+    before = kept_names(project)
+    (folder / f"{sha('x')}.records.unfinished").write_bytes(b"half")
     (folder / f"{sha('y')}.plain.zst").write_bytes(b"never loaded")
+    (folder / f"{sha('y')}.records.parquet").write_bytes(b"never loaded")
     project.load()
-    assert kept_names(project) == [f"{sha(rows(1))}.plain.zst"]
+    assert kept_names(project) == before
 
 
 def test_nothing_is_loaded_that_cannot_be_archived(project, monkeypatch):
@@ -152,7 +219,7 @@ def test_nothing_is_loaded_that_cannot_be_archived(project, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(JourneyflowError, match=r"Cannot keep a copy of data/a\.csv.*No space left"):
+    with pytest.raises(JourneyflowError, match=r"Cannot archive the records of data/a\.csv.*No space left"):
         project.load()
     assert project.events() == []
     assert kept_names(project) == []

@@ -160,7 +160,7 @@ def test_anything_private_that_everybody_may_write_is_found(ran, name):
 
 
 def test_a_loaded_file_that_is_not_archived_is_reported_unless_none_is(ran):
-    for path in (ran.state / "raw").glob("*.zst"):
+    for path in (ran.state / "raw").glob("*.records.parquet"):
         path.unlink()
     assert "1 of 1 files are not archived, the first events.csv" in only(ran, "archived files", "warning")
     none = ran.retention.model_copy(update={"raw": timedelta(0)})

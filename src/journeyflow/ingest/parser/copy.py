@@ -18,11 +18,10 @@ from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, regular, shown_name
 from journeyflow.ingest.parser.client import Parser
 from journeyflow.ingest.parser.transfer import (
-    Answer,
     Job,
     JoinedRecords,
+    ParsedFile,
     ParserLimits,
-    ReceivedRecords,
     receive_records,
     receive_rejects,
 )
@@ -30,6 +29,7 @@ from journeyflow.ingest.raw_store import content_hash
 from journeyflow.ingest.readers.records import RawRecords
 
 COPIES_FOLDER = "staged"
+ACCESS_LOG = "access_log"
 AHEAD_BYTES = 1 << 30
 """Files of unknown size are copied while they are hashed, up to this total; the others when their turn comes."""
 _CHANGED = "the file changed while it was read; the next run reads it again"
@@ -44,22 +44,14 @@ class InputParser:
 
     def job(self, file: InputFile, source: Source | People) -> Job:
         """Return the parser's job for a file; RefusedFileError when the file has changed since it was described."""
-        return Job(
-            self.copies.name(file),
-            file.byte_count,
-            source.format,
-            source.encoding,
-            source.delimiter,
-            source.quote,
-            getattr(source, "header", True),
-            getattr(source, "records", None),
-            source.pad_short_rows,
-        )
+        return job_of(source, self.copies.name(file), file.byte_count)
 
     def ask(self, files: Iterable[InputFile], source: Source | People) -> None:
         """Parse files in the background; a refused one is reported when its turn comes."""
         for file in files:
             with suppress(RefusedFileError):
+                if file.archive_sha256:
+                    continue
                 self.parser.ask([self.job(file, source)])
 
     def release(self, file: InputFile, source: Source | People) -> None:
@@ -68,6 +60,21 @@ class InputParser:
             if self.copies.holds(file):
                 self.parser.discard(self.job(file, source))
         self.copies.release(file)
+
+
+def job_of(source: Source | People, name: str = "", byte_count: int = 0) -> Job:
+    """Return the parser's job for a copied file of a source."""
+    return Job(
+        name,
+        byte_count,
+        source.format,
+        source.encoding,
+        source.delimiter,
+        source.quote,
+        getattr(source, "header", True),
+        getattr(source, "records", None),
+        source.pad_short_rows,
+    )
 
 
 @contextmanager
@@ -95,21 +102,6 @@ def copies_folder(state: Path, run_id: str) -> Path:
     return state / "work" / run_id / COPIES_FOLDER
 
 
-@dataclass(frozen=True)
-class ParsedFile:
-    """A parsed file: what the parser says of it, and its records."""
-
-    answer: Answer
-    rows: ReceivedRecords
-    rejects: ReceivedRecords
-
-    def is_like(self, other: ParsedFile) -> bool:
-        """Return whether the same statements can read both."""
-        mine, theirs = self.answer, other.answer
-        is_alike = (mine.shape, mine.names) == (theirs.shape, theirs.names)
-        return is_alike and self.rows.schema.equals(other.rows.schema)
-
-
 def parsed_file(input_parser: InputParser, file: InputFile, source: Source) -> ParsedFile:
     """Wait until a file is parsed; RefusedFileError when it cannot be read."""
     job = input_parser.job(file, source)
@@ -124,21 +116,24 @@ def read_records(
     warehouse: DuckDBEngine, input_parser: InputParser, file: InputFile, source: Source
 ) -> Iterator[RawRecords]:
     """Parse a file and expose it as `raw_records` and `raw_rejects` while the context lasts."""
-    with show_records(warehouse, [parsed_file(input_parser, file, source)], source) as raw:
+    with show_records(warehouse, [parsed_file(input_parser, file, source)], is_log=source.format == ACCESS_LOG) as raw:
         yield raw
 
 
 @contextmanager
-def show_records(warehouse: DuckDBEngine, files: Sequence[ParsedFile], source: Source) -> Iterator[RawRecords]:
-    """Expose parsed files that are alike as `raw_records` and `raw_rejects` while the context lasts."""
+def show_records(warehouse: DuckDBEngine, files: Sequence[ParsedFile], *, is_log: bool = False) -> Iterator[RawRecords]:
+    """Expose parsed files that are alike as `raw_records` and `raw_rejects` while the context lasts.
+
+    Of the lines of a log that are rejected the addresses are removed.
+    """
     rows, rejects = (file.rows for file in files), (file.rejects for file in files)
     answer = files[0].answer
-    raw = "without_addresses(raw)" if source.format == "access_log" else "raw"
+    raw = "without_addresses(raw)" if is_log else "raw"
     with _stream_errors(files), warehouse.shown("raw_records", JoinedRecords(tuple(rows))):
-        with warehouse.shown("received_rejects", JoinedRecords(tuple(rejects))):
+        with warehouse.shown("received_rejects", JoinedRecords(tuple(rejects), are_rejects=True)):
             warehouse.execute(
                 "create or replace temp table raw_rejects as "
-                f"select source_row, reason, detail, {raw} as raw from received_rejects"
+                f"select source_row, reason, detail, {raw} as raw, reject_ix from received_rejects"
             )
         types = tuple(warehouse.columns("raw_records").values())[2:] if answer.shape == "columns" else ()
         reject_counts = tuple(file.answer.reject_count for file in files)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,8 @@ from journeyflow.utils.formatting import escaped
 
 SHAPES = ("columns", "json", "lines")
 MAX_DETAIL = 1_000
+PARSING = 1
+"""Version of the readers: a higher one has all files parsed again, where their bytes are still there."""
 ARROW_RATIO = 4
 """The records of a text may take this many times its size: short cells take more room in Arrow."""
 MAX_DEPTH = 100
@@ -69,6 +72,12 @@ class Job:
     header: bool | tuple[str, ...] = True
     records: str | None = None
     pad_short_rows: bool = False
+
+    @property
+    def reading_hash(self) -> str:
+        """Hash of all that decides what a parser makes of the bytes of a file."""
+        how = {name: value for name, value in asdict(self).items() if name not in ("file", "byte_count")}
+        return hashlib.sha256(json.dumps([PARSING, how], sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def rows_file(self) -> str:
@@ -206,23 +215,66 @@ class ReceivedRecords:
             raise distrusted("another count")
 
 
+class RecordStream(Protocol):
+    """Records of one file that can be scanned repeatedly."""
+
+    schema: pa.Schema
+    error: RefusedFileError | None
+
+    def checked(self) -> Iterator[pa.RecordBatch]:
+        """Yield the validated batches; a refusal is raised and remembered in `error`."""
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """A parsed file: what the parser says of it, and its records."""
+
+    answer: Answer
+    rows: RecordStream
+    rejects: RecordStream
+
+    def is_like(self, other: ParsedFile) -> bool:
+        """Return whether the same statements can read both."""
+        mine, theirs = self.answer, other.answer
+        is_alike = (mine.shape, mine.names) == (theirs.shape, theirs.names)
+        return is_alike and self.rows.schema.equals(other.rows.schema)
+
+
 @dataclass(frozen=True)
 class JoinedRecords:
-    """Received files of one schema, one after the other; the first column holds the file's place, see `PLACE_BITS`."""
+    """The records of files of one schema, one after the other.
 
-    parts: tuple[ReceivedRecords, ...]
+    The first column holds the file's place, see `PLACE_BITS`; rejects get a column `reject_ix`, 0-based in their file.
+    """
+
+    parts: tuple[RecordStream, ...]
+    are_rejects: bool = False
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        reader = pa.RecordBatchReader.from_batches(self.parts[0].schema, self._batches())
-        return reader.__arrow_c_stream__(requested_schema)
+        schema = self.parts[0].schema
+        if self.are_rejects:
+            schema = schema.append(_REJECT_IX)
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema)).__arrow_c_stream__(requested_schema)
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for place, part in enumerate(self.parts):
+            done = 0
             for batch in part.checked():
                 # The parser's number may be wrong; masked, it cannot point to another file.
-                number = pc.bit_wise_and(batch.column(0), (1 << PLACE_BITS) - 1)
-                placed = pc.add(number, place << PLACE_BITS) if place else number
-                yield pa.RecordBatch.from_arrays([placed, *batch.columns[1:]], schema=batch.schema)
+                number = masked(batch.column(0))
+                columns = [pc.add(number, place << PLACE_BITS) if place else number, *batch.columns[1:]]
+                if self.are_rejects:
+                    columns.append(pa.array(range(done, done + batch.num_rows), _REJECT_IX.type))
+                done += batch.num_rows
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+_REJECT_IX = pa.field("reject_ix", pa.int64())
+
+
+def masked(numbers: pa.Array) -> pa.Array:
+    """Return the numbers of records without the bits of a place."""
+    return pc.bit_wise_and(numbers, (1 << PLACE_BITS) - 1)
 
 
 def receive_records(folder: Path, name: str, answer: Answer, limits: ParserLimits) -> ReceivedRecords:

@@ -55,43 +55,6 @@ def read_csv(stream: IO[bytes], dialect: Dialect, column_count: int = MAX_COLUMN
     return Parsed("columns", schema, _batches(records, schema), rejects.batches, names)
 
 
-def record_ranges(stream: IO[bytes], dialect: Dialect, wanted: Container[int]) -> Iterator[tuple[int, int | None]]:
-    """Yield the first line of each wanted record (by `source_row`) and of the next record; None after the last."""
-    starts = _Starts()
-    records = _Records(text_lines(stream, dialect.encoding), dialect, starts)
-    width, begun = len(_header(records, dialect, MAX_COLUMNS)), None
-    for _, (line, _) in records.of_width(width):
-        starts.lines.append(line)
-        for start in starts.taken():
-            if begun is not None:
-                yield begun, start
-            begun = start if start in wanted else None
-    for start in starts.taken():
-        if begun is not None:
-            yield begun, start
-        begun = start if start in wanted else None
-    if begun is not None:
-        yield begun, None
-
-
-class _Starts(Rejects):
-    """Collects the first lines of records, unreadable ones included."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[int] = []
-
-    def add(self, source_row: int, reason: str, detail: str, raw: str) -> None:
-        """Collect the line and discard the record."""
-        del reason, detail, raw
-        self.lines.append(source_row)
-
-    def taken(self) -> list[int]:
-        """Return the lines since the last call."""
-        found, self.lines = self.lines, []
-        return found
-
-
 class _Feed:
     """Feeds lines to the parser and holds those of the current record, so that they can be read again."""
 

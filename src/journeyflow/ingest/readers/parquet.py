@@ -22,17 +22,26 @@ def read_parquet(engine: DuckDBEngine, path: Path, column_count: int) -> Parsed:
     """Read a Parquet file with the database's types; rows are counted as they are decoded, not by the footer."""
     source = f"read_parquet({literal(str(unpacked(path)))}, file_row_number => true)"
     try:
-        names = engine.rows(f"select column_name from (describe select * from {source})")["column_name"].to_pylist()
+        found = engine.rows(f"select column_name, column_type from (describe select * from {source})").to_pylist()
     except EngineError as error:
         raise _refused(error, "the file is no Parquet that can be read") from error
+    names, types = ([row[key] for row in found] for key in ("column_name", "column_type"))
+    del types[names.index("file_row_number")]
     names.remove("file_row_number")
     if len(names) > column_count:
         raise RefusedFileError("too_wide", f"it has more than {column_count:,} columns")
-    columns = "".join(f", {identifier(name)} as c{index}" for index, name in enumerate(names))
+    columns = "".join(f", {_stored(identifier(name), types[index])} as c{index}" for index, name in enumerate(names))
     select = f"select file_row_number as record_ix, file_row_number + 1 as source_row{columns} from {source}"
     rejects = Rejects()
     reader = _Damaged(engine, select)
     return Parsed("columns", reader.schema, _without_long_cells(reader, rejects), rejects.batches, tuple(names))
+
+
+def _stored(column: str, sql_type: str) -> str:
+    """Return SQL of a column as the archive of records can hold it: an interval is a text there."""
+    if "INTERVAL" not in sql_type:
+        return column
+    return f"cast({column} as varchar)" if sql_type == "INTERVAL" else f"to_json({column})"
 
 
 def unpacked(path: Path) -> Path:
