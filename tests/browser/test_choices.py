@@ -223,7 +223,8 @@ def test_the_briefing_comes_first_and_says_who_where_and_what(opened: Opener, re
     assert [line.headline in plain(text) for line, text in zip(report_data.briefing.lines, found, strict=True)] == [
         True
     ] * 4
-    assert plain(found[0]).endswith("larger Owner: Team 1 <b>")
+    assert "larger" in plain(found[0])
+    assert "Suggested to Team 1 <b>: " in plain(found[0])
     assert page.locator(".briefing").bounding_box()["y"] < 400  # type: ignore[index]
 
 

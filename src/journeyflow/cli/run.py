@@ -259,8 +259,9 @@ def print_briefing(briefing: Briefing, out: Console) -> None:
         sentence = Text(line.headline, style="dim" if line.kind == "gone" else "bold")
         if change := CHANGES.get(line.change):
             sentence.append(f" [{change}]", style="yellow")
-        if line.owner and line.owner not in line.headline:
-            sentence.append(f" Owner: {line.owner}", style="default not bold")
+        if line.action:
+            owner = f" to {line.owner}" if line.owner and line.owner not in line.headline else ""
+            sentence.append(f" Suggested{owner}: {line.action}", style="default not bold")
         rows.append((str(number), sentence))
     if briefing.blind_spots:
         rows.append(("?", Text(briefing.blind_spots, style="yellow")))

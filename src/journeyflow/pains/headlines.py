@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from journeyflow.models.python_models import python_model
-from journeyflow.utils.formatting import count, percent
+from journeyflow.utils.formatting import count, label, percent
 
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
 
-MOST_CHARACTERS = 250
+MOST_CHARACTERS = 270
 """Names are cut, then refunds and the interval of the money left out, until a headline is no longer than this."""
 SHAPES = ((60, True), (40, True), (28, True), (60, False), (40, False), (28, False), (20, False), (12, False))
 """Most characters of a name, and whether refunds and the interval of the money are given, tried in this order."""
@@ -64,12 +64,12 @@ def _sentence(row: Row, name: Name, *, is_full: bool) -> str:
 
 
 def _who(row: Row, name: Name) -> str:
-    which = "" if row["persona"] == "all" else f" of {name(row['persona'])}"
+    which = "" if row["persona"] == "all" else f" of {name(label(row['persona']))}"
     if row["slice"] is not None:
         persona = str(row["slice"]).removeprefix("persona=")
         is_persona = persona != row["slice"] and "," not in persona and "=" not in persona
-        which = f" of {name(persona)}" if is_persona else f"{which} with {name(row['slice'])}"
-    persons, subject, stage = f"Persons{which}", name(row["subject"]), name(row["stage"])
+        which = f" of {name(label(persona))}" if is_persona else f"{which} with {name(row['slice'])}"
+    persons, subject, stage = f"Persons{which}", name(row["subject"]), name(label(row["stage"]))
     if row["kind"] == "promise":
         return f"Promise {subject} broken at {stage}" + (f" for persons{which}" if which else "")
     if row["kind"] in ("exposure", "friction"):
@@ -108,33 +108,33 @@ def _how_many(row: Row) -> str:
     persons = row["person_count"]
     compared = "" if row["compared_count"] is None else f"{count(row['compared_count'])} "
     if _is_only_felt(row):
-        change = f"{row['sentiment_effect']:+.2f}"
-        return f"sentiment of {_persons(persons)} changed by {change} against {compared}where it was kept"
+        change = f"{-row['sentiment_effect']:.2f}"
+        return f"sentiment of {_persons(persons)} was {change} lower than that of {compared}whose promise was kept"
     if row["expected_rate"] is None or row["rate"] is None:
         return f"{_persons(persons)}, no estimate of those lost"
     done = "converted again" if row["kind"] == "promise" else "went on"
     others = {
         "incident": "on other days and elsewhere",
-        "promise": "where it was kept",
+        "promise": "whose promise was kept",
         "gap": "like persons",
     }.get(row["kind"], "like persons at the same moment")
-    expected = percent(row["expected_rate"]) + (" of" if compared else "")
-    return f"{count(row['went_on_count'])} of {count(persons)} {done} against {expected} {compared}{others}"
+    share = f"{count(row['went_on_count'])} of {count(persons)} ({percent(row['rate'])}) {done}"
+    return f"{share}; of {compared}{others} {percent(row['expected_rate'])} did"
 
 
 def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
     if row["lost_count"] is None:
         return []
-    costs = [f"{count(row['lost_count'])} lost ({count(row['lost_low'])} to {count(row['lost_high'])})"]
+    costs = [f"about {count(row['lost_count'])} lost by it ({count(row['lost_low'])} to {count(row['lost_high'])})"]
     if _is_only_felt(row):
-        costs = ["nobody known to be lost"]
+        costs = ["no lost order is shown"]
     if row["refunded_count"] and (is_full or _is_only_felt(row)):
         costs.append(f"{count(row['refunded_count'])} refunded")
     if row["worth_amount"] is not None:
         has_ends = is_full and row["worth_low"] != row["worth_high"]
         ends = f" ({_amount(row['worth_low'])} to {_amount(row['worth_high'])})" if has_ends else ""
         return [", ".join([*costs, f"{_amount(row['worth_amount'])} {name(row['currency'])}{ends}"])]
-    return [", ".join([*costs, "ranked by persons x drop in sentiment" if _is_only_felt(row) else "no money known"])]
+    return [", ".join([*costs, "ranked by persons and drop in sentiment" if _is_only_felt(row) else "no money known"])]
 
 
 def _is_only_felt(row: Row) -> bool:
@@ -145,10 +145,10 @@ def _is_only_felt(row: Row) -> bool:
 
 def _known(row: Row) -> str:
     if row["grade"] == "incident":
-        return "others did not have this break"
+        return "others had no such break"
     if row["grade"] == "matched":
         if row["e_value"] is None or _is_only_felt(row):
-            return "against like persons"
+            return "like compared with like"
         return f"an unseen cause would have to be {row['e_value']:.1f} times as strong"
     if row["kind"] == "friction" and row["expected_rate"] is None:
         return "configured as friction"

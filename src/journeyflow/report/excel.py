@@ -80,7 +80,8 @@ _BLIND_SPOTS: Final = (
 )  # fmt: skip
 _BRIEFING: Final = (
     Column("what to know", 110), Column("since the run before", 14), Column("people lost then", 12), Column("kind", 14),
-    Column("model or funnel", 18), Column("persona", 18), Column("owner", 18), Column("SQL of the row", 80),
+    Column("model or funnel", 18), Column("persona", 18), Column("owner", 18), Column("suggested", 60),
+    Column("SQL of the row", 80),
 )  # fmt: skip
 _OPPORTUNITIES: Final = (
     *_MAP_KEYS, Column("rank", 7), Column("what to fix", 80), Column("subject", 30), Column("stage", 18),
@@ -190,7 +191,7 @@ def _briefing(report_data: ReportData) -> Iterator[Row]:
     for line in briefing.lines:
         persona = "everybody" if line.persona == ALL else line.persona
         keys = (display_text(line.model), display_text(persona))
-        yield [line.headline, line.change, line.previous_count, line.kind, *keys, line.owner, line.sql]
+        yield [line.headline, line.change, line.previous_count, line.kind, *keys, line.owner, line.action, line.sql]
     if briefing.blind_spots:
         yield [briefing.blind_spots]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from decimal import Decimal
 
 from journeyflow.report.view_model import Cell, Figure, Item, RowKey, Unit, Value
-from journeyflow.utils.formatting import count, duration, escaped, percent
+from journeyflow.utils.formatting import count, duration, escaped, label, percent
 
 NAME_LENGTH = 80
 TEXT_LENGTH = 300
@@ -141,17 +140,8 @@ def display_text(value: object, limit: int = NAME_LENGTH) -> str:
 
 
 def label_text(name: str) -> str:
-    """Return a name of the configuration as a label; one that was written as words is kept.
-
-    >>> label_text("post_purchase")
-    'Post purchase'
-    >>> label_text("iPhone buyers")
-    'iPhone buyers'
-    """
-    text = display_text(name)
-    if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", text):
-        return text
-    return text[0].upper() + text[1:].replace("_", " ")
+    """Return an untrusted name of the configuration as a label; see `label`."""
+    return label(display_text(name))
 
 
 def figure_text(figure: Figure) -> str:

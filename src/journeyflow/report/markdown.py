@@ -91,7 +91,8 @@ def _briefing_text(line: BriefingLine) -> str:
         f"owner {line.owner}" if line.owner and line.owner not in line.headline else "",
     )
     note = "; ".join(part for part in notes if part)
-    return escape_markdown(line.headline + (f" ({note})" if note else ""))
+    action = f" Suggested: {line.action}" if line.action else ""
+    return escape_markdown(line.headline + (f" ({note})" if note else "") + action)
 
 
 def _blind_spot_lines(report_data: ReportData) -> Iterator[str]:

@@ -98,7 +98,8 @@ class BriefingLine:
 
     `change` is `new`, `larger`, `smaller`, `unchanged`, `gone`, or empty where there is no run before;
     `previous_count` are the persons lost then. `model` is the funnel of a loss. `rank` is that of the opportunity, or
-    the index of the step. `sql` returns the row, empty where there is none.
+    the index of the step. `sql` returns the row, empty where there is none. `action` is a suggestion of what to do
+    first, by the kind of finding; it is no measurement.
     """
 
     headline: str
@@ -111,6 +112,7 @@ class BriefingLine:
     rank: int | None
     owner: str
     sql: str
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)

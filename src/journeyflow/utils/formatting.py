@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +18,19 @@ characters, and some read full-width signs.
 """
 FORMULA_START = rf"^[=+\-@\t\r\n]|{HIDDEN_FORMULA_START}"
 """Beginning of any text that a spreadsheet may run as a formula."""
+
+
+def label(name: str) -> str:
+    """Return a name of the configuration as words; one that was written as words is kept.
+
+    >>> label("post_purchase")
+    'Post purchase'
+    >>> label("iPhone buyers")
+    'iPhone buyers'
+    """
+    if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name):
+        return name
+    return name[0].upper() + name[1:].replace("_", " ")
 
 
 def escaped(value: object, *, keep_lines: bool = False) -> str:

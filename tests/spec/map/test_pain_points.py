@@ -175,12 +175,13 @@ def test_every_headline_has_only_figures_of_its_row(shop):
         rows(shop, "select subject, headline from insights.pain_points where persona = 'all' and period = 'all'")
     )
     assert found["payment_info"] == (
-        "Persons with device=mobile at buy (payment_info), 2 to 9 March 2026: 10 of 40 went on against 75.0 % of 900 on "
-        "other days and elsewhere; 20 lost (12 to 28), 200 EUR (120 to 280); others did not have this break."
+        "Persons with device=mobile at Buy (payment_info), 2 to 9 March 2026: 10 of 40 (25.0 %) went on; of 900 on other "
+        "days and elsewhere 75.0 % did; about 20 lost by it (12 to 28), 200 EUR (120 to 280); others had no such break."
     )
     assert found["delivery"] == (
-        "Promise delivery broken at enjoy, the whole time: 20 of 40 converted again against 60.0 % of 700 where it was kept; "
-        "4 lost (2 to 7), 2 refunded, 240 EUR (160 to 360); an unseen cause would have to be 1.8 times as strong."
+        "Promise delivery broken at Enjoy, the whole time: 20 of 40 (50.0 %) converted again; of 700 whose promise was kept "
+        "60.0 % did; about 4 lost by it (2 to 7), 2 refunded, 240 EUR (160 to 360); an unseen cause would have to be 1.8 times "
+        "as strong."
     )
 
 

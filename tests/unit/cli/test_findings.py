@@ -134,8 +134,8 @@ def test_the_briefing_is_who_where_what_and_what_is_not_seen(folder):
     assert lines[0].startswith("Who  4,000 persons: Student 2,000")
     assert lines[1].startswith("Where  Awareness 4,000 → Consideration 2,000")
     assert "most leave at Awareness: 1,600" in lines[1]
-    assert lines[2].endswith("[larger] Owner: Team 1 <b>")
-    assert lines[3].endswith("[new] Owner: Team 1 <b>")
-    assert lines[4].endswith("no cause stands out.")
+    assert "[larger] Suggested to Team 1 <b>: " in lines[2]
+    assert "[new] Suggested to Team 1 <b>: " in lines[3]
+    assert "no cause stands out. Suggested: " in lines[4]
     assert lines[5].endswith("[gone]")
     assert lines[6].startswith("?  What cannot be seen: 2 critical and 1 warning")

@@ -36,7 +36,7 @@ def test_a_workbook_opens_on_the_briefing(workbook, whole_time):
     assert [row[0] for row in rows[:2]] == [briefing.people, briefing.stages]
     assert [row[0] for row in rows[2:-1]] == [line.headline for line in briefing.lines]
     assert rows[2][1:3] == ("larger", 80)
-    assert rows[2][7].startswith("select * from")
+    assert rows[2][8].startswith("select * from")
     assert rows[-1][0] == briefing.blind_spots
 
 

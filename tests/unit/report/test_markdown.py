@@ -20,8 +20,8 @@ def test_a_message_leads_with_the_briefing(whole_time):
     assert first[3].startswith("**Where:** Awareness 4,000 → Consideration 2,000")
     assert first[4] == "**What hurts, and what to do:**"
     assert first[5].startswith("1. 1,333 persons met &lt;img")
-    assert first[5].endswith("(larger; owner Team 1 &lt;b&gt;)")
-    assert first[6] == "2. 666 persons met it too. (new; owner Team 1 &lt;b&gt;)"
+    assert "(larger; owner Team 1 &lt;b&gt;) Suggested: " in first[5]
+    assert first[6].startswith("2. 666 persons met it too. (new; owner Team 1 &lt;b&gt;) Suggested: ")
     assert first[7].startswith("3. 2,000 of 4,000 persons leave at \\`awareness\\`; no cause stands out.")
     assert first[8].startswith("4. No longer listed")
     assert first[9].startswith("What cannot be seen: 2 critical and 1 warning")
