@@ -43,10 +43,10 @@ types: $(VENV)/.installed-dev ## Check types
 	$(BIN)/mypy
 
 faults: $(VENV)/.installed-dev ## Kill, starve, mislead and crowd the job, at length; reports how often it held
-	JOURNEYFLOW_FAULTS=300 $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
+	JOURNEYFLOW_FAULTS=300 $(BIN)/python -m pytest -n 0 -s tests/faults tests/pipelines tests/unit/operations/test_warm_up.py $(ARGS)
 
 soak: $(VENV)/.installed-dev ## Simulate a year of daily runs and compare it with rebuilds; try long histories of runs (an hour)
-	JOURNEYFLOW_SOAK_DAYS=365 JOURNEYFLOW_EXAMPLES=30 $(BIN)/python -m pytest -n 0 -s tests/soak tests/properties/test_run_histories.py $(ARGS)
+	JOURNEYFLOW_SOAK_DAYS=365 JOURNEYFLOW_EXAMPLES=30 $(BIN)/python -m pytest -n 0 -s tests/soak tests/properties/test_run_histories.py tests/properties/test_incremental_identities.py $(ARGS)
 
 check: lint types ## Everything that CI runs: lint, types, the fast and the long tests
 	$(PYTEST) --tier check --durations 40 --durations-min 5 $(ARGS)

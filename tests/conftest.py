@@ -1,7 +1,8 @@
 """The tiers of the suite: `pytest` alone runs the fast one; a named file or folder is always run whole.
 
 `--tier test` (`make test`) leaves out what starts browsers, servers, real inputs or many runs; `--tier check`
-(`make check`) runs every test, properties with a third of their examples; `--tier all` gives them all.
+(`make check`) leaves out what is marked `long`, and runs properties with a third of their examples; `--tier all` gives
+them all.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.option.tier == "test":
-        left = [item for item in items if item.get_closest_marker("check") is None]
-        config.hook.pytest_deselected(items=[item for item in items if item not in left])
-        items[:] = left
+    left_out = {"test": ("check", "long"), "check": ("long",)}.get(config.option.tier, ())
+    left = [item for item in items if not any(map(item.get_closest_marker, left_out))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in left])
+    items[:] = left
 
 
 def _compile_once() -> None:

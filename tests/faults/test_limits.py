@@ -87,6 +87,7 @@ def _outcome(folder, row):
     return name, file, "loaded", counted, record_count((folder / name / file).read_bytes(), EXPORTS[name].source)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_too_much_costs_itself_only(tmp_path, kind):
     heard, told = run_process.CONTEXT.Pipe(duplex=False)

@@ -53,6 +53,7 @@ def test_a_missing_input_is_a_loud_failure_and_a_run_publishes(project: Path) ->
     assert manifest["high_water_at"] == "2026-03-10T00:00:00"
 
 
+@pytest.mark.long
 def test_a_backfill_with_a_failed_day_is_a_loud_failure(project: Path) -> None:
     done = script("backfill.py", project.parent, "--first", "2026-02-28", "--last", "2026-03-01")
     assert done.returncode == ExitCode.FAILED

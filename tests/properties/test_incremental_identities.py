@@ -104,6 +104,7 @@ def decisions(folder: Path) -> Tables:
         return {name: pl.DataFrame(pl.from_arrow(build.rows(query))) for name, query in DECISIONS.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("person_id", ["clear", "pseudonymous"])
 @pytest.mark.parametrize("number", range(MANY))
 def test_later_files_change_the_same_persons(tmp_path, person_id, number):

@@ -42,7 +42,7 @@ def compiled(arguments, cache):
     return Counter(line for line in done.stderr.splitlines() if line.startswith("journeyflow."))
 
 
-@pytest.mark.check
+@pytest.mark.long
 def test_each_function_is_compiled_once_and_none_after_the_warm_up(tmp_path):
     cache = tmp_path / "cache"
     found = compiled(["warm-up", "--quiet"], cache)
