@@ -118,7 +118,7 @@ def test_files_first_met_later_than_now_count_once_and_are_kept(folder, clock):
     assert (report.record_count, report.event_count) == (0, 2)
     (known,) = ledger(folder, "select first_loaded_at, is_loaded from ledger.files")
     assert known == {"first_loaded_at": EVENING, "is_loaded": True}
-    assert len(list((folder / "state" / "raw").glob("*.zst"))) == 1
+    assert len(list((folder / "state" / "raw").glob("*.records.parquet"))) == 1
     verify(load_config(folder))
 
 
@@ -130,11 +130,11 @@ def test_a_clock_that_may_be_ahead_removes_nothing_for_its_age(folder, clock):
     report = journeyflow.run(folder)
     assert report.event_count == 1
     assert any("31 days after the last run" in alert for alert in report.alerts)
-    assert list((folder / "state" / "raw").glob("*.zst"))
+    assert list((folder / "state" / "raw").glob("*.records.parquet"))
     clock.at += DAY
     report = journeyflow.run(folder)
     assert not any("after the last run" in alert for alert in report.alerts)
-    assert not list((folder / "state" / "raw").glob("*.zst"))
+    assert not list((folder / "state" / "raw").glob("*.records.parquet"))
 
 
 def test_one_run_by_a_clock_that_is_ahead_destroys_nothing(folder, clock):

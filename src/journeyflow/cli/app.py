@@ -32,7 +32,7 @@ _CONCEPTS = {
     "check": "validate lint verify-config config",
     "status": "runs logs state",
     "erase": "delete remove gdpr rm",
-    "init": "new create setup suggest",
+    "init": "new create setup",
     "doctor": "health diagnose",
 }
 """Command → words that a person may type for it, of other tools and of the field."""
@@ -88,7 +88,7 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 
 
 _PANELS = {
-    "Set up and run": "demo init check schema run plan serve",
+    "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
     "Look deeper": "tables describe query export events explain",
     "Operate": "status doctor rebuild verify compact erase quarantine",

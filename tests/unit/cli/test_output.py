@@ -41,7 +41,7 @@ def test_other_texts_of_full_width_and_invisible_characters_stay() -> None:
 
 
 def test_csv_file(tmp_path: Path) -> None:
-    write_frame(ROWS, Format.CSV, tmp_path / "rows.csv", None)
+    write_frame(ROWS, Format.CSV, tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv").read_text().splitlines()[:2] == [
         "name,amount,at",
         "'=cmd(),-1.0,2026-01-01T00:00:00.000000",
@@ -49,24 +49,24 @@ def test_csv_file(tmp_path: Path) -> None:
 
 
 def test_json_file(tmp_path: Path) -> None:
-    write_frame(ROWS, Format.JSON, tmp_path / "rows.json", None)
+    write_frame(ROWS, Format.JSON, tmp_path / "rows.json")
     assert json.loads((tmp_path / "rows.json").read_text())[0]["name"] == "=cmd()"
 
 
 def test_parquet_file(tmp_path: Path) -> None:
-    write_frame(ROWS, Format.PARQUET, tmp_path / "rows.parquet", None)
+    write_frame(ROWS, Format.PARQUET, tmp_path / "rows.parquet")
     assert pl.read_parquet(tmp_path / "rows.parquet").equals(ROWS)
 
 
 def test_table_in_a_file_is_not_cut(tmp_path: Path) -> None:
-    write_frame(pl.DataFrame({"x": ["y" * 500]}), Format.TABLE, tmp_path / "rows.txt", 1)
+    write_frame(pl.DataFrame({"x": ["y" * 500]}), Format.TABLE, tmp_path / "rows.txt")
     assert "y" * 500 in (tmp_path / "rows.txt").read_text()
 
 
 def _screen(monkeypatch: pytest.MonkeyPatch, width: int, frame: pl.DataFrame, limit: int | None = None) -> str:
     text = io.StringIO()
     monkeypatch.setattr(output, "console", lambda: Console(file=text, width=width, highlight=False))
-    output.print_frame(frame, limit)
+    output.print_rows(output._columns(frame), frame.rows(), limit)
     return text.getvalue()
 
 
@@ -89,4 +89,4 @@ def test_markup_and_control_characters_in_data_do_nothing(monkeypatch: pytest.Mo
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JourneyflowError, match="Cannot write"):
-        write_frame(ROWS, Format.CSV, tmp_path / "no" / "rows.csv", None)
+        write_frame(ROWS, Format.CSV, tmp_path / "no" / "rows.csv")

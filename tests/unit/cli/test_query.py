@@ -26,7 +26,7 @@ STEPS = pl.DataFrame(
 def _screen(frame: pl.DataFrame, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding, errors="replace")
-    print_funnel(frame.to_dicts(), Console(file=text, width=140, highlight=False))
+    print_funnel(frame, Console(file=text, width=140, highlight=False))
     text.flush()
     return raw.getvalue().decode(encoding)
 
@@ -75,7 +75,7 @@ def test_drop_offs_name_touchpoints_and_next_actions() -> None:
     )
     text = io.StringIO()
     out = Console(file=text, width=160, highlight=False)
-    print_drop_offs(STEPS.to_dicts()[0], touchpoints.to_dicts(), next_actions.to_dicts(), top=5, out=out)
+    print_drop_offs(STEPS.to_dicts()[0], touchpoints, next_actions, top=5, out=out)
     shown = text.getvalue()
     assert "Left at cart: 60" in shown
     assert "web: [b]pay" in shown
@@ -86,7 +86,7 @@ def test_drop_offs_name_touchpoints_and_next_actions() -> None:
 @pytest.mark.parametrize("width", [70, 80, 100, 110, 120, 200])
 def test_a_funnel_fits_the_terminal_without_cutting_a_figure(width: int) -> None:
     text = io.StringIO()
-    print_funnel(STEPS.to_dicts(), Console(file=text, width=width, highlight=False))
+    print_funnel(STEPS, Console(file=text, width=width, highlight=False))
     first = next(line for line in text.getvalue().splitlines() if "1 cart" in line)
     assert "…" not in text.getvalue()
     assert all(figure in first for figure in ("100", "30", "10", "60"))

@@ -62,7 +62,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("arguments", [["query", "select 1"], ["query", "from paths"], ["funnel"], ["status"]])
+@pytest.mark.parametrize("arguments", [["query", "select 1"], ["query", "from paths"], ["status"]])
 def test_reading_what_is_published_needs_no_data_frame_and_no_model(arguments: list[str], published: Path) -> None:
     heavy = HEAVY - {"duckdb", "pydantic", "rich"}  # Typer imports pydantic.
     assert not modules_after(arguments, published) & (heavy | {"pandas"})

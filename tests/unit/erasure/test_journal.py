@@ -9,7 +9,7 @@ import pytest
 from journeyflow.erasure.journal import PendingErasure, begin_erasure, end_erasure, pending_erasure
 from journeyflow.errors import InputError
 
-ONE = PendingErasure(("h1",), (("web", "a" * 64),), (), ("web",), ("2026-03-01",))
+ONE = PendingErasure(("h1",), (("web", "a" * 64, (3,), ()),), (), ("web",), ("2026-03-01",))
 TWO = PendingErasure(("h2",), (), ("b" * 64,), (), ("2026-03-01", "2026-03-02"))
 
 
@@ -18,7 +18,7 @@ def test_a_second_erasure_joins_the_pending_one(tmp_path):
     assert pending_erasure(tmp_path) == ONE
     begin_erasure(tmp_path, TWO)
     days = ("2026-03-01", "2026-03-02")
-    assert pending_erasure(tmp_path) == PendingErasure(("h1", "h2"), ONE.contents, TWO.dropped, ("web",), days)
+    assert pending_erasure(tmp_path) == PendingErasure(("h1", "h2"), ONE.archives, TWO.dropped, ("web",), days)
     end_erasure(tmp_path)
     assert pending_erasure(tmp_path) is None
 
