@@ -180,7 +180,7 @@ def test_snowplow(warehouse, data, tmp_path, path, expected):
         ("amplitude", "amplitude/amplitude_event_data.csv", 10, 10),
         ("mixpanel", "mixpanel/event.csv", 5, 5),
         ("ga4", "ga4/event_data.csv", 6, 6),
-        ("ga4", "ga4/events.ndjson", 2, 0),  # The sample has no user_pseudo_id: nothing says whose events they are.
+        ("ga4", "ga4/events.ndjson", 2, 2),  # No user_pseudo_id: each event is its session's.
     ],
 )
 def test_collectors_load_without_a_mapping(warehouse, data, tmp_path, name, path, record, accepted):
