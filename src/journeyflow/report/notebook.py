@@ -222,9 +222,7 @@ class OpenTables(PublishedTables):
         NotFoundError
             When there is no such model, persona or month.
         """
-        model = model or first_model(self)
-        self._require("map_stages", {"model": model, "persona": persona, "period": period})
-        rows = self.sql(_MAP, [model, persona, period])
+        rows = self._of_map(_MAP, model, persona, period)
         return MapFrame(rows if wide else rows.select(MapFrame._needed))
 
     def opportunities(
@@ -242,10 +240,13 @@ class OpenTables(PublishedTables):
         NotFoundError
             When there is no such model, persona or month.
         """
+        rows = self._of_map(_OPPORTUNITIES, model, persona, period)
+        return OpportunityFrame(rows if wide else rows.select(OpportunityFrame._needed))
+
+    def _of_map(self, query: str, model: str | None, persona: str, period: str) -> pl.DataFrame:
         model = model or first_model(self)
         self._require("map_stages", {"model": model, "persona": persona, "period": period})
-        rows = self.sql(_OPPORTUNITIES, [model, persona, period])
-        return OpportunityFrame(rows if wide else rows.select(OpportunityFrame._needed))
+        return self.sql(query, [model, persona, period])
 
     def _require(self, table: str, chosen: Mapping[str, str]) -> None:
         for column, value in chosen.items():

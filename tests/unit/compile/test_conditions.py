@@ -172,11 +172,17 @@ PAYLOADS = [
 ]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-@pytest.mark.parametrize("operator", ["is", "prefix", "suffix", "contains", "glob"])
+# A question mark is a sign in globs.
+AS_VALUES = [
+    (operator, payload)
+    for operator in ("is", "prefix", "suffix", "contains", "glob")
+    for payload in PAYLOADS
+    if operator != "glob" or "?" not in payload
+]
+
+
+@pytest.mark.parametrize(("operator", "payload"), AS_VALUES)
 def test_values_are_only_ever_values(engine, payload, operator):
-    if operator == "glob" and "?" in payload:
-        pytest.skip("a question mark is a sign in globs")
     events = [{"target": payload}, {"target": "x"}]
     wanted = [True, operator == "glob" and payload == "**"]
     if operator == "glob" and "*" in payload:

@@ -200,12 +200,20 @@ JSON_COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize("container", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize(("name", "row", "column"), JSON_COLUMNS, ids=lambda value: value if type(value) is str else "")
+# Contexts of Snowplow's JSON lines are not read.
+CUT_OFF = [
+    (*found, container)
+    for found in JSON_COLUMNS
+    for container in ("csv", "jsonl", "parquet")
+    if (found[0], container) != ("snowplow", "jsonl")
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "column", "container"), CUT_OFF, ids=lambda value: value if type(value) is str else ""
+)
 def test_json_that_is_cut_off_costs_its_record_and_not_the_run(project, name, row, column, container):
     """A warehouse cuts long texts at the limit of a column."""
-    if (name, container) == ("snowplow", "jsonl"):
-        pytest.skip("contexts of JSON lines are not read")
     # PostHog's properties are required, so the record without any says null.
     texts = ['{"sku": "x"}', '{"sku": "x", "note": "cut sho', "plain words", "null", '{"a": {"b": ']
     project.source = {"format": name, "path": "data/*"}
