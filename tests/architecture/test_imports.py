@@ -23,7 +23,7 @@ LAYERS = (
     {"state"},
     {"publish"},
     {"ingest", "kernel", "statistics"},
-    {"pains"},
+    {"analyses", "pains"},
     {"erasure", "report"},
     {"pipeline"},
     {"operations", "setup"},

@@ -10,7 +10,7 @@ from journeyflow.errors import ModelError
 from journeyflow.models.metadata import Column, ModelMetadata
 
 _EVENTS = ("config", "sources", "staging", "identity", "journeys", "kernel")
-_BELOW_MARTS = (*_EVENTS, "ledger", "funnels", "map", "statistics")
+_BELOW_MARTS = (*_EVENTS, "ledger", "funnels", "map", "statistics", "analyses")
 
 MAY_READ: dict[str, tuple[str, ...]] = {
     "raw": (),
@@ -26,6 +26,7 @@ MAY_READ: dict[str, tuple[str, ...]] = {
     "funnels": (*_EVENTS, "funnels"),
     "map": (*_EVENTS, "map"),
     "statistics": (*_EVENTS, "funnels", "map", "statistics"),
+    "analyses": (*_EVENTS, "funnels", "map", "statistics", "analyses"),
     "marts": _BELOW_MARTS,
     "insights": (*_BELOW_MARTS, "marts", "insights"),
 }
