@@ -35,6 +35,7 @@ rows_wanted as (
 
 select
     cohorts.start,
+    cohorts.start_index,
     rows_wanted.persona,
     rows_wanted.channel,
     rows_wanted.cohort,

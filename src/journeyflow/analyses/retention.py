@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,8 +63,7 @@ def _of_start(spells: pl.DataFrame) -> pl.DataFrame:
 
     def cells(weights: Floats) -> Floats:
         """Add up the spells of each group by the age before them, from -1, and the age at their end."""
-        flat = np.bincount(np.ravel_multi_index(place, shape), weights, int(np.prod(shape)))
-        return flat.reshape(shape)
+        return _sums(np.ravel_multi_index(place, shape), weights, shape)
 
     # Of all cohorts together only those for whom every age is over: at each age the same persons.
     is_counted = is_whole | (spells["cohort"] != "all").to_numpy()
@@ -72,6 +72,7 @@ def _of_start(spells: pl.DataFrame) -> pl.DataFrame:
     # Who is back at an age that is not over has waited to the last one that is.
     ended, unfinished = cells(over), cells(spell_count - over)
     later = [_on_or_after(ended, unfinished, age) for age in range(ages)]
+    after = {name: _not_rising(np.stack([figures[name] for _, figures in later], axis=1)) for name in on}
     rules = [
         groups.join(pl.DataFrame({"age_index": range(ages)}, schema={"age_index": pl.Int32}), how="cross").with_columns(
             pl.lit(rule).alias("rule"),
@@ -80,11 +81,7 @@ def _of_start(spells: pl.DataFrame) -> pl.DataFrame:
         )
         for rule, last, figures in (
             ("on", np.tile(np.arange(ages), (groups.height, 1)), on),
-            (
-                "on_or_after",
-                np.stack([last for last, _ in later], axis=1),
-                {name: np.stack([figures[name] for _, figures in later], axis=1) for name in on},
-            ),
+            ("on_or_after", np.stack([last for last, _ in later], axis=1), after),
         )
     ]
     return pl.concat(rules).select(_RETENTION.keys())
@@ -103,6 +100,19 @@ def _on_or_after(ended: Floats, unfinished: Floats, age: int) -> tuple[Ints, dic
     size = np.where(at_risk[:, 0] > 0, estimates.size[:, -1], 0.0)
     seen = np.maximum(1, (_from_each((ended + unfinished).sum(axis=1))[:, age + 1 :] > 0).sum(axis=1))
     return age + seen - 1, _figures((1.0 - estimates.survival[:, -1]) * size, size)
+
+
+def _sums(place: Ints, weights: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return an array of the shape with the sum of the weights at each place, which is a flat index."""
+    return np.bincount(place, weights, math.prod(shape)).astype(np.float64).reshape(shape)
+
+
+def _not_rising(figures: Floats) -> Floats:
+    """Return figures of which none is below a later one: back at an age or later is back at the one before or later.
+
+    The estimates of neighbouring ages have different persons at risk, and may cross by chance where these are few.
+    """
+    return np.flip(np.fmax.accumulate(np.flip(figures, -1), axis=-1), -1)
 
 
 def _from_each(values: Floats) -> Floats:
@@ -137,7 +147,7 @@ def repeat_rates(engine: Engine) -> pa.Table:
 
     def slots(name: str) -> Floats:
         weights = waits[name].to_numpy().astype(np.float64)
-        return np.bincount(place, weights, int(np.prod(shape))).reshape(shape)
+        return _sums(place, weights, shape)
 
     events, unfinished = slots("ended_count"), slots("unfinished_count")
     # Who is censored was observed to the end of the last slot.

@@ -62,9 +62,7 @@ def config_tables(
         ),
         "cohorts": _cohorts(config),
         "cohort_ages": (
-            (index, age)
-            for index, cohort in enumerate(config.cohorts.starts.values(), 1)
-            for age in range(cohort.ages)
+            (index, age) for index, cohort in enumerate(config.cohorts.starts.values(), 1) for age in range(cohort.ages)
         ),
         "rates": (config.currency.rates | {config.currency.report: Decimal(1)}).items(),
         "days": (days := list(_days(config.zone, first_event_us, high_water_us))),

@@ -20,7 +20,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.base import PATTERN, Duration, Name, PositiveDuration, Section, Text, format_duration, parse_duration
+from journeyflow.config.base import (
+    PATTERN,
+    Duration,
+    Name,
+    PositiveDuration,
+    Section,
+    Text,
+    format_duration,
+    parse_duration,
+)
 from journeyflow.config.conditions import (
     ALWAYS,
     EVENTS,
@@ -262,7 +271,9 @@ class Cohort(Section):
 class CohortSection(Section):
     """Cohorts of the tables `retention` and `repeat_purchases`. Files and generations are kept as `retention:` says."""
 
-    starts: Annotated[dict[Name, Cohort], Field(max_length=10)] = {"first_event": Cohort()}
+    starts: dict[Name, Cohort] = Field(
+        default={"first_event": Cohort()}, max_length=10, json_schema_extra={"default": {"first_event": {}}}
+    )
     """Starts by name, at most ten; the column `start`. Default: `first_event`, back with any event, by age in weeks."""
     repeat: Name | None = None
     """Goal whose repeats `repeat_purchases` follows. Default: `order`; without it the first goal."""

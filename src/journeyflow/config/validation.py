@@ -275,9 +275,11 @@ def _promise_and_friction_names(config: Config) -> Iterator[Violation]:
 
 
 def _cohort_goals(config: Config) -> Iterator[Violation]:
-    named = [(("repeat",), config.cohorts.repeat)]
+    named: list[tuple[Loc, str | Condition | None]] = [(("repeat",), config.cohorts.repeat)]
     for name, cohort in config.cohorts.starts.items():
-        named += [(("starts", name, end), event) for end, event in (("start", cohort.start), ("return", cohort.return_))]
+        named += [
+            (("starts", name, end), event) for end, event in (("start", cohort.start), ("return", cohort.return_))
+        ]
     for place, goal in named:
         if isinstance(goal, str) and goal not in config.goals:
             yield _unknown("goal", ("cohorts", *place), goal, config.goals, "goals")

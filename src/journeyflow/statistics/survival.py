@@ -120,7 +120,7 @@ def product_limit(events: Floats, at_risk: Floats) -> ProductLimit:
     [0.5, 0.0]
     """
     count = np.maximum(at_risk, 1.0)
-    survival = np.cumprod(1.0 - events / count, axis=-1)
+    survival = np.asarray(np.cumprod(1.0 - events / count, axis=-1), np.float64)
     before = np.concatenate((np.ones_like(survival[..., :1]), survival[..., :-1]), axis=-1)
     left = np.maximum(count - events, np.where(at_risk > 0, 0.0, 1.0))
     with np.errstate(divide="ignore", invalid="ignore"):

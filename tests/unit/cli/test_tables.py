@@ -244,7 +244,7 @@ def test_a_table_longer_than_a_sheet_is_refused(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("retention", "'trend'"), ("marts", "'tables'"), ("watch", "'serve'"), ("pathes", "'paths'"),
+        ("cohorts", "'retention'"), ("marts", "'tables'"), ("watch", "'serve'"), ("pathes", "'paths'"),
         ("segments", "'personas'"), ("delete", "'erase'"), ("Sankey", "'paths'"), ("funel", "'funnel'"),
     ],
 )  # fmt: skip
