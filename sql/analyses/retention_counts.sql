@@ -1,6 +1,6 @@
--- Persons by cohort, age and rule: who came back, and for whom the age is over. Cohorts without a person are left out.
+-- Persons by cohort, age and rule: those who came back, and those who have completed the age. No empty cohorts.
 -- Grain: start_index, persona, channel, cohort, age_index, rule.
--- A spell that no return ends is one per person. With `on` the total row counts those for whom every age is over.
+-- A spell that no return ends is one per person. With `on` the total row counts those who have completed every age.
 with spells_counted as (
     select
         ages.start_index,

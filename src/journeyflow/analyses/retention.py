@@ -65,7 +65,7 @@ def _of_start(spells: pl.DataFrame) -> pl.DataFrame:
         """Add up the spells of each group by the age before them, from -1, and the age at their end."""
         return _sums(np.ravel_multi_index(place, shape), weights, shape)
 
-    # Of all cohorts together only those for whom every age is over: at each age the same persons.
+    # Of all cohorts together only those who have completed every age: at each age the same persons.
     is_counted = is_whole | (spells["cohort"] != "all").to_numpy()
     settled = _from_each(cells(spell_count * (is_counted & ~is_return)).sum(axis=1))[:, 1:]
     on = _figures(cells(over * is_counted).sum(axis=1)[:, :ages], settled)

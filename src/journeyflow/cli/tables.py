@@ -221,7 +221,7 @@ def retention(
 ) -> Listing:
     """Show who comes back: each cohort at each age since its start; or who orders again, or a month's active persons.
 
-    Only persons for whom an age is over are in its rate. `open` marks an age that is not over for all of a cohort.
+    Only persons who have completed an age are in its rate. `open` marks an age that is not over for all of a cohort.
     """
     if repeat and lifecycle:
         raise typer.BadParameter("choose one of --repeat and --lifecycle")
@@ -253,8 +253,8 @@ def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: 
 
     whose = f", start in {channel}" if channel != "all" else ""
     about = {
-        Rule.ON: f"Back at this age, of those for whom it is over; `{OPEN}`: not over for all, or for nobody. "
-        "The last row is of those for whom every age is over.",
+        Rule.ON: f"Back at this age, of those who have completed it; `{OPEN}`: not all have, or nobody. "
+        "The last row is of those who have completed every age.",
         Rule.ON_OR_AFTER: f"Back at this age or later (Kaplan-Meier); `{LEAST.strip()}`: so far, later ages are open.",
     }
     return Listing(rows, f"{name}, {_who(persona)}{whose}, {rule.value}", about[rule], show)

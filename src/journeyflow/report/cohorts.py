@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from journeyflow.errors import InputError
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.utils.formatting import percent
 
@@ -14,8 +15,11 @@ LEAST = "at least "
 
 
 def starts_of(marts: PublishedTables) -> list[str]:
-    """Return the starts of the cohorts, in the order of the configuration."""
-    return marts.sql("select start from retention group by start order by min(start_index)")["start"].to_list()
+    """Return the starts of the cohorts, in the order of the configuration; InputError where there is none."""
+    starts = marts.sql("select start from retention group by start order by min(start_index)")["start"].to_list()
+    if not starts:
+        raise InputError("No cohort is followed: `cohorts: starts:` is empty. Add a start to it, or remove the key.")
+    return starts
 
 
 def triangle(rows: pl.DataFrame) -> pl.DataFrame:
