@@ -92,6 +92,20 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "stage origin kind grade subject slice person_count lost_count lost_low lost_high worth_amount worth_low "
         "worth_high worth_alone_amount overlap_count sentiment_effect currency owner headline",
     ),
+    "retention": (
+        "start persona channel cohort age_index rule",
+        "person_count returned_count not_returned_count pending_count matured_count matured_returned_count whole_count "
+        "last_age_index retention_rate retention_low retention_high is_small",
+    ),
+    "repeat_purchases": (
+        "persona order_number period",
+        "person_count ordered_again_count not_again_count pending_count within_30d_rate within_60d_rate "
+        "within_90d_rate within_180d_rate p50_seconds is_small",
+    ),
+    "lifecycle": (
+        "period persona",
+        "active_count new_count returning_count resurrecting_count dormant_count pending_count is_open",
+    ),
     "briefing": (
         "position",
         "headline table_name row_key change kind model persona",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from external.reconcile import assert_reconciles
+from journeyflow.cli.app import app
 from journeyflow.utils.files import sample_folder
 
 HERE = Path(__file__).parent
@@ -26,6 +28,7 @@ GOLDEN = {
     "funnel_steps": pl.col("period") == "all",
     "funnel_trend": EVERYBODY & (pl.col("funnel") == "app_payment") & (pl.col("step_index") == 1),
     "identity_audit": pl.lit(True),
+    "lifecycle": pl.lit(True),
     "load_audit": pl.lit(True),
     "map_stages": TOTALS,
     "opportunities": pl.col("period") == "all",
@@ -33,6 +36,8 @@ GOLDEN = {
     "paths": EVERYBODY & (pl.col("path_rank") <= 20),
     "personas": pl.lit(True),
     "promises": pl.col("period") == "all",
+    "repeat_purchases": pl.col("period") == "all",
+    "retention": EVERYBODY & (pl.col("channel") == "all"),
     "stage_channels": TOTALS,
     "stage_crosswalk": pl.lit(True),
     "stage_sentiment": pl.col("period") == "all",
@@ -214,6 +219,18 @@ def test_story_5_students_start_on_social_channels(sample, truths):
 def test_lifecycle(sample, truths):
     stages = sample.table("person_stages").filter(pl.col("model") == "four_stage")
     assert dict(stages["lifecycle"].value_counts().rows()) == truths["persons_by_lifecycle"]
+
+
+@pytest.mark.parametrize("words", [[], ["--repeat"], ["--lifecycle"]], ids=" ".join)
+def test_the_page_on_retention_shows_the_figures_of_the_sample(sample, words):
+    page = (HERE.parents[1] / "docs" / "how-to" / "retention.md").read_text(encoding="utf-8")
+    block = page.partition(f"journeyflow retention {' '.join(words)}".rstrip() + "\n```\n```text\n")[2].partition(
+        "```"
+    )[0]
+    shown = CliRunner().invoke(app, ["retention", *words, "--published", str(sample.folder / "published")]).output
+    lines = [line.split() for line in shown.splitlines()]
+    assert block.count("\n") >= 2
+    assert all(any(line[: len(cells)] == cells for line in lines) for cells in map(str.split, block.splitlines()))
 
 
 def test_devices(sample, truths):

@@ -13,7 +13,8 @@ from journeyflow.cli import erase, init, maintenance, mcp, query, report, run, t
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
 
 _CONCEPTS = {
-    "trend": "cohort cohorts retention timeline history weekly monthly",
+    "retention": "cohort cohorts returning churn loyalty repeat lifecycle",
+    "trend": "timeline history weekly monthly",
     "tables": "marts list ls show schemas catalog datasets models",
     "describe": "columns desc dictionary info table",
     "serve": "watch schedule scheduler cron daemon nightly start",
@@ -90,7 +91,9 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
-    "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
+    "Read the results": (
+        "report funnel drop-offs trend retention paths personas touchpoints compare opportunities pain-points"
+    ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
 }
@@ -167,6 +170,16 @@ _add(
     "journeyflow trend",
     "journeyflow trend checkout --by month",
     "journeyflow trend checkout --persona student --by day --format csv",
+)
+_add(
+    app,
+    "retention",
+    listing(tables.retention, most=None),
+    "journeyflow retention",
+    "journeyflow retention first_order --persona student",
+    "journeyflow retention --channel app --rule on_or_after",
+    "journeyflow retention --repeat --format csv",
+    "journeyflow retention --lifecycle",
 )
 _add(
     app,

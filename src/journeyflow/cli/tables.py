@@ -1,4 +1,4 @@
-"""`tables`, `describe` and `export`, and the lists `paths`, `personas`, `touchpoints`, `trend` and `compare`."""
+"""`tables`, `describe`, `export`; lists `paths`, `personas`, `touchpoints`, `trend`, `retention` and `compare`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ from journeyflow.errors import InputError, require_known
 from journeyflow.utils.formatting import count
 
 if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
     from journeyflow.publish.reader import PublishedTables
 
 
@@ -194,6 +197,98 @@ _BAR = 24
 def _bars(rates: list[float | None]) -> list[str]:
     highest = max((rate for rate in rates if rate is not None), default=0.0)
     return ["" if not rate else "#" * max(1, round(rate / highest * _BAR)) for rate in rates]
+
+
+class Rule(StrEnum):
+    """Rules of `retention`."""
+
+    ON = "on"
+    ON_OR_AFTER = "on_or_after"
+
+
+def retention(
+    marts: PublishedTables,
+    start: Annotated[
+        str | None, typer.Argument(help="A start of `cohorts:`; by default the first.", show_default=False)
+    ] = None,
+    persona: PersonaOption = "all",
+    channel: Annotated[str, typer.Option("--channel", help="Only starts in this channel; of all personas.")] = "all",
+    rule: Annotated[
+        Rule, typer.Option("--rule", help="Back at this age, or at it or a later one.", case_sensitive=False)
+    ] = Rule.ON,
+    repeat: Annotated[bool, typer.Option("--repeat", help="From each order to the next instead.")] = False,
+    lifecycle: Annotated[bool, typer.Option("--lifecycle", help="New, returning and dormant persons instead.")] = False,
+) -> Listing:
+    """Show who comes back: each cohort at each age since its start; or who orders again, or a month's active persons.
+
+    Only persons who have completed an age are in its rate. `open` marks an age that is not over for all of a cohort.
+    """
+    if repeat and lifecycle:
+        raise typer.BadParameter("choose one of --repeat and --lifecycle")
+    if (repeat or lifecycle) and (start is not None or channel != "all" or rule is not Rule.ON):
+        raise typer.BadParameter("a start, --channel and --rule are for the triangle, without --repeat and --lifecycle")
+    if repeat:
+        return _repeats(marts, persona)
+    if lifecycle:
+        return _lifecycle(marts, persona)
+    if persona != "all" and channel != "all":
+        raise typer.BadParameter("choose a persona or a channel; no row is of both")
+    return _triangle(marts, start, persona, channel, rule)
+
+
+def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: str, rule: Rule) -> Listing:
+    from journeyflow.report.cohorts import LEAST, OPEN, starts_of, triangle
+
+    starts = starts_of(marts)
+    name = start or starts[0]
+    require_known("start", name, starts)
+    channels = marts.sql("select distinct channel from retention where start = $1 order by 1", [name])
+    require_known("channel", channel, channels["channel"].to_list())
+    rows = marts.sql(_RETENTION, [name, persona, channel, rule.value])
+
+    def show(shown: pl.DataFrame, out: Console) -> None:
+        lines = triangle(shown)
+        ages = {column: column for column in lines.columns[2:]}
+        in_columns(**{"cohort": "cohort", "person_count": "persons"} | ages)(lines, out)
+
+    whose = f", start in {channel}" if channel != "all" else ""
+    about = {
+        Rule.ON: f"Back at this age, of those who have completed it; `{OPEN}`: not all have, or nobody. "
+        "The last row is of those who have completed every age.",
+        Rule.ON_OR_AFTER: f"Back at this age or later (Kaplan-Meier); `{LEAST.strip()}`: so far, later ages are open.",
+    }
+    return Listing(rows, f"{name}, {_who(persona)}{whose}, {rule.value}", about[rule], show)
+
+
+_RETENTION = """
+    select cohort, age_index, rule, person_count, returned_count, not_returned_count, pending_count, matured_count,
+        matured_returned_count, last_age_index, retention_rate, retention_low, retention_high, is_small
+    from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
+    order by cohort = 'all', cohort, age_index
+"""
+
+
+def _repeats(marts: PublishedTables, persona: str) -> Listing:
+    rows = marts.sql(
+        "from repeat_purchases where persona = $1 order by order_number, period <> 'all', period", [persona]
+    )
+    show = in_columns(
+        order_number="after order", period="of", person_count="persons", ordered_again_count="ordered again",
+        pending_count="pending", within_30d_rate="in 30 d", within_60d_rate="60 d", within_90d_rate="90 d",
+        within_180d_rate="180 d", p50_seconds="median wait",
+    )  # fmt: skip
+    note = "Kaplan-Meier: who still waits counts as long as observed. A dash: nobody was observed for so long."
+    return Listing(rows, f"From each order to the next, {_who(persona)}", note, show)
+
+
+def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
+    rows = marts.sql("from lifecycle where persona = $1 order by period", [persona])
+    show = in_columns(
+        period="month", active_count="active", new_count="new", returning_count="returning",
+        resurrecting_count="resurrecting", dormant_count="dormant", pending_count="pending", is_open="open",
+    )  # fmt: skip
+    note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
+    return Listing(rows, f"Active persons by month, {_who(persona)}", note, show)
 
 
 def _who(persona: str) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from journeyflow.compile.staging_events import slice_fields
 from journeyflow.config import Config
 from journeyflow.config.base import microseconds
-from journeyflow.config.conditions import render
+from journeyflow.config.conditions import ALWAYS, render
 from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, vocabulary
@@ -56,9 +56,17 @@ def config_tables(
         "personas": _personas(config),
         "persona_traits": _distinct(trait for persona in config.personas for trait in persona.traits),
         "counted_events": _distinct(event for persona in config.personas for event in persona.counted_events),
-        "goals": ((name, goal.value, index) for index, (name, goal) in enumerate(config.goals.items(), 1)),
+        "goals": (
+            (name, goal.value, index, name == config.repeat_goal)
+            for index, (name, goal) in enumerate(config.goals.items(), 1)
+        ),
+        "cohorts": _cohorts(config),
+        "cohort_ages": (
+            (index, age) for index, cohort in enumerate(config.cohorts.starts.values(), 1) for age in range(cohort.ages)
+        ),
         "rates": (config.currency.rates | {config.currency.report: Decimal(1)}).items(),
-        "days": _days(config.zone, first_event_us, high_water_us),
+        "days": (days := list(_days(config.zone, first_event_us, high_water_us))),
+        "day_dates": _day_dates(days),
         "surveys": _surveys(config),
         "promises": _promises(config),
         "map_cells": _map_cells(config),
@@ -157,6 +165,14 @@ def _personas(config: Config) -> Iterator[tuple[Any, ...]]:
     yield *unassigned, False, False, False
 
 
+def _cohorts(config: Config) -> Iterator[tuple[Any, ...]]:
+    for index, (name, cohort) in enumerate(config.cohorts.starts.items(), 1):
+        bucket = cohort.bucket
+        calendar, width = (bucket, None) if isinstance(bucket, str) else (None, microseconds(bucket))
+        is_any = (cohort.start == ALWAYS, cohort.return_ == ALWAYS)
+        yield name, index, *is_any, calendar, width, cohort.ages, cohort.by
+
+
 def _days(zone: ZoneInfo, first_us: int, last_us: int) -> Iterator[tuple[Any, ...]]:
     """Yield the local days of the data, each with its ends in UTC: 23, 24 or 25 hours apart where clocks change."""
     first, last = (_local_day(instant, zone) for instant in (min(first_us, last_us), last_us))
@@ -164,6 +180,19 @@ def _days(zone: ZoneInfo, first_us: int, last_us: int) -> Iterator[tuple[Any, ..
     starts = [_start_us(day, zone) for day in (*days, last + timedelta(days=1))]
     for index, day in enumerate(days, 1):
         yield index, day, starts[index - 1], starts[index], day.isoformat()[:7]
+
+
+_MONDAY = date(1969, 12, 29)
+
+
+def _day_dates(days: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for _, day, start_us, end_us, month in days:
+        week_number = (day - _MONDAY).days // 7
+        week = (_MONDAY + timedelta(weeks=week_number)).isoformat()
+        first, last = (_local_day(instant, ZoneInfo("UTC")) for instant in (start_us, end_us - 1))
+        for offset in range((last - first).days + 1):
+            utc_date = first + timedelta(days=offset)
+            yield day, utc_date, start_us, end_us, month, week, 12 * day.year + day.month - 1, week_number
 
 
 def _local_day(instant_us: int, zone: ZoneInfo) -> date:

@@ -23,7 +23,7 @@ from journeyflow.config.conditions import (
     leaves,
 )
 from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
-from journeyflow.config.funnels import Currency, Funnel, Goal, default_funnels, default_goals
+from journeyflow.config.funnels import CohortSection, Currency, Funnel, Goal, default_funnels, default_goals
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
 from journeyflow.config.sources import Limits, People, Retention, Source, Spend
 
@@ -136,6 +136,8 @@ class Config(Section):
     """Funnels by name, which must differ from those of journey models. Default: `cart_abandonment` (add_to_cart,
     checkout_started, purchase), in runs where all three events occur.
     """
+    cohorts: CohortSection = CohortSection()
+    """Cohorts: from which event on persons are followed, and what counts as coming back."""
     currency: Currency = Currency()
     """Report currency, and exchange rates into it."""
     min_count: Annotated[StrictInt, Field(ge=1)] = 30
@@ -203,6 +205,11 @@ class Config(Section):
     def zone(self) -> ZoneInfo:
         """Time zone of reporting days."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def repeat_goal(self) -> str | None:
+        """Goal whose repeats are followed; None without goals."""
+        return self.cohorts.repeat or ("order" if "order" in self.goals else next(iter(self.goals), None))
 
     def journey_model(self, name: str) -> JourneyModel:
         """Return the journey model `name`; KeyError when there is none."""

@@ -1,4 +1,4 @@
-"""Sections `funnels`, `goals` and `currency`."""
+"""Sections `funnels`, `goals`, `cohorts` and `currency`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,41 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.base import Duration, Name, PositiveDuration, Section, Text
-from journeyflow.config.conditions import ALWAYS, ConditionField, FunnelCondition, Leaf, is_property, is_property_key
+from journeyflow.config.base import (
+    PATTERN,
+    Duration,
+    Name,
+    PositiveDuration,
+    Section,
+    Text,
+    format_duration,
+    parse_duration,
+)
+from journeyflow.config.conditions import (
+    ALWAYS,
+    EVENTS,
+    Condition,
+    ConditionField,
+    FunnelCondition,
+    Leaf,
+    is_property,
+    is_property_key,
+    parse,
+    to_plain,
+)
 
 CurrencyCode = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
 
@@ -183,3 +213,67 @@ def default_funnels(goals: Container[str]) -> dict[str, Funnel]:
     funnel = Funnel(steps=steps, goal="order" if "order" in goals else None)
     funnel._is_default = True
     return {DEFAULT_FUNNEL: funnel}
+
+
+def _cohort_event(raw: object) -> str | Condition:
+    return raw if isinstance(raw, str) else parse(raw, EVENTS)
+
+
+def _plain_event(event: str | Condition) -> object:
+    return event if isinstance(event, str) else to_plain(event)
+
+
+_EVENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+CohortEvent = Annotated[
+    str | Condition, PlainValidator(_cohort_event), PlainSerializer(_plain_event), WithJsonSchema(_EVENT_SCHEMA)
+]
+"""The name of a goal, or a condition on events."""
+
+CALENDAR = ("week", "month")
+
+
+def _bucket(raw: object) -> str | timedelta:
+    if isinstance(raw, str) and raw in CALENDAR:
+        return raw
+    width = parse_duration(raw)
+    if width <= timedelta(0):
+        raise PydanticCustomError("duration_zero", "must be longer than zero", {"allowed": "a duration above 0s"})
+    return width
+
+
+def _plain_bucket(bucket: str | timedelta) -> str:
+    return bucket if isinstance(bucket, str) else format_duration(bucket)
+
+
+_BUCKET_SCHEMA = {
+    "anyOf": [{"enum": list(CALENDAR)}, {"type": "string", "pattern": PATTERN, "examples": ["7d", "30d"]}]
+}
+Bucket = Annotated[
+    str | timedelta, PlainValidator(_bucket), PlainSerializer(_plain_bucket), WithJsonSchema(_BUCKET_SCHEMA)
+]
+
+
+class Cohort(Section):
+    """What makes a person enter a cohort, and what counts as coming back."""
+
+    start: CohortEvent = ALWAYS
+    """Goal or condition: a person's first such event ever is the start. Default: any event."""
+    return_: CohortEvent = Field(default=ALWAYS, alias="return")
+    """Goal or condition: an event that counts as coming back, in any channel and of any persona. Default: any event."""
+    bucket: Bucket = timedelta(days=7)
+    """Width of an age: a duration of exact elapsed time since the start, or `week` or `month` of the calendar."""
+    ages: Annotated[StrictInt, Field(ge=1, le=60)] = 12
+    """How many ages are shown, from 0; at most 60."""
+    by: Literal["week", "month"] = "month"
+    """Which starts are one cohort: those of a calendar month, or of a week from Monday."""
+
+
+class CohortSection(Section):
+    """Cohorts of the tables `retention` and `repeat_purchases`. Files and generations are kept as `retention:` says."""
+
+    starts: dict[Name, Cohort] = Field(
+        default={"first_event": Cohort()}, max_length=10, json_schema_extra={"default": {"first_event": {}}}
+    )
+    """Starts by name, at most ten; the column `start`. Default: `first_event`, back with any event, by age in weeks."""
+    repeat: Name | None = None
+    """Goal whose repeats `repeat_purchases` follows. Default: `order`; without it the first goal."""

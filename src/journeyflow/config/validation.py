@@ -274,6 +274,17 @@ def _promise_and_friction_names(config: Config) -> Iterator[Violation]:
             yield Violation(f"duplicate_{section}", (section, index, "name"), "is the name of another item", name)
 
 
+def _cohort_goals(config: Config) -> Iterator[Violation]:
+    named: list[tuple[Loc, str | Condition | None]] = [(("repeat",), config.cohorts.repeat)]
+    for name, cohort in config.cohorts.starts.items():
+        named += [
+            (("starts", name, end), event) for end, event in (("start", cohort.start), ("return", cohort.return_))
+        ]
+    for place, goal in named:
+        if isinstance(goal, str) and goal not in config.goals:
+            yield _unknown("goal", ("cohorts", *place), goal, config.goals, "goals")
+
+
 def _map_references(config: Config) -> Iterator[Violation]:
     personas = (*(persona.name for persona in config.personas), *RESERVED_PERSONAS)
     for persona in config.map.personas:
@@ -302,5 +313,6 @@ _PERSONA_AND_MAP_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _persona_traits,
     _promise_references,
     _promise_and_friction_names,
+    _cohort_goals,
     _map_references,
 )

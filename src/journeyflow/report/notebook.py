@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 
 from journeyflow.errors import InputError, require_known
 from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.cohorts import starts_of, triangle
 from journeyflow.report.formatting import display_text
 from journeyflow.report.reader import first_model
 from journeyflow.utils.formatting import count, percent
@@ -177,6 +178,32 @@ class OpportunityFrame(NotebookFrame):
         return _chart(values, "bar", encoding)
 
 
+class RetentionFrame(NotebookFrame):
+    """Cohorts by age, as rows of `retention` of one start, persona, channel and rule."""
+
+    _needed = ("cohort", "age_index", "rule", "person_count", "pending_count", "last_age_index", "retention_rate")
+
+    def _html(self) -> str:
+        lines = triangle(self)
+        rows = [
+            (display_text(line[0]), count(line[1]), *(cell.replace(" %", "\u00a0%") for cell in line[2:]))
+            for line in lines.rows()
+        ]
+        return _table(["cohort", "persons", *lines.columns[2:]], rows)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return a square per cohort and age, coloured by the rate; where nobody is settled there is none."""
+        names = ("cohort", "age_index", "person_count", "pending_count", "retention_rate")
+        values = [{name: row[name] for name in names} for row in self.iter_rows(named=True)]
+        encoding = {
+            "x": {"field": "age_index", "type": "ordinal", "title": "age"},
+            "y": {"field": "cohort", "type": "nominal", "sort": None},
+            "color": {"field": "retention_rate", "type": "quantitative", "title": "back"},
+            "tooltip": [{"field": name, "type": "nominal"} for name in names],
+        }
+        return _chart([value for value in values if value["retention_rate"] is not None], "rect", encoding)
+
+
 def narrow(steps: pl.DataFrame, *, wide: bool, with_persona: bool) -> FunnelFrame:
     """Return rows of `funnel_steps`: all of them if `wide`, else the whole time in `STEP_COLUMNS`."""
     if wide:
@@ -243,6 +270,36 @@ class OpenTables(PublishedTables):
         rows = self._of_map(_OPPORTUNITIES, model, persona, period)
         return OpportunityFrame(rows if wide else rows.select(OpportunityFrame._needed))
 
+    def retention(
+        self,
+        start: str | None = None,
+        *,
+        persona: str = ALL,
+        channel: str = ALL,
+        rule: Literal["on", "on_or_after"] = "on",
+        wide: bool = False,
+    ) -> RetentionFrame:
+        """Return who comes back, a row per cohort and age since the start (by default the first start of `cohorts:`).
+
+        Parameters
+        ----------
+        persona, channel : str
+            Of the start; no row is of both.
+        rule : str
+            `on`: back at this age. `on_or_after`: back at this age or a later one.
+        wide : bool
+            All columns of `retention`; else the counts and the rate.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such start, persona, channel or rule.
+        """
+        chosen = {"start": start or starts_of(self)[0], "persona": persona, "channel": channel, "rule": rule}
+        self._require("retention", chosen)
+        rows = self.sql(_RETENTION, list(chosen.values()))
+        return RetentionFrame(rows if wide else rows.select(RetentionFrame._needed))
+
     def _of_map(self, query: str, model: str | None, persona: str, period: str) -> pl.DataFrame:
         model = model or first_model(self)
         self._require("map_stages", {"model": model, "persona": persona, "period": period})
@@ -283,6 +340,10 @@ _MAP = """
     left join fixes on fixes.stage = m.stage
     where m.model = $1 and m.persona = $2 and m.period = $3
     order by m.stage_index
+"""
+_RETENTION = """
+    select * from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
+    order by cohort = 'all', cohort, age_index
 """
 _OPPORTUNITIES = """
     select * from opportunities

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from journeyflow.cli.app import app
 from journeyflow.errors import ExitCode, InputError, NotFoundError
 from journeyflow.report import excel
-from support.map_tables import FORMULA, HOSTILE, MARKUP, publish_tables, rich_tables
+from support.map_tables import FORMULA, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
 DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(28)]
 
@@ -33,7 +33,7 @@ def tables_of_all_commands():
         | {"share_rate": 0.5 / rank, "converted_count": 10 // rank}
         for rank, path in enumerate(("awareness > loyal", FORMULA, "other"), start=1)
     ]
-    return rich_tables() | {"funnel_trend": trend, "paths": paths}
+    return rich_tables() | cohort_tables() | {"funnel_trend": trend, "paths": paths}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,10 @@ LISTS = (
     ["personas"],
     ["touchpoints"],
     ["trend", "checkout"],
+    ["retention"],
+    ["retention", FORMULA, "--persona", MARKUP, "--rule", "on_or_after"],
+    ["retention", "--repeat"],
+    ["retention", "--lifecycle", "--persona", "student"],
     ["compare", "student", MARKUP, "--all"],
     ["funnel"],
     ["funnel", "shop"],
@@ -111,6 +115,39 @@ def test_a_table_is_described_with_the_unit_and_meaning_of_each_column(folder):
     assert found["person_count"]["meaning"] == "People whose latest journey has the persona."
     with pytest.raises(NotFoundError, match="Did you mean personas"):
         call(folder, "describe", "persona")
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("on", ["2026-01 40 25.0 % 25.0 %", "2026-02 20 25.0 % open open", "2026-03 0 - -", "all 40 25.0 % 25.0 %"]),
+        (
+            "on_or_after",
+            ["2026-01 40 25.0 % 25.0 %", "2026-02 20 at least 25.0 % open", "2026-03 0 - -", "all 40 25.0 % 25.0 %"],
+        ),
+    ],
+)
+def test_a_triangle_marks_what_is_open(folder, rule, expected):
+    shown = call(folder, "retention", "--rule", rule).splitlines()
+    assert [" ".join(line.split()) for line in shown[3:7]] == expected
+
+
+def test_a_triangle_of_one_channel_is_of_all_personas(folder):
+    assert f"first_event, all persons, start in {MARKUP}" in call(folder, "retention", "--channel", MARKUP)
+    with pytest.raises(Failed, match="no row is of both"):
+        call(folder, "retention", "--channel", MARKUP, "--persona", "student")
+    with pytest.raises(NotFoundError, match="Did you mean 'first_event'"):
+        call(folder, "retention", "first_evnt")
+    with pytest.raises(Failed, match="choose one of --repeat and --lifecycle"):
+        call(folder, "retention", "--repeat", "--lifecycle")
+    with pytest.raises(Failed, match="are for the triangle"):
+        call(folder, "retention", "--repeat", "--rule", "on_or_after")
+
+
+def test_without_a_start_there_is_no_triangle(tmp_path):
+    publish_tables(tmp_path, rich_tables() | {"retention": []})
+    with pytest.raises(InputError, match="No cohort is followed"):
+        call(tmp_path, "retention")
 
 
 def test_paths_have_a_rate(folder):
@@ -244,7 +281,7 @@ def test_a_table_longer_than_a_sheet_is_refused(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("retention", "'trend'"), ("marts", "'tables'"), ("watch", "'serve'"), ("pathes", "'paths'"),
+        ("cohorts", "'retention'"), ("marts", "'tables'"), ("watch", "'serve'"), ("pathes", "'paths'"),
         ("segments", "'personas'"), ("delete", "'erase'"), ("Sankey", "'paths'"), ("funel", "'funnel'"),
     ],
 )  # fmt: skip

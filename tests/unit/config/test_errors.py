@@ -190,6 +190,18 @@ ROWS = [
         "did you mean 'order'?",
     ),
     (
+        "cohorts: {starts: {s: {start: ordr}}}",
+        "unknown_goal",
+        6,
+        "cohorts.starts.s.start",
+        "did you mean 'order'?",
+    ),
+    ("cohorts: {starts: {s: {return: lead}}}", "unknown_goal", 6, "cohorts.starts.s.return", "order"),
+    ("cohorts: {repeat: lead}", "unknown_goal", 6, "cohorts.repeat", "order"),
+    ("cohorts: {starts: {s: {return: {evnt: a}}}}", "unknown_field", 6, "cohorts.starts.s.return.evnt", "event"),
+    ("cohorts: {starts: {s: {bucket: 7}}}", "duration", 6, "cohorts.starts.s.bucket", "30m"),
+    ("cohorts: {starts: {s: {bucket: 0d}}}", "duration_zero", 6, "cohorts.starts.s.bucket", "above 0s"),
+    (
         "funnels: {f: {steps: [{name: a}, {name: b}], order: any}}",
         "literal_error",
         6,

@@ -13,13 +13,13 @@ import pytest
 import journeyflow
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.report.notebook import STEP_COLUMNS, FunnelFrame
-from support.map_tables import FORMULA, MARKUP, SCRIPT, publish_tables, rich_tables
+from support.map_tables import FORMULA, MARKUP, SCRIPT, cohort_tables, publish_tables, rich_tables
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
-    publish_tables(folder, rich_tables())
+    publish_tables(folder, rich_tables() | cohort_tables())
     with journeyflow.open(folder) as opened:
         yield opened
 
@@ -86,6 +86,16 @@ def test_unknown_names_are_answered_with_the_nearest(tables):
         tables.opportunities("shop", period="2026-1")
 
 
+@pytest.mark.parametrize("rule", ["on", "on_or_after"])
+def test_retention_is_a_triangle(tables, rule):
+    page = Tags(tables.retention(FORMULA, channel=MARKUP, rule=rule)._repr_html_())
+    assert page.tags <= HARMLESS
+    assert ("at least 25.0" if rule == "on_or_after" else "open") in page.text
+    assert tables.retention().width < tables.retention(wide=True).width
+    with pytest.raises(NotFoundError, match="Did you mean 'first_event'"):
+        tables.retention("first_evnt")
+
+
 def test_a_frame_without_its_columns_is_shown_as_any_frame(tables):
     part = FunnelFrame(tables.funnel("checkout").select("step"))
     assert 'class="dataframe"' in part._repr_html_()
@@ -103,7 +113,7 @@ def test_a_chart_needs_altair_and_is_made_by_it(tables, monkeypatch):
         "altair",
         SimpleNamespace(Chart=SimpleNamespace(from_dict=lambda spec: made.append(spec) or "chart")),
     )
-    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop")):
+    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop"), tables.retention()):
         assert frame.plot() == "chart"
         spec = made.pop()
         assert json.loads(json.dumps(spec)) == spec
@@ -113,7 +123,7 @@ def test_a_chart_needs_altair_and_is_made_by_it(tables, monkeypatch):
 
 def test_charts_are_drawn_by_altair_itself(tables):
     altair = pytest.importorskip("altair", reason="an extra: pip install 'journeyflow[plot]'")
-    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop")):
+    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop"), tables.retention()):
         assert isinstance(frame.plot(), altair.Chart)
         assert frame.plot().to_dict()["mark"]
 
