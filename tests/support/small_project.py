@@ -97,6 +97,7 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
     monkeypatch.setattr("journeyflow.ingest.parser.copy.open_input_parser", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr("journeyflow.ingest.load.load_events", load)
     monkeypatch.setattr("journeyflow.ingest.traits.load_traits", load_traits)
+    monkeypatch.setattr("journeyflow.ingest.spend.load_spend", lambda *_, **__: None)
     monkeypatch.setattr("journeyflow.state.warehouse.open_warehouse", open_warehouse)
     monkeypatch.setattr("journeyflow.compile.config_tables.config_tables", settings)
     return given

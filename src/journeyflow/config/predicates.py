@@ -45,6 +45,11 @@ def goal_predicate(goal: str) -> str:
     return f"goal/{goal}"
 
 
+def attribution_predicate(number: int) -> str:
+    """Return the name of the predicate of an entry of `attribution.channels`; `number` is 1-based."""
+    return f"attribution/{number}"
+
+
 def first_predicate(persona: str, number: int) -> str:
     """Return the name of a persona's predicate on the journey's first event; `number` is 1-based."""
     return f"persona/{persona}/first/{number}"
@@ -62,7 +67,7 @@ def promise_predicate(name: str, end: str) -> str:
 
 def predicates(config: Config) -> tuple[Predicate, ...]:
     """Return every predicate of a configuration, in its order; names are unique."""
-    groups = (_of_models, _of_funnels, _of_goals, _of_personas, _of_friction, _of_promises)
+    groups = (_of_models, _of_funnels, _of_goals, _of_personas, _of_friction, _of_promises, _of_attribution)
     return tuple(predicate for group in groups for predicate in group(config))
 
 
@@ -119,3 +124,8 @@ def _of_promises(config: Config) -> Iterator[Predicate]:
         if promise.from_ is not None and promise.to is not None:
             yield Predicate(promise_predicate(promise.name, "from"), promise.from_)
             yield Predicate(promise_predicate(promise.name, "to"), promise.to)
+
+
+def _of_attribution(config: Config) -> Iterator[Predicate]:
+    for number, channel in enumerate(config.attribution.channels, 1):
+        yield Predicate(attribution_predicate(number), channel.when)
