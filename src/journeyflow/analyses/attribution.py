@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from journeyflow.analyses.attribution_methods import METHODS, Channels, Credit, Floats, Goal, Group, removal_effects
@@ -87,7 +88,7 @@ class _Inputs:
 
     names: list[str]
     """Of channel numbers; 0 is `none`."""
-    paths: pa.Table
+    paths: pl.DataFrame
     groups: dict[int, dict[tuple[str, str], dict[str, Any]]]
     decay: dict[tuple[int, str, str], Credit]
     spent: dict[tuple[str, str], set[int]]
@@ -109,12 +110,11 @@ class _Inputs:
         spent: dict[tuple[str, str], set[int]] = defaultdict(set)
         for row in engine.rows(_SPENT).to_pylist():
             spent[row["persona"], row["period"]].add(row["channel_ix"])
-        return _Inputs(names, engine.rows(_PATHS), groups, decay, spent)
+        return _Inputs(names, pl.DataFrame(engine.rows(_PATHS)), groups, decay, spent)
 
     def rows_of(self, goal: dict[str, Any]) -> Iterator[dict[str, Any]]:
         index = goal["goal_index"]
-        table = self.paths.filter(pa.compute.equal(self.paths["goal_index"], index))
-        paths = _GoalPaths(table, self.names)
+        paths = _GoalPaths(self.paths.filter(pl.col("goal_index") == index), self.names)
         found = self.groups.get(index, {})
         for persona, period in sorted({("all", "all"), *found, *self.spent}):
             row = found.get((persona, period), _NO_GOALS)
@@ -137,8 +137,8 @@ class _Inputs:
 class _GoalPaths:
     """The distinct paths of one goal, and how often they ended how."""
 
-    def __init__(self, table: pa.Table, names: list[str]) -> None:
-        codes = table["path_code"].to_pylist()
+    def __init__(self, table: pl.DataFrame, names: list[str]) -> None:
+        codes = table["path_code"].to_list()
         distinct = sorted({_UNTOUCHED, *codes})
         places = {code: place for place, code in enumerate(distinct)}
         self._path = np.array([places[code] for code in codes], np.int64)
@@ -147,7 +147,7 @@ class _GoalPaths:
             name: table[name].to_numpy().astype(np.float64)
             for name in (*_COUNTS, "spread_count", "value", "is_last_direct")
         }
-        self._slices = {name: np.array(table[name].to_pylist(), object) for name in ("persona", "month")}
+        self._slices = {name: table[name].to_numpy() for name in ("persona", "month")}
         direct = names.index("direct") if "direct" in names else 0
         self.goal = Goal(channels_of(distinct), len(names) - 1, direct)
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Channels = NDArray[np.uint8]
+Rows = NDArray[np.int64]
 
 PLACE_METHODS = ("first", "last_non_direct", "linear", "position", "shapley_on_counts")
 """Methods whose shares follow from the path alone."""
 METHODS = (*PLACE_METHODS[:1], "last", *PLACE_METHODS[1:4], "decay", "markov", "shapley_on_counts", "leave_one_out")
 _SEED = 20
-_DRAWS = 100
+_DRAWS = 60
 _LEAST_DRAWS = 30
 _MOST_DRAWN = 20_000_000
 _CHUNK = 50_000
@@ -172,8 +173,8 @@ class Subpaths:
             found[rows, place] = np.where(keys[near] == wanted, near, -1)
         return found
 
-    def shares(self, converted: Floats, ended: Floats) -> Floats:
-        """Return the share of each channel in the goals of each path, by leave-one-out.
+    def shares(self, converted: Floats, ended: Floats, rows: Rows | None = None) -> Floats:
+        """Return the share of each channel in the goals of each path, or of those in `rows`, by leave-one-out.
 
         The gain of a touch is the path's share of goals less that of the path without the touch, 0 at least; a path
         that never occurred has none. Gains are shared out; where there is none, the touches share equally. A single
@@ -183,15 +184,21 @@ class Subpaths:
         ----------
         ``fractribution`` of Google, whose results are called Shapley values there.
         """
+        chosen = np.arange(len(self.channels)) if rows is None else rows
+        channels = self.channels[chosen]
         rate = np.append(converted / np.maximum(converted + ended, 1e-300), 0.0)
-        is_touch = self.channels > 0
-        gains = np.where(is_touch, np.maximum(rate[:-1, None] - rate[self._found], 0.0), 0.0)
-        gains[is_touch.sum(axis=1) == 1, 0] = 1.0
-        gains = np.where(gains.sum(axis=1, keepdims=True) > 0, gains, is_touch)
-        credits = summed_shares(self.channels, gains, self.channel_count)
-        credits /= np.maximum(credits.sum(axis=1, keepdims=True), 1e-300)
-        credits[~is_touch.any(axis=1), 0] = 1.0
+        gains = np.maximum(rate[chosen, None] - rate[self._found[chosen]], 0.0) * (channels > 0)
+        total = gains.sum(axis=1, keepdims=True)
+        # A single touch takes all in the same way: it shares equally with nobody.
+        is_equal = (total[:, 0] <= 0) | self._is_single[chosen]
+        gains[is_equal], total[is_equal, 0] = channels[is_equal] > 0, np.count_nonzero(channels[is_equal], axis=1)
+        credits = summed_shares(channels, gains / np.maximum(total, 1e-300), self.channel_count)
+        credits[channels[:, 0] == 0, 0] = 1.0
         return credits
+
+    @cached_property
+    def _is_single(self) -> NDArray[np.bool_]:
+        return np.count_nonzero(self.channels, axis=1) == 1
 
 
 def _keys(channels: Channels) -> NDArray[np.bytes_]:
@@ -302,7 +309,7 @@ class Goal:
         Paths are drawn as Poisson counts, goals as often together as their person has goals, which is the widest that
         resampling persons can give.
         """
-        rows = np.flatnonzero(touched + group.ended)
+        rows, converting = np.flatnonzero(touched + group.ended), np.flatnonzero(touched)
         draw_count = int(np.clip(_MOST_DRAWN // max(len(rows), 1), _LEAST_DRAWS, _DRAWS))
         random = np.random.default_rng([_SEED, zlib.crc32(f"{group.persona}/{group.period}".encode())])
         each = np.maximum(group.spread[rows] / np.maximum(touched[rows], 1.0), 1.0)
@@ -313,7 +320,7 @@ class Goal:
             drawn_ended[rows] = random.poisson(group.ended[rows])
             transitions.append(self.chain.counts(drawn, drawn_ended))
             totals.append(drawn.sum())
-            left.append(self.subpaths.shares(drawn, drawn_ended).T @ drawn)
+            left.append(self.subpaths.shares(drawn, drawn_ended, converting).T @ drawn[converting])
         _, effects = removal_effects(np.stack(transitions))
         markov = np.stack([_shared(*each) for each in zip(effects, totals, strict=True)])
         return markov.var(axis=0), np.stack(left).var(axis=0)
