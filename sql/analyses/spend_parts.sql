@@ -37,8 +37,8 @@ touches_counted as (
     inner join months_summed on months_summed.shown_channel = channels.shown_channel
     inner join months_bounded
         on months_bounded.month = months_summed.month
-        and touches.touched_at >= months_bounded.start_at
-        and touches.touched_at < months_bounded.end_at
+        and touches.occurred_at >= months_bounded.start_at
+        and touches.occurred_at < months_bounded.end_at
     inner join journeys.journey_facts as facts
         on facts.person_key = touches.person_key
         and facts.journey_index = touches.journey_index

@@ -6,7 +6,7 @@ with timeline as (
         attribution.lookback_us,
         attribution.is_first_only,
         touches.person_key,
-        touches.touched_at as occurred_at,
+        touches.occurred_at as occurred_at,
         cast(0 as bigint) as goal_number,
         channels.channel_ix,
         channels.shown_channel = 'direct' as is_direct,

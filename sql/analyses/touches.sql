@@ -1,8 +1,8 @@
 -- Every touch of every person, online and offline: a visit is one, and so is each event outside visits.
--- Grain: person_key, touched_at, channel, event_ix.
+-- Grain: person_key, occurred_at, channel, event_ix.
 select
     sessions.person_key,
-    sessions.started_at as touched_at,
+    sessions.started_at as occurred_at,
     origins.channel,
     sessions.session_ix,
     -- Of a visit, a number that no event has.
@@ -15,7 +15,7 @@ union all
 
 select
     kernel_events.person_key,
-    events.occurred_at as touched_at,
+    events.occurred_at as occurred_at,
     coalesce(classes.own_channel, classes.event_channel) as channel,
     cast(null as bigint) as session_ix,
     kernel_events.event_ix,

@@ -104,7 +104,7 @@ select
     cast(rows_listed.path_rank as integer) as path_rank,
     rows_listed.path,
     cast(rows_listed.person_count as bigint) as person_count,
-    cast(rows_listed.conversion_count as bigint) as conversion_count,
+    cast(rows_listed.conversion_count as decimal(38, 4)) as conversion_count,
     cast(rows_listed.not_converted_count as bigint) as not_converted_count,
     cast(rows_listed.pending_count as bigint) as pending_count,
     case

@@ -64,18 +64,18 @@ def relations(persons, *, first_only):
     ]
     return {
         "analyses.touches": table(
-            ("person_key", "touched_at", "channel", "session_ix", "event_ix", "journey_index"), touches
+            ("person_key", "occurred_at", "channel", "session_ix", "event_ix", "journey_index"), touches
         ),
         "analyses.goal_events": table(
-            ("goal_index", "event_ix", "person_key", "journey_index", "session_ix", "goal_at", "goal_number")
-            + ("value_amount", "is_rate_missing"),
+            (
+                *("goal_index", "event_ix", "person_key", "journey_index", "session_ix", "goal_at", "goal_number"),
+                *("value_amount", "is_rate_missing"),
+            ),
             goals,
         ),
         "journeys.journey_facts": table(("person_key", "journey_index", "persona"), facts),
         "config.days": table(("day_index", "start_at", "end_at", "month"), days),
-        "config.settings": table(
-            ("high_water_at", "min_count", "report_currency"), [(stamp(HIGH_WATER), 1, "EUR")]
-        ),
+        "config.settings": table(("high_water_at", "min_count", "report_currency"), [(stamp(HIGH_WATER), 1, "EUR")]),
         "config.attribution": table(
             ("goal", "goal_index", "lookback_us", "half_life_us", "is_first_only", "has_value"),
             [("order", 1, LOOKBACK, HALF_LIFE, first_only, "true")],

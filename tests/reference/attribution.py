@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def removal(paths):
     for path in paths:
         if path.outcome != "pending" and path.channels:
             states = ("(start)", *path.channels, "(goal)" if path.outcome == "converted" else "(end)")
-            for before, after in zip(states, states[1:], strict=False):
+            for before, after in pairwise(states):
                 counts[before][after] += 1
     names = sorted(set(counts) - {"(start)"})
     whole = chance(counts, names, None)
@@ -176,7 +177,5 @@ def chance(counts, names, removed):
         for place in range(len(rows)):
             if place != column and rows[place][column]:
                 factor = rows[place][column]
-                rows[place] = [
-                    cell - factor * other for cell, other in zip(rows[place], rows[column], strict=True)
-                ]
+                rows[place] = [cell - factor * other for cell, other in zip(rows[place], rows[column], strict=True)]
     return rows[0][-1]

@@ -39,9 +39,9 @@ _GROUPS = """
         cast(sum(conversion_count) as bigint) as conversion_count,
         cast(sum(not_converted_count) as bigint) as not_converted_count,
         cast(sum(pending_count) as bigint) as pending_count,
-        cast(coalesce(sum(conversion_count) filter (where path_code = '@'), 0) as bigint) as untouched_count,
+        cast(coalesce(sum(conversion_count) filter (where path_code = '@'), 0) as bigint) as none_count,
         sum(value_amount) as value_amount,
-        coalesce(sum(value_amount) filter (where path_code = '@'), 0) as untouched_amount,
+        coalesce(sum(value_amount) filter (where path_code = '@'), 0) as none_amount,
         cast(sum(unvalued_count) as bigint) as unvalued_count
     from analyses.path_counts
     group by grouping sets ((goal_index), (goal_index, persona), (goal_index, month))
@@ -52,7 +52,9 @@ _DECAY = """
         cast(sum(credit) as double) as credit, cast(sum(variance) as double) as variance,
         cast(sum(value_credit) as double) as value_credit
     from analyses.decay_credits
-    group by grouping sets ((goal_index, channel_ix), (goal_index, channel_ix, persona), (goal_index, channel_ix, month))
+    group by grouping sets (
+        (goal_index, channel_ix), (goal_index, channel_ix, persona), (goal_index, channel_ix, month)
+    )
 """
 _SPENT = """
     select distinct spend.persona, spend.period, channels.channel_ix
@@ -64,8 +66,8 @@ _GOALS = """
     select attribution.goal_index, attribution.has_value, settings.min_count
     from config.attribution cross join config.settings order by attribution.goal_index
 """
-_NO_GOALS: dict[str, Any] = dict.fromkeys((*_COUNTS, "untouched_count", "unvalued_count"), 0) | dict.fromkeys(
-    ("value_amount", "untouched_amount"), Decimal(0)
+_NO_GOALS: dict[str, Any] = dict.fromkeys((*_COUNTS, "none_count", "unvalued_count"), 0) | dict.fromkeys(
+    ("value_amount", "none_amount"), Decimal(0)
 )
 
 
@@ -73,9 +75,9 @@ _NO_GOALS: dict[str, Any] = dict.fromkeys((*_COUNTS, "untouched_count", "unvalue
 def channel_credits(engine: Engine) -> pa.Table:
     """Return the credits of every channel by goal, method, persona and period.
 
-    Grain: goal_index, method, persona, period, channel. Channels without a goal have a row where they were touched or
-    cost something. Periods are of all personas, personas of the whole time. Credits are rounded to four decimals so
-    that those of a method sum to the goals and to their value.
+    Grain: goal_index, method, persona, period, channel. Channels without a goal have a row where somebody came by them,
+    or where they cost something. Periods are of all personas, personas of the whole time. Credits are rounded to four
+    decimals so that those of a method sum to the goals and to their value.
     """
     inputs = _Inputs.read(engine)
     rows = [row for goal in engine.rows(_GOALS).to_pylist() for row in inputs.rows_of(goal)]
@@ -119,19 +121,23 @@ class _Inputs:
         for persona, period in sorted({("all", "all"), *found, *self.spent}):
             row = found.get((persona, period), _NO_GOALS)
             group = paths.group(persona, period)
-            shown = paths.touched(group) | self.spent.get((persona, period), set())
+            shown = paths.channels_in(group) | self.spent.get((persona, period), set())
             decay = self.decay[index, persona, period]
             decay.goals[0], decay.values[0] = group.converted[0], group.values[0]
             decay.variance[0] = group.spread[0]
             is_large = row["conversion_count"] >= goal["min_count"]
-            credits = {each.method: each for each in paths.goal.credits(group, with_intervals=is_large)} | {"decay": decay}
+            credits = {each.method: each for each in paths.goal.credits(group, with_intervals=is_large)} | {
+                "decay": decay
+            }
             fixed = {"goal_index": index, "persona": persona, "period": period}
             fixed |= {"goal_count" if name == _COUNTS[0] else name: row[name] for name in _COUNTS}
             fixed |= _chances(paths.goal, group)
             has_value = goal["has_value"] and not row["unvalued_count"]
             for method in METHODS:
                 rows = _rounded(credits[method], row, sorted({0, *shown}), has_value=has_value, is_large=is_large)
-                yield from (fixed | {"method": method, "channel": self.names[each.pop("place")]} | each for each in rows)
+                yield from (
+                    fixed | {"method": method, "channel": self.names[each.pop("place")]} | each for each in rows
+                )
 
 
 class _GoalPaths:
@@ -175,7 +181,7 @@ class _GoalPaths:
             values_direct=summed(columns["value"] * direct),
         )
 
-    def touched(self, group: Group) -> set[int]:
+    def channels_in(self, group: Group) -> set[int]:
         """Return the channels in the paths of a group, and the direct visits that end them."""
         rows = np.flatnonzero(group.converted + group.ended + group.pending)
         direct = {self.goal.direct_ix} if group.converted_direct.any() else set()
@@ -207,10 +213,10 @@ def _rounded(
     credit: Credit, row: dict[str, Any], places: list[int], *, has_value: bool, is_large: bool
 ) -> Iterator[dict[str, Any]]:
     """Yield the credits of the channels that have a row; what no touch led to is known exactly."""
-    counts = [row["untouched_count"] * _UNITS]
-    counts += apportion(credit.goals[1:] * _UNITS, (row["conversion_count"] - row["untouched_count"]) * _UNITS)
-    amounts = [int(row["untouched_amount"] * _UNITS)]
-    amounts += apportion(credit.values[1:] * _UNITS, int((row["value_amount"] - row["untouched_amount"]) * _UNITS))
+    counts = [row["none_count"] * _UNITS]
+    counts += apportion(credit.goals[1:] * _UNITS, (row["conversion_count"] - row["none_count"]) * _UNITS)
+    amounts = [int(row["none_amount"] * _UNITS)]
+    amounts += apportion(credit.values[1:] * _UNITS, int((row["value_amount"] - row["none_amount"]) * _UNITS))
     for place in places:
         width = _Z * float(np.sqrt(credit.variance[place]))
         goals = float(credit.goals[place])

@@ -52,9 +52,8 @@ def path_shares(method: str, channels: Channels, channel_count: int) -> Floats:
     >>> path_shares("linear", np.array([[1, 2, 1, 0]], np.uint8), 2).round(3).tolist()
     [[0.0, 0.667, 0.333]]
     """
-    rows, length = channels.shape
     lengths = np.count_nonzero(channels, axis=1)[:, None]
-    place = np.arange(length)[None, :]
+    place = np.arange(channels.shape[1])[None, :]
     if method == "first":
         weights = np.where(place == 0, 1.0, 0.0)
     elif method == "last_non_direct":
@@ -76,9 +75,14 @@ def summed_shares(channels: Channels, weights: Floats, channel_count: int) -> Fl
     """Sum weights of places by channel: a row per path, a column per channel number; column 0 is 0."""
     width = channel_count + 1
     cells = (np.arange(len(channels))[:, None] * width + channels).ravel()
-    summed = np.bincount(cells, weights.ravel(), minlength=len(channels) * width).reshape(-1, width)
+    summed = _sums(cells, weights.ravel(), len(channels) * width).reshape(-1, width)
     summed[:, 0] = 0.0
     return summed
+
+
+def _sums(cells: Rows, weights: Floats, length: int) -> Floats:
+    """Sum weights by the number of their cell."""
+    return np.bincount(cells, weights, minlength=length).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ class Chain:
     channel_count: int
 
     @cached_property
-    def _lengths(self) -> NDArray[np.int64]:
-        return np.count_nonzero(self.channels, axis=1)
+    def _lengths(self) -> Rows:
+        return np.count_nonzero(self.channels, axis=1).astype(np.int64)
 
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -111,11 +115,11 @@ class Chain:
         """Return the transitions, from states as rows, of paths that occurred so often with and without the goal."""
         width = self._width
         paths, cells = self._pairs
-        counts = np.bincount(cells, (converted + ended)[paths], minlength=width * width)
+        counts = _sums(cells, (converted + ended)[paths], width * width)
         has_touch = np.flatnonzero(self._lengths)
         last = self.channels[has_touch, self._lengths[has_touch] - 1].astype(np.int64)
         for state, weights in ((width - 2, converted), (width - 1, ended)):
-            counts += np.bincount(last * width + state, weights[has_touch], minlength=width * width)
+            counts += _sums(last * width + state, weights[has_touch], width * width)
         return counts.reshape(width, width)
 
 
@@ -198,7 +202,7 @@ class Subpaths:
 
     @cached_property
     def _is_single(self) -> NDArray[np.bool_]:
-        return np.count_nonzero(self.channels, axis=1) == 1
+        return np.asarray(np.count_nonzero(self.channels, axis=1) == 1, np.bool_)
 
 
 def _keys(channels: Channels) -> NDArray[np.bytes_]:
@@ -266,13 +270,13 @@ class Goal:
     def credits(self, group: Group, *, with_intervals: bool) -> Iterator[Credit]:
         """Yield the credits by every method but decay, which needs the times of touches."""
         yield from self._by_place(group)
-        touched = group.converted.copy()
-        touched[0] = 0.0
-        _, effects = removal_effects(self.chain.counts(touched, group.ended))
-        markov = _shared(effects, float(touched.sum()))
+        reached = group.converted.copy()
+        reached[0] = 0.0
+        _, effects = removal_effects(self.chain.counts(reached, group.ended))
+        markov = _shared(effects, float(reached.sum()))
         shares = self.subpaths.shares(group.converted, group.ended)
-        left = shares.T @ touched
-        variances = self._variances(group, touched) if with_intervals else (np.zeros_like(left), np.zeros_like(left))
+        left = shares.T @ reached
+        variances = self._variances(group, reached) if with_intervals else (np.zeros_like(left), np.zeros_like(left))
         values = float(group.values[1:].sum())
         for method, goals, worth, variance in (
             ("markov", markov, _shared(effects, values), variances[0]),
@@ -303,20 +307,20 @@ class Goal:
                     last.variance[self.direct_ix] += (group.spread[part] - kept).sum()
         yield from found.values()
 
-    def _variances(self, group: Group, touched: Floats) -> tuple[Floats, Floats]:
+    def _variances(self, group: Group, reached: Floats) -> tuple[Floats, Floats]:
         """Return the variances of markov and leave-one-out over draws of paths.
 
         Paths are drawn as Poisson counts, goals as often together as their person has goals, which is the widest that
         resampling persons can give.
         """
-        rows, converting = np.flatnonzero(touched + group.ended), np.flatnonzero(touched)
+        rows, converting = np.flatnonzero(reached + group.ended), np.flatnonzero(reached)
         draw_count = int(np.clip(_MOST_DRAWN // max(len(rows), 1), _LEAST_DRAWS, _DRAWS))
         random = np.random.default_rng([_SEED, zlib.crc32(f"{group.persona}/{group.period}".encode())])
-        each = np.maximum(group.spread[rows] / np.maximum(touched[rows], 1.0), 1.0)
-        drawn, drawn_ended = np.zeros_like(touched), np.zeros_like(touched)
+        each = np.maximum(group.spread[rows] / np.maximum(reached[rows], 1.0), 1.0)
+        drawn, drawn_ended = np.zeros_like(reached), np.zeros_like(reached)
         transitions, totals, left = [], [], []
         for _ in range(draw_count):
-            drawn[rows] = random.poisson(touched[rows] / each) * each
+            drawn[rows] = random.poisson(reached[rows] / each) * each
             drawn_ended[rows] = random.poisson(group.ended[rows])
             transitions.append(self.chain.counts(drawn, drawn_ended))
             totals.append(drawn.sum())

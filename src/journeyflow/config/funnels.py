@@ -51,8 +51,8 @@ class AttributionChannel(Section):
     """A marketing channel, by a condition on events."""
 
     name: Name
-    """Name of the channel. Several entries may have one name; `none` means that such events are no touch, and `direct` is
-    a touch only where a journey has no other.
+    """Name of the channel. Several entries may have one name. `none` means that such events are no touch; `direct` is a
+    touch only where a journey has no other.
     """
     when: ConditionField
     """Events that came by this channel."""

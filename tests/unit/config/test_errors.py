@@ -189,6 +189,7 @@ ROWS = [
         "funnels.f.goal",
         "did you mean 'order'?",
     ),
+    ("attribution: {goal: ordr}", "unknown_goal", 6, "attribution.goal", "did you mean 'order'?"),
     (
         "funnels: {f: {steps: [{name: a}, {name: b}], order: any}}",
         "literal_error",

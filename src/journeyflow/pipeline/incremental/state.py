@@ -79,7 +79,7 @@ def rules_of(config: Config, config_hash: str) -> str:
 
 
 def inputs_of(engine: DuckDBEngine, config: Config, loaded: LoadResult) -> str:
-    """Return the hash of the relations `config.*`, but for the run's id, and of the traits and the spend of the warehouse.
+    """Return the hash of the relations `config.*`, but for the run's id, and of traits and spend of the warehouse.
 
     With the same rules, events and inputs a run builds what the last one built, but for what reads the run log.
     """
