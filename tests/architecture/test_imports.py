@@ -40,9 +40,10 @@ DOORS = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "xlsxwriter": ("report/",),
+    "mcp": ("cli/mcp.py",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 172
+MOST_MODULES = 175
 
 
 def modules():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from xml.etree import ElementTree
 
+from journeyflow.config.map_rows import Evidence, RowKey
 from journeyflow.report.canvas import (
     FAMILY,
     MARK,
@@ -36,7 +37,7 @@ from journeyflow.report.image_cells import (
     outcome_fills,
     people_height,
 )
-from journeyflow.report.view_model import Evidence, JourneyMap, MapRow, Persona, ReportData, RowKey, Stage, StageReach
+from journeyflow.report.view_model import JourneyMap, MapRow, Persona, ReportData, Stage, StageReach
 
 WIDTH: Final = 1600.0
 HEIGHT: Final = 900.0
