@@ -1,44 +1,55 @@
 -- The marketing channels by number: those of the configuration and of the spend, then the most frequent; the rest is `other`.
 -- Grain: channel.
-with channels_counted as (
-    select channel, count(*) as touch_count
+with names_gathered as (
+    select channel, count(*) as touch_count, false as is_own, false as is_named
     from analyses.touches
     group by channel
-),
 
-channels_named as (
-    select channel
+    union all
+
+    select channel, 0 as touch_count, true as is_own, true as is_named
     from config.attribution_channels
     where channel <> 'none'
-    union
-    select channel
+
+    union all
+
+    select channel, 0 as touch_count, false as is_own, true as is_named
     from sources.spend
 ),
 
+-- One channel, however it is spelt; the configuration's spelling is shown.
 channels_ranked as (
     select
-        coalesce(channels_counted.channel, channels_named.channel) as channel,
+        lower(channel) as channel_key,
+        coalesce(min(channel) filter (where is_own), lower(channel)) as spelling,
         row_number() over (
-            order by
-                coalesce(channels_counted.channel, channels_named.channel) <> 'direct',
-                channels_named.channel is null,
-                coalesce(channels_counted.touch_count, 0) desc,
-                coalesce(channels_counted.channel, channels_named.channel)
+            order by lower(channel) <> 'direct', not bool_or(is_named), sum(touch_count) desc, lower(channel)
         ) as place
-    from channels_counted
-    full outer join channels_named on channels_named.channel = channels_counted.channel
+    from names_gathered
+    group by lower(channel)
 ),
 
 channels_shown as (
     select
-        channel,
-        -- Whatever an address says is a channel: beyond fifty they are read by nobody.
-        case when place <= 50 then replace(channel, ' > ', ' ') else 'other' end as shown_channel
+        channel_key,
+        case
+            -- Whatever an address says is a channel: beyond fifty they are read by nobody.
+            when place > 50 then 'other'
+            -- The row `none` is of goals without a touch.
+            when channel_key = 'none' then 'unnamed'
+            else replace(spelling, ' > ', ' ')
+        end as shown_channel
     from channels_ranked
+),
+
+names as (
+    select distinct channel
+    from names_gathered
 )
 
 select
-    channel,
-    shown_channel,
-    cast(dense_rank() over (order by shown_channel) as integer) as channel_ix
-from channels_shown
+    names.channel,
+    channels_shown.shown_channel,
+    cast(dense_rank() over (order by channels_shown.shown_channel) as integer) as channel_ix
+from names
+inner join channels_shown on channels_shown.channel_key = lower(names.channel)

@@ -97,7 +97,7 @@ class Chain:
 
     @cached_property
     def _lengths(self) -> Rows:
-        return np.count_nonzero(self.channels, axis=1).astype(np.int64)
+        return np.asarray(np.count_nonzero(self.channels, axis=1), np.int64)
 
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

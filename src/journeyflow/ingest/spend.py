@@ -90,7 +90,7 @@ def _insert(warehouse: DuckDBEngine, file: InputFile, fields: Fields) -> RecordC
             end as reason
         from (
             select source_row, try_cast({texts["date"]} as date) as spend_date,
-                substr(lower({texts["channel"]}), 1, 100) as channel, try_cast({texts["amount"]} as {AMOUNT}) as amount,
+                substr({texts["channel"]}, 1, 100) as channel, try_cast({texts["amount"]} as {AMOUNT}) as amount,
                 upper({texts["currency"]}) as currency, {fields.is_no_text(COLUMNS) or "false"} as is_no_text
             from raw_records
         )

@@ -33,7 +33,7 @@ def test_rows_are_typed_and_bad_ones_are_counted_without_their_text(project):
         "2026-01-03,,1,EUR\n2026-01-03,cpc,much,EUR\ninfinity,cpc,1,EUR\n2026-01-04,cpc\n"
     )
     assert load(project) == [
-        (date(2026, 1, 1), "cpc", Decimal("12.5"), "EUR"),
+        (date(2026, 1, 1), "CPC", Decimal("12.5"), "EUR"),
         (date(2026, 1, 2), "cpc", Decimal("7"), None),
     ]
     assert loads(project) == [("spend", "loaded", 7, 2, 5, None)]
