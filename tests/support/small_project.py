@@ -17,6 +17,7 @@ EPOCH = datetime(1970, 1, 1)
 MODELS = (
     "raw/events",
     "raw/traits",
+    "raw/spend",
     "ledger/loads",
     "ledger/runs",
     "config/settings",
