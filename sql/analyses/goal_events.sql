@@ -32,6 +32,18 @@ goals_found as (
     inner join goal_labels on goal_labels.classification_key = kernel_events.classification_key
 ),
 
+-- The JSON of events is wide: without a goal that is valued by a property it is not read.
+properties_read as (
+    select
+        goals_found.goal_index,
+        goals_found.event_ix,
+        try_cast(json_extract_string(events.properties, goals.pointer) as decimal(18, 4)) as amount
+    from goals_found
+    inner join goals on goals.goal_index = goals_found.goal_index
+    inner join sources.events on events.event_ix = goals_found.event_ix
+    where goals.value like 'properties.%'
+),
+
 amounts_read as (
     select
         goals_found.goal_index,
@@ -44,13 +56,13 @@ amounts_read as (
         events.event_id,
         -- An amount without a currency is in the project's own money.
         coalesce(events.currency, settings.report_currency) as currency,
-        case
-            when goals.value = 'revenue_amount' then events.revenue_amount
-            else try_cast(json_extract_string(events.properties, goals.pointer) as decimal(18, 4))
-        end as amount
+        case when goals.value = 'revenue_amount' then events.revenue_amount else properties_read.amount end as amount
     from goals_found
     inner join sources.events on events.event_ix = goals_found.event_ix
     inner join goals on goals.goal_index = goals_found.goal_index
+    left join properties_read
+        on properties_read.goal_index = goals_found.goal_index
+        and properties_read.event_ix = goals_found.event_ix
     cross join config.settings
 )
 
