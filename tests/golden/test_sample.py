@@ -19,6 +19,8 @@ COUNTS = ["person_count", "converted_count", "drop_off_count", "pending_count"]
 TOTALS = (pl.col("persona") == "all") & (pl.col("period") == "all")
 EVERYBODY = pl.col("persona") == "all"
 GOLDEN = {
+    "attribution": TOTALS,
+    "attribution_paths": EVERYBODY & (pl.col("path_rank") <= 20),
     "blind_spots": pl.lit(True),
     "desired_gaps": pl.col("period") == "all",
     "drop_off_next": TOTALS,
@@ -72,8 +74,9 @@ def test_published_numbers_have_not_moved(sample, table):
 def test_every_row_of_every_file_is_where_it_belongs(sample, truths):
     columns = [f"{end}_count" for end in ("record", "accepted", "quarantined", "duplicate", "conflicting", "filtered")]
     audit = {row[0]: list(row[1:]) for row in sample.table("load_audit").select("source_file", *columns).rows()}
-    traits = audit.pop("crm/customers.csv")
-    assert traits[0] == traits[1] > 0
+    for file in ("crm/customers.csv", "spend.csv"):
+        read = audit.pop(file)
+        assert read[0] == read[1] > 0
     assert audit == {file: [expected[column] for column in columns] for file, expected in truths["files"].items()}
 
 
@@ -267,3 +270,23 @@ def test_all_who_could_not_pay_are_counted(sample):
     # Of 74 persons three met it so late that nobody knows yet whether they went on.
     assert set(pains["person_count"]) == {71}
     assert int(errors["event_count"].sum()) == 161
+
+
+def test_the_worked_example_of_attribution_is_the_sample(sample):
+    page = (HERE.parents[1] / "docs" / "how-to" / "attribution.md").read_text(encoding="utf-8")
+    rows = sample.table("attribution").filter(TOTALS & (pl.col("goal") == "order"))
+    by_key = {(row["channel"], row["method"]): row for row in rows.iter_rows(named=True)}
+    [(orders, lost, pending)] = rows.select("goal_count", "not_converted_count", "pending_count").unique().rows()
+    assert f"{orders:,} orders; {lost:,} paths came to nothing; {pending:,} are pending" in page
+    for channel in ("cpc", "social", "affiliate", "email", "direct", "none"):
+        shown = [f"{by_key[channel, method]['conversion_count']:,.1f}" for method in ("first", "last", "markov")]
+        row = by_key[channel, "markov"]
+        money = (("spend_amount", ",.0f"), ("cost_per_conversion_amount", ",.2f"), ("return_ratio", ",.2f"))
+        shown += ["-" if row[name] is None else format(row[name], form) for name, form in money]
+        assert f"| {' | '.join([channel, *shown])} |" in page
+    cpc = by_key["cpc", "markov"]
+    assert f"credited with {cpc['least_conversion_count']:.0f} to {cpc['most_conversion_count']:.0f} orders" in page
+    assert f"by `markov` is {cpc['conversion_low']:.0f} to {cpc['conversion_high']:.0f} orders" in page
+    returns = {key: row["return_ratio"] for key, row in by_key.items()}
+    assert max(returns["cpc", method] for method in rows["method"].unique()) < 1
+    assert returns["social", "last"] < 1 < returns["social", "markov"]

@@ -25,6 +25,7 @@ _CONCEPTS = {
     "paths": "flow flows sankey journeys sequences transitions",
     "personas": "segments segment people persons audience",
     "touchpoints": "channels contacts stages",
+    "attribution": "marketing spend roas roi campaigns credit mta",
     "compare": "diff difference versus vs ab test",
     "funnel": "conversion conversions steps",
     "drop-offs": "exits abandonment leaks churn",
@@ -92,7 +93,8 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": (
-        "report funnel drop-offs trend retention paths personas touchpoints compare opportunities pain-points"
+        "report funnel drop-offs trend retention paths personas touchpoints attribution compare opportunities "
+        "pain-points"
     ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
@@ -197,6 +199,14 @@ _add(
     "journeyflow touchpoints",
     "journeyflow touchpoints --stage decision --persona student",
     "journeyflow touchpoints --period 2026-03 --format csv",
+)
+_add(
+    app,
+    "attribution",
+    listing(tables.attribution, most=40),
+    "journeyflow attribution",
+    "journeyflow attribution order --method every",
+    "journeyflow attribution --persona student --paths",
 )
 _add(
     app,

@@ -1,4 +1,4 @@
-"""`tables`, `describe`, `export`; lists `paths`, `personas`, `touchpoints`, `trend`, `retention` and `compare`."""
+"""Lists of published tables: `paths`, `touchpoints`, `attribution`, `trend`, `retention`, …; `export`."""
 
 from __future__ import annotations
 
@@ -139,6 +139,84 @@ _TOUCHPOINTS = """
         on s.model = t.model and s.persona = t.persona and s.period = t.period and s.stage = t.stage
     where t.model = $1 and t.persona = $2 and t.period = $3
     order by s.stage_index, t.person_count desc, t.touchpoint
+"""
+
+
+def attribution(
+    marts: PublishedTables,
+    goal: Annotated[
+        str | None, typer.Argument(help="A goal; by default the one reached most often.", show_default=False)
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", help="How credit is shared, such as linear or last; 'every' lists all.")
+    ] = "markov",
+    persona: PersonaOption = "all",
+    period: PeriodOption = "all",
+    paths: Annotated[bool, typer.Option("--paths", help="The paths to the goal instead of the channels.")] = False,
+) -> Listing:
+    """List the marketing channels that a goal is credited to, what they cost, and how far the methods differ.
+
+    Credit says by which way the goals came. It does not say how many would be missing without the channel.
+    """
+    goals = marts.sql(_GOALS)["goal"].to_list()
+    if goal is not None or not goals:
+        require_known("goal", goal or "", goals)
+    chosen = goal or goals[0]
+    if persona != "all" and period != "all":
+        raise typer.BadParameter("personas are of the whole time and months of all persons: give one of the two")
+    title = f"{chosen}, {_who(persona)}, {_when(period)}"
+    if paths:
+        if period != "all":
+            raise typer.BadParameter("paths are of the whole time: leave out --period")
+        show = in_columns(
+            path_rank="rank", path="path", person_count="persons", conversion_count="goals",
+            not_converted_count="without", pending_count="pending", value="value",
+        )  # fmt: skip
+        rows = marts.sql(_GOAL_PATHS, [chosen, persona])
+        return Listing(rows, title, "Pending: the look-back after the last touch is not over.", show)
+    known = marts.sql("select distinct method from attribution order by method")["method"].to_list()
+    require_known("method", method, [*known, "every"])
+    rows = marts.sql(_ATTRIBUTION, [chosen, method, persona, period])
+    counts = rows.select("goal_count", "not_converted_count", "pending_count").unique().rows()
+    if counts:
+        reached, lost, pending = (count(int(each)) for each in counts[0])
+        title += f": {reached} goals, {lost} paths without, {pending} pending"
+    show = in_columns(
+        channel="channel", **({"method": "method"} if method == "every" else {}), goals="goals", interval="95 %",
+        spread="by all methods", value="value", spent="spent", cost="for a goal", ratio="return",
+    )  # fmt: skip
+    note = "" if method == "every" else f"Method {method}; all: --method every. "
+    note += "The interval is of chance; how far the methods differ is what the choice of one decides."
+    return Listing(rows, title, note, show)
+
+
+_GOALS = """
+    select goal from attribution where persona = 'all' and period = 'all'
+    group by goal order by max(goal_count) desc, goal
+"""
+_ATTRIBUTION = """
+    select channel, method, cast(conversion_count as double) as conversion_count, conversion_low, conversion_high,
+        cast(least_conversion_count as double) as least_conversion_count,
+        cast(most_conversion_count as double) as most_conversion_count, cast(value_amount as double) as value_amount,
+        cast(spend_amount as double) as spend_amount,
+        cast(cost_per_conversion_amount as double) as cost_per_conversion_amount, return_ratio, currency,
+        goal_count, not_converted_count, pending_count,
+        printf('%.1f', conversion_count) as goals,
+        coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as "interval",
+        printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as spread,
+        coalesce(format('{:,.0f} ', cast(value_amount as double)) || currency, '-') as "value",
+        coalesce(format('{:,.0f}', cast(spend_amount as double)), '-') as spent,
+        coalesce(format('{:,.2f}', cast(cost_per_conversion_amount as double)), '-') as cost,
+        coalesce(printf('%.2f', return_ratio), '-') as ratio
+    from attribution
+    where goal = $1 and ($2 = 'every' or method = $2) and persona = $3 and period = $4
+    order by channel = 'none', most_conversion_count desc, channel, method
+"""
+_GOAL_PATHS = """
+    select path_rank, path, person_count, cast(conversion_count as bigint) as conversion_count,
+        not_converted_count, pending_count, cast(value_amount as double) as value_amount,
+        coalesce(format('{:,.2f}', cast(value_amount as double)), '-') as "value"
+    from attribution_paths where goal = $1 and persona = $2 order by path_rank
 """
 
 

@@ -16,8 +16,9 @@ from journeyflow.config.base import microseconds
 from journeyflow.config.conditions import ALWAYS, render
 from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
-from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, vocabulary
+from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
 from journeyflow.config.predicates import (
+    attribution_predicate,
     exclusion_predicate,
     friction_predicate,
     goal_predicate,
@@ -64,6 +65,9 @@ def config_tables(
         "cohort_ages": (
             (index, age) for index, cohort in enumerate(config.cohorts.starts.values(), 1) for age in range(cohort.ages)
         ),
+        "attribution": _attribution(config),
+        "attribution_channels": _attribution_channels(config),
+        "referrers": referrers(),
         "rates": (config.currency.rates | {config.currency.report: Decimal(1)}).items(),
         "days": (days := list(_days(config.zone, first_event_us, high_water_us))),
         "day_dates": _day_dates(days),
@@ -173,6 +177,19 @@ def _cohorts(config: Config) -> Iterator[tuple[Any, ...]]:
         yield name, index, *is_any, calendar, width, cohort.ages, cohort.by
 
 
+def _attribution(config: Config) -> Iterator[tuple[Any, ...]]:
+    section = config.attribution
+    times = (microseconds(section.lookback), microseconds(section.half_life))
+    for goal_index, (name, goal) in enumerate(config.goals.items(), 1):
+        if section.goal in (None, name):
+            yield name, goal_index, *times, section.unit == "first", goal.value is not None
+
+
+def _attribution_channels(config: Config) -> Iterator[tuple[Any, ...]]:
+    for index, channel in enumerate(config.attribution.channels, 1):
+        yield index, channel.name, attribution_predicate(index)
+
+
 def _days(zone: ZoneInfo, first_us: int, last_us: int) -> Iterator[tuple[Any, ...]]:
     """Yield the local days of the data, each with its ends in UTC: 23, 24 or 25 hours apart where clocks change."""
     first, last = (_local_day(instant, zone) for instant in (min(first_us, last_us), last_us))
@@ -275,6 +292,9 @@ def _conditions(config: Config) -> Iterator[tuple[str, str, str, str, str | None
     if "goals" in config.model_fields_set:
         for name, goal in config.goals.items():
             yield goal_predicate(name), "goal", f"goal {name}", render(goal.when), None, None
+    for number, channel in enumerate(config.attribution.channels, 1):
+        subject = f"attribution channel {number}: {channel.name}"
+        yield attribution_predicate(number), "channel", subject, render(channel.when), None, None
     for friction in config.friction:
         subject = f"friction {friction.name}"
         yield friction_predicate(friction.name), "friction", subject, render(friction.when), None, None

@@ -23,7 +23,15 @@ from journeyflow.config.conditions import (
     leaves,
 )
 from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
-from journeyflow.config.funnels import CohortSection, Currency, Funnel, Goal, default_funnels, default_goals
+from journeyflow.config.funnels import (
+    Attribution,
+    CohortSection,
+    Currency,
+    Funnel,
+    Goal,
+    default_funnels,
+    default_goals,
+)
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
 from journeyflow.config.sources import Limits, People, Retention, Source, Spend
 
@@ -86,7 +94,7 @@ class ExcludeTraffic(Section):
 
 
 FILE_NAME = "journeyflow.yml"
-NOT_FIGURES = {"project", "state", "publish", "spend", "retention", "limits"}
+NOT_FIGURES = {"project", "state", "publish", "retention", "limits"}
 """Keys that change no published figure, and so are not part of the hash."""
 
 
@@ -138,6 +146,8 @@ class Config(Section):
     """
     cohorts: CohortSection = CohortSection()
     """Cohorts: from which event on persons are followed, and what counts as coming back."""
+    attribution: Attribution = Attribution()
+    """Which channels led to the goals."""
     currency: Currency = Currency()
     """Report currency, and exchange rates into it."""
     min_count: Annotated[StrictInt, Field(ge=1)] = 30
@@ -149,7 +159,7 @@ class Config(Section):
     friction: tuple[Friction, ...] = ()
     """Events that are pain points by definition, for the journey map."""
     spend: Spend | None = None
-    """Advertising spend, for attribution."""
+    """Advertising spend, for the costs and returns of `attribution`."""
     map: MapSection = MapSection()
     """User-supplied contents of the journey map."""
     privacy: Privacy = Field(default={}, validate_default=True)

@@ -1,4 +1,4 @@
-"""Sections `funnels`, `goals`, `cohorts` and `currency`."""
+"""Sections `funnels`, `goals`, `cohorts`, `attribution` and `currency`."""
 
 from __future__ import annotations
 
@@ -75,6 +75,34 @@ class Currency(Section):
     """ISO 4217 code of the report currency."""
     rates: dict[CurrencyCode, Rate] = Field(default_factory=dict)
     """Code → value of one unit in the report currency. A sum with an amount that has no rate is null."""
+
+
+class AttributionChannel(Section):
+    """A marketing channel, by a condition on events."""
+
+    name: Name
+    """Name of the channel. Several entries may have one name. `none` means that such events are no touch; `direct` is a
+    touch only where a journey has no other.
+    """
+    when: ConditionField
+    """Events that came by this channel."""
+
+
+class Attribution(Section):
+    """Which channels led to the goals; `semantics.md` defines touches, paths and methods."""
+
+    goal: Name | None = None
+    """The goal whose events are credited to channels. Default: each goal."""
+    lookback: PositiveDuration = timedelta(days=30)
+    """How long before a goal a touch may be to be credited."""
+    unit: Literal["each", "first"] = "each"
+    """`each`: every event of the goal is credited. `first`: only that of a person's first."""
+    channels: Annotated[tuple[AttributionChannel, ...], Field(max_length=50)] = ()
+    """Marketing channels; the first match wins. Without a match the channel follows from the data: the medium of the
+    visit, its source, the kind of its referrer, else `direct`; of an offline event, its `channel`.
+    """
+    half_life: PositiveDuration = timedelta(days=7)
+    """Age at which a touch counts half, in the method `decay`."""
 
 
 def default_goals() -> dict[str, Goal]:

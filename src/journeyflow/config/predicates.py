@@ -45,6 +45,11 @@ def goal_predicate(goal: str) -> str:
     return f"goal/{goal}"
 
 
+def attribution_predicate(number: int) -> str:
+    """Return the name of the predicate of an entry of `attribution.channels`; `number` is 1-based."""
+    return f"attribution/{number}"
+
+
 def first_predicate(persona: str, number: int) -> str:
     """Return the name of a persona's predicate on the journey's first event; `number` is 1-based."""
     return f"persona/{persona}/first/{number}"
@@ -67,7 +72,9 @@ def cohort_predicate(start: str, end: str) -> str:
 
 def predicates(config: Config) -> tuple[Predicate, ...]:
     """Return every predicate of a configuration, in its order; names are unique."""
-    groups = (_of_models, _of_funnels, _of_goals, _of_personas, _of_friction, _of_promises, _of_cohorts)
+    groups = (
+        _of_models, _of_funnels, _of_goals, _of_personas, _of_friction, _of_promises, _of_cohorts, _of_attribution
+    )  # fmt: skip
     return tuple(predicate for group in groups for predicate in group(config))
 
 
@@ -134,3 +141,8 @@ def _of_cohorts(config: Config) -> Iterator[Predicate]:
                 # A name that is no goal is refused before.
                 condition = config.goals[event].when if isinstance(event, str) else event
                 yield Predicate(cohort_predicate(name, end), condition)
+
+
+def _of_attribution(config: Config) -> Iterator[Predicate]:
+    for number, channel in enumerate(config.attribution.channels, 1):
+        yield Predicate(attribution_predicate(number), channel.when)

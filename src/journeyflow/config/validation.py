@@ -268,6 +268,12 @@ def _promise_references(config: Config) -> Iterator[Violation]:
             yield _unknown("survey", ("promises", index, "measure"), promise.measure, config.surveys, "surveys")
 
 
+def _attributed_goal(config: Config) -> Iterator[Violation]:
+    goal = config.attribution.goal
+    if goal is not None and goal not in config.goals:
+        yield _unknown("goal", ("attribution", "goal"), goal, config.goals, "goals")
+
+
 def _promise_and_friction_names(config: Config) -> Iterator[Violation]:
     for section, items in (("promises", config.promises), ("friction", config.friction)):
         for index, name in _repeated(item.name for item in items):
@@ -312,6 +318,7 @@ _PERSONA_AND_MAP_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _outcome_based_personas,
     _persona_traits,
     _promise_references,
+    _attributed_goal,
     _promise_and_friction_names,
     _cohort_goals,
     _map_references,

@@ -90,7 +90,7 @@ def _load_all(
                 detail = f"none of its {counts.record:,} records can be read ({_reasons(warehouse, file.name)})"
                 raise UnreadableTraitsError(file.name, "no_records", detail)
             if registry:
-                registry.record_traits(file.name, file.sha256, counts)
+                registry.record_read("people", file.name, file.sha256, counts)
             total += counts
     return total
 

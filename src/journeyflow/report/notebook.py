@@ -300,6 +300,29 @@ class OpenTables(PublishedTables):
         rows = self.sql(_RETENTION, list(chosen.values()))
         return RetentionFrame(rows if wide else rows.select(RetentionFrame._needed))
 
+    def attribution(
+        self, goal: str | None = None, *, method: str = "markov", persona: str = ALL, period: str = ALL
+    ) -> pl.DataFrame:
+        """Return the marketing channels that a goal (by default the one reached most often) is credited to.
+
+        Personas are of the whole time and months of all persons; amounts and credits are exact decimals.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such goal, method, persona or month.
+        """
+        if goal is None:
+            query = "select goal from attribution group by goal order by max(goal_count) desc, goal limit 1"
+            goal = next(iter(self.sql(query)["goal"]), "")
+        chosen = {"goal": goal, "method": method, "persona": persona, "period": period}
+        self._require("attribution", chosen)
+        query = """
+            select * from attribution where goal = $1 and method = $2 and persona = $3 and period = $4
+            order by conversion_count desc, channel
+        """
+        return self.sql(query, [*chosen.values()])
+
     def _of_map(self, query: str, model: str | None, persona: str, period: str) -> pl.DataFrame:
         model = model or first_model(self)
         self._require("map_stages", {"model": model, "persona": persona, "period": period})

@@ -33,7 +33,27 @@ def tables_of_all_commands():
         | {"share_rate": 0.5 / rank, "converted_count": 10 // rank}
         for rank, path in enumerate(("awareness > loyal", FORMULA, "other"), start=1)
     ]
-    return rich_tables() | cohort_tables() | {"funnel_trend": trend, "paths": paths}
+    return rich_tables() | cohort_tables() | {"funnel_trend": trend, "paths": paths} | attributed()
+
+
+def attributed():
+    counted = {"goal_count": 40, "not_converted_count": 50, "pending_count": 6}
+    rows = [
+        {"goal": goal, "method": method, "persona": persona, "channel": channel, "period": period}
+        | {"conversion_count": 20.0, "conversion_low": 12.5, "conversion_high": 27.5, "least_conversion_count": 10.0}
+        | {"most_conversion_count": 30.0, "value_amount": None, "spend_amount": 100.0, "currency": "EUR"}
+        | {"cost_per_conversion_amount": 5.0, "return_ratio": None, **counted}
+        for goal in ("order", MARKUP)
+        for method in ("markov", "last")
+        for persona, period in (("all", "all"), ("student", "all"), ("all", "2026-02"))
+        for channel in ("cpc", FORMULA)
+    ]
+    paths = [
+        {"goal": "order", "persona": "all", "path_rank": rank, "path": path, "person_count": 7, "value_amount": 9.5}
+        | {"conversion_count": 4, "not_converted_count": 2, "pending_count": 1}
+        for rank, path in enumerate(("cpc > email", FORMULA, "other"), start=1)
+    ]
+    return {"attribution": rows, "attribution_paths": paths}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +87,9 @@ LISTS = (
     ["retention", FORMULA, "--persona", MARKUP, "--rule", "on_or_after"],
     ["retention", "--repeat"],
     ["retention", "--lifecycle", "--persona", "student"],
+    ["attribution", "order"],
+    ["attribution", MARKUP, "--method", "every", "--persona", "student"],
+    ["attribution", "order", "--paths"],
     ["compare", "student", MARKUP, "--all"],
     ["funnel"],
     ["funnel", "shop"],
@@ -306,3 +329,22 @@ def test_words_for_commands_name_commands_and_are_none():
     assert set(_CONCEPTS) <= names
     words = [word for words in _CONCEPTS.values() for word in words.split()]
     assert not names & set(words)
+
+
+def test_channels_have_their_figures_and_the_paths_what_is_pending(folder):
+    shown = call(folder, "attribution", "order", "--method", "last")
+    assert "order, all persons, the whole time: 40 goals, 50 paths without, 6 pending" in shown
+    assert ["cpc", "20.0", "12 to 28", "10 to 30", "-", "100", "5.00", "-"] in [
+        [cell.strip() for cell in line.split("  ") if cell.strip()] for line in shown.splitlines()
+    ]
+    [first, *_] = json.loads(call(folder, "attribution", "order", "--paths", "--json"))
+    assert (first["path"], first["pending_count"]) == ("cpc > email", 1)
+
+
+def test_attribution_refuses_what_it_does_not_have(folder):
+    with pytest.raises(NotFoundError, match="Did you mean 'order'"):
+        call(folder, "attribution", "ordr")
+    with pytest.raises(NotFoundError, match="markov"):
+        call(folder, "attribution", "order", "--method", "markow")
+    with pytest.raises(Failed, match="one of the two"):
+        call(folder, "attribution", "order", "--persona", "student", "--period", "2026-02")

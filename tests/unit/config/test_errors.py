@@ -189,6 +189,7 @@ ROWS = [
         "funnels.f.goal",
         "did you mean 'order'?",
     ),
+    ("attribution: {goal: ordr}", "unknown_goal", 6, "attribution.goal", "did you mean 'order'?"),
     (
         "cohorts: {starts: {s: {start: ordr}}}",
         "unknown_goal",

@@ -133,3 +133,18 @@ def test_a_funnel_of_nobody_is_shown(tables):
         pl.lit(0).alias("person_count"), pl.lit(None).alias("drop_off_rate")
     )
     assert "0" in Tags(FunnelFrame(nobody)._repr_html_()).text
+
+
+def test_attribution_is_of_the_most_frequent_goal(tmp_path):
+    rows = [
+        {"goal": goal, "method": "markov", "persona": "all", "channel": channel, "period": "all"}
+        | {"conversion_count": count, "goal_count": whole}
+        for goal, whole, channels in (("lead", 3, {"cpc": 3.0}), ("order", 9, {"cpc": 2.0, "email": 7.0}))
+        for channel, count in channels.items()
+    ]
+    publish_tables(tmp_path, rich_tables() | {"attribution": rows})
+    with journeyflow.open(tmp_path) as opened:
+        assert opened.attribution()["channel"].to_list() == ["email", "cpc"]
+        assert opened.attribution("lead")["conversion_count"].to_list() == [3.0]
+        with pytest.raises(NotFoundError, match="markov"):
+            opened.attribution(method="markow")
