@@ -89,7 +89,8 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
-    "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
+    "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points "
+    "audiences",
     "Look deeper": "tables describe query export events explain",
     "Operate": "status doctor rebuild verify compact erase quarantine",
 }
@@ -209,6 +210,7 @@ _add(
     "journeyflow pain-points --persona student --period 2026-03",
     "journeyflow pain-points --format json",
 )
+_add(app, "audiences", listing(tables.audiences, most=None), "journeyflow audiences", "journeyflow audiences --json")
 _add(app, "tables", listing(tables.tables, most=None), "journeyflow tables", "journeyflow tables --json")
 _add(
     app,

@@ -204,6 +204,21 @@ def _when(period: str) -> str:
     return "the whole time" if period == "all" else period
 
 
+def audiences(marts: PublishedTables) -> Listing:
+    """List the audiences: how many are on each list, what changed since the last run, and why others are not on it.
+
+    The lists themselves are private files, a folder for each audience in `audiences` of the state folder.
+    """
+    rows = marts.sql("select * from audiences order by audience")
+    show = in_columns(
+        audience="audience", kind="who", subject="of", step="at", matched_count="persons", outside_count="outside",
+        without_id_count="no id", without_consent_count="no consent", listed_count="listed", added_count="added",
+        removed_count="removed", erased_count="erased", remedy="suggested to send",
+    )  # fmt: skip
+    title = f"{count(rows.height)} audiences" if rows.height else "No audience is configured: see `audiences:`"
+    return Listing(rows, title, "The lists: audiences/<audience>/ in the state folder, for its owner only.", show)
+
+
 def compare(
     marts: PublishedTables,
     first: Annotated[
