@@ -40,9 +40,10 @@ DOORS = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "xlsxwriter": ("report/",),
+    "mcp": ("cli/mcp.py",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 176
+MOST_MODULES = 177
 
 
 def modules():
