@@ -1,4 +1,4 @@
--- The configured audiences: whom each is of, how many are on its list and why the others are not.
+-- The configured audiences: the persons each is of, how many are on its list and why the others are not.
 -- Grain: audience.
 with members_counted as (
     select

@@ -52,7 +52,7 @@ class Pending(Section):
 
 
 class PromiseDue(Section):
-    """Persons to whom a promise is still open."""
+    """Persons with a promise that is still open."""
 
     promise: Name
     """A promise with `within`."""
@@ -79,7 +79,7 @@ class Who(Section):
     stage: StandsAt | None = None
     """Who came to a stage and not beyond it."""
     promise_due: PromiseDue | None = None
-    """To whom a promise is open."""
+    """Persons with a promise that is open."""
     persona: Name | None = None
     """Whose latest journey has this persona."""
     lifecycle: Lifecycle | None = None
@@ -105,7 +105,7 @@ class Audience(Section):
     name: FolderName
     """Name of the audience and of its folder in `state/audiences`."""
     who: Who
-    """Whom it is of."""
+    """The persons it is of."""
     consent: Annotated[Text, AfterValidator(_consent)]
     """`trait.<name>`, or `properties.<key>` of events with a user id: whether the person has agreed. The latest value
     counts; without one there is no consent.
