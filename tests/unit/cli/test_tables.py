@@ -33,7 +33,7 @@ def tables_of_all_commands():
         | {"share_rate": 0.5 / rank, "converted_count": 10 // rank}
         for rank, path in enumerate(("awareness > loyal", FORMULA, "other"), start=1)
     ]
-    moves = [("entry", "awareness", 0, 1, 10), ("awareness", "exit", 1, 0, 4), ("awareness", "loyal", 1, 5, 6)]
+    moves = [("entry", "awareness", 0, 1, 10), ("awareness", "exit", 1, 0, 4), ("awareness", "loyal", 1, 4, 6)]
     chains = [
         {"model": "shop", "persona": "all", "from_stage": start, "to_stage": end}
         | {"from_index": start_index, "to_index": end_index, "journey_count": number}
