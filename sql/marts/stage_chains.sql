@@ -6,6 +6,16 @@ with goals as (
     group by model_index
 ),
 
+goals_reached as (
+    select visits.model_index, visits.person_key, visits.journey_index, min(visits.visit_index) as goal_visit_index
+    from kernel.stage_visits as visits
+    inner join goals
+        on goals.model_index = visits.model_index
+        and goals.goal_index = visits.stage_index
+    group by visits.model_index, visits.person_key, visits.journey_index
+),
+
+-- What follows the first visit to the last stage is not followed.
 visits_known as (
     select
         visits.model_index,
@@ -14,18 +24,18 @@ visits_known as (
         visits.visit_index,
         visits.stage_index,
         visits.next_stage_index,
-        goals.goal_index,
-        min(case when visits.stage_index = goals.goal_index then visits.visit_index end) over (
-            partition by visits.model_index, visits.person_key, visits.journey_index
-        ) as goal_visit_index
+        reached.goal_visit_index
     from kernel.stage_visits as visits
     inner join journeys.journey_facts as facts
         on facts.person_key = visits.person_key
         and facts.journey_index = visits.journey_index
-    inner join goals on goals.model_index = visits.model_index
+    left join goals_reached as reached
+        on reached.model_index = visits.model_index
+        and reached.person_key = visits.person_key
+        and reached.journey_index = visits.journey_index
 ),
 
--- Index 0 is where a journey begins or ends, -1 that it is still open. What follows the last stage is not followed.
+-- Index 0 is where a journey begins or ends, -1 that it is still open.
 moves_listed as (
     select
         model_index, persona, 0 as from_index,
@@ -39,7 +49,7 @@ moves_listed as (
         model_index, persona, stage_index as from_index,
         coalesce(next_stage_index, 0) as to_index
     from visits_known
-    where not is_open and stage_index < goal_index and visit_index < coalesce(goal_visit_index, visit_index + 1)
+    where not is_open and visit_index < coalesce(goal_visit_index, visit_index + 1)
 ),
 
 moves_counted as (
