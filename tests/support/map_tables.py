@@ -235,7 +235,7 @@ def _add_pains(tables: dict[str, Rows], of_map: dict[str, str], stage: str, inde
             shown | {"opportunity_rank": at, "origin": "promise" if kind == "promise" else "pain_point"}
             | {"worth_amount": worth, "worth_low": worth and worth / 2, "worth_high": worth and worth * 2}
             | {"worth_alone_amount": worth and worth / 4, "overlap_count": people // 2}
-            | {"currency": "EUR", "owner": f"Team {index} <b>"}
+            | {"currency": "EUR", "owner": f"Team {index} <b>", "remedy": f"Try {MARKUP}." if at % 2 else None}
         )  # fmt: skip
 
 
@@ -253,7 +253,7 @@ def _add_briefing(tables: dict[str, Rows]) -> None:
     )  # fmt: skip
     names = ("headline", "table_name", "row_key", "change", "previous_count", "kind", "model")
     for position, line in enumerate(lines, start=1):
-        persona = {"persona": "all"} if line[-1] else {}
+        persona = {"persona": "all", "remedy": (line[-2] != "gone" and f"Test {MARKUP}.") or None} if line[-1] else {}
         tables["briefing"].append({"position": position} | dict(zip(names, line, strict=True)) | persona)
 
 

@@ -94,7 +94,7 @@ _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": (
         "report funnel drop-offs trend retention paths personas touchpoints attribution compare opportunities "
-        "pain-points"
+        "pain-points audiences what-if"
     ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
@@ -232,6 +232,15 @@ _add(
     "journeyflow pain-points",
     "journeyflow pain-points --persona student --period 2026-03",
     "journeyflow pain-points --format json",
+)
+_add(app, "audiences", listing(tables.audiences, most=None), "journeyflow audiences", "journeyflow audiences --json")
+_add(
+    app,
+    "what-if",
+    listing(tables.what_if, most=None),
+    "journeyflow what-if",
+    "journeyflow what-if --stage decision --fix 25%",
+    "journeyflow what-if --model shop --persona student --json",
 )
 _add(app, "tables", listing(tables.tables, most=None), "journeyflow tables", "journeyflow tables --json")
 _add(

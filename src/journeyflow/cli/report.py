@@ -262,6 +262,8 @@ def print_findings(table: str, keys: tuple[str, str, str], rows: pl.DataFrame, r
         rank = str(values[_RANKS[table]])
         print_hanging(rank, Text(display_text(values["headline"], 600), style="bold"), out, width=2)
         print_hanging("", Text(_figures_line(table, values), style="dim"), out, width=2)
+        if values.get("remedy"):
+            print_hanging("", Text(f"Suggested: {display_text(values['remedy'], 600)}"), out, width=2)
     first = rows[_RANKS[table]][0]
     command = "opportunity" if table == "opportunities" else "pain-point"
     out.print(Text(f"Why: journeyflow explain {command} {first}", style="dim"))

@@ -377,6 +377,64 @@ def _when(period: str) -> str:
     return "the whole time" if period == "all" else period
 
 
+def audiences(marts: PublishedTables) -> Listing:
+    """List the audiences: how many are on each list, what changed since the last run, and why others are not on it.
+
+    The lists themselves are private files, a folder for each audience in `audiences` of the state folder.
+    """
+    rows = marts.sql("select * from audiences order by audience")
+    show = in_columns(
+        audience="audience", kind="who", subject="of", step="at", matched_count="persons", outside_count="outside",
+        without_id_count="no id", without_consent_count="no consent", listed_count="listed", added_count="added",
+        removed_count="removed", erased_count="erased", remedy="suggested to send",
+    )  # fmt: skip
+    title = f"{count(rows.height)} audiences" if rows.height else "No audience is configured: see `audiences:`"
+    return Listing(rows, title, "The lists: audiences/<audience>/ in the state folder, for its owner only.", show)
+
+
+def what_if(
+    marts: PublishedTables,
+    stage: Annotated[str | None, typer.Option("--stage", help="Only this stage.", show_default=False)] = None,
+    fix: Annotated[str, typer.Option("--fix", help="Share of those who leave at a stage that would stay.")] = "10%",
+    model: ModelOption = None,
+    persona: PersonaOption = "all",
+) -> Listing:
+    """Say how many more journeys would reach the last stage if fewer left at a stage, the greatest gain first.
+
+    Who is kept is taken to move on as those did who went on from the stage: what fixing it can bring, and no forecast.
+    The chain behind it reproduces the observed conversion, else nothing is shown.
+    """
+    from journeyflow.operations.what_if import what_if as changed
+
+    rows = changed(marts, str(model), persona, _share(fix))
+    if stage is not None:
+        require_known("stage", stage, rows["stage"].to_list())
+        rows = rows.filter(rows["stage"] == stage)
+    show = in_columns(
+        stage="fixed at", exit_count="left there", kept="kept", conversion_rate="conversion", changed_rate="then",
+        gain="gain", gain_low="low", gain_high="high",
+    )  # fmt: skip
+    still = f" {count(rows['open_count'][0])} journeys are open and not in it." if rows.height else ""
+    note = f"If those kept were like those who went on. Gain in journeys, with its 95 % interval.{still}"
+    title = f"{model}, {_who(persona)}: {fix} of those who leave at a stage are kept"
+    return Listing(rows, title, note, lambda shown, out: show(_named(shown), out))
+
+
+def _named(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return expected numbers of journeys under names that are not printed as whole counts."""
+    return rows.rename({"kept_count": "kept", "gain_count": "gain"})
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter("--fix is a share such as 10% or 0.1")
+    return share
+
+
 def compare(
     marts: PublishedTables,
     first: Annotated[

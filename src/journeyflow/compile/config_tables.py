@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from journeyflow.compile.staging_events import slice_fields
 from journeyflow.config import Config
+from journeyflow.config.audiences import Pending, StandsAt, Who
 from journeyflow.config.base import microseconds
 from journeyflow.config.conditions import ALWAYS, render
 from journeyflow.config.config import UNASSIGNED
@@ -25,6 +26,7 @@ from journeyflow.config.predicates import (
     promise_predicate,
     step_predicate,
 )
+from journeyflow.config.remedies import suggestion
 from journeyflow.models.metadata import arrow_schema
 
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ def config_tables(
         "conditions": _conditions(config),
         "slices": ((index, *each) for index, each in enumerate(_slices(config), 1)),
         "passive_events": _passive_events(config),
+        "audiences": _audiences(config),
+        "audience_consents": _audience_consents(config),
+        "audience_traits": _distinct(trait for audience in config.audiences for trait in audience.fields),
         "unstaged_events": ((word.event,) for word in vocabulary() if not word.is_staged),
     }
     return {f"config.{name}": _table(f"config.{name}", each) for name, each in rows.items()}
@@ -88,6 +93,13 @@ def funnel_indexes(config: Config) -> dict[str, int]:
     """Return the `funnel_index` of every funnel: first the stage funnels, as their models; then the configured ones."""
     names = [*(model.model for model in config.journey_models), *config.funnels]
     return {name: index for index, name in enumerate(names, start=1)}
+
+
+def step_names(config: Config, funnel: str) -> Sequence[str]:
+    """Return the steps of a funnel in order, the stages of a stage funnel; none of a funnel that is not configured."""
+    if funnel in config.funnels:
+        return config.funnels[funnel].level_names
+    return next((model.stage_names for model in config.journey_models if model.model == funnel), ())
 
 
 def undated_traits(config: Config) -> frozenset[str]:
@@ -152,11 +164,50 @@ def _funnels(config: Config) -> Iterator[tuple[Any, ...]]:
 
 def _funnel_steps(config: Config) -> Iterator[tuple[Any, ...]]:
     indexes = funnel_indexes(config)
-    named = {model.model: model.stage_names for model in config.journey_models}
-    named |= {name: funnel.level_names for name, funnel in config.funnels.items()}
-    for funnel, steps in named.items():
+    entries = config.remedies.entries
+    for funnel in indexes:
+        steps = step_names(config, funnel)
         for step_index, step in enumerate(steps, 1):
-            yield funnel, indexes[funnel], step_index, step
+            remedy = suggestion(entries, "loss", step, steps)
+            yield funnel, indexes[funnel], step_index, step, remedy
+
+
+def _audiences(config: Config) -> Iterator[tuple[Any, ...]]:
+    for index, audience in enumerate(config.audiences, 1):
+        who, email = audience.who, audience.email
+        consent = audience.consent_trait, audience.consent_property
+        address = email and email.removeprefix("trait.")
+        place, remedy = _audience_place(config, who)
+        yield audience.name, index, who.kind, *place, who.lifecycle, *consent, address, remedy
+
+
+def _audience_place(config: Config, who: Who) -> tuple[tuple[Any, ...], str | None]:
+    """Return the columns from `subject` to `within_us`, and what to send."""
+    entries, lifecycle = config.remedies.entries, who.lifecycle or ""
+    if who.promise_due is not None:
+        names = [promise.name for promise in config.promises]
+        due, within = who.promise_due.promise, who.promise_due.within
+        remedy = suggestion(entries, "promise_due", subject=due, lifecycle=lifecycle)
+        return (due, None, None, None, names.index(due) + 1, None, within and microseconds(within)), remedy
+    if who.kind in ("persona", "lifecycle"):
+        remedy = suggestion(entries, "message", lifecycle=lifecycle)
+        return (who.persona or lifecycle, None, None, None, None, who.persona, None), remedy
+    found = who.dropped_at or who.pending or who.stage
+    assert found is not None
+    funnel, step = (found.model, found.stage) if isinstance(found, StandsAt) else (found.funnel, found.step)
+    steps = step_names(config, funnel)
+    remedy = suggestion(entries, "message", step or funnel, steps, lifecycle=lifecycle)
+    within = found.within if isinstance(found, Pending) else None
+    step_index = None if step is None else [*steps, step].index(step) + 1
+    # A default funnel whose events do not occur has no index.
+    place = funnel_indexes(config).get(funnel), step_index, None, None
+    return (funnel, step, *place, within and microseconds(within)), remedy
+
+
+def _audience_consents(config: Config) -> Iterator[tuple[int, str]]:
+    for index, audience in enumerate(config.audiences, 1):
+        for value in dict.fromkeys(value.strip().lower() for value in audience.consent_is):
+            yield index, value
 
 
 def _personas(config: Config) -> Iterator[tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StrictInt
 
+from journeyflow.config.audiences import Audience
 from journeyflow.config.base import Duration, FilePath, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import (
     PERSONA_FIELDS,
@@ -33,6 +34,7 @@ from journeyflow.config.funnels import (
     default_goals,
 )
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
+from journeyflow.config.remedies import Remedies
 from journeyflow.config.sources import Limits, People, Retention, Source, Spend
 
 OFFLINE_CHANNELS = ("store", "call_centre", "crm", "delivery", "survey", "email")
@@ -162,6 +164,10 @@ class Config(Section):
     """Advertising spend, for the costs and returns of `attribution`."""
     map: MapSection = MapSection()
     """User-supplied contents of the journey map."""
+    remedies: Remedies = Remedies()
+    """Suggestions beside opportunities, losses and audiences: your own before the built-in ones, or instead of them."""
+    audiences: tuple[Audience, ...] = ()
+    """Lists of persons to write to, as private files in the state folder."""
     privacy: Privacy = Field(default={}, validate_default=True)
     """Protection of personal data."""
     retention: Retention = Retention()

@@ -33,7 +33,25 @@ def tables_of_all_commands():
         | {"share_rate": 0.5 / rank, "converted_count": 10 // rank}
         for rank, path in enumerate(("awareness > loyal", FORMULA, "other"), start=1)
     ]
-    return rich_tables() | cohort_tables() | {"funnel_trend": trend, "paths": paths} | attributed()
+    moves = [("entry", "awareness", 0, 1, 10), ("awareness", "exit", 1, 0, 4), ("awareness", "loyal", 1, 4, 6)]
+    chains = [
+        {"model": "shop", "persona": "all", "from_stage": start, "to_stage": end}
+        | {"from_index": start_index, "to_index": end_index, "journey_count": number}
+        for start, end, start_index, end_index, number in moves
+    ]
+    audiences = [
+        {
+            "audience": "left",
+            "kind": "dropped_at",
+            "subject": FORMULA,
+            "step": MARKUP,
+            "matched_count": 9,
+            "listed_count": 4,
+        }
+        | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
+    ]
+    own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
+    return rich_tables() | cohort_tables() | attributed() | own
 
 
 def attributed():
@@ -348,3 +366,29 @@ def test_attribution_refuses_what_it_does_not_have(folder):
         call(folder, "attribution", "order", "--method", "markow")
     with pytest.raises(Failed, match="one of the two"):
         call(folder, "attribution", "order", "--persona", "student", "--period", "2026-02")
+
+
+def test_what_if_says_what_less_leaving_brings_and_on_which_condition(folder):
+    (row,) = json.loads(call(folder, "what-if", "--fix", "25%", "--json"))
+    assert (row["stage"], row["exit_count"], row["kept_count"], row["conversion_rate"]) == ("awareness", 4, 1, 0.6)
+    assert row["gain_count"] == pytest.approx(1)
+    shown = call(folder, "what-if", "--stage", "awareness")
+    assert "If those kept were like those who went on" in shown
+    assert "0.40" in shown
+    with pytest.raises(NotFoundError):
+        call(folder, "what-if", "--stage", "nowhere")
+
+
+@pytest.mark.parametrize("share", ["0", "-1%", "101%", "nan", "x"])
+def test_what_if_takes_a_share(folder, share):
+    done = CliRunner().invoke(app, ["what-if", "--fix", share, "--published", str(folder)])
+    assert done.exit_code == 2
+    assert "10% or 0.1" in done.output
+
+
+def test_audiences_are_listed_by_what_becomes_of_their_persons(folder):
+    (row,) = json.loads(call(folder, "audiences", "--json"))
+    assert (row["matched_count"], row["listed_count"]) == (9, 4)
+    shown = call(folder, "audiences")
+    assert "audiences/<audience>/ in the state folder" in shown
+    assert "Write." in shown
