@@ -24,6 +24,7 @@ _CONCEPTS = {
     "paths": "flow flows sankey journeys sequences transitions",
     "personas": "segments segment people persons audience",
     "touchpoints": "channels contacts stages",
+    "changes": "decompose decomposition why attribution-of-change waterfall shapley",
     "compare": "diff difference versus vs ab test",
     "funnel": "conversion conversions steps",
     "drop-offs": "exits abandonment leaks churn",
@@ -89,7 +90,8 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
-    "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
+    "Read the results": "report funnel drop-offs trend paths personas touchpoints changes compare "
+    "opportunities pain-points",
     "Look deeper": "tables describe query export events explain",
     "Operate": "status doctor rebuild verify compact erase quarantine",
 }
@@ -183,6 +185,14 @@ _add(
     "journeyflow touchpoints",
     "journeyflow touchpoints --stage decision --persona student",
     "journeyflow touchpoints --period 2026-03 --format csv",
+)
+_add(
+    app,
+    "changes",
+    listing(tables.changes),
+    "journeyflow changes checkout",
+    "journeyflow changes checkout --period 2026-03 --by channel",
+    "journeyflow changes shop --all --format csv",
 )
 _add(
     app,

@@ -1,0 +1,1 @@
+"""Analyses beside the map: what changed and why, and what is about to happen."""
