@@ -241,7 +241,7 @@ def changes(
         require_known("period", month, known["period"].to_list())
     rows = marts.sql(CHANGES, [name, by.value, month])
     if rows.is_empty():
-        return Listing(rows, f"{name}: no two months whose windows are over", show=in_columns(slice="of whom"))
+        return Listing(rows, f"{name}: no two months whose windows are over", show=in_columns(slice="slice"))
     head = rows.row(0, named=True)
     title = (
         f"{name}, {head['old_period']} to {head['period']}: {percent(head['old_rate'])} of "
@@ -250,7 +250,7 @@ def changes(
     pending = f"{count(head['pending_count'])} whose window is not over are left out. " if head["pending_count"] else ""
     shown = rows.filter((pl.col("slice") == "all") | pl.col("is_beyond_noise") | pl.lit(all_slices))
     show = in_columns(
-        slice="of whom", what="what changed", sides="from, to", points="effect", interval="95 % interval", q_value="q",
+        slice="slice", what="what changed", sides="from, to", points="effect", interval="95 % interval", q_value="q",
         mark="",
     )  # fmt: skip
     return Listing(

@@ -197,7 +197,7 @@ class ChangeFrame(NotebookFrame):
             )
             for row in self.iter_rows(named=True)
         ]
-        return _table(["of whom", "what changed", "effect", "95 % interval"], rows)
+        return _table(["slice", "what changed", "effect", "95 % interval"], rows)
 
     def chart_spec(self) -> dict[str, Any]:
         """Return a waterfall of the total from the older month's rate to the newer one's."""
