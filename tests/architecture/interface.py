@@ -15,6 +15,11 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "funnel persona entry_date step_index",
         "person_count converted_count drop_off_count pending_count is_matured",
     ),
+    "rate_changes": (
+        "funnel dimension slice period step_index",
+        "old_period factor old_count new_count pending_count old_rate new_rate effect effect_low effect_high "
+        "share_of_change is_beyond_noise q_value is_small",
+    ),
     "drop_offs": (
         "funnel persona period step_index last_touchpoint",
         "drop_off_count share_rate expected_rate lift p50_seconds_before_leaving value_at_stake_amount currency",

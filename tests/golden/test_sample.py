@@ -40,6 +40,7 @@ GOLDEN = {
     "promises": pl.col("period") == "all",
     "repeat_purchases": pl.col("period") == "all",
     "retention": EVERYBODY & (pl.col("channel") == "all"),
+    "rate_changes": (pl.col("slice") == "all") & (pl.col("funnel") == "app_payment"),
     "stage_channels": TOTALS,
     "stage_crosswalk": pl.lit(True),
     "stage_sentiment": pl.col("period") == "all",
@@ -290,3 +291,25 @@ def test_the_worked_example_of_attribution_is_the_sample(sample):
     returns = {key: row["return_ratio"] for key, row in by_key.items()}
     assert max(returns["cpc", method] for method in rows["method"].unique()) < 1
     assert returns["social", "last"] < 1 < returns["social", "markov"]
+
+
+def test_the_payment_bug_changed_a_step_and_not_who_came(sample):
+    """The week of the bug lowers March and its end raises April again; who came changed little in both."""
+    changes = sample.table("rate_changes").filter(pl.col("funnel") == "app_payment", pl.col("slice") == "all")
+    assert changes.group_by("dimension").len()["len"].to_list() == [10, 10]
+    for row in changes.iter_rows(named=True):
+        is_bug = row["factor"] == "step" and row["period"] in ("2026-03", "2026-04")
+        assert (abs(row["effect"]) > 0.15 and row["q_value"] < 0.001) == is_bug, row
+        assert row["is_beyond_noise"] == is_bug, row
+
+
+def test_changes_are_of_the_first_day_of_each_unit_in_a_month(sample):
+    """Where a unit has one attempt, as an order has, the rates are those of the funnel."""
+    of_funnel = pl.col("funnel") == "delivery_promise"
+    steps = sample.table("funnel_steps").filter(EVERYBODY, of_funnel, pl.col("step_index") == 2)
+    rates = dict(steps.select("period", "conversion_rate").rows())
+    changes = sample.table("rate_changes").filter(of_funnel, pl.col("slice") == "all")
+    assert changes.height
+    for row in changes.iter_rows(named=True):
+        assert row["new_rate"] == pytest.approx(rates[row["period"]], abs=1e-12)
+        assert row["old_rate"] == pytest.approx(rates[row["old_period"]], abs=1e-12)

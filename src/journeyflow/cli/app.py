@@ -25,6 +25,7 @@ _CONCEPTS = {
     "paths": "flow flows sankey journeys sequences transitions",
     "personas": "segments segment people persons audience",
     "touchpoints": "channels contacts stages",
+    "changes": "decompose decomposition why attribution-of-change waterfall shapley",
     "attribution": "marketing spend roas roi campaigns credit mta",
     "compare": "diff difference versus vs ab test",
     "funnel": "conversion conversions steps",
@@ -93,8 +94,8 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": (
-        "report funnel drop-offs trend retention paths personas touchpoints attribution compare opportunities "
-        "pain-points audiences what-if"
+        "report funnel drop-offs trend retention paths personas touchpoints attribution changes compare "
+        "opportunities pain-points audiences what-if"
     ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
@@ -207,6 +208,14 @@ _add(
     "journeyflow attribution",
     "journeyflow attribution order --method every",
     "journeyflow attribution --persona student --paths",
+)
+_add(
+    app,
+    "changes",
+    listing(tables.changes),
+    "journeyflow changes checkout",
+    "journeyflow changes checkout --period 2026-03 --by channel",
+    "journeyflow changes shop --all --format csv",
 )
 _add(
     app,

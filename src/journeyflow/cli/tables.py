@@ -1,4 +1,4 @@
-"""Lists of published tables: `paths`, `touchpoints`, `attribution`, `trend`, `retention`, …; `export`."""
+"""Lists of published tables: `paths`, `attribution`, `trend`, `retention`, `changes`, …; `export`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ from journeyflow.cli.output import (
     text_column,
 )
 from journeyflow.errors import InputError, require_known
-from journeyflow.utils.formatting import count
+from journeyflow.utils.formatting import count, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -433,6 +433,78 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise typer.BadParameter("--fix is a share such as 10% or 0.1")
     return share
+
+
+class SliceBy(StrEnum):
+    """What `changes` slices the units by."""
+
+    PERSONA = "persona"
+    CHANNEL = "channel"
+
+
+def changes(
+    marts: PublishedTables,
+    funnel: Annotated[
+        str | None,
+        typer.Argument(help="A funnel or a journey model; by default the first model.", show_default=False),
+    ] = None,
+    month: Annotated[
+        str | None, typer.Option("--period", help="A month such as 2026-03; by default the newest.")
+    ] = None,
+    by: Annotated[SliceBy, typer.Option("--by", help="What the mix is of.")] = SliceBy.PERSONA,
+    all_slices: Annotated[bool, typer.Option("--all", help="Slices whose change may be chance, too.")] = False,
+) -> Listing:
+    """Show why a funnel's rate changed from one month to the next: who came, and what they did at each step.
+
+    The effects of the first rows sum to the change, those of personas or channels to the first rows.
+    """
+    import polars as pl
+
+    from journeyflow.report.reader import CHANGES, first_model
+
+    name = funnel or first_model(marts)
+    funnels = marts.sql("select distinct funnel from funnel_steps order by 1")["funnel"].to_list()
+    require_known("funnel", name, funnels)
+    if month is not None:
+        known = marts.sql("select distinct period from rate_changes where funnel = $1 order by period", [name])
+        require_known("period", month, known["period"].to_list())
+    rows = marts.sql(CHANGES, [name, by.value, month])
+    if rows.is_empty():
+        return Listing(rows, f"{name}: no two months whose windows are over", show=in_columns(slice="slice"))
+    head = rows.row(0, named=True)
+    title = (
+        f"{name}, {head['old_period']} to {head['period']}: {percent(head['old_rate'])} of "
+        f"{count(head['old_count'])} to {percent(head['new_rate'])} of {count(head['new_count'])}"
+    )
+    pending = f"{count(head['pending_count'])} whose window is not over are left out. " if head["pending_count"] else ""
+    shown = rows.filter((pl.col("slice") == "all") | pl.col("is_beyond_noise") | pl.lit(all_slices))
+    show = in_columns(
+        slice="slice", what="what changed", sides="from, to", points="effect", interval="95 % interval", q_value="q",
+        mark="",
+    )  # fmt: skip
+    return Listing(
+        shown,
+        title,
+        f"{pending}{'' if all_slices else f'Every {by.value}: --all. '}Marked effects are beyond chance; "
+        "read at full windows, each unit once a month by its first day.",
+        lambda some, out: show(_changes_for_people(some, by.value), out),
+    )
+
+
+def _changes_for_people(rows: pl.DataFrame, by: str) -> pl.DataFrame:
+    texts = [_change_texts(row, by) for row in rows.iter_rows(named=True)]
+    names = ("slice", "what", "sides", "points", "interval", "mark")
+    return rows.with_columns([text_column([text[at] for text in texts]).alias(name) for at, name in enumerate(names)])
+
+
+def _change_texts(row: dict[str, Any], by: str) -> tuple[str, ...]:
+    is_total, is_mix = row["slice"] == "all", row["factor"] == "mix"
+    sides = "-" if is_total and is_mix else f"{percent(row['old_factor'])}, {percent(row['new_factor'])}"
+    ends = ("effect_low", "effect_high")
+    interval = "-" if row["is_small"] else " to ".join(f"{100 * row[end]:+.1f}" for end in ends)
+    what = f"who came, by {by}" if is_mix else f"reach {row['step']}"
+    points = f"{100 * row['effect']:+.1f} points"
+    return ("everybody" if is_total else row["slice"], what, sides, points, interval, "*" * row["is_beyond_noise"])
 
 
 def compare(

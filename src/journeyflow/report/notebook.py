@@ -13,7 +13,7 @@ from journeyflow.errors import InputError, require_known
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.cohorts import starts_of, triangle
 from journeyflow.report.formatting import display_text
-from journeyflow.report.reader import first_model
+from journeyflow.report.reader import CHANGES, first_model
 from journeyflow.utils.formatting import count, percent
 
 ALL = "all"
@@ -204,6 +204,53 @@ class RetentionFrame(NotebookFrame):
         return _chart([value for value in values if value["retention_rate"] is not None], "rect", encoding)
 
 
+class ChangeFrame(NotebookFrame):
+    """Why the rate of a funnel changed from one month to the next, as rows of `rate_changes`."""
+
+    _needed = (
+        "slice", "factor", "step", "old_period", "period", "old_rate", "new_rate", "effect", "effect_low",
+        "effect_high", "is_beyond_noise",
+    )  # fmt: skip
+
+    def _html(self) -> str:
+        rows = [
+            (
+                display_text(row["slice"]),
+                _change_name(row),
+                f"{100 * row['effect']:+.1f} points{' *' if row['is_beyond_noise'] else ''}",
+                "-"
+                if row["effect_low"] is None
+                else f"{100 * row['effect_low']:+.1f} to {100 * row['effect_high']:+.1f}",
+            )
+            for row in self.iter_rows(named=True)
+        ]
+        return _table(["slice", "what changed", "effect", "95 % interval"], rows)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return a waterfall of the total from the older month's rate to the newer one's."""
+        values: list[dict[str, Any]] = []
+        for row in self.filter(pl.col("slice") == ALL).iter_rows(named=True):
+            if not values:
+                values.append({"what": row["old_period"], "from": 0.0, "to": row["old_rate"], "is_beyond_noise": False})
+                level, end = row["old_rate"], {"what": row["period"], "from": 0.0, "to": row["new_rate"]}
+            step = {"what": _change_name(row), "from": level, "to": level + row["effect"]}
+            values.append(step | {"is_beyond_noise": row["is_beyond_noise"]})
+            level += row["effect"]
+        if values:
+            values.append(end | {"is_beyond_noise": False})
+        encoding = {
+            "x": {"field": "what", "type": "nominal", "sort": None, "title": None},
+            "y": {"field": "from", "type": "quantitative", "axis": {"format": "%"}, "title": "rate"},
+            "y2": {"field": "to"},
+            "color": {"field": "is_beyond_noise", "type": "nominal"},
+        }
+        return _chart(values, "bar", encoding)
+
+
+def _change_name(row: dict[str, Any]) -> str:
+    return "who came" if row["factor"] == "mix" else f"reach {display_text(row['step'])}"
+
+
 def narrow(steps: pl.DataFrame, *, wide: bool, with_persona: bool) -> FunnelFrame:
     """Return rows of `funnel_steps`: all of them if `wide`, else the whole time in `STEP_COLUMNS`."""
     if wide:
@@ -322,6 +369,26 @@ class OpenTables(PublishedTables):
             order by conversion_count desc, channel
         """
         return self.sql(query, [*chosen.values()])
+
+    def changes(self, name: str | None = None, *, by: str = "persona", period: str | None = None) -> ChangeFrame:
+        """Return why the rate of a funnel or a journey model changed into a month, by default the newest.
+
+        Parameters
+        ----------
+        by : str
+            ``persona`` or ``channel``: what the mix of those who came is of.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such funnel or month; the message names the nearest.
+        """
+        name = name or first_model(self)
+        self._require("funnel_steps", {"funnel": name})
+        require_known("by", by, ["persona", "channel"])
+        if period is not None:
+            self._require("rate_changes", {"period": period})
+        return ChangeFrame(self.sql(CHANGES, [name, by, period]))
 
     def _of_map(self, query: str, model: str | None, persona: str, period: str) -> pl.DataFrame:
         model = model or first_model(self)

@@ -187,6 +187,15 @@ def first_model(published: PublishedTables) -> str:
     return _first_model(Tables(published))
 
 
+CHANGES = """
+    select c.* from rate_changes as c
+    where c.funnel = $1 and c.dimension = $2
+        and c.period = coalesce($3, (select max(period) from rate_changes where funnel = $1 and dimension = $2))
+    order by c.slice <> 'all', c.slice, c.step_index
+"""
+"""Why the rate of a funnel changed, by persona or channel, into a month (by default the newest): the total first."""
+
+
 def _first_model(tables: Tables) -> str:
     names = {row.text("funnel") for row in tables.by("funnel_steps", "kind").get("stages", [])}
     briefed = [row.text("model") for row in tables.rows("briefing") if row.text("model") in names]

@@ -51,6 +51,7 @@ def tables_of_all_commands():
         | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
     ]
     own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
+    own |= {"rate_changes": change_rows()}
     return rich_tables() | cohort_tables() | attributed() | own
 
 
@@ -72,6 +73,22 @@ def attributed():
         for rank, path in enumerate(("cpc > email", FORMULA, "other"), start=1)
     ]
     return {"attribution": rows, "attribution_paths": paths}
+
+
+def change_rows():
+    """Return a fall of the funnel checkout that is of one slice's step."""
+    figures = [("all", 1, -0.01, False), ("all", 2, -0.19, True), (MARKUP, 1, -0.01, False), (MARKUP, 2, -0.19, True)]
+    figures += [("student", 1, 0.0, False), ("student", 2, 0.0, None)]
+    return [
+        {"funnel": "checkout", "dimension": "persona", "slice": name, "old_period": "2026-02", "period": "2026-03"}
+        | {"step_index": index, "factor": ("mix", "step")[index - 1], "step": ("cart", "paid")[index - 1]}
+        | {"old_count": 100, "new_count": 120, "pending_count": 7, "old_rate": 0.6, "new_rate": 0.4, "effect": effect}
+        | {"old_factor": 0.6, "new_factor": None, "q_value": None if is_beyond is None else 0.001}
+        | {"effect_low": None if is_beyond is None else effect - 0.05}
+        | {"effect_high": None if is_beyond is None else effect + 0.05}
+        | {"is_beyond_noise": bool(is_beyond), "is_small": is_beyond is None}
+        for name, index, effect, is_beyond in figures
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +125,7 @@ LISTS = (
     ["attribution", "order"],
     ["attribution", MARKUP, "--method", "every", "--persona", "student"],
     ["attribution", "order", "--paths"],
+    ["changes", "checkout"],
     ["compare", "student", MARKUP, "--all"],
     ["funnel"],
     ["funnel", "shop"],
@@ -115,6 +133,18 @@ LISTS = (
     ["opportunities"],
     ["pain-points"],
 )
+
+
+def test_changes_are_the_total_and_what_is_beyond_chance(folder):
+    text = call(folder, "changes", "checkout")
+    assert "2026-02 to 2026-03: 60.0 % of 100 to 40.0 % of 120" in text
+    assert "-19.0 points" in text
+    assert "7 whose window is not over" in text
+    assert "student" not in text
+    assert "student" in call(folder, "changes", "checkout", "--all")
+    assert "no two months" in call(folder, "changes", "shop")
+    with pytest.raises(NotFoundError, match="2026-03"):
+        call(folder, "changes", "checkout", "--period", "2026-04")
 
 
 @pytest.mark.parametrize("words", LISTS, ids=" ".join)

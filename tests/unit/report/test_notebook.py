@@ -148,3 +148,24 @@ def test_attribution_is_of_the_most_frequent_goal(tmp_path):
         assert opened.attribution("lead")["conversion_count"].to_list() == [3.0]
         with pytest.raises(NotFoundError, match="markov"):
             opened.attribution(method="markow")
+
+
+def test_a_change_is_shown_and_drawn_from_the_old_rate_to_the_new(tmp_path):
+    row = {"funnel": "checkout", "dimension": "persona", "old_period": "2026-02", "period": "2026-03"}
+    row |= {"old_rate": 0.6, "new_rate": 0.4, "effect_low": None, "effect_high": None, "is_beyond_noise": False}
+    rows = [
+        row | {"slice": name, "step_index": index, "factor": factor, "step": MARKUP, "effect": effect}
+        for name in ("all", SCRIPT)
+        for index, factor, effect in ((1, "mix", -0.05), (2, "step", -0.15))
+    ]
+    publish_tables(tmp_path, rich_tables() | {"rate_changes": rows})
+    with journeyflow.open(tmp_path) as opened:
+        changes = opened.changes("checkout")
+        assert Tags(changes._repr_html_()).tags <= HARMLESS
+        bars = changes.chart_spec()["data"]["values"]
+        assert [round(bar["from"], 9) for bar in bars] == [0, 0.6, 0.55, 0]
+        assert [round(bar["to"], 9) for bar in bars] == [0.6, 0.55, 0.4, 0.4]
+        assert opened.changes("checkout", by="channel").chart_spec()["data"]["values"] == []
+        for wrong in ({"name": "chekout"}, {"by": "personas"}, {"period": "2026-04"}):
+            with pytest.raises(NotFoundError):
+                opened.changes(**wrong)
