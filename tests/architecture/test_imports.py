@@ -40,9 +40,12 @@ DOORS = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "xlsxwriter": ("report/",),
+    "mcp": ("cli/mcp.py",),
+    "pptx": ("report/",),
+    "typst": ("report/",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 172
+MOST_MODULES = 174
 
 
 def modules():

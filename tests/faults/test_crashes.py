@@ -124,6 +124,7 @@ def test_a_disk_that_fails(halfway, tmp_path, whole, called, point, error):
         _assert_recovered(path, whole)
 
 
+@pytest.mark.long
 def test_kills_at_random_moments(halfway, tmp_path, whole):
     rng = random.Random(int(os.environ.get("JOURNEYFLOW_SEED", "3")))
     longest = run_process.seconds_of(_copy(halfway, tmp_path / "timed"))

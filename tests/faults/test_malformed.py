@@ -42,7 +42,9 @@ def test_every_file_ends_as_its_case_says(warehouse, tmp_path, kind):
     print(f"{kind}: {len(cases)} files, {rows} rows, none lost")  # noqa: T201 - for `make faults`
 
 
-@pytest.mark.parametrize("kind", BOMBS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.long if kind == "json" else ()) for kind in BOMBS]
+)
 def test_bombs_cost_a_bounded_memory(tmp_path, kind):
     (tmp_path / "data").mkdir()
     cases = BOMBS[kind]()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
 
 import journeyflow
+from journeyflow.config.map_rows import GRAINS, STAGE
 from journeyflow.report.reader import read_report_data
-from journeyflow.report.tables import GRAINS, Tables
+from journeyflow.report.tables import Tables
 from support.map_tables import TABLES, published_models
 from support.report_figures import figures_of, wrong_figures
 
@@ -78,6 +81,39 @@ def test_every_row_of_a_month_is_of_the_people_that_reached_the_stage(published)
     wishes = wishes.join(stages, on=keys, how="left").join(entered, on=keys[:3], how="left")
     assert (wishes["base_count"] == wishes["entered"]).all()
     assert (wishes["measured"] == wishes["matured_count"] / wishes["entered"]).all()
+
+
+def test_the_figures_of_the_maps_are_those_of_the_long_table(report_data, published):
+    cells = [(found, cell) for found in report_data.maps for row in found.rows for cell in row.cells]
+    shown = {
+        (found.model, found.persona, found.period, cell.stage, cell.row, *_facts(figure))
+        for found, cell in cells
+        for item in cell.items
+        for figure in item.figures
+    }
+    table = published.table("map_figures")
+    keys = (*STAGE, "row", "source_table")
+    facts = ("figure", "unit", "evidence", "currency", "is_small", "n", "value", "low", "high")
+    listed = {
+        (*map(each.get, keys), tuple(json.loads(each["source_key"]).items()), *map(each.get, facts))
+        for each in table.filter(pl.col("figure") != "text").iter_rows(named=True)
+    }
+    assert listed == shown
+    assert len(shown) > 30_000
+    texts = [item for _, cell in cells for item in cell.items if not item.figures]
+    assert table.filter(figure="text").height == len(texts) > 100
+
+
+def _facts(figure):
+    numbers = map(_number, (figure.value, figure.low, figure.high))
+    source = (figure.source.table, figure.source.where, figure.key)
+    return (*source, figure.unit, figure.evidence, figure.currency, figure.is_small, figure.n, *numbers)
+
+
+def _number(value):
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).timestamp()
+    return None if value is None else float(value)
 
 
 def test_reading_more_maps_reads_no_table_more_often(published, monkeypatch):

@@ -1,6 +1,6 @@
 """Whatever happens between runs, and to them: what is published equals one run over all files.
 
-A few walks in CI; with `JOURNEYFLOW_EXAMPLES=30` so many longer ones (`make soak`).
+One walk past every kind of change in CI; random ones in `make soak`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ WALKS = int(os.environ.get("JOURNEYFLOW_EXAMPLES", "1"))
 IS_LONG = "JOURNEYFLOW_EXAMPLES" in os.environ
 
 
+@pytest.mark.long
 def test_any_walk_publishes_what_one_run_would():
     run_state_machine_as_test(
         RunHistory,

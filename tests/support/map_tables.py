@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from journeyflow.config.map_rows import GRAINS
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Model, load_graph
 from journeyflow.publish.generation import publish
 from journeyflow.publish.manifest import RunFacts
-from journeyflow.report.tables import GRAINS
 from journeyflow.utils.files import sql_folder
 
 Rows = list[dict[str, Any]]

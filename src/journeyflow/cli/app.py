@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from journeyflow.cli import erase, init, maintenance, query, report, run, tables
+from journeyflow.cli import erase, init, maintenance, mcp, query, report, run, tables
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
 
 _CONCEPTS = {
@@ -34,6 +34,7 @@ _CONCEPTS = {
     "erase": "delete remove gdpr rm",
     "init": "new create setup",
     "doctor": "health diagnose",
+    "mcp": "agent assistant llm ai chat",
 }
 """Command → words that a person may type for it, of other tools and of the field."""
 
@@ -90,7 +91,7 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
-    "Look deeper": "tables describe query export events explain",
+    "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
 }
 """Commands under each heading of the help."""
@@ -257,6 +258,7 @@ _add(
 )
 _add(app, "forget", erase.erase, hidden=True)  # The command's former name.
 
+_add(app, "mcp", mcp.mcp, "journeyflow mcp", "journeyflow mcp -c shop/journeyflow.yml")
 _explain = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,

@@ -39,6 +39,8 @@ class ReportFormat(StrEnum):
     MD = "md"
     SVG = "svg"
     PNG = "png"
+    PDF = "pdf"
+    PPTX = "pptx"
 
 
 _PICTURES = (ReportFormat.SVG, ReportFormat.PNG)
@@ -47,7 +49,8 @@ _ALL = "all"
 
 def report(
     form: Annotated[
-        ReportFormat, typer.Option("--format", "-f", help="What to write: page, workbook, Markdown summary or picture.")
+        ReportFormat,
+        typer.Option("--format", "-f", help="Page, workbook, message, picture, PDF or slides."),
     ] = ReportFormat.HTML,
     persona: Annotated[
         str | None,
@@ -141,6 +144,10 @@ def _render(report_data: ReportData, form: ReportFormat, *, is_dark: bool) -> by
         from journeyflow.report.markdown import render_summary
 
         return render_summary(report_data).encode()
+    if form in (ReportFormat.PDF, ReportFormat.PPTX):
+        from journeyflow.report.documents import render_pdf, render_pptx
+
+        return render_pdf(report_data) if form is ReportFormat.PDF else render_pptx(report_data)
     from journeyflow.report.image import render_png, render_svg
 
     picture = render_svg(report_data.maps[0], report_data, "dark" if is_dark else "light")

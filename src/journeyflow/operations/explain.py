@@ -10,6 +10,7 @@ from journeyflow.config import Config
 from journeyflow.config.base import format_duration
 from journeyflow.config.conditions import render
 from journeyflow.config.journey_models import JourneyModel, PlacedRule
+from journeyflow.config.map_rows import GRAINS, MAP, MapFigure
 from journeyflow.config.predicates import predicates, rule_predicate
 from journeyflow.engines import Engine
 from journeyflow.errors import NotFoundError, require_known
@@ -17,7 +18,7 @@ from journeyflow.pipeline.run import open_build
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report import cells
 from journeyflow.report.formatting import TEXT_LENGTH, display_text, figure_text, range_text
-from journeyflow.report.tables import GRAINS, MAP, Row, Tables
+from journeyflow.report.tables import Row, Tables
 from journeyflow.report.view_model import Figure, FigureSource, conjunction
 from journeyflow.utils.formatting import count, percent
 
@@ -543,7 +544,7 @@ def _how_known(row: Row, pain: Row | None) -> list[tuple[str, str]]:
             )
         )
     if pain.has("q_value"):
-        chance = figure_text(pain.figure("q", "probability", "q_value"))
+        chance = figure_text(pain.figure(MapFigure("q_value", "q", "probability")))
         facts.append(("q", f"{chance}: the chance of a false alarm, all that was searched counted."))
     return facts
 

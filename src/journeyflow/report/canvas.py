@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from PIL import ImageFont
 
-from journeyflow.report.view_model import Evidence
+from journeyflow.config.map_rows import Evidence
 from journeyflow.utils.formatting import escaped
 
 FAMILY: Final = "Source Sans Pro"

@@ -11,9 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from journeyflow.config.map_rows import Unit
 from journeyflow.errors import InputError
 from journeyflow.report.formatting import cell_lines, display_text
-from journeyflow.report.view_model import ALL, Figure, FunnelStep, Item, JourneyMap, Persona, ReportData, Unit, Value
+from journeyflow.report.view_model import ALL, Figure, FunnelStep, Item, JourneyMap, Persona, ReportData, Value
 from journeyflow.utils.formatting import HIDDEN_FORMULA_START
 
 if TYPE_CHECKING:

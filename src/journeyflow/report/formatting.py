@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from journeyflow.report.view_model import Cell, Figure, Item, RowKey, Unit, Value
+from journeyflow.config.map_rows import RowKey, Unit
+from journeyflow.report.view_model import Cell, Figure, Item, Value
 from journeyflow.utils.formatting import count, duration, escaped, label, percent
 
 NAME_LENGTH = 80
@@ -13,28 +14,6 @@ TEXT_LENGTH = 300
 UNKNOWN = "unknown"
 _FIGURES_PER_LINE: dict[RowKey, int] = {"people": 5, "promises": 5}
 _FIGURES_PER_LINE_ELSE = 3
-
-ROWS: tuple[tuple[RowKey, str, str], ...] = (
-    ("people", "People reached", "Who reached the stage or a later one: went on, dropped, or pending (still may)."),
-    ("goals", "Goals", "What people want here, as stated in the configuration."),
-    ("needs", "Needs", "What people need here, as stated in the configuration."),
-    ("quotes", "Quotes", "What people say here, as stated in the configuration."),
-    (
-        "touchpoints",
-        "Touchpoints",
-        "What people met in the stage, online and offline, by the share of visitors it met.",
-    ),
-    ("channels", "Channels", "Where they met it."),
-    ("next", "What they do next", "Where a visit of the stage led, and what those who dropped did afterwards."),
-    ("time", "Time to the next stage", "Median of those who went on, with the 10th and the 90th percentile."),
-    ("emotion", "Emotion", "From -1 (bad) to 1 (good): answers to surveys observed, text and behaviour inferred."),
-    ("pain_points", "Pain points", "What costs people here: incidents, gaps, things met, broken promises."),
-    ("promises", "Promise against delivery", "What was promised here, and how often it was kept."),
-    ("desired", "Desired against measured", "The journey wished for, beside the measured one."),
-    ("opportunities", "Opportunities", "What fixing it is worth: an estimate, not a forecast."),
-    ("owner", "Owner", "Who looks after the stage."),
-)
-"""Key, label and explanation of the rows of a map, in their order."""
 
 PAIN_KINDS = {
     "incident": "incident",
@@ -50,10 +29,10 @@ GRADES = {
 }
 CHANGES = {"new": "new", "larger": "larger", "smaller": "smaller", "gone": "gone"}
 """What is said of a finding of the briefing against the run before; of one that has not changed nothing is."""
-MEASURES: dict[str, tuple[str, Unit]] = {
-    "reach_rate": ("reach the stage", "rate"),
-    "p50_time": ("median time to the next stage", "seconds"),
-    "sentiment": ("sentiment", "sentiment"),
+MEASURES = {
+    "reach_rate": "reach the stage",
+    "p50_time": "median time to the next stage",
+    "sentiment": "sentiment",
 }
 BLIND_SPOT_KINDS = {
     "unclassified": "events in no stage",

@@ -14,6 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from journeyflow.config.map_rows import Unit
 from journeyflow.engines.base import word
 from journeyflow.errors import JourneyflowError
 from journeyflow.publish.reader import PublishedTables
@@ -33,7 +34,6 @@ from journeyflow.report.view_model import (
     Persona,
     ReportData,
     RunInfo,
-    Unit,
     Value,
     conjunction,
 )

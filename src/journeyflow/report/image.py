@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from xml.etree import ElementTree
 
+from journeyflow.config.map_rows import Evidence, RowKey
 from journeyflow.report.canvas import (
     FAMILY,
     MARK,
@@ -36,7 +37,7 @@ from journeyflow.report.image_cells import (
     outcome_fills,
     people_height,
 )
-from journeyflow.report.view_model import Evidence, JourneyMap, MapRow, Persona, ReportData, RowKey, Stage, StageReach
+from journeyflow.report.view_model import JourneyMap, MapRow, Persona, ReportData, Stage, StageReach
 
 WIDTH: Final = 1600.0
 HEIGHT: Final = 900.0
@@ -97,7 +98,7 @@ def render_svg(journey_map: JourneyMap, report_data: ReportData, theme: Literal[
     """
     stages = next((model.stages for model in report_data.models if model.key == journey_map.model), ())
     style = style_of(THEMES[theme], len(stages))
-    heading = _heading_texts(journey_map, report_data)
+    heading = heading_texts(journey_map, report_data)
     scale = max(1.0, len(stages) / _MOST_STAGES)
     page = Box(0, 0, WIDTH * scale, HEIGHT * scale)
     canvas = Canvas(page, *heading, width=WIDTH, height=HEIGHT)
@@ -111,7 +112,7 @@ def render_svg(journey_map: JourneyMap, report_data: ReportData, theme: Literal[
     return canvas.svg()
 
 
-def _heading_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str]:
+def heading_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str]:
     """Return title and subtitle of a map."""
     persona = _persona(journey_map, report_data)
     model = next((found.label for found in report_data.models if found.key == journey_map.model), "")

@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
+from journeyflow.config.map_rows import Evidence, RowKey
 from journeyflow.report.canvas import (
     DROPPED_PATTERN,
     ELLIPSIS,
@@ -23,7 +24,7 @@ from journeyflow.report.canvas import (
     wrap,
 )
 from journeyflow.report.formatting import UNKNOWN, figure_text, range_text, unknown_text
-from journeyflow.report.view_model import Cell, Evidence, Figure, Item, RowKey, StageReach
+from journeyflow.report.view_model import Cell, Figure, Item, StageReach
 from journeyflow.utils.formatting import count
 
 CURVE_HEIGHT: Final = 158.0

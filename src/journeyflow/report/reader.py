@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.config.journey_models import BUILTIN_MODELS
+from journeyflow.config.map_rows import MAP, MAP_ROWS, STEP, MapFigure
 from journeyflow.report import cells
-from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, ROWS, TEXT_LENGTH, display_text, label_text
-from journeyflow.report.tables import MAP, STEP, Row, Tables
+from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, TEXT_LENGTH, display_text, label_text
+from journeyflow.report.tables import Row, Tables
 from journeyflow.report.view_model import (
     ALL,
     BlindSpot,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 
 UNASSIGNED = "unassigned"
+_PEOPLE = MapFigure("person_count", "people", "people")
 DETAIL_LENGTH = 1_000
 DEFINITION_LENGTH = 4 * TEXT_LENGTH
 MAX_BLIND_SPOTS = 200
@@ -225,8 +227,8 @@ def _run_info(tables: Tables) -> RunInfo:
         published_at=manifest.published_at,
         high_water_at=manifest.high_water_at,
         first_event_at=Figure("first event", first, "instant", first_source),
-        events=run.figure("events", "events", "event_count"),
-        persons=totals[0].figure("people", "people", "person_count"),
+        events=run.figure(MapFigure("event_count", "events", "events")),
+        persons=totals[0].figure(_PEOPLE),
     )
 
 
@@ -269,7 +271,7 @@ def _persona(name: str, row: Row | None) -> Persona:
         rule=display_text(row.text("rule"), TEXT_LENGTH),
         is_outcome_based=bool(row.values["is_outcome_based"]),
         is_trait_undated=bool(row.values["is_trait_undated"]),
-        person_count=row.figure("people", "people", "person_count"),
+        person_count=row.figure(_PEOPLE),
     )
 
 
@@ -296,8 +298,8 @@ def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyM
         persona=persona,
         period=period,
         rows=tuple(
-            MapRow(row, label, hint, tuple(cells.read_cell(row, tables, stage) for stage in stages))
-            for row, label, hint in ROWS
+            MapRow(row.key, row.label, row.hint, tuple(cells.read_cell(row, tables, stage) for stage in stages))
+            for row in MAP_ROWS
         ),
         reached=tuple(_stage_reach(row, labels) for row in sorted(reached, key=lambda row: row.values["stage_index"])),
         funnel=_funnel(tables, *key) or Funnel(model.key, model.label, persona, period, "person", ()),
@@ -438,8 +440,8 @@ def _blind_spot(row: Row) -> BlindSpot:
         subject=display_text(row.text("subject")),
         severity=SEVERITIES.get(row.text("severity"), "note"),
         detail=display_text(row.text("detail"), DETAIL_LENGTH),
-        items=row.figure("items", "items", "item_count"),
-        share=row.figure("share", "rate", "share_rate"),
+        items=row.figure(MapFigure("item_count", "items", "items")),
+        share=row.figure(MapFigure("share_rate", "share", "rate")),
     )
 
 

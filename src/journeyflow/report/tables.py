@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from journeyflow.report.view_model import Evidence, Figure, FigureSource, Key, Unit
+from journeyflow.config.map_rows import GRAINS, SHARES_OF_ALL_VISITORS, UNITS_WITH_MINIMUM, Evidence, MapFigure
+from journeyflow.report.view_model import Figure, FigureSource, Key
 
 if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables
 
-
-MAP = ("model", "persona", "period")
-STAGE = (*MAP, "stage")
-STEP = ("funnel", "persona", "period", "step_index")
-SUPPLIED = ("model", "persona", "stage", "aspect")
-GRAINS: dict[str, tuple[str, ...]] = {
-    "map_stages": STAGE,
-    "funnel_steps": STEP,
-    "drop_offs": (*STEP, "last_touchpoint"),
-    "drop_off_next": (*STEP, "next_action"),
-    "stage_transitions": ("model", "persona", "from_stage", "to_stage"),
-    "personas": ("persona",),
-    "runs": ("run_id",),
-    "touchpoints": (*STAGE, "touchpoint"),
-    "stage_channels": (*STAGE, "channel"),
-    "stage_sentiment": STAGE,
-    "pain_points": (*MAP, "pain_rank"),
-    "promises": ("promise", "persona", "period"),
-    "opportunities": (*MAP, "opportunity_rank"),
-    "blind_spots": ("kind", "subject"),
-    "supplied_cells": SUPPLIED,
-    "desired_gaps": (*STAGE, "measure"),
-}
-"""The grains of the tables that figures come from."""
-
-_UNITS_WITH_MINIMUM = ("rate", "ratio", "probability")
-_SHARES_OF_ALL_VISITORS = ("reach_rate", "share_rate")
-"""`is_small` describes the matured groups that the other rates compare."""
+_EVIDENCES: dict[str, Evidence] = {"observed": "observed", "inferred": "inferred"}
 
 
 class Tables:
@@ -98,33 +72,36 @@ class Row:
         """Whether the column is there and not null."""
         return self.values.get(column) is not None
 
-    def figure(
-        self,
-        label: str,
-        unit: Unit,
-        column: str,
-        *,
-        ends: tuple[str, str] | None = None,
-        n: str | None = None,
-        evidence: Evidence = "observed",
-        range_label: str = "95 % interval",
-    ) -> Figure:
-        """Return the figure of `column`; `ends` and `n` name the columns of its range and of its base."""
+    def figure(self, figure: MapFigure) -> Figure:
+        """Return a figure of the row."""
         values = self.values
+        column, ends, n = figure.column, figure.ends, figure.n
         columns = (column, *(ends or ()), *((n,) if n else ()))
         low, high = (values.get(ends[0]), values.get(ends[1])) if ends else (None, None)
+        unit = figure.unit
+        if figure.unit_by is not None:
+            unit = figure.unit_by[1].get(self.text(figure.unit_by[0]), unit)
         return Figure(
-            label=label,
+            label=figure.label,
             value=values.get(column),
             unit=unit,
             source=FigureSource(self.table, self.where, columns),
             low=low,
             high=high,
             n=values.get(n) if n else None,
-            evidence=evidence,
+            evidence=self.evidence if figure.evidence == "of the row" else figure.evidence,
             currency=values.get("currency") if unit == "amount" else None,
             is_small=bool(values.get("is_small"))
-            and unit in _UNITS_WITH_MINIMUM
-            and column not in _SHARES_OF_ALL_VISITORS,
-            range_label=range_label,
+            and unit in UNITS_WITH_MINIMUM
+            and column not in SHARES_OF_ALL_VISITORS,
+            range_label=figure.range_label,
         )
+
+    def known(self, figures: Iterable[MapFigure]) -> tuple[Figure, ...]:
+        """Return those of the figures that have a value."""
+        return tuple(found for found in map(self.figure, figures) if found.value is not None)
+
+    @property
+    def evidence(self) -> Evidence:
+        """How the row says it is known."""
+        return _EVIDENCES.get(self.text("evidence"), "unknown")

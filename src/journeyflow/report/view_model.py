@@ -10,6 +10,7 @@ from hashlib import md5
 from itertools import groupby
 from typing import Literal
 
+from journeyflow.config.map_rows import Evidence, RowKey, Unit
 from journeyflow.engines.base import text, word
 
 ALL = "all"
@@ -19,19 +20,7 @@ LONGEST_LITERAL = 200
 
 Key = str | int | None
 """A value of a row's key."""
-Evidence = Literal["observed", "inferred", "supplied", "unknown"]
-"""How a cell is known: counted, concluded by a method, supplied in the configuration, or not at all."""
-Unit = Literal[
-    "people", "visits", "events", "answers", "cases", "items", "rate", "ratio", "seconds", "sentiment", "score",
-    "amount", "probability", "instant",
-]  # fmt: skip
-"""What a value counts or measures. `rate` is a fraction to be shown as a percentage; `instant` is naive UTC."""
 Value = int | float | Decimal | datetime | None
-RowKey = Literal[
-    "people", "goals", "needs", "quotes", "touchpoints", "channels", "next", "time", "emotion", "pain_points",
-    "promises", "desired", "opportunities", "owner",
-]  # fmt: skip
-"""The rows of a map, in the order in which they are shown."""
 Severity = Literal["critical", "warning", "note"]
 
 
