@@ -29,7 +29,7 @@ from journeyflow.setup.columns import (
     profiles,
 )
 from journeyflow.setup.lexicon import stems, templates
-from journeyflow.setup.sample import Sample, read_sample
+from journeyflow.setup.sample import Sample, UnknownEncodingError, read_sample
 
 Ask = Callable[[str, Sequence[str]], str | None]
 """Asks a question with answers, the first being the default; None where nobody can be asked."""
@@ -85,6 +85,11 @@ def draft_sources(given: Sequence[Path], folder: Path, ask: Ask) -> Draft:
             continue
         try:
             sample = read_sample(path)
+        except UnknownEncodingError as error:
+            if path in given:
+                raise
+            draft.notes.append(f"left out: {error.message}")
+            continue
         except InputError:
             if path in given and len(given) == 1:
                 raise
