@@ -23,7 +23,7 @@ error with its line, the allowed values and the nearest name. The effect of the 
 [semantics.md](semantics.md). `data/sample/journeyflow.yml` uses every section once.
 
 A **duration** is one or more whole numbers, each with a unit of `us ms s m h d w`: `30m`, `1h30m`; a bare number is
-an error. A **name** has 1 to 100 characters and no slash. `spend` is validated and not used yet.
+an error. A **name** has 1 to 100 characters and no slash.
 """
 _PLAIN = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
 

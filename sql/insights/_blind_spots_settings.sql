@@ -37,8 +37,7 @@ promises_counted as (
     from config.promises
     inner join map.promise_counts as counts
         on counts.promise_index = promises.promise_index
-        and counts.persona = 'all'
-        and counts.period = 'all'
+        and counts.persona = 'all' and counts.period = 'all'
     where promises.kind = 'timed' and promises.match_property is not null
 ),
 
@@ -74,6 +73,7 @@ select
             when 'step' then 'nobody can reach the step, and everybody at the step before reads as lost there.'
             when 'exclusion' then 'it excludes nothing.'
             when 'goal' then 'no conversion is counted for it, and nothing has a value by it.'
+            when 'channel' then 'no touch is of the channel by it; an earlier entry may take its events.'
             when 'promise_start' then 'the promise never falls due.'
             when 'promise_end' then 'the promise reads as broken each time it falls due.'
             when 'friction' then 'it is no pain point of anybody.'

@@ -3,7 +3,7 @@
 with opportunities as (
     select
         found.model, found.persona, found.opportunity_rank, found.stage, found.kind, found.subject, found.slice,
-        found.lost_count, found.headline,
+        found.lost_count, found.headline, found.remedy,
         case found.persona when 'all' then 0 else 1 end as persona_order
     from insights.opportunities as found
     inner join config.models as models
@@ -17,7 +17,7 @@ with opportunities as (
 -- What the persons of one persona alone meet follows what all persons meet.
 causes_named as (
     select
-        model, persona, persona_order, opportunity_rank, stage, kind, subject, slice, lost_count, headline,
+        model, persona, persona_order, opportunity_rank, stage, kind, subject, slice, lost_count, headline, remedy,
         row_number() over (
             partition by kind, subject, coalesce(slice, '') order by persona_order, opportunity_rank, model, persona
         ) as same_rank
@@ -26,7 +26,7 @@ causes_named as (
 
 causes_ranked as (
     select
-        model, persona, opportunity_rank, stage, kind, subject, slice, lost_count, headline,
+        model, persona, opportunity_rank, stage, kind, subject, slice, lost_count, headline, remedy,
         row_number() over (order by persona_order, opportunity_rank, model, persona) as cause_rank
     from causes_named
     where same_rank = 1
@@ -54,6 +54,7 @@ findings_gathered as (
                 then concat('Persona ', causes.persona, ': ', causes.headline)
             else causes.headline
         end as headline,
+        causes.remedy,
         1 as part_index,
         causes.cause_rank as part_rank
     from causes_ranked as causes
@@ -73,6 +74,7 @@ findings_gathered as (
         cast(step_index as bigint) as finding_rank,
         drop_off_count as figure_count,
         headline,
+        remedy,
         case funnel_kind when 'stages' then 2 else 3 end as part_index,
         funnel_index as part_rank
     from insights._briefing_losses as losses
@@ -80,11 +82,11 @@ findings_gathered as (
 
 findings_numbered as (
     select
-        table_name, kind, model, persona, stage, subject, slice, finding_rank, figure_count, headline,
+        table_name, kind, model, persona, stage, subject, slice, finding_rank, figure_count, headline, remedy,
         row_number() over (order by part_index, part_rank, model, stage) as finding_index
     from findings_gathered
 )
 
-select finding_index, table_name, kind, model, persona, stage, subject, slice, finding_rank, figure_count, headline
+select finding_index, table_name, kind, model, persona, stage, subject, slice, finding_rank, figure_count, headline, remedy
 from findings_numbered
 where finding_index <= 5

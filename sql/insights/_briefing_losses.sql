@@ -52,11 +52,15 @@ select
     losses.step,
     losses.step_index,
     losses.drop_off_count,
+    steps.remedy,
     concat(
         case losses.kind when 'steps' then concat('Funnel ', losses.funnel, ': ') else '' end,
         losses.drop_off_text, ' of ', losses.person_text, ' ', losses.unit, 's leave at `', losses.step, '`; no cause stands out.'
     ) as headline
 from losses_written as losses
+left join config.funnel_steps as steps
+    on steps.funnel_index = losses.funnel_index
+    and steps.step_index = losses.step_index
 left join causes_listed as causes
     on causes.stage = losses.step
     and causes.model = losses.model

@@ -1,7 +1,7 @@
 -- What to know first: at most five findings, what is no longer listed, and what cannot be seen.
 -- Grain: position.
 with findings as (
-    select finding_index, table_name, kind, model, persona, stage, subject, slice, finding_rank, figure_count, headline
+    select finding_index, table_name, kind, model, persona, stage, subject, slice, finding_rank, figure_count, headline, remedy
     from insights._briefing_findings
 ),
 
@@ -19,7 +19,7 @@ previous_summed as (
 findings_compared as (
     select
         findings.finding_index, findings.table_name, findings.kind, findings.model, findings.persona, findings.stage,
-        findings.finding_rank, findings.headline,
+        findings.finding_rank, findings.headline, findings.remedy,
         previous.figure_count as previous_count,
         case
             when runs.table_name is null then null
@@ -92,7 +92,7 @@ lines_gathered as (
                 finding_rank, '}'
             )
         end as row_key,
-        change, previous_count, kind, model, persona
+        change, previous_count, kind, model, persona, remedy
     from findings_compared
 
     union all
@@ -102,7 +102,7 @@ lines_gathered as (
         concat('No longer listed: ', subject, case when slice is null then '' else concat(' (', slice, ')') end, ' at `', stage, '`.')
             as headline,
         'opportunities' as table_name, cast(null as varchar) as row_key, 'gone' as change, figure_count as previous_count,
-        'gone' as kind, model, persona
+        'gone' as kind, model, persona, cast(null as varchar) as remedy
     from gone_ranked
     where gone_rank <= 3
 
@@ -127,11 +127,12 @@ lines_gathered as (
             )
         end as row_key,
         cast(null as varchar) as change, cast(null as bigint) as previous_count,
-        'blind_spots' as kind, cast(null as varchar) as model, cast(null as varchar) as persona
+        'blind_spots' as kind, cast(null as varchar) as model, cast(null as varchar) as persona,
+        cast(null as varchar) as remedy
     from spots_counted
 )
 
 select
     row_number() over (order by finding_index) as position,
-    headline, table_name, row_key, change, previous_count, kind, model, persona
+    headline, table_name, row_key, change, previous_count, kind, model, persona, remedy
 from lines_gathered

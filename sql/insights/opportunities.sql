@@ -27,6 +27,7 @@ select
     pain_rows.currency,
     pain_rows.owner,
     headlines.headline,
+    headlines.remedy,
     pain_rows.first_day,
     pain_rows.last_day,
     pain_rows.is_ongoing,

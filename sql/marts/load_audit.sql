@@ -17,12 +17,12 @@ with loads as (
     from ledger.loads
 ),
 
--- Two sources may read one file, and each has its own say over a record.
+-- Two sources may read one file, and each has its own say over a record; a rebuild reads every version of a file.
 sources_summed as (
     select
         run_id,
         source_file,
-        string_agg(source, ', ' order by source) as sources,
+        string_agg(distinct source, ', ' order by source) as sources,
         max(status) as status,
         cast(sum(record_count) as bigint) as record_count,
         cast(sum(accepted_count) as bigint) as accepted_count,
@@ -31,7 +31,7 @@ sources_summed as (
         cast(sum(conflicting_count) as bigint) as conflicting_count,
         cast(sum(filtered_count) as bigint) as filtered_count,
         cast(sum(erased_count) as bigint) as erased_count,
-        max(sha256) as sha256,
+        string_agg(distinct sha256, ', ' order by sha256) as sha256,
     from loads
     group by run_id, source_file
 )

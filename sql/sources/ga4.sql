@@ -54,7 +54,7 @@ named as (
             when 'screen_view' then 'page_view'
             else event_name
         end as canonical_name,
-        coalesce(param_session_id, params['ga_session_id']) as ga_session_id
+        identifier_of(coalesce(param_session_id, params['ga_session_id'])) as ga_session_id
     from params_opened
 )
 

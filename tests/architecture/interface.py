@@ -15,6 +15,11 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "funnel persona entry_date step_index",
         "person_count converted_count drop_off_count pending_count is_matured",
     ),
+    "rate_changes": (
+        "funnel dimension slice period step_index",
+        "old_period factor old_count new_count pending_count old_rate new_rate effect effect_low effect_high "
+        "share_of_change is_beyond_noise q_value is_small",
+    ),
     "drop_offs": (
         "funnel persona period step_index last_touchpoint",
         "drop_off_count share_rate expected_rate lift p50_seconds_before_leaving value_at_stake_amount currency",
@@ -91,6 +96,20 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "model persona period opportunity_rank",
         "stage origin kind grade subject slice person_count lost_count lost_low lost_high worth_amount worth_low "
         "worth_high worth_alone_amount overlap_count sentiment_effect currency owner headline",
+    ),
+    "retention": (
+        "start persona channel cohort age_index rule",
+        "person_count returned_count not_returned_count pending_count matured_count matured_returned_count whole_count "
+        "last_age_index retention_rate retention_low retention_high is_small",
+    ),
+    "repeat_purchases": (
+        "persona order_number period",
+        "person_count ordered_again_count not_again_count pending_count within_30d_rate within_60d_rate "
+        "within_90d_rate within_180d_rate p50_seconds is_small",
+    ),
+    "lifecycle": (
+        "period persona",
+        "active_count new_count returning_count resurrecting_count dormant_count pending_count is_open",
     ),
     "briefing": (
         "position",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from external.reconcile import assert_reconciles
+from journeyflow.cli.app import app
 from journeyflow.utils.files import sample_folder
 
 HERE = Path(__file__).parent
@@ -17,6 +19,8 @@ COUNTS = ["person_count", "converted_count", "drop_off_count", "pending_count"]
 TOTALS = (pl.col("persona") == "all") & (pl.col("period") == "all")
 EVERYBODY = pl.col("persona") == "all"
 GOLDEN = {
+    "attribution": TOTALS,
+    "attribution_paths": EVERYBODY & (pl.col("path_rank") <= 20),
     "blind_spots": pl.lit(True),
     "desired_gaps": pl.col("period") == "all",
     "drop_off_next": TOTALS,
@@ -26,6 +30,7 @@ GOLDEN = {
     "funnel_steps": pl.col("period") == "all",
     "funnel_trend": EVERYBODY & (pl.col("funnel") == "app_payment") & (pl.col("step_index") == 1),
     "identity_audit": pl.lit(True),
+    "lifecycle": pl.lit(True),
     "load_audit": pl.lit(True),
     "map_stages": TOTALS,
     "opportunities": pl.col("period") == "all",
@@ -33,6 +38,9 @@ GOLDEN = {
     "paths": EVERYBODY & (pl.col("path_rank") <= 20),
     "personas": pl.lit(True),
     "promises": pl.col("period") == "all",
+    "repeat_purchases": pl.col("period") == "all",
+    "retention": EVERYBODY & (pl.col("channel") == "all"),
+    "rate_changes": (pl.col("slice") == "all") & (pl.col("funnel") == "app_payment"),
     "stage_channels": TOTALS,
     "stage_crosswalk": pl.lit(True),
     "stage_sentiment": pl.col("period") == "all",
@@ -67,8 +75,9 @@ def test_published_numbers_have_not_moved(sample, table):
 def test_every_row_of_every_file_is_where_it_belongs(sample, truths):
     columns = [f"{end}_count" for end in ("record", "accepted", "quarantined", "duplicate", "conflicting", "filtered")]
     audit = {row[0]: list(row[1:]) for row in sample.table("load_audit").select("source_file", *columns).rows()}
-    traits = audit.pop("crm/customers.csv")
-    assert traits[0] == traits[1] > 0
+    for file in ("crm/customers.csv", "spend.csv"):
+        read = audit.pop(file)
+        assert read[0] == read[1] > 0
     assert audit == {file: [expected[column] for column in columns] for file, expected in truths["files"].items()}
 
 
@@ -216,6 +225,18 @@ def test_lifecycle(sample, truths):
     assert dict(stages["lifecycle"].value_counts().rows()) == truths["persons_by_lifecycle"]
 
 
+@pytest.mark.parametrize("words", [[], ["--repeat"], ["--lifecycle"]], ids=" ".join)
+def test_the_page_on_retention_shows_the_figures_of_the_sample(sample, words):
+    page = (HERE.parents[1] / "docs" / "how-to" / "retention.md").read_text(encoding="utf-8")
+    block = page.partition(f"journeyflow retention {' '.join(words)}".rstrip() + "\n```\n```text\n")[2].partition(
+        "```"
+    )[0]
+    shown = CliRunner().invoke(app, ["retention", *words, "--published", str(sample.folder / "published")]).output
+    lines = [line.split() for line in shown.splitlines()]
+    assert block.count("\n") >= 2
+    assert all(any(line[: len(cells)] == cells for line in lines) for cells in map(str.split, block.splitlines()))
+
+
 def test_devices(sample, truths):
     devices = dict(sample.table("identity_audit").select("decision", "device_count").rows())
     assert devices["shared_named"] == len(truths["shared_devices"])
@@ -250,3 +271,45 @@ def test_all_who_could_not_pay_are_counted(sample):
     # Of 74 persons three met it so late that nobody knows yet whether they went on.
     assert set(pains["person_count"]) == {71}
     assert int(errors["event_count"].sum()) == 161
+
+
+def test_the_worked_example_of_attribution_is_the_sample(sample):
+    page = (HERE.parents[1] / "docs" / "how-to" / "attribution.md").read_text(encoding="utf-8")
+    rows = sample.table("attribution").filter(TOTALS & (pl.col("goal") == "order"))
+    by_key = {(row["channel"], row["method"]): row for row in rows.iter_rows(named=True)}
+    [(orders, lost, pending)] = rows.select("goal_count", "not_converted_count", "pending_count").unique().rows()
+    assert f"{orders:,} orders; {lost:,} paths came to nothing; {pending:,} are pending" in page
+    for channel in ("cpc", "social", "affiliate", "email", "direct", "none"):
+        shown = [f"{by_key[channel, method]['conversion_count']:,.1f}" for method in ("first", "last", "markov")]
+        row = by_key[channel, "markov"]
+        money = (("spend_amount", ",.0f"), ("cost_per_conversion_amount", ",.2f"), ("return_ratio", ",.2f"))
+        shown += ["-" if row[name] is None else format(row[name], form) for name, form in money]
+        assert f"| {' | '.join([channel, *shown])} |" in page
+    cpc = by_key["cpc", "markov"]
+    assert f"credited with {cpc['least_conversion_count']:.0f} to {cpc['most_conversion_count']:.0f} orders" in page
+    assert f"by `markov` is {cpc['conversion_low']:.0f} to {cpc['conversion_high']:.0f} orders" in page
+    returns = {key: row["return_ratio"] for key, row in by_key.items()}
+    assert max(returns["cpc", method] for method in rows["method"].unique()) < 1
+    assert returns["social", "last"] < 1 < returns["social", "markov"]
+
+
+def test_the_payment_bug_changed_a_step_and_not_who_came(sample):
+    """The week of the bug lowers March and its end raises April again; who came changed little in both."""
+    changes = sample.table("rate_changes").filter(pl.col("funnel") == "app_payment", pl.col("slice") == "all")
+    assert changes.group_by("dimension").len()["len"].to_list() == [10, 10]
+    for row in changes.iter_rows(named=True):
+        is_bug = row["factor"] == "step" and row["period"] in ("2026-03", "2026-04")
+        assert (abs(row["effect"]) > 0.15 and row["q_value"] < 0.001) == is_bug, row
+        assert row["is_beyond_noise"] == is_bug, row
+
+
+def test_changes_are_of_the_first_day_of_each_unit_in_a_month(sample):
+    """Where a unit has one attempt, as an order has, the rates are those of the funnel."""
+    of_funnel = pl.col("funnel") == "delivery_promise"
+    steps = sample.table("funnel_steps").filter(EVERYBODY, of_funnel, pl.col("step_index") == 2)
+    rates = dict(steps.select("period", "conversion_rate").rows())
+    changes = sample.table("rate_changes").filter(of_funnel, pl.col("slice") == "all")
+    assert changes.height
+    for row in changes.iter_rows(named=True):
+        assert row["new_rate"] == pytest.approx(rates[row["period"]], abs=1e-12)
+        assert row["old_rate"] == pytest.approx(rates[row["old_period"]], abs=1e-12)

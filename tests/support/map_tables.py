@@ -98,6 +98,42 @@ def rich_tables() -> dict[str, Rows]:
     return tables
 
 
+def cohort_tables() -> dict[str, Rows]:
+    """Return rows of `retention`, `repeat_purchases` and `lifecycle`: settled, open and empty cells, hostile names."""
+    retention = []
+    for index, start in enumerate(("first_event", FORMULA), 1):
+        for persona, channel in (*((persona, "all") for persona in PERSONAS), ("all", MARKUP)):
+            for rule in ("on", "on_or_after"):
+                for cohort, size in (("2026-01", 40), ("2026-02", 20), ("2026-03", 0), ("all", 40)):
+                    retention += [
+                        {"start": start, "start_index": index, "persona": persona, "channel": channel, "cohort": cohort}
+                        | {"rule": rule, "age_index": age, "person_count": size} | _cell(size, age, rule)
+                        for age in range(2)
+                    ]  # fmt: skip
+    repeats = [
+        {"persona": persona, "order_number": 1, "period": period, "person_count": 9, "ordered_again_count": 3}
+        | {"pending_count": 6, "within_30d_rate": 0.25, "p50_seconds": 86_400}
+        for persona in PERSONAS
+        for period in PERIODS
+    ]
+    lifecycle = [
+        {"persona": persona, "period": period, "active_count": 9, "new_count": 4, "returning_count": 5}
+        for persona in PERSONAS
+        for period in ("2026-01", "2026-02")
+    ]
+    return {"retention": retention, "repeat_purchases": repeats, "lifecycle": lifecycle}
+
+
+def _cell(size: int, age: int, rule: str) -> dict[str, object]:
+    """Return a cell: of 40 persons all is settled, of 20 half of them at age 0 and nobody at age 1."""
+    settled = size if size != 20 else 10 * (age == 0)
+    return {
+        "returned_count": settled // 4, "matured_count": settled, "pending_count": size - settled,
+        "last_age_index": 0 if size == 20 and age == 0 else 1 if rule == "on_or_after" else age,
+        "retention_rate": 0.25 if settled else None,
+    }  # fmt: skip
+
+
 def _add_map(tables: dict[str, Rows], model: str, stages: tuple[str, ...], persona: str, period: str, n: int) -> None:
     of_map = {"model": model, "persona": persona, "period": period}
     _add_funnel(tables, model, stages, persona, period, n, kind="stages")
@@ -199,7 +235,7 @@ def _add_pains(tables: dict[str, Rows], of_map: dict[str, str], stage: str, inde
             shown | {"opportunity_rank": at, "origin": "promise" if kind == "promise" else "pain_point"}
             | {"worth_amount": worth, "worth_low": worth and worth / 2, "worth_high": worth and worth * 2}
             | {"worth_alone_amount": worth and worth / 4, "overlap_count": people // 2}
-            | {"currency": "EUR", "owner": f"Team {index} <b>"}
+            | {"currency": "EUR", "owner": f"Team {index} <b>", "remedy": f"Try {MARKUP}." if at % 2 else None}
         )  # fmt: skip
 
 
@@ -217,7 +253,7 @@ def _add_briefing(tables: dict[str, Rows]) -> None:
     )  # fmt: skip
     names = ("headline", "table_name", "row_key", "change", "previous_count", "kind", "model")
     for position, line in enumerate(lines, start=1):
-        persona = {"persona": "all"} if line[-1] else {}
+        persona = {"persona": "all", "remedy": (line[-2] != "gone" and f"Test {MARKUP}.") or None} if line[-1] else {}
         tables["briefing"].append({"position": position} | dict(zip(names, line, strict=True)) | persona)
 
 

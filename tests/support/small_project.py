@@ -17,6 +17,7 @@ EPOCH = datetime(1970, 1, 1)
 MODELS = (
     "raw/events",
     "raw/traits",
+    "raw/spend",
     "ledger/loads",
     "ledger/runs",
     "config/settings",
@@ -83,6 +84,9 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
     def load_traits(config, warehouse, **_):
         _put(warehouse, "raw.traits", _types("raw/traits"), [])
 
+    def load_spend(config, warehouse, **_):
+        _put(warehouse, "raw.spend", _types("raw/spend"), [])
+
     def settings(config, *, run_id, high_water_us, first_event_us, person_secret):
         mark = pa.array([high_water_us], pa.timestamp("us"))
         return {
@@ -97,6 +101,7 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
     monkeypatch.setattr("journeyflow.ingest.parser.copy.open_input_parser", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr("journeyflow.ingest.load.load_events", load)
     monkeypatch.setattr("journeyflow.ingest.traits.load_traits", load_traits)
+    monkeypatch.setattr("journeyflow.ingest.spend.load_spend", load_spend)
     monkeypatch.setattr("journeyflow.state.warehouse.open_warehouse", open_warehouse)
     monkeypatch.setattr("journeyflow.compile.config_tables.config_tables", settings)
     return given

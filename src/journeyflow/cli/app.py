@@ -13,7 +13,8 @@ from journeyflow.cli import erase, init, maintenance, mcp, query, report, run, t
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
 
 _CONCEPTS = {
-    "trend": "cohort cohorts retention timeline history weekly monthly",
+    "retention": "cohort cohorts returning churn loyalty repeat lifecycle",
+    "trend": "timeline history weekly monthly",
     "tables": "marts list ls show schemas catalog datasets models",
     "describe": "columns desc dictionary info table",
     "serve": "watch schedule scheduler cron daemon nightly start",
@@ -24,6 +25,8 @@ _CONCEPTS = {
     "paths": "flow flows sankey journeys sequences transitions",
     "personas": "segments segment people persons audience",
     "touchpoints": "channels contacts stages",
+    "changes": "decompose decomposition why attribution-of-change waterfall shapley",
+    "attribution": "marketing spend roas roi campaigns credit mta",
     "compare": "diff difference versus vs ab test",
     "funnel": "conversion conversions steps",
     "drop-offs": "exits abandonment leaks churn",
@@ -90,7 +93,10 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
-    "Read the results": "report funnel drop-offs trend paths personas touchpoints compare opportunities pain-points",
+    "Read the results": (
+        "report funnel drop-offs trend retention paths personas touchpoints attribution changes compare "
+        "opportunities pain-points audiences what-if"
+    ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
 }
@@ -170,6 +176,16 @@ _add(
 )
 _add(
     app,
+    "retention",
+    listing(tables.retention, most=None),
+    "journeyflow retention",
+    "journeyflow retention first_order --persona student",
+    "journeyflow retention --channel app --rule on_or_after",
+    "journeyflow retention --repeat --format csv",
+    "journeyflow retention --lifecycle",
+)
+_add(
+    app,
     "paths",
     listing(tables.paths),
     "journeyflow paths",
@@ -184,6 +200,22 @@ _add(
     "journeyflow touchpoints",
     "journeyflow touchpoints --stage decision --persona student",
     "journeyflow touchpoints --period 2026-03 --format csv",
+)
+_add(
+    app,
+    "attribution",
+    listing(tables.attribution, most=40),
+    "journeyflow attribution",
+    "journeyflow attribution order --method every",
+    "journeyflow attribution --persona student --paths",
+)
+_add(
+    app,
+    "changes",
+    listing(tables.changes),
+    "journeyflow changes checkout",
+    "journeyflow changes checkout --period 2026-03 --by channel",
+    "journeyflow changes shop --all --format csv",
 )
 _add(
     app,
@@ -209,6 +241,15 @@ _add(
     "journeyflow pain-points",
     "journeyflow pain-points --persona student --period 2026-03",
     "journeyflow pain-points --format json",
+)
+_add(app, "audiences", listing(tables.audiences, most=None), "journeyflow audiences", "journeyflow audiences --json")
+_add(
+    app,
+    "what-if",
+    listing(tables.what_if, most=None),
+    "journeyflow what-if",
+    "journeyflow what-if --stage decision --fix 25%",
+    "journeyflow what-if --model shop --persona student --json",
 )
 _add(app, "tables", listing(tables.tables, most=None), "journeyflow tables", "journeyflow tables --json")
 _add(

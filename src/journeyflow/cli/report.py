@@ -39,6 +39,8 @@ class ReportFormat(StrEnum):
     MD = "md"
     SVG = "svg"
     PNG = "png"
+    PDF = "pdf"
+    PPTX = "pptx"
 
 
 _PICTURES = (ReportFormat.SVG, ReportFormat.PNG)
@@ -47,7 +49,8 @@ _ALL = "all"
 
 def report(
     form: Annotated[
-        ReportFormat, typer.Option("--format", "-f", help="What to write: page, workbook, Markdown summary or picture.")
+        ReportFormat,
+        typer.Option("--format", "-f", help="Page, workbook, message, picture, PDF or slides."),
     ] = ReportFormat.HTML,
     persona: Annotated[
         str | None,
@@ -141,6 +144,10 @@ def _render(report_data: ReportData, form: ReportFormat, *, is_dark: bool) -> by
         from journeyflow.report.markdown import render_summary
 
         return render_summary(report_data).encode()
+    if form in (ReportFormat.PDF, ReportFormat.PPTX):
+        from journeyflow.report.documents import render_pdf, render_pptx
+
+        return render_pdf(report_data) if form is ReportFormat.PDF else render_pptx(report_data)
     from journeyflow.report.image import render_png, render_svg
 
     picture = render_svg(report_data.maps[0], report_data, "dark" if is_dark else "light")
@@ -255,6 +262,8 @@ def print_findings(table: str, keys: tuple[str, str, str], rows: pl.DataFrame, r
         rank = str(values[_RANKS[table]])
         print_hanging(rank, Text(display_text(values["headline"], 600), style="bold"), out, width=2)
         print_hanging("", Text(_figures_line(table, values), style="dim"), out, width=2)
+        if values.get("remedy"):
+            print_hanging("", Text(f"Suggested: {display_text(values['remedy'], 600)}"), out, width=2)
     first = rows[_RANKS[table]][0]
     command = "opportunity" if table == "opportunities" else "pain-point"
     out.print(Text(f"Why: journeyflow explain {command} {first}", style="dim"))

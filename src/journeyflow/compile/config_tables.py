@@ -12,18 +12,21 @@ import pyarrow as pa
 
 from journeyflow.compile.staging_events import slice_fields
 from journeyflow.config import Config
+from journeyflow.config.audiences import Pending, StandsAt, Who
 from journeyflow.config.base import microseconds
-from journeyflow.config.conditions import render
+from journeyflow.config.conditions import ALWAYS, render
 from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
-from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, vocabulary
+from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
 from journeyflow.config.predicates import (
+    attribution_predicate,
     exclusion_predicate,
     friction_predicate,
     goal_predicate,
     promise_predicate,
     step_predicate,
 )
+from journeyflow.config.remedies import suggestion
 from journeyflow.models.metadata import arrow_schema
 
 if TYPE_CHECKING:
@@ -56,9 +59,20 @@ def config_tables(
         "personas": _personas(config),
         "persona_traits": _distinct(trait for persona in config.personas for trait in persona.traits),
         "counted_events": _distinct(event for persona in config.personas for event in persona.counted_events),
-        "goals": ((name, goal.value, index) for index, (name, goal) in enumerate(config.goals.items(), 1)),
+        "goals": (
+            (name, goal.value, index, name == config.repeat_goal)
+            for index, (name, goal) in enumerate(config.goals.items(), 1)
+        ),
+        "cohorts": _cohorts(config),
+        "cohort_ages": (
+            (index, age) for index, cohort in enumerate(config.cohorts.starts.values(), 1) for age in range(cohort.ages)
+        ),
+        "attribution": _attribution(config),
+        "attribution_channels": _attribution_channels(config),
+        "referrers": referrers(),
         "rates": (config.currency.rates | {config.currency.report: Decimal(1)}).items(),
-        "days": _days(config.zone, first_event_us, high_water_us),
+        "days": (days := list(_days(config.zone, first_event_us, high_water_us))),
+        "day_dates": _day_dates(days),
         "surveys": _surveys(config),
         "promises": _promises(config),
         "map_cells": _map_cells(config),
@@ -67,6 +81,9 @@ def config_tables(
         "conditions": _conditions(config),
         "slices": ((index, *each) for index, each in enumerate(_slices(config), 1)),
         "passive_events": _passive_events(config),
+        "audiences": _audiences(config),
+        "audience_consents": _audience_consents(config),
+        "audience_traits": _distinct(trait for audience in config.audiences for trait in audience.fields),
         "unstaged_events": ((word.event,) for word in vocabulary() if not word.is_staged),
     }
     return {f"config.{name}": _table(f"config.{name}", each) for name, each in rows.items()}
@@ -76,6 +93,13 @@ def funnel_indexes(config: Config) -> dict[str, int]:
     """Return the `funnel_index` of every funnel: first the stage funnels, as their models; then the configured ones."""
     names = [*(model.model for model in config.journey_models), *config.funnels]
     return {name: index for index, name in enumerate(names, start=1)}
+
+
+def step_names(config: Config, funnel: str) -> Sequence[str]:
+    """Return the steps of a funnel in order, the stages of a stage funnel; none of a funnel that is not configured."""
+    if funnel in config.funnels:
+        return config.funnels[funnel].level_names
+    return next((model.stage_names for model in config.journey_models if model.model == funnel), ())
 
 
 def undated_traits(config: Config) -> frozenset[str]:
@@ -140,11 +164,50 @@ def _funnels(config: Config) -> Iterator[tuple[Any, ...]]:
 
 def _funnel_steps(config: Config) -> Iterator[tuple[Any, ...]]:
     indexes = funnel_indexes(config)
-    named = {model.model: model.stage_names for model in config.journey_models}
-    named |= {name: funnel.level_names for name, funnel in config.funnels.items()}
-    for funnel, steps in named.items():
+    entries = config.remedies.entries
+    for funnel in indexes:
+        steps = step_names(config, funnel)
         for step_index, step in enumerate(steps, 1):
-            yield funnel, indexes[funnel], step_index, step
+            remedy = suggestion(entries, "loss", step, steps)
+            yield funnel, indexes[funnel], step_index, step, remedy
+
+
+def _audiences(config: Config) -> Iterator[tuple[Any, ...]]:
+    for index, audience in enumerate(config.audiences, 1):
+        who, email = audience.who, audience.email
+        consent = audience.consent_trait, audience.consent_property
+        address = email and email.removeprefix("trait.")
+        place, remedy = _audience_place(config, who)
+        yield audience.name, index, who.kind, *place, who.lifecycle, *consent, address, remedy
+
+
+def _audience_place(config: Config, who: Who) -> tuple[tuple[Any, ...], str | None]:
+    """Return the columns from `subject` to `within_us`, and what to send."""
+    entries, lifecycle = config.remedies.entries, who.lifecycle or ""
+    if who.promise_due is not None:
+        names = [promise.name for promise in config.promises]
+        due, within = who.promise_due.promise, who.promise_due.within
+        remedy = suggestion(entries, "promise_due", subject=due, lifecycle=lifecycle)
+        return (due, None, None, None, names.index(due) + 1, None, within and microseconds(within)), remedy
+    if who.kind in ("persona", "lifecycle"):
+        remedy = suggestion(entries, "message", lifecycle=lifecycle)
+        return (who.persona or lifecycle, None, None, None, None, who.persona, None), remedy
+    found = who.dropped_at or who.pending or who.stage
+    assert found is not None
+    funnel, step = (found.model, found.stage) if isinstance(found, StandsAt) else (found.funnel, found.step)
+    steps = step_names(config, funnel)
+    remedy = suggestion(entries, "message", step or funnel, steps, lifecycle=lifecycle)
+    within = found.within if isinstance(found, Pending) else None
+    step_index = None if step is None else [*steps, step].index(step) + 1
+    # A default funnel whose events do not occur has no index.
+    place = funnel_indexes(config).get(funnel), step_index, None, None
+    return (funnel, step, *place, within and microseconds(within)), remedy
+
+
+def _audience_consents(config: Config) -> Iterator[tuple[int, str]]:
+    for index, audience in enumerate(config.audiences, 1):
+        for value in dict.fromkeys(value.strip().lower() for value in audience.consent_is):
+            yield index, value
 
 
 def _personas(config: Config) -> Iterator[tuple[Any, ...]]:
@@ -157,6 +220,27 @@ def _personas(config: Config) -> Iterator[tuple[Any, ...]]:
     yield *unassigned, False, False, False
 
 
+def _cohorts(config: Config) -> Iterator[tuple[Any, ...]]:
+    for index, (name, cohort) in enumerate(config.cohorts.starts.items(), 1):
+        bucket = cohort.bucket
+        calendar, width = (bucket, None) if isinstance(bucket, str) else (None, microseconds(bucket))
+        is_any = (cohort.start == ALWAYS, cohort.return_ == ALWAYS)
+        yield name, index, *is_any, calendar, width, cohort.ages, cohort.by
+
+
+def _attribution(config: Config) -> Iterator[tuple[Any, ...]]:
+    section = config.attribution
+    times = (microseconds(section.lookback), microseconds(section.half_life))
+    for goal_index, (name, goal) in enumerate(config.goals.items(), 1):
+        if section.goal in (None, name):
+            yield name, goal_index, *times, section.unit == "first", goal.value is not None
+
+
+def _attribution_channels(config: Config) -> Iterator[tuple[Any, ...]]:
+    for index, channel in enumerate(config.attribution.channels, 1):
+        yield index, channel.name, attribution_predicate(index)
+
+
 def _days(zone: ZoneInfo, first_us: int, last_us: int) -> Iterator[tuple[Any, ...]]:
     """Yield the local days of the data, each with its ends in UTC: 23, 24 or 25 hours apart where clocks change."""
     first, last = (_local_day(instant, zone) for instant in (min(first_us, last_us), last_us))
@@ -164,6 +248,19 @@ def _days(zone: ZoneInfo, first_us: int, last_us: int) -> Iterator[tuple[Any, ..
     starts = [_start_us(day, zone) for day in (*days, last + timedelta(days=1))]
     for index, day in enumerate(days, 1):
         yield index, day, starts[index - 1], starts[index], day.isoformat()[:7]
+
+
+_MONDAY = date(1969, 12, 29)
+
+
+def _day_dates(days: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for _, day, start_us, end_us, month in days:
+        week_number = (day - _MONDAY).days // 7
+        week = (_MONDAY + timedelta(weeks=week_number)).isoformat()
+        first, last = (_local_day(instant, ZoneInfo("UTC")) for instant in (start_us, end_us - 1))
+        for offset in range((last - first).days + 1):
+            utc_date = first + timedelta(days=offset)
+            yield day, utc_date, start_us, end_us, month, week, 12 * day.year + day.month - 1, week_number
 
 
 def _local_day(instant_us: int, zone: ZoneInfo) -> date:
@@ -246,6 +343,9 @@ def _conditions(config: Config) -> Iterator[tuple[str, str, str, str, str | None
     if "goals" in config.model_fields_set:
         for name, goal in config.goals.items():
             yield goal_predicate(name), "goal", f"goal {name}", render(goal.when), None, None
+    for number, channel in enumerate(config.attribution.channels, 1):
+        subject = f"attribution channel {number}: {channel.name}"
+        yield attribution_predicate(number), "channel", subject, render(channel.when), None, None
     for friction in config.friction:
         subject = f"friction {friction.name}"
         yield friction_predicate(friction.name), "friction", subject, render(friction.when), None, None

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StrictInt
 
+from journeyflow.config.audiences import Audience
 from journeyflow.config.base import Duration, FilePath, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import (
     PERSONA_FIELDS,
@@ -23,8 +24,17 @@ from journeyflow.config.conditions import (
     leaves,
 )
 from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
-from journeyflow.config.funnels import Currency, Funnel, Goal, default_funnels, default_goals
+from journeyflow.config.funnels import (
+    Attribution,
+    CohortSection,
+    Currency,
+    Funnel,
+    Goal,
+    default_funnels,
+    default_goals,
+)
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
+from journeyflow.config.remedies import Remedies
 from journeyflow.config.sources import Limits, People, Retention, Source, Spend
 
 OFFLINE_CHANNELS = ("store", "call_centre", "crm", "delivery", "survey", "email")
@@ -86,7 +96,7 @@ class ExcludeTraffic(Section):
 
 
 FILE_NAME = "journeyflow.yml"
-NOT_FIGURES = {"project", "state", "publish", "spend", "retention", "limits"}
+NOT_FIGURES = {"project", "state", "publish", "retention", "limits"}
 """Keys that change no published figure, and so are not part of the hash."""
 
 
@@ -136,6 +146,10 @@ class Config(Section):
     """Funnels by name, which must differ from those of journey models. Default: `cart_abandonment` (add_to_cart,
     checkout_started, purchase), in runs where all three events occur.
     """
+    cohorts: CohortSection = CohortSection()
+    """Cohorts: from which event on persons are followed, and what counts as coming back."""
+    attribution: Attribution = Attribution()
+    """Which channels led to the goals."""
     currency: Currency = Currency()
     """Report currency, and exchange rates into it."""
     min_count: Annotated[StrictInt, Field(ge=1)] = 30
@@ -147,9 +161,13 @@ class Config(Section):
     friction: tuple[Friction, ...] = ()
     """Events that are pain points by definition, for the journey map."""
     spend: Spend | None = None
-    """Advertising spend, for attribution."""
+    """Advertising spend, for the costs and returns of `attribution`."""
     map: MapSection = MapSection()
     """User-supplied contents of the journey map."""
+    remedies: Remedies = Remedies()
+    """Suggestions beside opportunities, losses and audiences: your own before the built-in ones, or instead of them."""
+    audiences: tuple[Audience, ...] = ()
+    """Lists of persons to write to, as private files in the state folder."""
     privacy: Privacy = Field(default={}, validate_default=True)
     """Protection of personal data."""
     retention: Retention = Retention()
@@ -203,6 +221,11 @@ class Config(Section):
     def zone(self) -> ZoneInfo:
         """Time zone of reporting days."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def repeat_goal(self) -> str | None:
+        """Goal whose repeats are followed; None without goals."""
+        return self.cohorts.repeat or ("order" if "order" in self.goals else next(iter(self.goals), None))
 
     def journey_model(self, name: str) -> JourneyModel:
         """Return the journey model `name`; KeyError when there is none."""

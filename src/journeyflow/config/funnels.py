@@ -1,4 +1,4 @@
-"""Sections `funnels`, `goals` and `currency`."""
+"""Sections `funnels`, `goals`, `cohorts`, `attribution` and `currency`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,41 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.base import Duration, Name, PositiveDuration, Section, Text
-from journeyflow.config.conditions import ALWAYS, ConditionField, FunnelCondition, Leaf, is_property, is_property_key
+from journeyflow.config.base import (
+    PATTERN,
+    Duration,
+    Name,
+    PositiveDuration,
+    Section,
+    Text,
+    format_duration,
+    parse_duration,
+)
+from journeyflow.config.conditions import (
+    ALWAYS,
+    EVENTS,
+    Condition,
+    ConditionField,
+    FunnelCondition,
+    Leaf,
+    is_property,
+    is_property_key,
+    parse,
+    to_plain,
+)
 
 CurrencyCode = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
 
@@ -45,6 +75,34 @@ class Currency(Section):
     """ISO 4217 code of the report currency."""
     rates: dict[CurrencyCode, Rate] = Field(default_factory=dict)
     """Code → value of one unit in the report currency. A sum with an amount that has no rate is null."""
+
+
+class AttributionChannel(Section):
+    """A marketing channel, by a condition on events."""
+
+    name: Name
+    """Name of the channel. Several entries may have one name. `none` means that such events are no touch; `direct` is a
+    touch only where a journey has no other.
+    """
+    when: ConditionField
+    """Events that came by this channel."""
+
+
+class Attribution(Section):
+    """Which channels led to the goals; `semantics.md` defines touches, paths and methods."""
+
+    goal: Name | None = None
+    """The goal whose events are credited to channels. Default: each goal."""
+    lookback: PositiveDuration = timedelta(days=30)
+    """How long before a goal a touch may be to be credited."""
+    unit: Literal["each", "first"] = "each"
+    """`each`: every event of the goal is credited. `first`: only that of a person's first."""
+    channels: Annotated[tuple[AttributionChannel, ...], Field(max_length=50)] = ()
+    """Marketing channels; the first match wins. Without a match the channel follows from the data: the medium of the
+    visit, its source, the kind of its referrer, else `direct`; of an offline event, its `channel`.
+    """
+    half_life: PositiveDuration = timedelta(days=7)
+    """Age at which a touch counts half, in the method `decay`."""
 
 
 def default_goals() -> dict[str, Goal]:
@@ -183,3 +241,67 @@ def default_funnels(goals: Container[str]) -> dict[str, Funnel]:
     funnel = Funnel(steps=steps, goal="order" if "order" in goals else None)
     funnel._is_default = True
     return {DEFAULT_FUNNEL: funnel}
+
+
+def _cohort_event(raw: object) -> str | Condition:
+    return raw if isinstance(raw, str) else parse(raw, EVENTS)
+
+
+def _plain_event(event: str | Condition) -> object:
+    return event if isinstance(event, str) else to_plain(event)
+
+
+_EVENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+CohortEvent = Annotated[
+    str | Condition, PlainValidator(_cohort_event), PlainSerializer(_plain_event), WithJsonSchema(_EVENT_SCHEMA)
+]
+"""The name of a goal, or a condition on events."""
+
+CALENDAR = ("week", "month")
+
+
+def _bucket(raw: object) -> str | timedelta:
+    if isinstance(raw, str) and raw in CALENDAR:
+        return raw
+    width = parse_duration(raw)
+    if width <= timedelta(0):
+        raise PydanticCustomError("duration_zero", "must be longer than zero", {"allowed": "a duration above 0s"})
+    return width
+
+
+def _plain_bucket(bucket: str | timedelta) -> str:
+    return bucket if isinstance(bucket, str) else format_duration(bucket)
+
+
+_BUCKET_SCHEMA = {
+    "anyOf": [{"enum": list(CALENDAR)}, {"type": "string", "pattern": PATTERN, "examples": ["7d", "30d"]}]
+}
+Bucket = Annotated[
+    str | timedelta, PlainValidator(_bucket), PlainSerializer(_plain_bucket), WithJsonSchema(_BUCKET_SCHEMA)
+]
+
+
+class Cohort(Section):
+    """What makes a person enter a cohort, and what counts as coming back."""
+
+    start: CohortEvent = ALWAYS
+    """Goal or condition: a person's first such event ever is the start. Default: any event."""
+    return_: CohortEvent = Field(default=ALWAYS, alias="return")
+    """Goal or condition: an event that counts as coming back, in any channel and of any persona. Default: any event."""
+    bucket: Bucket = timedelta(days=7)
+    """Width of an age: a duration of exact elapsed time since the start, or `week` or `month` of the calendar."""
+    ages: Annotated[StrictInt, Field(ge=1, le=60)] = 12
+    """How many ages are shown, from 0; at most 60."""
+    by: Literal["week", "month"] = "month"
+    """Which starts are one cohort: those of a calendar month, or of a week from Monday."""
+
+
+class CohortSection(Section):
+    """Cohorts of the tables `retention` and `repeat_purchases`. Files and generations are kept as `retention:` says."""
+
+    starts: dict[Name, Cohort] = Field(
+        default={"first_event": Cohort()}, max_length=10, json_schema_extra={"default": {"first_event": {}}}
+    )
+    """Starts by name, at most ten; the column `start`. Default: `first_event`, back with any event, by age in weeks."""
+    repeat: Name | None = None
+    """Goal whose repeats `repeat_purchases` follows. Default: `order`; without it the first goal."""

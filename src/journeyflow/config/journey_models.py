@@ -208,3 +208,10 @@ def vocabulary() -> tuple[Word, ...]:
         for group in ("staged", "anywhere")
         for event, meaning in content[group].items()
     )
+
+
+@cache
+def referrers() -> tuple[tuple[str, str], ...]:
+    """Return the known sites that visits come from, each with its marketing channel."""
+    content = read_yaml((files("journeyflow.config") / "builtin" / "referrers.yml").read_bytes()).content
+    return tuple((site, channel) for channel, sites in content.items() for site in sites)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from journeyflow.config.conditions import Condition, Leaf, leaves
+from journeyflow.config.conditions import ALWAYS, Condition, Leaf, leaves
 from journeyflow.config.config import Config, Persona
 from journeyflow.config.journey_models import JourneyModel
 
@@ -45,6 +45,11 @@ def goal_predicate(goal: str) -> str:
     return f"goal/{goal}"
 
 
+def attribution_predicate(number: int) -> str:
+    """Return the name of the predicate of an entry of `attribution.channels`; `number` is 1-based."""
+    return f"attribution/{number}"
+
+
 def first_predicate(persona: str, number: int) -> str:
     """Return the name of a persona's predicate on the journey's first event; `number` is 1-based."""
     return f"persona/{persona}/first/{number}"
@@ -60,9 +65,16 @@ def promise_predicate(name: str, end: str) -> str:
     return f"promise/{name}/{end}"
 
 
+def cohort_predicate(start: str, end: str) -> str:
+    """Return the name of the predicate of a cohort's ``start`` or ``return``."""
+    return f"cohort/{start}/{end}"
+
+
 def predicates(config: Config) -> tuple[Predicate, ...]:
     """Return every predicate of a configuration, in its order; names are unique."""
-    groups = (_of_models, _of_funnels, _of_goals, _of_personas, _of_friction, _of_promises)
+    groups = (
+        _of_models, _of_funnels, _of_goals, _of_personas, _of_friction, _of_promises, _of_cohorts, _of_attribution
+    )  # fmt: skip
     return tuple(predicate for group in groups for predicate in group(config))
 
 
@@ -119,3 +131,18 @@ def _of_promises(config: Config) -> Iterator[Predicate]:
         if promise.from_ is not None and promise.to is not None:
             yield Predicate(promise_predicate(promise.name, "from"), promise.from_)
             yield Predicate(promise_predicate(promise.name, "to"), promise.to)
+
+
+def _of_cohorts(config: Config) -> Iterator[Predicate]:
+    """Yield no predicate for `any event`."""
+    for name, cohort in config.cohorts.starts.items():
+        for end, event in (("start", cohort.start), ("return", cohort.return_)):
+            if event != ALWAYS:
+                # A name that is no goal is refused before.
+                condition = config.goals[event].when if isinstance(event, str) else event
+                yield Predicate(cohort_predicate(name, end), condition)
+
+
+def _of_attribution(config: Config) -> Iterator[Predicate]:
+    for number, channel in enumerate(config.attribution.channels, 1):
+        yield Predicate(attribution_predicate(number), channel.when)

@@ -268,10 +268,27 @@ def _promise_references(config: Config) -> Iterator[Violation]:
             yield _unknown("survey", ("promises", index, "measure"), promise.measure, config.surveys, "surveys")
 
 
+def _attributed_goal(config: Config) -> Iterator[Violation]:
+    goal = config.attribution.goal
+    if goal is not None and goal not in config.goals:
+        yield _unknown("goal", ("attribution", "goal"), goal, config.goals, "goals")
+
+
 def _promise_and_friction_names(config: Config) -> Iterator[Violation]:
     for section, items in (("promises", config.promises), ("friction", config.friction)):
         for index, name in _repeated(item.name for item in items):
             yield Violation(f"duplicate_{section}", (section, index, "name"), "is the name of another item", name)
+
+
+def _cohort_goals(config: Config) -> Iterator[Violation]:
+    named: list[tuple[Loc, str | Condition | None]] = [(("repeat",), config.cohorts.repeat)]
+    for name, cohort in config.cohorts.starts.items():
+        named += [
+            (("starts", name, end), event) for end, event in (("start", cohort.start), ("return", cohort.return_))
+        ]
+    for place, goal in named:
+        if isinstance(goal, str) and goal not in config.goals:
+            yield _unknown("goal", ("cohorts", *place), goal, config.goals, "goals")
 
 
 def _map_references(config: Config) -> Iterator[Violation]:
@@ -296,11 +313,73 @@ def _all_stages(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stage for model in config.journey_models for stage in model.stage_names))
 
 
+def _audience_names(config: Config) -> Iterator[Violation]:
+    for index, name in _repeated(audience.name for audience in config.audiences):
+        yield Violation("duplicate_audience", ("audiences", index, "name"), "is the name of another audience", name)
+
+
+def _audience_traits(config: Config) -> Iterator[Violation]:
+    known = tuple(dict.fromkeys(trait for people in config.people for trait in people.traits))
+    expected = "a trait of people:, which has none"
+    for index, audience in enumerate(config.audiences):
+        fields: list[tuple[Loc, str | None]] = [(("consent",), audience.consent_trait), (("email",), audience.email)]
+        fields += [(("columns", place), field) for place, field in enumerate(audience.columns)]
+        for loc, field in fields:
+            if field is not None and (trait := field.removeprefix("trait.")) not in known:
+                place = ("audiences", index, *loc)
+                yield Violation("unknown_trait", place, "is not a trait", trait, known, expected, looked_in=("people",))
+
+
+def _audience_references(config: Config) -> Iterator[Violation]:
+    personas = (*(persona.name for persona in config.personas), "unassigned")
+    promises = tuple(promise.name for promise in config.promises if promise.within is not None)
+    for index, audience in enumerate(config.audiences):
+        loc: Loc = ("audiences", index, "who")
+        who = audience.who
+        if who.persona is not None and who.persona not in personas:
+            yield _unknown("persona", (*loc, "persona"), who.persona, personas, "personas")
+        if who.promise_due is not None and who.promise_due.promise not in promises:
+            place = (*loc, "promise_due", "promise")
+            message = "is not a promise with within"
+            yield Violation(
+                "unknown_promise", place, message, who.promise_due.promise, promises, looked_in=("promises",)
+            )
+        if who.stage is not None:
+            yield from _audience_step(config, (*loc, "stage"), ("model", who.stage.model), ("stage", who.stage.stage))
+        for key in ("dropped_at", "pending"):
+            if (found := getattr(who, key)) is not None:
+                yield from _audience_step(config, (*loc, key), ("funnel", found.funnel), ("step", found.step))
+
+
+def _audience_step(config: Config, loc: Loc, named: tuple[str, str], at: tuple[str, str | None]) -> Iterator[Violation]:
+    (kind, name), (level, step) = named, at
+    models = {model.model: model.stage_names for model in config.journey_models}
+    funnels = {funnel: each.level_names for funnel, each in config.funnels.items()} if kind == "funnel" else {}
+    known = models | funnels
+    if name not in known:
+        yield _unknown(kind, (*loc, kind), name, known, "models" if kind == "model" else "funnels")
+        return
+    funnel = config.funnels.get(name) if kind == "funnel" else None
+    if funnel is not None and (str(funnel.unit) != "person" or funnel.count == "attempts"):
+        message, expected = "does not count persons", "a funnel with unit: person that counts each once"
+        yield Violation("audience_unit", (*loc, kind), message, name, expected=expected)
+    if step is not None and step not in known[name]:
+        yield Violation(f"unknown_{level}", (*loc, level), f"is not a {level} of it", step, tuple(known[name]))
+    elif kind == "funnel" and step is not None and step == known[name][-1]:
+        message = "is the last step, from which nobody leaves"
+        yield Violation("audience_last_step", (*loc, level), message, step, expected="an earlier step")
+
+
 _PERSONA_AND_MAP_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _persona_names,
     _outcome_based_personas,
     _persona_traits,
     _promise_references,
+    _attributed_goal,
     _promise_and_friction_names,
+    _cohort_goals,
     _map_references,
+    _audience_names,
+    _audience_traits,
+    _audience_references,
 )

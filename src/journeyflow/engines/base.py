@@ -74,6 +74,17 @@ def word(name: str) -> str:
     return f'"{name}"'
 
 
+def quoted(name: str) -> str:
+    """Return any name, such as one of a file, as a quoted identifier.
+
+    Examples
+    --------
+    >>> quoted('a"b')
+    '"a""b"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
 def text(value: str) -> str:
     """Return a string literal.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot, write_snapshot
 from journeyflow.ingest.suppression import add_suppressions, find_texts_naming, register_suppression, write_suppressions
+from journeyflow.publish.audience_lists import remove_from_lists, remove_lists
 from journeyflow.publish.generation import own_generations, remove_unfinished
 from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
 from journeyflow.state.secret_key import person_secret, set_hash_keys
@@ -152,6 +154,7 @@ def apply_erasure(config: Config, work: Path, **limits: Any) -> None:  # noqa: A
         write_suppressions(warehouse, raw_store)
         register_suppression(warehouse, config, raw_store)
         set_hash_keys(warehouse, person_secret(config))
+        remove_from_lists(config.state, partial(_erased_among, warehouse))
         with _with_registry(warehouse, config, raw_store) as registered:
             changes = _reduce_archives(registered, archive, erasure)
             archive.flush()
@@ -164,6 +167,14 @@ def apply_erasure(config: Config, work: Path, **limits: Any) -> None:  # noqa: A
     archive.remove(archive.contents() - {file.archive_sha256 for file in known})
     raw_store.remove(erasure.dropped)
     _remove_leftovers(config, raw_store)
+
+
+def _erased_among(warehouse: DuckDBEngine, texts: Sequence[str]) -> list[str]:
+    """Return the texts that are ids of erased persons."""
+    warehouse.scratch("listed_texts", pa.table({"text": pa.array(texts, pa.string())}).to_reader())
+    select = "select text from listed_texts where is_erased_user(text) or is_erased_device(text)"
+    found: list[str] = warehouse.rows(select)["text"].to_pylist()
+    return found
 
 
 @contextmanager
@@ -208,6 +219,7 @@ def withdraw_empty_publication(config: Config) -> bool:
     for folder in own_generations(config.publish / "generations"):
         shutil.rmtree(folder, ignore_errors=True)
     remove_unfinished(config.publish / "generations")
+    remove_lists(config.state)
     with suppress(OSError):  # It is missing, or holds what others put there.
         (config.publish / "generations").rmdir()
     _sync(config.publish)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from journeyflow.engines.base import text as literal
 from journeyflow.erasure.journal import ErasedRecords
 from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry
 from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
 from journeyflow.ingest.load import BATCH_BYTES, BATCH_FILES, PendingFile
-from journeyflow.ingest.mapping import literal
 from journeyflow.ingest.parser.copy import ACCESS_LOG, InputParser, read_records, show_records
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.ingest.readers.records import PLACE_BITS

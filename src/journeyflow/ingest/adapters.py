@@ -11,8 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from journeyflow.engines.base import quoted
+from journeyflow.engines.base import text as literal
 from journeyflow.errors import ConfigError
-from journeyflow.ingest.mapping import Fields, check_header, check_width, identifier, literal
+from journeyflow.ingest.mapping import Fields, check_header, check_width
 from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.utils.files import sql_folder
 from journeyflow.utils.yaml import read_yaml
@@ -86,7 +88,7 @@ class Adapter:
         fields, flaws = Fields(raw), list[str]()
         texts, columns = ["record_ix", "source_row"], ["record_ix", "source_row"]
         for name, given in self.metadata.raw.items():
-            declared, column = given or RawColumn(), identifier(name)
+            declared, column = given or RawColumn(), quoted(name)
             texts.append(f"{self._column(name, declared, fields)} as {column}")
             columns.append(f"{_if_json(column, declared)} as {column}")
             flaws += [_is_no_json(column, declared)] if declared.holds else []

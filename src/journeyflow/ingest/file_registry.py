@@ -206,9 +206,9 @@ class FileRegistry:
         """Record a file that could not be read; the next run tries it again."""
         self._add((source, name, counts, sha256, "refused", detail))
 
-    def record_traits(self, name: str, sha256: str, counts: RecordCounts) -> None:
-        """Record a file of traits, which every run reads again."""
-        self._add(("people", name, counts, sha256, "loaded", None))
+    def record_read(self, source: str, name: str, sha256: str, counts: RecordCounts) -> None:
+        """Record a file of traits or spend, which every run reads again."""
+        self._add((source, name, counts, sha256, "loaded", None))
 
     def _add(self, *loads: tuple[str, str, RecordCounts, str | None, str, str | None]) -> None:
         rows = [(self._run_id, source, name, *astuple(counts), *rest) for source, name, counts, *rest in loads]

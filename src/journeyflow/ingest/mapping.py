@@ -1,4 +1,4 @@
-"""Column mapping: from configured columns to canonical columns; SQL for time stamps; quoting."""
+"""Column mapping: from configured columns to canonical columns; SQL for time stamps."""
 
 from __future__ import annotations
 
@@ -6,49 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlglot import exp
-
 from journeyflow.config.sources import CANONICAL_COLUMNS, PREVIOUS_ID, ColumnMapping, Source
+from journeyflow.engines.base import text as literal
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.readers.records import RawRecords
-
-_PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-
-
-def literal(value: str) -> str:
-    """Return a text as an SQL literal.
-
-    Examples
-    --------
-    >>> literal("it's")
-    "'it''s'"
-    """
-    return exp.Literal.string(value).sql("duckdb")
-
-
-def identifier(name: str) -> str:
-    """Return a name as a quoted SQL identifier.
-
-    Examples
-    --------
-    >>> identifier('a"b')
-    '"a""b"'
-    """
-    return exp.to_identifier(name, quoted=True).sql("duckdb")
-
-
-def json_path(path: str) -> str:
-    """Return a dotted path of the configuration as a JSON pointer.
-
-    DuckDB's other notation takes a ``*`` in a key for a wildcard, even a quoted one.
-
-    Examples
-    --------
-    >>> json_path("items[0].unit/price")
-    '/items/0/unit~1price'
-    """
-    parts = (key.replace("~", "~0").replace("/", "~1") or index for key, index in _PATH_PART.findall(path))
-    return "".join(f"/{part}" for part in parts)
+from journeyflow.ingest.readers.records import RawRecords, json_path
 
 
 def with_sorted_keys(json: str, depth: int = 3) -> str:

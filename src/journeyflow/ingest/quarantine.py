@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 PEOPLE = "people"
 """Source name of the files of traits."""
 
-_FOUND = """
-    select coalesce(files.source, 'people') as source, quarantine.source_file, quarantine.source_row,
+_SOURCE = "coalesce(files.source, case quarantine.file_ix when -1 then 'spend' else 'people' end)"
+_FOUND = f"""
+    select {_SOURCE} as source, quarantine.source_file, quarantine.source_row,
         quarantine.reason, quarantine.detail, quarantine.raw
     from raw.quarantine as quarantine
     left join ledger.files as files on files.file_ix = quarantine.file_ix
-    where ($1 is null or coalesce(files.source, 'people') = $1) and ($2 is null or quarantine.reason = $2)
+    where ($1 is null or {_SOURCE} = $1) and ($2 is null or quarantine.reason = $2)
 """
 _COUNTED = f"""
     select source, source_file, reason, count(*) as row_count, min(source_row) as first_row, max(source_row) as last_row

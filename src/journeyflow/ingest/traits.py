@@ -8,11 +8,12 @@ from contextlib import nullcontext, suppress
 from journeyflow.config import Config
 from journeyflow.config.sources import ColumnMapping, People, Source
 from journeyflow.engines import DuckDBEngine
+from journeyflow.engines.base import text as literal
 from journeyflow.errors import InputError
 from journeyflow.ingest.file_registry import FileRegistry
 from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
 from journeyflow.ingest.insert import RecordCounts
-from journeyflow.ingest.mapping import Fields, check_header, literal, time_of_column
+from journeyflow.ingest.mapping import Fields, check_header, time_of_column
 from journeyflow.ingest.parser.copy import InputParser, open_input_parser, read_records
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.ingest.readers.records import RawRecords
@@ -90,7 +91,7 @@ def _load_all(
                 detail = f"none of its {counts.record:,} records can be read ({_reasons(warehouse, file.name)})"
                 raise UnreadableTraitsError(file.name, "no_records", detail)
             if registry:
-                registry.record_traits(file.name, file.sha256, counts)
+                registry.record_read("people", file.name, file.sha256, counts)
             total += counts
     return total
 

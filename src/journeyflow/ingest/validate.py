@@ -11,9 +11,10 @@ from journeyflow.config import Config
 from journeyflow.config.conditions import ALWAYS
 from journeyflow.config.sources import MAPPED_FORMATS, UTM_COLUMNS, Source
 from journeyflow.engines import DuckDBEngine
+from journeyflow.engines.base import text as literal
 from journeyflow.ingest.adapters import load_adapter
-from journeyflow.ingest.mapping import NULL_IDS, Fields, json_path, literal, mapped_select, typed_select
-from journeyflow.ingest.readers.records import RawRecords
+from journeyflow.ingest.mapping import NULL_IDS, Fields, mapped_select, typed_select
+from journeyflow.ingest.readers.records import RawRecords, json_path
 from journeyflow.state.warehouse import packaged_sql
 
 FLOOR = datetime(2000, 1, 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from journeyflow.engines import Engine
 from journeyflow.engines.base import relation, text, word
-from journeyflow.errors import CheckFailedError
+from journeyflow.errors import CheckFailedError, EngineError
 from journeyflow.models.metadata import Scalar
 from journeyflow.models.model import Model
 
@@ -22,14 +22,16 @@ STATEMENT_QUERIES = 50
 
 @dataclass(frozen=True)
 class Failure:
-    """A check that failed, with the number of rows or keys that violate it."""
+    """A check that failed: the number of rows or keys that violate it, or why it could not be executed."""
 
     model: str
     check: str
     count: int
+    error: str = ""
 
     def __str__(self) -> str:
-        return f"{self.model}: {self.check} ({self.count:,} against it)"
+        why = f"cannot be executed: {self.error}" if self.error else f"{self.count:,} against it"
+        return f"{self.model}: {self.check} ({why})"
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,13 @@ def require_checks(engine: Engine, models: Iterable[Model]) -> int:
     queries = {check: query for model in tables for check, query in _queries(model, row_counts).items()}
     total += len(queries)
     wanted = {check: query for check, query in queries.items() if query.row_count}
-    for (name, check), (count,) in zip(wanted, _read(engine, wanted.values()), strict=True):
-        failed += [Failure(name, check, count)] if count else []
+    found_failures: list[Failure] = []
+    try:
+        for (name, check), (count,) in zip(wanted, _read(engine, wanted.values()), strict=True):
+            found_failures += [Failure(name, check, count)] if count else []
+    except EngineError:
+        found_failures = [*_one_by_one(engine, wanted)]
+    failed += found_failures
     if failed:
         listed = "\n".join(f"  - {failure}" for failure in failed)
         raise CheckFailedError(
@@ -76,6 +83,18 @@ def require_checks(engine: Engine, models: Iterable[Model]) -> int:
             f"is still served.\n{listed}"
         )
     return total
+
+
+def _one_by_one(engine: Engine, queries: Mapping[tuple[str, str], _Query]) -> Iterator[Failure]:
+    """Yield the failures of queries one of which cannot be executed."""
+    for (name, check), query in queries.items():
+        try:
+            ((count,),) = _answers(engine, [query])
+        except EngineError as error:
+            yield Failure(name, check, 1, str(error))
+        else:
+            if count:
+                yield Failure(name, check, count)
 
 
 def row_conditions(model: Model) -> dict[str, str]:
@@ -112,7 +131,7 @@ def _queries(model: Model, row_counts: Mapping[str, int]) -> dict[tuple[str, str
         found = {f"({', '.join(key)}) is unique": _repeated(model, key, row_count) for key in keys if key}
     for check in model.metadata.checks:
         if check.no_rows:  # It may read any table, and at least one row of a table that says it has rows.
-            source = f"({check.no_rows}) as found"
+            source = f"(\n{check.no_rows.rstrip().rstrip(';')}\n) as found"
             name = f"no rows: {' '.join(check.no_rows.split())}"
             found[name] = _Query(("count(*)",), source, max(1, *row_counts.values()))
     return {(model.name, name): query for name, query in found.items()}

@@ -11,23 +11,32 @@ from journeyflow.pains.exposures import UNSEEN_INTENT, once_a_person
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
-from journeyflow.pains.slices import Point, Slice, points, recalibrated, slices
+from journeyflow.pains.slices import Point, Slice, entry, points, recalibrated, slices
 from journeyflow.pains.stream import Bools, Floats, Stream
 
 SCREENED = -2.5
 """Slices whose shortfall is less than this many standard errors are not looked at again."""
 POINTS = 2
+FEWEST_ELSEWHERE = 30
 NATURAL_SPREAD = 0.1
 """Standard deviation, on the scale of log odds, by which slices differ without a cause at the place."""
 
 
-def gaps(stream: Stream, place: Place, others: list[Place], min_count: int, explained: Bools) -> Iterator[Finding]:
+Entries = dict[tuple[int, tuple[str, ...]], Point | None]
+"""Entries to stages by stage and the dimensions that their chances do not read."""
+
+
+def gaps(
+    stream: Stream, place: Place, others: list[Place], entries: Entries, min_count: int, explained: Bools
+) -> Iterator[Finding]:
     """Yield the slices that fall short at some point of the place, each at the point where it shows most.
 
     Parameters
     ----------
     others : list of Place
         Other stages: who falls short there too is another kind of person, and no victim of this place.
+    entries : dict
+        Entries to these stages, filled where one is first needed: many slices need the same ones.
     explained : numpy.ndarray of bool
         Per row of the place: an incident explains the moment.
     """
@@ -53,7 +62,8 @@ def gaps(stream: Stream, place: Place, others: list[Place], min_count: int, expl
             if score < SCREENED and score < best.get(found.text or "", (0.0,))[0]:
                 best[found.text or ""] = (score, found, point)
     for _, found, point in best.values():
-        finding = _finding(stream, place, others, found, point, ~explained[point.position], min_count)
+        usable = ~explained[point.position]
+        finding = _finding(stream, place, others, entries, found, point, usable, min_count)
         if finding is not None:
             # Half of the errors allowed go to single values, half to pairs; points are nearly the same persons.
             yield replace(finding, tests=2 * POINTS * len(counted[len(found.dimensions)]))
@@ -67,7 +77,14 @@ def shortfall(members: Bools, went_on: Bools, chance: Floats) -> tuple[float, fl
 
 
 def _finding(
-    stream: Stream, place: Place, stages: list[Place], found: Slice, point: Point, usable: Bools, min_count: int
+    stream: Stream,
+    place: Place,
+    stages: list[Place],
+    entries: Entries,
+    found: Slice,
+    point: Point,
+    usable: Bools,
+    min_count: int,
 ) -> Finding | None:
     is_member = np.zeros(len(place.rows), np.bool_)
     # Where the value is not known there is nothing to compare.
@@ -91,7 +108,7 @@ def _finding(
     error = np.sqrt(1 / max(other_variance, 1e-9) * 2)
     effect = np.log((rate + 0.5 / count) / (1 - rate + 0.5 / count)) - np.log(mean / (1 - mean))
     hits = float(went_on.sum())
-    elsewhere, elsewhere_error = _shift_elsewhere(stream, stages, found)
+    elsewhere, elsewhere_error = _shift_elsewhere(stream, stages, entries, found)
     if not np.isfinite(elsewhere_error):
         elsewhere, elsewhere_error = _prospects(stream, place, found, point, members, rest)
     rows = point.rows[members]
@@ -131,22 +148,23 @@ def _prospects(
     return UNSEEN_INTENT * shift, UNSEEN_INTENT / float(np.sqrt(min(members.sum(), rest.sum())))
 
 
-def _shift_elsewhere(stream: Stream, stages: list[Place], found: Slice) -> tuple[float, float]:
+def _shift_elsewhere(stream: Stream, stages: list[Place], entries: Entries, found: Slice) -> tuple[float, float]:
     """Return the worst shift of the slice at another stage and its standard error, infinite where not known."""
     worst, worst_error = 0.0, np.inf
     text = found.text or ""
     for place in stages:
-        prognosis = Prognosis(stream, place, found.dimensions, has_history=False)
-        for point in points(stream, place, prognosis, 30, place.horizon):
-            if point.name:
-                continue
-            same = [each for each in slices(stream, point, 30) if each.text == text]
-            if not same:
-                continue
-            chance = recalibrated(point.chance, point.went_on, same[0].known)
-            shift, score = shortfall(same[0].members, point.went_on, chance)
-            share = same[0].members.sum() / same[0].known.sum()
-            shift /= max(1 - share, 0.1)
-            if shift < worst or np.isinf(worst_error):
-                worst, worst_error = shift, abs(shift / score) if score else np.inf
+        key = place.stage_index, found.dimensions
+        if key not in entries:
+            prognosis = Prognosis(stream, place, found.dimensions, has_history=False)
+            entries[key] = entry(stream, place, prognosis, FEWEST_ELSEWHERE, place.horizon)
+        point = entries[key]
+        same = slices(stream, point, FEWEST_ELSEWHERE, only=text) if point else []
+        if point is None or not same:
+            continue
+        chance = recalibrated(point.chance, point.went_on, same[0].known)
+        shift, score = shortfall(same[0].members, point.went_on, chance)
+        share = same[0].members.sum() / same[0].known.sum()
+        shift /= max(1 - share, 0.1)
+        if shift < worst or np.isinf(worst_error):
+            worst, worst_error = shift, abs(shift / score) if score else np.inf
     return worst, worst_error

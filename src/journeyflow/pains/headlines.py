@@ -1,18 +1,20 @@
-"""Headlines of pain points: one sentence each, made of the figures of its row alone."""
+"""Headlines of pain points: one sentence each, made of the figures of its row alone; and the remedies beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from journeyflow.config.remedies import Remedy, suggestion
 from journeyflow.models.python_models import python_model
 from journeyflow.utils.formatting import count, label, percent
 
 if TYPE_CHECKING:
+    from journeyflow.config import Config
     from journeyflow.engines import Engine
 
 MOST_CHARACTERS = 270
@@ -31,14 +33,17 @@ Name = Callable[[object], str]
 
 
 @python_model("insights._pain_headlines")
-def registered_headlines(engine: Engine) -> pa.Table:
-    """Return the headline of every listed pain point; one row per `pain_ix`, `persona` and `period`."""
+def registered_headlines(engine: Engine, config: Config) -> pa.Table:
+    """Return headline and remedy of every listed pain point; one row per `pain_ix`, `persona` and `period`."""
+    stages = {model.model: model.stage_names for model in config.journey_models}
+    entries = config.remedies.entries
     rows = engine.rows("select * from insights._pain_rows order by pain_ix, persona, period").to_pylist()
     columns = {
         "pain_ix": pa.array([row["pain_ix"] for row in rows], pa.int32()),
         "persona": pa.array([row["persona"] for row in rows], pa.string()),
         "period": pa.array([row["period"] for row in rows], pa.string()),
         "headline": pa.array([headline(row) for row in rows], pa.string()),
+        "remedy": pa.array([remedy(row, entries, stages[row["model"]]) for row in rows], pa.string()),
     }
     return pa.table(columns)
 
@@ -56,6 +61,22 @@ def headline(row: Row) -> str:
         if len(sentence) <= MOST_CHARACTERS:
             break
     return sentence
+
+
+def remedy(row: Row, entries: Sequence[Remedy], stages: Sequence[str]) -> str | None:
+    """Return what the catalogue of remedies suggests for a pain point; None where no entry fits."""
+    name = _shortener(SHAPES[0][0])
+    subject, stage = name(row["subject"]), label(row["stage"])
+    values = None if row["slice"] is None else name(row["slice"])
+    blanks = {
+        "subject": subject,
+        "place": stage if row["subject"] == ENTRY else subject,
+        "slice": values or "",
+        "whose": f"for {values}" if values else "for everybody",
+        "since": f" on or just before {row['first_day']:%Y-%m-%d}" if row["first_day"] else "",
+    }
+    met = "" if row["subject"] == ENTRY else str(row["subject"])
+    return suggestion(entries, row["kind"], row["stage"], stages, met, blanks=blanks)
 
 
 def _sentence(row: Row, name: Name, *, is_full: bool) -> str:

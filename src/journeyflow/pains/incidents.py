@@ -153,7 +153,8 @@ class _Scan:
             point,
             **{name: getattr(point, name)[usable] for name in ("rows", "position", "day", "went_on", "chance")},
         )
-        self.slices = [replace(each, members=each.members[usable], known=each.known[usable]) for each in found]
+        known = {id(each.known): each.known[usable] for each in found}  # Most slices share theirs.
+        self.slices = [replace(each, members=each.members[usable], known=known[id(each.known)]) for each in found]
         self.first = int(self.point.day.min()) if len(self.point.day) else 0
         self.days = int(self.point.day.max()) - self.first + 1 if len(self.point.day) else 0
 

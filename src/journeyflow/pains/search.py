@@ -8,11 +8,11 @@ import numpy as np
 
 from journeyflow.pains.exposures import exposures
 from journeyflow.pains.findings import Finding, e_value
-from journeyflow.pains.gaps import NATURAL_SPREAD, gaps, shortfall
+from journeyflow.pains.gaps import NATURAL_SPREAD, Entries, gaps, shortfall
 from journeyflow.pains.incidents import incidents, lost_days
 from journeyflow.pains.places import Place, places
 from journeyflow.pains.prognosis import Prognosis
-from journeyflow.pains.slices import points, recalibrated
+from journeyflow.pains.slices import entry, recalibrated
 from journeyflow.pains.stream import Bools, Ints, Stream
 
 LEVEL = 0.05
@@ -46,9 +46,10 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     everywhere = [place for place, _ in stages]
     found = [one for one in found if not _is_season(stream, one, everywhere)]
     gap_rows: list[Finding] = []
+    entries: Entries = {}
     for number, (place, explained) in enumerate(stages):
         # At the first stage the later ones say whether a slice is another kind of person.
-        gap_rows += gaps(stream, place, everywhere[:number] or everywhere[1:], min_count, explained)
+        gap_rows += gaps(stream, place, everywhere[:number] or everywhere[1:], entries, min_count, explained)
     found += _graded_gaps(gap_rows)
     exposed = _graded_exposures(tested)
     return found + exposed + _other_frictions(tested, exposed)
@@ -62,14 +63,14 @@ def _is_season(stream: Stream, incident: Finding, stages: list[Place]) -> bool:
         if place.stage_index == incident.stage_index:
             continue
         prognosis = Prognosis(stream, place, has_history=False)
-        for point in points(stream, place, prognosis, 1):
-            if point.name:
-                continue
-            inside = (point.day >= incident.first_day) & (point.day <= incident.last_day)
-            chance = recalibrated(point.chance, point.went_on, ~inside)
-            shift, score = shortfall(inside, point.went_on, chance)
-            if score < -2 and shift < SEASON_SHARE * incident.effect:
-                return True
+        point = entry(stream, place, prognosis, 1)
+        if point is None:
+            continue
+        inside = (point.day >= incident.first_day) & (point.day <= incident.last_day)
+        chance = recalibrated(point.chance, point.went_on, ~inside)
+        shift, score = shortfall(inside, point.went_on, chance)
+        if score < -2 and shift < SEASON_SHARE * incident.effect:
+            return True
     return False
 
 

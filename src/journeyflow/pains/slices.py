@@ -84,6 +84,14 @@ def points(
         )
 
 
+def entry(
+    stream: Stream, place: Place, prognosis: Prognosis, min_count: int, horizon: int | None = None
+) -> Point | None:
+    """Return the entry to the stage, the first of its `points`, where enough persons came."""
+    first = next(points(stream, place, prognosis, min_count, horizon), None)
+    return None if first is None or first.name else first
+
+
 def equal_age(place: Place, beyond_us: Ints) -> int:
     """Return the time in which most of those who go on do: at this age open and closed windows can be compared."""
     went_on = beyond_us[beyond_us <= place.horizon]
@@ -92,8 +100,11 @@ def equal_age(place: Place, beyond_us: Ints) -> int:
     return int(min(place.horizon, max(np.quantile(went_on, EQUAL_AGE), DAY_US // 24)))
 
 
-def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
-    """Return every value, and every pair of values of which one is of a configured slice, with enough entries."""
+def slices(stream: Stream, point: Point, min_count: int, only: str | None = None) -> list[Slice]:
+    """Return every value, and every pair of values of which one is of a configured slice, with enough entries.
+
+    `only` is the text of the one slice that is wanted.
+    """
     journey = stream.journey[point.rows]
     dimensions: dict[str, tuple[Labels, Ints]] = {
         name: (labels, labels.codes[point.rows].astype(np.int64)) for name, labels in stream.slices.items()
@@ -104,11 +115,15 @@ def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
     dimensions["channel"] = (stream.channels, stream.channels.codes[point.rows].astype(np.int64))
     dimensions["persona"] = (stream.personas, stream.personas.codes[journey].astype(np.int64))
     dimensions["medium"] = (stream.media, stream.media.codes[journey].astype(np.int64))
-    found = [Slice(None, (), np.ones(len(point.rows), np.bool_), np.ones(len(point.rows), np.bool_))]
+    everybody = np.ones(len(point.rows), np.bool_)
+    found = [] if only else [Slice(None, (), everybody, everybody)]
+    known = {name: codes > 0 for name, (_, codes) in dimensions.items()}
+    counts = {name: np.bincount(codes, minlength=1) for name, (_, codes) in dimensions.items()}
     for name, (labels, codes) in dimensions.items():
-        for code, count in enumerate(np.bincount(codes, minlength=1)):
-            if code > 0 and min_count <= count < len(codes):
-                found.append(Slice(f"{name}={labels.names[code]}", (name,), codes == code, codes > 0))
+        for code, count in enumerate(counts[name]):
+            text = f"{name}={labels.names[code]}"
+            if code > 0 and min_count <= count < len(codes) and only in (None, text):
+                found.append(Slice(text, (name,), codes == code, known[name]))
     for one, two in combinations(dimensions, 2):
         if not {one, two} & configured:
             continue
@@ -116,26 +131,28 @@ def slices(stream: Stream, point: Point, min_count: int) -> list[Slice]:
         labels_two, codes_two = dimensions[two]
         width = len(labels_two.names)
         pair = codes_one * width + codes_two
+        both_known = known[one] & known[two]
         for code, count in enumerate(np.bincount(pair, minlength=1)):
             first, second = divmod(code, width)
             if first > 0 and second > 0 and min_count <= count < len(pair):
-                members = pair == code
                 # A pair that is nearly one of its values is that value.
-                if count > 0.9 * min((codes_one == first).sum(), (codes_two == second).sum()):
+                if count > 0.9 * min(counts[one][first], counts[two][second]):
                     continue
                 text = f"{one}={labels_one.names[first]}, {two}={labels_two.names[second]}"
-                found.append(Slice(text, (one, two), members, (codes_one > 0) & (codes_two > 0)))
+                if only in (None, text):
+                    found.append(Slice(text, (one, two), pair == code, both_known))
     return found
 
 
 def recalibrated(chance: Floats, went_on: Bools, counted: Bools | None = None) -> Floats:
     """Shift the chances on the scale of log odds so that those `counted` add up to what was seen."""
-    counted = np.ones(len(chance), np.bool_) if counted is None else counted
-    logit = np.log(np.clip(chance, 1e-6, 1 - 1e-6) / (1 - np.clip(chance, 1e-6, 1 - 1e-6)))
+    clipped = np.clip(chance, 1e-6, 1 - 1e-6)
+    logit = np.log(clipped / (1 - clipped))
+    own, hits = (logit, went_on.sum()) if counted is None else (logit[counted], went_on[counted].sum())
     shift = 0.0
     for _ in range(20):
-        fitted = 1 / (1 + np.exp(-(logit[counted] + shift)))
-        step = (went_on[counted].sum() - fitted.sum()) / max(float((fitted * (1 - fitted)).sum()), 1e-9)
+        fitted = 1 / (1 + np.exp(-(own + shift)))
+        step = (hits - fitted.sum()) / max(float((fitted * (1 - fitted)).sum()), 1e-9)
         shift += float(np.clip(step, -2, 2))
         if abs(step) < 1e-6:
             break

@@ -68,6 +68,7 @@ def load_sources(
     """
     from journeyflow.ingest.load import load_events, reload_events
     from journeyflow.ingest.parser.copy import open_input_parser
+    from journeyflow.ingest.spend import load_spend
     from journeyflow.ingest.traits import load_traits
 
     if as_of and as_of.year > LAST_YEAR:
@@ -81,6 +82,7 @@ def load_sources(
         else:
             load_events(config, warehouse, run_id=run_id, now_us=now_us, progress=progress, input_parser=input_parser)
         load_traits(config, warehouse, run_id=run_id, input_parser=input_parser, must_read=archived is not None)
+        load_spend(config, warehouse, run_id=run_id, input_parser=input_parser)
     # What `sources.events` reads: events of a source that was removed from the configuration stay stored, unread.
     found = warehouse.rows(
         """
@@ -158,8 +160,8 @@ def _occur(steps: tuple[Step, ...], config: Config, warehouse: DuckDBEngine, hig
 
 def _counts(warehouse: DuckDBEngine, run_id: str) -> dict[str, int]:
     sums = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in _COUNTS)
-    # Traits are read again at every run and are not events.
-    query = f"select {sums} from ledger.loads where run_id = ? and source is distinct from 'people'"
+    # Traits and spend are read again at every run and are not events.
+    query = f"select {sums} from ledger.loads where run_id = ? and coalesce(source, '') not in ('people', 'spend')"
     counted: dict[str, int] = warehouse.rows(query, [run_id]).to_pylist()[0]
     return counted
 

@@ -20,6 +20,7 @@ from journeyflow.pipeline.builder import Builder
 from journeyflow.pipeline.incremental.builder import IncrementalBuilder, choose_builder, complete_build_state
 from journeyflow.pipeline.load_phase import LoadResult, load_sources, register_configuration
 from journeyflow.pipeline.run_report import RunReport, facts_of, report_of
+from journeyflow.publish.audience_lists import write_audience_lists
 from journeyflow.publish.generation import publish
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
@@ -176,6 +177,7 @@ class Run:
             facts = facts_of(self.row, self.config.project, self.loaded.high_water_at, self.loaded.event_count)
             models, kept = self.graph.published(), self.config.retention.generations
             self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page, kept)
+            write_audience_lists(self.builder.engine, self.config)
             tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
         return self.generation
 

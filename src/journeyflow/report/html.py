@@ -215,7 +215,7 @@ class _Packer:
         return [*texts, int(link.is_backward), self.figures((link.count, link.rate, link.median))]
 
     def opportunity(self, found: Opportunity) -> Row:
-        """Return ``[rank, stage, kind, grade, subject, slice, days, headline, owner, figures]``."""
+        """Return ``[rank, stage, kind, grade, subject, slice, days, headline, owner, remedy, figures]``."""
         texts = self.positions(
             found.stage_label,
             found.kind,
@@ -225,6 +225,7 @@ class _Packer:
             found.days,
             found.headline,
             found.owner,
+            found.remedy,
         )
         return [found.rank, *texts, self.figures((found.people, found.lost, found.worth, found.alone))]
 

@@ -98,7 +98,7 @@ def render_svg(journey_map: JourneyMap, report_data: ReportData, theme: Literal[
     """
     stages = next((model.stages for model in report_data.models if model.key == journey_map.model), ())
     style = style_of(THEMES[theme], len(stages))
-    heading = _heading_texts(journey_map, report_data)
+    heading = heading_texts(journey_map, report_data)
     scale = max(1.0, len(stages) / _MOST_STAGES)
     page = Box(0, 0, WIDTH * scale, HEIGHT * scale)
     canvas = Canvas(page, *heading, width=WIDTH, height=HEIGHT)
@@ -112,7 +112,7 @@ def render_svg(journey_map: JourneyMap, report_data: ReportData, theme: Literal[
     return canvas.svg()
 
 
-def _heading_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str]:
+def heading_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str]:
     """Return title and subtitle of a map."""
     persona = _persona(journey_map, report_data)
     model = next((found.label for found in report_data.models if found.key == journey_map.model), "")

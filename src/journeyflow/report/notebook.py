@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 
 from journeyflow.errors import InputError, require_known
 from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.cohorts import starts_of, triangle
 from journeyflow.report.formatting import display_text
-from journeyflow.report.reader import first_model
+from journeyflow.report.reader import CHANGES, first_model
 from journeyflow.utils.formatting import count, percent
 
 ALL = "all"
@@ -177,6 +178,79 @@ class OpportunityFrame(NotebookFrame):
         return _chart(values, "bar", encoding)
 
 
+class RetentionFrame(NotebookFrame):
+    """Cohorts by age, as rows of `retention` of one start, persona, channel and rule."""
+
+    _needed = ("cohort", "age_index", "rule", "person_count", "pending_count", "last_age_index", "retention_rate")
+
+    def _html(self) -> str:
+        lines = triangle(self)
+        rows = [
+            (display_text(line[0]), count(line[1]), *(cell.replace(" %", "\u00a0%") for cell in line[2:]))
+            for line in lines.rows()
+        ]
+        return _table(["cohort", "persons", *lines.columns[2:]], rows)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return a square per cohort and age, coloured by the rate; where nobody is settled there is none."""
+        names = ("cohort", "age_index", "person_count", "pending_count", "retention_rate")
+        values = [{name: row[name] for name in names} for row in self.iter_rows(named=True)]
+        encoding = {
+            "x": {"field": "age_index", "type": "ordinal", "title": "age"},
+            "y": {"field": "cohort", "type": "nominal", "sort": None},
+            "color": {"field": "retention_rate", "type": "quantitative", "title": "back"},
+            "tooltip": [{"field": name, "type": "nominal"} for name in names],
+        }
+        return _chart([value for value in values if value["retention_rate"] is not None], "rect", encoding)
+
+
+class ChangeFrame(NotebookFrame):
+    """Why the rate of a funnel changed from one month to the next, as rows of `rate_changes`."""
+
+    _needed = (
+        "slice", "factor", "step", "old_period", "period", "old_rate", "new_rate", "effect", "effect_low",
+        "effect_high", "is_beyond_noise",
+    )  # fmt: skip
+
+    def _html(self) -> str:
+        rows = [
+            (
+                display_text(row["slice"]),
+                _change_name(row),
+                f"{100 * row['effect']:+.1f} points{' *' if row['is_beyond_noise'] else ''}",
+                "-"
+                if row["effect_low"] is None
+                else f"{100 * row['effect_low']:+.1f} to {100 * row['effect_high']:+.1f}",
+            )
+            for row in self.iter_rows(named=True)
+        ]
+        return _table(["slice", "what changed", "effect", "95 % interval"], rows)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return a waterfall of the total from the older month's rate to the newer one's."""
+        values: list[dict[str, Any]] = []
+        for row in self.filter(pl.col("slice") == ALL).iter_rows(named=True):
+            if not values:
+                values.append({"what": row["old_period"], "from": 0.0, "to": row["old_rate"], "is_beyond_noise": False})
+                level, end = row["old_rate"], {"what": row["period"], "from": 0.0, "to": row["new_rate"]}
+            step = {"what": _change_name(row), "from": level, "to": level + row["effect"]}
+            values.append(step | {"is_beyond_noise": row["is_beyond_noise"]})
+            level += row["effect"]
+        if values:
+            values.append(end | {"is_beyond_noise": False})
+        encoding = {
+            "x": {"field": "what", "type": "nominal", "sort": None, "title": None},
+            "y": {"field": "from", "type": "quantitative", "axis": {"format": "%"}, "title": "rate"},
+            "y2": {"field": "to"},
+            "color": {"field": "is_beyond_noise", "type": "nominal"},
+        }
+        return _chart(values, "bar", encoding)
+
+
+def _change_name(row: dict[str, Any]) -> str:
+    return "who came" if row["factor"] == "mix" else f"reach {display_text(row['step'])}"
+
+
 def narrow(steps: pl.DataFrame, *, wide: bool, with_persona: bool) -> FunnelFrame:
     """Return rows of `funnel_steps`: all of them if `wide`, else the whole time in `STEP_COLUMNS`."""
     if wide:
@@ -243,6 +317,79 @@ class OpenTables(PublishedTables):
         rows = self._of_map(_OPPORTUNITIES, model, persona, period)
         return OpportunityFrame(rows if wide else rows.select(OpportunityFrame._needed))
 
+    def retention(
+        self,
+        start: str | None = None,
+        *,
+        persona: str = ALL,
+        channel: str = ALL,
+        rule: Literal["on", "on_or_after"] = "on",
+        wide: bool = False,
+    ) -> RetentionFrame:
+        """Return who comes back, a row per cohort and age since the start (by default the first start of `cohorts:`).
+
+        Parameters
+        ----------
+        persona, channel : str
+            Of the start; no row is of both.
+        rule : str
+            `on`: back at this age. `on_or_after`: back at this age or a later one.
+        wide : bool
+            All columns of `retention`; else the counts and the rate.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such start, persona, channel or rule.
+        """
+        chosen = {"start": start or starts_of(self)[0], "persona": persona, "channel": channel, "rule": rule}
+        self._require("retention", chosen)
+        rows = self.sql(_RETENTION, list(chosen.values()))
+        return RetentionFrame(rows if wide else rows.select(RetentionFrame._needed))
+
+    def attribution(
+        self, goal: str | None = None, *, method: str = "markov", persona: str = ALL, period: str = ALL
+    ) -> pl.DataFrame:
+        """Return the marketing channels that a goal (by default the one reached most often) is credited to.
+
+        Personas are of the whole time and months of all persons; amounts and credits are exact decimals.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such goal, method, persona or month.
+        """
+        if goal is None:
+            query = "select goal from attribution group by goal order by max(goal_count) desc, goal limit 1"
+            goal = next(iter(self.sql(query)["goal"]), "")
+        chosen = {"goal": goal, "method": method, "persona": persona, "period": period}
+        self._require("attribution", chosen)
+        query = """
+            select * from attribution where goal = $1 and method = $2 and persona = $3 and period = $4
+            order by conversion_count desc, channel
+        """
+        return self.sql(query, [*chosen.values()])
+
+    def changes(self, name: str | None = None, *, by: str = "persona", period: str | None = None) -> ChangeFrame:
+        """Return why the rate of a funnel or a journey model changed into a month, by default the newest.
+
+        Parameters
+        ----------
+        by : str
+            ``persona`` or ``channel``: what the mix of those who came is of.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such funnel or month; the message names the nearest.
+        """
+        name = name or first_model(self)
+        self._require("funnel_steps", {"funnel": name})
+        require_known("by", by, ["persona", "channel"])
+        if period is not None:
+            self._require("rate_changes", {"period": period})
+        return ChangeFrame(self.sql(CHANGES, [name, by, period]))
+
     def _of_map(self, query: str, model: str | None, persona: str, period: str) -> pl.DataFrame:
         model = model or first_model(self)
         self._require("map_stages", {"model": model, "persona": persona, "period": period})
@@ -283,6 +430,10 @@ _MAP = """
     left join fixes on fixes.stage = m.stage
     where m.model = $1 and m.persona = $2 and m.period = $3
     order by m.stage_index
+"""
+_RETENTION = """
+    select * from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
+    order by cohort = 'all', cohort, age_index
 """
 _OPPORTUNITIES = """
     select * from opportunities

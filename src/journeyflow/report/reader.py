@@ -155,27 +155,8 @@ def _briefing_line(tables: Tables, row: Row) -> BriefingLine:
         rank=key.get("opportunity_rank", key.get("step_index")),
         owner=display_text(found[0].text("owner")) if found else "",
         sql=FigureSource(table, tuple(key.items()), ("*",)).sql if key else "",
-        action=_action_text(row, found[0] if found else None),
+        action=display_text(row.text("remedy"), HEADLINE_LENGTH),
     )
-
-
-def _action_text(line: Row, found: Row | None) -> str:
-    """Return what to do first about a finding of the briefing; empty where it is gone."""
-    if found is None:
-        is_loss = line.text("table_name") == "funnel_steps"
-        return "Look at what they met last and did next (Drop-offs), and test a change there." if is_loss else ""
-    kind, subject, values = found.text("kind"), cells.subject_text(found), display_text(found.text("slice"))
-    if kind == "incident":
-        whose = f"for {values}" if values else "for everybody"
-        first = found.values.get("first_day")
-        since = f" on or just before {first:%Y-%m-%d}" if first else ""
-        return f"Find what was changed or failed {whose}{since}, and see that it is repaired and watched."
-    if kind == "gap":
-        place = label_text(found.text("stage")) if found.text("subject") == "entry" else subject
-        return f"Go through {place} as a person with {values} does, and compare with the others."
-    if kind == "promise":
-        return f"Keep the promise {subject}, or promise less; tell those who wait before it is broken."
-    return f"Remove the cause of {subject}, or help at once those who meet it; test it on half of them."
 
 
 def _people_text(tables: Tables) -> str:
@@ -204,6 +185,15 @@ def _stages_reached_text(tables: Tables) -> str:
 def first_model(published: PublishedTables) -> str:
     """Return the journey model that the briefing is of, else the first; empty without one."""
     return _first_model(Tables(published))
+
+
+CHANGES = """
+    select c.* from rate_changes as c
+    where c.funnel = $1 and c.dimension = $2
+        and c.period = coalesce($3, (select max(period) from rate_changes where funnel = $1 and dimension = $2))
+    order by c.slice <> 'all', c.slice, c.step_index
+"""
+"""Why the rate of a funnel changed, by persona or channel, into a month (by default the newest): the total first."""
 
 
 def _first_model(tables: Tables) -> str:
@@ -331,6 +321,7 @@ def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
         worth=worth,
         alone=alone,
         owner=display_text(row.text("owner")),
+        remedy=display_text(row.text("remedy"), HEADLINE_LENGTH),
     )
 
 

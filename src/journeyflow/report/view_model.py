@@ -87,8 +87,8 @@ class BriefingLine:
 
     `change` is `new`, `larger`, `smaller`, `unchanged`, `gone`, or empty where there is no run before;
     `previous_count` are the persons lost then. `model` is the funnel of a loss. `rank` is that of the opportunity, or
-    the index of the step. `sql` returns the row, empty where there is none. `action` is a suggestion of what to do
-    first, by the kind of finding; it is no measurement.
+    the index of the step. `sql` returns the row, empty where there is none. `action` is what the catalogue of remedies
+    suggests; it is no measurement.
     """
 
     headline: str
@@ -304,7 +304,7 @@ class Opportunity:
     """A pain point or broken promise, ranked by what fixing it is worth; `kind` and `grade` are in words.
 
     `slice` are the values that its persons share, `days` its span; empty where it has none. `alone` is what it is worth
-    beyond the rows above it.
+    beyond the rows above it. `remedy` is suggested by the catalogue, and no measurement.
     """
 
     rank: int
@@ -321,6 +321,7 @@ class Opportunity:
     worth: Figure
     alone: Figure
     owner: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

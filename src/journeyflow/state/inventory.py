@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 FILE = "run.lock"
 HOLDER = "run.holder.json"
 RAW, WORK = "raw", "work"
+AUDIENCES = "audiences"
+"""Lists of audiences, a folder each."""
+AUDIENCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_AUDIENCE_FILE = re.compile(r"[a-z_]+\.(csv|json)(\.unfinished)?")
 PREFECT_FOLDER = "prefect"
 """Records of the Prefect server that `journeyflow serve` starts."""
 RUN_ID = re.compile(r"\d{8}T\d{12}")
@@ -40,6 +44,7 @@ OURS = frozenset(
         HOLDER,
         RAW,
         WORK,
+        AUDIENCES,
         PREFECT_FOLDER,
         ERASURE,
         f"{ERASURE}.unfinished",
@@ -105,10 +110,22 @@ def own_paths(state: Path) -> Iterator[Path]:
         elif path.name == RAW and path.is_dir():
             yield path
             yield from (each for each in sorted(path.iterdir()) if _RAW_FILE.fullmatch(each.name) and each.is_file())
+        elif path.name == AUDIENCES and path.is_dir():
+            yield path
+            for folder in filter(_is_audience, sorted(path.iterdir())):
+                yield from (folder, *(each for each in sorted(folder.iterdir()) if _is_list(each)))
         elif path.name == WORK and path.is_dir():
             yield path
             for folder in _work_folders(path):
                 yield from (folder, *sorted(folder.rglob("*")))
+
+
+def _is_audience(path: Path) -> bool:
+    return AUDIENCE_NAME.fullmatch(path.name) is not None and path.is_dir() and not path.is_symlink()
+
+
+def _is_list(path: Path) -> bool:
+    return _AUDIENCE_FILE.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def foreign(config: Config) -> list[Path]:
@@ -125,6 +142,11 @@ def foreign(config: Config) -> list[Path]:
     work = config.state / WORK
     if work.is_dir() and not work.is_symlink():
         unknown += [path for path in work.iterdir() if not _is_work(path.name) or path.is_symlink()]
+    audiences = config.state / AUDIENCES
+    if audiences.is_dir() and not audiences.is_symlink():
+        folders = list(audiences.iterdir())
+        unknown += [path for path in folders if not _is_audience(path)]
+        unknown += [path for folder in filter(_is_audience, folders) for path in folder.iterdir() if not _is_list(path)]
     return sorted(unknown)
 
 

@@ -185,20 +185,19 @@ def _models_adapter() -> TypeAdapter[tuple[Model, ...]]:
 
 
 def rules_hash(config: Config, graph: Graph) -> str:
-    """Return the SHA-256 of all that makes figures of events: configuration, SQL of the models, and the version.
+    """Return the SHA-256 of all that makes figures of events: configuration, models, and the version.
 
     Two runs with the same hash over the same events publish the same figures.
     """
-    texts = {model.name: model.sql for model in graph if model.sql is not None}
-    rules = [config.hash, version("journeyflow"), sorted(texts.items())]
-    return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(rule_hashes(config, graph), sort_keys=True).encode()).hexdigest()
 
 
 def rule_hashes(config: Config, graph: Graph) -> dict[str, str]:
     """Return what `rules_hash` covers in parts: of the configuration, the version, and each model by its name."""
     hashes = {"configuration": config.hash, "version": version("journeyflow")}
     for model in graph:
-        rules = [model.sql, model.metadata.python_model, model.metadata.kind]
+        types = [(name, column.type) for name, column in model.columns.items()]
+        rules = [model.sql, model.metadata.python_model, model.metadata.kind, types]
         hashes[model.name] = hashlib.sha256(json.dumps(rules).encode()).hexdigest()
     return hashes
 

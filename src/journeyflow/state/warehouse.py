@@ -128,7 +128,7 @@ def open_warehouse(
 
 def clear_raw_events(warehouse: DuckDBEngine) -> None:
     """Delete all raw events for a full rebuild; the registry keeps the times of first loads."""
-    for table in ("raw.events", "raw.traits", "raw.quarantine"):
+    for table in ("raw.events", "raw.traits", "raw.spend", "raw.quarantine"):
         warehouse.execute(f"delete from {table}")
     warehouse.execute("update ledger.files set is_loaded = false")
 

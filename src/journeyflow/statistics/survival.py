@@ -1,11 +1,11 @@
-"""Kaplan-Meier estimates of reaching the steps of a funnel within its window."""
+"""Kaplan-Meier estimates: over slots of time, and of reaching the steps of a funnel within its window."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -82,6 +82,58 @@ def rate_within_horizon(reached: Floats, waiting: Floats, spent_count: int, hori
     at_risk = len(observed) - np.searchsorted(observed, times) + np.where(times <= horizon, spent_count, 0)
     survival = np.prod(1.0 - arrived / at_risk)
     return float(np.clip(1.0 - survival, 0.0, 1.0))
+
+
+class ProductLimit(NamedTuple):
+    """Estimates after each slot of time: the share still waiting, and the sample that knows it as well."""
+
+    survival: Floats
+    size: Floats
+
+
+def product_limit(events: Floats, at_risk: Floats) -> ProductLimit:
+    """Return the Kaplan-Meier estimates over slots of time, along the last axis.
+
+    Where nobody is at risk any more the estimate stays as it was.
+
+    Parameters
+    ----------
+    events, at_risk : array of float64
+        Units whose wait ended in a slot, of those observed in the whole slot and waiting at its beginning.
+
+    Returns
+    -------
+    ProductLimit
+        `size` is the number of units whose plain proportion would have the variance of Greenwood's formula; without
+        censoring all units. ``wilson_interval(size * (1 - survival), size)`` is then the interval of Rothman.
+
+    References
+    ----------
+    Kaplan and Meier (1958), "Nonparametric estimation from incomplete observations"; Rothman (1978), "Estimation of
+    confidence limits for the cumulative probability of survival in life table analysis".
+
+    Examples
+    --------
+    Two of four come back in the first slot; one of the others is not observed longer, the last comes back:
+
+    >>> product_limit(np.array([2.0, 1.0]), np.array([4.0, 1.0])).survival.tolist()
+    [0.5, 0.0]
+    """
+    count = np.maximum(at_risk, 1.0)
+    survival = np.asarray(np.cumprod(1.0 - events / count, axis=-1), np.float64)
+    before = np.concatenate((np.ones_like(survival[..., :1]), survival[..., :-1]), axis=-1)
+    left = np.maximum(count - events, np.where(at_risk > 0, 0.0, 1.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        greenwood = np.cumsum(np.where(events > 0, events / (count * left), 0.0), axis=-1)
+        known = (1.0 - survival) / (survival * greenwood)
+        # At the ends the formula has no value; this is its limit there.
+        limit = at_risk / before
+    is_inside = (survival > 0.0) & (survival < 1.0)
+    size = np.where(is_inside, known, limit)
+    # Where all came back, or nobody is at risk, what was known last is still known.
+    slots = np.arange(events.shape[-1])
+    last = np.maximum.accumulate(np.where(at_risk > 0, slots, 0), axis=-1)
+    return ProductLimit(survival, np.take_along_axis(size, last, axis=-1))
 
 
 @python_model("statistics.step_survival")

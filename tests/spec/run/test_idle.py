@@ -16,7 +16,7 @@ PEOPLE = "\npeople:\n  - {path: people.csv, user_id: id, traits: [plan]}\n"
 OF_THE_RUN_LOG = {
     "insights._blind_spots_records", "insights._blind_spots_run", "insights._moved_figures",
     "insights._previous_findings", "insights._run_shares", "insights.blind_spots", "insights.briefing",
-    "insights.restatements", "marts.load_audit", "marts.runs",
+    "insights.restatements", "marts.dictionary", "marts.load_audit", "marts.runs",
 }  # fmt: skip
 
 
@@ -94,6 +94,23 @@ def test_changed_settings_that_change_no_figure_are_built(project, built):
 def test_a_later_mark_is_built(project, built):
     journeyflow.run(project, as_of=journeyflow.run(project).high_water_at + timedelta(days=1))
     assert "marts.funnel_steps" in built
+
+
+def test_a_changed_meaning_of_an_own_column_is_published(project):
+    def meaning():
+        with journeyflow.open(project.parent / "published") as published:
+            return published.table("dictionary").filter(table_name="own", column_name="n")["meaning"].to_list()
+
+    folder = project.parent / "sql" / "marts"
+    folder.mkdir(parents=True)
+    (folder / "own.sql").write_text("select persona, person_count as n from marts.personas\n")
+    described = (
+        "description: An own table.\ngrain: [persona]\ncolumns: {{persona: , n: {{type: BIGINT, meaning: {}.}}}}\n"
+    )
+    for each in ("Old", "New"):
+        (folder / "own.yml").write_text(described.format(each))
+        journeyflow.run(project)
+        assert meaning() == [f"{each}."]
 
 
 def test_own_models_are_built_in_every_run(project, built):

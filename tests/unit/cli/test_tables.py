@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from journeyflow.cli.app import app
 from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
 from journeyflow.report import excel
-from support.map_tables import FORMULA, HOSTILE, MARKUP, publish_tables, rich_tables
+from support.map_tables import FORMULA, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
 DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(28)]
 
@@ -34,7 +34,62 @@ def tables_of_all_commands():
         | {"share_rate": 0.5 / rank, "converted_count": 10 // rank}
         for rank, path in enumerate(("awareness > loyal", FORMULA, "other"), start=1)
     ]
-    return rich_tables() | {"funnel_trend": trend, "paths": paths}
+    moves = [("entry", "awareness", 0, 1, 10), ("awareness", "exit", 1, 0, 4), ("awareness", "loyal", 1, 4, 6)]
+    chains = [
+        {"model": "shop", "persona": "all", "from_stage": start, "to_stage": end}
+        | {"from_index": start_index, "to_index": end_index, "journey_count": number}
+        for start, end, start_index, end_index, number in moves
+    ]
+    audiences = [
+        {
+            "audience": "left",
+            "kind": "dropped_at",
+            "subject": FORMULA,
+            "step": MARKUP,
+            "matched_count": 9,
+            "listed_count": 4,
+        }
+        | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
+    ]
+    own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
+    own |= {"rate_changes": change_rows()}
+    return rich_tables() | cohort_tables() | attributed() | own
+
+
+def attributed():
+    counted = {"goal_count": 40, "not_converted_count": 50, "pending_count": 6}
+    rows = [
+        {"goal": goal, "method": method, "persona": persona, "channel": channel, "period": period}
+        | {"conversion_count": 20.0, "conversion_low": 12.5, "conversion_high": 27.5, "least_conversion_count": 10.0}
+        | {"most_conversion_count": 30.0, "value_amount": None, "spend_amount": 100.0, "currency": "EUR"}
+        | {"cost_per_conversion_amount": 5.0, "return_ratio": None, **counted}
+        for goal in ("order", MARKUP)
+        for method in ("markov", "last")
+        for persona, period in (("all", "all"), ("student", "all"), ("all", "2026-02"))
+        for channel in ("cpc", FORMULA)
+    ]
+    paths = [
+        {"goal": "order", "persona": "all", "path_rank": rank, "path": path, "person_count": 7, "value_amount": 9.5}
+        | {"conversion_count": 4, "not_converted_count": 2, "pending_count": 1}
+        for rank, path in enumerate(("cpc > email", FORMULA, "other"), start=1)
+    ]
+    return {"attribution": rows, "attribution_paths": paths}
+
+
+def change_rows():
+    """Return a fall of the funnel checkout that is of one slice's step."""
+    figures = [("all", 1, -0.01, False), ("all", 2, -0.19, True), (MARKUP, 1, -0.01, False), (MARKUP, 2, -0.19, True)]
+    figures += [("student", 1, 0.0, False), ("student", 2, 0.0, None)]
+    return [
+        {"funnel": "checkout", "dimension": "persona", "slice": name, "old_period": "2026-02", "period": "2026-03"}
+        | {"step_index": index, "factor": ("mix", "step")[index - 1], "step": ("cart", "paid")[index - 1]}
+        | {"old_count": 100, "new_count": 120, "pending_count": 7, "old_rate": 0.6, "new_rate": 0.4, "effect": effect}
+        | {"old_factor": 0.6, "new_factor": None, "q_value": None if is_beyond is None else 0.001}
+        | {"effect_low": None if is_beyond is None else effect - 0.05}
+        | {"effect_high": None if is_beyond is None else effect + 0.05}
+        | {"is_beyond_noise": bool(is_beyond), "is_small": is_beyond is None}
+        for name, index, effect, is_beyond in figures
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +119,14 @@ LISTS = (
     ["personas"],
     ["touchpoints"],
     ["trend", "checkout"],
+    ["retention"],
+    ["retention", FORMULA, "--persona", MARKUP, "--rule", "on_or_after"],
+    ["retention", "--repeat"],
+    ["retention", "--lifecycle", "--persona", "student"],
+    ["attribution", "order"],
+    ["attribution", MARKUP, "--method", "every", "--persona", "student"],
+    ["attribution", "order", "--paths"],
+    ["changes", "checkout"],
     ["compare", "student", MARKUP, "--all"],
     ["funnel"],
     ["funnel", "shop"],
@@ -71,6 +134,18 @@ LISTS = (
     ["opportunities"],
     ["pain-points"],
 )
+
+
+def test_changes_are_the_total_and_what_is_beyond_chance(folder):
+    text = call(folder, "changes", "checkout")
+    assert "2026-02 to 2026-03: 60.0 % of 100 to 40.0 % of 120" in text
+    assert "-19.0 points" in text
+    assert "7 whose window is not over" in text
+    assert "student" not in text
+    assert "student" in call(folder, "changes", "checkout", "--all")
+    assert "no two months" in call(folder, "changes", "shop")
+    with pytest.raises(NotFoundError, match="2026-03"):
+        call(folder, "changes", "checkout", "--period", "2026-04")
 
 
 @pytest.mark.parametrize("words", LISTS, ids=" ".join)
@@ -112,6 +187,39 @@ def test_a_table_is_described_with_the_unit_and_meaning_of_each_column(folder):
     assert found["person_count"]["meaning"] == "People whose latest journey has the persona."
     with pytest.raises(NotFoundError, match="Did you mean personas"):
         call(folder, "describe", "persona")
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("on", ["2026-01 40 25.0 % 25.0 %", "2026-02 20 25.0 % open open", "2026-03 0 - -", "all 40 25.0 % 25.0 %"]),
+        (
+            "on_or_after",
+            ["2026-01 40 25.0 % 25.0 %", "2026-02 20 at least 25.0 % open", "2026-03 0 - -", "all 40 25.0 % 25.0 %"],
+        ),
+    ],
+)
+def test_a_triangle_marks_what_is_open(folder, rule, expected):
+    shown = call(folder, "retention", "--rule", rule).splitlines()
+    assert [" ".join(line.split()) for line in shown[3:7]] == expected
+
+
+def test_a_triangle_of_one_channel_is_of_all_personas(folder):
+    assert f"first_event, all persons, start in {MARKUP}" in call(folder, "retention", "--channel", MARKUP)
+    with pytest.raises(Failed, match="no row is of both"):
+        call(folder, "retention", "--channel", MARKUP, "--persona", "student")
+    with pytest.raises(NotFoundError, match="Did you mean 'first_event'"):
+        call(folder, "retention", "first_evnt")
+    with pytest.raises(Failed, match="choose one of --repeat and --lifecycle"):
+        call(folder, "retention", "--repeat", "--lifecycle")
+    with pytest.raises(Failed, match="are for the triangle"):
+        call(folder, "retention", "--repeat", "--rule", "on_or_after")
+
+
+def test_without_a_start_there_is_no_triangle(tmp_path):
+    publish_tables(tmp_path, rich_tables() | {"retention": []})
+    with pytest.raises(InputError, match="No cohort is followed"):
+        call(tmp_path, "retention")
 
 
 def test_paths_have_a_rate(folder):
@@ -286,7 +394,7 @@ def test_a_table_longer_than_a_sheet_is_refused(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("retention", "'trend'"), ("marts", "'tables'"), ("watch", "'serve'"), ("pathes", "'paths'"),
+        ("cohorts", "'retention'"), ("marts", "'tables'"), ("watch", "'serve'"), ("pathes", "'paths'"),
         ("segments", "'personas'"), ("delete", "'erase'"), ("Sankey", "'paths'"), ("funel", "'funnel'"),
     ],
 )  # fmt: skip
@@ -311,3 +419,48 @@ def test_words_for_commands_name_commands_and_are_none():
     assert set(_CONCEPTS) <= names
     words = [word for words in _CONCEPTS.values() for word in words.split()]
     assert not names & set(words)
+
+
+def test_channels_have_their_figures_and_the_paths_what_is_pending(folder):
+    shown = call(folder, "attribution", "order", "--method", "last")
+    assert "order, all persons, the whole time: 40 goals, 50 paths without, 6 pending" in shown
+    assert ["cpc", "20.0", "12 to 28", "10 to 30", "-", "100", "5.00", "-"] in [
+        [cell.strip() for cell in line.split("  ") if cell.strip()] for line in shown.splitlines()
+    ]
+    [first, *_] = json.loads(call(folder, "attribution", "order", "--paths", "--json"))
+    assert (first["path"], first["pending_count"]) == ("cpc > email", 1)
+
+
+def test_attribution_refuses_what_it_does_not_have(folder):
+    with pytest.raises(NotFoundError, match="Did you mean 'order'"):
+        call(folder, "attribution", "ordr")
+    with pytest.raises(NotFoundError, match="markov"):
+        call(folder, "attribution", "order", "--method", "markow")
+    with pytest.raises(Failed, match="one of the two"):
+        call(folder, "attribution", "order", "--persona", "student", "--period", "2026-02")
+
+
+def test_what_if_says_what_less_leaving_brings_and_on_which_condition(folder):
+    (row,) = json.loads(call(folder, "what-if", "--fix", "25%", "--json"))
+    assert (row["stage"], row["exit_count"], row["kept_count"], row["conversion_rate"]) == ("awareness", 4, 1, 0.6)
+    assert row["gain_count"] == pytest.approx(1)
+    shown = call(folder, "what-if", "--stage", "awareness")
+    assert "If those kept were like those who went on" in shown
+    assert "0.40" in shown
+    with pytest.raises(NotFoundError):
+        call(folder, "what-if", "--stage", "nowhere")
+
+
+@pytest.mark.parametrize("share", ["0", "-1%", "101%", "nan", "x"])
+def test_what_if_takes_a_share(folder, share):
+    done = CliRunner().invoke(app, ["what-if", "--fix", share, "--published", str(folder)])
+    assert done.exit_code == 2
+    assert "10% or 0.1" in done.output
+
+
+def test_audiences_are_listed_by_what_becomes_of_their_persons(folder):
+    (row,) = json.loads(call(folder, "audiences", "--json"))
+    assert (row["matched_count"], row["listed_count"]) == (9, 4)
+    shown = call(folder, "audiences")
+    assert "audiences/<audience>/ in the state folder" in shown
+    assert "Write." in shown

@@ -195,3 +195,40 @@ def test_every_instant_is_in_its_local_day(zone, start, span):
         moment = datetime.fromtimestamp(instant, UTC)
         holding = [row["day"] for row in days if row["start_at"] <= moment.replace(tzinfo=None) < row["end_at"]]
         assert holding == [moment.astimezone(ZoneInfo(zone)).date()]
+
+
+def test_a_local_day_is_found_by_each_of_its_dates():
+    rows = built("2026-03-28T12:00:00", "2026-04-01T12:00:00", timezone="Europe/Berlin")["day_dates"]
+    assert [row["utc_date"].day for row in rows if row["day"] == date(2026, 3, 29)] == [28, 29]
+    (last, _) = (row for row in rows if row["day"] == date(2026, 4, 1))
+    assert (last["month"], last["week"]) == ("2026-04", "2026-03-30")
+    assert {row["month_number"] for row in rows} == {12 * 2026 + 2, 12 * 2026 + 3}
+    # Monday is 30 March.
+    assert {row["week_number"] - rows[0]["week_number"] for row in rows} == {0, 1}
+
+
+def test_cohorts_follow_any_event_goals_and_conditions():
+    assert [tuple(row.values()) for row in built()["cohorts"]] == [
+        ("first_event", 1, True, True, None, 7 * 86_400_000_000, 12, "month")
+    ]
+    sections = {
+        "starts": {"o": {"start": "order", "return": {"event": "a"}, "bucket": "week", "ages": 3, "by": "week"}}
+    }
+    found = built(cohorts=sections)
+    assert [tuple(row.values()) for row in found["cohorts"]] == [("o", 1, False, False, "week", None, 3, "week")]
+    assert [row["age_index"] for row in found["cohort_ages"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("goals", "repeat", "followed"),
+    [
+        (["lead", "order"], None, "order"),
+        (["lead", "sale"], None, "lead"),
+        (["lead", "order"], "lead", "lead"),
+        ([], None, None),
+    ],
+)
+def test_repeats_of_one_goal_are_followed(goals, repeat, followed):
+    cohorts = {"repeat": repeat} if repeat else {}
+    rows = built(goals={goal: {"when": {"event": goal}} for goal in goals}, cohorts=cohorts)["goals"]
+    assert [row["goal"] for row in rows if row["is_repeated"]] == ([followed] if followed else [])

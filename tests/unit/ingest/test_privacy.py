@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow.ingest.mapping import literal
+from journeyflow.engines.base import text as literal
 from journeyflow.state.warehouse import open_warehouse
 from support.examples import examples
 

@@ -79,6 +79,18 @@ def test_nulls_are_for_not_null_alone(check):
     assert failures(GOOD, **check) == []
 
 
+@pytest.mark.parametrize("end", ["-- why", ";", "  ;  \n"])
+def test_a_query_may_end_as_people_end_it(end):
+    [failure] = failures(GOOD, no_rows=f"select k from marts.t where k = 3 {end}")
+    assert failure.endswith("(1 against it)")
+
+
+def test_a_query_that_cannot_be_executed_is_listed_with_the_other_failures():
+    repeated, broken = failures("(1, 'a', 2, true), (1, 'a', 2, true)", no_rows="select k from marts.nowhere")
+    assert repeated == "  - marts.t: (k) is unique (1 against it)"
+    assert broken.startswith("  - marts.t: no rows: select k from marts.nowhere (cannot be executed: ")
+
+
 def test_a_table_of_one_row_has_one_row():
     assert failures("(1, 'a', 0.5, true)", grain=()) == []
     assert failures(GOOD, grain=()) == ["  - marts.t: has one row (2 against it)"]

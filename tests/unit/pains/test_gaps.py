@@ -33,7 +33,7 @@ def test_a_slice_that_falls_short_at_all_stages_is_another_kind_of_person():
     stream = simulated(1, 4000, falls_short(1, 2, 3))
     assert {(one.stage_index) for one in listed(stream)} <= {1}, "at the first stage it cannot be told"
     place, before = place_of(stream, 2), place_of(stream, 1)
-    [one] = gaps(stream, place, [before], 20, np.zeros(len(place.rows), bool))
+    [one] = gaps(stream, place, [before], {}, 20, np.zeros(len(place.rows), bool))
     assert one.slice == "device=tablet"
     assert one.shift == pytest.approx(np.log(0.4 / 0.6) - np.log(0.7 / 0.3), abs=0.3)
 
@@ -46,7 +46,7 @@ def test_a_gap_holds_in_both_halves_of_the_time(later, is_gap):
 
     stream = simulated(2, 4000, chance)
     place, before = place_of(stream, 2), place_of(stream, 1)
-    found = gaps(stream, place, [before], 20, np.zeros(len(place.rows), np.bool_))
+    found = gaps(stream, place, [before], {}, 20, np.zeros(len(place.rows), np.bool_))
     assert ("device=tablet" in {one.slice for one in found}) == is_gap
 
 

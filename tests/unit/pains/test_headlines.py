@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from journeyflow.pains.headlines import MOST_CHARACTERS, headline
+from journeyflow.config.remedies import builtin_remedies
+from journeyflow.pains.headlines import MOST_CHARACTERS, headline, remedy
 
 INCIDENT = {
     "persona": "all", "period": "all", "stage": "decision", "subject": "payment_info", "kind": "incident", "grade": "incident",
@@ -80,3 +81,25 @@ def test_hostile_names_are_cut_and_without_control_characters(row):
     found = headline(row | hostile)
     assert found.isprintable()
     assert len(found) <= MOST_CHARACTERS + 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": "incident", "slice": "device=mobile"}, "for device=mobile on or just before 2026-03-02"),
+        ({"kind": "incident", "slice": None}, "changed or failed for everybody on or just"),
+        ({"kind": "gap", "slice": "browser=Safari"}, "Go through menu as a person with browser=Safari does"),
+        (
+            {"kind": "gap", "slice": "a {subject}", "subject": "entry"},
+            "Go through Post purchase as a person with a {subject}",
+        ),
+        ({"kind": "promise"}, "Keep the promise menu, or promise less"),
+        ({"kind": "promise", "subject": "Delivered in 3 days"}, "Promise a delivery date that is kept"),
+        ({"kind": "exposure"}, "Remove the cause of menu"),
+        ({"kind": "exposure", "subject": "web: payment_error"}, "Offer another way to pay"),
+        ({"kind": "friction", "subject": "Complaint"}, "within a day, make it good"),
+    ],
+)
+def test_the_catalogue_suggests_what_to_do_by_kind_and_what_was_met(changes, said):
+    row = {"subject": "menu", "slice": None, "stage": "post_purchase", "first_day": date(2026, 3, 2)} | changes
+    assert said in remedy(row, builtin_remedies(), ("decision", "post_purchase"))

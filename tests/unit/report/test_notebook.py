@@ -13,13 +13,13 @@ import pytest
 import journeyflow
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.report.notebook import STEP_COLUMNS, FunnelFrame
-from support.map_tables import FORMULA, MARKUP, SCRIPT, publish_tables, rich_tables
+from support.map_tables import FORMULA, MARKUP, SCRIPT, cohort_tables, publish_tables, rich_tables
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
-    publish_tables(folder, rich_tables())
+    publish_tables(folder, rich_tables() | cohort_tables())
     with journeyflow.open(folder) as opened:
         yield opened
 
@@ -86,6 +86,16 @@ def test_unknown_names_are_answered_with_the_nearest(tables):
         tables.opportunities("shop", period="2026-1")
 
 
+@pytest.mark.parametrize("rule", ["on", "on_or_after"])
+def test_retention_is_a_triangle(tables, rule):
+    page = Tags(tables.retention(FORMULA, channel=MARKUP, rule=rule)._repr_html_())
+    assert page.tags <= HARMLESS
+    assert ("at least 25.0" if rule == "on_or_after" else "open") in page.text
+    assert tables.retention().width < tables.retention(wide=True).width
+    with pytest.raises(NotFoundError, match="Did you mean 'first_event'"):
+        tables.retention("first_evnt")
+
+
 def test_a_frame_without_its_columns_is_shown_as_any_frame(tables):
     part = FunnelFrame(tables.funnel("checkout").select("step"))
     assert 'class="dataframe"' in part._repr_html_()
@@ -103,7 +113,7 @@ def test_a_chart_needs_altair_and_is_made_by_it(tables, monkeypatch):
         "altair",
         SimpleNamespace(Chart=SimpleNamespace(from_dict=lambda spec: made.append(spec) or "chart")),
     )
-    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop")):
+    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop"), tables.retention()):
         assert frame.plot() == "chart"
         spec = made.pop()
         assert json.loads(json.dumps(spec)) == spec
@@ -113,7 +123,7 @@ def test_a_chart_needs_altair_and_is_made_by_it(tables, monkeypatch):
 
 def test_charts_are_drawn_by_altair_itself(tables):
     altair = pytest.importorskip("altair", reason="an extra: pip install 'journeyflow[plot]'")
-    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop")):
+    for frame in (tables.funnel("shop"), tables.map("shop"), tables.opportunities("shop"), tables.retention()):
         assert isinstance(frame.plot(), altair.Chart)
         assert frame.plot().to_dict()["mark"]
 
@@ -123,3 +133,39 @@ def test_a_funnel_of_nobody_is_shown(tables):
         pl.lit(0).alias("person_count"), pl.lit(None).alias("drop_off_rate")
     )
     assert "0" in Tags(FunnelFrame(nobody)._repr_html_()).text
+
+
+def test_attribution_is_of_the_most_frequent_goal(tmp_path):
+    rows = [
+        {"goal": goal, "method": "markov", "persona": "all", "channel": channel, "period": "all"}
+        | {"conversion_count": count, "goal_count": whole}
+        for goal, whole, channels in (("lead", 3, {"cpc": 3.0}), ("order", 9, {"cpc": 2.0, "email": 7.0}))
+        for channel, count in channels.items()
+    ]
+    publish_tables(tmp_path, rich_tables() | {"attribution": rows})
+    with journeyflow.open(tmp_path) as opened:
+        assert opened.attribution()["channel"].to_list() == ["email", "cpc"]
+        assert opened.attribution("lead")["conversion_count"].to_list() == [3.0]
+        with pytest.raises(NotFoundError, match="markov"):
+            opened.attribution(method="markow")
+
+
+def test_a_change_is_shown_and_drawn_from_the_old_rate_to_the_new(tmp_path):
+    row = {"funnel": "checkout", "dimension": "persona", "old_period": "2026-02", "period": "2026-03"}
+    row |= {"old_rate": 0.6, "new_rate": 0.4, "effect_low": None, "effect_high": None, "is_beyond_noise": False}
+    rows = [
+        row | {"slice": name, "step_index": index, "factor": factor, "step": MARKUP, "effect": effect}
+        for name in ("all", SCRIPT)
+        for index, factor, effect in ((1, "mix", -0.05), (2, "step", -0.15))
+    ]
+    publish_tables(tmp_path, rich_tables() | {"rate_changes": rows})
+    with journeyflow.open(tmp_path) as opened:
+        changes = opened.changes("checkout")
+        assert Tags(changes._repr_html_()).tags <= HARMLESS
+        bars = changes.chart_spec()["data"]["values"]
+        assert [round(bar["from"], 9) for bar in bars] == [0, 0.6, 0.55, 0]
+        assert [round(bar["to"], 9) for bar in bars] == [0.6, 0.55, 0.4, 0.4]
+        assert opened.changes("checkout", by="channel").chart_spec()["data"]["values"] == []
+        for wrong in ({"name": "chekout"}, {"by": "personas"}, {"period": "2026-04"}):
+            with pytest.raises(NotFoundError):
+                opened.changes(**wrong)

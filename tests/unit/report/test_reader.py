@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 
 from journeyflow.config.map_rows import MAP_ROWS
 from journeyflow.publish.reader import open_published
 from journeyflow.report import cells
 from journeyflow.report.formatting import COUNTED_ONCE
-from journeyflow.report.reader import _action_text, keys_of, read_report_data
-from journeyflow.report.tables import Row
+from journeyflow.report.reader import keys_of, read_report_data
 from support.map_tables import BIDI, FORMULA, MARKUP, MODELS, PERIODS, PERSONAS, TABLES, publish_tables, rich_tables
 from support.report_figures import figures_of, texts_of, wrong_figures
 
@@ -192,28 +189,3 @@ def test_a_stage_that_nobody_reached_is_reported_as_such(tmp_path):
 def test_hostile_keys_find_their_maps(report_data):
     assert report_data.map_of(FORMULA, MARKUP, "2026-02").funnel.persona == MARKUP
     assert BIDI in {item for table in rich_tables()["stage_channels"] for item in table.values()}
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        (
-            {"kind": "incident", "slice": "device=mobile"},
-            "for device=mobile on or just before 2026-03-02",
-        ),
-        ({"kind": "incident", "slice": None}, "changed or failed for everybody"),
-        ({"kind": "gap", "slice": "browser=Safari"}, "Go through pay as a person with browser=Safari does"),
-        ({"kind": "gap", "slice": "browser=Safari", "subject": "entry"}, "Go through Post purchase as a person with"),
-        ({"kind": "promise"}, "Keep the promise pay, or promise less"),
-        ({"kind": "exposure"}, "Remove the cause of pay"),
-    ],
-)
-def test_the_briefing_suggests_what_to_do_first_by_kind(changes, said):
-    found = {"subject": "pay", "slice": None, "stage": "post_purchase", "first_day": date(2026, 3, 2)} | changes
-    line = Row("briefing", {"table_name": "opportunities"})
-    assert said in _action_text(line, Row("opportunities", found))
-
-
-def test_a_loss_without_a_cause_is_looked_into_and_what_is_gone_needs_nothing():
-    assert "Drop-offs" in _action_text(Row("briefing", {"table_name": "funnel_steps"}), None)
-    assert _action_text(Row("briefing", {"table_name": "opportunities"}), None) == ""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from journeyflow.statistics.survival import rate_within_horizon
+from journeyflow.statistics.survival import product_limit, rate_within_horizon
 
 seconds = st.lists(st.integers(0, 50).map(float), max_size=12).map(np.array)
 HORIZON = 50.0
@@ -59,3 +59,34 @@ def test_it_is_what_statsmodels_computes(reached, waiting, spent_count):
     weights = np.append(np.ones(len(times) - 1, np.int64), spent_count)
     theirs = 1 - SurvfuncRight(times, np.arange(len(times)) < len(reached), freq_weights=weights).surv_prob[-1]
     assert rate_within_horizon(reached, waiting, spent_count, HORIZON) == pytest.approx(theirs, abs=1e-12)
+
+
+WAITS = st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=1, max_size=30)
+
+
+@given(WAITS)
+def test_estimates_over_slots_are_the_library_s(waits):
+    """Each unit was observed to the end of its slot, where its wait ended or it was censored."""
+    events, at_risk = np.zeros(6), np.zeros(6)
+    for slot, is_ended in waits:
+        events[slot - 1] += is_ended
+        at_risk[:slot] += 1
+    estimates = product_limit(events, at_risk)
+    slots, statuses = zip(*waits, strict=True)
+    if not any(statuses):
+        assert estimates.survival.tolist() == [1.0] * 6
+        return
+    library = SurvfuncRight(np.array(slots), np.array(statuses, dtype=int))
+    for time, survival, error in zip(library.surv_times, library.surv_prob, library.surv_prob_se, strict=True):
+        assert estimates.survival[time - 1] == pytest.approx(survival, abs=1e-12)
+        if 0 < survival < 1 and events[time - 1]:
+            size = survival * (1 - survival) / error**2
+            assert estimates.size[time - 1] == pytest.approx(size, rel=1e-9)
+
+
+@given(WAITS)
+def test_without_censoring_it_is_the_proportion_of_all(waits):
+    events = np.bincount([slot - 1 for slot, _ in waits], minlength=6).astype(float)
+    estimates = product_limit(events, events[::-1].cumsum()[::-1])
+    assert estimates.survival == pytest.approx(1 - events.cumsum() / len(waits), abs=1e-12)
+    assert estimates.size == pytest.approx(len(waits), rel=1e-9)

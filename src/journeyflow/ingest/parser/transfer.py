@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from journeyflow.ingest.files import MAX_RATIO, RefusedFileError, allowed_bytes
 from journeyflow.ingest.readers.records import KEYS, PLACE_BITS, REJECT_SCHEMA, Shape
@@ -257,6 +256,8 @@ class JoinedRecords:
         return pa.RecordBatchReader.from_batches(schema, self._batches(schema)).__arrow_c_stream__(requested_schema)
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        import pyarrow.compute as pc  # Slow to import, and the parser process does not need it.
+
         for place, part in enumerate(self.parts):
             done = 0
             for batch in part.checked():
@@ -274,6 +275,8 @@ _REJECT_IX = pa.field("reject_ix", pa.int64())
 
 def masked(numbers: pa.Array) -> pa.Array:
     """Return the numbers of records without the bits of a place."""
+    import pyarrow.compute as pc
+
     return pc.bit_wise_and(numbers, (1 << PLACE_BITS) - 1)
 
 

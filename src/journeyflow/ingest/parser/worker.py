@@ -1,4 +1,7 @@
-"""Parser process: confined, reads one file per job and writes its records as Arrow."""
+"""Parser process: confined, reads one file per job and writes its records as Arrow.
+
+Every run that reads a file starts it, so it imports only what its jobs need: of CSV no database.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError, allowed_bytes, kind_of, opened
 from journeyflow.ingest.parser.transfer import ARROW_RATIO, Answer, Budget, Job, ParserLimits, send_records
 from journeyflow.ingest.readers.csv import SEPARATOR_LINE, Dialect, read_csv
-from journeyflow.ingest.readers.lines import TABLES, read_json_lines, read_lines
-from journeyflow.ingest.readers.parquet import read_parquet
 from journeyflow.ingest.readers.records import REJECT_SCHEMA, Parsed
+
+if TYPE_CHECKING:
+    from journeyflow.engines import DuckDBEngine
 
 HEAD_BYTES = 1 << 16
 SPILL = "spill"
@@ -44,6 +47,8 @@ class Databases:
     @contextmanager
     def engine(self, folder: Path, limits: ParserLimits) -> Iterator[DuckDBEngine]:
         """Lend the database without tables."""
+        from journeyflow.ingest.readers.lines import TABLES
+
         engine = self._engine or _engine(folder, limits)
         self._engine = None
         try:
@@ -74,6 +79,8 @@ def parse(folder: Path, job: Job, limits: ParserLimits, databases: Databases | N
 def _parsed(folder: Path, path: Path, job: Job, limits: ParserLimits, databases: Databases) -> Iterator[Parsed]:
     container = container_of(path, job.format)
     if container == "lines":
+        from journeyflow.ingest.readers.lines import read_lines
+
         with opened(path) as stream:
             yield read_lines(stream, job.encoding)
     elif container == "csv":
@@ -82,12 +89,18 @@ def _parsed(folder: Path, path: Path, job: Job, limits: ParserLimits, databases:
     else:
         with databases.engine(folder, limits) as engine:
             if container == "parquet":
+                from journeyflow.ingest.readers.parquet import read_parquet
+
                 yield read_parquet(engine, path, limits.column_count)
             else:
+                from journeyflow.ingest.readers.lines import read_json_lines
+
                 yield read_json_lines(engine, path, job.encoding, job.records)
 
 
 def _engine(folder: Path, limits: ParserLimits) -> DuckDBEngine:
+    from journeyflow.engines import DuckDBEngine
+
     memory = f"{int(limits.memory_bytes * DATABASE_SHARE) >> 20}MB"
     return DuckDBEngine(memory_limit=memory, threads=1, temp_folder=folder / SPILL, folders=[folder], is_lossless=True)
 

@@ -11,9 +11,9 @@ from typing import IO
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.engines.base import text as literal
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError, opened
-from journeyflow.ingest.mapping import json_path, literal
 from journeyflow.ingest.readers.records import (
     BLOCK_CHARACTERS,
     KEYS,
@@ -22,6 +22,7 @@ from journeyflow.ingest.readers.records import (
     decoded,
     flaw_of,
     in_batches,
+    json_path,
     text_lines,
 )
 

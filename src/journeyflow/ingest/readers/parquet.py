@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.engines.base import quoted
+from journeyflow.engines.base import text as literal
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import BLOCK_BYTES, RefusedFileError, opened, wrapping_of
-from journeyflow.ingest.mapping import identifier, literal
 from journeyflow.ingest.readers.records import KEPT_OF_LONG_LINES, KEYS, MAX_LINE_CHARACTERS, Parsed, Rejects
 
 READ_ROWS = 10_240
@@ -30,7 +31,7 @@ def read_parquet(engine: DuckDBEngine, path: Path, column_count: int) -> Parsed:
     names.remove("file_row_number")
     if len(names) > column_count:
         raise RefusedFileError("too_wide", f"it has more than {column_count:,} columns")
-    columns = "".join(f", {_stored(identifier(name), types[index])} as c{index}" for index, name in enumerate(names))
+    columns = "".join(f", {_stored(quoted(name), types[index])} as c{index}" for index, name in enumerate(names))
     select = f"select file_row_number as record_ix, file_row_number + 1 as source_row{columns} from {source}"
     rejects = Rejects()
     reader = _Damaged(engine, select)

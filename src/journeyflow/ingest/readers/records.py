@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ MAX_REJECTED_BYTES = 1 << 28
 """Unreadable records are held in memory; a file with more bytes of them is refused."""
 _ROW_BYTES = 250
 KEPT_OF_LONG_LINES = 1_000
+_PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 Shape = Literal["columns", "json", "lines"]
 T = TypeVar("T")
@@ -181,3 +183,17 @@ def flaw_of(line: str) -> str | None:
     except UnicodeEncodeError:
         return "bad_encoding"
     return None
+
+
+def json_path(path: str) -> str:
+    """Return a dotted path of the configuration as a JSON pointer.
+
+    DuckDB's other notation takes a ``*`` in a key for a wildcard, even a quoted one.
+
+    Examples
+    --------
+    >>> json_path("items[0].unit/price")
+    '/items/0/unit~1price'
+    """
+    parts = (key.replace("~", "~0").replace("/", "~1") or index for key, index in _PATH_PART.findall(path))
+    return "".join(f"/{part}" for part in parts)

@@ -192,10 +192,10 @@ class IncrementalBuilder(Builder):
 
     @cached_property
     def _of_run_log(self) -> frozenset[str]:
-        """What reads the run log, directly or not, and the user's own models, which every run rebuilds."""
+        """What reads the run log or the meanings of columns, and the user's own models, which every run rebuilds."""
         found: set[str] = set()
         for model in self._graph:  # Upstream before downstream.
-            if model.is_own or found & {*model.inputs} or any(name.startswith("ledger.") for name in model.inputs):
+            if model.is_own or found & {*model.inputs} or any(_is_of_run(name) for name in model.inputs):
                 found.add(model.name)
         return frozenset(found)
 
@@ -364,3 +364,8 @@ def complete_build_state(builder: Builder, config: Config, row: RunRow, loaded: 
     """Record what a checked build was built from, so that the next run can be incremental."""
     position, size = builder.next_position, builder.byte_count
     write_build_state(builder.engine, build_state_of(builder.engine, config, row.config_hash, loaded, position, size))
+
+
+def _is_of_run(name: str) -> bool:
+    """Whether a relation may change though no event, trait or rule does."""
+    return name.startswith("ledger.") or name == "config.columns"

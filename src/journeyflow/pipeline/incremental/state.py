@@ -79,14 +79,15 @@ def rules_of(config: Config, config_hash: str) -> str:
 
 
 def inputs_of(engine: DuckDBEngine, config: Config, loaded: LoadResult) -> str:
-    """Return the hash of the relations `config.*`, but for the run's id, and of the traits of the warehouse.
+    """Return the hash of the relations `config.*`, but for the run's id, and of traits and spend of the warehouse.
 
     With the same rules, events and inputs a run builds what the last one built, but for what reads the run log.
     """
     tables = configuration_tables(config, loaded, run_id="")
     contents = {name: table.to_pydict() for name, table in sorted(tables.items())}
     traits = engine.values("select count(*), sum(hash(traits)) from warehouse.raw.traits as traits")
-    return hashlib.sha256(repr([contents, traits]).encode()).hexdigest()
+    spend = engine.values("select count(*), sum(hash(spend)) from warehouse.raw.spend as spend")
+    return hashlib.sha256(repr([contents, traits, spend]).encode()).hexdigest()
 
 
 def fingerprint_of(engine: DuckDBEngine, events: str, params: list[object]) -> tuple[int, str]:

@@ -47,7 +47,7 @@ function funnelOf([key, label, persona, period, unit, outcome, steps]) {
   };
 }
 
-const CHANCE_TEXTS = ["stage", "kind", "grade", "subject", "slice", "days", "headline", "owner"];
+const CHANCE_TEXTS = ["stage", "kind", "grade", "subject", "slice", "days", "headline", "owner", "remedy"];
 
 function chanceOf([rank, ...row]) {
   const [people, lost, worth, alone] = figuresOf(row[CHANCE_TEXTS.length]);

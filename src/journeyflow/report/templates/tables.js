@@ -130,7 +130,8 @@ function chanceTable(view) {
   return sortTable(caption, [
     { name: "Rank", wide: "xs", number: true, value: (chance) => chance.rank, cell: (chance) => chance.rank },
     { name: "What to fix", wide: "xl", value: (chance) => chance.subject, cell: (chance) => [words(chance.headline || chance.subject, 6),
-      el("span", { class: "about" }, words([chance.subject, chance.kind, chance.grade, chance.slice, chance.days].filter(Boolean).join(" · "), 3))] },
+      el("span", { class: "about" }, words([chance.subject, chance.kind, chance.grade, chance.slice, chance.days].filter(Boolean).join(" · "), 3)),
+      chance.remedy ? el("span", { class: "about" }, el("b", {}, "Suggested: "), words(chance.remedy, 3)) : null] },
     { name: "Stage", wide: "m", value: (chance) => chance.stage, cell: (chance) => words(chance.stage) },
     { name: "Met by", wide: "s", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance), false, figuresIn(chance)) },
     { name: "People lost", wide: "s", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true, figuresIn(chance)) },

@@ -1,20 +1,18 @@
 -- What is an identifier: trimmed text that is no placeholder. The session variable `null_ids` holds the placeholders in lower
 -- case; without it only blanks are none.
 
+-- Blanks of ASCII and of Unicode. The macros are expanded many times: a list of calls in them would be planned each time.
+set variable blanks =
+    chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || ' ' || chr(133) || chr(160) || chr(5760) || chr(8192)
+    || chr(8193) || chr(8194) || chr(8195) || chr(8196) || chr(8197) || chr(8198) || chr(8199) || chr(8200)
+    || chr(8201) || chr(8202) || chr(8203) || chr(8232) || chr(8233) || chr(8239) || chr(8287) || chr(8288)
+    || chr(12288) || chr(65279);
+
 create or replace temp macro trimmed_id(id) as
     -- Trimming Unicode blanks is slow; nearly all ids begin and end with a visible character of ASCII.
     case
         when left(id, 1) between '!' and '~' and right(id, 1) between '!' and '~' then id
-        else nullif(
-            trim(
-                id,
-                chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || ' ' || chr(133) || chr(160) || chr(5760) || chr(8192)
-                || chr(8193) || chr(8194) || chr(8195) || chr(8196) || chr(8197) || chr(8198) || chr(8199) || chr(8200)
-                || chr(8201) || chr(8202) || chr(8203) || chr(8232) || chr(8233) || chr(8239) || chr(8287) || chr(8288)
-                || chr(12288) || chr(65279)
-            ),
-            ''
-        )
+        else nullif(trim(id, getvariable('blanks')), '')
     end;
 
 -- No placeholder is longer than `null_id_length`.

@@ -1,5 +1,5 @@
 -- Views that are created again whenever the warehouse is opened, after the migrations.
--- Counts and codes only, no quarantined rows. File 0 stands for every file of traits.
+-- Counts and codes only, no quarantined rows. File 0 stands for every file of traits, -1 for those of spend.
 create or replace view ledger.reasons as
 with loaded_files as (
     select file_ix, source, record_count
@@ -14,14 +14,15 @@ sources_summed as (
 )
 
 select
-    coalesce(loaded_files.source, 'people') as source,
+    case when quarantine.file_ix = -1 then 'spend' else coalesce(loaded_files.source, 'people') end as source,
     quarantine.reason,
     count(*) as reason_count,
     max(sources_summed.loaded_count) as loaded_count
 from raw.quarantine as quarantine
 left join loaded_files on loaded_files.file_ix = quarantine.file_ix
 left join sources_summed on sources_summed.source = loaded_files.source
-group by coalesce(loaded_files.source, 'people'), quarantine.reason;
+group by
+    case when quarantine.file_ix = -1 then 'spend' else coalesce(loaded_files.source, 'people') end, quarantine.reason;
 
 -- First event since the last run that recorded its shares; events of failed runs count too.
 create or replace view ledger.new_events as

@@ -1,0 +1,34 @@
+-- The first ten orders of each person, each with the next one.
+-- Grain: person_key, order_number.
+with order_labels as (
+    select distinct classifications.classification_key
+    from config.goals
+    inner join config.event_type_predicates as predicates on predicates.predicate = concat('goal/', goals.goal)
+    inner join kernel.classifications
+        on classifications.event_type_ix = predicates.event_type_ix
+        and classifications.model_index = 1
+    where goals.is_repeated and predicates.is_true
+),
+
+-- Two lines of one instant are one order.
+orders_found as (
+    select kernel_events.person_key, events.occurred_at, min(kernel_events.journey_index) as journey_index
+    from order_labels
+    inner join kernel.events as kernel_events on kernel_events.classification_key = order_labels.classification_key
+    inner join staging.events on events.event_ix = kernel_events.event_ix
+    group by kernel_events.person_key, events.occurred_at
+),
+
+orders_numbered as (
+    select
+        person_key,
+        row_number() over (partition by person_key order by occurred_at) as order_number,
+        journey_index,
+        occurred_at as ordered_at,
+        lead(occurred_at) over (partition by person_key order by occurred_at) as next_ordered_at
+    from orders_found
+)
+
+select person_key, cast(order_number as integer) as order_number, journey_index, ordered_at, next_ordered_at
+from orders_numbered
+where order_number <= 10
