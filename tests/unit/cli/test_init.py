@@ -106,6 +106,20 @@ def test_event_names_that_cannot_be_seen_are_renamed_by_what_init_writes(tmp_pat
     assert set(source.rename) <= set(names)
 
 
+def test_a_column_of_ids_that_another_file_names_is_that_of_persons(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [(f"2026-01-0{day}", f"u{n}", day) for n in range(20) for day in range(1, 5)]
+    (data / "a.csv").write_text("ts,user_id,event\n" + "".join(f"{at},{who},view\n" for at, who, _ in rows))
+    (data / "b.csv").write_text("when;number;who\n" + "".join(f"{at};{day};{who}\n" for at, who, day in rows))
+    (data / "c.csv").write_text("when;number;what\n" + "".join(f"{at};{day};call\n" for at, _, day in rows))
+    shown = call("init", data, "-o", tmp_path / "journeyflow.yml")
+    sources = load_config(tmp_path / "journeyflow.yml").sources
+    assert set(sources) == {"a", "b"}
+    assert sources["b"].columns["user_id"].column == "who"
+    assert "b.csv: who is taken as user_id" in shown
+
+
 @pytest.mark.parametrize(
     ("shape", "template", "last", "share"),
     [
