@@ -288,6 +288,8 @@ def make_folder(folder: Path) -> None:
 
 def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
     buffer = io.BytesIO()
+    if form in (Format.JSON, Format.CSV):
+        _require_writable(frame, form)
     if form is Format.PARQUET:
         frame.write_parquet(buffer)
     elif form is Format.JSON:
@@ -303,6 +305,17 @@ def _as_bytes(frame: pl.DataFrame, form: Format) -> bytes:
         Console(file=text, width=WIDE).print(_table(_columns(frame), rows))
         buffer.write(text.getvalue().encode())
     return buffer.getvalue()
+
+
+def _require_writable(frame: pl.DataFrame, form: Format) -> None:
+    """Refuse columns that JSON (bytes) or CSV (bytes, lists and structures) lacks."""
+    from pyarrow import types
+
+    from journeyflow.publish.reader import require_types
+
+    are_bytes = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+    tests = are_bytes if form is Format.JSON else (*are_bytes, types.is_nested)
+    require_types(frame.clear().to_arrow().schema, form.upper(), lambda kind: any(test(kind) for test in tests))
 
 
 def defused(frame: pl.DataFrame) -> pl.DataFrame:

@@ -509,6 +509,7 @@ def _change_texts(row: dict[str, Any], by: str) -> tuple[str, ...]:
 
 def compare(
     marts: PublishedTables,
+    context: typer.Context,
     first: Annotated[
         str | None, typer.Argument(help="A persona, or a month such as 2026-03.", show_default=False)
     ] = None,
@@ -520,8 +521,8 @@ def compare(
     ] = None,
     days: Annotated[int, typer.Option("--days", help="With --day: how many on each side.", min=5)] = 28,
     model: ModelOption = None,
-    persona: PersonaOption = "all",
-    period: PeriodOption = "all",
+    persona: Annotated[str, typer.Option("--persona", help="Of two months or a day: the persons.")] = "all",
+    period: Annotated[str, typer.Option("--period", help="Of two personas: the month of entry.")] = "all",
     all_figures: Annotated[bool, typer.Option("--all", help="Figures that do not differ beyond chance too.")] = False,
 ) -> Listing:
     """Compare two personas, two months, or the time before and after a day; the most surprising difference first.
@@ -529,17 +530,20 @@ def compare(
     Each difference has a 95 % interval. Listed are those that differ beyond chance: of these, one in twenty is expected
     to be false, however many figures are compared.
     """
-    from journeyflow.operations.compare import compare_days, compare_maps
+    from journeyflow.operations.compare import are_months, compare_days, compare_maps
 
     if (day is None) == (first is None) or (first is None) != (second is None):
         raise typer.BadParameter(
             "name two personas or two months, such as `student family` or `2026-02 2026-03`, or a day: --day 2026-03-15"
         )
     if day is not None:
+        _refuse(context, "a comparison of days", "model", "period")
         found = compare_days(marts, _day(day), days, persona)
     else:
         assert first is not None
         assert second is not None
+        what, refused = ("months", "period") if are_months(marts, (first, second)) else ("personas", "persona")
+        _refuse(context, f"a comparison of two {what}", refused, "days")
         found = compare_maps(marts, (first, second), model=str(model), persona=persona, period=period)
     beyond = found.rows.filter(found.rows["is_beyond_chance"])
     counts = f"{beyond.height} of {found.rows.height} figures differ beyond chance"
@@ -554,6 +558,13 @@ def compare(
         "Differences are second less first, and associations: something else may differ too.",
         lambda rows, out: show(found.for_people(rows), out),
     )
+
+
+def _refuse(context: typer.Context, what: str, *names: str) -> None:
+    """Refuse options that the user gave and that `what` would ignore."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    if given := [f"--{name}" for name, source in sources.items() if source and source.name == "COMMANDLINE"]:
+        raise typer.BadParameter(f"{' and '.join(given)} cannot be combined with {what}.")
 
 
 def _day(text: str) -> date:

@@ -178,30 +178,32 @@ class DuckDBEngine:
     def run(self, name: str, select: str, *, kind: str = "table") -> None:
         """Create or replace the table (or `kind="view"`) `name` with the rows of `select`."""
         self._make_schema(name)
-        try:
-            self.connection.execute(f"create or replace {kind} {relation(name)} as {select}").fetchall()
-        except duckdb.CatalogException:
-            self.drop(name)  # It may be of the other kind.
-            self.execute(f"create {kind} {relation(name)} as {select}", model=name)
-        except duckdb.Error as error:
-            raise EngineError(f"The model {name} failed: {_first_line(error)}") from error
+        with _failing_as(f"The model {name}"):
+            try:
+                self.connection.execute(f"create or replace {kind} {relation(name)} as {select}").fetchall()
+            except duckdb.CatalogException:
+                self.drop(name)  # It may be of the other kind.
+                self.execute(f"create {kind} {relation(name)} as {select}", model=name)
 
     def rows(self, select: str, params: Sequence[Any] | None = None) -> pa.Table:
-        """Return all rows of `select`."""
-        try:
+        """Return all rows of `select`; EngineError where two columns have one name."""
+        with _failing_as("A query"):
             result = self.connection.sql(select, params=list(params) if params else None)
             if result is None:
-                raise EngineError("This statement returns no rows; only queries are allowed here.")
+                is_empty = not self.connection.extract_statements(select)
+                raise EngineError(
+                    _EMPTY if is_empty else "This statement returns no rows; only queries are allowed here."
+                )
+            _require_distinct(result.columns)
             return result.to_arrow_table()
-        except duckdb.Error as error:
-            raise EngineError(f"A query failed: {_first_line(error)}") from error
 
     def values(self, select: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of `select`, which are few, as tuples: `rows` has a statement bound twice."""
-        try:
-            found: list[tuple[Any, ...]] = self.connection.execute(select, list(params) if params else None).fetchall()
-        except duckdb.Error as error:
-            raise EngineError(f"A query failed: {_first_line(error)}") from error
+        with _failing_as("A query"):
+            result: duckdb.DuckDBPyConnection | None = self.connection.execute(select, list(params) if params else None)
+            if result is None:
+                raise EngineError(_EMPTY)
+            found: list[tuple[Any, ...]] = result.fetchall()
         return found
 
     def records(self, select: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
@@ -211,11 +213,9 @@ class DuckDBEngine:
 
     def fields(self) -> dict[str, str]:
         """Return column name → type of what `values` returned last; EngineError where two have one name."""
-        described = self.connection.description or []
-        found = {str(name): str(kind) for name, kind, *_ in described}
-        if len(found) < len(described):
-            raise EngineError(f"Give each column a distinct name: {', '.join(str(name) for name, *_ in described)}.")
-        return found
+        described = [(str(name), str(kind)) for name, kind, *_ in self.connection.description or ()]
+        _require_distinct([name for name, _ in described])
+        return dict(described)
 
     def stream(self, select: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of `select` in its order, from a second cursor so that other calls may be interleaved."""
@@ -223,26 +223,20 @@ class DuckDBEngine:
         if self._database:
             cursor.execute(f"use {word(self._database)}")
         try:
-            yield from cursor.sql(select).to_arrow_reader(batch_rows)
-        except duckdb.Error as error:
-            raise EngineError(f"A streamed query failed: {_first_line(error)}") from error
+            with _failing_as("A streamed query"):
+                yield from cursor.sql(select).to_arrow_reader(batch_rows)
         finally:
             cursor.close()
 
     def reader(self, select: str, batch_rows: int) -> pa.RecordBatchReader:
         """Return the rows of `select` as a stream with its schema; exhaust it before the next call."""
-        try:
+        with _failing_as("A streamed query"):
             return self.connection.sql(select).to_arrow_reader(batch_rows)
-        except duckdb.Error as error:
-            raise EngineError(f"A streamed query failed: {_first_line(error)}") from error
 
     def execute(self, statement: str, params: Sequence[Any] | None = None, *, model: str | None = None) -> None:
         """Run a statement that returns no rows; `model` is named in its error."""
-        try:
+        with _failing_as(f"The model {model}" if model else "A statement"):
             self.connection.execute(statement, list(params) if params else None).fetchall()
-        except duckdb.Error as error:
-            where = f"The model {model}" if model else "A statement"
-            raise EngineError(f"{where} failed: {_first_line(error)}") from error
 
     def columns(self, name: str) -> dict[str, str]:
         """Return column name → type in order; empty when the relation does not exist."""
@@ -338,6 +332,24 @@ def _succeeds(connection: duckdb.DuckDBPyConnection, statement: str) -> bool:
     except (duckdb.PermissionException, duckdb.InvalidInputException):
         return False
     return True
+
+
+_EMPTY = "The statement is empty. Write a query, such as: select * from funnel_steps"
+
+
+@contextmanager
+def _failing_as(what: str) -> Iterator[None]:
+    """Turn an error of the database into one that says that `what` failed, without values of rows."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise EngineError(f"{what} failed: {_first_line(error)}") from error
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise EngineError(f"Give each column a distinct name; more than one is named {' or '.join(repeated)}.")
 
 
 _STATEMENT_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.IOException)

@@ -79,7 +79,7 @@ def compare_maps(
     Newcombe (1998), intervals of differences of proportions; Fisher's exact test; Benjamini and Hochberg (1995),
     q-values over all figures of a comparison.
     """
-    is_month = _are_months(marts, sides)
+    is_month = are_months(marts, sides)
     if is_month:
         keys = [(persona, side) for side in sides]
         title = f"{model}, {_who(persona)}: {sides[0]} against {sides[1]}"
@@ -104,15 +104,19 @@ def compare_maps(
     return Comparison(title, *labels, note, _ranked(pl.concat(rows)))
 
 
-def _are_months(marts: PublishedTables, sides: tuple[str, str]) -> bool:
+def are_months(marts: PublishedTables, sides: tuple[str, str]) -> bool:
     """Return whether the sides are months, not personas; refuse names of neither and a side compared with itself."""
     months = marts.sql("select distinct period from map_stages where period <> 'all' order by 1")["period"].to_list()
     people = marts.sql("select persona from personas where persona <> 'all' order by 1")["persona"].to_list()
     if sides[0] == sides[1]:
         raise InputError(f"Both sides are {sides[0]}; name two.")
-    are_months = [side in months for side in sides]
-    if any(are_months):
+    if any(side in months for side in sides):
         for side in sides:
+            if side in (EVERYBODY, *people):
+                raise InputError(
+                    "A persona and a month cannot be compared. Name two personas, of one month with --period, or two "
+                    "months, of one persona with --persona."
+                )
             require_known("month", side, months)
         return True
     for side in sides:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -135,16 +135,21 @@ def open_published(published: str | Path) -> PublishedTables:
 
 
 def frame_of(rows: pa.Table) -> pl.DataFrame:
-    """Return the rows of a query as a data frame; refuses two columns of one name and types that it lacks."""
+    """Return the rows of a query as a data frame; refuses types that it lacks: intervals and unions."""
     import polars as pl
-    from polars.exceptions import PolarsError
+    from pyarrow import types
 
-    try:
-        found = pl.from_arrow(rows)
-    except PolarsError as error:
-        columns = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
-        raise EngineError(
-            f"Cannot make a table of the columns {columns}: give each a distinct name, and cast intervals to varchar."
-        ) from error
+    require_types(rows.schema, "A table", lambda kind: types.is_interval(kind) or types.is_union(kind))
+    found = pl.from_arrow(rows)
     assert isinstance(found, pl.DataFrame)
     return found
+
+
+def require_types(schema: pa.Schema, what: str, is_lacking: Callable[[pa.DataType], bool]) -> None:
+    """Raise EngineError, which names the columns, where one has a type that `what` lacks, or holds it inside."""
+
+    def lacks(kind: pa.DataType) -> bool:
+        return is_lacking(kind) or any(lacks(kind.field(at).type) for at in range(kind.num_fields))
+
+    if found := [f"{field.name} ({field.type})" for field in schema if lacks(field.type)]:
+        raise EngineError(f"{what} cannot hold the type of {', '.join(found)}. Cast to varchar.")

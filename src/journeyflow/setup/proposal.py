@@ -59,8 +59,12 @@ def propose(paths: Sequence[Path], folder: Path, ask: Ask = nobody, rows: int = 
     text = configuration(name, draft, model)
     guesses = ("no event name is known: their stages are guesses",) if model.guessed else ()
     notes, doubts = (*draft.notes, *_model_notes(model)), (*draft.doubts, *guesses)
+    document = read_yaml(text.encode())
+    if document.mistakes:
+        wrong = [f"line {mistake.line} {mistake.message}" for mistake in document.mistakes]
+        return Proposal(text, notes, (*doubts, *wrong), None)
     try:
-        trial = try_configuration(load_config(read_yaml(text.encode()).content, folder=folder), rows)
+        trial = try_configuration(load_config(document.content, folder=folder), rows)
     except JourneyflowError as error:
         return Proposal(text, notes, (*doubts, error.message), None)
     return Proposal(text, notes, (*doubts, *trial.doubts), trial)

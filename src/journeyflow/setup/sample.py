@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import RefusedFileError, opened
 from journeyflow.ingest.readers.csv import SEPARATOR_LINE
+from journeyflow.ingest.readers.lines import is_list, list_elements
+from journeyflow.ingest.readers.records import codec_of
 
 HEAD_BYTES = 4 << 20
 HEAD_ROWS = 5_000
@@ -74,7 +77,7 @@ def read_sample(path: Path) -> Sample:
         raise InputError(f"{path} cannot be read. Check that it is complete.") from error
     if head.startswith(b"PAR1"):
         return _parquet(path)
-    encoding = _encoding(head)
+    encoding = _encoding(path, head)
     text = head.decode(encoding or "utf-8-sig", errors="replace")
     if "\x00" in text:
         raise InputError(f"{path} holds bytes that are no text; it is neither CSV, JSON, Parquet nor an access log.")
@@ -89,15 +92,45 @@ def read_sample(path: Path) -> Sample:
     return replace(_csv(path, text), encoding=encoding)
 
 
-def _encoding(head: bytes) -> str | None:
+class UnknownEncodingError(InputError):
+    """A text is not UTF-8, and no guess at its encoding is good enough."""
+
+
+_FOREIGN = re.compile(r"[^\x00-\x7f]{3,}|[\u201a\u0192]")
+"""What a text of another encoding becomes in cp1252: long runs of letters with accents, or the bytes of kana."""
+
+
+def _encoding(path: Path, head: bytes) -> str | None:
     """Return the encoding of a text that is not UTF-8, else None; the head may end inside a character."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     try:
         codecs.getincrementaldecoder("utf-8-sig")().decode(head)
     except UnicodeDecodeError:
+        read = _decoded(head, "utf-8")
+    else:
+        return None
+    foreign = sum(not character.isascii() for character in read)
+    # Some broken lines, which the load puts into the quarantine, do not make another encoding.
+    if sum("\udc80" <= character <= "\udcff" for character in read) <= foreign / 2:
+        return None
+    try:
+        western = head.decode("cp1252")
+    except UnicodeDecodeError:
+        western = ""
+    marks = sum(not character.isascii() for character in western)
+    if sum(map(len, _FOREIGN.findall(western))) <= marks / 2 and marks:
         return "cp1252"
-    return None
+    raise UnknownEncodingError(
+        f"{path} is not UTF-8, and its encoding is unknown. Convert it to UTF-8, or write the configuration yourself "
+        "and set `encoding` of the source, such as `encoding: shift_jis`."
+    )
+
+
+def _decoded(head: bytes, encoding: str) -> str:
+    """Return the beginning of a text as the load decodes it; its last character may be cut."""
+    codec, errors = codec_of(encoding)
+    return codecs.getincrementaldecoder(codec)(errors).decode(head)
 
 
 def _parquet(path: Path) -> Sample:
@@ -174,7 +207,7 @@ def _names(first: list[str], record_count: int) -> tuple[list[str], bool]:
 
 
 def _json(path: Path, text: str) -> Sample:
-    objects = list(islice(_objects(text), HEAD_ROWS))
+    objects = list(islice(_objects(_values(text)), HEAD_ROWS))
     if not objects:
         raise InputError(f"{path} holds no JSON objects, one a line or in a list. Write one event a line.")
     records = _nested_list(objects)
@@ -188,21 +221,20 @@ def _json(path: Path, text: str) -> Sample:
     return Sample(path, "jsonl", tuple(dict.fromkeys(name for row in rows for name in row)), rows, records=records)
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    decoder, position = json.JSONDecoder(), 0
-    if text.lstrip().startswith("["):
-        position = text.index("[") + 1
-        while True:
-            start = re.compile(r"[\s,]*").match(text, position)
-            try:
-                value, position = decoder.raw_decode(text, start.end() if start else position)
-            except (ValueError, RecursionError):
-                return
-            if isinstance(value, dict):
-                yield value
-    for line in text.splitlines():
+def _values(text: str) -> Iterator[str]:
+    """Yield the texts of JSON values: the elements of a list, which may be cut short, or lines."""
+    if not is_list(text):
+        yield from io.StringIO(text, newline="")
+        return
+    with suppress(RefusedFileError):
+        elements = list_elements(io.BytesIO(text.encode("utf-8", "surrogateescape")), "utf-8")
+        yield from (element for _, element in elements)
+
+
+def _objects(values: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for text in values:
         try:
-            value = json.loads(line)
+            value = json.loads(text)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
@@ -225,8 +257,8 @@ def _flat(value: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
     return pairs
 
 
-def copy_head(path: Path, target: Path, rows: int) -> bool:
-    """Copy the first records of a file, unpacked; return whether it holds no more. Lists of JSON become lines.
+def copy_head(path: Path, target: Path, rows: int, encoding: str = "utf-8") -> bool:
+    """Copy the first records of a file, unpacked and byte by byte; return whether it holds no more.
 
     A text record is taken whole, whatever line breaks its quotes hold.
     """
@@ -242,21 +274,25 @@ def copy_head(path: Path, target: Path, rows: int) -> bool:
     if is_whole and head.count(b"\n") <= rows:
         target.write_bytes(head)
         return True
-    encoding = _encoding(head) or "utf-8-sig"
-    text = head.decode(encoding, errors="replace")
-    if text.lstrip().startswith("["):
-        lines = [json.dumps(value) + "\n" for value in islice(_objects(text), rows)]
+    try:
+        text = _decoded(head, encoding)
+    except UnicodeError as error:
+        raise InputError(f"{path} is not {encoding} text. Correct `encoding` of the source.") from error
+    if is_list(text):
+        records = list(islice(_values(text), rows))
+        copied = "[" + ",\n".join(records) + "]"
     else:
-        lines = list(_whole_records(text, rows, is_quoted=not text.lstrip().startswith("{")))
-    with target.open("w", encoding=encoding.removesuffix("-sig"), newline="") as out:
-        out.writelines(lines)
-    return is_whole and len(lines) < rows
+        complete = text if is_whole else text[: text.rfind("\n") + 1]
+        records = list(_whole_records(complete, rows, is_quoted=not text.lstrip().startswith("{")))
+        copied = "".join(records)
+    target.write_bytes(copied.encode(*codec_of(encoding, is_written=True)))
+    return is_whole and len(records) < rows
 
 
 def _whole_records(text: str, rows: int, *, is_quoted: bool) -> Iterator[str]:
     """Yield lines up to the end of a record: where the quotes are even."""
     record = ""
-    for line in text[: text.rfind("\n") + 1].splitlines(keepends=True):
+    for line in io.StringIO(text, newline=""):
         record += line
         if is_quoted and record.count('"') % 2 and record.count("\n") < _SNIFFED_RECORDS:
             continue

@@ -6,8 +6,8 @@ import glob
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,7 @@ from journeyflow.setup.columns import (
     profiles,
 )
 from journeyflow.setup.lexicon import stems, templates
-from journeyflow.setup.sample import Sample, read_sample
+from journeyflow.setup.sample import Sample, UnknownEncodingError, read_sample
 
 Ask = Callable[[str, Sequence[str]], str | None]
 """Asks a question with answers, the first being the default; None where nobody can be asked."""
@@ -85,6 +85,11 @@ def draft_sources(given: Sequence[Path], folder: Path, ask: Ask) -> Draft:
             continue
         try:
             sample = read_sample(path)
+        except UnknownEncodingError as error:
+            if path in given:
+                raise
+            draft.notes.append(f"left out: {error.message}")
+            continue
         except InputError:
             if path in given and len(given) == 1:
                 raise
@@ -94,11 +99,38 @@ def draft_sources(given: Sequence[Path], folder: Path, ask: Ask) -> Draft:
             sample = sample.named(names)
         groups.setdefault((sample.form, sample.columns, sample.delimiter, sample.records), []).append(sample)
     is_alone = len(groups) == 1
+    known = {} if is_alone else _known_ids(samples[0] for samples in groups.values())
     for samples in groups.values():
-        _draft_group(tuple(samples), paths, folder, draft, ask, is_alone=is_alone)
+        _draft_group(tuple(samples), paths, folder, draft, ask, known, is_alone=is_alone)
     if not draft.sources:
         raise InputError("None of these files holds events: rows with a time and a person. Name other files.")
     return draft
+
+
+def _known_ids(samples: Iterable[Sample]) -> dict[str, frozenset[str]]:
+    """Return the identifiers of persons in the columns that are known to hold them, by canonical column."""
+    ids: dict[str, frozenset[str]] = {}
+    for sample in samples:
+        found = profiles(sample)
+        columns = assign_roles(found, is_named=sample.header is not False).columns
+        for name in ("anonymous_id", "user_id"):
+            if name in columns:
+                ids[name] = ids.get(name, frozenset()) | {*found[columns[name]].distinct}
+    return ids
+
+
+def _id_by_values(found: dict[str, Profile], roles: Roles, known: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """Return the column whose values are identifiers in other files; of numbers, most of these must occur in it."""
+    shares = {}
+    for column, profile in found.items():
+        if column in roles.columns.values() or len(profile.distinct) < 2 or profile.fill < _MOST:
+            continue
+        for name, ids in known.items():
+            common = len(ids.intersection(profile.distinct))
+            is_known = common >= _MOST * len(profile.distinct) and (not profile.is_number or common >= _HALF * len(ids))
+            if is_known and is_fit(name, profile):
+                shares[common, name] = column
+    return {max(shares)[1]: shares[max(shares)]} if shares else {}
 
 
 def _files(given: Sequence[Path]) -> Iterator[Path]:
@@ -162,7 +194,14 @@ def recognised(sample: Sample) -> str | None:
 
 
 def _draft_group(
-    samples: tuple[Sample, ...], paths: Sequence[Path], folder: Path, draft: Draft, ask: Ask, *, is_alone: bool
+    samples: tuple[Sample, ...],
+    paths: Sequence[Path],
+    folder: Path,
+    draft: Draft,
+    ask: Ask,
+    known: Mapping[str, frozenset[str]],
+    *,
+    is_alone: bool,
 ) -> None:
     """Draft the sources of files that are alike."""
     first = samples[0]
@@ -177,6 +216,10 @@ def _draft_group(
     found = profiles(first)
     roles = assign_roles(found, is_named=first.header is not False)
     has_person = "anonymous_id" in roles.columns or "user_id" in roles.columns
+    if not has_person and (by_values := _id_by_values(found, roles, known)):
+        roles, has_person = replace(roles, columns=roles.columns | by_values), True
+        for name, column in by_values.items():
+            draft.doubts.append(f"{first.path.name}: {column} is taken as {name}: its values are ids in other files")
     moments = order_times(found) if "event_name" not in roles.columns else []
     if has_person and len(moments) > 1:
         for pattern in patterns:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.errors import InputError
+from journeyflow.ingest.files import matching_paths, shown_name
 from journeyflow.setup.sample import copy_head
 from journeyflow.setup.stages import EventLog
 from journeyflow.utils.formatting import count, escaped, percent
@@ -150,34 +151,43 @@ def loaded_trial(config: Config, rows: int) -> Iterator[tuple[DuckDBEngine, Load
     from journeyflow.state.warehouse import open_warehouse
 
     with tempfile.TemporaryDirectory(prefix="journeyflow-trial-") as name:
-        small, is_whole = _with_heads(config, Path(name), rows)
+        small, copies, is_whole = _with_heads(config, Path(name), rows)
         with open_warehouse() as engine:
-            loaded = load_sources(small, engine, _RUN_ID, None, silent)
+            try:
+                loaded = load_sources(small, engine, _RUN_ID, None, silent)
+            except InputError as error:
+                raise InputError(_of_originals(error.message, copies, config.folder)) from error
             if not loaded.event_count:
                 raise InputError(f"No row of the trial could be loaded. {loaded.why_nothing}".strip())
             register_configuration(engine, loaded.config, loaded, _RUN_ID)
             yield engine, loaded, is_whole
 
 
-def _with_heads(config: Config, folder: Path, rows: int) -> tuple[Config, bool]:
-    """Return the configuration with copies of the first rows as its files."""
-    from journeyflow.ingest.files import matching_paths
+def _of_originals(message: str, copies: dict[Path, Path], base: Path) -> str:
+    """Return a message with the names of copies replaced by those of the files that they are of."""
+    for copy, path in copies.items():
+        message = message.replace(shown_name(copy, base), shown_name(path, base))
+    return message
 
+
+def _with_heads(config: Config, folder: Path, rows: int) -> tuple[Config, dict[Path, Path], bool]:
+    """Return the configuration with copies of the first rows as its files, and the file of each copy."""
     found = {name: matching_paths(str(source.path), config.folder) for name, source in config.sources.items()}
     missing = [name for name, paths in found.items() if not paths]
     if missing:
         raise InputError(f"Source {missing[0]}: no file matches its path; correct `sources.{missing[0]}.path`.")
     quota = max(rows // sum(map(len, found.values())), _LEAST_ROWS)
-    sources, is_whole = {}, True
+    sources, copies, is_whole = {}, dict[Path, Path](), True
     for number, (name, paths) in enumerate(found.items()):
         place = folder / str(number)
         place.mkdir()
         for index, path in enumerate(paths[: max(rows // _LEAST_ROWS, 1)]):
-            is_whole &= copy_head(path, place / f"{index:05}", quota)
+            copies[place / f"{index:05}"] = path
+            is_whole &= copy_head(path, place / f"{index:05}", quota, config.sources[name].encoding)
         sources[name] = config.sources[name].model_copy(update={"path": place / "*"})
     privacy = config.privacy.model_copy(update={"key_file": folder / "key"})
     changed = {"sources": sources, "state": folder / "state", "publish": folder / "published", "privacy": privacy}
-    return config.model_copy(update=changed), is_whole
+    return config.model_copy(update=changed), copies, is_whole
 
 
 def _build(engine: DuckDBEngine, loaded: LoadResult, wanted: tuple[str, ...]) -> None:

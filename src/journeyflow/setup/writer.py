@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,14 +17,23 @@ _HEADER_NAMES = 40
 
 
 def quoted(text: str) -> str:
-    """Return a text as a YAML scalar that is read as this text."""
-    is_plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in _YAML_WORDS
-    return text if is_plain else json.dumps(text, ensure_ascii=False)
+    """Return a text as a YAML scalar that is read as this text, with what cannot be seen as escapes."""
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in _YAML_WORDS:
+        return text
+    return '"' + _visible(re.sub(r'(["\\])', r"\\\1", text)) + '"'
 
 
 def comment(text: str) -> str:
     """Return a text that comes from data as one line of a comment."""
-    return re.sub(r"[^\S ]+|[\x00-\x1f\x7f\u0085\u2028\u2029]", " ", text)
+    return _visible(re.sub(r"[^\S ]+", " ", text))
+
+
+def _visible(text: str) -> str:
+    return "".join(character if character.isprintable() else _escape(ord(character)) for character in text)
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 1 << 8 else f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
 def flow(value: Any) -> str:  # noqa: ANN401 - YAML

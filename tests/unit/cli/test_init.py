@@ -74,6 +74,52 @@ def test_names_and_values_of_the_data_cannot_write_configuration(tmp_path):
     assert set(config.sources["e"].properties) == set(hostile[3:])
 
 
+@pytest.mark.parametrize("row_count", [50, 3_000])
+def test_a_text_of_unknown_encoding_is_an_error_that_names_the_key(tmp_path, row_count):
+    rows = "".join(f"2026-01-01,u{n % 9},\u8cb7\u3044\u7269\n" for n in range(row_count))
+    (tmp_path / "e.csv").write_bytes(f"ts,user_id,event\n{rows}".encode("shift_jis"))
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "e.csv"), "-o", str(tmp_path / "journeyflow.yml")])
+    assert "set `encoding` of the source" in str(done.exception)
+    assert not (tmp_path / "journeyflow.yml").exists()
+
+
+def test_a_trial_names_the_file_and_no_copy_of_it(tmp_path):
+    SHAPES["retail"](tmp_path / "data")
+    config = tmp_path / "journeyflow.yml"
+    call("init", tmp_path / "data", "-o", config)
+    (data,) = (path for path in (tmp_path / "data").rglob("*") if path.is_file())
+    data.write_bytes(b"\xff,\xff\n" * 90_000)
+    done = CliRunner().invoke(app, ["check", "--trial", "-c", str(config)])
+    assert data.name in str(done.exception)
+    assert "trial-" not in str(done.exception)
+
+
+def test_event_names_that_cannot_be_seen_are_renamed_by_what_init_writes(tmp_path):
+    names = ["Add\u2028to cart", "Purchase\x85", "view\x7f", "\x80product view", "home\ufffe"]
+    with (tmp_path / "e.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [["ts", "user_id", "event"], *(["2026-01-01", f"u{n}", name] for n, name in enumerate(names * 6))]
+        )
+    call("init", tmp_path / "e.csv", "-o", tmp_path / "journeyflow.yml")
+    (source,) = load_config(tmp_path / "journeyflow.yml").sources.values()
+    assert source.rename
+    assert set(source.rename) <= set(names)
+
+
+def test_a_column_of_ids_that_another_file_names_is_that_of_persons(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [(f"2026-01-0{day}", f"u{n}", day) for n in range(20) for day in range(1, 5)]
+    (data / "a.csv").write_text("ts,user_id,event\n" + "".join(f"{at},{who},view\n" for at, who, _ in rows))
+    (data / "b.csv").write_text("when;number;who\n" + "".join(f"{at};{day};{who}\n" for at, who, day in rows))
+    (data / "c.csv").write_text("when;number;what\n" + "".join(f"{at};{day};call\n" for at, _, day in rows))
+    shown = call("init", data, "-o", tmp_path / "journeyflow.yml")
+    sources = load_config(tmp_path / "journeyflow.yml").sources
+    assert set(sources) == {"a", "b"}
+    assert sources["b"].columns["user_id"].column == "who"
+    assert "b.csv: who is taken as user_id" in shown
+
+
 @pytest.mark.parametrize(
     ("shape", "template", "last", "share"),
     [

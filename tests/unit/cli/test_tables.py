@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from journeyflow.cli.app import app
-from journeyflow.errors import ExitCode, InputError, NotFoundError
+from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
 from journeyflow.report import excel
 from support.map_tables import FORMULA, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
@@ -289,6 +290,21 @@ def test_a_comparison_needs_two_sides_or_a_day(folder, words):
         call(folder, "compare", *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["student", MARKUP, "--persona", "student"], "--persona cannot be combined with a comparison of two personas"),
+        (["2026-01", "2026-02", "--period", "2026-01"], "--period cannot be combined with a comparison of two months"),
+        (["student", MARKUP, "--days", "7"], "--days cannot"),
+        (["--day", "2026-01-15", "--model", "shop", "--period", "all"], "--model and --period cannot"),
+    ],
+)
+def test_options_that_a_comparison_would_ignore_are_refused(folder, words, named):
+    with pytest.raises(Failed, match=r"^2 ") as failed:
+        call(folder, "compare", *words)
+    assert named in " ".join(re.sub("[^ -~]+", " ", str(failed.value)).split())
+
+
 def test_a_comparison_lists_what_differs_beyond_chance(folder):
     every = json.loads(call(folder, "compare", "student", MARKUP, "--all", "--json"))
     listed = json.loads(call(folder, "compare", "student", MARKUP, "--json"))
@@ -297,6 +313,32 @@ def test_a_comparison_lists_what_differs_beyond_chance(folder):
     assert f"{len(listed)} of {len(every)} figures differ beyond chance" in call(folder, "compare", "student", MARKUP)
     with pytest.raises(Failed, match="2026-03-15"):
         call(folder, "compare", "--day", "yesterday")
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "message"),
+    [
+        ("select 1 as good, interval 1 day as span", "json", r"type of span \(.*interval\)\. Cast"),
+        ("select 1 as good, [{'a': interval 1 day}] as span", "parquet", r"A table .* type of span \("),
+        ("select 1 as good, ['a'::blob] as bytes", "json", r"JSON cannot hold the type of bytes \("),
+        ("select 1 as good, {'a': 1} as nested, 'a'::blob as bytes", "csv", r"type of nested \(.*\), bytes \("),
+        ("select 1 as good, 2 as twice, 3 as twice", "json", r"distinct name; more than one is named twice\."),
+    ],
+)
+def test_columns_that_a_format_cannot_hold_are_named_with_the_cause(folder, query, form, message):
+    with pytest.raises(EngineError, match=message) as failed:
+        call(folder, "query", query, "--format", form)
+    assert "good" not in failed.value.message
+
+
+def test_nested_columns_are_written_as_json(folder):
+    assert json.loads(call(folder, "query", "select {'a': [1]} as nested", "--json")) == [{"nested": {"a": [1]}}]
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_an_empty_query_says_so(folder, more):
+    with pytest.raises(EngineError, match="empty"):
+        call(folder, "query", "", *more)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

@@ -195,3 +195,23 @@ def test_a_sealed_database_spills_away_from_its_file(tmp_path):
     with DuckDBEngine(path, read_only=True, is_sealed=True) as sealed:
         folder = sealed.rows("select current_setting('temp_directory') as folder")["folder"][0].as_py()
     assert str(tmp_path) not in folder
+
+
+@pytest.mark.parametrize("ask", ["rows", "values", "records"])
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", "statement is empty"),
+        (" -- nothing;", "statement is empty"),
+        ("select nothere from (select 1 as x)", "^A query failed: .*nothere"),
+    ],
+)
+def test_every_way_to_ask_fails_alike(engine, ask, query, message):
+    with pytest.raises(EngineError, match=message):
+        getattr(engine, ask)(query)
+
+
+@pytest.mark.parametrize("ask", ["rows", "records"])
+def test_columns_of_one_name_are_named(engine, ask):
+    with pytest.raises(EngineError, match=r"more than one is named a\.$"):
+        getattr(engine, ask)("select 1 as a, 2 as a, 3 as other")

@@ -153,6 +153,9 @@ def test_months_are_compared_and_wrong_names_refused(tmp_path):
         assert found.rows["place"][0] == "aware"
         with pytest.raises(NotFoundError, match="no month '2026-03'"):
             compare_maps(marts, ("2026-01", "2026-03"), model="shop")
+        for mixed in (("a", "2026-01"), ("2026-01", "everybody")):
+            with pytest.raises(InputError, match="A persona and a month cannot be compared"):
+                compare_maps(marts, mixed, model="shop")
         with pytest.raises(NotFoundError, match="no persona or month 'nobody'"):
             compare_maps(marts, ("a", "nobody"), model="shop")
         with pytest.raises(InputError, match="Both sides are a"):

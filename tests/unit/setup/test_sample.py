@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from journeyflow.errors import InputError
-from journeyflow.setup.sample import copy_head, read_sample
+from journeyflow.setup.sample import UnknownEncodingError, copy_head, read_sample
 
 
 def sample_of(tmp_path, content, name="e.csv"):
@@ -98,3 +98,43 @@ def test_the_head_of_a_list_and_of_parquet_have_as_many_rows(tmp_path):
     for name in ("e.json", "e.parquet"):
         copy_head(tmp_path / name, tmp_path / "head", 10)
         assert len(read_sample(tmp_path / "head").rows) == 10
+
+
+def test_bytes_that_are_neither_utf_8_nor_western_ask_for_an_encoding(tmp_path):
+    for text, encoding in (
+        ("\u8cb7\u3044\u7269\u304b\u3054", "shift_jis"),
+        ("\u30a2\u30a4", "shift_jis"),
+        ("\u043a\u0443\u043f\u0438\u0442\u044c", "cp1251"),
+    ):
+        with pytest.raises(UnknownEncodingError, match="`encoding` of the source"):
+            sample_of(tmp_path, f"ts,event\n1,{text}\n".encode(encoding))
+
+
+def test_a_broken_character_does_not_make_a_text_western(tmp_path):
+    assert sample_of(tmp_path, "ts,who\n1,M\u00fcller\n2,Gr\u00f6\u00dfe\n".encode() + b"3,\xff\n").encoding is None
+
+
+@pytest.mark.parametrize("encoding", ["shift_jis", "utf-8", "utf-16"])
+def test_the_head_of_a_file_has_its_very_bytes(tmp_path, encoding):
+    lines = ["ts,event\n", *(f"{n},\u8cb7\u3044\u7269\n" for n in range(3_000))]
+    (tmp_path / "e.csv").write_bytes("".join(lines).encode(encoding))
+    copy_head(tmp_path / "e.csv", tmp_path / "head", 200, encoding)
+    assert (tmp_path / "head").read_bytes().decode(encoding) == "".join(lines[:201])
+    with pytest.raises(InputError, match="is not ascii text"):
+        copy_head(tmp_path / "e.csv", tmp_path / "head", 200, "ascii")
+
+
+def test_broken_bytes_are_copied_as_they_are(tmp_path):
+    (tmp_path / "e.csv").write_bytes(b"ts,event\n" + b"1,\x94\x83\n" * 500)
+    copy_head(tmp_path / "e.csv", tmp_path / "head", 200)
+    assert (tmp_path / "head").read_bytes() == b"ts,event\n" + b"1,\x94\x83\n" * 200
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u0085"])
+def test_only_line_feeds_end_a_line_of_json(tmp_path, mark):
+    lines = [json.dumps({"n": n, "t": f"a{mark}b"}, ensure_ascii=False) for n in range(300)]
+    path = tmp_path / "e.jsonl"
+    path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    assert len(read_sample(path).rows) == 300
+    copy_head(path, tmp_path / "head", 200)
+    assert len(read_sample(tmp_path / "head").rows) == 201
