@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from journeyflow.cli import erase, init, maintenance, mcp, query, report, run, tables
+from journeyflow.cli import analyses, erase, init, maintenance, mcp, query, report, run, tables
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
 
 _CONCEPTS = {
@@ -177,7 +177,7 @@ _add(
 _add(
     app,
     "retention",
-    listing(tables.retention, most=None),
+    listing(analyses.retention, most=None),
     "journeyflow retention",
     "journeyflow retention first_order --persona student",
     "journeyflow retention --channel app --rule on_or_after",
@@ -204,7 +204,7 @@ _add(
 _add(
     app,
     "attribution",
-    listing(tables.attribution, most=40),
+    listing(analyses.attribution, most=40),
     "journeyflow attribution",
     "journeyflow attribution order --method every",
     "journeyflow attribution --persona student --paths",
@@ -212,7 +212,7 @@ _add(
 _add(
     app,
     "changes",
-    listing(tables.changes),
+    listing(analyses.changes),
     "journeyflow changes checkout",
     "journeyflow changes checkout --period 2026-03 --by channel",
     "journeyflow changes shop --all --format csv",
@@ -242,11 +242,11 @@ _add(
     "journeyflow pain-points --persona student --period 2026-03",
     "journeyflow pain-points --format json",
 )
-_add(app, "audiences", listing(tables.audiences, most=None), "journeyflow audiences", "journeyflow audiences --json")
+_add(app, "audiences", listing(analyses.audiences, most=None), "journeyflow audiences", "journeyflow audiences --json")
 _add(
     app,
     "what-if",
-    listing(tables.what_if, most=None),
+    listing(analyses.what_if, most=None),
     "journeyflow what-if",
     "journeyflow what-if --stage decision --fix 25%",
     "journeyflow what-if --model shop --persona student --json",

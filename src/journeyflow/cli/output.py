@@ -437,3 +437,13 @@ def _print_records(columns: list[str], texts: list[list[str]], out: Console) -> 
         out.print(Text(f"── row {number} ", style="dim"))
         for name, value in zip(columns, row, strict=True):
             out.print(Text(f"{escaped(name):<{width}}  {value}"), soft_wrap=True)
+
+
+def who_text(persona: str) -> str:
+    """Return a persona in words."""
+    return "all persons" if persona == "all" else f"persona {persona}"
+
+
+def when_text(period: str) -> str:
+    """Return a period in words."""
+    return "the whole time" if period == "all" else period

@@ -1,4 +1,4 @@
-"""Lists of published tables: `paths`, `attribution`, `trend`, `retention`, `changes`, …; `export`."""
+"""`tables`, `describe` and `export`, and the lists `paths`, `personas`, `touchpoints`, `trend` and `compare`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,14 +22,13 @@ from journeyflow.cli.output import (
     PublishedOption,
     in_columns,
     text_column,
+    when_text,
+    who_text,
 )
 from journeyflow.errors import InputError, require_known
-from journeyflow.utils.formatting import count, percent
+from journeyflow.utils.formatting import count
 
 if TYPE_CHECKING:
-    import polars as pl
-    from rich.console import Console
-
     from journeyflow.publish.reader import PublishedTables
 
 
@@ -80,7 +79,7 @@ def paths(marts: PublishedTables, model: ModelOption = None, persona: PersonaOpt
         path_rank="rank", path="path", journey_count="journeys", share_rate="share", converted_count="reached a goal",
         conversion_rate="of them",
     )  # fmt: skip
-    title = f"{model}, {_who(persona)}: {count(int(rows['journey_count'].sum()))} journeys"
+    title = f"{model}, {who_text(persona)}: {count(int(rows['journey_count'].sum()))} journeys"
     return Listing(
         rows, title, "A person with several journeys counts in each; rare paths are summed in `other`.", show
     )
@@ -127,7 +126,7 @@ def touchpoints(
         q_value="q", mark="",
     )  # fmt: skip
     note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who is determined meets other things."
-    return Listing(rows, f"{model}, {_who(persona)}, {_when(period)}", note, show)
+    return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show)
 
 
 _TOUCHPOINTS = """
@@ -139,84 +138,6 @@ _TOUCHPOINTS = """
         on s.model = t.model and s.persona = t.persona and s.period = t.period and s.stage = t.stage
     where t.model = $1 and t.persona = $2 and t.period = $3
     order by s.stage_index, t.person_count desc, t.touchpoint
-"""
-
-
-def attribution(
-    marts: PublishedTables,
-    goal: Annotated[
-        str | None, typer.Argument(help="A goal; by default the one reached most often.", show_default=False)
-    ] = None,
-    method: Annotated[
-        str, typer.Option("--method", help="How credit is shared, such as linear or last; 'every' lists all.")
-    ] = "markov",
-    persona: PersonaOption = "all",
-    period: PeriodOption = "all",
-    paths: Annotated[bool, typer.Option("--paths", help="The paths to the goal instead of the channels.")] = False,
-) -> Listing:
-    """List the marketing channels that a goal is credited to, what they cost, and how far the methods differ.
-
-    Credit says by which way the goals came. It does not say how many would be missing without the channel.
-    """
-    goals = marts.sql(_GOALS)["goal"].to_list()
-    if goal is not None or not goals:
-        require_known("goal", goal or "", goals)
-    chosen = goal or goals[0]
-    if persona != "all" and period != "all":
-        raise typer.BadParameter("personas are of the whole time and months of all persons: give one of the two")
-    title = f"{chosen}, {_who(persona)}, {_when(period)}"
-    if paths:
-        if period != "all":
-            raise typer.BadParameter("paths are of the whole time: leave out --period")
-        show = in_columns(
-            path_rank="rank", path="path", person_count="persons", conversion_count="goals",
-            not_converted_count="without", pending_count="pending", value="value",
-        )  # fmt: skip
-        rows = marts.sql(_GOAL_PATHS, [chosen, persona])
-        return Listing(rows, title, "Pending: the look-back after the last touch is not over.", show)
-    known = marts.sql("select distinct method from attribution order by method")["method"].to_list()
-    require_known("method", method, [*known, "every"])
-    rows = marts.sql(_ATTRIBUTION, [chosen, method, persona, period])
-    counts = rows.select("goal_count", "not_converted_count", "pending_count").unique().rows()
-    if counts:
-        reached, lost, pending = (count(int(each)) for each in counts[0])
-        title += f": {reached} goals, {lost} paths without, {pending} pending"
-    show = in_columns(
-        channel="channel", **({"method": "method"} if method == "every" else {}), goals="goals", interval="95 %",
-        spread="by all methods", value="value", spent="spent", cost="for a goal", ratio="return",
-    )  # fmt: skip
-    note = "" if method == "every" else f"Method {method}; all: --method every. "
-    note += "The interval is of chance; how far the methods differ is what the choice of one decides."
-    return Listing(rows, title, note, show)
-
-
-_GOALS = """
-    select goal from attribution where persona = 'all' and period = 'all'
-    group by goal order by max(goal_count) desc, goal
-"""
-_ATTRIBUTION = """
-    select channel, method, cast(conversion_count as double) as conversion_count, conversion_low, conversion_high,
-        cast(least_conversion_count as double) as least_conversion_count,
-        cast(most_conversion_count as double) as most_conversion_count, cast(value_amount as double) as value_amount,
-        cast(spend_amount as double) as spend_amount,
-        cast(cost_per_conversion_amount as double) as cost_per_conversion_amount, return_ratio, currency,
-        goal_count, not_converted_count, pending_count,
-        printf('%.1f', conversion_count) as goals,
-        coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as "interval",
-        printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as spread,
-        coalesce(format('{:,.0f} ', cast(value_amount as double)) || currency, '-') as "value",
-        coalesce(format('{:,.0f}', cast(spend_amount as double)), '-') as spent,
-        coalesce(format('{:,.2f}', cast(cost_per_conversion_amount as double)), '-') as cost,
-        coalesce(printf('%.2f', return_ratio), '-') as ratio
-    from attribution
-    where goal = $1 and ($2 = 'every' or method = $2) and persona = $3 and period = $4
-    order by channel = 'none', most_conversion_count desc, channel, method
-"""
-_GOAL_PATHS = """
-    select path_rank, path, person_count, cast(conversion_count as bigint) as conversion_count,
-        not_converted_count, pending_count, cast(value_amount as double) as value_amount,
-        coalesce(format('{:,.2f}', cast(value_amount as double)), '-') as "value"
-    from attribution_paths where goal = $1 and persona = $2 order by path_rank
 """
 
 
@@ -248,7 +169,7 @@ def trend(
         conversion_rate="conversion", bar="",
     )  # fmt: skip
     bars = _bars(rows["conversion_rate"].to_list())
-    title = f"{name}, {_who(persona)}, by {by.value} of entry"
+    title = f"{name}, {who_text(persona)}, by {by.value} of entry"
     note = "The conversion is of days whose window is over (matured). Who entered on several days counts on each."
     return Listing(
         rows, title, note, lambda shown, out: show(shown.with_columns(bar=text_column(bars[: shown.height])), out)
@@ -275,236 +196,6 @@ _BAR = 24
 def _bars(rates: list[float | None]) -> list[str]:
     highest = max((rate for rate in rates if rate is not None), default=0.0)
     return ["" if not rate else "#" * max(1, round(rate / highest * _BAR)) for rate in rates]
-
-
-class Rule(StrEnum):
-    """Rules of `retention`."""
-
-    ON = "on"
-    ON_OR_AFTER = "on_or_after"
-
-
-def retention(
-    marts: PublishedTables,
-    start: Annotated[
-        str | None, typer.Argument(help="A start of `cohorts:`; by default the first.", show_default=False)
-    ] = None,
-    persona: PersonaOption = "all",
-    channel: Annotated[str, typer.Option("--channel", help="Only starts in this channel; of all personas.")] = "all",
-    rule: Annotated[
-        Rule, typer.Option("--rule", help="Back at this age, or at it or a later one.", case_sensitive=False)
-    ] = Rule.ON,
-    repeat: Annotated[bool, typer.Option("--repeat", help="From each order to the next instead.")] = False,
-    lifecycle: Annotated[bool, typer.Option("--lifecycle", help="New, returning and dormant persons instead.")] = False,
-) -> Listing:
-    """Show who comes back: each cohort at each age since its start; or who orders again, or a month's active persons.
-
-    Only persons who have completed an age are in its rate. `open` marks an age that is not over for all of a cohort.
-    """
-    if repeat and lifecycle:
-        raise typer.BadParameter("choose one of --repeat and --lifecycle")
-    if (repeat or lifecycle) and (start is not None or channel != "all" or rule is not Rule.ON):
-        raise typer.BadParameter("a start, --channel and --rule are for the triangle, without --repeat and --lifecycle")
-    if repeat:
-        return _repeats(marts, persona)
-    if lifecycle:
-        return _lifecycle(marts, persona)
-    if persona != "all" and channel != "all":
-        raise typer.BadParameter("choose a persona or a channel; no row is of both")
-    return _triangle(marts, start, persona, channel, rule)
-
-
-def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: str, rule: Rule) -> Listing:
-    from journeyflow.report.cohorts import LEAST, OPEN, starts_of, triangle
-
-    starts = starts_of(marts)
-    name = start or starts[0]
-    require_known("start", name, starts)
-    channels = marts.sql("select distinct channel from retention where start = $1 order by 1", [name])
-    require_known("channel", channel, channels["channel"].to_list())
-    rows = marts.sql(_RETENTION, [name, persona, channel, rule.value])
-
-    def show(shown: pl.DataFrame, out: Console) -> None:
-        lines = triangle(shown)
-        ages = {column: column for column in lines.columns[2:]}
-        in_columns(**{"cohort": "cohort", "person_count": "persons"} | ages)(lines, out)
-
-    whose = f", start in {channel}" if channel != "all" else ""
-    about = {
-        Rule.ON: f"Back at this age, of those who have completed it; `{OPEN}`: not all have, or nobody. "
-        "The last row is of those who have completed every age.",
-        Rule.ON_OR_AFTER: f"Back at this age or later (Kaplan-Meier); `{LEAST.strip()}`: so far, later ages are open.",
-    }
-    return Listing(rows, f"{name}, {_who(persona)}{whose}, {rule.value}", about[rule], show)
-
-
-_RETENTION = """
-    select cohort, age_index, rule, person_count, returned_count, not_returned_count, pending_count, matured_count,
-        matured_returned_count, last_age_index, retention_rate, retention_low, retention_high, is_small
-    from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
-    order by cohort = 'all', cohort, age_index
-"""
-
-
-def _repeats(marts: PublishedTables, persona: str) -> Listing:
-    rows = marts.sql(
-        "from repeat_purchases where persona = $1 order by order_number, period <> 'all', period", [persona]
-    )
-    show = in_columns(
-        order_number="after order", period="of", person_count="persons", ordered_again_count="ordered again",
-        pending_count="pending", within_30d_rate="in 30 d", within_60d_rate="60 d", within_90d_rate="90 d",
-        within_180d_rate="180 d", p50_seconds="median wait",
-    )  # fmt: skip
-    note = "Kaplan-Meier: who still waits counts as long as observed. A dash: nobody was observed for so long."
-    return Listing(rows, f"From each order to the next, {_who(persona)}", note, show)
-
-
-def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
-    rows = marts.sql("from lifecycle where persona = $1 order by period", [persona])
-    show = in_columns(
-        period="month", active_count="active", new_count="new", returning_count="returning",
-        resurrecting_count="resurrecting", dormant_count="dormant", pending_count="pending", is_open="open",
-    )  # fmt: skip
-    note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
-    return Listing(rows, f"Active persons by month, {_who(persona)}", note, show)
-
-
-def _who(persona: str) -> str:
-    return "all persons" if persona == "all" else f"persona {persona}"
-
-
-def _when(period: str) -> str:
-    return "the whole time" if period == "all" else period
-
-
-def audiences(marts: PublishedTables) -> Listing:
-    """List the audiences: how many are on each list, what changed since the last run, and why others are not on it.
-
-    The lists themselves are private files, a folder for each audience in `audiences` of the state folder.
-    """
-    rows = marts.sql("select * from audiences order by audience")
-    show = in_columns(
-        audience="audience", kind="who", subject="of", step="at", matched_count="persons", outside_count="outside",
-        without_id_count="no id", without_consent_count="no consent", listed_count="listed", added_count="added",
-        removed_count="removed", erased_count="erased", remedy="suggested to send",
-    )  # fmt: skip
-    title = f"{count(rows.height)} audiences" if rows.height else "No audience is configured: see `audiences:`"
-    return Listing(rows, title, "The lists: audiences/<audience>/ in the state folder, for its owner only.", show)
-
-
-def what_if(
-    marts: PublishedTables,
-    stage: Annotated[str | None, typer.Option("--stage", help="Only this stage.", show_default=False)] = None,
-    fix: Annotated[str, typer.Option("--fix", help="Share of those who leave at a stage that would stay.")] = "10%",
-    model: ModelOption = None,
-    persona: PersonaOption = "all",
-) -> Listing:
-    """Say how many more journeys would reach the last stage if fewer left at a stage, the greatest gain first.
-
-    Who is kept is taken to move on as those did who went on from the stage: what fixing it can bring, and no forecast.
-    The chain behind it reproduces the observed conversion, else nothing is shown.
-    """
-    from journeyflow.operations.what_if import what_if as changed
-
-    rows = changed(marts, str(model), persona, _share(fix))
-    if stage is not None:
-        require_known("stage", stage, rows["stage"].to_list())
-        rows = rows.filter(rows["stage"] == stage)
-    show = in_columns(
-        stage="fixed at", exit_count="left there", kept="kept", conversion_rate="conversion", changed_rate="then",
-        gain="gain", gain_low="low", gain_high="high",
-    )  # fmt: skip
-    still = f" {count(rows['open_count'][0])} journeys are open and not in it." if rows.height else ""
-    note = f"If those kept were like those who went on. Gain in journeys, with its 95 % interval.{still}"
-    title = f"{model}, {_who(persona)}: {fix} of those who leave at a stage are kept"
-    return Listing(rows, title, note, lambda shown, out: show(_named(shown), out))
-
-
-def _named(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return expected numbers of journeys under names that are not printed as whole counts."""
-    return rows.rename({"kept_count": "kept", "gain_count": "gain"})
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 < share <= 1:
-        raise typer.BadParameter("--fix is a share such as 10% or 0.1")
-    return share
-
-
-class SliceBy(StrEnum):
-    """What `changes` slices the units by."""
-
-    PERSONA = "persona"
-    CHANNEL = "channel"
-
-
-def changes(
-    marts: PublishedTables,
-    funnel: Annotated[
-        str | None,
-        typer.Argument(help="A funnel or a journey model; by default the first model.", show_default=False),
-    ] = None,
-    month: Annotated[
-        str | None, typer.Option("--period", help="A month such as 2026-03; by default the newest.")
-    ] = None,
-    by: Annotated[SliceBy, typer.Option("--by", help="What the mix is of.")] = SliceBy.PERSONA,
-    all_slices: Annotated[bool, typer.Option("--all", help="Slices whose change may be chance, too.")] = False,
-) -> Listing:
-    """Show why a funnel's rate changed from one month to the next: who came, and what they did at each step.
-
-    The effects of the first rows sum to the change, those of personas or channels to the first rows.
-    """
-    import polars as pl
-
-    from journeyflow.report.reader import CHANGES, first_model
-
-    name = funnel or first_model(marts)
-    funnels = marts.sql("select distinct funnel from funnel_steps order by 1")["funnel"].to_list()
-    require_known("funnel", name, funnels)
-    if month is not None:
-        known = marts.sql("select distinct period from rate_changes where funnel = $1 order by period", [name])
-        require_known("period", month, known["period"].to_list())
-    rows = marts.sql(CHANGES, [name, by.value, month])
-    if rows.is_empty():
-        return Listing(rows, f"{name}: no two months whose windows are over", show=in_columns(slice="slice"))
-    head = rows.row(0, named=True)
-    title = (
-        f"{name}, {head['old_period']} to {head['period']}: {percent(head['old_rate'])} of "
-        f"{count(head['old_count'])} to {percent(head['new_rate'])} of {count(head['new_count'])}"
-    )
-    pending = f"{count(head['pending_count'])} whose window is not over are left out. " if head["pending_count"] else ""
-    shown = rows.filter((pl.col("slice") == "all") | pl.col("is_beyond_noise") | pl.lit(all_slices))
-    show = in_columns(
-        slice="slice", what="what changed", sides="from, to", points="effect", interval="95 % interval", q_value="q",
-        mark="",
-    )  # fmt: skip
-    return Listing(
-        shown,
-        title,
-        f"{pending}{'' if all_slices else f'Every {by.value}: --all. '}Marked effects are beyond chance; "
-        "read at full windows, each unit once a month by its first day.",
-        lambda some, out: show(_changes_for_people(some, by.value), out),
-    )
-
-
-def _changes_for_people(rows: pl.DataFrame, by: str) -> pl.DataFrame:
-    texts = [_change_texts(row, by) for row in rows.iter_rows(named=True)]
-    names = ("slice", "what", "sides", "points", "interval", "mark")
-    return rows.with_columns([text_column([text[at] for text in texts]).alias(name) for at, name in enumerate(names)])
-
-
-def _change_texts(row: dict[str, Any], by: str) -> tuple[str, ...]:
-    is_total, is_mix = row["slice"] == "all", row["factor"] == "mix"
-    sides = "-" if is_total and is_mix else f"{percent(row['old_factor'])}, {percent(row['new_factor'])}"
-    ends = ("effect_low", "effect_high")
-    interval = "-" if row["is_small"] else " to ".join(f"{100 * row[end]:+.1f}" for end in ends)
-    what = f"who came, by {by}" if is_mix else f"reach {row['step']}"
-    points = f"{100 * row['effect']:+.1f} points"
-    return ("everybody" if is_total else row["slice"], what, sides, points, interval, "*" * row["is_beyond_noise"])
 
 
 def compare(
