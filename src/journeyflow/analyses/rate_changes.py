@@ -145,28 +145,35 @@ class _Month:
 
     first: dict[str, Any]
     slices: list[str]
-    depths: list[int]
     counts: Ints
     drawn: Ints
 
     def by_slice(self, slices: list[str], values: Ints) -> Ints:
-        """Return values of the cells as an array with axes of slices and depths behind their own."""
-        placed = np.zeros((*values.shape[:-1], len(slices), self.first["step_count"] + 1), np.int64)
-        placed[..., [slices.index(name) for name in self.slices], self.depths] = values
+        """Return values by slice and depth with these slices."""
+        placed = np.zeros((*values.shape[:-2], len(slices), values.shape[-1]), np.int64)
+        placed[..., [slices.index(name) for name in self.slices], :] = values
         return placed
 
 
 def _month(cells: list[dict[str, Any]]) -> _Month:
     """Return a month with draws of its matured units with replacement: the multinomial bootstrap of its counts.
 
-    The seed is of the month, so that its draws are the same in every run.
+    Half a unit is added to each depth of a slice (Jeffreys), or a rate of 0 or 1 would be drawn without any error. The
+    seed is of the month, so that its draws are the same in every run.
     """
     first = cells[0]
-    depths, counts = (np.array([cell[name] for cell in cells], np.int64) for name in ("depth", "unit_count"))
-    matured = np.where(depths > 0, counts, 0)
+    slices = sorted({cell["slice"] for cell in cells})
+    counts = np.zeros((len(slices), first["step_count"] + 1), np.int64)
+    for cell in cells:
+        counts[slices.index(cell["slice"]), cell["depth"]] = cell["unit_count"]
+    matured = counts[:, 1:]
     random = np.random.default_rng(crc32("/".join((first["funnel"], first["dimension"], first["period"])).encode()))
-    drawn = random.multinomial(matured.sum(), matured / max(matured.sum(), 1), size=DRAWS if matured.any() else 0)
-    return _Month(first, [cell["slice"] for cell in cells], depths.tolist(), counts, drawn)
+    weights = np.where(matured.sum(axis=1, keepdims=True) > 0, matured + 0.5, 0.0).ravel()
+    draws = DRAWS if matured.any() else 0
+    drawn = random.multinomial(matured.sum(), weights / max(weights.sum(), 1), size=draws)
+    by_depth = np.zeros((draws, *counts.shape), np.int64)
+    by_depth[..., 1:] = drawn.reshape(draws, *matured.shape)
+    return _Month(first, slices, counts, by_depth)
 
 
 def _pair_rows(before: _Month, after: _Month, least: int) -> list[dict[str, Any]]:

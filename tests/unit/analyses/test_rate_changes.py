@@ -130,3 +130,12 @@ def test_months_that_differ_by_chance_are_seldom_beyond_noise():
         row = changes(cells)["2026-02", "all", 2]
         beyond.append(row["effect_low"] > 0 or row["effect_high"] < 0)
     assert sum(beyond) <= 6
+
+
+def test_a_slice_in_which_all_went_on_has_an_interval():
+    """All 30 of a month is no proof that nobody ever leaves: 28 of 30 in the next are no change beyond noise."""
+    cells = [("2026-01", "a", 2, 30), ("2026-02", "a", 1, 2), ("2026-02", "a", 2, 28)]
+    row = changes([*cells, *((month, "b", depth, 200) for month in ("2026-01", "2026-02") for depth in (1, 2))])
+    assert row["2026-02", "a", 2]["effect"] < 0 < row["2026-02", "a", 2]["effect_high"]
+    certain = changes([("2026-01", "a", 2, 30), ("2026-02", "a", 2, 30)])["2026-02", "a", 2]
+    assert certain["effect_low"] < 0 == certain["effect"] < certain["effect_high"]
