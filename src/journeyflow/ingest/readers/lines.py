@@ -6,11 +6,10 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 
-from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import text as literal
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError, opened
@@ -25,6 +24,9 @@ from journeyflow.ingest.readers.records import (
     json_path,
     text_lines,
 )
+
+if TYPE_CHECKING:
+    from journeyflow.engines import DuckDBEngine
 
 TABLES = ("raw_records", "raw_rejects", "raw_lines", "raw_elements")
 """Temporary tables of `read_json_lines`; the first two are its result."""
