@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from journeyflow.config import load_config
 from journeyflow.config.sources import MAPPED_FORMATS, known_formats
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import ConfigError
 from journeyflow.ingest.adapters import load_adapter
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.mapping import TEXTS
+from journeyflow.ingest.validate import set_null_ids
 from journeyflow.state.secret_key import set_hash_keys
 from journeyflow.state.warehouse import open_warehouse
 from journeyflow.utils import files
@@ -41,9 +43,10 @@ CANONICAL = {
 
 
 @pytest.fixture
-def engine():
+def engine(tmp_path):
     with open_warehouse(threads=1) as engine:
         set_hash_keys(engine, "a secret of the tests")
+        set_null_ids(engine, load_config({"sources": {"web": {"format": "ga4", "path": "*.json"}}}, folder=tmp_path))
         yield engine
 
 
