@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from journeyflow import models
+from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError
 from journeyflow.models import checks, python_models
@@ -32,6 +33,19 @@ PERSONS = "\n".join(
     + [f"3 | {key} | family | 2026-04 | {key <= 120} | 1" for key in range(101, 141)]
     + [f"4 | {key} | student | 2026-03 | true | 1" for key in range(201, 206)]
     + [f"5 | {key} | student | 2026-03 | {key < 290} | 1" for key in range(201, 301)]
+)
+CONFIG = load_config(
+    {
+        "sources": {"web": {"format": "segment", "path": "*.jsonl"}},
+        "models": {
+            "shop": {
+                "stages": [
+                    {"name": name, "rules": [{"id": name, "when": {"event": name}}]}
+                    for name in ("look", "buy", "enjoy")
+                ]
+            }
+        },
+    }
 )
 GIVEN = {
     "config.settings": """
@@ -118,7 +132,7 @@ def shop() -> Iterator[DuckDBEngine]:
             if model.sql:
                 engine.run(model.name, model.sql)
             else:
-                python_models.build_python_model(engine, None, model)
+                python_models.build_python_model(engine, CONFIG, model)
         checks.require_checks(engine, BUILT)
         yield engine
 
