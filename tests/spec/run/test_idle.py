@@ -14,8 +14,9 @@ from support.order_project import write_project
 
 PEOPLE = "\npeople:\n  - {path: people.csv, user_id: id, traits: [plan]}\n"
 OF_THE_RUN_LOG = {
-    "insights._blind_spots_records", "insights._blind_spots_run", "insights._moved_figures",
-    "insights._previous_findings", "insights._run_shares", "insights.blind_spots", "insights.briefing",
+    "insights._audiences_before", "insights._blind_spots_records", "insights._blind_spots_run",
+    "insights._moved_figures", "insights._previous_findings", "insights._run_shares", "insights.audiences",
+    "insights.blind_spots", "insights.briefing",
     "insights.restatements", "marts.dictionary", "marts.load_audit", "marts.runs",
 }  # fmt: skip
 
