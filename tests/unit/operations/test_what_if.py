@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from itertools import pairwise
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 
 from journeyflow.errors import JourneyflowError
 from journeyflow.operations.what_if import Chain, what_if
-
-TRUTHS = Path(os.environ.get("JOURNEYFLOW_EXTERNAL_DATA", "/nonexistent")) / "truths"
-
-
-def chain_of(paths):
-    """Return the chain of (states, conversions, exits), and the index of each state."""
-    names = {name: index for index, name in enumerate(sorted({name for path, _, _ in paths for name in path}), 1)}
-    counts = np.zeros((len(names) + 1, len(names) + 3))
-    for path, converted, left in paths:
-        states = [0, *(names[name] for name in path)]
-        for start, end in pairwise(states):
-            counts[start, end] += converted + left
-        counts[states[-1], -2:] += (converted, left)
-    return Chain(counts), names
-
+from support.chains import chain_of
 
 TINY = [(["a"], 2, 1), (["b"], 1, 0), (["a", "b"], 1, 0)]
 
@@ -84,18 +65,6 @@ def test_the_interval_holds_the_truth_in_most_samples():
         _, low, high = chain.gain(1, 0.5)
         held += low <= 400 * truth <= high
     assert held >= 88
-
-
-@pytest.mark.external
-@pytest.mark.skipif(not TRUTHS.is_dir(), reason="the truths are not here")
-def test_a_published_set_of_paths_is_reproduced():
-    with (TRUTHS / "channelattribution" / "Data.csv").open() as file:
-        rows = list(csv.DictReader(file, delimiter=";"))
-    chain, _ = chain_of(
-        [(row["path"].split(" > "), int(row["total_conversions"]), int(row["total_null"])) for row in rows]
-    )
-    assert chain.checked_rate() == pytest.approx(19785 / 88387, abs=1e-12)
-    assert chain.checked_rate() == pytest.approx(0.2238451, abs=5e-8)
 
 
 class Marts:
