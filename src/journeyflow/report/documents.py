@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,7 +89,7 @@ def render_pptx(report_data: ReportData) -> bytes:
     pptx = _extra("pptx")
     document = _document(report_data)
     deck = pptx.Presentation()
-    deck.slide_width, deck.slide_height = (pptx.util.Inches(side) for side in _SLIDE_INCHES)
+    deck.slide_width, deck.slide_height = map(_extra("pptx.util").Inches, _SLIDE_INCHES)
     deck.core_properties.title, deck.core_properties.author = document.title, "journeyflow"
     parts = [f"Who: {document.people}", f"Where: {document.stages}"] if document.people else []
     _text_slide(deck, document.title, (*(Finding(part, "") for part in parts), *document.findings), document.run)
@@ -106,15 +107,9 @@ def render_pptx(report_data: ReportData) -> bytes:
 
 def _extra(name: str) -> Any:  # noqa: ANN401 - libraries without types
     try:
-        if name == "typst":
-            import typst
-
-            return typst
-        import pptx
-        import pptx.util
+        return import_module(name)
     except ImportError as error:
         raise JourneyflowError("PDF and slides need an extra: pip install 'journeyflow[documents]'.") from error
-    return pptx
 
 
 def _document(report_data: ReportData) -> Document:
