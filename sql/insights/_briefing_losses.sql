@@ -55,7 +55,13 @@ select
     steps.remedy,
     concat(
         case losses.kind when 'steps' then concat('Funnel ', losses.funnel, ': ') else '' end,
-        losses.drop_off_text, ' of ', losses.person_text, ' ', losses.unit, 's leave at `', losses.step, '`; no cause stands out.'
+        losses.drop_off_text, ' of ', losses.person_text, ' ', losses.unit, 's leave at ',
+        -- Names of the configuration as words, as in the other headlines.
+        case
+            when losses.step = lower(losses.step) then concat(upper(substr(losses.step, 1, 1)), replace(substr(losses.step, 2), '_', ' '))
+            else losses.step
+        end,
+        '; no cause stands out.'
     ) as headline
 from losses_written as losses
 left join config.funnel_steps as steps

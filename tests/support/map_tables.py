@@ -245,7 +245,7 @@ def _add_briefing(tables: dict[str, Rows]) -> None:
         (f"1,333 persons met {MARKUP} and 100 left for it.", "opportunities",
          key % 1, "larger", 80, "incident", "shop"),
         ("666 persons met it too.", "opportunities", key % 2, "new", None, "gap", "shop"),
-        ("2,000 of 4,000 persons leave at `awareness`; no cause stands out.", "funnel_steps",
+        ("2,000 of 4,000 persons leave at Awareness; no cause stands out.", "funnel_steps",
          '{"funnel":"shop","persona":"all","period":"all","step_index":1}', "unchanged", 1_990, "loss", "shop"),
         (f"No longer listed: {BIDI} at `loyal`.", "opportunities", None, "gone", 12, "gone", "shop"),
         ("What cannot be seen: 2 critical and 1 warning among the blind spots; first: The source is silent.",

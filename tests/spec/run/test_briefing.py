@@ -11,6 +11,7 @@ import pytest
 import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.pipeline.restatements import previous_findings
+from journeyflow.utils.formatting import label
 from support.map_tables import HIGH_WATER, publish_tables, rich_tables
 from support.small_project import make_config
 
@@ -91,7 +92,7 @@ def run_with(project, name: str, views: int, purchases: int, day: int):
                 key = " and ".join(f"{name} = {value!r}" for name, value in json.loads(row["row_key"]).items())
                 [step] = published.sql(f"select * from funnel_steps where {key}").to_dicts()
                 assert (
-                    f"{step['drop_off_count']} of {step['person_count']} persons leave at `{step['step']}`"
+                    f"{step['drop_off_count']} of {step['person_count']} persons leave at {label(step['step'])}"
                     in row["headline"]
                 )
     assert [line.headline for line in report.briefing.lines] == [row["headline"] for row in rows[:-1]]
@@ -103,10 +104,10 @@ def test_a_log_without_a_cause_says_where_persons_leave_and_what_changed(tmp_pat
     (tmp_path / "web").mkdir()
     (tmp_path / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
     first = run_with(tmp_path, "a", 40, 10, 1)
-    assert first["order"]["headline"] == "Funnel order: 30 of 40 persons leave at `view`; no cause stands out."
+    assert first["order"]["headline"] == "Funnel order: 30 of 40 persons leave at View; no cause stands out."
     assert {row["change"] for row in first.values()} == {None}
     second = run_with(tmp_path, "b", 20, 0, 10)["order"]
-    assert second["headline"] == "Funnel order: 50 of 60 persons leave at `view`; no cause stands out."
+    assert second["headline"] == "Funnel order: 50 of 60 persons leave at View; no cause stands out."
     assert (second["change"], second["previous_count"]) == ("larger", 30)
     third = run_with(tmp_path, "c", 1, 0, 20)["order"]
     assert (third["change"], third["previous_count"]) == ("unchanged", 50)

@@ -22,7 +22,7 @@ def test_a_message_leads_with_the_briefing(whole_time):
     assert first[5].startswith("1. 1,333 persons met &lt;img")
     assert "(larger; owner Team 1 &lt;b&gt;) Suggested: " in first[5]
     assert first[6].startswith("2. 666 persons met it too. (new; owner Team 1 &lt;b&gt;) Suggested: ")
-    assert first[7].startswith("3. 2,000 of 4,000 persons leave at \\`awareness\\`; no cause stands out.")
+    assert first[7].startswith("3. 2,000 of 4,000 persons leave at Awareness; no cause stands out.")
     assert first[8].startswith("4. No longer listed")
     assert first[9].startswith("What cannot be seen: 2 critical and 1 warning")
 
