@@ -1,6 +1,6 @@
 """A simulated year of daily runs: what is published on days 30, 90, 180 and 365 equals full rebuilds.
 
-Six busy runs in `make check`; `make soak` runs the year, `JOURNEYFLOW_SOAK_DAYS=365`. With `JOURNEYFLOW_SOAK_EVERY=10`
+`make soak` runs six busy runs and the year, `JOURNEYFLOW_SOAK_DAYS=365`. With `JOURNEYFLOW_SOAK_EVERY=10`
 it is also compared every ten runs, with `JOURNEYFLOW_SEED=8` it is another year.
 """
 
@@ -30,6 +30,7 @@ def run_days(year: Year, days: int, compared: set[int]) -> None:
     year.tally.note("records in them", count)
 
 
+@pytest.mark.long
 def test_six_busy_runs(tmp_path):
     """They pass the end of March, when the clocks go forward and the month changes."""
     year = Year(tmp_path, seed=SEED, first=date(2025, 3, 27), shoppers=40, visits=9, pace=4)
