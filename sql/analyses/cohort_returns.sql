@@ -28,8 +28,8 @@ elapsed_ages as (
         and starts.person_key = kernel_events.person_key
     inner join staging.events on events.event_ix = kernel_events.event_ix
     where return_labels.calendar is null
-        and events.occurred_at >= starts.started_at
-        and events.event_ix <> starts.event_ix
+        -- What happens at the instant of the start, as another line of one order, is no return.
+        and events.occurred_at > starts.started_at
 ),
 
 calendar_ages as (
@@ -49,8 +49,8 @@ calendar_ages as (
         and events.occurred_at >= days.start_at
         and events.occurred_at < days.end_at
     where return_labels.calendar is not null
-        and events.occurred_at >= starts.started_at
-        and events.event_ix <> starts.event_ix
+        -- What happens at the instant of the start, as another line of one order, is no return.
+        and events.occurred_at > starts.started_at
 ),
 
 ages_found as (

@@ -64,21 +64,28 @@ amounts_read as (
         on properties_read.goal_index = goals_found.goal_index
         and properties_read.event_ix = goals_found.event_ix
     cross join config.settings
+),
+
+amounts_converted as (
+    select
+        amounts_read.goal_index, amounts_read.event_ix, amounts_read.person_key, amounts_read.journey_index,
+        amounts_read.session_ix, amounts_read.occurred_at, amounts_read.sequence, amounts_read.event_id, amounts_read.amount,
+        -- Rounded once an event, so that the sum over events does not depend on their order. Beyond all money it is none.
+        try_cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount
+    from amounts_read
+    left join config.rates on rates.currency = amounts_read.currency
 )
 
 select
-    amounts_read.goal_index,
-    amounts_read.event_ix,
-    amounts_read.person_key,
-    amounts_read.journey_index,
-    amounts_read.session_ix,
-    amounts_read.occurred_at as goal_at,
+    goal_index,
+    event_ix,
+    person_key,
+    journey_index,
+    session_ix,
+    occurred_at as goal_at,
     row_number() over (
-        partition by amounts_read.goal_index, amounts_read.person_key
-        order by amounts_read.occurred_at, amounts_read.sequence nulls last, amounts_read.event_id, amounts_read.event_ix
+        partition by goal_index, person_key order by occurred_at, sequence nulls last, event_id, event_ix
     ) as goal_number,
-    -- Rounded once an event, so that the sum over events does not depend on their order.
-    cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount,
-    amounts_read.amount is not null and rates.rate is null as is_rate_missing
-from amounts_read
-left join config.rates on rates.currency = amounts_read.currency
+    value_amount,
+    amount is not null and value_amount is null as is_rate_missing
+from amounts_converted

@@ -37,6 +37,7 @@ touches_credited as (
     from runs_ended
     inner join analyses.touch_runs as touches
         on touches.goal_index = runs_ended.goal_index
+        and touches.person_key = runs_ended.person_key
         and touches.session_ix = runs_ended.goal_session_ix
     where not touches.is_goal and touches.run_index <> runs_ended.run_index
 ),

@@ -4,8 +4,8 @@ with spend_converted as (
     select
         channels.shown_channel,
         days.month,
-        cast(cast(spend.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as amount,
-        rates.rate is null as is_rate_missing
+        try_cast(cast(spend.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as amount,
+        try_cast(cast(spend.amount as double) * cast(rates.rate as double) as decimal(18, 4)) is null as is_rate_missing
     from sources.spend
     -- Spend is compared with the days that the events cover.
     inner join config.days on days.day = spend.spend_date

@@ -1,19 +1,19 @@
--- The marketing channels by number: those of the configuration and of the spend, then the most frequent; the rest is `other`.
+-- The marketing channels by number: those of the configuration, then the most frequent, then those of the spend; the rest is `other`.
 -- Grain: channel.
 with names_gathered as (
-    select channel, count(*) as touch_count, false as is_own, false as is_named
+    select channel, count(*) as touch_count, false as is_own
     from analyses.touches
     group by channel
 
     union all
 
-    select channel, 0 as touch_count, true as is_own, true as is_named
+    select channel, 0 as touch_count, true as is_own
     from config.attribution_channels
     where channel <> 'none'
 
     union all
 
-    select channel, 0 as touch_count, false as is_own, true as is_named
+    select channel, 0 as touch_count, false as is_own
     from sources.spend
 ),
 
@@ -23,7 +23,7 @@ channels_ranked as (
         lower(channel) as channel_key,
         coalesce(min(channel) filter (where is_own), lower(channel)) as spelling,
         row_number() over (
-            order by lower(channel) <> 'direct', not bool_or(is_named), sum(touch_count) desc, lower(channel)
+            order by lower(channel) <> 'direct', not bool_or(is_own), sum(touch_count) desc, lower(channel)
         ) as place
     from names_gathered
     group by lower(channel)
@@ -35,6 +35,7 @@ channels_shown as (
         case
             -- Whatever an address says is a channel: beyond fifty they are read by nobody.
             when place > 50 then 'other'
+            when channel_key = 'direct' then 'direct'
             -- The row `none` is of goals without a touch.
             when channel_key = 'none' then 'unnamed'
             else replace(spelling, ' > ', ' ')

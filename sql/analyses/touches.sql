@@ -13,6 +13,23 @@ inner join kernel.sessions on sessions.session_ix = origins.session_ix
 
 union all
 
+-- On a shared device a visit is of whoever came first. It is a touch of those too who reach a goal in it.
+select
+    goals.person_key,
+    min(sessions.started_at) as occurred_at,
+    min(origins.channel) as channel,
+    goals.session_ix,
+    -- Another number that no event and no visit has.
+    -4611686018427387904 - min(goals.event_ix) as event_ix,
+    min(goals.journey_index) as journey_index
+from analyses.goal_events as goals
+inner join kernel.sessions on sessions.session_ix = goals.session_ix
+inner join analyses.visit_origins as origins on origins.session_ix = goals.session_ix
+where goals.person_key <> sessions.person_key
+group by goals.person_key, goals.session_ix
+
+union all
+
 select
     kernel_events.person_key,
     events.occurred_at as occurred_at,

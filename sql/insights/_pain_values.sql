@@ -79,5 +79,5 @@ select
     period,
     -- Who is lost to a promise does not reach the goal again: the whole goal is lost, not a chance of it.
     case when kind = 'promise' then mean_goal_value_amount else next_stage_amount end as value_each_amount,
-    coalesce(value_at_stake_amount, cast(dropped_count * next_stage_amount as decimal(18, 4))) as at_stake_amount
+    coalesce(value_at_stake_amount, try_cast(dropped_count * next_stage_amount as decimal(18, 4))) as at_stake_amount
 from values_found

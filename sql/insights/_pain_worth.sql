@@ -26,15 +26,15 @@ worth_bounded as (
         pain_ix, persona, period, at_stake_amount,
         case
             when lost_count is not null and value_each_amount is not null
-                then least(cast((lost_count + refund_count) * value_each_amount as decimal(18, 4)), at_stake_amount)
+                then least(try_cast((lost_count + refund_count) * value_each_amount as decimal(18, 4)), at_stake_amount)
         end as worth_amount,
         case
             when lost_count is not null and value_each_amount is not null
-                then least(cast((lost_low + refund_count) * value_each_amount as decimal(18, 4)), at_stake_amount)
+                then least(try_cast((lost_low + refund_count) * value_each_amount as decimal(18, 4)), at_stake_amount)
         end as worth_low,
         case
             when lost_count is not null and value_each_amount is not null
-                then least(cast((lost_high + refund_count) * value_each_amount as decimal(18, 4)), at_stake_amount)
+                then least(try_cast((lost_high + refund_count) * value_each_amount as decimal(18, 4)), at_stake_amount)
         end as worth_high
     from losses_valued
 ),

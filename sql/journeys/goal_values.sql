@@ -57,14 +57,22 @@ amounts_read as (
     inner join sources.events on events.event_ix = goal_events_found.event_ix
     inner join funnels_valued on funnels_valued.funnel_index = goal_events_found.funnel_index
     cross join config.settings
+),
+
+amounts_converted as (
+    select
+        amounts_read.funnel_index,
+        amounts_read.attempt_ix,
+        -- Rounded once an event, so that the sum over events does not depend on their order. Beyond all money it is none.
+        try_cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount
+    from amounts_read
+    left join config.rates on rates.currency = amounts_read.currency
+    where amounts_read.amount is not null
 )
 
 select
-    amounts_read.funnel_index,
-    amounts_read.attempt_ix,
-    -- Rounded once an event, so that the sum over events does not depend on their order.
-    cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount,
-    rates.rate is null as is_rate_missing
-from amounts_read
-left join config.rates on rates.currency = amounts_read.currency
-where amounts_read.amount is not null
+    funnel_index,
+    attempt_ix,
+    value_amount,
+    value_amount is null as is_rate_missing
+from amounts_converted

@@ -49,7 +49,7 @@ amounts_converted as (
         amounts_read.person_key,
         amounts_read.journey_index,
         -- Rounded once an event, so that the sum does not depend on the order of events.
-        cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount
+        try_cast(cast(amounts_read.amount as double) * cast(rates.rate as double) as decimal(18, 4)) as value_amount
     from amounts_read
     left join config.rates on rates.currency = amounts_read.currency
     where amounts_read.amount is not null
@@ -60,6 +60,6 @@ select
     journey_index,
     count(*) as goal_count,
     -- One amount that cannot be converted makes the sum unknown.
-    case when count(*) = count(value_amount) then cast(sum(value_amount) as decimal(18, 4)) end as journey_value_amount
+    case when count(*) = count(value_amount) then try_cast(sum(value_amount) as decimal(18, 4)) end as journey_value_amount
 from amounts_converted
 group by person_key, journey_index

@@ -51,7 +51,7 @@ select
     shares_taken.expected_rate,
     shares_taken.share_rate / nullif(shares_taken.expected_rate, 0) as lift,
     shares_taken.p50_seconds_before_leaving,
-    cast(shares_taken.drop_off_count * stakes.value_per_drop_off_amount as decimal(18, 4)) as value_at_stake_amount,
+    try_cast(shares_taken.drop_off_count * stakes.value_per_drop_off_amount as decimal(18, 4)) as value_at_stake_amount,
     settings.report_currency as currency
 from shares_taken
 inner join config.funnels on funnels.funnel_index = shares_taken.funnel_index

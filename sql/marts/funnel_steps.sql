@@ -63,7 +63,7 @@ select
     times.p50_seconds_to_next,
     times.p90_seconds_to_next,
     counts.tie_decided_count,
-    cast(outcomes.left_count * stakes.value_per_drop_off_amount as decimal(18, 4)) as value_at_stake_amount,
+    try_cast(outcomes.left_count * stakes.value_per_drop_off_amount as decimal(18, 4)) as value_at_stake_amount,
     settings.report_currency as currency,
     -- Nothing is divided by who reached the last step: its rates have the step before as their base.
     case when outcomes.is_last then counts.matured_before_count else counts.matured_count end

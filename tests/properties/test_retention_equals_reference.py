@@ -80,10 +80,10 @@ def starts_of(events, name):
 def lives_of(events, mark, name):
     """Return of each person who started: persona, channel, cohort, ages of returns, number of ages over."""
     lives = []
-    for person, (start, number, journey, channel) in starts_of(events, name).items():
+    for person, (start, _, journey, channel) in starts_of(events, name).items():
         ages = set()
-        for other, (who, at, event, _, _) in enumerate(events):
-            if who == person and other != number and at >= start and event in BACK[name]:
+        for who, at, event, _, _ in events:
+            if who == person and at > start and event in BACK[name]:
                 ages.add((at - start) // WIDTH if name == "any" else month_number(at) - month_number(start))
         over = (mark - start) // WIDTH if name == "any" else month_number(mark) - month_number(start)
         cohort = month_of(start) if name == "any" else week_of(start)
