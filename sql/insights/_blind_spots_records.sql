@@ -5,10 +5,21 @@ with settings as (
     from config.settings
 ),
 
-amounts_summed as (
-    select currency, cast(sum(event_count) as bigint) as amount_count
-    from journeys.event_arrival_counts as arrivals
+amounts_gathered as (
+    select currency, event_count as amount_count
+    from journeys.event_arrival_counts
     where currency is not null
+
+    union all
+
+    select currency, 1 as amount_count
+    from sources.spend
+    where currency is not null
+),
+
+amounts_summed as (
+    select currency, cast(sum(amount_count) as bigint) as amount_count
+    from amounts_gathered
     group by currency
 ),
 
@@ -69,7 +80,7 @@ select
     amounts_summed.amount_count as item_count,
     cast(amounts_summed.amount_count as double) / (select sum(amount_count) from amounts_summed) as share_rate,
     concat(
-        amounts_summed.amount_count, ' events have an amount in ', amounts_summed.currency, ', for which `currency.rates` has no rate into ',
+        amounts_summed.amount_count, ' events or lines of spend have an amount in ', amounts_summed.currency, ', for which `currency.rates` has no rate into ',
         settings.report_currency, ': sums that they belong to are left empty.'
     ) as detail
 from amounts_summed

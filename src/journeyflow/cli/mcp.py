@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ class _Tools:
             lambda marts: {
                 "run": {"run_id": marts.manifest.run_id, "high_water_at": str(marts.manifest.high_water_at)},
                 "briefing": _rows(marts.sql("from briefing order by position")),
-                "restatements": _rows(marts.sql(_RESTATEMENTS)),
+                "restatements": _rows(marts.sql(_RESTATEMENTS, [marts.manifest.run_id])),
                 "blind_spots": _rows(marts.sql(_BLIND_SPOTS)),
             }
         )
@@ -88,7 +89,14 @@ class _Tools:
     def query(self, sql: str, limit: int = 50) -> str:
         """Run one SELECT in DuckDB's dialect over the published tables; `limit` rows, 200 at most. Read-only."""
         most = max(1, min(limit, MOST_ROWS))
-        return self._answer(lambda marts: {"rows": _rows(marts.sql(f"select * from (\n{sql}\n) limit {most}"))})
+        select = sql.strip().rstrip(";")
+
+        def read(marts: PublishedTables) -> dict[str, Any]:
+            rows = _rows(marts.sql(f"select * from (\n{select}\n) limit {most + 1}"))
+            # What is left out is said, or a sum of what is there would be taken for the whole.
+            return {"rows": rows[:most]} | ({"has_more_rows": True} if len(rows) > most else {})
+
+        return self._answer(read)
 
     def figures(self, row: str, model: str, persona: str = "all", period: str = "all", stage: str | None = None) -> str:
         """Return the figures of one row of the journey map, with interval, base, evidence, and the table each is from.
@@ -139,7 +147,7 @@ class _Tools:
 
 _RESTATEMENTS = """
     select table_name, cause, count(*) as figure_count from restatements
-    where run_id = (select max(run_id) from restatements) group by all order by all
+    where run_id = $1 group by all order by all
 """
 _BLIND_SPOTS = """
     select kind, subject, severity, item_count, share_rate, detail from blind_spots
@@ -168,7 +176,7 @@ def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value)):
         return value
     text = escaped(str(value))
     return text if len(text) <= MOST_CELL_CHARACTERS else text[:MOST_CELL_CHARACTERS] + "…"

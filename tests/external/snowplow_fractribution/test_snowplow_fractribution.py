@@ -48,7 +48,11 @@ def test_the_published_paths(project, external_data):
     }
     rows = project.table("attribution_paths").filter(persona="all")
     found = {
-        row["path"]: (row["conversion_count"], row["not_converted_count"] + row["pending_count"], row["value_amount"])
+        row["path"].replace("Typed_Address", "Direct"): (
+            row["conversion_count"],
+            row["not_converted_count"] + row["pending_count"],
+            row["value_amount"],
+        )
         for row in rows.iter_rows(named=True)
         if row["path"] != "other"
     }
@@ -59,7 +63,7 @@ def test_the_published_last_touches(project):
     rows = project.table("attribution").filter(persona="all", period="all", method="last")
     found = {row["channel"]: (row["conversion_count"], row["value_amount"]) for row in rows.iter_rows(named=True)}
     assert {channel: figures for channel, figures in found.items() if figures[0]} == {
-        "Direct": (4, Decimal("234.42")),
+        "Typed_Address": (4, Decimal("234.42")),
         "Organic_Search": (1, Decimal("66.5")),
         "Video": (1, Decimal(200)),
     }

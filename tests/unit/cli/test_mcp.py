@@ -94,6 +94,15 @@ def test_answers_are_those_of_the_tables(project):
     assert asked(found, "explain", what="person", key=person)["person"]["person_id"] == person
 
 
+def test_the_rows_beyond_the_limit_are_announced(project):
+    found = server(project / "journeyflow.yml", None)
+    assert asked(found, "query", sql="from range(3);", limit=2) == {
+        "rows": [{"range": 0}, {"range": 1}],
+        "has_more_rows": True,
+    }
+    assert asked(found, "query", sql="select 'nan'::double as a, 1 as b") == {"rows": [{"a": "nan", "b": 1}]}
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [
@@ -112,5 +121,6 @@ def test_hostile_names_are_shown_and_long_answers_are_cut(tmp_path):
     found = server(NOWHERE, tmp_path)
     answer = asked(found, "query", sql="select * from touchpoints", limit=1000)
     assert len(answer["rows"]) + answer["rows_left_out"] == 200
+    assert answer["has_more_rows"]
     assert BIDI not in json.dumps(answer, ensure_ascii=False)
     assert len(_bounded({"rows": [{"a": "x" * 1_000}] * 1_000})) <= MOST_CHARACTERS

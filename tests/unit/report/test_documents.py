@@ -50,6 +50,12 @@ def test_names_are_no_markup(whole_time):
     assert typst.compile(TEMPLATE.read_bytes(), sys_inputs=inputs(content), format="pdf").startswith(b"%PDF-")
 
 
+def test_letters_that_no_font_has_do_not_stop_it(whole_time):
+    rare = "\U00012345 \u6f22\u5b57"
+    briefed = replace(whole_time.briefing, people=rare)
+    assert render_pdf(replace(whole_time, briefing=briefed, maps=whole_time.maps[:1])).startswith(b"%PDF-")
+
+
 def test_slides_have_titles_texts_and_pictures_with_their_words(whole_time):
     slides = slides_of(whole_time)
     assert all(slide.shapes.title.text_frame.text for slide in slides)
