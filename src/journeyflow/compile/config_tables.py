@@ -18,6 +18,7 @@ from journeyflow.config.conditions import ALWAYS, render
 from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
+from journeyflow.config.labels import EVENT, PERSONA, STAGE, Labels
 from journeyflow.config.predicates import (
     attribution_predicate,
     exclusion_predicate,
@@ -56,6 +57,7 @@ def config_tables(
         "rules": _rules(config),
         "funnels": _funnels(config),
         "funnel_steps": _funnel_steps(config),
+        "labels": _labels(config),
         "personas": _personas(config),
         "persona_traits": _distinct(trait for persona in config.personas for trait in persona.traits),
         "counted_events": _distinct(event for persona in config.personas for event in persona.counted_events),
@@ -141,6 +143,17 @@ def _stages(config: Config) -> Iterator[tuple[Any, ...]]:
     for model in config.journey_models:
         for stage_index, stage in enumerate(model.stages, 1):
             yield model.model, model.model_index, stage.name, stage_index, stage.owner or owners.get(stage.name)
+
+
+def _labels(config: Config) -> Iterator[tuple[Any, ...]]:
+    labels = Labels()
+    for model in config.journey_models:
+        for stage in model.stages:
+            yield STAGE, model.model, stage.name, stage.label or labels.stage(model.model, stage.name)
+    for persona in config.personas:
+        yield PERSONA, None, persona.name, persona.label or labels.persona(persona.name)
+    for event, given in config.labels.items():
+        yield EVENT, None, event, given
 
 
 def _rules(config: Config) -> Iterator[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, PrivateAttr, StrictInt
 
 from journeyflow.config.audiences import Audience
-from journeyflow.config.base import Duration, FilePath, Name, PositiveDuration, Section, Text
+from journeyflow.config.base import Duration, FilePath, Label, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import (
     PERSONA_FIELDS,
     Any_,
@@ -63,7 +63,7 @@ class Journeys(Section):
 class Touchpoint(Section):
     """A label for a surface: the part of a touchpoint after the channel."""
 
-    label: Name
+    label: Label
     """Label of the surface; the touchpoint is `channel: label`."""
     when: ConditionField
     """Events that get this label."""
@@ -130,6 +130,8 @@ class Config(Section):
     """How journeys are cut."""
     touchpoints: tuple[Touchpoint, ...] = ()
     """Labels of surfaces; the first match wins. Without a match the surface is the event's name."""
+    labels: dict[Text, Label] = Field(default_factory=dict)
+    """What people read in place of an event's name, on the page and in headlines. Tables keep the name."""
     exclude_traffic: ExcludeTraffic = ExcludeTraffic()
     """Traffic that is flagged and excluded from the published tables."""
     models: dict[Name, ModelField] = Field(
@@ -244,6 +246,8 @@ class Persona(Section):
 
     name: Name
     """Name of the persona; not `all` or `unassigned`."""
+    label: Label | None = None
+    """What people read in place of the name, on the page and in headlines. Tables keep the name."""
     description: Text | None = None
     """Description, published in the table `personas`."""
     as_of: Literal["entry", "now"] = "entry"

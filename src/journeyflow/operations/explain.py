@@ -509,9 +509,9 @@ def _pain_of(tables: Tables, row: Row) -> Row | None:
     return next((pain for pain in rows if all(pain.values.get(key) == row.values.get(key) for key in same)), None)
 
 
-def _who(row: Row, pain: Row | None) -> list[tuple[str, str]]:
-    where = [f"at {display_text(row.text('stage'))}", display_text(row.text("slice")), cells.days_text(pain or row)]
-    met = f"{count(row.values['person_count'])} persons, {cells.pain_kind(row)}: {cells.subject_text(row)}"
+def _who(row: Row, pain: Row | None, labels: Labels) -> list[tuple[str, str]]:
+    where = [f"at {labels.stage(row.text('model'), display_text(row.text('stage')))}", display_text(row.text("slice")), cells.days_text(pain or row)]
+    met = f"{count(row.values['person_count'])} persons, {cells.pain_kind(row)}: {cells.subject_text(row, labels)}"
     facts = [("who", f"{met}, {', '.join(part for part in where if part)}.")]
     if pain is None:
         return facts

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.config.journey_models import BUILTIN_MODELS
+from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import MAP, MAP_ROWS, STEP, MapFigure
 from journeyflow.report import cells
 from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, TEXT_LENGTH, display_text, label_text
@@ -166,20 +167,23 @@ def _people_text(tables: Tables) -> str:
     if total is None:
         return ""
     ordered = sorted(people.items(), key=lambda item: (item[0] == UNASSIGNED, -item[1], item[0]))
-    named = [f"{label_text(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
+    named = [f"{tables.labels.persona(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
     rest = [f"{len(ordered) - MAX_PERSONAS_NAMED} more personas"] if len(ordered) > MAX_PERSONAS_NAMED else []
     return f"{count(total)} persons" + (f": {', '.join(named + rest)}" if named else "")
 
 
 def _stages_reached_text(tables: Tables) -> str:
     """Return how many persons reached each stage of the first model, and where most of them leave."""
-    steps = tables.by("funnel_steps", *STEP[:3]).get((_first_model(tables), ALL, ALL), [])
+    model = _first_model(tables)
+    steps = tables.by("funnel_steps", *STEP[:3]).get((model, ALL, ALL), [])
     reached = sorted(steps, key=lambda row: row.values["step_index"])
-    text = " → ".join(f"{label_text(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
+    text = " → ".join(
+        f"{tables.labels.stage(model, row.text('step'))} {count(row.values['person_count'])}" for row in reached
+    )
     worst = max(reached[:-1], key=lambda row: row.values["drop_off_count"] or 0, default=None)
     if worst is None or not worst.values["drop_off_count"]:
         return text
-    return f"{text}; most leave at {label_text(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
+    return f"{text}; most leave at {tables.labels.stage(model, worst.text('step'))}: {count(worst.values['drop_off_count'])}"
 
 
 def first_model(published: PublishedTables) -> str:
@@ -230,7 +234,7 @@ def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
 
     def stage(model: str, name: str, index: int) -> Stage:
         rows = owners.get((model, name, "owner"), [])
-        return Stage(name, label_text(name), index, display_text(rows[0].text("text")) if rows else "")
+        return Stage(name, tables.labels.stage(model, name), index, display_text(rows[0].text("text")) if rows else "")
 
     briefed = _first_model(tables)
     return [
@@ -247,11 +251,11 @@ def _personas(tables: Tables, reached: list[Row]) -> list[Persona]:
         people = rows[name].values["person_count"] if name in rows else 0
         return (name != ALL, name == UNASSIGNED, -people, name)
 
-    return [_persona(name, rows.get(name)) for name in sorted(names, key=order)]
+    return [_persona(name, tables.labels, rows.get(name)) for name in sorted(names, key=order)]
 
 
-def _persona(name: str, row: Row | None) -> Persona:
-    label = "Everybody" if name == ALL else label_text(name)
+def _persona(name: str, labels: Labels, row: Row | None) -> Persona:
+    label = "Everybody" if name == ALL else labels.persona(name)
     if row is None:
         return Persona(name, label)
     return Persona(
@@ -293,7 +297,7 @@ def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyM
         ),
         reached=tuple(_stage_reach(row, labels) for row in sorted(reached, key=lambda row: row.values["stage_index"])),
         funnel=_funnel(tables, *key) or Funnel(model.key, model.label, persona, period, "person", ()),
-        opportunities=tuple(_opportunity(row, labels) for row in ranked[:MAX_OPPORTUNITIES]),
+        opportunities=tuple(_opportunity(row, labels, tables.labels) for row in ranked[:MAX_OPPORTUNITIES]),
         opportunity_rest_count=max(len(ranked) - MAX_OPPORTUNITIES, 0),
     )
 
@@ -304,7 +308,7 @@ def _stage_reach(row: Row, labels: dict[str, str]) -> StageReach:
     return StageReach(row.text("stage"), labels[row.text("stage")], reached, advanced, dropped, pending, drop_off)
 
 
-def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
+def _opportunity(row: Row, labels: dict[str, str], names: Labels) -> Opportunity:
     people, lost, worth, alone = cells.opportunity_figures(row)
     return Opportunity(
         rank=row.values["opportunity_rank"],
@@ -312,7 +316,7 @@ def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
         origin=display_text(row.text("origin").replace("_", " ")),
         kind=cells.pain_kind(row),
         grade=cells.grade_text(row),
-        subject=cells.subject_text(row),
+        subject=cells.subject_text(row, names),
         slice=display_text(row.text("slice")),
         days=cells.days_text(row),
         headline=display_text(row.text("headline"), HEADLINE_LENGTH),
@@ -363,8 +367,10 @@ def _step(tables: Tables, row: Row) -> FunnelStep:
         drop_off=drop_off,
         median=cells.median_time(row),
         value_at_stake=cells.value_at_stake(row),
-        last_touchpoints=tuple(cells.last_touchpoint_item(last) for last in touchpoints[:MAX_LAST_TOUCHPOINTS]),
-        next_actions=tuple(cells.next_action_item(action) for action in actions[:MAX_NEXT_ACTIONS]),
+        last_touchpoints=tuple(
+            cells.last_touchpoint_item(last, tables.labels) for last in touchpoints[:MAX_LAST_TOUCHPOINTS]
+        ),
+        next_actions=tuple(cells.next_action_item(action, tables.labels) for action in actions[:MAX_NEXT_ACTIONS]),
         last_rest_count=max(len(touchpoints) - MAX_LAST_TOUCHPOINTS, 0),
         next_rest_count=max(len(actions) - MAX_NEXT_ACTIONS, 0),
     )
