@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.config.journey_models import BUILTIN_MODELS
@@ -177,13 +178,12 @@ def _stages_reached_text(tables: Tables) -> str:
     model = _first_model(tables)
     steps = tables.by("funnel_steps", *STEP[:3]).get((model, ALL, ALL), [])
     reached = sorted(steps, key=lambda row: row.values["step_index"])
-    text = " → ".join(
-        f"{tables.labels.stage(model, row.text('step'))} {count(row.values['person_count'])}" for row in reached
-    )
+    stage = partial(tables.labels.stage, model)
+    text = " → ".join(f"{stage(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
     worst = max(reached[:-1], key=lambda row: row.values["drop_off_count"] or 0, default=None)
     if worst is None or not worst.values["drop_off_count"]:
         return text
-    return f"{text}; most leave at {tables.labels.stage(model, worst.text('step'))}: {count(worst.values['drop_off_count'])}"
+    return f"{text}; most leave at {stage(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
 
 
 def first_model(published: PublishedTables) -> str:

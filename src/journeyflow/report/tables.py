@@ -44,10 +44,8 @@ class Tables:
     @cached_property
     def labels(self) -> Labels:
         """What people read in place of names, with escapes for invisible characters."""
-        rows = (
-            {key: value and display_text(value) for key, value in row.values.items()} for row in self.rows("labels")
-        )
-        return Labels.of_rows(rows)
+        rows = self.rows("labels")
+        return Labels.of_rows({key: value and display_text(value) for key, value in row.values.items()} for row in rows)
 
     @cached_property
     def meanings(self) -> dict[str, str]:
