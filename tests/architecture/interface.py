@@ -48,6 +48,19 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "persona",
         "person_count share_rate rule is_outcome_based is_trait_undated description",
     ),
+    "discovered_personas": (
+        "discovered_persona",
+        "kind person_count share_rate share_low share_high certainty_rate stability is_unstable converted_count "
+        "not_converted_count pending_count matured_count conversion_rate conversion_low conversion_high description",
+    ),
+    "discovered_persona_features": (
+        "discovered_persona feature feature_value",
+        "rate overall_rate lift",
+    ),
+    "discovered_persona_overlaps": (
+        "discovered_persona persona",
+        "person_count share_rate persona_share_rate lift",
+    ),
     "person_stages": (
         "model person_id",
         "persona journey_index stage furthest_stage entered_at last_event_at is_open lifecycle",

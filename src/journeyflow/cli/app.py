@@ -192,7 +192,14 @@ _add(
     "journeyflow paths --persona student --limit 5",
     "journeyflow paths --model four_stage --json",
 )
-_add(app, "personas", listing(tables.personas, most=None), "journeyflow personas", "journeyflow personas --json")
+_add(
+    app,
+    "personas",
+    listing(tables.personas, most=None),
+    "journeyflow personas",
+    "journeyflow personas --discovered",
+    "journeyflow personas --json",
+)
 _add(
     app,
     "touchpoints",
