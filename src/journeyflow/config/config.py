@@ -23,7 +23,7 @@ from journeyflow.config.conditions import (
     TrafficCondition,
     leaves,
 )
-from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
+from journeyflow.config.experience import Action, Friction, MapSection, Privacy, Promise, Survey
 from journeyflow.config.funnels import (
     Attribution,
     CohortSection,
@@ -164,6 +164,8 @@ class Config(Section):
     """Surveys by name, for the journey map."""
     friction: tuple[Friction, ...] = ()
     """Events that are pain points by definition, for the journey map."""
+    actions: tuple[Action, ...] = ()
+    """What was done about a step, and since when; the table `action_effects` says what changed."""
     spend: Spend | None = None
     """Advertising spend, for the costs and returns of `attribution`."""
     map: MapSection = MapSection()

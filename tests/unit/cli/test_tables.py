@@ -52,7 +52,7 @@ def tables_of_all_commands():
         | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
     ]
     own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
-    own |= {"rate_changes": change_rows()} | discovered()
+    own |= {"rate_changes": change_rows(), "action_effects": [ACTION]} | discovered()
     return rich_tables() | cohort_tables() | attributed() | own
 
 
@@ -74,6 +74,16 @@ def attributed():
         for rank, path in enumerate(("cpc > email", FORMULA, "other"), start=1)
     ]
     return {"attribution": rows, "attribution_paths": paths}
+
+
+ACTION = {"action": FORMULA, "funnel": "checkout", "step": MARKUP, "dimension": "channel", "slice": "app"}
+ACTION |= {"first_day": DAYS[3], "before_rate": 0.5, "after_rate": 0.7, "others_change": -0.01, "effect": 0.21}
+ACTION |= {"effect_low": 0.1, "effect_high": None, "grade": "compared", "pending_count": 9, "ramp_count": 7}
+
+
+def test_actions_have_their_effect_in_points(folder):
+    row = json.loads(call(folder, "actions", "--json"))[0]
+    assert (row["points"], row["others"], row["whose"]) == ("+21.0", "-1.0", "channel=app")
 
 
 def discovered():
@@ -141,6 +151,7 @@ LISTS = (
     ["paths"],
     ["personas"],
     ["personas", "--discovered"],
+    ["actions"],
     ["touchpoints"],
     ["trend", "checkout"],
     ["retention"],
