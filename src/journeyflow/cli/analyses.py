@@ -1,4 +1,4 @@
-"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `audiences` and `what-if`."""
+"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `actions`, `audiences`, `what-if`."""
 
 from __future__ import annotations
 
@@ -195,6 +195,32 @@ def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
     )  # fmt: skip
     note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
     return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show)
+
+
+def actions(marts: PublishedTables) -> Listing:
+    """List the dated actions of `actions:`: what changed at their step since, against what the others did.
+
+    Only units whose window is over are in a rate. Effects are in points of the step's rate.
+    """
+    marts.require("action_effects")
+    rows = marts.sql(_ACTIONS)
+    show = in_columns(
+        action="action", first_day="since", place="step", whose="of", before_rate="before", after_rate="after",
+        others="others", points="effect", interval="95 % interval", grade="how it is known", pending_count="pending",
+        ramp_count="ramp",
+    )  # fmt: skip
+    title = f"{count(rows.height)} actions" if rows.height else "No action is dated: see `actions:`"
+    note = "before_after: there are no others to compare with. trending: the slice moved apart before already."
+    return Listing(rows, title, note, show)
+
+
+_ACTIONS = """
+    select *, concat(funnel, ': ', step) as place, coalesce(concat(dimension, '=', slice), 'all') as whose,
+        coalesce(printf('%+.1f', 100 * others_change), '-') as others,
+        coalesce(printf('%+.1f', 100 * effect), '-') as points,
+        coalesce(printf('%+.1f to %+.1f', 100 * effect_low, 100 * effect_high), '-') as "interval"
+    from action_effects order by first_day desc, action
+"""
 
 
 def audiences(marts: PublishedTables) -> Listing:

@@ -86,6 +86,7 @@ def config_tables(
         "conditions": _conditions(config),
         "slices": ((index, *each) for index, each in enumerate(_slices(config), 1)),
         "passive_events": _passive_events(config),
+        "actions": _actions(config),
         "audiences": _audiences(config),
         "audience_consents": _audience_consents(config),
         "audience_traits": _distinct(trait for audience in config.audiences for trait in audience.fields),
@@ -186,6 +187,18 @@ def _funnel_steps(config: Config) -> Iterator[tuple[Any, ...]]:
         for step_index, step in enumerate(steps, 1):
             remedy = suggestion(entries, "loss", step, steps)
             yield funnel, indexes[funnel], step_index, step, remedy
+
+
+def _actions(config: Config) -> Iterator[tuple[Any, ...]]:
+    indexes = funnel_indexes(config)
+    for index, action in enumerate(config.actions, 1):
+        subject = action.subject
+        dimension = "persona" if subject.persona is not None else "channel" if subject.channel is not None else None
+        # A default funnel whose events do not occur has no index.
+        if subject.funnel in indexes:
+            step_index = list(step_names(config, subject.funnel)).index(subject.step) + 1
+            place = indexes[subject.funnel], step_index, dimension, subject.persona or subject.channel
+            yield action.name, index, *place, action.from_, _start_us(action.from_, config.zone)
 
 
 def _audiences(config: Config) -> Iterator[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, PrivateAttr, StrictInt
+from pydantic import BeforeValidator, Field, PrivateAttr, StrictBool, StrictInt
 
 from journeyflow.config.audiences import Audience
 from journeyflow.config.base import Duration, FilePath, Label, Name, PositiveDuration, Section, Text
@@ -23,7 +23,7 @@ from journeyflow.config.conditions import (
     TrafficCondition,
     leaves,
 )
-from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
+from journeyflow.config.experience import Action, Friction, MapSection, Privacy, Promise, Survey
 from journeyflow.config.funnels import (
     Attribution,
     CohortSection,
@@ -142,6 +142,10 @@ class Config(Section):
     """Journey models by name: `builtin` (for `four_stage` and `value_journey`), or user-defined stages."""
     personas: tuple[Persona, ...] = ()
     """Personas; the first match wins. Without a match a journey is `unassigned`."""
+    discover_personas: StrictBool = False
+    """Whether personas are also discovered: latent classes of what is known after a person's first visit, in tables
+    `discovered_persona…` beside the configured ones. Off by default: the first fit takes seconds.
+    """
     goals: dict[Name, Goal] = Field(default_factory=default_goals)
     """Conversions by name. Default: `order`, a `purchase` with its `revenue_amount`."""
     funnels: dict[Name, Funnel] = Field(default_factory=lambda data: default_funnels(data.get("goals", ())))
@@ -162,6 +166,8 @@ class Config(Section):
     """Surveys by name, for the journey map."""
     friction: tuple[Friction, ...] = ()
     """Events that are pain points by definition, for the journey map."""
+    actions: tuple[Action, ...] = ()
+    """What was done about a step, and since when; the table `action_effects` says what changed."""
     spend: Spend | None = None
     """Advertising spend, for the costs and returns of `attribution`."""
     map: MapSection = MapSection()

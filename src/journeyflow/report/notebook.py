@@ -13,7 +13,7 @@ from journeyflow.errors import InputError, require_known
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.cohorts import starts_of, triangle
 from journeyflow.report.formatting import display_text
-from journeyflow.report.reader import CHANGES, first_model
+from journeyflow.report.reader import CHANGES, DISCOVERED, first_model
 from journeyflow.utils.formatting import count, percent
 
 ALL = "all"
@@ -389,6 +389,10 @@ class OpenTables(PublishedTables):
         if period is not None:
             self._require("rate_changes", {"period": period})
         return ChangeFrame(self.sql(CHANGES, [name, by, period]))
+
+    def personas(self, *, discovered: bool = False) -> pl.DataFrame:
+        """Return the configured personas, or those discovered in the data; see `discover_personas` for these."""
+        return self.sql(DISCOVERED) if discovered else self.table("personas")
 
     def _of_map(self, query: str, model: str | None, persona: str, period: str) -> pl.DataFrame:
         model = model or first_model(self)

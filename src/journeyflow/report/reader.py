@@ -191,6 +191,18 @@ def first_model(published: PublishedTables) -> str:
     return _first_model(Tables(published))
 
 
+DISCOVERED = """
+    with likest as (
+        select discovered_persona, arg_max(persona, (lift, persona)) as persona, max(lift) as lift
+        from discovered_persona_overlaps where person_count >= 5 group by discovered_persona
+    )
+    select found.* exclude (prior_rate, fitted_at), found.fitted_at,
+        case when likest.lift > 1.2 then likest.persona end as likest_persona
+    from discovered_personas as found
+    left join likest on likest.discovered_persona = found.discovered_persona and found.kind = 'class'
+    order by found.kind <> 'all', found.kind <> 'class', found.person_count desc, found.discovered_persona
+"""
+"""The discovered personas with the configured one that is most overrepresented in each; all persons first."""
 CHANGES = """
     select c.* from rate_changes as c
     where c.funnel = $1 and c.dimension = $2

@@ -52,7 +52,7 @@ def tables_of_all_commands():
         | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
     ]
     own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
-    own |= {"rate_changes": change_rows()}
+    own |= {"rate_changes": change_rows(), "action_effects": [ACTION]} | discovered()
     return rich_tables() | cohort_tables() | attributed() | own
 
 
@@ -74,6 +74,39 @@ def attributed():
         for rank, path in enumerate(("cpc > email", FORMULA, "other"), start=1)
     ]
     return {"attribution": rows, "attribution_paths": paths}
+
+
+ACTION = {"action": FORMULA, "funnel": "checkout", "step": MARKUP, "dimension": "channel", "slice": "app"}
+ACTION |= {"first_day": DAYS[3], "before_rate": 0.5, "after_rate": 0.7, "others_change": -0.01, "effect": 0.21}
+ACTION |= {"effect_low": 0.1, "effect_high": None, "grade": "compared", "pending_count": 9, "ramp_count": 7}
+
+
+def test_actions_have_their_effect_in_points(folder):
+    row = json.loads(call(folder, "actions", "--json"))[0]
+    assert (row["points"], row["others"], row["whose"]) == ("+21.0", "-1.0", "channel=app")
+
+
+def discovered():
+    """Return two classes, one of them unstable, and the total."""
+    counts = {"converted_count": 2, "not_converted_count": 3, "pending_count": 5, "matured_count": 5}
+    rows = [
+        {"discovered_persona": name, "kind": kind, "person_count": 10, "share_rate": 0.5, "conversion_rate": 0.4}
+        | {"stability": stable, "is_unstable": stable and stable < 0.75, "description": MARKUP, **counts}
+        for name, kind, stable in ((FORMULA, "class", 0.9), (MARKUP, "class", 0.6), ("all", "all", None))
+    ]
+    shared = {"person_count": 9, "share_rate": 0.9, "persona_share_rate": 0.8, "lift": 2.0}
+    overlaps = [{"discovered_persona": FORMULA, "persona": "student"} | shared]
+    return {"discovered_personas": rows, "discovered_persona_overlaps": overlaps}
+
+
+def test_discovered_personas_say_which_are_unstable_and_whom_they_are_like(folder, tmp_path):
+    rows = json.loads(call(folder, "personas", "--discovered", "--json"))
+    assert rows[0]["discovered_persona"] == "all"
+    found = {row["discovered_persona"]: (row["mark"], row["likest_persona"]) for row in rows}
+    assert found[FORMULA] == ("", "student")
+    assert found[MARKUP] == ("unstable", None)
+    publish_tables(tmp_path, tables_of_all_commands() | {"discovered_personas": []})
+    assert "discover_personas: true" in call(tmp_path, "personas", "--discovered")
 
 
 def change_rows():
@@ -117,6 +150,8 @@ LISTS = (
     ["describe", "personas"],
     ["paths"],
     ["personas"],
+    ["personas", "--discovered"],
+    ["actions"],
     ["touchpoints"],
     ["trend", "checkout"],
     ["retention"],
