@@ -20,6 +20,14 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "old_period factor old_count new_count pending_count old_rate new_rate effect effect_low effect_high "
         "share_of_change is_beyond_noise q_value is_small",
     ),
+    "pending_forecast": (
+        "funnel persona step_index",
+        "step unit pending_count expected_count low high expected_amount currency",
+    ),
+    "forecast_scores": (
+        "funnel forecast_at persona step_index",
+        "due_at pending_count expected_count low high settled_count converted_count is_inside",
+    ),
     "drop_offs": (
         "funnel persona period step_index last_touchpoint",
         "drop_off_count share_rate expected_rate lift p50_seconds_before_leaving value_at_stake_amount currency",

@@ -45,7 +45,7 @@ DOORS = {
     "typst": ("report/",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 185
+MOST_MODULES = 186
 
 
 def modules():

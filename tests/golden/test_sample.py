@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from external.reconcile import assert_reconciles
 from journeyflow.cli.app import app
 from journeyflow.utils.files import sample_folder
+from support.forecast_backtest import backtest, coverage, tables_of
 
 HERE = Path(__file__).parent
 WRITE = "JOURNEYFLOW_WRITE_GOLDEN"
@@ -36,6 +37,7 @@ GOLDEN = {
     "opportunities": pl.col("period") == "all",
     "pain_points": pl.col("period") == "all",
     "paths": EVERYBODY & (pl.col("path_rank") <= 20),
+    "pending_forecast": EVERYBODY & (pl.col("pending_count") > 0),
     "personas": pl.lit(True),
     "promises": pl.col("period") == "all",
     "repeat_purchases": pl.col("period") == "all",
@@ -313,3 +315,14 @@ def test_changes_are_of_the_first_day_of_each_unit_in_a_month(sample):
     for row in changes.iter_rows(named=True):
         assert row["new_rate"] == pytest.approx(rates[row["period"]], abs=1e-12)
         assert row["old_rate"] == pytest.approx(rates[row["old_period"]], abs=1e-12)
+
+
+def test_forecasts_as_of_earlier_days_hold_what_came(sample):
+    """Back-test: what runs as of earlier days would have expected of those who were pending, beside what came."""
+    tables, high_water_at = tables_of(sample.folder / "state" / "build.duckdb")
+    rows = backtest(tables, high_water_at, [high_water_at - timedelta(days=2 + 13.3 * number) for number in range(9)])
+    rows = rows.filter(EVERYBODY)
+    assert rows.height > 100
+    assert coverage(rows) >= 0.95
+    # Where next to nobody is expected, whole units cannot miss.
+    assert 0.9 <= coverage(rows.filter(pl.col("expected_count") >= 5)) <= 1

@@ -1,4 +1,4 @@
-"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `audiences` and `what-if`."""
+"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `forecast`, `audiences`, `what-if`."""
 
 from __future__ import annotations
 
@@ -195,6 +195,65 @@ def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
     )  # fmt: skip
     note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
     return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show)
+
+
+def forecast(
+    marts: PublishedTables,
+    funnel: Annotated[
+        str | None, typer.Argument(help="A funnel or a journey model; by default all of them.", show_default=False)
+    ] = None,
+    persona: PersonaOption = "all",
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Earlier forecasts, and what came of them, instead.")
+    ] = False,
+) -> Listing:
+    """Show how many of those who are pending are expected to reach the last step, and what that is worth.
+
+    Expected is what came of earlier units that were at the same step at the same age, those whose window is over.
+    """
+    if funnel is not None:
+        funnels = marts.sql("select distinct funnel from pending_forecast order by 1")["funnel"].to_list()
+        require_known("funnel", funnel, funnels)
+    of_funnel = {} if funnel else {"funnel": "funnel"}
+    title = f"{funnel or 'Every funnel'}, {who_text(persona)}"
+    if scores:
+        show = in_columns(
+            **of_funnel, forecast_at="forecast at", step_index="step", pending_count="pending", expected="expected",
+            interval="95 % interval", converted_count="came", settled_count="of", mark="",
+        )  # fmt: skip
+        note = "Marked: the interval does not hold what came. Without a number: not all windows are over."
+        return Listing(marts.sql(_SCORES, [funnel, persona]), f"{title}: earlier forecasts", note, show)
+    show = in_columns(
+        **of_funnel, step="pending at", pending_count="pending", expected="expected", interval="95 % interval",
+        worth="worth", held="earlier forecasts held",
+    )  # fmt: skip
+    note = "Expected to reach the last step before their windows are over. A dash: no earlier unit was there."
+    return Listing(marts.sql(_FORECAST, [funnel, persona]), title, note, show)
+
+
+_FORECAST = """
+    select funnel, persona, step_index, step, pending_count, expected_count, low, high,
+        cast(expected_amount as double) as expected_amount, currency,
+        coalesce(printf('%.1f', expected_count), '-') as expected,
+        coalesce(low || ' to ' || high, '-') as "interval",
+        coalesce(format('{:,.0f} ', cast(expected_amount as double)) || currency, '-') as worth,
+        coalesce((
+            select count(*) filter (where s.is_inside) || ' of ' || count(s.is_inside) from forecast_scores as s
+            where s.funnel = f.funnel and s.persona = f.persona and s.step_index = f.step_index
+            having count(s.is_inside) > 0
+        ), '-') as held
+    from pending_forecast as f
+    where ($1 is null or funnel = $1) and persona = $2 and pending_count > 0
+    order by funnel, step_index
+"""
+_SCORES = """
+    select funnel, forecast_at, persona, step_index, pending_count, expected_count, low, high, settled_count,
+        converted_count, printf('%.1f', expected_count) as expected, low || ' to ' || high as "interval",
+        case when is_inside then '' when settled_count > 0 then '*' else '' end as mark
+    from forecast_scores
+    where ($1 is null or funnel = $1) and persona = $2
+    order by forecast_at desc, funnel, step_index
+"""
 
 
 def audiences(marts: PublishedTables) -> Listing:

@@ -219,6 +219,14 @@ _add(
 )
 _add(
     app,
+    "forecast",
+    listing(analyses.forecast),
+    "journeyflow forecast",
+    "journeyflow forecast checkout --persona student",
+    "journeyflow forecast --scores --format csv",
+)
+_add(
+    app,
     "compare",
     listing(tables.compare),
     "journeyflow compare student family",

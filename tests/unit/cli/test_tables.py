@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
@@ -52,8 +52,26 @@ def tables_of_all_commands():
         | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
     ]
     own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
-    own |= {"rate_changes": change_rows()}
+    own |= {"rate_changes": change_rows()} | forecast_tables()
     return rich_tables() | cohort_tables() | attributed() | own
+
+
+def forecast_tables():
+    row = {"funnel": "checkout", "persona": "all", "unit": "person", "currency": "EUR"}
+    known = {"pending_count": 9, "expected_count": 2.25, "low": 1, "high": 4, "expected_amount": 1234.5}
+    unknown = dict.fromkeys(("expected_count", "low", "high", "expected_amount"))
+    forecasts = [
+        row | known | {"step_index": 1, "step": FORMULA},
+        row | known | {"step_index": 2, "step": MARKUP, "pending_count": 0},
+        row | known | unknown | {"funnel": MARKUP, "step_index": 1, "step": "cart", "pending_count": 3},
+    ]
+    made = {"funnel": "checkout", "persona": "all", "step_index": 1, "due_at": datetime(2026, 3, 8)} | known
+    scores = [
+        made | {"forecast_at": datetime(2026, 3, day), "settled_count": settled, "converted_count": came}
+        | {"is_inside": inside}
+        for day, settled, came, inside in ((1, 9, 3, True), (2, 9, 5, False), (3, None, None, None))
+    ]  # fmt: skip
+    return {"pending_forecast": forecasts, "forecast_scores": scores}
 
 
 def attributed():
@@ -127,6 +145,8 @@ LISTS = (
     ["attribution", MARKUP, "--method", "every", "--persona", "student"],
     ["attribution", "order", "--paths"],
     ["changes", "checkout"],
+    ["forecast"],
+    ["forecast", "--scores"],
     ["compare", "student", MARKUP, "--all"],
     ["funnel"],
     ["funnel", "shop"],
@@ -134,6 +154,20 @@ LISTS = (
     ["opportunities"],
     ["pain-points"],
 )
+
+
+def test_a_forecast_is_of_who_is_pending_with_how_earlier_ones_did(folder):
+    text = call(folder, "forecast", "checkout")
+    assert [word in text for word in ("2.2", "1 to 4", "1,234 EUR", "1 of 2")] == [True] * 4
+    rows = json.loads(call(folder, "forecast", "--json"))
+    assert [(row["step_index"], row["expected_count"], row["held"]) for row in rows if row["funnel"] == MARKUP] == [
+        (1, None, "-")
+    ]
+    assert len(rows) == 2, "who has nobody pending is left out"
+    scores = json.loads(call(folder, "forecast", "checkout", "--scores", "--json"))
+    assert [row["mark"] for row in scores] == ["", "*", ""]
+    with pytest.raises(NotFoundError, match="checkout"):
+        call(folder, "forecast", "chekout")
 
 
 def test_changes_are_the_total_and_what_is_beyond_chance(folder):
