@@ -20,6 +20,11 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "old_period factor old_count new_count pending_count old_rate new_rate effect effect_low effect_high "
         "share_of_change is_beyond_noise q_value is_small",
     ),
+    "rate_alarms": (
+        "funnel dimension slice step_index day age_days kind",
+        "step clock read_day is_current unit_count reached_count rate expected_rate statistic q_value direction cause "
+        "headline",
+    ),
     "pending_forecast": (
         "funnel persona step_index",
         "step unit pending_count expected_count low high expected_amount currency",

@@ -45,7 +45,7 @@ DOORS = {
     "typst": ("report/",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 186
+MOST_MODULES = 187
 
 
 def modules():

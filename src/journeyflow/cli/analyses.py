@@ -1,4 +1,4 @@
-"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `forecast`, `audiences`, `what-if`."""
+"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `alerts`, `forecast` and more."""
 
 from __future__ import annotations
 
@@ -195,6 +195,44 @@ def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
     )  # fmt: skip
     note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
     return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show)
+
+
+def alerts(
+    marts: PublishedTables,
+    funnel: Annotated[
+        str | None, typer.Argument(help="A funnel or a journey model; by default all of them.", show_default=False)
+    ] = None,
+    days: Annotated[
+        int, typer.Option("--days", help="Days on which they could first be read, back from the run's.", min=1, max=28)
+    ] = 1,
+) -> Listing:
+    """List the days on which a rate was not what it was on the like days before, and rates that drift away slowly.
+
+    Days are read at equal age, so that a young day is not taken for a bad one.
+    """
+    if funnel is not None:
+        funnels = marts.sql("select distinct funnel from funnel_steps order by 1")["funnel"].to_list()
+        require_known("funnel", funnel, funnels)
+    newest = marts.manifest.high_water_at.date()
+    rows = marts.sql(_ALERTS, [funnel, newest, days])
+    show = in_columns(
+        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", rate="rate",
+        expected_rate="expected", q="q", cause="cause of the month",
+    )  # fmt: skip
+    title = f"{count(rows.height)} alerts" if rows.height else "No rate is beyond what is usual"
+    note = "Expected: the same day of the week in eight weeks, at the same age. q: over all that was tested that day."
+    return Listing(rows, title, note, show)
+
+
+_ALERTS = """
+    select *, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
+        case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as read,
+        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as what,
+        printf('%.3f', q_value) as q
+    from rate_alarms
+    where ($1 is null or funnel = $1) and (is_current or read_day > cast($2 as date) - cast($3 as integer))
+    order by read_day desc, q_value, funnel, step_index, dimension <> 'all', dimension, slice, age_days
+"""
 
 
 def forecast(

@@ -219,6 +219,14 @@ _add(
 )
 _add(
     app,
+    "alerts",
+    listing(analyses.alerts),
+    "journeyflow alerts",
+    "journeyflow alerts checkout --days 28",
+    "journeyflow alerts --days 7 --format csv",
+)
+_add(
+    app,
     "forecast",
     listing(analyses.forecast),
     "journeyflow forecast",

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from journeyflow.cli.app import app
 from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
 from journeyflow.report import excel
-from support.map_tables import FORMULA, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
+from support.map_tables import FORMULA, HIGH_WATER, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
 DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(28)]
 
@@ -52,8 +52,20 @@ def tables_of_all_commands():
         | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
     ]
     own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
-    own |= {"rate_changes": change_rows()} | forecast_tables()
+    own |= {"rate_changes": change_rows(), "rate_alarms": rate_rows()} | forecast_tables()
     return rich_tables() | cohort_tables() | attributed() | own
+
+
+def rate_rows():
+    row = {"funnel": "checkout", "dimension": "persona", "slice": FORMULA, "step_index": 2, "step": MARKUP}
+    row |= {"age_days": 1, "clock": "age", "unit_count": 60, "reached_count": 18, "rate": 0.3, "expected_rate": 0.5}
+    row |= {"q_value": 0.012, "direction": "down", "cause": None, "statistic": -5.0, "headline": MARKUP}
+    day = HIGH_WATER.date()
+    return [
+        row | {"kind": "day", "day": day - timedelta(days=2), "read_day": day, "is_current": True},
+        row | {"kind": "drift", "day": day - timedelta(days=5), "read_day": day - timedelta(days=3)}
+        | {"is_current": False, "age_days": 0, "clock": "settled", "cause": "who came, persona student"},
+    ]  # fmt: skip
 
 
 def forecast_tables():
@@ -145,6 +157,7 @@ LISTS = (
     ["attribution", MARKUP, "--method", "every", "--persona", "student"],
     ["attribution", "order", "--paths"],
     ["changes", "checkout"],
+    ["alerts", "--days", "28"],
     ["forecast"],
     ["forecast", "--scores"],
     ["compare", "student", MARKUP, "--all"],
@@ -154,6 +167,17 @@ LISTS = (
     ["opportunities"],
     ["pain-points"],
 )
+
+
+def test_alerts_are_those_of_the_day_of_the_run(folder):
+    text = call(folder, "alerts")
+    assert [word in text for word in ("18 of 60", "30.0 %", "50.0 %", "at age 1 d", "0.012")] == [True] * 5
+    assert "drift" not in text
+    both = json.loads(call(folder, "alerts", "checkout", "--days", "4", "--json"))
+    assert [(row["what"], row["read"]) for row in both] == [("18 of 60", "at age 1 d"), ("drift down", "settled")]
+    assert json.loads(call(folder, "alerts", "shop", "--days", "28", "--json")) == []
+    with pytest.raises(NotFoundError, match="checkout"):
+        call(folder, "alerts", "chekout")
 
 
 def test_a_forecast_is_of_who_is_pending_with_how_earlier_ones_did(folder):
