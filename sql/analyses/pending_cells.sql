@@ -5,7 +5,7 @@ with ages_scaled as (
         funnels.funnel_index,
         funnels.window_us,
         settings.high_water_at,
-        -- Ages are told apart the finer the younger they are: in 64 slots of the logarithm of 1 + 4096 age / window.
+        -- The younger, the finer: 64 slots of the logarithm of 1 + 4096 age / window.
         cast(funnels.window_us as double) / 4096 as scale_us,
         64 / ln(4097) as slots_per_log
     from config.funnels

@@ -59,17 +59,6 @@ gone_ranked as (
     where previous.table_name = 'opportunities' and previous.was_briefed = 1 and opportunities.model is null
 ),
 
--- Of the rates that could first be read on the day of the run and are not what they were, the one least like chance.
-rates_ranked as (
-    select
-        funnel, dimension, slice, step_index, day, age_days, kind, headline,
-        row_number() over (
-            order by q_value, abs(statistic) desc, funnel, dimension, slice, step_index, day, age_days, kind
-        ) as rate_rank
-    from marts.rate_alarms
-    where is_current
-),
-
 spots as (
     select
         kind, subject, detail, severity,
@@ -109,16 +98,9 @@ lines_gathered as (
     union all
 
     select
-        0 as finding_index, headline, 'rate_alarms' as table_name,
-        concat(
-            '{"funnel":"', replace(replace(funnel, '\', '\\'), '"', '\"'), '","dimension":"', dimension, '","slice":"',
-            replace(replace(slice, '\', '\\'), '"', '\"'), '","step_index":', step_index, ',"day":"',
-            cast(day as varchar), '","age_days":', age_days, ',"kind":"', kind, '"}'
-        ) as row_key,
-        cast(null as varchar) as change, cast(null as bigint) as previous_count, 'rate' as kind, funnel as model,
-        case when dimension = 'persona' then slice else 'all' end as persona, cast(null as varchar) as remedy
-    from rates_ranked
-    where rate_rank = 1
+        0 as finding_index, headline, 'rate_alarms' as table_name, row_key, cast(null as varchar) as change,
+        cast(null as bigint) as previous_count, 'rate' as kind, funnel as model, persona, cast(null as varchar) as remedy
+    from insights._briefing_rates
 
     union all
 

@@ -7,7 +7,7 @@ select
     step_index,
     due_at,
     pending_count,
-    expected_count,
+    cast(expected_count as decimal(18, 4)) as expected_count,
     low,
     high,
     settled_count,

@@ -7,7 +7,7 @@ select
     steps.step,
     funnels.unit,
     forecast.pending_count,
-    forecast.expected_count,
+    cast(forecast.expected_count as decimal(18, 4)) as expected_count,
     forecast.low,
     forecast.high,
     try_cast(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SLOTS = 64
-"""Ages that are told apart; `analyses.pending_cells` numbers them."""
+"""Number of ages; `analyses.pending_cells` numbers them."""
 MOMENTS = 8
 """Earlier moments whose forecasts are repeated, to see how far what comes differs from time to time."""
 USUAL_SPREAD = 0.3
@@ -71,8 +71,8 @@ _FORECASTS = {
     "step_index": pl.Int32,
     "pending_count": pl.Int64,
     "expected_count": pl.Float64,
-    "low": pl.Int64,
-    "high": pl.Int64,
+    "low": pl.Float64,
+    "high": pl.Float64,
 }
 _SCORES = {
     "funnel": pl.String,
@@ -82,8 +82,8 @@ _SCORES = {
     "due_at": pl.Datetime("us"),
     "pending_count": pl.Int64,
     "expected_count": pl.Float64,
-    "low": pl.Int64,
-    "high": pl.Int64,
+    "low": pl.Float64,
+    "high": pl.Float64,
     "settled_count": pl.Int64,
     "converted_count": pl.Int64,
 }
@@ -201,7 +201,7 @@ class Forecast:
         # No share of this mean varies more than one that is 0 or 1.
         strength = max(share * (1 - share) / variance - 1, 1e-3)
         low, high = betaincinv(share * strength, (1 - share) * strength, np.array(_TAILS)) * self.count
-        return int(min(low, self.expected)), int(np.ceil(max(high, self.expected)))
+        return int(min(low, self.expected)), min(int(np.ceil(max(high, self.expected))), int(self.count))
 
 
 def forecast(ages: Floats, landmarks: Landmarks) -> Forecast:

@@ -210,11 +210,15 @@ def rate_alarms(engine: Engine) -> pa.Table:
 
 
 def alerts_among(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the tests that are alerts; q-values are among the tests of one kind that could be read on the same day."""
+    """Return the tests that are alerts; q-values are among the tests of one kind that could be read on the same day.
+
+    A day of a series is listed once, at the youngest age at which it stands out.
+    """
     if rows.is_empty():
         return pl.DataFrame(schema=_ROWS)
     family = rows.select(pl.struct("read_day", "kind").rank("dense")).to_series().to_numpy().astype(np.int64)
     q_values = discovery_rates(rows["p_value"].to_numpy(), family)
     is_alert = (pl.col("q_value") <= ALPHA) & ((pl.col("kind") == "day") | (pl.col("statistic").abs() > LIMIT))
     found = rows.with_columns(pl.Series("q_value", q_values)).filter(is_alert)
+    found = found.sort("read_day", "age_days").unique([*_SERIES[:3], "step_index", "day", "kind"], keep="first")
     return found.select(list(_ROWS)).sort(_ORDER).cast(_ROWS)  # type: ignore[arg-type]

@@ -270,10 +270,10 @@ def forecast(
 
 
 _FORECAST = """
-    select funnel, persona, step_index, step, pending_count, expected_count, low, high,
-        cast(expected_amount as double) as expected_amount, currency,
+    select funnel, persona, step_index, step, pending_count, cast(expected_count as double) as expected_count,
+        low, high, cast(expected_amount as double) as expected_amount, currency,
         coalesce(printf('%.1f', expected_count), '-') as expected,
-        coalesce(low || ' to ' || high, '-') as "interval",
+        coalesce(printf('%.0f to %.0f', low, high), '-') as "interval",
         coalesce(format('{:,.0f} ', cast(expected_amount as double)) || currency, '-') as worth,
         coalesce((
             select count(*) filter (where s.is_inside) || ' of ' || count(s.is_inside) from forecast_scores as s
@@ -285,8 +285,9 @@ _FORECAST = """
     order by funnel, step_index
 """
 _SCORES = """
-    select funnel, forecast_at, persona, step_index, pending_count, expected_count, low, high, settled_count,
-        converted_count, printf('%.1f', expected_count) as expected, low || ' to ' || high as "interval",
+    select funnel, forecast_at, persona, step_index, pending_count, cast(expected_count as double) as expected_count,
+        low, high, settled_count, converted_count, printf('%.1f', expected_count) as expected,
+        printf('%.0f to %.0f', low, high) as "interval",
         case when is_inside then '' when settled_count > 0 then '*' else '' end as mark
     from forecast_scores
     where ($1 is null or funnel = $1) and persona = $2

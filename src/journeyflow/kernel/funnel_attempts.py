@@ -62,12 +62,9 @@ def evaluate_units(
     # With `is_later` that is the bound under this setting only; all others must hold under both settings of ties.
     can_be_exact = settings.is_plain == 1 and settings.is_strict == 0 and (settings.is_disjoint == 1 or is_later)
     openers = _count_openers(at, mask, opening, entered_from, entered_to)
-    counted = np.empty((openers, 6), np.int64)
-    reached = np.empty((openers, steps), np.int64)
-    days = np.empty((openers, 5), np.int64)
-    day_reached = np.empty((openers, steps), np.int64)
-    count = 0
-    day_count = 0
+    counted, days = np.empty((openers, 6), np.int64), np.empty((openers, 5), np.int64)
+    reached, day_reached = np.empty((openers, steps), np.int64), np.empty((openers, steps), np.int64)
+    count = day_count = 0
     # Functions that run for every unit take arrays: a tuple of arrays as argument costs reference counts of each.
     for unit in range(len(events.start) - 1):
         lo, hi = events.start[unit], events.start[unit + 1]
@@ -84,15 +81,9 @@ def evaluate_units(
         )  # fmt: skip
         is_plain = is_exact or (settings.is_plain == 1 and is_free and not has_ties)
         if is_plain:
-            row = day_count
-            day_count, best = _best_of_plain(at, mask, bound, settings, day_start, unit, hi, first, days, day_count)
-            while row < day_count:
-                day_reached[row, :] = -1
-                opener = days[row, DAY_OPENER]
-                find_plain_chain(rank, mask, lo, opener, bound[opener], is_later, day_reached[row])
-                if bound[opener] == steps:
-                    days[row, DAY_CLOSES_AT] = at[day_reached[row, steps - 1]]
-                row += 1
+            day_count, best = _best_of_plain(
+                at, rank, mask, bound, settings, day_start, unit, lo, hi, first, days, day_reached, day_count
+            )
         else:
             day_count, best = _best_by_day(
                 events, settings, workspace, day_start, unit, first, days, day_reached, day_count
@@ -155,14 +146,15 @@ def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
 
 @inner
 def _best_of_plain(
-    at: Int64s, mask: Int32s, bound: Int8s, settings: FunnelSettings, day_start: Int64s, unit: int, hi: int, first: int,
-    days: Int64s, day_count: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, settings: FunnelSettings, day_start: Int64s, unit: int,
+    lo: int, hi: int, first: int, days: Int64s, day_reached: Int64s, day_count: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Do as `_best_by_day` where the bound is the depth; of places and ends of complete attempts nothing is written."""
+    """Do as `_best_by_day` where the bound is the depth."""
     opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
     steps, window, to_second = settings.steps, settings.window, settings.to_second
     best = first
     day_end = -NEVER
+    row = day_count
     place = first
     while place >= 0:
         if at[place] >= day_end:
@@ -180,6 +172,13 @@ def _best_of_plain(
             if depth > bound[best]:
                 best = place
         place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
+    while row < day_count:
+        place = days[row, DAY_OPENER]
+        day_reached[row, :] = -1
+        find_plain_chain(rank, mask, lo, place, bound[place], settings.is_later == 1, day_reached[row])
+        if bound[place] == steps:
+            days[row, DAY_CLOSES_AT] = at[day_reached[row, steps - 1]]
+        row += 1
     return day_count, best
 
 

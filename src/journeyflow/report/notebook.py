@@ -260,7 +260,7 @@ class ForecastFrame(NotebookFrame):
                 display_text(row["step"]),
                 count(row["pending_count"]),
                 "-" if row["expected_count"] is None else f"{row['expected_count']:,.1f}",
-                "-" if row["low"] is None else f"{count(row['low'])} to {count(row['high'])}",
+                "-" if row["low"] is None else f"{row['low']:,.0f} to {row['high']:,.0f}",
                 "-"
                 if row["expected_amount"] is None
                 else f"{row['expected_amount']:,.0f} {display_text(row['currency'] or '')}",
@@ -273,7 +273,7 @@ class ForecastFrame(NotebookFrame):
         """Return the interval of each step as a bar, and nothing where nobody is pending."""
         names = ("pending_count", "expected_count", "low", "high")
         values = [
-            {"step": display_text(row["step"])} | {name: row[name] for name in names}
+            {"step": display_text(row["step"])} | {name: float(row[name]) for name in names}
             for row in self.iter_rows(named=True)
             if row["pending_count"] and row["expected_count"] is not None
         ]
