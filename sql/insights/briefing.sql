@@ -106,6 +106,13 @@ lines_gathered as (
     union all
 
     select
+        0 as finding_index, headline, 'rate_alarms' as table_name, row_key, cast(null as varchar) as change,
+        cast(null as bigint) as previous_count, 'rate' as kind, funnel as model, persona, cast(null as varchar) as remedy
+    from insights._briefing_rates
+
+    union all
+
+    select
         100 + gone_rank as finding_index,
         concat('No longer listed: ', subject, case when slice is null then '' else concat(' (', slice, ')') end, ' at `', stage, '`.')
             as headline,

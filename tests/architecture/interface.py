@@ -26,6 +26,19 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "after_went_on_count after_rate pending_count ramp_count others_count others_change effect effect_low "
         "effect_high is_beyond_noise gained_count placebo_effect grade is_small headline",
     ),
+    "rate_alarms": (
+        "funnel dimension slice step_index day age_days kind",
+        "step clock read_day is_current unit_count reached_count rate expected_rate statistic q_value direction cause "
+        "headline",
+    ),
+    "pending_forecast": (
+        "funnel persona step_index",
+        "step unit pending_count expected_count low high expected_amount currency",
+    ),
+    "forecast_scores": (
+        "funnel forecast_at persona step_index",
+        "due_at pending_count expected_count low high settled_count converted_count is_inside",
+    ),
     "drop_offs": (
         "funnel persona period step_index last_touchpoint",
         "drop_off_count share_rate expected_rate lift p50_seconds_before_leaving value_at_stake_amount currency",

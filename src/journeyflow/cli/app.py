@@ -226,6 +226,22 @@ _add(
 )
 _add(
     app,
+    "alerts",
+    listing(analyses.alerts),
+    "journeyflow alerts",
+    "journeyflow alerts checkout --days 28",
+    "journeyflow alerts --days 7 --format csv",
+)
+_add(
+    app,
+    "forecast",
+    listing(analyses.forecast),
+    "journeyflow forecast",
+    "journeyflow forecast checkout --persona student",
+    "journeyflow forecast --scores --format csv",
+)
+_add(
+    app,
     "compare",
     listing(tables.compare),
     "journeyflow compare student family",
