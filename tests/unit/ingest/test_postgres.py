@@ -26,7 +26,7 @@ def test_names_are_quoted_and_the_watermark_is_bound():
 
 @pytest.mark.parametrize(
     ("most_rows", "expected"),
-    [(100, [(5, "3")]), (0, [(2, None), (2, "1"), (1, "3")]), (2, [(4, "1"), (1, "3")])],
+    [(100, [(5, "3")]), (0, [(2, None), (2, "1"), (1, "2")]), (2, [(4, "1"), (1, "3")])],
 )
 def test_a_batch_is_read_up_to_the_last_value_that_no_other_may_have(most_rows, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(postgres, "BATCH_ROWS", most_rows)
