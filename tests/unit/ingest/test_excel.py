@@ -15,8 +15,9 @@ from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.parser.transfer import Job
 from journeyflow.ingest.parser.worker import container_of
 from journeyflow.ingest.readers.excel import read_excel
-from journeyflow.setup.proposal import propose
+from journeyflow.setup.proposal import nobody
 from journeyflow.setup.sample import copy_head, read_sample
+from journeyflow.setup.sources import draft_sources
 
 HEAD = ["id", "ts", "cookie", "event", "amount"]
 
@@ -167,10 +168,10 @@ def test_init_reads_a_workbook(tmp_path):
         for n in range(60)
     ]
     path = workbook(tmp_path / "events.xlsx", Events=[HEAD, *rows])
-    proposal = propose([path], tmp_path)
-    assert "format: xlsx" in proposal.text
-    assert proposal.trial
-    assert proposal.trial.record_counts["accepted_count"] == 60
+    (source,) = draft_sources([path], tmp_path, nobody).sources
+    assert (source.content["format"], source.content["path"]) == ("xlsx", "events.xlsx")
+    assert source.content["columns"]["occurred_at"] == "ts"
+    assert source.content["columns"]["event_name"] == "event"
 
 
 def test_without_the_extra_it_is_named(tmp_path, monkeypatch):
