@@ -41,6 +41,7 @@ DOORS = {
     "rich": ("cli/",),
     "xlsxwriter": ("report/",),
     "mcp": ("cli/mcp.py",),
+    "openpyxl": ("ingest/readers/excel.py",),
     "pptx": ("report/",),
     "typst": ("report/",),
 }
