@@ -132,6 +132,7 @@ def _is_of_people_touched(name):
     known = [each for each in GRAPH.ancestors(GRAPH[name].inputs) if GRAPH[each].layer not in ("config", "raw")]
     return all(_is_of_people_touched(each) for each in known) and name in (
         "config.event_type_predicates",
+        "journeys.predicate_classifications",
         "map.exposure_event_types",
     )
 
