@@ -108,7 +108,7 @@ _DEFINITIONS = (
         "from retention where rule = 'on' and channel = 'all' "
         f"qualify dense_rank() over (partition by start order by cohort desc) <= {MOST_MONTHS + 1} "
         "order by start_index, persona, cohort = 'all', cohort, age_index",
-        ("start", "persona"),
+        ("persona", "start"),
         ("start", "cohort", "age_index"),
         (
             MapFigure("retention_rate", "came back", "rate", ("retention_low", "retention_high"), "matured_count"),
@@ -123,7 +123,7 @@ _DEFINITIONS = (
         "from attribution inner join (select goal, max(goal_count) as most_count from attribution group by goal "
         f"order by most_count desc, goal limit {MOST_GOALS}) as goals using (goal) where period = 'all' "
         "order by most_count desc, goal, persona, channel = 'none', most_conversion_count desc, channel, method",
-        ("goal", "persona", "method"),
+        ("persona", "goal", "method"),
         ("goal", "channel"),
         (
             MapFigure("conversion_count", "goals credited", "cases", ("conversion_low", "conversion_high"),
@@ -198,9 +198,9 @@ def read_differences(
         for row in rows.filter(rows["is_beyond_chance"]).iter_rows(named=True):
             beyond.setdefault(row["pair"], []).append(_difference(row, again))
         for pair, number in sorted(compared):
-            listed = beyond.get(pair, [])
+            (start, end), listed = pairs[pair], beyond.get(pair, [])
             shown = tuple(listed[:MOST_DIFFERENCES])
-            found.append(Differences(model.key, *pairs[pair], number, len(listed), shown))
+            found.append(Differences(model.key, start, end, number, len(listed), shown))
     return tuple(found)
 
 

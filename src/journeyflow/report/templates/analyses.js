@@ -72,7 +72,7 @@ function trendPicture(weeks, isOpen, width) {
   const points = (list, key) => list.map((week) => `${x(week).toFixed(1)},${y(week.rate[key]).toFixed(1)}`);
   const picture = svg("svg", { class: "trend", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Rate by week of entry; the same numbers are in the table below" },
     weeks.map((week) => svg("rect", { class: "crowd", x: x(week) - 3, width: 6, y: height - bottom - (week.entered.value / crowd) * bars, height: (week.entered.value / crowd) * bars })),
-    [0, most].map((value) => [svg("line", { class: "grid", x1: left, x2: width - 8, y1: y(value), y2: y(value) }), svg("text", { x: left - 6, y: y(value) + 4, class: "end" }, percent(value))]));
+    [0, most].map((value) => [svg("line", { class: "grid", x1: left, x2: width - 8, y1: y(value), y2: y(value) }), svg("text", { x: 2, y: y(value) + 4 }, percent(value))]));
   if (closed.length > 1) picture.append(svg("polygon", { class: "band", points: [...points(closed, "high"), ...points([...closed].reverse(), "low")].join(" ") }));
   picture.append(svg("path", { class: "line", d: `M${points(known, "value").join(" L")}` }),
     ...known.map((week) => svg("circle", { class: isOpen(week) ? "point open" : "point", cx: x(week), cy: y(week.rate.value), r: 3 })),
@@ -174,7 +174,7 @@ function differenceTable(caption, rows, beyond, compared, sides, isFlattered) {
 
 /** Who comes back: a line for each cohort, a column for each age; what is not over is drawn as open. */
 function drawRetention(view) {
-  const all = entriesOf("retention").filter(({ key }) => key[1] === view.persona.key);
+  const all = entriesOf("retention", view.persona.key);
   const starts = [...new Set(all.map(({ texts }) => texts[0]))];
   const start = known(starts.map((key) => ({ key })), choice.start, starts[0]);
   pick("choose-start", starts, start, (name) => { choice.start = name; drawRetention(view); });
@@ -192,7 +192,7 @@ function drawRetention(view) {
       isOpen || cell.rate.n !== cell.people.value ? ofCount(cell.rate) : null), "--heat", 0.45 * Math.min(1, cell.rate.value / most));
   };
   const table = el("table", { class: "rows triangle" },
-    el("caption", null, personaChip(view), ` Of those who began, the share who came back at each age (by default in weeks); of as many as began, unless the cell says of how many. Hatched: the age is not over for all of them.`),
+    el("caption", null, personaChip(view), ` ${start}: of those who began, the share who came back at each age (by default in weeks); of as many as began, unless the cell says of how many. Hatched: the age is not over for all of them.`),
     el("thead", null, el("tr", null, el("th", { scope: "col" }, "Began in"), el("th", { scope: "col", class: "number" }, "People"), [...Array(ages).keys()].map((age) => el("th", { scope: "col", class: "number" }, `age ${age}`)))),
     el("tbody", null, cohorts.map((row) => el("tr", null, el("th", { scope: "row" }, row[0].cohort === "All" ? "All whose ages are over" : row[0].cohort),
       el("td", { class: "number" }, figureButton(row[0].people, row[0].cohort)), row.map(text)))));
@@ -201,7 +201,7 @@ function drawRetention(view) {
 
 /** What each marketing channel is credited with, by the chosen method and by all of them. */
 function drawAttribution(view) {
-  const all = entriesOf("attribution").filter(({ key }) => key[1] === view.persona.key);
+  const all = entriesOf("attribution", view.persona.key);
   const goals = [...new Set(all.map(({ texts }) => texts[0]))];
   const goal = known(goals.map((key) => ({ key })), choice.goal, goals[0]);
   const ofGoal = all.filter(({ texts }) => texts[0] === goal);
@@ -250,10 +250,9 @@ function drawBehind(funnel, view, stages) {
   select.onchange = () => { choice.step = select.value; writeAddress(); drawChoice(); };
   if (!step) return replaceIn("drops-body", nobody());
   const period = choice.funnel ? "all" : choice.period;
-  byId("drops-gist").textContent = `${funnel.label}, ${view.persona.label}, ${labelOf(PERIODS, period)}: ${whole(step.dropped.value)} of ${whole(step.reached.value)} ${isRepeat(chosen) ? NOT_AGAIN : "left"}, ${whole(step.wentOn.value)} went on, ${whole(step.pending.value)} are pending.`;
+  byId("drops-gist").textContent = `${funnel.label}, ${view.persona.label}, ${labelOf(PERIODS, period)}, ${step.label}: ${whole(step.dropped.value)} of ${whole(step.reached.value)} ${isRepeat(chosen) ? NOT_AGAIN : "left"}, ${whole(step.wentOn.value)} went on, ${whole(step.pending.value)} are pending.`;
   const stepOf = (persona, month) => {
-    const map = choice.funnel ? null : mapOf(choice.model, persona, month);
-    const other = choice.funnel ? configuredFunnels().find((each) => each.key === choice.funnel && each.persona === persona) : map && map.funnel;
+    const other = choice.funnel ? configuredFunnels().find((each) => each.key === choice.funnel && each.persona === persona) : stageFunnelOf(choice.model, persona, month);
     return (other && other.steps[chosen]) || null;
   };
   const personas = PERSONAS.map(({ key, label }) => ({ label, step: stepOf(key, period) }));

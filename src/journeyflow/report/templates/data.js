@@ -106,9 +106,16 @@ function mapOf(model, persona, period) {
   };
 }
 
+/** The stage funnel alone: a whole map takes long to unpack. */
+function stageFunnelOf(model, persona, period) {
+  const found = DATA.maps.find((row) => hasKeys(row, model, persona, period));
+  return found ? funnelOf(found[4]) : null;
+}
+
 function flowOf(model, persona) {
   const found = DATA.flows.find((row) => hasKeys(row, model, persona));
   return found ? found[2].map(linkOf) : [];
 }
 
-const configuredFunnels = () => DATA.funnels.map(funnelOf);
+let unpackedFunnels = null;
+const configuredFunnels = () => { unpackedFunnels = unpackedFunnels || DATA.funnels.map(funnelOf); return unpackedFunnels; };
