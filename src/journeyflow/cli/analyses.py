@@ -242,7 +242,7 @@ def alerts(
     newest = marts.manifest.high_water_at.date()
     rows = marts.sql(_ALERTS, [funnel, newest, days])
     show = in_columns(
-        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", rate="rate",
+        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", day_rate="rate",
         expected_rate="expected", q="q", cause="cause of the month",
     )  # fmt: skip
     title = f"{count(rows.height)} alerts" if rows.height else "No rate is beyond what is usual"
@@ -251,7 +251,7 @@ def alerts(
 
 
 _ALERTS = """
-    select *, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
+    select *, rate as day_rate, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
         case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as read,
         case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as what,
         printf('%.3f', q_value) as q
