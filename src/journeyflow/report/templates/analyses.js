@@ -88,7 +88,7 @@ function drawChanges(view) {
   const period = periods.includes(choice.period) ? choice.period : periods[periods.length - 1];
   const rows = all.filter((row) => row.period === period);
   const total = rows.filter((row) => row.slice === "all");
-  byId("changes-gist").textContent = view.persona.key === "all" ? "" : "Of everybody: the rows of a persona are among those below.";
+  byId("changes-gist").textContent = view.persona.key === "all" ? "" : "Of all persons; a persona has its rows in the second table.";
   if (!total.length) return showSection("changes");
   return showSection("changes", waterfall(period, total), sliceTable(rows.filter((row) => row.slice !== "all")));
 }
