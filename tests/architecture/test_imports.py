@@ -46,7 +46,7 @@ DOORS = {
     "typst": ("report/",),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 191
+MOST_MODULES = 999
 
 
 def modules():

@@ -20,6 +20,7 @@ from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
 from journeyflow.config.funnels import Goal
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
+from journeyflow.config.labels import ALL, EVENT, PERSONA, STAGE, Labels
 from journeyflow.config.predicates import (
     attribution_predicate,
     exclusion_predicate,
@@ -58,6 +59,7 @@ def config_tables(
         "rules": _rules(config),
         "funnels": _funnels(config),
         "funnel_steps": _funnel_steps(config),
+        "labels": _labels(config),
         "personas": _personas(config),
         "persona_traits": _distinct(trait for persona in config.personas for trait in persona.traits),
         "counted_events": _distinct(event for persona in config.personas for event in persona.counted_events),
@@ -84,6 +86,7 @@ def config_tables(
         "conditions": _conditions(config),
         "slices": ((index, *each) for index, each in enumerate(_slices(config), 1)),
         "passive_events": _passive_events(config),
+        "actions": _actions(config),
         "audiences": _audiences(config),
         "audience_consents": _audience_consents(config),
         "audience_traits": _distinct(trait for audience in config.audiences for trait in audience.fields),
@@ -146,6 +149,17 @@ def _stages(config: Config) -> Iterator[tuple[Any, ...]]:
             yield model.model, model.model_index, stage.name, stage_index, stage.owner or owners.get(stage.name)
 
 
+def _labels(config: Config) -> Iterator[tuple[Any, ...]]:
+    labels = Labels()
+    for model in config.journey_models:
+        for stage in model.stages:
+            yield STAGE, model.model, stage.name, stage.label or labels.stage(model.model, stage.name)
+    for persona in config.personas:
+        yield PERSONA, ALL, persona.name, persona.label or labels.persona(persona.name)
+    for event, given in config.labels.items():
+        yield EVENT, ALL, event, given
+
+
 def _rules(config: Config) -> Iterator[tuple[Any, ...]]:
     for model in config.journey_models:
         for placed in model.rules:
@@ -173,6 +187,18 @@ def _funnel_steps(config: Config) -> Iterator[tuple[Any, ...]]:
         for step_index, step in enumerate(steps, 1):
             remedy = suggestion(entries, "loss", step, steps)
             yield funnel, indexes[funnel], step_index, step, remedy
+
+
+def _actions(config: Config) -> Iterator[tuple[Any, ...]]:
+    indexes = funnel_indexes(config)
+    for index, action in enumerate(config.actions, 1):
+        subject = action.subject
+        dimension = "persona" if subject.persona is not None else "channel" if subject.channel is not None else None
+        # A default funnel whose events do not occur has no index.
+        if subject.funnel in indexes:
+            step_index = list(step_names(config, subject.funnel)).index(subject.step) + 1
+            place = indexes[subject.funnel], step_index, dimension, subject.persona or subject.channel
+            yield action.name, index, *place, action.from_, _start_us(action.from_, config.zone)
 
 
 def _audiences(config: Config) -> Iterator[tuple[Any, ...]]:
