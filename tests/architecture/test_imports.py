@@ -43,6 +43,9 @@ DOORS = {
     "mcp": ("cli/mcp.py",),
     "pptx": ("report/",),
     "typst": ("report/",),
+    "starlette": ("operations/viewer.py",),
+    "uvicorn": ("operations/viewer.py",),
+    "adbc_driver_postgresql": ("publish/postgres.py",),
 }
 """Library → the only places of the package that import it."""
 MOST_MODULES = 999
