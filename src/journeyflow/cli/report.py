@@ -236,6 +236,21 @@ def _explain_finding(
         print_finding(explained, console())
 
 
+def ui(
+    port: Annotated[int, typer.Option("--port", help="The port; 0 is a free one.", min=0, max=65535)] = 8321,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Browse the kept maps, tables and runs, and query in SQL, on this machine only. Read-only."""
+    from journeyflow.operations.viewer import serve
+    from journeyflow.state.paths import folders_of
+
+    def started(address: str) -> None:
+        typer.echo(f"Open {address} and stop with Ctrl-C. It is read-only, and for this machine only.")
+
+    serve(folders_of(config), port, started, opens_browser=not no_browser)
+
+
 def _findings_of(marts: PublishedTables, table: str, model: str, persona: str, period: str) -> pl.DataFrame:
     """Return the rows of one map by rank; an association is no opportunity."""
     import polars as pl
