@@ -10,8 +10,9 @@ import pytest
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.search import (
     UNSEEN_SPREAD,
-    _graded_exposures,
-    _graded_gaps,
+    _discovered,
+    _judged_exposures,
+    _judged_gaps,
     _one_each,
     _one_wait_each,
     _other_frictions,
@@ -30,6 +31,14 @@ def finding(subject="error", rows=range(100), kind="exposure", effect=-1.0, **ch
         "standard_error": 0.01, "effect": effect, "effect_error": 0.1, "family": "event",
     }  # fmt: skip
     return Finding(**values | changes)
+
+
+def _graded_exposures(tested):
+    return _discovered(_judged_exposures(tested))
+
+
+def _graded_gaps(found):
+    return _discovered(_judged_gaps(found))
 
 
 def subjects(findings):
