@@ -190,8 +190,8 @@ class _Moments:
     def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[tuple[Ints, Ints]]:
         """Yield the latest question before each answer, which has no session: it is no act of the person.
 
-        The question is the event that nearly always comes before the answer, and of several the last one to do so. Whoever
-        can go on without the answer makes long waits look bad: those still there when it comes are those who stay away.
+        The question is the event that nearly always comes before the answer, and of several the last one to do so. If
+        many go on without the answer, long waits look bad: those still there when it comes are those who stay away.
         """
         rows, visit = self.place.rows, self.place.visit
         number = np.arange(len(rows))

@@ -181,6 +181,8 @@ def _graded(found: Finding, mood: float | None, mood_error: float | None, promis
     expected = float(np.clip(found.expected.mean(), 1e-4, 1 - 1e-4))
     odds = expected / (1 - expected) * np.exp(min(found.effect + 1.96 * spread, 0.0))
     is_sure = min(cost, feeling) <= LEVEL
+    error = float(np.hypot(found.standard_error, UNSEEN_SPREAD * expected * (1 - expected)))
+    found = replace(found, standard_error=error)
     if cost > LEVEL:
         # No order is known to be lost; what is known is how people feel.
         found = replace(found, expected=found.went_on.astype(np.float64), standard_error=0.0)
