@@ -23,10 +23,10 @@ install = $(1)/bin/python -m pip install --quiet --require-hashes -r $(2) && \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults soak lint types check golden docs picture bench requirements clean
+.PHONY: help demo test test-services faults soak lint types check golden docs picture bench requirements clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.installed ## Run the main job on the sample and show what it found
 	@rm -rf $(DEMO)
@@ -34,6 +34,11 @@ demo: $(VENV)/.installed ## Run the main job on the sample and show what it foun
 
 test: $(VENV)/.installed-dev ## Run the fast tests; choose some with ARGS='-k dwell_times'
 	$(PYTEST) $(ARGS)
+
+test-services: $(VENV)/.installed-dev ## Run the tests that start servers: PostgreSQL, the package of the distribution
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || $(INSTALL_POSTGRESQL)
+	$(BIN)/python -m pytest -n 0 tests/services $(ARGS)
+INSTALL_POSTGRESQL = { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends postgresql; }
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .

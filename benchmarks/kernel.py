@@ -178,7 +178,7 @@ def _run(events: EventArrays, plan: KernelPlan) -> tuple[np.ndarray, int]:
 
     sessions = read_sessions(events, plan)
     _, start, rank, at, kind = group_persons(events, sessions)
-    counted, _, _ = evaluate_funnel(start, at, rank, kind, None, plan.funnels[0], plan.day_start_us)
+    counted, *_ = evaluate_funnel(start, at, rank, kind, None, plan.funnels[0], plan.day_start_us)
     depth = counted[:, funnel_attempts.DEPTH]
     reached = [int(np.count_nonzero(depth == level)) for level in range(1, len(STEPS) + 1)]
     return np.array(reached), len(sessions.first)

@@ -2,7 +2,7 @@
 
 `--tier test` (`make test`) leaves out what starts browsers, servers, real inputs or many runs; `--tier check`
 (`make check`) leaves out what is marked `long`, and runs properties with a third of their examples; `--tier all` gives
-them all.
+them all. `services`, whose tests start servers, is run where it is named only (`make test-services`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ ONLY_IN_CHECK = {
         "pipelines",
         "soak",
         "spec/ingest/test_properties.py",
+        "spec/pipeline/test_selected.py",
+        "spec/run/test_erasure.py",
+        "spec/run/test_rebuild.py",
+        "spec/run/test_restatements.py",
         "unit/cli/test_commands.py",
+        "unit/cli/test_erase.py",
+        "unit/cli/test_init.py",
+        "unit/cli/test_json_log.py",
+        "unit/cli/test_start.py",
         "unit/ingest/test_load_groups.py",
         "properties/test_incremental.py",
         "properties/test_incremental_identities.py",
@@ -36,6 +44,7 @@ ONLY_IN_CHECK = {
         "properties/test_ties.py",
     )
 }
+ONLY_IN_SERVICES = HERE / "services"
 COMPILE = "from support.preload import compile_kernel; compile_kernel()"
 
 
@@ -56,7 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if config.option.tier == "test" and collection_path in ONLY_IN_CHECK else None
+    left_out = ONLY_IN_CHECK if config.option.tier == "test" else ()
+    is_named = config.option.tier == "all"
+    return True if collection_path in left_out or (collection_path == ONLY_IN_SERVICES and not is_named) else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,17 +1,17 @@
 -- The ages at which each person came back after entering a cohort.
 -- Grain: start_index, person_key, age_index.
 with return_labels as (
-    select distinct
+    select
         cohorts.start_index,
         classifications.classification_key,
         cohorts.calendar,
         cohorts.bucket_us
     from config.cohorts
-    cross join kernel.classifications
-    left join config.event_type_predicates as predicates
-        on predicates.predicate = concat('cohort/', cohorts.start, '/return')
-        and predicates.event_type_ix = classifications.event_type_ix
-    where classifications.model_index = 1 and (cohorts.is_any_return or predicates.is_true)
+    inner join kernel.classifications on classifications.model_index = 1
+    left join journeys.predicate_classifications as labels
+        on labels.predicate = concat('cohort/', cohorts.start, '/return')
+        and labels.classification_key = classifications.classification_key
+    where cohorts.is_any_return or labels.predicate is not null
 ),
 
 -- Of exact elapsed time; microseconds are divided without a rest, because a quotient may round up to the next age.

@@ -16,15 +16,11 @@ with any_starts as (
 
 -- Which classifications a start has is a small table; times and texts come last.
 start_labels as (
-    select distinct cohorts.start_index, classifications.classification_key, event_types.channel
+    select cohorts.start_index, labels.classification_key, event_types.channel
     from config.cohorts
-    inner join config.event_type_predicates as predicates
-        on predicates.predicate = concat('cohort/', cohorts.start, '/start')
-    inner join kernel.classifications
-        on classifications.event_type_ix = predicates.event_type_ix
-        and classifications.model_index = 1
-    inner join journeys.event_types on event_types.event_type_ix = predicates.event_type_ix
-    where predicates.is_true
+    inner join journeys.predicate_classifications as labels
+        on labels.predicate = concat('cohort/', cohorts.start, '/start')
+    inner join journeys.event_types on event_types.event_type_ix = labels.event_type_ix
 ),
 
 first_starts as (

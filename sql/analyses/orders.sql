@@ -1,13 +1,10 @@
 -- The first ten orders of each person, each with the next one.
 -- Grain: person_key, order_number.
 with order_labels as (
-    select distinct classifications.classification_key
+    select labels.classification_key
     from config.goals
-    inner join config.event_type_predicates as predicates on predicates.predicate = concat('goal/', goals.goal)
-    inner join kernel.classifications
-        on classifications.event_type_ix = predicates.event_type_ix
-        and classifications.model_index = 1
-    where goals.is_repeated and predicates.is_true
+    inner join journeys.predicate_classifications as labels on labels.predicate = concat('goal/', goals.goal)
+    where goals.is_repeated
 ),
 
 -- Two lines of one instant are one order.

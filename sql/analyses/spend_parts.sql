@@ -24,25 +24,19 @@ months_summed as (
     group by shown_channel, month
 ),
 
-months_bounded as (
-    select month, min(start_at) as start_at, max(end_at) as end_at
-    from config.days
-    group by month
-),
-
 touches_counted as (
-    select channels.shown_channel, months_bounded.month, facts.persona, count(*) as touch_count
+    select channels.shown_channel, months.month, facts.persona, count(*) as touch_count
     from analyses.touches
     inner join analyses.touch_channels as channels on channels.channel = touches.channel
     inner join months_summed on months_summed.shown_channel = channels.shown_channel
-    inner join months_bounded
-        on months_bounded.month = months_summed.month
-        and touches.occurred_at >= months_bounded.start_at
-        and touches.occurred_at < months_bounded.end_at
+    inner join config.months
+        on months.month = months_summed.month
+        and touches.occurred_at >= months.start_at
+        and touches.occurred_at < months.end_at
     inner join journeys.journey_facts as facts
         on facts.person_key = touches.person_key
         and facts.journey_index = touches.journey_index
-    group by channels.shown_channel, months_bounded.month, facts.persona
+    group by channels.shown_channel, months.month, facts.persona
 ),
 
 touches_summed as (

@@ -21,12 +21,6 @@ paths_spelt as (
         bool_or(touches.is_last_direct) as is_last_direct
     from analyses.path_touches as touches
     group by touches.goal_index, touches.person_key, touches.run_index
-),
-
-months_bounded as (
-    select month, min(start_at) as start_at, max(end_at) as end_at
-    from config.days
-    group by month
 )
 
 select
@@ -34,7 +28,7 @@ select
     runs_ended.person_key,
     runs_ended.run_index,
     facts.persona,
-    months_bounded.month,
+    months.month,
     coalesce(paths_spelt.path_code, '@') as path_code,
     coalesce(paths_spelt.is_last_direct, false) as is_last_direct,
     case
@@ -53,9 +47,9 @@ cross join config.settings
 inner join journeys.journey_facts as facts
     on facts.person_key = runs_ended.person_key
     and facts.journey_index = runs_ended.journey_index
-inner join months_bounded
-    on runs_ended.ended_at >= months_bounded.start_at
-    and runs_ended.ended_at < months_bounded.end_at
+inner join config.months
+    on runs_ended.ended_at >= months.start_at
+    and runs_ended.ended_at < months.end_at
 left join paths_spelt
     on paths_spelt.goal_index = runs_ended.goal_index
     and paths_spelt.person_key = runs_ended.person_key

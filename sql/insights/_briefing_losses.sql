@@ -56,17 +56,24 @@ select
     concat(
         case losses.kind when 'steps' then concat('Funnel ', losses.funnel, ': ') else '' end,
         losses.drop_off_text, ' of ', losses.person_text, ' ', losses.unit, 's leave at ',
-        -- Names of the configuration as words, as in the other headlines.
-        case
-            when losses.step = lower(losses.step) then concat(upper(substr(losses.step, 1, 1)), replace(substr(losses.step, 2), '_', ' '))
-            else losses.step
-        end,
+        -- Steps of configured funnels have no label: their names as words.
+        coalesce(
+            labels.label,
+            case
+                when losses.step = lower(losses.step) then concat(upper(substr(losses.step, 1, 1)), replace(substr(losses.step, 2), '_', ' '))
+                else losses.step
+            end
+        ),
         '; no cause stands out.'
     ) as headline
 from losses_written as losses
 left join config.funnel_steps as steps
     on steps.funnel_index = losses.funnel_index
     and steps.step_index = losses.step_index
+left join config.labels
+    on labels.kind = 'stage'
+    and labels.model = losses.funnel
+    and labels.name = losses.step
 left join causes_listed as causes
     on causes.stage = losses.step
     and causes.model = losses.model

@@ -79,6 +79,14 @@ spots_counted as (
     from spots
 ),
 
+-- One line: the newest action of which something is known.
+newest_action as (
+    select action, funnel, dimension, slice, headline
+    from marts.action_effects
+    where effect is not null
+    qualify row_number() over (order by first_day desc, action) = 1
+),
+
 lines_gathered as (
     select
         finding_index, headline, table_name,
@@ -98,6 +106,13 @@ lines_gathered as (
     union all
 
     select
+        0 as finding_index, headline, 'rate_alarms' as table_name, row_key, cast(null as varchar) as change,
+        cast(null as bigint) as previous_count, 'rate' as kind, funnel as model, persona, cast(null as varchar) as remedy
+    from insights._briefing_rates
+
+    union all
+
+    select
         100 + gone_rank as finding_index,
         concat('No longer listed: ', subject, case when slice is null then '' else concat(' (', slice, ')') end, ' at `', stage, '`.')
             as headline,
@@ -105,6 +120,16 @@ lines_gathered as (
         'gone' as kind, model, persona, cast(null as varchar) as remedy
     from gone_ranked
     where gone_rank <= 3
+
+    union all
+
+    select
+        150 as finding_index, headline, 'action_effects' as table_name,
+        concat('{"action":"', replace(replace(action, '\', '\\'), '"', '\"'), '"}') as row_key,
+        cast(null as varchar) as change, cast(null as bigint) as previous_count,
+        'action' as kind, funnel as model, coalesce(case dimension when 'persona' then slice end, 'all') as persona,
+        cast(null as varchar) as remedy
+    from newest_action
 
     union all
 

@@ -1,13 +1,7 @@
 -- Every answer that has a stage, its own or that of what it follows, by model: its sentiment where scored, and the key of its text.
 -- Grain: model_index, event_ix, survey_index.
-with months_bounded as (
-    select month, min(start_at) as start_at, max(end_at) as end_at
-    from config.days
-    group by month
-),
-
--- How high on the scale, from 0 to 1, with the good end up.
-scores_placed as (
+-- The scores are placed on the scale, from 0 to 1, with the good end up.
+with scores_placed as (
     select
         answers.event_ix,
         answers.survey_index,
@@ -124,16 +118,16 @@ select
     sentiments_taken.survey_index,
     stages_placed.stage_index,
     coalesce(facts.persona, 'unassigned') as persona,
-    months_bounded.month as period,
+    months.month as period,
     sentiments_taken.sentiment,
     sentiments_taken.text_key
 from sentiments_taken
 inner join stages_placed
     on stages_placed.event_ix = sentiments_taken.event_ix
     and stages_placed.survey_index = sentiments_taken.survey_index
-inner join months_bounded
-    on sentiments_taken.answered_at >= months_bounded.start_at
-    and sentiments_taken.answered_at < months_bounded.end_at
+inner join config.months
+    on sentiments_taken.answered_at >= months.start_at
+    and sentiments_taken.answered_at < months.end_at
 left join journeys.journey_facts as facts
     on facts.person_key = sentiments_taken.person_key
     and facts.journey_index = sentiments_taken.journey_index

@@ -1,16 +1,10 @@
 -- Promises by outcome, per persona and month.
 -- Grain: promise_index, persona, period.
-with months_bounded as (
-    select month, min(start_at) as start_at, max(end_at) as end_at
-    from config.days
-    group by month
-),
-
-outcomes_described as (
+with outcomes_described as (
     select
         outcomes.promise_index,
         coalesce(facts.persona, 'unassigned') as persona,
-        months_bounded.month,
+        months.month,
         outcomes.person_key,
         outcomes.outcome,
         outcomes.is_matured,
@@ -18,9 +12,9 @@ outcomes_described as (
         -- A decimal, because its sum is the same in whatever order it is added.
         cast(outcomes.score as decimal(28, 10)) as score
     from map.promise_outcomes as outcomes
-    inner join months_bounded
-        on outcomes.due_at >= months_bounded.start_at
-        and outcomes.due_at < months_bounded.end_at
+    inner join config.months
+        on outcomes.due_at >= months.start_at
+        and outcomes.due_at < months.end_at
     left join journeys.journey_facts as facts
         on facts.person_key = outcomes.person_key
         and facts.journey_index = outcomes.journey_index

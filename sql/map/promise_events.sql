@@ -1,48 +1,33 @@
 -- The events that make promises due and that keep them, each under what the two ends of a promise share.
 -- Grain: promise_index, event_ix.
-with promises as (
-    select
-        promise,
-        promise_index,
-        match_property,
-        -- `delivery.order` as a JSON pointer: /delivery/order.
-        concat('/', replace(replace(replace(match_property, '~', '~0'), '/', '~1'), '.', '/')) as pointer
-    from config.promises
-    where kind = 'timed'
-),
-
-event_types_evaluated as (
+with promise_labels as (
     select
         promises.promise_index,
-        promises.match_property,
-        promises.pointer,
-        predicates.event_type_ix,
-        max(case when predicates.predicate = concat('promise/', promises.promise, '/from') then 1 else 0 end) = 1 as is_from,
-        max(case when predicates.predicate = concat('promise/', promises.promise, '/to') then 1 else 0 end) = 1 as is_to
-    from promises
-    inner join config.event_type_predicates as predicates
-        on predicates.predicate in (
+        promises.match_path,
+        labels.classification_key,
+        bool_or(labels.predicate = concat('promise/', promises.promise, '/from')) as is_from,
+        bool_or(labels.predicate = concat('promise/', promises.promise, '/to')) as is_to
+    from config.promises
+    inner join journeys.predicate_classifications as labels
+        on labels.predicate in (
             concat('promise/', promises.promise, '/from'), concat('promise/', promises.promise, '/to')
         )
-    where predicates.is_true
-    group by promises.promise_index, promises.match_property, promises.pointer, predicates.event_type_ix
+    where promises.kind = 'timed'
+    group by promises.promise_index, promises.match_path, labels.classification_key
 ),
 
 events_found as (
     select
-        event_types_evaluated.promise_index,
-        event_types_evaluated.match_property,
-        event_types_evaluated.pointer,
-        event_types_evaluated.is_from,
-        event_types_evaluated.is_to,
+        promise_labels.promise_index,
+        promise_labels.match_path,
+        promise_labels.is_from,
+        promise_labels.is_to,
         kernel_events.event_ix,
         kernel_events.person_key,
         kernel_events.journey_index
-    from event_types_evaluated
-    inner join kernel.classifications
-        on classifications.event_type_ix = event_types_evaluated.event_type_ix
-        and classifications.model_index = 1
-    inner join kernel.events as kernel_events on kernel_events.classification_key = classifications.classification_key
+    from promise_labels
+    inner join kernel.events as kernel_events
+        on kernel_events.classification_key = promise_labels.classification_key
 ),
 
 ends_matched as (
@@ -53,10 +38,10 @@ ends_matched as (
         events_found.journey_index,
         events_found.is_from,
         events_found.is_to,
-        events_found.match_property is not null as is_matched,
+        events_found.match_path is not null as is_matched,
         case
-            when events_found.match_property is null then cast(events_found.person_key as varchar)
-            else trim(json_extract_string(events.properties, events_found.pointer))
+            when events_found.match_path is null then cast(events_found.person_key as varchar)
+            else trim(json_extract_string(events.properties, events_found.match_path))
         end as match_text,
         events.event_id,
         sources.source_ix,

@@ -6,24 +6,18 @@ with promises as (
     where not is_last_stage
 ),
 
-months_bounded as (
-    select month, min(start_at) as start_at, max(end_at) as end_at
-    from config.days
-    group by month
-),
-
 outcomes_dated as (
     select
         outcomes.promise_index,
         outcomes.person_key,
         outcomes.journey_index,
-        months_bounded.month,
+        months.month,
         outcomes.due_at,
         outcomes.outcome
     from map.promise_outcomes as outcomes
-    inner join months_bounded
-        on outcomes.due_at >= months_bounded.start_at
-        and outcomes.due_at < months_bounded.end_at
+    inner join config.months
+        on outcomes.due_at >= months.start_at
+        and outcomes.due_at < months.end_at
     -- What is kept before its time is up counts no sooner than what is broken.
     where outcomes.is_matured
 ),

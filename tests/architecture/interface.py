@@ -20,6 +20,25 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "old_period factor old_count new_count pending_count old_rate new_rate effect effect_low effect_high "
         "share_of_change is_beyond_noise q_value is_small",
     ),
+    "action_effects": (
+        "action",
+        "funnel step step_index dimension slice first_day before_count before_went_on_count before_rate after_count "
+        "after_went_on_count after_rate pending_count ramp_count others_count others_change effect effect_low "
+        "effect_high is_beyond_noise gained_count placebo_effect grade is_small headline",
+    ),
+    "rate_alarms": (
+        "funnel dimension slice step_index day age_days kind",
+        "step clock read_day is_current unit_count reached_count rate expected_rate statistic q_value direction cause "
+        "headline",
+    ),
+    "pending_forecast": (
+        "funnel persona step_index",
+        "step unit pending_count expected_count low high expected_amount currency",
+    ),
+    "forecast_scores": (
+        "funnel forecast_at persona step_index",
+        "due_at pending_count expected_count low high settled_count converted_count is_inside",
+    ),
     "drop_offs": (
         "funnel persona period step_index last_touchpoint",
         "drop_off_count share_rate expected_rate lift p50_seconds_before_leaving value_at_stake_amount currency",
@@ -47,6 +66,19 @@ PUBLIC: dict[str, tuple[str, str]] = {
     "personas": (
         "persona",
         "person_count share_rate rule is_outcome_based is_trait_undated description",
+    ),
+    "discovered_personas": (
+        "discovered_persona",
+        "kind person_count share_rate share_low share_high certainty_rate stability is_unstable converted_count "
+        "not_converted_count pending_count matured_count conversion_rate conversion_low conversion_high description",
+    ),
+    "discovered_persona_features": (
+        "discovered_persona feature feature_value",
+        "rate overall_rate lift",
+    ),
+    "discovered_persona_overlaps": (
+        "discovered_persona persona",
+        "person_count share_rate persona_share_rate lift",
     ),
     "person_stages": (
         "model person_id",

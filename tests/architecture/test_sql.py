@@ -27,8 +27,8 @@ SUFFIXES = {
     "_amount": "DECIMAL",
     "_index": "INTEGER",
 }
-CREDITED = ("conversion_count", "least_conversion_count", "most_conversion_count")
-"""Counts of goals of which several channels have parts, so that they are exact decimals."""
+CREDITED = ("conversion_count", "least_conversion_count", "most_conversion_count", "expected_count")
+"""Counts of goals of which several channels have parts, or that are expected, so that they are exact decimals."""
 
 
 def test_the_models_keep_to_the_portable_subset_and_the_style():
@@ -132,6 +132,7 @@ def _is_of_people_touched(name):
     known = [each for each in GRAPH.ancestors(GRAPH[name].inputs) if GRAPH[each].layer not in ("config", "raw")]
     return all(_is_of_people_touched(each) for each in known) and name in (
         "config.event_type_predicates",
+        "journeys.predicate_classifications",
         "map.exposure_event_types",
     )
 

@@ -73,6 +73,7 @@ def test_the_readme_runs_from_top_to_bottom(readme_project):
     assert (readme_project / "published" / "current" / "map.html").is_file()
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("page", [page for page in stories() if is_story(page) and page != README], **by_place)
 def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     parse_in_process(monkeypatch)

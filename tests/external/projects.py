@@ -17,7 +17,7 @@ from journeyflow.pipeline import run
 
 EXTERNAL_DATA = "JOURNEYFLOW_EXTERNAL_DATA"
 PLACEHOLDER = "@external@"
-ARRIVALS = ("briefing", "load_audit", "restatements", "runs")
+ARRIVALS = ("briefing", "forecast_scores", "load_audit", "restatements", "runs")
 """Tables that describe how the rows came in, and may differ between two histories that publish the same figures."""
 
 RUN_SPOTS = ("empty_input", "jumped_share")

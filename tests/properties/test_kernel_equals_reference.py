@@ -26,6 +26,7 @@ KEYS = {
     "kernel.funnel_units": ("funnel_index", "attempt_ix"),
     "kernel.funnel_reaches": ("funnel_index", "attempt_ix", "step_index"),
     "kernel.funnel_days": ("funnel_index", "unit_key", "entry_day"),
+    "kernel.funnel_day_steps": ("funnel_index", "unit_key", "entry_day", "step_index"),
 }
 
 

@@ -84,18 +84,13 @@ def put(engine, name, rows):
 @given(EVENTS, st.booleans())
 def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
     promise = {"promise": "p", "promise_index": 1, "kind": "timed", "within_us": WITHIN * 3_600_000_000}
-    put(engine, "config.promises", [promise | {"match_property": "key" if is_matched else None}])
+    put(engine, "config.promises", [promise | {"match_path": "/key" if is_matched else None}])
     put(engine, "config.settings", [{"high_water_at": START + timedelta(hours=MARK)}])
     truths = [(FROM, "from"), (TO, "to"), (BOTH, "from"), (BOTH, "to")]
     put(
         engine,
-        "config.event_type_predicates",
-        [{"event_type_ix": kind, "predicate": f"promise/p/{end}", "is_true": True} for kind, end in truths],
-    )
-    put(
-        engine,
-        "kernel.classifications",
-        [{"classification_key": kind, "model_index": 1, "event_type_ix": kind} for kind in (FROM, TO, BOTH, OTHER)],
+        "journeys.predicate_classifications",
+        [{"predicate": f"promise/p/{end}", "classification_key": kind} for kind, end in truths],
     )
     put(engine, "map.survey_answers", [])
     put(engine, "config.sources", [{"source": "web", "source_ix": 1}])

@@ -53,6 +53,7 @@ def reference_rows(log: list[Event], plan: KernelPlan, unit_keys: UnitKeys | Non
         "kernel.funnel_units": [],
         "kernel.funnel_reaches": [],
         "kernel.funnel_days": [],
+        "kernel.funnel_day_steps": [],
     }
     for stage_funnel in plan.stage_funnels:
         for reads in people.values():
@@ -247,12 +248,20 @@ def _add_funnel(
         best = best_of(attempts)
         row = _attempt_row(unit_key, reads[best.chain[0].position], funnel.funnel_index, best, plan)
         rows["kernel.funnel_days"].append(_of_day(row))
+        rows["kernel.funnel_day_steps"] += _day_steps(row, [link.at for link in best.chain])
+
+
+def _day_steps(row: Row, reached: list[int]) -> list[Row]:
+    keys = ("funnel_index", "unit_key", "person_key", "entry_day")
+    return [
+        {name: row[name] for name in keys} | {"step_index": step, "reached_at": at}
+        for step, at in enumerate(reached, 1)
+        if step > 1
+    ]
 
 
 def _of_day(row: Row) -> Row:
-    until = row["closes_at"] if row["is_pending"] else None
-    named = {name: value for name, value in row.items() if name not in ("attempt_ix", "closes_at")}
-    return named | {"pending_until": until}
+    return {name: value for name, value in row.items() if name != "attempt_ix"}
 
 
 def _unit(reads: list[ReadEvent], funnel: CompiledFunnel) -> Unit:
@@ -328,8 +337,15 @@ def _add_stage_funnel(rows: Rows, reads: list[ReadEvent], funnel: StageFunnelPla
             | find_exit(reads, offset + reach.at, places)
             | _staged_exit(reads, offset + reach.at, places, ranks, funnel.model_index - 1)
         )
-    by_day: dict[int, list[tuple[int, int, Row]]] = defaultdict(list)
+    by_day: dict[int, list[tuple[int, int, Row, list[Row]]]] = defaultdict(list)
     for its, reaches in found:
-        row = row_of(its, len(reaches), its[0].event.at + funnel.window_us)
-        by_day[row["entry_day"]].append((len(reaches), -its[0].journey, _of_day(row)))
-    rows["kernel.funnel_days"] += [max(rows_, key=lambda each: each[:2])[2] for rows_ in by_day.values()]
+        is_whole = len(reaches) == stage_count
+        row = row_of(
+            its, len(reaches), its[reaches[-1].at].event.at if is_whole else its[0].event.at + funnel.window_us
+        )
+        steps = _day_steps(row, [its[reach.at].event.at for reach in reaches])
+        by_day[row["entry_day"]].append((len(reaches), -its[0].journey, row, steps))
+    for candidates in by_day.values():
+        *_, row, steps = max(candidates, key=lambda each: each[:2])
+        rows["kernel.funnel_days"].append(_of_day(row))
+        rows["kernel.funnel_day_steps"] += steps

@@ -18,8 +18,10 @@ from journeyflow.utils import files
 
 GRAPH = models.load_graph(files.sql_folder())
 MARTS = ("marts.retention", "marts.repeat_purchases", "marts.lifecycle")
-BUILT = tuple(model for model in GRAPH if model.layer == "analyses" and model.name in GRAPH.ancestors(MARTS)) + tuple(
-    GRAPH[name] for name in MARTS
+BUILT = (
+    GRAPH["journeys.predicate_classifications"],
+    *(model for model in GRAPH if model.layer == "analyses" and model.name in GRAPH.ancestors(MARTS)),
+    *(GRAPH[name] for name in MARTS),
 )
 COLUMNS = {"occurred_at": "at", "user_id": "user", "event_name": "event"}
 SOURCE = {"sources": {"web": {"format": "csv", "path": "events.csv", "columns": COLUMNS}}}

@@ -17,7 +17,7 @@ from journeyflow.publish.generation import order_of
 from journeyflow.publish.manifest import read_manifest
 from journeyflow.state.paths import graph_of
 
-ARRIVALS = ("audiences", "briefing", "load_audit", "restatements", "runs")
+ARRIVALS = ("audiences", "briefing", "forecast_scores", "load_audit", "restatements", "runs")
 """Tables about how the rows came in; they may differ between two histories of the same figures."""
 ARRIVAL_SPOTS = ("late", "quarantined")
 Tables = dict[str, pl.DataFrame]

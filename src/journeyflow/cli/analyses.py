@@ -1,4 +1,4 @@
-"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `audiences` and `what-if`."""
+"""Lists of the analyses beside the map: `attribution`, `retention`, `changes`, `alerts`, `actions` and more."""
 
 from __future__ import annotations
 
@@ -195,6 +195,130 @@ def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
     )  # fmt: skip
     note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
     return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show)
+
+
+def actions(marts: PublishedTables) -> Listing:
+    """List the dated actions of `actions:`: what changed at their step since, against what the others did.
+
+    Only units whose window is over are in a rate. Effects are in points of the step's rate.
+    """
+    marts.require("action_effects")
+    rows = marts.sql(_ACTIONS)
+    show = in_columns(
+        action="action", first_day="since", place="step", whose="of", before_rate="before", after_rate="after",
+        others="others", points="effect", interval="95 % interval", grade="how it is known", pending_count="pending",
+        ramp_count="ramp",
+    )  # fmt: skip
+    title = f"{count(rows.height)} actions" if rows.height else "No action is dated: see `actions:`"
+    note = "before_after: there are no others to compare with. trending: the slice moved apart before already."
+    return Listing(rows, title, note, show)
+
+
+_ACTIONS = """
+    select *, concat(funnel, ': ', step) as place, coalesce(concat(dimension, '=', slice), 'all') as whose,
+        coalesce(printf('%+.1f', 100 * others_change), '-') as others,
+        coalesce(printf('%+.1f', 100 * effect), '-') as points,
+        coalesce(printf('%+.1f to %+.1f', 100 * effect_low, 100 * effect_high), '-') as "interval"
+    from action_effects order by first_day desc, action
+"""
+
+
+def alerts(
+    marts: PublishedTables,
+    funnel: Annotated[
+        str | None, typer.Argument(help="A funnel or a journey model; by default all of them.", show_default=False)
+    ] = None,
+    days: Annotated[
+        int, typer.Option("--days", help="Days on which they could first be read, back from the run's.", min=1, max=28)
+    ] = 1,
+) -> Listing:
+    """List the days on which a rate was not what it was on the like days before, and rates that drift away slowly.
+
+    Days are read at equal age, so that a young day is not taken for a bad one.
+    """
+    if funnel is not None:
+        funnels = marts.sql("select distinct funnel from funnel_steps order by 1")["funnel"].to_list()
+        require_known("funnel", funnel, funnels)
+    newest = marts.manifest.high_water_at.date()
+    rows = marts.sql(_ALERTS, [funnel, newest, days])
+    show = in_columns(
+        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", rate="rate",
+        expected_rate="expected", q="q", cause="cause of the month",
+    )  # fmt: skip
+    title = f"{count(rows.height)} alerts" if rows.height else "No rate is beyond what is usual"
+    note = "Expected: the same day of the week in eight weeks, at the same age. q: over all that was tested that day."
+    return Listing(rows, title, note, show)
+
+
+_ALERTS = """
+    select *, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
+        case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as read,
+        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as what,
+        printf('%.3f', q_value) as q
+    from rate_alarms
+    where ($1 is null or funnel = $1) and (is_current or read_day > cast($2 as date) - cast($3 as integer))
+    order by read_day desc, q_value, funnel, step_index, dimension <> 'all', dimension, slice, age_days
+"""
+
+
+def forecast(
+    marts: PublishedTables,
+    funnel: Annotated[
+        str | None, typer.Argument(help="A funnel or a journey model; by default all of them.", show_default=False)
+    ] = None,
+    persona: PersonaOption = "all",
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Earlier forecasts, and what came of them, instead.")
+    ] = False,
+) -> Listing:
+    """Show how many of those who are pending are expected to reach the last step, and what that is worth.
+
+    Expected is what came of earlier units that were at the same step at the same age, those whose window is over.
+    """
+    if funnel is not None:
+        funnels = marts.sql("select distinct funnel from pending_forecast order by 1")["funnel"].to_list()
+        require_known("funnel", funnel, funnels)
+    of_funnel = {} if funnel else {"funnel": "funnel"}
+    title = f"{funnel or 'Every funnel'}, {who_text(persona)}"
+    if scores:
+        show = in_columns(
+            **of_funnel, forecast_at="forecast at", step_index="step", pending_count="pending", expected="expected",
+            interval="95 % interval", converted_count="came", settled_count="of", mark="",
+        )  # fmt: skip
+        note = "Marked: the interval does not hold what came. Without a number: not all windows are over."
+        return Listing(marts.sql(_SCORES, [funnel, persona]), f"{title}: earlier forecasts", note, show)
+    show = in_columns(
+        **of_funnel, step="pending at", pending_count="pending", expected="expected", interval="95 % interval",
+        worth="worth", held="earlier forecasts held",
+    )  # fmt: skip
+    note = "Expected to reach the last step before their windows are over. A dash: no earlier unit was there."
+    return Listing(marts.sql(_FORECAST, [funnel, persona]), title, note, show)
+
+
+_FORECAST = """
+    select funnel, persona, step_index, step, pending_count, cast(expected_count as double) as expected_count,
+        low, high, cast(expected_amount as double) as expected_amount, currency,
+        coalesce(printf('%.1f', expected_count), '-') as expected,
+        coalesce(printf('%.0f to %.0f', low, high), '-') as "interval",
+        coalesce(format('{:,.0f} ', cast(expected_amount as double)) || currency, '-') as worth,
+        coalesce((
+            select count(*) filter (where s.is_inside) || ' of ' || count(s.is_inside) from forecast_scores as s
+            where s.funnel = f.funnel and s.persona = f.persona and s.step_index = f.step_index
+            having count(s.is_inside) > 0
+        ), '-') as held
+    from pending_forecast as f
+    where ($1 is null or funnel = $1) and persona = $2 and pending_count > 0
+    order by funnel, step_index
+"""
+_SCORES = """
+    select funnel, forecast_at, persona, step_index, pending_count, cast(expected_count as double) as expected_count,
+        low, high, settled_count, converted_count, printf('%.1f', expected_count) as expected,
+        printf('%.0f to %.0f', low, high) as "interval",
+        case when is_inside then '' when settled_count > 0 then '*' else '' end as mark
+    from forecast_scores
+    where ($1 is null or funnel = $1) and persona = $2
+    order by forecast_at desc, funnel, step_index
+"""
 
 
 def audiences(marts: PublishedTables) -> Listing:

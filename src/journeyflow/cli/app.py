@@ -95,7 +95,7 @@ _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": (
         "report funnel drop-offs trend retention paths personas touchpoints attribution changes compare "
-        "opportunities pain-points audiences what-if"
+        "opportunities pain-points actions audiences what-if"
     ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
@@ -192,7 +192,14 @@ _add(
     "journeyflow paths --persona student --limit 5",
     "journeyflow paths --model four_stage --json",
 )
-_add(app, "personas", listing(tables.personas, most=None), "journeyflow personas", "journeyflow personas --json")
+_add(
+    app,
+    "personas",
+    listing(tables.personas, most=None),
+    "journeyflow personas",
+    "journeyflow personas --discovered",
+    "journeyflow personas --json",
+)
 _add(
     app,
     "touchpoints",
@@ -219,6 +226,22 @@ _add(
 )
 _add(
     app,
+    "alerts",
+    listing(analyses.alerts),
+    "journeyflow alerts",
+    "journeyflow alerts checkout --days 28",
+    "journeyflow alerts --days 7 --format csv",
+)
+_add(
+    app,
+    "forecast",
+    listing(analyses.forecast),
+    "journeyflow forecast",
+    "journeyflow forecast checkout --persona student",
+    "journeyflow forecast --scores --format csv",
+)
+_add(
+    app,
     "compare",
     listing(tables.compare),
     "journeyflow compare student family",
@@ -242,6 +265,7 @@ _add(
     "journeyflow pain-points --persona student --period 2026-03",
     "journeyflow pain-points --format json",
 )
+_add(app, "actions", listing(analyses.actions, most=None), "journeyflow actions", "journeyflow actions --json")
 _add(app, "audiences", listing(analyses.audiences, most=None), "journeyflow audiences", "journeyflow audiences --json")
 _add(
     app,

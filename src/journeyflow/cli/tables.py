@@ -92,11 +92,42 @@ _PATHS = """
 """
 
 
-def personas(marts: PublishedTables) -> Listing:
-    """List the personas: how many persons, their share of all, and the rule that makes one."""
+def personas(
+    marts: PublishedTables,
+    discovered: Annotated[
+        bool, typer.Option("--discovered", help="Those found in the data instead, by what is known early.")
+    ] = False,
+) -> Listing:
+    """List the personas: how many persons, their share of all, and the rule that makes one.
+
+    With `--discovered`, latent classes of what is known after a first visit; the key `discover_personas` turns them on.
+    """
+    if discovered:
+        return _discovered(marts)
     rows = marts.sql(_PERSONAS)
     show = in_columns(persona="persona", person_count="persons", share_rate="share", rule="rule", note="note")
     return Listing(rows, "", "Each person counts once, by the latest journey.", show)
+
+
+def _discovered(marts: PublishedTables) -> Listing:
+    from journeyflow.report.reader import DISCOVERED
+
+    marts.require("discovered_personas")
+    rows = marts.sql(DISCOVERED)
+    if rows.is_empty():
+        title = "No persona is discovered: set `discover_personas: true` in the configuration, and run"
+        return Listing(rows, title, show=in_columns(discovered_persona="discovered persona"))
+    show = in_columns(
+        discovered_persona="discovered persona", person_count="persons", share_rate="share",
+        certainty_rate="certainty", stability="stability", mark="", conversion_rate="reached the goal",
+        matured_count="of", pending_count="pending", likest_persona="most like", description="what marks it",
+    )  # fmt: skip
+    note = (
+        "Beside the configured personas, never instead of them. Features are of the first visit, none is an outcome. "
+        "Unstable: another sample would give another class. Unclear: no class has a chance of 70 %."
+    )
+    marked = rows.with_columns(rows["is_unstable"].map_elements(lambda each: "unstable" if each else "").alias("mark"))
+    return Listing(marked, "", note, show)
 
 
 _PERSONAS = """

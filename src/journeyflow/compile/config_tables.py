@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from journeyflow.compile.staging_events import slice_fields
+from journeyflow.compile.staging_events import json_path, slice_fields
 from journeyflow.config import Config
 from journeyflow.config.audiences import Pending, StandsAt, Who
 from journeyflow.config.base import microseconds
 from journeyflow.config.conditions import ALWAYS, render
 from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
+from journeyflow.config.funnels import Goal
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
+from journeyflow.config.labels import ALL, EVENT, PERSONA, STAGE, Labels
 from journeyflow.config.predicates import (
     attribution_predicate,
     exclusion_predicate,
@@ -56,11 +59,12 @@ def config_tables(
         "rules": _rules(config),
         "funnels": _funnels(config),
         "funnel_steps": _funnel_steps(config),
+        "labels": _labels(config),
         "personas": _personas(config),
         "persona_traits": _distinct(trait for persona in config.personas for trait in persona.traits),
         "counted_events": _distinct(event for persona in config.personas for event in persona.counted_events),
         "goals": (
-            (name, goal.value, index, name == config.repeat_goal)
+            (name, goal.value, _goal_path(goal), index, name == config.repeat_goal)
             for index, (name, goal) in enumerate(config.goals.items(), 1)
         ),
         "cohorts": _cohorts(config),
@@ -73,6 +77,7 @@ def config_tables(
         "rates": (config.currency.rates | {config.currency.report: Decimal(1)}).items(),
         "days": (days := list(_days(config.zone, first_event_us, high_water_us))),
         "day_dates": _day_dates(days),
+        "months": _months(days),
         "surveys": _surveys(config),
         "promises": _promises(config),
         "map_cells": _map_cells(config),
@@ -81,6 +86,7 @@ def config_tables(
         "conditions": _conditions(config),
         "slices": ((index, *each) for index, each in enumerate(_slices(config), 1)),
         "passive_events": _passive_events(config),
+        "actions": _actions(config),
         "audiences": _audiences(config),
         "audience_consents": _audience_consents(config),
         "audience_traits": _distinct(trait for audience in config.audiences for trait in audience.fields),
@@ -143,6 +149,17 @@ def _stages(config: Config) -> Iterator[tuple[Any, ...]]:
             yield model.model, model.model_index, stage.name, stage_index, stage.owner or owners.get(stage.name)
 
 
+def _labels(config: Config) -> Iterator[tuple[Any, ...]]:
+    labels = Labels()
+    for model in config.journey_models:
+        for stage in model.stages:
+            yield STAGE, model.model, stage.name, stage.label or labels.stage(model.model, stage.name)
+    for persona in config.personas:
+        yield PERSONA, ALL, persona.name, persona.label or labels.persona(persona.name)
+    for event, given in config.labels.items():
+        yield EVENT, ALL, event, given
+
+
 def _rules(config: Config) -> Iterator[tuple[Any, ...]]:
     for model in config.journey_models:
         for placed in model.rules:
@@ -170,6 +187,18 @@ def _funnel_steps(config: Config) -> Iterator[tuple[Any, ...]]:
         for step_index, step in enumerate(steps, 1):
             remedy = suggestion(entries, "loss", step, steps)
             yield funnel, indexes[funnel], step_index, step, remedy
+
+
+def _actions(config: Config) -> Iterator[tuple[Any, ...]]:
+    indexes = funnel_indexes(config)
+    for index, action in enumerate(config.actions, 1):
+        subject = action.subject
+        dimension = "persona" if subject.persona is not None else "channel" if subject.channel is not None else None
+        # A default funnel whose events do not occur has no index.
+        if subject.funnel in indexes:
+            step_index = list(step_names(config, subject.funnel)).index(subject.step) + 1
+            place = indexes[subject.funnel], step_index, dimension, subject.persona or subject.channel
+            yield action.name, index, *place, action.from_, _start_us(action.from_, config.zone)
 
 
 def _audiences(config: Config) -> Iterator[tuple[Any, ...]]:
@@ -228,6 +257,13 @@ def _cohorts(config: Config) -> Iterator[tuple[Any, ...]]:
         yield name, index, *is_any, calendar, width, cohort.ages, cohort.by
 
 
+def _goal_path(goal: Goal) -> str | None:
+    """Return the path of the property that is the goal's value."""
+    if goal.value is None or not goal.value.startswith("properties."):
+        return None
+    return json_path(goal.value.removeprefix("properties."))
+
+
 def _attribution(config: Config) -> Iterator[tuple[Any, ...]]:
     section = config.attribution
     times = (microseconds(section.lookback), microseconds(section.half_life))
@@ -248,6 +284,12 @@ def _days(zone: ZoneInfo, first_us: int, last_us: int) -> Iterator[tuple[Any, ..
     starts = [_start_us(day, zone) for day in (*days, last + timedelta(days=1))]
     for index, day in enumerate(days, 1):
         yield index, day, starts[index - 1], starts[index], day.isoformat()[:7]
+
+
+def _months(days: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for month, each in groupby(days, key=lambda day: day[-1]):
+        of_month = list(each)
+        yield month, of_month[0][2], of_month[-1][3]
 
 
 _MONDAY = date(1969, 12, 29)
@@ -299,13 +341,14 @@ def _place(config: Config, promise: Promise) -> tuple[str, int, str, int, bool]:
 
 
 def _terms(promise: Promise) -> tuple[Any, ...]:
-    """Return within_us, match_property, survey, target and is_at_most."""
+    """Return within_us, match_property, match_path, survey, target and is_at_most."""
     if promise.within is not None:
-        return microseconds(promise.within), promise.match, None, 1.0, None
+        path = None if promise.match is None else json_path(promise.match)
+        return microseconds(promise.within), promise.match, path, None, 1.0, None
     target = promise.target
     is_at_most = target is not None and target.at_most is not None
     bound = None if target is None else target.at_most if is_at_most else target.at_least
-    return None, None, promise.measure, bound, is_at_most
+    return None, None, None, promise.measure, bound, is_at_most
 
 
 def _map_cells(config: Config) -> Iterator[tuple[str, str, str, str]]:

@@ -70,6 +70,8 @@ def _relative(path: Path, info: SerializationInfo) -> str:
 NAME_PATTERN = r"^[^\s/\x00-\x1f\x7f]([^/\x00-\x1f\x7f]{0,98}[^\s/\x00-\x1f\x7f])?$"
 Name = Annotated[str, StringConstraints(strict=True, pattern=NAME_PATTERN)]
 """A published name: 1 to 100 printable characters without a slash, because predicates are paths of names."""
+Label = Annotated[str, StringConstraints(strict=True, pattern=NAME_PATTERN.replace("/", ""))]
+"""What people read in place of a name: 1 to 100 printable characters."""
 Text = Annotated[StrictStr, StringConstraints(min_length=1, max_length=2000)]
 FilePath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(_relative)]
 """A path or glob, written relative to the folder of the configuration; absolute as a value."""

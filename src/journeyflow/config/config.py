@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, PrivateAttr, StrictInt
+from pydantic import BeforeValidator, Field, PrivateAttr, StrictBool, StrictInt
 
 from journeyflow.config.audiences import Audience
-from journeyflow.config.base import Duration, FilePath, Name, PositiveDuration, Section, Text
+from journeyflow.config.base import Duration, FilePath, Label, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import (
     PERSONA_FIELDS,
     Any_,
@@ -23,7 +23,7 @@ from journeyflow.config.conditions import (
     TrafficCondition,
     leaves,
 )
-from journeyflow.config.experience import Friction, MapSection, Privacy, Promise, Survey
+from journeyflow.config.experience import Action, Friction, MapSection, Privacy, Promise, Survey
 from journeyflow.config.funnels import (
     Attribution,
     CohortSection,
@@ -63,7 +63,7 @@ class Journeys(Section):
 class Touchpoint(Section):
     """A label for a surface: the part of a touchpoint after the channel."""
 
-    label: Name
+    label: Label
     """Label of the surface; the touchpoint is `channel: label`."""
     when: ConditionField
     """Events that get this label."""
@@ -130,6 +130,8 @@ class Config(Section):
     """How journeys are cut."""
     touchpoints: tuple[Touchpoint, ...] = ()
     """Labels of surfaces; the first match wins. Without a match the surface is the event's name."""
+    labels: dict[Text, Label] = Field(default_factory=dict)
+    """What people read in place of an event's name, on the page and in headlines. Tables keep the name."""
     exclude_traffic: ExcludeTraffic = ExcludeTraffic()
     """Traffic that is flagged and excluded from the published tables."""
     models: dict[Name, ModelField] = Field(
@@ -140,6 +142,10 @@ class Config(Section):
     """Journey models by name: `builtin` (for `four_stage` and `value_journey`), or user-defined stages."""
     personas: tuple[Persona, ...] = ()
     """Personas; the first match wins. Without a match a journey is `unassigned`."""
+    discover_personas: StrictBool = False
+    """Whether personas are also discovered: latent classes of what is known after a person's first visit, in tables
+    `discovered_persona…` beside the configured ones. Off by default: the first fit takes seconds.
+    """
     goals: dict[Name, Goal] = Field(default_factory=default_goals)
     """Conversions by name. Default: `order`, a `purchase` with its `revenue_amount`."""
     funnels: dict[Name, Funnel] = Field(default_factory=lambda data: default_funnels(data.get("goals", ())))
@@ -160,6 +166,8 @@ class Config(Section):
     """Surveys by name, for the journey map."""
     friction: tuple[Friction, ...] = ()
     """Events that are pain points by definition, for the journey map."""
+    actions: tuple[Action, ...] = ()
+    """What was done about a step, and since when; the table `action_effects` says what changed."""
     spend: Spend | None = None
     """Advertising spend, for the costs and returns of `attribution`."""
     map: MapSection = MapSection()
@@ -244,6 +252,8 @@ class Persona(Section):
 
     name: Name
     """Name of the persona; not `all` or `unassigned`."""
+    label: Label | None = None
+    """What people read in place of the name, on the page and in headlines. Tables keep the name."""
     description: Text | None = None
     """Description, published in the table `personas`."""
     as_of: Literal["entry", "now"] = "entry"

@@ -1,4 +1,4 @@
-"""Sections `promises`, `surveys`, `friction`, `map` and `privacy`."""
+"""Sections `promises`, `surveys`, `friction`, `actions`, `map` and `privacy`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from journeyflow.config.base import FilePath, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import ConditionField, is_property
+from journeyflow.config.funnels import Day
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -123,6 +124,36 @@ class Friction(Section):
     """Name of the pain point."""
     when: ConditionField
     """Events that count."""
+
+
+class ActionSubject(Section):
+    """A step of a funnel, and of which units."""
+
+    funnel: Name
+    """A funnel or a journey model."""
+    step: Name
+    """The step, or stage, that more units are to reach; not the first one."""
+    persona: Name | None = None
+    """Only units of this persona; the others are what it is compared with."""
+    channel: Text | None = None
+    """Only units whose journey began in this channel; the other channels are what it is compared with."""
+
+    @model_validator(mode="after")
+    def _one_slice(self) -> Self:
+        if self.persona is not None and self.channel is not None:
+            raise PydanticCustomError("action", "names two slices", {"allowed": "a persona or a channel"})
+        return self
+
+
+class Action(Section):
+    """Something that was done about a step, and since when."""
+
+    name: Name
+    """Name of the action."""
+    subject: ActionSubject
+    """What it was to change."""
+    from_: Day = Field(alias="from")
+    """First day on which it was in effect, in the project's time zone."""
 
 
 class Desired(Section):

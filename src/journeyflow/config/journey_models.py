@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.base import Name, PositiveDuration, Section, Text
+from journeyflow.config.base import Label, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import ConditionField
 from journeyflow.utils.yaml import read_yaml
 
@@ -66,6 +66,8 @@ class Stage(Section):
 
     name: Name
     """Name of the stage, unique in the model."""
+    label: Label | None = None
+    """What people read in place of the name, on the page and in headlines. Tables keep the name."""
     owner: Text | None = None
     """The team or person responsible. Default: that of `map.owners`."""
     rules: tuple[Rule, ...] = ()
@@ -147,7 +149,8 @@ def _resolved(name: str, index: int, sections: Mapping[str, ModelSection]) -> Jo
         for stage in layer:
             inherited = stages.get(stage.name)
             owner = stage.owner or (inherited.owner if inherited else None)
-            stages[stage.name] = Stage(name=stage.name, owner=owner)
+            label = stage.label or (inherited.label if inherited else None)
+            stages[stage.name] = Stage(name=stage.name, label=label, owner=owner)
     names = list(stages)
     ordered = [placed for layer in layers for placed in _in_matching_order(layer)]
     rules = tuple(

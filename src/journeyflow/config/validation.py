@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from journeyflow.config.conditions import Condition, leaves
-from journeyflow.config.config import RESERVED_PERSONAS, Config
+from journeyflow.config.config import RESERVED_PERSONAS, UNASSIGNED, Config
 from journeyflow.config.funnels import Funnel
 from journeyflow.config.journey_models import BUILTIN_MODELS
 from journeyflow.config.problems import Loc, Violation
@@ -280,6 +280,23 @@ def _promise_and_friction_names(config: Config) -> Iterator[Violation]:
             yield Violation(f"duplicate_{section}", (section, index, "name"), "is the name of another item", name)
 
 
+def _actions(config: Config) -> Iterator[Violation]:
+    for index, name in _repeated(action.name for action in config.actions):
+        yield Violation("duplicate_action", ("actions", index, "name"), "is the name of another action", name)
+    personas = (*(persona.name for persona in config.personas), UNASSIGNED)
+    steps = {model.model: model.stage_names for model in config.journey_models}
+    steps |= {name: funnel.level_names for name, funnel in config.funnels.items()}
+    for index, action in enumerate(config.actions):
+        subject, loc = action.subject, ("actions", index, "subject")
+        if subject.funnel not in steps:
+            yield _unknown("funnel", (*loc, "funnel"), subject.funnel, steps, "funnels")
+        elif subject.step not in steps[subject.funnel][1:]:
+            message, known = "is not a later step of the funnel", tuple(steps[subject.funnel][1:])
+            yield Violation("unknown_step", (*loc, "step"), message, subject.step, known, looked_in=("funnels",))
+        if subject.persona is not None and subject.persona not in personas:
+            yield _unknown("persona", (*loc, "persona"), subject.persona, personas, "personas")
+
+
 def _cohort_goals(config: Config) -> Iterator[Violation]:
     named: list[tuple[Loc, str | Condition | None]] = [(("repeat",), config.cohorts.repeat)]
     for name, cohort in config.cohorts.starts.items():
@@ -377,6 +394,7 @@ _PERSONA_AND_MAP_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _promise_references,
     _attributed_goal,
     _promise_and_friction_names,
+    _actions,
     _cohort_goals,
     _map_references,
     _audience_names,

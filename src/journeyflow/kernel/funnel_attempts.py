@@ -22,7 +22,7 @@ from journeyflow.kernel.plan import FunnelSettings
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, TIE = range(6)
 NO_BOUND, BY_ORDER, BY_LEVEL, BY_RUN = range(4)
-DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_CLOSES_AT = range(4)
+DAY_UNIT, DAY_OPENER, DAY_DEPTH, DAY_CLOSES_AT, DAY_IS_OPEN = range(5)
 
 
 class AttemptOutcome(NamedTuple):
@@ -37,7 +37,7 @@ class AttemptOutcome(NamedTuple):
 @compiled
 def evaluate_units(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, day_start: Int64s
-) -> tuple[Int64s, Int64s, Int64s]:
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:
     """Evaluate the attempts of every unit.
 
     Returns
@@ -47,7 +47,9 @@ def evaluate_units(
     reached : array
         The places of its steps, -1 where not reached.
     days : array
-        The best attempt of each unit and day of entry: unit, opener, depth, closes at (-NEVER where it has ended).
+        The best attempt of each unit and day of entry: unit, opener, depth, closes at, can only time end it.
+    day_reached : array
+        The places of its steps, -1 where not reached.
     """
     at, rank, mask, bound, chain = events.at, events.rank, events.mask, workspace.bound, workspace.chain
     steps, window, to_second = settings.steps, settings.window, settings.to_second
@@ -59,13 +61,10 @@ def evaluate_units(
     # Where tied events cannot compete for steps, bounds are depths: in a plain funnel with ties too, and in any order.
     # With `is_later` that is the bound under this setting only; all others must hold under both settings of ties.
     can_be_exact = settings.is_plain == 1 and settings.is_strict == 0 and (settings.is_disjoint == 1 or is_later)
-    is_exact_level = settings.is_any_order == 1 and settings.is_disjoint == 1 and not is_later
     openers = _count_openers(at, mask, opening, entered_from, entered_to)
-    counted = np.empty((openers, 6), np.int64)
-    reached = np.empty((openers, steps), np.int64)
-    days = np.empty((openers, 4), np.int64)
-    count = 0
-    day_count = 0
+    counted, days = np.empty((openers, 6), np.int64), np.empty((openers, 5), np.int64)
+    reached, day_reached = np.empty((openers, steps), np.int64), np.empty((openers, steps), np.int64)
+    count = day_count = 0
     # Functions that run for every unit take arrays: a tuple of arrays as argument costs reference counts of each.
     for unit in range(len(events.start) - 1):
         lo, hi = events.start[unit], events.start[unit + 1]
@@ -81,10 +80,14 @@ def evaluate_units(
             is_exact and is_later,
         )  # fmt: skip
         is_plain = is_exact or (settings.is_plain == 1 and is_free and not has_ties)
-        if is_plain or is_exact_level:
-            day_count, best = _best_of_plain(at, mask, bound, settings, day_start, unit, hi, first, days, day_count)
+        if is_plain:
+            day_count, best = _best_of_plain(
+                at, rank, mask, bound, settings, day_start, unit, lo, hi, first, days, day_reached, day_count
+            )
         else:
-            day_count, best = _best_by_day(events, settings, workspace, day_start, unit, first, days, day_count)
+            day_count, best = _best_by_day(
+                events, settings, workspace, day_start, unit, first, days, day_reached, day_count
+            )
         opener = first if settings.is_attempts else best
         while opener >= 0:
             is_void = False
@@ -104,7 +107,7 @@ def evaluate_units(
                     )
                 count += 1
             opener = following
-    return counted[:count], reached[:count], days[:day_count]
+    return counted[:count], reached[:count], days[:day_count], day_reached[:day_count]
 
 
 @inner
@@ -143,14 +146,15 @@ def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
 
 @inner
 def _best_of_plain(
-    at: Int64s, mask: Int32s, bound: Int8s, settings: FunnelSettings, day_start: Int64s, unit: int, hi: int, first: int,
-    days: Int64s, day_count: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, settings: FunnelSettings, day_start: Int64s, unit: int,
+    lo: int, hi: int, first: int, days: Int64s, day_reached: Int64s, day_count: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Do as `_best_by_day` where the bound is the depth."""
     opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
     steps, window, to_second = settings.steps, settings.window, settings.to_second
     best = first
     day_end = -NEVER
+    row = day_count
     place = first
     while place >= 0:
         if at[place] >= day_end:
@@ -163,12 +167,18 @@ def _best_of_plain(
             days[day_count - 1, DAY_UNIT] = unit
             days[day_count - 1, DAY_OPENER] = place
             days[day_count - 1, DAY_DEPTH] = depth
-            days[day_count - 1, DAY_CLOSES_AT] = (
-                _plain_end(at[place], depth, window, to_second) if depth < steps else -NEVER
-            )
+            days[day_count - 1, DAY_CLOSES_AT] = _plain_end(at[place], depth, window, to_second)
+            days[day_count - 1, DAY_IS_OPEN] = 1 if depth < steps else 0
             if depth > bound[best]:
                 best = place
         place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
+    while row < day_count:
+        place = days[row, DAY_OPENER]
+        day_reached[row, :] = -1
+        find_plain_chain(rank, mask, lo, place, bound[place], settings.is_later == 1, day_reached[row])
+        if bound[place] == steps:
+            days[row, DAY_CLOSES_AT] = at[day_reached[row, steps - 1]]
+        row += 1
     return day_count, best
 
 
@@ -181,9 +191,9 @@ def _plain_end(at: int, depth: int, window: int, to_second: int) -> int:
 @inner
 def _best_by_day(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, day_start: Int64s, unit: int, first: int,
-    days: Int64s, day_count: int,
+    days: Int64s, day_reached: Int64s, day_count: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Add the best attempt of each day of a unit to `days`; return the number of rows, and the best opener of all.
+    """Add the best attempt of each day of a unit and its places; return the number of rows, and the best opener of all.
 
     An attempt that cannot be deeper than the best one of its day is not evaluated.
     """
@@ -200,15 +210,17 @@ def _best_by_day(
             day_end = day_start[day] if day < len(day_start) else NEVER
             day_best = 0
         if workspace.bound[opener] > day_best:
-            outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, settings.is_later == 1, False)
+            outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, settings.is_later == 1, True)
             if outcome.depth > day_best and not outcome.is_void:
                 day_count += 1 if day_best == 0 else 0
                 day_best = outcome.depth
-                is_open = day_best < settings.steps and outcome.closed_by < 0
                 days[day_count - 1, DAY_UNIT] = unit
                 days[day_count - 1, DAY_OPENER] = opener
                 days[day_count - 1, DAY_DEPTH] = day_best
-                days[day_count - 1, DAY_CLOSES_AT] = outcome.closes_at if is_open else -NEVER
+                days[day_count - 1, DAY_CLOSES_AT] = outcome.closes_at
+                days[day_count - 1, DAY_IS_OPEN] = 1 if day_best < settings.steps and outcome.closed_by < 0 else 0
+                for s in range(settings.steps):
+                    day_reached[day_count - 1, s] = workspace.places[s] if s < day_best else -1
                 if day_best > best_depth:
                     best = opener
                     best_depth = day_best

@@ -24,8 +24,8 @@ Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 def evaluate_funnel(
     start: Int64s, at: Int64s, rank: Int32s, event_type: Int32s, stage: Int16s | None, funnel: CompiledFunnel,
     day_start_us: Int64s,
-) -> tuple[Int64s, Int64s, Int64s]:  # fmt: skip
-    """Return the attempts that count, the places of their steps, and the best attempts of days.
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:  # fmt: skip
+    """Return the attempts that count and the places of their steps, and both of the best attempts of days.
 
     Units start at the places `start`, the other arrays are by place; see `funnel_attempts.evaluate_units`.
     """
@@ -43,10 +43,10 @@ def _bits_of_events(bits: npt.NDArray[Integer], stage: Int16s | None, event_type
 
 
 def run_funnel(units: Units, funnel: CompiledFunnel, plan: KernelPlan) -> Tables:
-    """Return the rows of `kernel.funnel_units`, `funnel_reaches` and `funnel_days` of a configured funnel."""
+    """Return the rows of `kernel.funnel_*` of a configured funnel."""
     settings = funnel.settings
     stage = units.stage[funnel.model_index - 1] if funnel.model_index else None
-    found, reached, days = evaluate_funnel(
+    found, reached, days, day_reached = evaluate_funnel(
         units.start, units.at, units.rank, units.event_type, stage, funnel, plan.day_start_us
     )
     unit, opener, depth, closes, closed_by, is_tie_decided = _columns(found)
@@ -73,10 +73,11 @@ def run_funnel(units: Units, funnel: CompiledFunnel, plan: KernelPlan) -> Tables
         "visited_at": reached_at,
         "next_at": (following, is_last),
     }
-    day_unit, day_opener, day_depth, day_closes = _columns(days)
+    day_unit, day_opener, day_depth, day_closes, is_open = _columns(days)
     best_of_day = _attempts(units, funnel.funnel_index, day_unit, day_opener, day_depth, settings.window, plan)
-    best_of_day |= _pending(day_closes, day_closes > plan.high_water_us)
-    return _tables(counted, _flat(reaches, depth), best_of_day)
+    best_of_day |= {"closes_at": day_closes, "is_pending": (is_open == 1) & (day_closes > plan.high_water_us)}
+    day_steps = _day_steps(best_of_day, np.maximum.accumulate(units.at[day_reached], axis=1))
+    return _tables(counted, _flat(reaches, depth), best_of_day, day_steps)
 
 
 def run_stage_funnel(
@@ -85,7 +86,7 @@ def run_stage_funnel(
     """Return the rows of the stage funnel of a model; `units` are persons, whose journeys have the places given."""
     index, window = funnel.funnel_index, funnel.window_us
     stage_count = plan.model(funnel.model_index).stage_count
-    best, places, days = furthest_journeys(
+    best, places, days, day_reached = furthest_journeys(
         journey_start, journey_person, units.at, units.rank, units.stage[funnel.model_index - 1], stage_count, window,
         plan.day_start_us,
     )  # fmt: skip
@@ -119,10 +120,12 @@ def run_stage_funnel(
     }
     day_person, day_journey, day_depth = _columns(days)[:3]
     day_opener = journey_start[day_journey]
-    day_closes = units.at[day_opener] + window
+    is_open = day_depth < stage_count
+    day_closes = np.where(is_open, units.at[day_opener] + window, units.at[day_reached[:, -1]])
     best_of_day = _attempts(units, index, day_person, day_opener, day_depth, window, plan)
-    best_of_day |= _pending(day_closes, (day_depth < stage_count) & (day_closes > plan.high_water_us))
-    return _tables(counted, _flat(reaches, depth), best_of_day)
+    best_of_day |= {"closes_at": day_closes, "is_pending": is_open & (day_closes > plan.high_water_us)}
+    day_steps = _day_steps(best_of_day, units.at[day_reached])
+    return _tables(counted, _flat(reaches, depth), best_of_day, day_steps)
 
 
 def _columns(rows: Int64s) -> Int64s:
@@ -145,10 +148,6 @@ def _attempts(
         "depth": depth,
         "is_matured": entered + window_us <= plan.high_water_us,
     }
-
-
-def _pending(closes: Int64s, is_pending: Bools) -> dict[str, Any]:
-    return {"is_pending": is_pending, "pending_until": (closes, ~is_pending)}
 
 
 def _reaches(
@@ -182,6 +181,18 @@ def _next_event_type(
     return event_type, ~is_last | is_closed | (event_type < 0)
 
 
+def _day_steps(days: dict[str, Any], reached_at: Int64s) -> dict[str, Any]:
+    """Return the steps after the first of attempts of days, as rows; `reached_at` is by attempt and step."""
+    steps = np.arange(1, reached_at.shape[1] + 1)
+    is_later = (steps > 1) & (steps <= days["depth"][:, None])
+    row, column = np.nonzero(is_later)
+    keys = ("funnel_index", "unit_key", "person_key", "entry_day")
+    return {name: days[name][row] for name in keys} | {
+        "step_index": steps[column],
+        "reached_at": reached_at[row, column],
+    }
+
+
 def _flat(columns: dict[str, Any], depth: Int64s) -> dict[str, Any]:
     """Keep the steps that were reached, as rows."""
     width = columns["step_index"].shape[1]
@@ -192,6 +203,11 @@ def _flat(columns: dict[str, Any], depth: Int64s) -> dict[str, Any]:
     }
 
 
-def _tables(counted: dict[str, Any], reaches: dict[str, Any], days: dict[str, Any]) -> Tables:
-    named = {"kernel.funnel_units": counted, "kernel.funnel_reaches": reaches, "kernel.funnel_days": days}
+def _tables(
+    counted: dict[str, Any], reaches: dict[str, Any], days: dict[str, Any], day_steps: dict[str, Any]
+) -> Tables:
+    named = {
+        "kernel.funnel_units": counted, "kernel.funnel_reaches": reaches, "kernel.funnel_days": days,
+        "kernel.funnel_day_steps": day_steps,
+    }  # fmt: skip
     return {name: table(name, columns) for name, columns in named.items()}

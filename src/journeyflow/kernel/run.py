@@ -82,7 +82,7 @@ def fill_affected(engine: Engine, plan: KernelPlan, *, first_position: int = 0, 
 
 def refill_properties(engine: Engine, plan: KernelPlan, *, chunk_rows: int = CHUNK_ROWS) -> None:
     """Replace the rows of funnels by property."""
-    for name in ("kernel.funnel_units", "kernel.funnel_reaches", "kernel.funnel_days"):
+    for name in (name for name in RELATIONS if name.startswith("kernel.funnel_")):
         for funnel in _property_funnels(plan):
             engine.execute(f"delete from {name} where funnel_index = ?", [funnel.funnel_index])
     for name, tables in property_tables(engine, plan, chunk_rows):

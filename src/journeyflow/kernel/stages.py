@@ -277,17 +277,18 @@ FIRST, VISITED, BEYOND = range(3)
 def furthest_journeys(
     journey_start: Int64s, journey_person: Int32s, at: Int64s, rank: Int32s, stage: Int16s, stages: int, window: int,
     day_start: Int64s,
-) -> tuple[Int64s, Int64s, Int64s]:  # fmt: skip
-    """Return each person's furthest journey, the places of its stages, and the furthest of each person and day.
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:  # fmt: skip
+    """Return each person's furthest journey, the places of its stages, and both of the furthest journey of each day.
 
     Rows are (person, journey, furthest stage, is in order, pairs of neighbours among the visited stages, pairs whose
     first visits tie); the last three are 0 for days. Places are by row and stage: where it was first reached,
-    first visited, and first passed after the visit.
+    first visited, and first passed after the visit; of days only where it was first reached.
     """
     journeys = len(journey_person)
     best = np.zeros((journeys, 6), np.int64)
     days = np.zeros((journeys, 6), np.int64)
     places = np.empty((journeys, 3, stages), np.int64)
+    day_reached = np.empty((journeys, stages), np.int64)
     seen = np.empty((3, stages), np.int64)
     count = 0
     day_count = 0
@@ -313,7 +314,9 @@ def furthest_journeys(
                     places[count - 1, each, s] = seen[each, s]
         if depth > days[day_count - 1, DEPTH]:
             _write(days, day_count - 1, journey_person[j], j, depth)
-    return best[:count].copy(), places[:count].copy(), days[:day_count].copy()
+            for s in range(stages):
+                day_reached[day_count - 1, s] = seen[FIRST, s]
+    return best[:count].copy(), places[:count].copy(), days[:day_count].copy(), day_reached[:day_count].copy()
 
 
 @inner

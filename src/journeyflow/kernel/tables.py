@@ -25,6 +25,7 @@ RELATIONS = (
     "kernel.funnel_units",
     "kernel.funnel_reaches",
     "kernel.funnel_days",
+    "kernel.funnel_day_steps",
 )
 
 Column = npt.NDArray[Any] | tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]

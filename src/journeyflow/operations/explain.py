@@ -498,7 +498,7 @@ def explain_finding(
         there = f"there are numbers 1 to {listed[-1]}" if listed else "none is listed: no cause stands out"
         raise NotFoundError(f"There is no number {rank} in this map of `{table}`; {there}.")
     pain = row if table == "pain_points" else _pain_of(tables, row)
-    facts = (*_who(row, pain), *_how_known(row, pain), *_worth(row))
+    facts = (*_who(row, pain, tables), *_how_known(row, pain), *_worth(row))
     return ExplainedFinding(display_text(row.text("headline"), 2 * TEXT_LENGTH), facts, tuple(_queries(row, pain)))
 
 
@@ -509,10 +509,10 @@ def _pain_of(tables: Tables, row: Row) -> Row | None:
     return next((pain for pain in rows if all(pain.values.get(key) == row.values.get(key) for key in same)), None)
 
 
-def _who(row: Row, pain: Row | None) -> list[tuple[str, str]]:
+def _who(row: Row, pain: Row | None, tables: Tables) -> list[tuple[str, str]]:
     where = [f"at {display_text(row.text('stage'))}", display_text(row.text("slice")), cells.days_text(pain or row)]
-    met = f"{count(row.values['person_count'])} persons, {cells.pain_kind(row)}: {cells.subject_text(row)}"
-    facts = [("who", f"{met}, {', '.join(part for part in where if part)}.")]
+    met = ", ".join(part for part in (cells.subject_text(row, tables.labels), *where) if part)
+    facts = [("who", f"{count(row.values['person_count'])} persons, {cells.pain_kind(row)}: {met}.")]
     if pain is None:
         return facts
     others = f"{count(pain.values['compared_count'])}: " if pain.has("compared_count") else ""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from journeyflow.utils.progress import Progress
 
 
-ARRIVALS = ("load_audit", "runs", "restatements", "briefing", "audiences")
+DISCOVERED = ("discovered_personas", "discovered_persona_features", "discovered_persona_overlaps")
+ARRIVALS = ("load_audit", "runs", "restatements", "briefing", "audiences", "forecast_scores", *DISCOVERED)
 """Tables about the arrival of files or the run before, which differ between two load histories of the same events."""
 ARRIVAL_SPOTS = ("quarantined", "late", "empty_input", "jumped_share")
 """The kinds of `blind_spots` about the arrival of files."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from journeyflow.config.labels import Labels
 from journeyflow.config.remedies import Remedy, suggestion
 from journeyflow.models.python_models import python_model
-from journeyflow.utils.formatting import count, label, percent
+from journeyflow.utils.formatting import count, percent
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -28,6 +29,7 @@ MONTHS = (
 ENTRY = "entry"
 """Subject of an incident or a gap that shows at the first event of the stage."""
 
+NO_LABELS = Labels()
 Row = Mapping[str, Any]
 Name = Callable[[object], str]
 
@@ -37,36 +39,39 @@ def registered_headlines(engine: Engine, config: Config) -> pa.Table:
     """Return headline and remedy of every listed pain point; one row per `pain_ix`, `persona` and `period`."""
     stages = {model.model: model.stage_names for model in config.journey_models}
     entries = config.remedies.entries
+    labels = Labels.of_rows(engine.rows("select * from config.labels").to_pylist())
     rows = engine.rows("select * from insights._pain_rows order by pain_ix, persona, period").to_pylist()
     columns = {
         "pain_ix": pa.array([row["pain_ix"] for row in rows], pa.int32()),
         "persona": pa.array([row["persona"] for row in rows], pa.string()),
         "period": pa.array([row["period"] for row in rows], pa.string()),
-        "headline": pa.array([headline(row) for row in rows], pa.string()),
-        "remedy": pa.array([remedy(row, entries, stages[row["model"]]) for row in rows], pa.string()),
+        "headline": pa.array([headline(row, labels) for row in rows], pa.string()),
+        "remedy": pa.array([remedy(row, entries, stages[row["model"]], labels) for row in rows], pa.string()),
     }
     return pa.table(columns)
 
 
-def headline(row: Row) -> str:
+def headline(row: Row, labels: Labels = NO_LABELS) -> str:
     """Return the sentence of a pain point: who, where, when, how many, what it cost, how it is known.
 
     Parameters
     ----------
     row : mapping
         Columns of `insights._pain_rows`. Its names are untrusted: control characters are removed, and they are cut.
+    labels : Labels
+        What is written in place of the names of personas, stages and events.
     """
     for length, is_full in SHAPES:
-        sentence = _sentence(row, _shortener(length), is_full=is_full)
+        sentence = _sentence(row, labels, _shortener(length), is_full=is_full)
         if len(sentence) <= MOST_CHARACTERS:
             break
     return sentence
 
 
-def remedy(row: Row, entries: Sequence[Remedy], stages: Sequence[str]) -> str | None:
+def remedy(row: Row, entries: Sequence[Remedy], stages: Sequence[str], labels: Labels = NO_LABELS) -> str | None:
     """Return what the catalogue of remedies suggests for a pain point; None where no entry fits."""
     name = _shortener(SHAPES[0][0])
-    subject, stage = name(row["subject"]), label(row["stage"])
+    subject, stage = name(labels.touchpoint(row["subject"])), labels.stage(row["model"], row["stage"])
     values = None if row["slice"] is None else name(row["slice"])
     blanks = {
         "subject": subject,
@@ -79,18 +84,23 @@ def remedy(row: Row, entries: Sequence[Remedy], stages: Sequence[str]) -> str | 
     return suggestion(entries, row["kind"], row["stage"], stages, met, blanks=blanks)
 
 
-def _sentence(row: Row, name: Name, *, is_full: bool) -> str:
-    parts = [f"{_who(row, name)}, {_when(row)}: {_how_many(row)}", *_costs(row, name, is_full=is_full), _known(row)]
+def _sentence(row: Row, labels: Labels, name: Name, *, is_full: bool) -> str:
+    parts = [
+        f"{_who(row, labels, name)}, {_when(row)}: {_how_many(row)}",
+        *_costs(row, name, is_full=is_full),
+        _known(row),
+    ]
     return "; ".join(part for part in parts if part) + "."
 
 
-def _who(row: Row, name: Name) -> str:
-    which = "" if row["persona"] == "all" else f" of {name(label(row['persona']))}"
+def _who(row: Row, labels: Labels, name: Name) -> str:
+    which = "" if row["persona"] == "all" else f" of {name(labels.persona(row['persona']))}"
     if row["slice"] is not None:
         persona = str(row["slice"]).removeprefix("persona=")
         is_persona = persona != row["slice"] and "," not in persona and "=" not in persona
-        which = f" of {name(label(persona))}" if is_persona else f"{which} with {name(row['slice'])}"
-    persons, subject, stage = f"Persons{which}", name(row["subject"]), name(label(row["stage"]))
+        which = f" of {name(labels.persona(persona))}" if is_persona else f"{which} with {name(row['slice'])}"
+    subject, stage = name(labels.touchpoint(row["subject"])), name(labels.stage(row["model"], row["stage"]))
+    persons = f"Persons{which}"
     if row["kind"] == "promise":
         return f"Promise {subject} broken at {stage}" + (f" for persons{which}" if which else "")
     if row["kind"] in ("exposure", "friction"):

@@ -21,7 +21,27 @@ from journeyflow.utils.progress import Progress, silent, tell
 
 INPUT_ALERT = "input"
 """The kind of alerts of the load phase: refused files, many quarantined records."""
+RATE_ALERT = "rate"
+"""The kind of alerts of rates that are not what they were."""
 _SPOTS = "insights.blind_spots"
+_RATES = "marts.rate_alarms"
+# The strongest of each funnel; names of channels come with the data, and are left to the table.
+_RATE_ALERTS = """
+    select
+        case dimension
+            when 'channel'
+                then 'Funnel ' || funnel || ', step ' || step || ': the rate of a channel is not what it was.'
+            else headline
+        end as headline,
+        count(*) over (partition by funnel) as alert_count
+    from marts.rate_alarms
+    where is_current
+    qualify row_number() over (
+        partition by funnel order by dimension = 'channel', q_value, abs(statistic) desc, dimension, slice, step_index,
+            day, age_days, kind
+    ) = 1
+    order by funnel
+"""
 _SHARES = "insights._run_shares"
 _ALERTS = pa.schema([("run_id", pa.string()), ("kind", pa.string()), ("detail", pa.string())])
 
@@ -31,7 +51,7 @@ class Alerts:
     """The alerts of one run, and the shares that later runs compare theirs with."""
 
     messages: tuple[tuple[str, str], ...] = ()
-    """Kind and sentence: `INPUT_ALERT` first, then `ALERT_KINDS` in their order."""
+    """Kind and sentence: `INPUT_ALERT` first, then `ALERT_KINDS` in their order, then `RATE_ALERT`."""
     shares: pa.Table | None = None
     """Kind, subject, item_count and whole_count of what came with the run."""
 
@@ -68,6 +88,10 @@ def find_alerts(engine: DuckDBEngine, load_alerts: tuple[str, ...], progress: Pr
         query = f"select kind, detail from {_SPOTS} where severity = 'critical' order by kind, item_count desc, subject"
         spots = engine.rows(query).to_pylist()
         messages += [(kind, spot["detail"]) for kind in ALERT_KINDS for spot in spots if spot["kind"] == kind]
+    if engine.columns(_RATES):
+        for row in engine.rows(_RATE_ALERTS).to_pylist():
+            more = f" {row['alert_count'] - 1} more: journeyflow alerts." if row["alert_count"] > 1 else ""
+            messages.append((RATE_ALERT, f"{row['headline']}{more}"))
     for kind, sentence in messages:
         tell(progress, "alert", kind=kind, detail=sentence)
     has_shares = bool(engine.columns(_SHARES))

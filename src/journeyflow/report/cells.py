@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import (
     GRAINS,
     LOST,
@@ -98,7 +99,7 @@ def read_cell(row: MapRowDefinition, tables: Tables, at: MapStage) -> Cell:
     items, rest_count = [], 0
     for source in row.items:
         found = _rows(source, tables, at)
-        items += [_item(row.key, source, each, at) for each in found[: source.most_items]]
+        items += [_item(row.key, source, each, at, tables.labels) for each in found[: source.most_items]]
         rest_count += max(len(found) - source.most_items, 0)
     if items:
         cell = Cell(row.key, at.stage.key, items[0].evidence, tuple(items), rest_count)
@@ -139,27 +140,29 @@ def _ordered(source: MapItems, rows: list[Row]) -> list[Row]:
     return sorted(rows, key=key)
 
 
-def _item(key: RowKey, source: MapItems, row: Row, at: MapStage) -> Item:
+def _item(key: RowKey, source: MapItems, row: Row, at: MapStage, labels: Labels) -> Item:
     figures = [figure for figure in source.figures if not figure.own_model or row.text("model") == at.model]
     evidence = row.evidence if key == "emotion" else _EVIDENCES.get(key, "observed")
     shown = tuple(map(row.figure, figures)) if source.has_unknown else row.known(figures)
-    return Item(_text(source, row), shown, _note(key, source, row), evidence)
+    return Item(_text(source, row, labels), shown, _note(key, source, row), evidence)
 
 
-def _text(source: MapItems, row: Row) -> str:
+def _text(source: MapItems, row: Row, labels: Labels) -> str:
     """Return what an item is called; empty where it is the stage itself."""
     name = row.text(source.item) if source.item else ""
     if source.table == "stage_channels":
         return label_text(name)
     if source.table == "stage_transitions":
-        return ENDS.get(name) or label_text(name)
+        return ENDS.get(name) or labels.stage(row.text("model"), display_text(name))
     if source.table == "drop_off_next":
-        return NEXT_ACTIONS.get(name) or display_text(name)
+        return NEXT_ACTIONS.get(name) or labels.touchpoint(display_text(name))
     if source.table == "desired_gaps":
         return MEASURES.get(name) or display_text(name)
     if source.item == "subject":
-        return subject_text(row)
-    return display_text(name, TEXT_LENGTH) if source.table == "supplied_cells" else display_text(name)
+        return subject_text(row, labels)
+    if source.table == "supplied_cells":
+        return display_text(name, TEXT_LENGTH)
+    return labels.touchpoint(display_text(name))
 
 
 def _note(key: RowKey, source: MapItems, row: Row) -> str:
@@ -211,9 +214,9 @@ def next_actions(tables: Tables, step: tuple[str, str, str, int]) -> list[Row]:
     return _ordered(_NEXT_ACTIONS, tables.by("drop_off_next", *STEP).get(step, []))
 
 
-def next_action_item(row: Row) -> Item:
+def next_action_item(row: Row, labels: Labels) -> Item:
     """Return a row of `drop_off_next`."""
-    return Item(_text(_NEXT_ACTIONS, row), row.known(_NEXT_ACTIONS.figures), "after dropping")
+    return Item(_text(_NEXT_ACTIONS, row, labels), row.known(_NEXT_ACTIONS.figures), "after dropping")
 
 
 def last_touchpoints(tables: Tables, step: tuple[str, str, str, int]) -> list[Row]:
@@ -222,9 +225,9 @@ def last_touchpoints(tables: Tables, step: tuple[str, str, str, int]) -> list[Ro
     return sorted(rows, key=lambda row: (-row.values["drop_off_count"], row.text("last_touchpoint")))
 
 
-def last_touchpoint_item(row: Row) -> Item:
+def last_touchpoint_item(row: Row, labels: Labels) -> Item:
     """Return a row of `drop_offs`."""
-    return Item(display_text(row.text("last_touchpoint")), row.known(_LAST_TOUCHPOINT))
+    return Item(labels.touchpoint(display_text(row.text("last_touchpoint"))), row.known(_LAST_TOUCHPOINT))
 
 
 def pain_kind(row: Row) -> str:
@@ -232,11 +235,11 @@ def pain_kind(row: Row) -> str:
     return PAIN_KINDS.get(row.text("kind")) or display_text(row.text("kind"))
 
 
-def subject_text(row: Row) -> str:
+def subject_text(row: Row, labels: Labels) -> str:
     """Return what persons met; of what shows at the first event of a stage, who they are."""
     if row.text("subject") == "entry":
         return display_text(row.text("slice") or "at the first event of the stage")
-    return display_text(row.text("subject"))
+    return labels.touchpoint(display_text(row.text("subject")))
 
 
 def grade_text(row: Row) -> str:

@@ -13,7 +13,7 @@ from journeyflow.errors import InputError, require_known
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.cohorts import starts_of, triangle
 from journeyflow.report.formatting import display_text
-from journeyflow.report.reader import CHANGES, first_model
+from journeyflow.report.reader import CHANGES, DISCOVERED, first_model
 from journeyflow.utils.formatting import count, percent
 
 ALL = "all"
@@ -247,6 +247,45 @@ class ChangeFrame(NotebookFrame):
         return _chart(values, "bar", encoding)
 
 
+class ForecastFrame(NotebookFrame):
+    """What those who are pending are expected to do, as rows of `pending_forecast` of one funnel and persona."""
+
+    _needed = (
+        "step", "pending_count", "expected_count", "low", "high", "expected_amount", "currency",
+    )  # fmt: skip
+
+    def _html(self) -> str:
+        rows = [
+            (
+                display_text(row["step"]),
+                count(row["pending_count"]),
+                "-" if row["expected_count"] is None else f"{row['expected_count']:,.1f}",
+                "-" if row["low"] is None else f"{row['low']:,.0f} to {row['high']:,.0f}",
+                "-"
+                if row["expected_amount"] is None
+                else f"{row['expected_amount']:,.0f} {display_text(row['currency'] or '')}",
+            )
+            for row in self.iter_rows(named=True)
+        ]
+        return _table(["pending at", "units", "expected", "95 % interval", "worth"], rows)
+
+    def chart_spec(self) -> dict[str, Any]:
+        """Return the interval of each step as a bar, and nothing where nobody is pending."""
+        names = ("pending_count", "expected_count", "low", "high")
+        values = [
+            {"step": display_text(row["step"])} | {name: float(row[name]) for name in names}
+            for row in self.iter_rows(named=True)
+            if row["pending_count"] and row["expected_count"] is not None
+        ]
+        encoding = {
+            "y": {"field": "step", "type": "nominal", "sort": None, "title": "pending at"},
+            "x": {"field": "low", "type": "quantitative", "title": "expected to reach the last step"},
+            "x2": {"field": "high"},
+            "tooltip": [{"field": name, "type": "quantitative"} for name in names],
+        }
+        return _chart(values, "bar", encoding)
+
+
 def _change_name(row: dict[str, Any]) -> str:
     return "who came" if row["factor"] == "mix" else f"reach {display_text(row['step'])}"
 
@@ -389,6 +428,23 @@ class OpenTables(PublishedTables):
         if period is not None:
             self._require("rate_changes", {"period": period})
         return ChangeFrame(self.sql(CHANGES, [name, by, period]))
+
+    def personas(self, *, discovered: bool = False) -> pl.DataFrame:
+        """Return the configured personas, or those discovered in the data; see `discover_personas` for these."""
+        return self.sql(DISCOVERED) if discovered else self.table("personas")
+
+    def forecast(self, name: str | None = None, *, persona: str = ALL) -> ForecastFrame:
+        """Return what those who are pending in a funnel (by default the first model) are expected to do, by step.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such funnel or persona; the message names the nearest.
+        """
+        chosen = {"funnel": name or first_model(self), "persona": persona}
+        self._require("pending_forecast", chosen)
+        query = "select * from pending_forecast where funnel = $1 and persona = $2 order by step_index"
+        return ForecastFrame(self.sql(query, [*chosen.values()]))
 
     def _of_map(self, query: str, model: str | None, persona: str, period: str) -> pl.DataFrame:
         model = model or first_model(self)

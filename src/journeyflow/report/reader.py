@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.config.journey_models import BUILTIN_MODELS
+from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import MAP, MAP_ROWS, STEP, MapFigure
 from journeyflow.report import cells
 from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, TEXT_LENGTH, display_text, label_text
@@ -166,20 +168,22 @@ def _people_text(tables: Tables) -> str:
     if total is None:
         return ""
     ordered = sorted(people.items(), key=lambda item: (item[0] == UNASSIGNED, -item[1], item[0]))
-    named = [f"{label_text(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
+    named = [f"{tables.labels.persona(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
     rest = [f"{len(ordered) - MAX_PERSONAS_NAMED} more personas"] if len(ordered) > MAX_PERSONAS_NAMED else []
     return f"{count(total)} persons" + (f": {', '.join(named + rest)}" if named else "")
 
 
 def _stages_reached_text(tables: Tables) -> str:
     """Return how many persons reached each stage of the first model, and where most of them leave."""
-    steps = tables.by("funnel_steps", *STEP[:3]).get((_first_model(tables), ALL, ALL), [])
+    model = _first_model(tables)
+    steps = tables.by("funnel_steps", *STEP[:3]).get((model, ALL, ALL), [])
     reached = sorted(steps, key=lambda row: row.values["step_index"])
-    text = " → ".join(f"{label_text(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
+    stage = partial(tables.labels.stage, model)
+    text = " → ".join(f"{stage(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
     worst = max(reached[:-1], key=lambda row: row.values["drop_off_count"] or 0, default=None)
     if worst is None or not worst.values["drop_off_count"]:
         return text
-    return f"{text}; most leave at {label_text(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
+    return f"{text}; most leave at {stage(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
 
 
 def first_model(published: PublishedTables) -> str:
@@ -187,6 +191,18 @@ def first_model(published: PublishedTables) -> str:
     return _first_model(Tables(published))
 
 
+DISCOVERED = """
+    with likest as (
+        select discovered_persona, arg_max(persona, (lift, persona)) as persona, max(lift) as lift
+        from discovered_persona_overlaps where person_count >= 5 group by discovered_persona
+    )
+    select found.* exclude (prior_rate, fitted_at), found.fitted_at,
+        case when likest.lift > 1.2 then likest.persona end as likest_persona
+    from discovered_personas as found
+    left join likest on likest.discovered_persona = found.discovered_persona and found.kind = 'class'
+    order by found.kind <> 'all', found.kind <> 'class', found.person_count desc, found.discovered_persona
+"""
+"""The discovered personas with the configured one that is most overrepresented in each; all persons first."""
 CHANGES = """
     select c.* from rate_changes as c
     where c.funnel = $1 and c.dimension = $2
@@ -230,7 +246,7 @@ def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
 
     def stage(model: str, name: str, index: int) -> Stage:
         rows = owners.get((model, name, "owner"), [])
-        return Stage(name, label_text(name), index, display_text(rows[0].text("text")) if rows else "")
+        return Stage(name, tables.labels.stage(model, name), index, display_text(rows[0].text("text")) if rows else "")
 
     briefed = _first_model(tables)
     return [
@@ -247,11 +263,11 @@ def _personas(tables: Tables, reached: list[Row]) -> list[Persona]:
         people = rows[name].values["person_count"] if name in rows else 0
         return (name != ALL, name == UNASSIGNED, -people, name)
 
-    return [_persona(name, rows.get(name)) for name in sorted(names, key=order)]
+    return [_persona(name, tables.labels, rows.get(name)) for name in sorted(names, key=order)]
 
 
-def _persona(name: str, row: Row | None) -> Persona:
-    label = "Everybody" if name == ALL else label_text(name)
+def _persona(name: str, labels: Labels, row: Row | None) -> Persona:
+    label = "Everybody" if name == ALL else labels.persona(name)
     if row is None:
         return Persona(name, label)
     return Persona(
@@ -293,7 +309,7 @@ def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyM
         ),
         reached=tuple(_stage_reach(row, labels) for row in sorted(reached, key=lambda row: row.values["stage_index"])),
         funnel=_funnel(tables, *key) or Funnel(model.key, model.label, persona, period, "person", ()),
-        opportunities=tuple(_opportunity(row, labels) for row in ranked[:MAX_OPPORTUNITIES]),
+        opportunities=tuple(_opportunity(row, labels, tables.labels) for row in ranked[:MAX_OPPORTUNITIES]),
         opportunity_rest_count=max(len(ranked) - MAX_OPPORTUNITIES, 0),
     )
 
@@ -304,7 +320,7 @@ def _stage_reach(row: Row, labels: dict[str, str]) -> StageReach:
     return StageReach(row.text("stage"), labels[row.text("stage")], reached, advanced, dropped, pending, drop_off)
 
 
-def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
+def _opportunity(row: Row, labels: dict[str, str], names: Labels) -> Opportunity:
     people, lost, worth, alone = cells.opportunity_figures(row)
     return Opportunity(
         rank=row.values["opportunity_rank"],
@@ -312,7 +328,7 @@ def _opportunity(row: Row, labels: dict[str, str]) -> Opportunity:
         origin=display_text(row.text("origin").replace("_", " ")),
         kind=cells.pain_kind(row),
         grade=cells.grade_text(row),
-        subject=cells.subject_text(row),
+        subject=cells.subject_text(row, names),
         slice=display_text(row.text("slice")),
         days=cells.days_text(row),
         headline=display_text(row.text("headline"), HEADLINE_LENGTH),
@@ -363,8 +379,10 @@ def _step(tables: Tables, row: Row) -> FunnelStep:
         drop_off=drop_off,
         median=cells.median_time(row),
         value_at_stake=cells.value_at_stake(row),
-        last_touchpoints=tuple(cells.last_touchpoint_item(last) for last in touchpoints[:MAX_LAST_TOUCHPOINTS]),
-        next_actions=tuple(cells.next_action_item(action) for action in actions[:MAX_NEXT_ACTIONS]),
+        last_touchpoints=tuple(
+            cells.last_touchpoint_item(last, tables.labels) for last in touchpoints[:MAX_LAST_TOUCHPOINTS]
+        ),
+        next_actions=tuple(cells.next_action_item(action, tables.labels) for action in actions[:MAX_NEXT_ACTIONS]),
         last_rest_count=max(len(touchpoints) - MAX_LAST_TOUCHPOINTS, 0),
         next_rest_count=max(len(actions) - MAX_NEXT_ACTIONS, 0),
     )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import GRAINS, SHARES_OF_ALL_VISITORS, UNITS_WITH_MINIMUM, Evidence, MapFigure
+from journeyflow.report.formatting import display_text
 from journeyflow.report.view_model import Figure, FigureSource, Key
 
 if TYPE_CHECKING:
@@ -38,6 +40,12 @@ class Tables:
                 grouped.setdefault(found if len(found) > 1 else found[0], []).append(row)
             self._grouped[key] = grouped
         return self._grouped[key]
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What people read in place of names, with escapes for invisible characters."""
+        rows = self.rows("labels")
+        return Labels.of_rows({key: value and display_text(value) for key, value in row.values.items()} for row in rows)
 
     @cached_property
     def meanings(self) -> dict[str, str]:

@@ -1,13 +1,20 @@
 """A synthetic shop with two planted incidents, read without order."""
 
+import shutil
 from datetime import date, timedelta
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from external import oracle
 from external.maps import cells_of, report_data_of
 from external.reconcile import assert_reconciles
+from journeyflow.analyses import discovered_personas
+from journeyflow.config import load_config
+from journeyflow.engines import DuckDBEngine
+from journeyflow.statistics.latent_classes import posteriors
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +85,41 @@ def test_personas_hold_every_person(project, sessions):
     assert published["searchers"] == by_channel["organic"] + by_channel["paid_search"]
     assert published["followers"] == by_channel["email"] + by_channel["social"]
     assert published["unassigned"] == by_channel["direct"]
+
+
+def adjusted_rand(one, other):
+    """Return how far two partitions agree beyond chance (Hubert and Arabie 1985): 1 is fully, 0 by chance."""
+    pairs = pl.DataFrame({"one": one, "other": other})
+    both, left, right = (pairs.group_by(keys).len()["len"].to_list() for keys in (["one", "other"], ["one"], ["other"]))
+    found, first, second = (sum(n * (n - 1) / 2 for n in counts) for counts in (both, left, right))
+    by_chance = first * second / (pairs.height * (pairs.height - 1) / 2)
+    return (found - by_chance) / ((first + second) / 2 - by_chance)
+
+
+def test_the_planted_columns_are_no_latent_classes(project, tmp_path):
+    """The generator draws platform, channel, cohort and lifecycle of a session apart from what is done in it.
+
+    Latent classes divide persons by what goes together in their first visit, which is its length and what it meets:
+    they agree with none of these columns.
+    """
+    config = load_config(project.folder / "journeyflow.yml").model_copy(update={"discover_personas": True})
+    copy = shutil.copy(project.folder / "state" / "build.duckdb", tmp_path)
+    with DuckDBEngine(Path(copy), threads=1) as engine:
+        engine.run("analyses.early_items", discovered_personas.early_items(config))
+        rows = pl.from_arrow(engine.rows("select * from analyses.early_items"))
+        discovered_personas.discovered_classes(engine, config.model_copy(update={"publish": tmp_path}))
+        classes = pl.from_arrow(engine.rows("select * from analyses.discovered_classes"))
+        rates = pl.from_arrow(engine.rows("select * from analyses.discovered_rates"))
+    assert 2 <= classes.filter(kind="class").height <= 8
+    assert classes.filter(kind="all")["person_count"].to_list() == [600]
+    model = discovered_personas.model_of(classes, rates)
+    persons = rows.group_by("person_key").agg(pl.struct("feature", "value").alias("items")).sort("person_key")
+    items = [{(item["feature"], item["value"]) for item in each} for each in persons["items"]]
+    bits = {item: np.array([item in each for each in items], float) for item in model.items}
+    likeliest = posteriors(model.answers(bits, np.ones(600)), model.classes)[0].argmax(axis=1)
+    for column in ("platform", "user_lifecycle", "acquisition_channel"):
+        planted = [next(value for feature, value in each if feature == f"slice: {column}") for each in items]
+        assert abs(adjusted_rand(likeliest, planted)) < 0.05, column
 
 
 CHECKOUT = (date(2024, 4, 9), date(2024, 5, 10))

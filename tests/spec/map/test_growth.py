@@ -25,7 +25,7 @@ ONE = {
     "config.models": KEYS,
     "config.settings": {"journeys_window_us": "1000000000000"},
     "kernel.map_journeys": KEYS | {"entered_at": AT},
-    "config.days": {"month": "'2026-03'", "start_at": AT, "end_at": f"{AT} + interval '31 day'"},
+    "config.months": {"month": "'2026-03'", "start_at": AT, "end_at": f"{AT} + interval '31 day'"},
     "config.surveys": {"survey_index": "1", "kind": "'csat'", "is_low_good": "false", "least": "1", "most": "5"},
 }
 """Relations of one row, and those of a row an event."""

@@ -59,24 +59,19 @@ def given_relations(min_count):
             high_water_at       | min_count   | journeys_timeout_us | journeys_window_us
             2026-03-11 00:00:00 | {min_count} | 2592000000000       | 2592000000000
         """,
-        "config.days": """
+        "config.months": """
             month   | start_at            | end_at
             2026-02 | 2026-02-01 00:00:00 | 2026-03-01 00:00:00
             2026-03 | 2026-03-01 00:00:00 | 2026-04-01 00:00:00
         """,
         "config.promises": """
-            promise | promise_index | kind  | model | model_index | stage  | stage_index | is_last_stage | within_us    | match_property | target
-            fast    | 1             | timed | m     | 1           | served | 2           | false         | 172800000000 | order          | 1
+            promise | promise_index | kind  | model | model_index | stage  | stage_index | is_last_stage | within_us    | match_path | target
+            fast    | 1             | timed | m     | 1           | served | 2           | false         | 172800000000 | /order     | 1
         """,
-        "config.event_type_predicates": """
-            event_type_ix | predicate         | is_true
-            1       | promise/fast/from | true
-            2       | promise/fast/to   | true
-        """,
-        "kernel.classifications": """
-            classification_key | model_index | event_type_ix
-            1         | 1           | 1
-            2         | 1           | 2
+        "journeys.predicate_classifications": """
+            predicate         | classification_key
+            promise/fast/from | 1
+            promise/fast/to   | 2
         """,
         "kernel.journeys": f"person_key | journey_index | entered_at | last_event_at\n{journeys}",
         "journeys.personas": f"person_key | journey_index | persona\n{personas}",

@@ -34,7 +34,7 @@ GIVEN = {
         persona    | persona_index
         unassigned | 1
     """,
-    "config.days": """
+    "config.months": """
         month   | start_at            | end_at
         2026-03 | 2026-03-01 00:00:00 | 2026-04-01 00:00:00
     """,

@@ -43,6 +43,7 @@ def asked(found: Any, tool: str, **arguments: Any) -> Any:
     return json.loads(content.text)
 
 
+@pytest.mark.check
 def test_a_client_of_the_protocol_is_answered_over_standard_input(project):
     command = [sys.executable, "-m", "journeyflow", "mcp", "-c", str(project / "journeyflow.yml")]
     parameters = mcp.StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ))

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from journeyflow.cli.app import app
 from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
 from journeyflow.report import excel
-from support.map_tables import FORMULA, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
+from support.map_tables import FORMULA, HIGH_WATER, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
 DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(28)]
 
@@ -52,8 +52,39 @@ def tables_of_all_commands():
         | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
     ]
     own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
-    own |= {"rate_changes": change_rows()}
+    own |= {"rate_changes": change_rows(), "rate_alarms": rate_rows(), "action_effects": [ACTION]}
+    own |= discovered() | forecast_tables()
     return rich_tables() | cohort_tables() | attributed() | own
+
+
+def rate_rows():
+    row = {"funnel": "checkout", "dimension": "persona", "slice": FORMULA, "step_index": 2, "step": MARKUP}
+    row |= {"age_days": 1, "clock": "age", "unit_count": 60, "reached_count": 18, "rate": 0.3, "expected_rate": 0.5}
+    row |= {"q_value": 0.012, "direction": "down", "cause": None, "statistic": -5.0, "headline": MARKUP}
+    day = HIGH_WATER.date()
+    return [
+        row | {"kind": "day", "day": day - timedelta(days=2), "read_day": day, "is_current": True},
+        row | {"kind": "drift", "day": day - timedelta(days=5), "read_day": day - timedelta(days=3)}
+        | {"is_current": False, "age_days": 0, "clock": "settled", "cause": "who came, persona student"},
+    ]  # fmt: skip
+
+
+def forecast_tables():
+    row = {"funnel": "checkout", "persona": "all", "unit": "person", "currency": "EUR"}
+    known = {"pending_count": 9, "expected_count": 2.25, "low": 1, "high": 4, "expected_amount": 1234.5}
+    unknown = dict.fromkeys(("expected_count", "low", "high", "expected_amount"))
+    forecasts = [
+        row | known | {"step_index": 1, "step": FORMULA},
+        row | known | {"step_index": 2, "step": MARKUP, "pending_count": 0},
+        row | known | unknown | {"funnel": MARKUP, "step_index": 1, "step": "cart", "pending_count": 3},
+    ]
+    made = {"funnel": "checkout", "persona": "all", "step_index": 1, "due_at": datetime(2026, 3, 8)} | known
+    scores = [
+        made | {"forecast_at": datetime(2026, 3, day), "settled_count": settled, "converted_count": came}
+        | {"is_inside": inside}
+        for day, settled, came, inside in ((1, 9, 3, True), (2, 9, 5, False), (3, None, None, None))
+    ]  # fmt: skip
+    return {"pending_forecast": forecasts, "forecast_scores": scores}
 
 
 def attributed():
@@ -74,6 +105,39 @@ def attributed():
         for rank, path in enumerate(("cpc > email", FORMULA, "other"), start=1)
     ]
     return {"attribution": rows, "attribution_paths": paths}
+
+
+ACTION = {"action": FORMULA, "funnel": "checkout", "step": MARKUP, "dimension": "channel", "slice": "app"}
+ACTION |= {"first_day": DAYS[3], "before_rate": 0.5, "after_rate": 0.7, "others_change": -0.01, "effect": 0.21}
+ACTION |= {"effect_low": 0.1, "effect_high": None, "grade": "compared", "pending_count": 9, "ramp_count": 7}
+
+
+def test_actions_have_their_effect_in_points(folder):
+    row = json.loads(call(folder, "actions", "--json"))[0]
+    assert (row["points"], row["others"], row["whose"]) == ("+21.0", "-1.0", "channel=app")
+
+
+def discovered():
+    """Return two classes, one of them unstable, and the total."""
+    counts = {"converted_count": 2, "not_converted_count": 3, "pending_count": 5, "matured_count": 5}
+    rows = [
+        {"discovered_persona": name, "kind": kind, "person_count": 10, "share_rate": 0.5, "conversion_rate": 0.4}
+        | {"stability": stable, "is_unstable": stable and stable < 0.75, "description": MARKUP, **counts}
+        for name, kind, stable in ((FORMULA, "class", 0.9), (MARKUP, "class", 0.6), ("all", "all", None))
+    ]
+    shared = {"person_count": 9, "share_rate": 0.9, "persona_share_rate": 0.8, "lift": 2.0}
+    overlaps = [{"discovered_persona": FORMULA, "persona": "student"} | shared]
+    return {"discovered_personas": rows, "discovered_persona_overlaps": overlaps}
+
+
+def test_discovered_personas_say_which_are_unstable_and_whom_they_are_like(folder, tmp_path):
+    rows = json.loads(call(folder, "personas", "--discovered", "--json"))
+    assert rows[0]["discovered_persona"] == "all"
+    found = {row["discovered_persona"]: (row["mark"], row["likest_persona"]) for row in rows}
+    assert found[FORMULA] == ("", "student")
+    assert found[MARKUP] == ("unstable", None)
+    publish_tables(tmp_path, tables_of_all_commands() | {"discovered_personas": []})
+    assert "discover_personas: true" in call(tmp_path, "personas", "--discovered")
 
 
 def change_rows():
@@ -117,6 +181,8 @@ LISTS = (
     ["describe", "personas"],
     ["paths"],
     ["personas"],
+    ["personas", "--discovered"],
+    ["actions"],
     ["touchpoints"],
     ["trend", "checkout"],
     ["retention"],
@@ -127,6 +193,9 @@ LISTS = (
     ["attribution", MARKUP, "--method", "every", "--persona", "student"],
     ["attribution", "order", "--paths"],
     ["changes", "checkout"],
+    ["alerts", "--days", "28"],
+    ["forecast"],
+    ["forecast", "--scores"],
     ["compare", "student", MARKUP, "--all"],
     ["funnel"],
     ["funnel", "shop"],
@@ -134,6 +203,31 @@ LISTS = (
     ["opportunities"],
     ["pain-points"],
 )
+
+
+def test_alerts_are_those_of_the_day_of_the_run(folder):
+    text = call(folder, "alerts")
+    assert [word in text for word in ("18 of 60", "30.0 %", "50.0 %", "at age 1 d", "0.012")] == [True] * 5
+    assert "drift" not in text
+    both = json.loads(call(folder, "alerts", "checkout", "--days", "4", "--json"))
+    assert [(row["what"], row["read"]) for row in both] == [("18 of 60", "at age 1 d"), ("drift down", "settled")]
+    assert json.loads(call(folder, "alerts", "shop", "--days", "28", "--json")) == []
+    with pytest.raises(NotFoundError, match="checkout"):
+        call(folder, "alerts", "chekout")
+
+
+def test_a_forecast_is_of_who_is_pending_with_how_earlier_ones_did(folder):
+    text = call(folder, "forecast", "checkout")
+    assert [word in text for word in ("2.2", "1 to 4", "1,234 EUR", "1 of 2")] == [True] * 4
+    rows = json.loads(call(folder, "forecast", "--json"))
+    assert [(row["step_index"], row["expected_count"], row["held"]) for row in rows if row["funnel"] == MARKUP] == [
+        (1, None, "-")
+    ]
+    assert len(rows) == 2, "who has nobody pending is left out"
+    scores = json.loads(call(folder, "forecast", "checkout", "--scores", "--json"))
+    assert [row["mark"] for row in scores] == ["", "*", ""]
+    with pytest.raises(NotFoundError, match="checkout"):
+        call(folder, "forecast", "chekout")
 
 
 def test_changes_are_the_total_and_what_is_beyond_chance(folder):

@@ -197,6 +197,36 @@ def test_every_instant_is_in_its_local_day(zone, start, span):
         assert holding == [moment.astimezone(ZoneInfo(zone)).date()]
 
 
+def test_names_without_a_label_are_words():
+    when = {"event": "page_view"}
+    rules = [{"id": "any", "when": when}]
+    stages = [{"name": "look_at", "label": "Look / compare", "rules": rules}, {"name": "first_buy"}]
+    rows = built(
+        models={"m": {"stages": stages}, "more": {"extends": "m", "stages": [{"name": "first_buy", "label": "Till"}]}},
+        personas=[{"name": "pro", "label": "Professionals", "when": {"first.event": "page_view"}}],
+        labels={"page_view": "Page"},
+    )["labels"]
+    assert [tuple(row.values()) for row in rows] == [
+        ("stage", "m", "look_at", "Look / compare"),
+        ("stage", "m", "first_buy", "First buy"),
+        ("stage", "more", "look_at", "Look / compare"),
+        ("stage", "more", "first_buy", "Till"),
+        ("persona", "all", "pro", "Professionals"),
+        ("event", "all", "page_view", "Page"),
+    ]
+
+
+def test_a_month_begins_and_ends_with_its_days():
+    tables = built("2026-03-28T12:00:00", "2026-04-01T12:00:00", timezone="Europe/Berlin")
+    months = [(row["month"], row["start_at"], row["end_at"]) for row in tables["months"]]
+    march = [row for row in tables["days"] if row["month"] == "2026-03"]
+    april = [row for row in tables["days"] if row["month"] == "2026-04"]
+    assert months == [
+        ("2026-03", march[0]["start_at"], march[-1]["end_at"]),
+        ("2026-04", april[0]["start_at"], april[-1]["end_at"]),
+    ]
+
+
 def test_a_local_day_is_found_by_each_of_its_dates():
     rows = built("2026-03-28T12:00:00", "2026-04-01T12:00:00", timezone="Europe/Berlin")["day_dates"]
     assert [row["utc_date"].day for row in rows if row["day"] == date(2026, 3, 29)] == [28, 29]

@@ -42,6 +42,51 @@ ROWS = [
     ("currency: {report: EUR, rates: {EUR: 2}}", "report_rate", 6, "currency.rates.EUR", "whose rate is 1"),
     ("currency: {rates: {USD: 0}}", "greater_than", 6, "currency.rates.USD", "'0' is too small; allowed: above 0"),
     ("privacy: {person_id: open}", "literal_error", 6, "privacy.person_id", "allowed: 'pseudonymous' or 'clear'"),
+    # actions
+    (
+        "actions: [{name: a, subject: {funnel: cart, step: paid}, from: 2026-01-01}]",
+        "unknown_funnel",
+        6,
+        "actions[0].subject.funnel",
+        "'cart' is not a funnel; did you mean 'cart_abandonment'?",
+    ),
+    (
+        "actions: [{name: a, subject: {funnel: four_stage, step: awareness}, from: 2026-01-01}]",
+        "unknown_step",
+        6,
+        "actions[0].subject.step",
+        "'awareness' is not a later step of the funnel; allowed: consideration, ",
+    ),
+    (
+        "actions: [{name: a, subject: {funnel: four_stage, step: decision, persona: x, channel: y}, from: 2026-01-01}]",
+        "action",
+        6,
+        "actions[0].subject",
+        "names two slices; allowed: a persona or a channel",
+    ),
+    (
+        "actions: [{name: a, subject: {funnel: four_stage, step: decision, persona: x}, from: 2026-01-01}]",
+        "unknown_persona",
+        6,
+        "actions[0].subject.persona",
+        "'x' is not a persona",
+    ),
+    (
+        "actions: [{name: a, subject: {funnel: four_stage, step: decision}, from: May}]",
+        "date",
+        6,
+        "actions[0].from",
+        "'May' is not a date; allowed: a day such as 2026-01-31",
+    ),
+    (
+        "actions:\n"
+        "  - {name: a, subject: {funnel: four_stage, step: decision}, from: 2026-01-01}\n"
+        "  - {name: a, subject: {funnel: four_stage, step: decision}, from: 2026-02-01}",
+        "duplicate_action",
+        8,
+        "actions[1].name",
+        "'a' is the name of another action",
+    ),
     # conditions
     (
         "touchpoints: [{label: P, when: {evnt: a}}]",

@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pytest
 
+from journeyflow.config.labels import Labels
 from journeyflow.config.remedies import builtin_remedies
 from journeyflow.pains.headlines import MOST_CHARACTERS, headline, remedy
 
 INCIDENT = {
-    "persona": "all", "period": "all", "stage": "decision", "subject": "payment_info", "kind": "incident", "grade": "incident",
+    "persona": "all", "period": "all", "model": "m", "stage": "decision", "subject": "payment_info", "kind": "incident", "grade": "incident",
     "slice": "device=mobile", "first_day": date(2026, 3, 2), "last_day": date(2026, 3, 9), "is_ongoing": False,
     "person_count": 1400, "compared_count": 9000, "rate": 0.5, "expected_rate": 0.751, "went_on_count": 700,
     "lost_count": 350, "lost_low": 200, "lost_high": 512, "worth_amount": Decimal("12340.5"), "worth_low": Decimal(8000),
@@ -52,6 +53,15 @@ def test_an_incident():
 )
 def test_who_when_and_what_it_cost(changes, said):
     assert said in headline(INCIDENT | changes)
+
+
+def test_labels_stand_in_place_of_names():
+    labels = Labels(
+        {("persona", "all", "family"): "Families", ("stage", "m", "decision"): "Till", ("event", "all", "chat"): "Chat"}
+    )
+    row = EXPOSURE | {"persona": "family", "model": "m", "subject": "web: chat"}
+    assert headline(row, labels).startswith("Persons of Families who met web: Chat at Till, the whole time:")
+    assert headline(row | {"model": "n"}, labels).startswith("Persons of Families who met web: Chat at Decision,")
 
 
 def test_how_it_is_known():
@@ -101,5 +111,11 @@ def test_hostile_names_are_cut_and_without_control_characters(row):
     ],
 )
 def test_the_catalogue_suggests_what_to_do_by_kind_and_what_was_met(changes, said):
-    row = {"subject": "menu", "slice": None, "stage": "post_purchase", "first_day": date(2026, 3, 2)} | changes
+    row = {
+        "subject": "menu",
+        "slice": None,
+        "model": "m",
+        "stage": "post_purchase",
+        "first_day": date(2026, 3, 2),
+    } | changes
     assert said in remedy(row, builtin_remedies(), ("decision", "post_purchase"))

@@ -150,6 +150,27 @@ def test_attribution_is_of_the_most_frequent_goal(tmp_path):
             opened.attribution(method="markow")
 
 
+def test_a_forecast_is_shown_and_drawn_where_somebody_is_pending(tmp_path):
+    row = {"funnel": "checkout", "persona": "all", "step": MARKUP, "expected_count": 2.5, "low": 1, "high": 4}
+    row |= {"expected_amount": 10.0, "currency": SCRIPT}
+    unknown = dict.fromkeys(("expected_count", "low", "high", "expected_amount"))
+    rows = [
+        row | {"step_index": 1, "pending_count": 9},
+        row | {"step_index": 2, "pending_count": 0},
+        row | unknown | {"step_index": 3, "pending_count": 2},
+    ]
+    publish_tables(tmp_path, rich_tables() | {"pending_forecast": rows})
+    with journeyflow.open(tmp_path) as opened:
+        forecast = opened.forecast("checkout")
+        assert Tags(forecast._repr_html_()).tags <= HARMLESS
+        assert "1 to 4" in Tags(forecast._repr_html_()).text
+        bars = forecast.chart_spec()["data"]["values"]
+        assert [(bar["low"], bar["high"]) for bar in bars] == [(1, 4)]
+        for wrong in ({"name": "chekout"}, {"persona": "al"}):
+            with pytest.raises(NotFoundError):
+                opened.forecast(**wrong)
+
+
 def test_a_change_is_shown_and_drawn_from_the_old_rate_to_the_new(tmp_path):
     row = {"funnel": "checkout", "dimension": "persona", "old_period": "2026-02", "period": "2026-03"}
     row |= {"old_rate": 0.6, "new_rate": 0.4, "effect_low": None, "effect_high": None, "is_beyond_noise": False}

@@ -63,6 +63,21 @@ def test_only_what_is_asked_for_is_read(rich):
     assert few.map_of("shop", MARKUP) is None
 
 
+def test_labels_stand_in_place_of_names(tmp_path):
+    tables = rich_tables()
+    stage = next(iter(MODELS["shop"]))
+    touchpoint = tables["touchpoints"][0]["touchpoint"]
+    given = [("stage", "shop", stage, "Looking"), ("persona", "all", "student", "Students \u202e")]
+    given.append(("event", "all", touchpoint.split(": ")[-1], "A page"))
+    tables["labels"] = [dict(zip(("kind", "model", "name", "label"), row, strict=True)) for row in given]
+    found = read(tmp_path, tables)
+    assert found.models[0].stages[0].label == found.map_of("shop").reached[0].label == "Looking"
+    assert next(one for one in found.personas if one.key == "student").label == "Students \\u202e"
+    texts = {item.text for cell in found.map_of("shop").row("touchpoints").cells for item in cell.items}
+    assert f"{touchpoint.split(': ')[0]}: A page" in texts
+    assert touchpoint not in texts
+
+
 def test_entries_beyond_the_most_are_counted(report_data):
     cell = report_data.map_of("shop").row("touchpoints").cells[0]
     assert len(cell.items) == 6

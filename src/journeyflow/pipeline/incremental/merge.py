@@ -186,12 +186,8 @@ def update_maturity(base: DuckDBEngine, config: Config, high_water_at: datetime)
 
 
 def _statements(config: Config, high_water_at: datetime) -> Iterator[tuple[str, list[object]]]:
-    for table, until in (("funnel_units", "closes_at"), ("funnel_days", "pending_until")):
-        emptied = ", pending_until = null" if until == "pending_until" else ""
-        yield (
-            f"update kernel.{table} set is_pending = false{emptied} where is_pending and {until} <= ?",
-            [high_water_at],
-        )
+    for table in ("funnel_units", "funnel_days"):
+        yield f"update kernel.{table} set is_pending = false where is_pending and closes_at <= ?", [high_water_at]
         for funnel_index, window_us in _windows(config).items():
             yield (
                 f"update kernel.{table} set is_matured = true "

@@ -1,0 +1,105 @@
+-- Units pending at each step by age: as they are now, at earlier moments, and in all whose window is over with what came of them.
+-- Grain: kind, funnel_index, origin_at, persona, step_index, first_slot, last_slot, is_converted.
+with ages_scaled as (
+    select
+        funnels.funnel_index,
+        funnels.window_us,
+        settings.high_water_at,
+        -- The younger, the finer: 64 slots of the logarithm of 1 + 4096 age / window.
+        cast(funnels.window_us as double) / 4096 as scale_us,
+        64 / ln(4097) as slots_per_log
+    from config.funnels
+    cross join config.settings
+),
+
+records_placed as (
+    select
+        records.funnel_index,
+        facts.persona,
+        records.step_index,
+        records.entered_at,
+        records.reached_at,
+        records.left_at,
+        records.is_converted,
+        ages.scale_us,
+        ages.slots_per_log,
+        date_diff('microsecond', records.entered_at, ages.high_water_at) as age_us,
+        ages.window_us
+    from analyses.step_records as records
+    inner join ages_scaled as ages on ages.funnel_index = records.funnel_index
+    inner join journeys.journey_facts as facts
+        on facts.person_key = records.person_key
+        and facts.journey_index = records.journey_index
+),
+
+past_slotted as (
+    select
+        funnel_index,
+        persona,
+        step_index,
+        is_converted,
+        -- The ages looked at are the middles of the slots.
+        cast(ceil(slots_per_log * ln(1 + date_diff('microsecond', entered_at, reached_at) / scale_us) - 0.5) as integer)
+            as first_slot,
+        cast(ceil(slots_per_log * ln(1 + date_diff('microsecond', entered_at, left_at) / scale_us) - 0.5) as integer)
+            as last_slot
+    from records_placed
+    -- Of the last eight windows, or eight weeks where they are longer: who entered long ago says less of today.
+    where age_us >= window_us and age_us - window_us < greatest(8 * window_us, 4838400000000)
+),
+
+now_slotted as (
+    select
+        attempts.funnel_index,
+        attempts.persona,
+        attempts.depth as step_index,
+        cast(floor(
+            ages.slots_per_log
+            * ln(1 + date_diff('microsecond', attempts.entered_at, ages.high_water_at) / ages.scale_us)
+        ) as integer) as first_slot
+    from funnels.funnel_attempts as attempts
+    inner join ages_scaled as ages on ages.funnel_index = attempts.funnel_index
+    where attempts.is_pending
+),
+
+moments_slotted as (
+    select
+        records.funnel_index,
+        origins.origin_at,
+        records.persona,
+        records.step_index,
+        records.is_converted,
+        cast(floor(
+            records.slots_per_log
+            * ln(1 + date_diff('microsecond', records.entered_at, origins.origin_at) / records.scale_us)
+        ) as integer) as first_slot
+    from records_placed as records
+    inner join analyses.forecast_origins as origins
+        on origins.funnel_index = records.funnel_index
+        and origins.origin_at >= records.reached_at
+        and origins.origin_at < records.left_at
+)
+
+select
+    'past' as kind, funnel_index, cast(null as timestamp) as origin_at, persona, step_index, first_slot, last_slot,
+    is_converted, count(*) as unit_count
+from past_slotted
+where last_slot > first_slot
+group by funnel_index, persona, step_index, first_slot, last_slot, is_converted
+
+union all
+
+select
+    'now' as kind, funnel_index, cast(null as timestamp) as origin_at, persona, step_index,
+    least(first_slot, 63) as first_slot, cast(null as integer) as last_slot, cast(null as boolean) as is_converted,
+    count(*) as unit_count
+from now_slotted
+group by funnel_index, persona, step_index, least(first_slot, 63)
+
+union all
+
+select
+    'moment' as kind, funnel_index, origin_at, persona, step_index,
+    least(first_slot, 63) as first_slot, cast(null as integer) as last_slot, is_converted, count(*) as unit_count
+from moments_slotted
+group by funnel_index, origin_at, persona, step_index, least(first_slot, 63), is_converted

@@ -1,0 +1,60 @@
+"""Forecasts of pending units on real inputs, as of many earlier moments, beside what came."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from support.forecast_backtest import backtest, coverage, repeats
+
+DAY = timedelta(days=1)
+MONTHS = [datetime(1993 + (6 + month) // 12, (6 + month) % 12 + 1, 1) for month in range(72)]
+
+
+def orders(folder):
+    """Return the days on which each customer of CDNOW ordered."""
+    found = {}
+    for line in (folder / "truths/cdnow/CDNOW_master.txt").read_text(encoding="ascii", errors="ignore").splitlines():
+        fields = line.split()
+        if len(fields) > 1 and fields[1].isdigit():
+            found.setdefault(fields[0], set()).add(datetime.strptime(fields[1], "%Y%m%d"))
+    return {key: sorted(days) for key, days in found.items()}
+
+
+def spells(folder):
+    """Return when each person of mvad first became jobless, and when the person was employed again."""
+    found = {}
+    with gzip.open(folder / "truths/traminer/mvad.csv.gz", "rt", encoding="ascii") as file:
+        for row in csv.DictReader(file):
+            states = [value for name, value in row.items() if name[-2:].isdigit() and "." in name]
+            begun = [month for month in range(1, 72) if states[month - 1] != states[month] == "joblessness"][:1]
+            ended = [month for month in range(72) if begun and month > begun[0] and states[month] == "employment"][:1]
+            if begun:
+                found[row["id"]] = [MONTHS[month] for month in begun + ended]
+    return found
+
+
+def assert_holds(rows: pl.DataFrame, least: int, off: float) -> None:
+    rows = rows.filter(persona="all")
+    assert rows.height >= least
+    assert 0.9 <= coverage(rows) <= 1
+    total = rows.select(pl.col("expected_count", "came").sum()).row(0)
+    assert total[0] == pytest.approx(total[1], rel=off)
+
+
+@pytest.mark.parametrize(("days", "steps"), [(30, 2), (90, 3)])
+def test_next_orders_of_cdnow(external_data, days, steps):
+    """Customers bought less from spring on, which no forecast of that time could know: it expects 8 % too many."""
+    moments = [datetime(1997, 2, 1) + 6 * number * DAY for number in range(15)]
+    rows = backtest(repeats(orders(external_data), steps, days * DAY), datetime(1998, 7, 1), moments)
+    assert_holds(rows, 10, off=0.15)
+
+
+@pytest.mark.parametrize("days", [183, 365])
+def test_ways_back_to_employment(external_data, days):
+    moments = [MONTHS[month] + DAY for month in range(20, 60, 3)]
+    assert_holds(backtest(repeats(spells(external_data), 2, days * DAY), MONTHS[-1], moments), 10, off=0.15)
