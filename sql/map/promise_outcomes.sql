@@ -74,6 +74,7 @@ dues_timed as (
         coalesce(
             date_diff('microsecond', dues_followed.due_at, dues_followed.to_at) <= promises.within_us, false
         ) as is_kept,
+        dues_followed.to_at,
         date_diff('microsecond', dues_followed.due_at, settings.high_water_at) >= promises.within_us as is_matured,
         -- In two parts, because an interval is multiplied by numbers of 32 bits only.
         dues_followed.due_at
@@ -94,6 +95,7 @@ answers_measured as (
         answers.answered_at as due_at,
         case when promises.is_at_most then answers.score <= promises.target else answers.score >= promises.target end
             as is_kept,
+        answers.answered_at as to_at,
         true as is_matured,
         answers.answered_at as deadline_at,
         answers.score
@@ -103,10 +105,10 @@ answers_measured as (
 ),
 
 outcomes_gathered as (
-    select promise_index, event_ix, person_key, journey_index, due_at, is_kept, is_matured, deadline_at, score
+    select promise_index, event_ix, person_key, journey_index, due_at, is_kept, to_at, is_matured, deadline_at, score
     from dues_timed
     union all
-    select promise_index, event_ix, person_key, journey_index, due_at, is_kept, is_matured, deadline_at, score
+    select promise_index, event_ix, person_key, journey_index, due_at, is_kept, to_at, is_matured, deadline_at, score
     from answers_measured
 )
 
@@ -119,5 +121,6 @@ select
     case when is_kept then 'kept' when is_matured then 'broken' else 'pending' end as outcome,
     is_matured,
     case when is_matured and not is_kept then deadline_at end as broken_at,
+    case when is_kept then to_at end as kept_at,
     score
 from outcomes_gathered

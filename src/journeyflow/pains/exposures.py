@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from journeyflow.pains.findings import Finding
+from journeyflow.pains.findings import Finding, odds_error
 from journeyflow.pains.places import NEVER, Place
 from journeyflow.pains.prognosis import Prognosis, spread
 from journeyflow.pains.stream import Bools, Floats, Ints, Stream, changes
@@ -155,15 +155,18 @@ class _Moments:
         third = third[is_start[third]]
         session = self.stream.session[rows]
         third = third[session[third] == session[third + 2]]
+        # Until the third time, or until something else came: whoever did that sooner had no occasion to repeat it.
+        at, last = self.stream.at[rows], np.append(np.flatnonzero(~same[1:]), len(name) - 1)
+        last = last[np.searchsorted(last, np.arange(len(name)))]
+        gap = np.where(self.gap[last] < NEVER, at[last] - at + self.gap[last], NEVER)
+        gap[third] = at[third + 2] - at[third]
+        order = np.lexsort((gap, name))
         for code in np.flatnonzero(np.bincount(name[third], minlength=1) >= min_count):
             starts = np.flatnonzero(is_start & (name == code) & self.is_clear)
             starts = starts[changes(visit[starts])]
             met = np.isin(starts, third)
-            # Who went on at once had no occasion to repeat it.
-            kept = met | (self.next[starts] >= 0) | ~self.goes_on[starts]
-            starts, met = starts[kept], met[kept]
             subject = self.stream.names.names[code]
-            yield Candidate(f"{subject} (three times in a row)", "repeat", starts[met], starts[~met], name)
+            yield Candidate(f"{subject} (three times in a row)", "repeat", starts[met], starts[~met], name, gap, order)
 
     def waits(self, min_count: int) -> Iterator[Candidate]:
         """Yield long times between two events, judged from the second: all had come as far as that."""
@@ -185,21 +188,34 @@ class _Moments:
             yield from self._wait(questions, replies, min_count)
 
     def _answered(self, ruled_out: Bools, min_count: int) -> Iterator[tuple[Ints, Ints]]:
-        """Yield the latest question before each answer, which has no session: it is no act of the person."""
+        """Yield the latest question before each answer, which has no session: it is no act of the person.
+
+        The question is the event that nearly always comes before the answer, and of several the last one to do so. If
+        many go on without the answer, long waits look bad: those still there when it comes are those who stay away.
+        """
         rows, visit = self.place.rows, self.place.visit
         number = np.arange(len(rows))
         is_reply = (self.stream.session[rows] < 0) & ~ruled_out
         for code in np.flatnonzero(np.bincount(self.name[is_reply], minlength=1) >= 5 * min_count):
             replies = np.flatnonzero(is_reply & (self.name == code))
+            best: tuple[float, Ints, Ints] | None = None
             for other in np.flatnonzero(np.bincount(self.name[~ruled_out], minlength=1) >= 5 * min_count):
                 if other == code:
                     continue
                 latest = np.maximum.accumulate(np.where((self.name == other) & ~ruled_out, number, -1))[replies]
                 known = latest >= 0
                 known[known] = visit[latest[known]] == visit[replies[known]]
-                # What nearly always comes before it, and was not the event just before, may be its question.
-                if known.mean() >= MANDATORY and (latest[known] + 1 == replies[known]).mean() < MANDATORY:
-                    yield latest[known], replies[known]
+                if known.mean() < MANDATORY:
+                    continue
+                asked = np.bincount(visit[self.name == other], minlength=len(self.won)) > 0
+                answered = np.bincount(visit[replies], minlength=len(self.won)) > 0
+                if (answered & asked & self.won).sum() < MANDATORY * (asked & self.won).sum():
+                    continue
+                waited = float(np.median(self.stream.at[rows[replies[known]]] - self.stream.at[rows[latest[known]]]))
+                if best is None or waited < best[0]:
+                    best = waited, latest[known], replies[known]
+            if best is not None:
+                yield best[1], best[2]
 
     def _wait(self, first: Ints, second: Ints, min_count: int) -> Iterator[Candidate]:
         earliest = changes(self.place.visit[second])
@@ -247,8 +263,7 @@ def estimate(
     base = np.clip(chance[first] + adjusted.others[kept], 0.001, 0.999)
     rate, expected = float(outcome[first].mean()), float(base.mean())
     effect = _logit(rate, len(first)) - _logit(expected, len(first))
-    hits = float(outcome[first].sum())
-    own_variance = 1 / (hits + 0.5) + 1 / (len(first) - hits + 0.5)
+    own_error = odds_error(effect, float(outcome[first].sum()), len(first), expected)
     slope = max(expected * (1 - expected), 0.02)
     once = once_a_person(stream, place.rows[first])
     if len(once) < min_count:
@@ -265,7 +280,7 @@ def estimate(
         compared_count=len(np.unique(stream.person[place.rows[could]])),
         standard_error=adjusted.error,
         effect=effect,
-        effect_error=float(np.sqrt(own_variance + (adjusted.error / slope) ** 2)),
+        effect_error=float(np.hypot(own_error, adjusted.error / slope)),
         family=candidate.family,
         shift=prospects * UNSEEN_INTENT,
         shift_error=UNSEEN_INTENT / float(np.sqrt(len(met))),

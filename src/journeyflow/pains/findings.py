@@ -81,6 +81,19 @@ class Finding:
         return replace(self, grade=grade, q_value=q_value, e_value=e_value)
 
 
+def odds_error(effect: float, hits: float, count: int, expected: float) -> float:
+    """Return the standard error of a log odds ratio against expected odds that the likelihood gives it.
+
+    The ratio of both is the signed root of the deviance: near 0 and 1 the error from the numbers seen is too small.
+    """
+    seen = np.array([hits, count - hits])
+    due = np.array([expected, 1 - expected]) * count
+    deviance = 2 * float((seen * np.log(np.maximum(seen, 1e-9) / due)).sum())
+    if abs(effect) < 0.1 or deviance < 0.01:
+        return float(1 / np.sqrt(count * expected * (1 - expected)))
+    return float(abs(effect) / np.sqrt(deviance))
+
+
 def e_value(rate: float, expected: float) -> float:
     """Return how strongly an unseen cause would have to go with both the exposure and leaving to explain the ratio.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from journeyflow.pains.exposures import UNSEEN_INTENT, once_a_person
-from journeyflow.pains.findings import Finding
+from journeyflow.pains.findings import Finding, odds_error
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.slices import Point, Slice, entry, points, recalibrated, slices
@@ -19,7 +19,10 @@ SCREENED = -2.5
 POINTS = 2
 FEWEST_ELSEWHERE = 30
 NATURAL_SPREAD = 0.1
-"""Standard deviation, on the scale of log odds, by which slices differ without a cause at the place."""
+"""Standard deviation, on the scale of log odds, by which slices differ without a cause at one place."""
+OTHER_PEOPLE = 0.3
+"""The same by which slices differ at all places, because other people are in them: what is taken of them before other
+places are looked at."""
 
 
 Entries = dict[tuple[int, tuple[str, ...]], Point | None]
@@ -96,7 +99,8 @@ def _finding(
     rest = ~found.members & found.known & usable
     members = found.members & usable
     # The same shift that makes the others add up.
-    expected = recalibrated(chance, point.went_on, rest)[members]
+    chance = recalibrated(chance, point.went_on, rest)
+    expected = chance[members]
     went_on = point.went_on[members]
     days = point.day[members]
     halves = [days <= np.median(days), days > np.median(days)]
@@ -104,8 +108,9 @@ def _finding(
         return None
     mean, rate, count = float(expected.mean()), float(went_on.mean()), int(members.sum())
     slope = max(mean * (1 - mean), 0.02)
-    other_variance = float((point.went_on[rest].mean() * (1 - point.went_on[rest].mean())) * rest.sum())
-    error = np.sqrt(1 / max(other_variance, 1e-9) * 2)
+    # What a pair is expected to do is added up from what each of its values does with others.
+    others_alike = [rest] if len(found.dimensions) == 1 else [rest, *(rest & same for same in found.values)]
+    error = np.sqrt(sum(1 / max(float((chance[alike] * (1 - chance[alike])).sum()), 1e-9) for alike in others_alike))
     effect = np.log((rate + 0.5 / count) / (1 - rate + 0.5 / count)) - np.log(mean / (1 - mean))
     hits = float(went_on.sum())
     elsewhere, elsewhere_error = _shift_elsewhere(stream, stages, entries, found)
@@ -127,7 +132,7 @@ def _finding(
         compared_count=len(np.unique(stream.person[point.rows[rest]])),
         standard_error=float(error * slope),
         effect=float(effect),
-        effect_error=float(np.sqrt(1 / (hits + 0.5) + 1 / (count - hits + 0.5) + error**2)),
+        effect_error=float(np.sqrt(odds_error(effect, hits, count, mean) ** 2 + error**2)),
         family="gap",
         shift=elsewhere,
         shift_error=elsewhere_error,
@@ -149,8 +154,12 @@ def _prospects(
 
 
 def _shift_elsewhere(stream: Stream, stages: list[Place], entries: Entries, found: Slice) -> tuple[float, float]:
-    """Return the worst shift of the slice at another stage and its standard error, infinite where not known."""
-    worst, worst_error = 0.0, np.inf
+    """Return by how much the slice falls short at all stages, as the others show, and its error; infinite if none does.
+
+    Each other stage shows it but for its error and what is natural there; together with what is usual of slices that is
+    the mean of a normal distribution known by several measurements.
+    """
+    precision, weighted = 0.0, 0.0
     text = found.text or ""
     for place in stages:
         key = place.stage_index, found.dimensions
@@ -164,7 +173,12 @@ def _shift_elsewhere(stream: Stream, stages: list[Place], entries: Entries, foun
         chance = recalibrated(point.chance, point.went_on, same[0].known)
         shift, score = shortfall(same[0].members, point.went_on, chance)
         share = same[0].members.sum() / same[0].known.sum()
-        shift /= max(1 - share, 0.1)
-        if shift < worst or np.isinf(worst_error):
-            worst, worst_error = shift, abs(shift / score) if score else np.inf
-    return worst, worst_error
+        share = max(1 - share, 0.1)
+        error = abs(shift / score) if score else np.inf
+        weight = 1 / ((error / share) ** 2 + NATURAL_SPREAD**2)
+        precision += weight
+        weighted += weight * shift / share
+    if not precision:
+        return 0.0, np.inf
+    precision += 1 / OTHER_PEOPLE**2
+    return weighted / precision, 1 / float(np.sqrt(precision))

@@ -313,7 +313,8 @@ def _finding(stream: Stream, place: Place, span: Span) -> Finding:
     expected = odds / (1 + odds)
     chosen = np.flatnonzero(inside & settled)
     once = chosen[once_a_person(stream, point.rows[chosen])]
-    error = np.sqrt(1 / out_variance + 1 / max(float(variance[others].sum()), 25.0))
+    # Slices move a little from week to week without a cause.
+    error = np.sqrt(1 / out_variance + 1 / max(float(variance[others].sum()), 25.0) + COMMON_SPREAD**2)
     mean = float(expected[chosen].mean())
     rate = float(went_on[chosen].mean())
     effect = np.log((rate + 0.5 / len(chosen)) / (1 - rate + 0.5 / len(chosen))) - np.log(mean / (1 - mean))

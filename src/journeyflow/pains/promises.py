@@ -29,7 +29,8 @@ _DUES = """
     select
         outcomes.promise_index, outcomes.person_key, epoch_us(outcomes.due_at) as due_us,
         outcomes.outcome = 'broken' as is_broken,
-        case when promises.kind = 'timed' then promises.within_us else 0 end as within_us
+        case when promises.kind = 'timed' then promises.within_us else 0 end as within_us,
+        epoch_us(outcomes.kept_at) as kept_us
     from map.promise_outcomes as outcomes
     inner join config.promises as promises on promises.promise_index = outcomes.promise_index
     where outcomes.is_matured and outcomes.outcome <> 'pending'
@@ -81,7 +82,9 @@ class _Dues:
         )
         self.rows = found["row"].to_numpy()
         self.is_broken = found["is_broken"].to_numpy()
-        self.deadline = (found["due_us"] + found["within_us"]).to_numpy()
+        # What followed the breach, or the keeping: whoever was served early may go on before the time is up.
+        known_at = found.select(pl.min_horizontal(pl.col("due_us") + pl.col("within_us"), "kept_us"))
+        self.known_at = known_at.to_series().to_numpy()
         self.person = found["person"].to_numpy()
         self.persona = stream.personas.codes[stream.journey[self.rows]]
         self.personas = stream.personas.names
@@ -99,10 +102,10 @@ class _Dues:
         return [(self.personas[most], inside), (f"all but {self.personas[most]}", ~inside)]
 
     def wait_for(self, stream: Stream, is_wanted: Bools) -> Ints:
-        """Return the time from each deadline to the person's next wanted event; the largest integer where none came."""
+        """Return the time from each breach or keeping to the next wanted event; the largest integer where none came."""
         wanted = np.flatnonzero(is_wanted)
-        order = np.argsort(self.deadline, kind="stable")
-        left = pl.DataFrame({"person": self.person[order], "at": self.deadline[order] + 1, "position": order}).sort(
+        order = np.argsort(self.known_at, kind="stable")
+        left = pl.DataFrame({"person": self.person[order], "at": self.known_at[order] + 1, "position": order}).sort(
             "at"
         )
         right = pl.DataFrame(
@@ -112,7 +115,7 @@ class _Dues:
             "position"
         )
         following = joined["next"].fill_null(NEVER).to_numpy()
-        return np.where(following == NEVER, NEVER, following - self.deadline)
+        return np.where(following == NEVER, NEVER, following - self.known_at)
 
 
 def _finding(
@@ -144,7 +147,7 @@ def _finding(
         beyond_us=beyond[chosen],
         horizon=horizon,
         settled_until=stream.high_water - horizon,
-        at=made.deadline[chosen],
+        at=made.known_at[chosen],
         level_of_kind=np.zeros(len(kinds), np.int64),
     )
     broken = made.is_broken[chosen]
@@ -178,6 +181,8 @@ def _graded(found: Finding, mood: float | None, mood_error: float | None, promis
     expected = float(np.clip(found.expected.mean(), 1e-4, 1 - 1e-4))
     odds = expected / (1 - expected) * np.exp(min(found.effect + 1.96 * spread, 0.0))
     is_sure = min(cost, feeling) <= LEVEL
+    error = float(np.hypot(found.standard_error, UNSEEN_SPREAD * expected * (1 - expected)))
+    found = replace(found, standard_error=error)
     if cost > LEVEL:
         # No order is known to be lost; what is known is how people feel.
         found = replace(found, expected=found.went_on.astype(np.float64), standard_error=0.0)
@@ -192,7 +197,7 @@ def _more_refunds(stream: Stream, made: _Dues, chosen: Bools, found: Finding, ho
     if not is_refund.any():
         return None
     came = made.wait_for(stream, is_refund)[chosen] <= horizon
-    settled = made.deadline[chosen] <= stream.high_water - horizon
+    settled = made.known_at[chosen] <= stream.high_water - horizon
     broken = made.is_broken[chosen]
     met, others = came[broken & settled], came[~broken & settled]
     if not len(met) or not len(others):
@@ -215,10 +220,10 @@ def _mood(
     due = pl.DataFrame(
         {
             "person": made.person[chosen],
-            # Before the deadline nobody knows that it will be broken.
-            "at": made.deadline[chosen],
+            # Before that nobody knows how it will end.
+            "at": made.known_at[chosen],
             "is_broken": made.is_broken[chosen],
-            "due": made.deadline[chosen],
+            "due": made.known_at[chosen],
         }
     ).sort("at", maintain_order=True)
     joined = given.join_asof(due, on="at", by="person", strategy="backward", check_sortedness=False).drop_nulls()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from journeyflow.pains.exposures import exposures
-from journeyflow.pains.findings import Finding, e_value
+from journeyflow.pains.findings import NORMAL, Finding, e_value
 from journeyflow.pains.gaps import NATURAL_SPREAD, Entries, gaps, shortfall
 from journeyflow.pains.incidents import incidents, lost_days
 from journeyflow.pains.places import Place, places
@@ -20,6 +20,8 @@ LEVEL = 0.05
 SHARE = {"incident": 0.3, "gap": 0.3, "exposure": 0.4}
 UNSEEN_SPREAD = 0.15
 """Standard deviation, on the scale of log odds, of the effect of an unseen cause at least."""
+UNSEEN_OF_WAITS = 0.05
+"""The same of a long wait for an answer: whoever answers decides how long it takes, and not the person."""
 LEAST_E_VALUE = 1.3
 BESIDE = 0.9
 SEPARATOR = ", "
@@ -50,9 +52,14 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     for number, (place, explained) in enumerate(stages):
         # At the first stage the later ones say whether a slice is another kind of person.
         gap_rows += gaps(stream, place, everywhere[:number] or everywhere[1:], entries, min_count, explained)
-    found += _graded_gaps(gap_rows)
-    exposed = _graded_exposures(tested)
-    return found + exposed + _other_frictions(tested, exposed)
+    graded = _discovered(found + _judged_gaps(gap_rows) + _judged_exposures(tested))
+    exposed = _one_each(_one_wait_each([one for one in graded if one.kind in ("exposure", "friction")]))
+    return (
+        [one for one in graded if one.kind == "incident"]
+        + _one_each([one for one in graded if one.kind == "gap"])
+        + exposed
+        + _other_frictions(tested, exposed)
+    )
 
 
 def _is_season(stream: Stream, incident: Finding, stages: list[Place]) -> bool:
@@ -74,35 +81,61 @@ def _is_season(stream: Stream, incident: Finding, stages: list[Place]) -> bool:
     return False
 
 
-def _graded_gaps(found: list[Finding]) -> list[Finding]:
+def _judged_gaps(found: list[Finding]) -> list[Finding]:
+    """Return the gaps with the chance of each without a cause, times the tests, and the E-value."""
+    # Who falls short at other stages as well is another kind of person.
+    return [_judged(one, min(one.shift_error, 1.0), NATURAL_SPREAD, one.tests) for one in found]
+
+
+def _judged_exposures(tested: list[Finding]) -> list[Finding]:
+    """Return the exposures with the chance of each without a cause, times the tests, and the E-value."""
+    # The lengths of a wait are nearly the same persons.
+    tests = len({_hypothesis(one) for one in tested}) + len(
+        {_hypothesis(one) for one in tested if one.family == "wait"}
+    )
+    judged = []
+    for finding in tested:
+        is_wait = finding.family == "wait"
+        others = [one for one in tested if _event_of(one) != _event_of(finding) and (one.family == "wait") == is_wait]
+        unseen = _unseen_spread(others, UNSEEN_OF_WAITS if is_wait else UNSEEN_SPREAD)
+        judged.append(_judged(finding, finding.shift_error, unseen, tests))
+    return judged
+
+
+def _judged(finding: Finding, shift_error: float, unseen: float, tests: int) -> Finding:
+    """Judge an effect beyond its placebo; what is unseen makes the loss as unsure as the effect."""
     from scipy.special import ndtr
 
-    graded = []
-    for finding in found:
-        # Who falls short at other stages as well is another kind of person.
-        spread = np.sqrt(finding.effect_error**2 + min(finding.shift_error, 1.0) ** 2 + NATURAL_SPREAD**2)
-        q_value = min(1.0, float(ndtr((finding.effect - min(finding.shift, 0.0)) / spread)) * finding.tests)
-        value = _e_value(finding, 1.96 * spread)
-        if q_value <= LEVEL * SHARE["gap"] and value >= LEAST_E_VALUE and finding.lost_low > 0:
-            graded.append(finding.graded("matched", q_value, value))
-    return _one_each(graded)
+    # An unseen cause that leads to it as much as the seen ones do explains a part of it.
+    spread = float(np.sqrt(finding.effect_error**2 + shift_error**2 + unseen**2))
+    chance = float(ndtr((finding.effect - min(finding.shift, 0.0)) / spread))
+    expected = float(finding.expected.mean())
+    error = float(np.hypot(finding.standard_error, unseen * expected * (1 - expected)))
+    value = _e_value(finding, NORMAL * spread)
+    return replace(finding, standard_error=error, q_value=chance * tests, e_value=value)
 
 
-def _graded_exposures(tested: list[Finding]) -> list[Finding]:
-    from scipy.special import ndtr
+def _discovered(found: list[Finding]) -> list[Finding]:
+    """Return the findings of which 5 % are false at most, and where nothing is true one in twenty times any.
 
-    graded = []
-    for number, finding in enumerate(tested):
-        unseen = _unseen_spread(tested[:number] + tested[number + 1 :])
-        # An unseen cause that leads to the exposure as much as the seen ones do explains a part of it.
-        effect = finding.effect - min(finding.shift, 0.0)
-        spread = np.sqrt(finding.effect_error**2 + finding.shift_error**2 + unseen**2)
-        q_value = min(1.0, float(ndtr(effect / spread)) * max(len(tested), 1))
-        value = _e_value(finding, 1.96 * spread)
-        is_sure = q_value <= LEVEL * SHARE["exposure"] and value >= LEAST_E_VALUE
-        if is_sure and finding.lost_low > 0:
-            graded.append(finding.graded("matched", q_value, value))
-    return _one_each(_one_wait_each(graded))
+    Each kind of finding has its share of the errors allowed.
+
+    References
+    ----------
+    Benjamini and Hochberg (1995), "Controlling the false discovery rate"; Genovese, Roeder and Wasserman (2006), "False
+    discovery control with p-value weighting".
+    """
+    weighted = [(one.q_value or 0.0) / SHARE.get(one.kind, SHARE["exposure"]) for one in found]
+    discovered = []
+    q_value = 1.0
+    for rank, index in reversed(list(enumerate(np.argsort(weighted, kind="stable"), start=1))):
+        q_value = min(q_value, weighted[index] / rank)
+        one = found[index]
+        if one.kind == "incident":
+            discovered.append(replace(one, q_value=q_value))
+        elif q_value <= LEVEL and (one.e_value or 0.0) >= LEAST_E_VALUE and one.lost_low > 0:
+            discovered.append(one.graded("matched", q_value, one.e_value))
+    return discovered[::-1]
 
 
 def _other_frictions(tested: list[Finding], graded: list[Finding]) -> list[Finding]:
@@ -122,13 +155,13 @@ def _one_wait_each(findings: list[Finding]) -> list[Finding]:
     best: dict[tuple[int, str], Finding] = {}
     for finding in findings:
         if finding.family == "wait":
-            key = finding.stage_index, finding.subject.split(" (")[0]
+            key = finding.stage_index, _event_of(finding)
             if key not in best or finding.lost_low > best[key].lost_low:
                 best[key] = finding
     return [finding for finding in findings if finding.family != "wait"] + list(best.values())
 
 
-def _unseen_spread(findings: list[Finding]) -> float:
+def _unseen_spread(findings: list[Finding], least: float = UNSEEN_SPREAD) -> float:
     """Return the spread of the effects of what is met beyond chance: most of it harms nobody (empirical calibration).
 
     References
@@ -139,10 +172,18 @@ def _unseen_spread(findings: list[Finding]) -> float:
     near = [one.effect - min(one.shift, 0.0) for one in findings if abs(one.effect) < 1.0]
     errors = [one.effect_error**2 + one.shift_error**2 for one in findings if abs(one.effect) < 1.0]
     if not near:
-        return UNSEEN_SPREAD
+        return least
     beyond = max(float(np.median(np.square(near) - errors)) / 0.455, 0.0)
-    shrunk = (PRIOR_COUNT * UNSEEN_SPREAD**2 + len(near) * beyond) / (PRIOR_COUNT + len(near))
-    return float(max(np.sqrt(shrunk), UNSEEN_SPREAD))
+    shrunk = (PRIOR_COUNT * least**2 + len(near) * beyond) / (PRIOR_COUNT + len(near))
+    return float(max(np.sqrt(shrunk), least))
+
+
+def _event_of(finding: Finding) -> str:
+    return finding.subject.split(" (")[0]
+
+
+def _hypothesis(finding: Finding) -> tuple[int, str]:
+    return finding.stage_index, finding.subject
 
 
 def _e_value(finding: Finding, margin: float) -> float:

@@ -38,6 +38,8 @@ class Slice:
     members: Bools
     known: Bools
     """Entries of which every value of these dimensions is known: only they can be compared."""
+    values: tuple[Bools, ...] = ()
+    """Of a pair the entries with each of its values."""
 
 
 def points(
@@ -119,6 +121,7 @@ def slices(stream: Stream, point: Point, min_count: int, only: str | None = None
     found = [] if only else [Slice(None, (), everybody, everybody)]
     known = {name: codes > 0 for name, (_, codes) in dimensions.items()}
     counts = {name: np.bincount(codes, minlength=1) for name, (_, codes) in dimensions.items()}
+    having: dict[tuple[str, int], Bools] = {}
     for name, (labels, codes) in dimensions.items():
         for code, count in enumerate(counts[name]):
             text = f"{name}={labels.names[code]}"
@@ -140,7 +143,11 @@ def slices(stream: Stream, point: Point, min_count: int, only: str | None = None
                     continue
                 text = f"{one}={labels_one.names[first]}, {two}={labels_two.names[second]}"
                 if only in (None, text):
-                    found.append(Slice(text, (one, two), pair == code, both_known))
+                    for name, codes, value in ((one, codes_one, first), (two, codes_two, second)):
+                        if (name, value) not in having:
+                            having[name, value] = codes == value
+                    values = having[one, first], having[two, second]
+                    found.append(Slice(text, (one, two), pair == code, both_known, values))
     return found
 
 

@@ -141,8 +141,16 @@ _KINDS = """
     select
         codes.classification_key, types.event_name, types.channel, types.touchpoint,
         coalesce(goals.is_goal, false) as is_goal, frictions.frictions,
-        coalesce(passive.is_passive, false) as is_passive
-    from (select distinct classification_key, event_type_ix from kernel.classifications) as codes
+        coalesce(passive.is_passive, false) as is_passive,
+        codes.stage_index
+    from (
+        select
+            classification_key, event_type_ix,
+            max(case when model_index = (select min(model_index) from config.models) then stage_index end)
+                as stage_index
+        from kernel.classifications
+        group by classification_key, event_type_ix
+    ) as codes
     inner join journeys.event_types as types on types.event_type_ix = codes.event_type_ix
     left join (
         select predicates.event_type_ix, true as is_goal
@@ -159,13 +167,14 @@ _KINDS = """
     ) as frictions on frictions.event_type_ix = codes.event_type_ix
     left join (select distinct event_name, true as is_passive from config.passive_events) as passive
         on passive.event_name = types.event_name
-    order by codes.classification_key
 """
 
 
 def read_stream(engine: Engine) -> Stream:
     """Read the events that count, whole persons, in an order that no arrival of files changes.
 
+    Events that tie are in the order of the first model's stages, those of no stage first and goals last: else the names
+    of events would say who came back. How far a person had come at an event without a stage is not known then.
     Persons are chosen by their keys, which are hashes: the same ones in every run over data of about this size.
     """
     count = engine.rows("select count(*) as count from kernel.events").column("count")[0].as_py()
@@ -182,18 +191,14 @@ def read_stream(engine: Engine) -> Stream:
                 events.classification_key, epoch_us(staging.occurred_at) as at{reading}
             from kernel.events as events
             inner join staging.events as staging on staging.event_ix = events.event_ix
-            inner join (
-                select distinct codes.classification_key, types.event_name, types.touchpoint
-                from kernel.classifications as codes
-                inner join journeys.event_types as types on types.event_type_ix = codes.event_type_ix
-            ) as kinds on kinds.classification_key = events.classification_key
+            inner join ({_KINDS}) as kinds on kinds.classification_key = events.classification_key
             where events.person_key % {persons_each} = 0
             order by
-                events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.event_name, kinds.touchpoint,
-                staging.event_id, staging.source_ix
+                events.person_key, staging.occurred_at, staging.sequence nulls last, kinds.stage_index nulls first,
+                kinds.is_goal, kinds.event_name, kinds.touchpoint, staging.event_id, staging.source_ix
         """)
     )
-    kinds = pl.DataFrame(engine.rows(_KINDS))
+    kinds = pl.DataFrame(engine.rows(f"{_KINDS} order by codes.classification_key")).drop("stage_index")
     settings = engine.rows("select epoch_us(high_water_at) as high_water, journeys_window_us from config.settings")
     days = pl.DataFrame(
         engine.rows(

@@ -225,6 +225,38 @@ def test_where_nobody_goes_on_nothing_is_lost():
     assert 0 <= one.lost <= 0.001 * len(one.rows) + 1e-9
 
 
+@pytest.mark.parametrize(("effect", "listed"), [(0.6, True), (0.0, False)])
+def test_who_goes_on_after_a_form_at_once_is_compared_where_there_was_time_to_repeat_it(effect, listed):
+    """The form is the last event before the next stage: three tries take 30 seconds, others go on sooner or later."""
+    rng = np.random.default_rng(2)
+    kinds = {"view": Kind(1), "form": Kind(), "order": Kind(2, is_goal=True)}
+    persons = []
+    for _ in range(3000):
+        start = float(rng.uniform(0, 60 * 1440))
+        tries = 3 if rng.random() < 0.15 else 1
+        goes_on = rng.random() < 0.7 * (1 - effect * (tries > 1))
+        form = [Event(start + 1 + 0.15 * one, "form") for one in range(tries)]
+        done = [Event(form[-1].at + float(rng.uniform(0.5, 5)), "order")] if goes_on else []
+        persons.append(Person([Event(start, "view"), *form, *done]))
+    of = found(stream_of(persons, kinds), 1, 20, kinds)["form (three times in a row)"]
+    assert of.lost == pytest.approx(0.7 * effect * len(of.rows), abs=2.5 * of.lost_error)
+    assert bool(search(stream_of(persons, kinds), 1, levels_of(kinds), 20)) == listed
+
+
+def test_a_slow_answer_to_a_question_is_found_where_all_wait_for_it():
+    rng = np.random.default_rng(4)
+    kinds = {"view": Kind(1), "ask": Kind(), "answer": Kind(channel="support"), "order": Kind(2, is_goal=True)}
+    persons = []
+    for _ in range(3000):
+        start, is_slow = float(rng.uniform(0, 60 * 1440)), rng.random() < 0.3
+        answer = start + 5 + (500 if is_slow else 10) * float(rng.lognormal(0, 0.5))
+        done = [Event(answer + 5, "order", 1)] if rng.random() < (0.3 if is_slow else 0.6) else []
+        persons.append(Person([Event(start, "view"), Event(start + 5, "ask"), Event(answer, "answer", None), *done]))
+    [one] = search(stream_of(persons, kinds), 1, levels_of(kinds), 20)
+    assert (one.family, one.subject, one.grade) == ("wait", "answer (long wait after ask)", "matched")
+    assert one.rates == pytest.approx((0.3, 0.6), abs=0.05)
+
+
 def test_each_person_counts_once_at_the_first_meeting():
     persons = [Person([*one.events, Event(9000, PAY, 1, 1), Event(9001, "error", 1, 1)]) for one in example()[:50]]
     stream = stream_of([*persons, *example()[50:]])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom, norm
 
-from journeyflow.pains.findings import Finding, e_value
+from journeyflow.pains.findings import Finding, e_value, odds_error
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,14 @@ def test_a_grade_changes_nothing_else():
     graded = one.graded("matched", 0.001, 3.0)
     assert (graded.grade, graded.q_value, graded.e_value, graded.lost) == ("matched", 0.001, 3.0, one.lost)
     assert one.grade == "association"
+
+
+@pytest.mark.parametrize(("hits", "expected"), [(51, 0.96), (5, 0.3), (40, 0.5), (67, 0.96), (0, 0.2)])
+def test_the_error_of_odds_is_that_of_the_likelihood(hits, expected):
+    """The signed root of the deviance against a known chance, near enough to the exact chance of so few or fewer."""
+    rate = (hits + 0.5) / (67 - hits + 0.5)
+    effect = float(np.log(rate) - np.log(expected / (1 - expected)))
+    ratio = effect / odds_error(effect, hits, 67, expected)
+    if hits < 60:
+        assert ratio == pytest.approx(norm.ppf(binom.cdf(hits, 67, expected)), abs=0.8)
+    assert np.isfinite(ratio)

@@ -38,6 +38,34 @@ def test_a_slice_that_falls_short_at_all_stages_is_another_kind_of_person():
     assert one.shift == pytest.approx(np.log(0.4 / 0.6) - np.log(0.7 / 0.3), abs=0.3)
 
 
+def test_of_several_other_stages_the_precise_ones_say_who_is_another_kind_of_person():
+    """The worst of several is often that at which the fewest came."""
+    stream = simulated(1, 4000, falls_short(1))
+    place, later, last = (place_of(stream, stage) for stage in (1, 2, 3))
+    [both] = (one for one in gaps(stream, place, [later, last], {}, 20, np.zeros(len(place.rows), bool))
+              if one.slice == "device=tablet")  # fmt: skip
+    [alone] = (one for one in gaps(stream, place, [last], {}, 20, np.zeros(len(place.rows), bool))
+               if one.slice == "device=tablet")  # fmt: skip
+    assert abs(both.shift) < 0.15
+    assert both.shift_error < alone.shift_error < 0.3
+
+
+def test_what_a_pair_is_expected_to_do_is_as_unsure_as_what_its_values_do_with_others():
+    """Half of the phones and half of the visitors with a plan are in the pair: the others with each value are few."""
+    rng = np.random.default_rng(3)
+    listed_pairs = 0
+    for _ in range(12):
+        persons = []
+        for number in range(1200):
+            is_phone, has_plan = number % 10 == 0, number % 20 == 0 or number % 10 == 5
+            slices = {"device": "phone" if is_phone else "desktop", "plan": "plus" if has_plan else "basic"}
+            at = float(rng.uniform(0, 60 * 1440))
+            done = [Event(at + 5, "cart", slices=slices)] if rng.random() < 0.93 else []
+            persons.append(Person([Event(at, "view", slices=slices), *done]))
+        listed_pairs += len(listed(stream_of(persons)))
+    assert listed_pairs <= 1
+
+
 @pytest.mark.parametrize(("later", "is_gap"), [(0.2, False), (-0.2, True)])
 def test_a_gap_holds_in_both_halves_of_the_time(later, is_gap):
     def chance(stage, who):

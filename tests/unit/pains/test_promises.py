@@ -43,7 +43,7 @@ def instants(minutes):
     return pa.array([FIRST_DAY * DAY_US + round(at * MINUTE_US) for at in minutes], pa.timestamp("us"))
 
 
-def findings(stream, dues, answers, promises=("delivery",), min_count=20):
+def findings(stream, dues, answers, promises=("delivery",), min_count=20, kept_days=1.0):
     keys, starts, is_broken = zip(*dues, strict=True)
     count = len(dues)
     relations = {
@@ -56,6 +56,11 @@ def findings(stream, dues, answers, promises=("delivery",), min_count=20):
         "map.promise_outcomes": {
             "promise_index": [1] * count, "event_ix": list(range(count)), "person_key": pa.array(keys, pa.uint64()),
             "due_at": instants(starts), "outcome": ["broken" if one else "kept" for one in is_broken],
+            "kept_at": pa.array(
+                [None if late else at for late, at in
+                 zip(is_broken, instants([start + kept_days * DAY for start in starts]), strict=True)],
+                pa.timestamp("us"),
+            ),
             "is_matured": [True] * count,
         },
         "config.models": {"model_index": [1]},
@@ -133,8 +138,9 @@ def test_few_broken_or_few_kept_say_nothing():
     assert world(count=60, share=lambda persona: 0.9) == []
 
 
-def test_what_followed_before_the_deadline_is_no_consequence():
-    """Who has ordered again within the three days has done so before the breach; it says nothing of it."""
+@pytest.mark.parametrize(("kept_days", "is_lost"), [(2, False), (0.5, True)])
+def test_what_follows_counts_from_the_keeping_or_the_breach(kept_days, is_lost):
+    """Who orders again before it was kept does not do so because of it; who does so soon after it does, time or not."""
     persons, dues = [], []
     for number in range(400):
         start = number * 10.0
@@ -143,9 +149,10 @@ def test_what_followed_before_the_deadline_is_no_consequence():
         dues.append((number + 1, start, number % 2 == 0))
     persons.append(Person([Event(100 * DAY, "visit")]))
     stream = stream_of(persons, KINDS, window_days=30, last_day=101)
-    [one] = findings(stream, dues, [(1, 0.0, 0.0)])
-    assert one.grade == "association"
-    assert one.lost == 0
+    [one] = findings(stream, dues, [(1, 0.0, 0.0)], kept_days=kept_days)
+    assert one.grade == ("matched" if is_lost else "association")
+    assert (one.lost > 100) == is_lost
+    assert is_lost or one.lost == 0
 
 
 def test_each_promise_costs_a_test():

@@ -10,8 +10,9 @@ import pytest
 from journeyflow.pains.findings import Finding
 from journeyflow.pains.search import (
     UNSEEN_SPREAD,
-    _graded_exposures,
-    _graded_gaps,
+    _discovered,
+    _judged_exposures,
+    _judged_gaps,
     _one_each,
     _one_wait_each,
     _other_frictions,
@@ -30,6 +31,14 @@ def finding(subject="error", rows=range(100), kind="exposure", effect=-1.0, **ch
         "standard_error": 0.01, "effect": effect, "effect_error": 0.1, "family": "event",
     }  # fmt: skip
     return Finding(**values | changes)
+
+
+def _graded_exposures(tested):
+    return _discovered(_judged_exposures(tested))
+
+
+def _graded_gaps(found):
+    return _discovered(_judged_gaps(found))
 
 
 def subjects(findings):
@@ -118,6 +127,31 @@ def test_an_effect_that_a_weak_unseen_cause_explains_is_not_graded():
     strong = {"expected": np.full(100, 0.97), "went_on": np.arange(100) < 80}
     assert _graded_exposures([finding(effect=-0.9, effect_error=0.05, **strong)]) == []
     assert len(_graded_exposures([finding(effect=-0.9, effect_error=0.05)])) == 1
+
+
+def test_among_true_causes_a_weaker_one_is_still_told_and_alone_it_is_not():
+    """Of discoveries one in twenty may be false; where there is nothing else each is tested as all are."""
+    few = {"expected": np.full(100, 0.4), "went_on": np.arange(100) < 25}
+    weak = finding(effect=-0.5, effect_error=0.09, **few)
+    crowd = [finding(f"e{number}", range(1000 + number, 1100 + number), effect=0.0) for number in range(12)]
+    strong = [
+        finding(f"s{number}", range(9000 + 200 * number, 9100 + 200 * number), effect=-1.5) for number in range(6)
+    ]
+    harmless = [replace(one, effect=0.0) for one in strong]
+    assert _graded_exposures([weak, *crowd, *harmless]) == []
+    assert "error" in subjects(_graded_exposures([weak, *crowd, *strong]))
+
+
+def test_a_wait_is_not_chosen_by_whoever_waits():
+    wait = {"effect": -0.45, "effect_error": 0.08}
+    assert len(_graded_exposures([finding("answer (long wait after question)", family="wait", **wait)])) == 1
+    many = [finding(f"e{number}", range(1000 + number, 1100 + number), effect=0.0) for number in range(9)]
+    assert _graded_exposures([finding(**wait), *many]) == []
+
+
+def test_what_is_unseen_makes_the_loss_as_unsure_as_the_effect():
+    [one] = _graded_exposures([finding(effect=-1.5, standard_error=0.0)])
+    assert one.standard_error == pytest.approx(UNSEEN_SPREAD * 0.8 * 0.2)
 
 
 def test_a_gap_that_the_slice_has_at_earlier_stages_too_is_not_graded():

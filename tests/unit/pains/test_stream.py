@@ -76,7 +76,11 @@ def read(events):
     relations = {
         "kernel.events": table,
         "staging.events": staged,
-        "kernel.classifications": {"classification_key": [0, 1, 2], "event_type_ix": [0, 1, 2]},
+        "kernel.classifications": {
+            "classification_key": [0, 1, 2, 0, 1, 2], "event_type_ix": [0, 1, 2, 0, 1, 2],
+            "model_index": [1, 1, 1, 2, 2, 2], "stage_index": [1, 2, 2, 3, 1, 1],
+        },
+        "config.models": {"model_index": [1, 2]},
         "journeys.event_types": {
             "event_type_ix": [0, 1, 2], "event_name": [kind[1] for kind in KINDS], "channel": ["web"] * 3,
             "touchpoint": [kind[2] for kind in KINDS],
@@ -108,12 +112,12 @@ def read(events):
         return read_stream(engine)
 
 
-def test_events_are_read_in_the_order_of_person_time_sequence_and_name():
+def test_events_are_read_in_the_order_of_person_time_sequence_and_stages_of_the_first_model():
     stream = read(EVENTS)
     assert stream.person.tolist() == [0] * 8 + [1] * 2
     assert stream.person_keys.tolist() == [7, 9]
     names = [stream.names.names[code] for code in stream.names.codes]
-    assert names == ["buy", "cart", "cart", "cart", "cart", "cart", "view", "buy", "cart", "view"]
+    assert names == ["buy", "cart", "view", "cart", "cart", "cart", "cart", "buy", "cart", "view"]
     assert stream.journey_starts.tolist() == [0, 8, 10]
     assert stream.session[-3:].tolist() == [4, -1, 5]
     assert stream.facts.rows() == [("a", "1970-01", "cpc"), ("b", "1970-01", None)]
