@@ -44,6 +44,7 @@ BLIND_SPOT_KINDS = {
     "no_persona": "people in no persona",
     "unstitched_devices": "devices never stitched",
     "placeholder_ids": "ids that name nobody",
+    "session_visitors": "sessions that stand for persons",
     "implausible_ids": "ids of too many devices",
     "shortened_names": "names that were shortened",
     "late": "late events",
