@@ -41,11 +41,12 @@ DOORS = {
     "rich": ("cli/",),
     "xlsxwriter": ("report/",),
     "mcp": ("cli/mcp.py",),
+    "openpyxl": ("ingest/readers/excel.py",),
     "pptx": ("report/",),
     "typst": ("report/",),
     "starlette": ("operations/viewer.py",),
     "uvicorn": ("operations/viewer.py",),
-    "adbc_driver_postgresql": ("publish/postgres.py",),
+    "adbc_driver_postgresql": ("ingest/postgres.py", "publish/postgres.py"),
 }
 """Library → the only places of the package that import it."""
 MOST_MODULES = 999

@@ -143,7 +143,7 @@ def retention(
 
 
 def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: str, rule: Rule) -> Listing:
-    from journeyflow.report.cohorts import LEAST, OPEN, starts_of, triangle
+    from journeyflow.report.analyses import LEAST, OPEN, starts_of, triangle
 
     starts = starts_of(marts)
     name = start or starts[0]
@@ -404,7 +404,8 @@ def changes(
     """
     import polars as pl
 
-    from journeyflow.report.reader import CHANGES, first_model
+    from journeyflow.report.analyses import CHANGES
+    from journeyflow.report.reader import first_model
 
     name = funnel or first_model(marts)
     funnels = marts.sql("select distinct funnel from funnel_steps order by 1")["funnel"].to_list()

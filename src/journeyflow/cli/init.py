@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 def init(
     data: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Files of events or folders to inspect: CSV, JSON lines, Parquet.", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            help="Files of events, folders or URLs to inspect: CSV, Excel, JSON lines, Parquet.", show_default=False
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = DEFAULT_CONFIG,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,

@@ -118,7 +118,13 @@ def _read_map(
         model, persona = model or next(iter(known[0]), None), persona or _ALL
     if form is not ReportFormat.HTML:
         period = period or _ALL
-    report_data = read_report_data(marts, models=_only(model), personas=_only(persona), periods=_only(period))
+    report_data = read_report_data(
+        marts,
+        models=_only(model),
+        personas=_only(persona),
+        periods=_only(period),
+        with_analyses=form is ReportFormat.HTML,
+    )
     if not report_data.maps and (model or form in _PICTURES):
         raise NotFoundError(
             "There is no such journey map: no person of the persona entered the model in the period. Choose another "

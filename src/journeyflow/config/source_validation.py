@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -21,12 +22,13 @@ from journeyflow.config.sources import (
     known_formats,
     utc_formats,
 )
+from journeyflow.config.urls import POSTGRES, RemotePath
 
 _FOLDERS_OF_RUNS = ("raw", "work")
 _TIME_COLUMNS = ("occurred_at", "received_at")
 _PERSON_COLUMNS = ("anonymous_id", "user_id")
 _HASHED_COLUMNS = (*_PERSON_COLUMNS, "session_id", "event_id")
-_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "pad_short_rows": "csv", "records": "jsonl"}
+_FORMAT_OF_KEY = {"delimiter": "csv", "quote": "csv", "pad_short_rows": "csv", "records": "jsonl", "sheet": "xlsx"}
 
 
 def source_violations(config: Config) -> Iterator[Violation]:
@@ -67,11 +69,39 @@ def _keys_of_format(loc: Loc, source: Source) -> Iterator[Violation]:
         if key in source.model_fields_set and source.format != file_format:
             message = f"is not used with format {source.format}"
             yield Violation("key_not_used", (*loc, key), message, severity="warning")
-    if "header" in source.model_fields_set and source.format in (*MAPPED_FORMATS[1:], "access_log"):
+    if "header" in source.model_fields_set and source.format in ("jsonl", "parquet", "access_log"):
         message = f"is not used with format {source.format}"
         yield Violation("key_not_used", (*loc, "header"), message, severity="warning")
     if isinstance(source.header, tuple) and (doubled := _doubled(source.header)):
         yield Violation("doubled_column", (*loc, "header"), "names a column more than once", doubled)
+
+
+def _installed_reader(loc: Loc, source: Source) -> Iterator[Violation]:
+    if source.format == "xlsx" and find_spec("openpyxl") is None:
+        expected = "pip install 'journeyflow[excel]'"
+        yield Violation("extra_missing", (*loc, "format"), "needs an extra", source.format, expected=expected)
+
+
+def _tables(loc: Loc, source: Source) -> Iterator[Violation]:
+    """Rows that are read twice are known by their id; what a run reads is archived as Parquet."""
+    is_table = isinstance(source.path, RemotePath) and source.path.scheme == POSTGRES
+    if not is_table:
+        if source.watermark is not None:
+            message = "is for tables of PostgreSQL"
+            yield Violation("key_not_used", (*loc, "watermark"), message, severity="warning")
+        return
+    if find_spec("adbc_driver_postgresql") is None:
+        expected = "pip install 'journeyflow[postgres]'"
+        yield Violation("extra_missing", (*loc, "path"), "needs an extra", expected=expected)
+    if source.format != "parquet":
+        message = "is not the format of a table"
+        yield Violation("table_format", (*loc, "format"), message, source.format, expected="parquet")
+    if source.watermark is None:
+        message = "lacks watermark, the column by which new rows are found"
+        yield Violation("watermark_missing", loc, message, expected="watermark: <column>")
+    if "event_id" not in source.columns:
+        message = "lacks event_id, by which a row that is read twice is known"
+        yield Violation("column_missing", (*loc, "columns"), message, expected="event_id: <column>")
 
 
 def _doubled(names: tuple[str, ...]) -> str | None:
@@ -117,6 +147,8 @@ _SOURCE_RULES: tuple[Callable[[Loc, Source], Iterator[Violation]], ...] = (
     _required_columns,
     _columns_of_mapped_formats,
     _keys_of_format,
+    _installed_reader,
+    _tables,
     _zone_of_format,
     _column_mappings,
     _one_channel,
@@ -171,9 +203,13 @@ def _known_encodings(config: Config) -> Iterator[Violation]:
 
 
 def _input_paths(config: Config) -> list[tuple[Loc, Path]]:
-    paths: list[tuple[Loc, Path]] = [(("sources", name), source.path) for name, source in config.sources.items()]
-    paths += [(("people", index), people.path) for index, people in enumerate(config.people)]
-    return paths + ([(("spend",), config.spend.path)] if config.spend else [])
+    """Return the places and paths of files in the file system."""
+    paths: list[tuple[Loc, Path | RemotePath]] = [
+        *((("sources", name), source.path) for name, source in config.sources.items()),
+        *((("people", index), people.path) for index, people in enumerate(config.people)),
+        *([(("spend",), config.spend.path)] if config.spend else []),
+    ]
+    return [(loc, path) for loc, path in paths if isinstance(path, Path)]
 
 
 def _matched_paths(config: Config) -> Iterator[Violation]:
@@ -181,6 +217,15 @@ def _matched_paths(config: Config) -> Iterator[Violation]:
     for loc, path in _input_paths(config):
         if next(glob.iglob(str(path), recursive=True), None) is None:  # noqa: PTH207  (an absolute pattern)
             yield Violation("no_file", (*loc, "path"), "matches no file now", expected=expected, severity="warning")
+
+
+def _files_of_people(config: Config) -> Iterator[Violation]:
+    paths: list[tuple[Loc, object]] = [(("people", index), people.path) for index, people in enumerate(config.people)]
+    paths += [(("spend",), config.spend.path)] if config.spend else []
+    for loc, path in paths:
+        if isinstance(path, RemotePath) and path.scheme == POSTGRES:
+            message = "is a table; only sources read tables"
+            yield Violation("table_here", (*loc, "path"), message, expected="a file, a glob or a URL of files")
 
 
 def _separate_folders(config: Config) -> Iterator[Violation]:
@@ -276,6 +321,7 @@ _CONFIG_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _known_zones,
     _known_encodings,
     _matched_paths,
+    _files_of_people,
     _separate_folders,
     _rate_of_report_currency,
     _session_cap,

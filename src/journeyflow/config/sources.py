@@ -21,7 +21,6 @@ from pydantic_core import PydanticCustomError
 
 from journeyflow.config.base import (
     PATTERN,
-    FilePath,
     Name,
     PositiveDuration,
     Section,
@@ -30,9 +29,10 @@ from journeyflow.config.base import (
     parse_duration,
 )
 from journeyflow.config.conditions import ALWAYS, TrafficCondition
+from journeyflow.config.urls import InputPath
 from journeyflow.utils.files import sql_folder
 
-MAPPED_FORMATS = ("csv", "jsonl", "parquet")
+MAPPED_FORMATS = ("csv", "jsonl", "parquet", "xlsx")
 CanonicalColumn = Literal[
     "event_id",
     "occurred_at",
@@ -130,9 +130,11 @@ class Source(Section):
     """A source of events: files of one format."""
 
     format: Text
-    """`csv`, `jsonl` or `parquet` with `columns`; or a collector with an adapter in `sql/sources/`."""
-    path: FilePath
-    """A file or a glob. Files may be plain, gzip, zstd or zip."""
+    """`csv`, `jsonl`, `parquet` or `xlsx` with `columns`; or a collector with an adapter in `sql/sources/`."""
+    path: InputPath
+    """A file or a glob, also of objects at `s3://`, `gs://` or `az://`; one file at `https://`; or a table at
+    `postgres://schema/table`. Files may be plain, gzip, zstd or zip.
+    """
     channel: Annotated[ColumnMapping, BeforeValidator(_channel)] | None = None
     """Channel of the events: a constant, or `{column: name}`. An adapter may set it."""
     timezone: Text = "UTC"
@@ -149,6 +151,8 @@ class Source(Section):
     """
     pad_short_rows: StrictBool = False
     """CSV only: whether the cells that a row lacks at its end are empty. If not, such a row is quarantined."""
+    sheet: Text | None = None
+    """Excel only: name of the sheet. Default: the first visible one."""
     records: Text | None = None
     """JSON lines only: path of a nested list of events; the fields around the list are read too."""
     where: TrafficCondition = ALWAYS
@@ -159,6 +163,8 @@ class Source(Section):
     """Canonical column → its origin. Required: `occurred_at`, `event_name`, and `anonymous_id` or `user_id`."""
     properties: Annotated[tuple[Text, ...], BeforeValidator(_properties)] = ()
     """Further columns to store, read as `properties.<key>`; `'*'` stores all."""
+    watermark: Text | None = None
+    """Tables of PostgreSQL only: column of an increasing number or time; a run reads the rows above its last value."""
     passive: tuple[Text, ...] = ()
     """Event names (after `rename`) that reach a person without an act of theirs, such as a message sent. Those of the
     vocabulary are known.
@@ -168,15 +174,15 @@ class Source(Section):
 class People(Section):
     """A file with traits of persons, joined by `user_id`."""
 
-    path: FilePath
-    """A file or a glob; every run reads it in full."""
+    path: InputPath
+    """A file, a glob or a URL, as of a source; every run reads it in full."""
     user_id: Text
     """Column with the user_id."""
     traits: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Columns to store, read as `trait.<name>`."""
     valid_from: Text | None = None
     """Column with the time from which a row is valid. Without it the traits are valid at all times."""
-    format: Literal["csv", "jsonl", "parquet"] = "csv"
+    format: Literal["csv", "jsonl", "parquet", "xlsx"] = "csv"
     """Format of the files."""
     encoding: Text = "utf-8"
     """Encoding of text files."""
@@ -193,9 +199,9 @@ class People(Section):
 class Spend(Section):
     """Advertising spend: a file with the columns date, channel, amount, currency."""
 
-    path: FilePath
-    """A file or a glob."""
-    format: Literal["csv", "jsonl", "parquet"] = "csv"
+    path: InputPath
+    """A file, a glob or a URL, as of a source."""
+    format: Literal["csv", "jsonl", "parquet", "xlsx"] = "csv"
     """Format of the file."""
 
 

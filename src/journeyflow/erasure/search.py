@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from journeyflow.config.urls import POSTGRES, RemotePath
 from journeyflow.engines.base import text as literal
 from journeyflow.erasure.journal import ErasedRecords
+from journeyflow.errors import InputError
 from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry
-from journeyflow.ingest.files import InputFile, RefusedFileError, matching_paths
+from journeyflow.ingest.files import InputFile, RefusedFileError, RemoteFile, Version, matching_paths
 from journeyflow.ingest.load import BATCH_BYTES, BATCH_FILES, PendingFile
-from journeyflow.ingest.parser.copy import ACCESS_LOG, InputParser, read_records, show_records
+from journeyflow.ingest.parser.copy import ACCESS_LOG, InputParser, read_records, remote_input, show_records
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.ingest.readers.records import PLACE_BITS
 from journeyflow.ingest.suppression import find_texts_naming, split_rejects, split_suppressed
 from journeyflow.ingest.validate import prepare, raw_text_select
+from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -219,15 +222,43 @@ class RecordSearch:
     def _search_inputs(self, source: str, files: Sequence[RegisteredFile]) -> None:
         """Count the persons' records in input files; of those that are archived whole they are known."""
         archive, known = RecordArchive(self.config.state), {file.sha256: file for file in files}
-        for path in matching_paths(str(self.config.sources[source].path), self.config.folder):
+        for own in self._inputs(source):
             with suppress(RefusedFileError, OSError):  # Unreadable files were never loaded.
-                own = self.input_parser.copies.describe(path, self.config.folder, {path.stat().st_size})
                 entry = known.get(own.sha256)
                 count = self._counts.get((source, own.sha256))
                 if count is None or not entry or _is_reduced(archive, entry):
                     count = self._count(source, own, entry.first_loaded_at if entry else datetime(9999, 1, 1))
                 if count:
                     self.found.inputs.append(FoundRecords(own.name, count))
+
+    def _inputs(self, source: str) -> Iterator[InputFile]:
+        """Yield the input files of a source; InputError when a store cannot be listed, as they would be left out."""
+        path, copies = self.config.sources[source].path, self.input_parser.copies
+        if isinstance(path, RemotePath) and path.scheme == POSTGRES:
+            return
+        if isinstance(path, RemotePath):
+            contents = FileRegistry(self.warehouse, "", 0).remote_contents(source)
+            for file in self._listed(path, source):
+                sha256, version = contents.get(file.name, ("", Version()))
+                with suppress(RefusedFileError):
+                    is_known = sha256 and file.version.is_same(version)
+                    yield (
+                        remote_input(file, sha256, version.byte_count or 0)
+                        if is_known
+                        else copies.take(file, self.config.folder)
+                    )
+            return
+        for found in matching_paths(str(path), self.config.folder):
+            with suppress(RefusedFileError, OSError):
+                yield copies.describe(found, self.config.folder, {found.stat().st_size})
+
+    def _listed(self, path: RemotePath, source: str) -> list[RemoteFile]:
+        from journeyflow.ingest.remote import listing
+
+        try:
+            return listing(path, source)
+        except RefusedFileError as error:
+            raise InputError(f"Source {source}: {escaped(path)}: {error.detail}. Nothing was erased.") from error
 
     def _count(self, source: str, file: InputFile, first_loaded_at: datetime) -> int:
         self.progress("search", file.name, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.files import InputFile
+from journeyflow.ingest.files import InputFile, Version
 from journeyflow.state.run_log import clock_jumped_from
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class FileRegistry:
         self._warehouse = warehouse
         self._run_id = run_id
         self.now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self._run_id
 
     @cached_property
     def jumped_from(self) -> datetime | None:
@@ -195,6 +200,30 @@ class FileRegistry:
             *((source, file.name, each, file.sha256, "loaded", None) for file, each in zip(files, counts, strict=True))
         )
 
+    def remote_contents(self, source: str) -> dict[str, tuple[str, Version]]:
+        """Return hash and version of the remote files of a source that were downloaded, by name."""
+        found = self._warehouse.rows(
+            "select source_file, sha256, byte_count, etag, modified_at from ledger.remote_files where source = ?",
+            [source],
+        ).to_pylist()
+        return {
+            row["source_file"]: (row["sha256"], Version(row["byte_count"], row["etag"], row["modified_at"]))
+            for row in found
+        }
+
+    def record_downloaded(self, source: str, contents: Mapping[str, tuple[str, Version]]) -> None:
+        """Record hash and version of remote files, by name, once their records are loaded."""
+        rows = [
+            (source, name, sha256, version.byte_count, version.etag, version.modified_at)
+            for name, (sha256, version) in contents.items()
+        ]
+        if rows:
+            self._warehouse.execute(
+                "delete from ledger.remote_files where source = ? and source_file in (select unnest(?))",
+                [source, list(contents)],
+            )
+            self._insert("ledger.remote_files", rows)
+
     def delete_unfinished(self) -> None:
         """Delete the rows of files that a killed run had inserted and not yet deduplicated."""
         unfinished = "file_ix in (select file_ix from ledger.files where not is_loaded)"
@@ -224,6 +253,8 @@ _JUMP_TOLERANCE = timedelta(days=1)
 
 
 def _changed_at(file: InputFile) -> datetime:
+    if file.remote and file.remote.version.modified_at:
+        return file.remote.version.modified_at
     try:
         seconds = file.path.stat().st_mtime
         return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
@@ -234,7 +265,9 @@ def _changed_at(file: InputFile) -> datetime:
 def settings_hash(source: Source, *others: object) -> str:
     """Hash the settings that decide what a file's records become, `others` of the project included.
 
-    The path is no part of it, nor are passive events, which are marked after loading.
+    The path and the watermark are no part of it, nor are passive events, which are marked after loading.
     """
-    content = source.model_dump(mode="json", exclude={"path", "passive"})
+    content = source.model_dump(mode="json", exclude={"path", "passive", "watermark"})
+    if content["sheet"] is None:
+        del content["sheet"]  # Files that were loaded before there was this key are not read again.
     return hashlib.sha256(json.dumps([content, [str(o) for o in others]], sort_keys=True).encode()).hexdigest()

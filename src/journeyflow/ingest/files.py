@@ -12,7 +12,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, cast
 
@@ -66,12 +67,43 @@ def why_refused(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
+class Version:
+    """What a store says of the content of a remote file; `modified_at` is naive UTC. None is not known."""
+
+    byte_count: int | None = None
+    etag: str | None = None
+    modified_at: datetime | None = None
+
+    def is_same(self, other: Version) -> bool:
+        """Return whether both are surely the same content."""
+        if None not in (self.byte_count, other.byte_count) and self.byte_count != other.byte_count:
+            return False
+        if self.etag and other.etag:
+            return self.etag == other.etag
+        return self.modified_at is not None and self.modified_at == other.modified_at
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file at a URL as it was listed.
+
+    `name` is its name in the tables. `download` returns the version that is downloaded, and its content block by block;
+    both may raise RefusedFileError, which has no secret in it.
+    """
+
+    name: str
+    version: Version
+    download: Callable[[], tuple[Version, Iterator[bytes]]] = field(compare=False)
+
+
+@dataclass(frozen=True)
 class InputFile:
     """One file as the run found it: its name in the tables, its path and the hash of its content.
 
     An archived copy may be compressed differently from the input file that `sha256` and `byte_count` describe;
     `kept_sha256` is the hash of its content where an earlier version rewrote it. Where `archive_sha256` is given, its
-    archived records are read, and `path` is not.
+    archived records are read, and `path` is not. A `remote` file has no path in the file system: it is downloaded where
+    its bytes are needed.
     """
 
     name: str
@@ -81,6 +113,7 @@ class InputFile:
     is_archived: bool = False
     kept_sha256: str | None = None
     archive_sha256: str | None = None
+    remote: RemoteFile | None = None
 
     @property
     def copy_sha256(self) -> str:

@@ -10,13 +10,32 @@ from functools import cached_property
 from pathlib import Path
 
 from journeyflow.config import Config
+from journeyflow.config.urls import POSTGRES, RemotePath
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry, settings_hash
-from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
+from journeyflow.ingest.files import (
+    InputFile,
+    RefusedFileError,
+    RemoteFile,
+    Version,
+    concerns_file,
+    matching_paths,
+    shown_name,
+    why_refused,
+)
 from journeyflow.ingest.insert import RecordCounts, deduplicate, insert_records, next_event_ix
-from journeyflow.ingest.parser.copy import ACCESS_LOG, InputParser, job_of, open_input_parser, parsed_file, show_records
+from journeyflow.ingest.parser.copy import (
+    ACCESS_LOG,
+    AHEAD_BYTES,
+    InputParser,
+    job_of,
+    open_input_parser,
+    parsed_file,
+    remote_input,
+    show_records,
+)
 from journeyflow.ingest.parser.transfer import ParsedFile
 from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot, restore_snapshot, write_snapshot
 from journeyflow.ingest.readers.records import RawRecords
@@ -24,6 +43,7 @@ from journeyflow.ingest.suppression import register_suppression, split_suppresse
 from journeyflow.ingest.validate import CLEANING, FLOOR, prepare
 from journeyflow.state.secret_key import person_secret, set_hash_keys
 from journeyflow.state.warehouse import transaction
+from journeyflow.utils.formatting import escaped
 from journeyflow.utils.progress import Progress, silent
 
 NOTHING = RecordCounts()
@@ -199,26 +219,30 @@ class SourceLoader:
 
     def load(self) -> list[FileLoad]:
         """Load the new files, and those that must be read again."""
-        pattern = str(self.config.sources[self.name].path)
-        paths = matching_paths(pattern, self.config.folder)
-        if not paths and not self.registry.has_loaded(self.name):
+        path, fresh = self.config.sources[self.name].path, list[RemoteFile]()
+        described: list[InputFile | FileLoad]
+        if isinstance(path, RemotePath) and path.scheme == POSTGRES:
+            return self._load_table(path)
+        if isinstance(path, RemotePath):
+            try:
+                known, fresh = self._listed(path)
+            except RefusedFileError as error:  # A store that does not answer must not stop the other sources.
+                return [self._refused(escaped(path), None, error.detail)]
+            described = list(known)
+        else:
+            sizes = self.registry.loaded_sizes(self.name)
+            described = [self._described(each, sizes) for each in matching_paths(str(path), self.config.folder)]
+        if not described and not fresh and not self.registry.has_loaded(self.name):
+            shown = escaped(path) if isinstance(path, RemotePath) else shown_name(path, self.config.folder)
             raise InputError(
-                f"Source {self.name}: no file matches {shown_name(Path(pattern), self.config.folder)}; "
-                f"correct `sources.{self.name}.path` or add the files."
+                f"Source {self.name}: no file matches {shown}; correct `sources.{self.name}.path` or add the files."
             )
-        sizes = self.registry.loaded_sizes(self.name)
-        described = [self._described(path, sizes) for path in paths]
         inputs = {file.sha256: file for file in described if isinstance(file, InputFile)}
         self._reset_if_settings_changed(inputs)
         self.archive_loaded(inputs)
-        described += self._archived_only(inputs)
-        loaded: dict[Path, FileLoad] = {}
-        for batch in self._batches([file for file in described if isinstance(file, InputFile)]):
-            loaded |= {file.path: load for file, load in zip(batch, self._load_batch(batch), strict=True)}
-        loads = [
-            loaded.get(file.path, FileLoad(self.name, file.name, "known")) if isinstance(file, InputFile) else file
-            for file in described
-        ]
+        loads = self._load_described([*described, *self._archived_only(inputs)])
+        for group in _in_groups(fresh):
+            loads += self._load_remote(group)
         # One bad file must not stop the runs of a source that has loaded before.
         if loads and all(load.status == "refused" for load in loads) and not self.registry.has_loaded(self.name):
             raise InputError(
@@ -227,14 +251,77 @@ class SourceLoader:
             )
         return loads
 
+    def _load_described(self, described: Sequence[InputFile | FileLoad]) -> list[FileLoad]:
+        """Load files of new content; the outcomes are in the order of the files."""
+        loaded: dict[Path, FileLoad] = {}
+        for batch in self._batches([file for file in described if isinstance(file, InputFile)]):
+            loaded |= {file.path: load for file, load in zip(batch, self._load_batch(batch), strict=True)}
+        return [
+            loaded.get(file.path, FileLoad(self.name, file.name, "known")) if isinstance(file, InputFile) else file
+            for file in described
+        ]
+
+    def _listed(self, path: RemotePath) -> tuple[list[InputFile], list[RemoteFile]]:
+        """Return the remote files of a source whose content is known, and the others."""
+        from journeyflow.ingest.remote import listing  # Imports a network library.
+
+        contents = self.registry.remote_contents(self.name)
+        known, fresh = [], []
+        for file in listing(path, self.name):
+            sha256, version = contents.get(file.name, ("", Version()))
+            if sha256 and file.version.is_same(version):
+                known.append(remote_input(file, sha256, version.byte_count or 0))
+            else:
+                fresh.append(file)
+        return known, fresh
+
+    def _load_table(self, path: RemotePath) -> list[FileLoad]:
+        """Load the rows of a table above the last watermark, in files that are archived as any other."""
+        from journeyflow.ingest.postgres import read_table
+
+        self._reset_if_settings_changed({})
+        loads, name = self._load_described(self._archived_only({})), escaped(path)
+        known = self.registry.remote_contents(self.name).get(name)
+        copies, watermark = self.input_parser.copies, self.config.sources[self.name].watermark or ""
+        copies.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            after = known[1].etag if known else None
+            for number, batch in enumerate(read_table(path, watermark, after, copies.folder, copies.limits.seconds), 1):
+                file = copies.adopt(batch.path, f"{name}#{self.registry.run_id}-{number}")
+                loads += self._load_described([file])
+                if loads[-1].status == "refused":
+                    break  # The next run reads its rows again.
+                if batch.watermark is not None:
+                    with transaction(self.warehouse):
+                        self.registry.record_downloaded(self.name, {name: ("", Version(etag=batch.watermark))})
+        except RefusedFileError as error:
+            loads.append(self._refused(name, None, error.detail))
+        return loads
+
+    def _load_remote(self, files: Sequence[RemoteFile]) -> list[FileLoad]:
+        """Download and load some files; of a content that was loaded the next run downloads nothing."""
+        fetched = self.input_parser.copies.fetch(files)
+        loads = self._load_described(
+            [
+                self._refused(file.name, None, each.detail) if isinstance(each, RefusedFileError) else each[0]
+                for file, each in zip(files, fetched, strict=True)
+            ]
+        )
+        proven = {
+            each[0].name: (each[0].sha256, each[1])
+            for each, load in zip(fetched, loads, strict=True)
+            if not isinstance(each, RefusedFileError) and each[1] and load.status != "refused"
+        }
+        with transaction(self.warehouse):
+            self.registry.record_downloaded(self.name, proven)
+        return loads
+
     def reload(self, known: list[RegisteredFile]) -> list[FileLoad]:
         """Load files that were loaded before, all of them or none."""
         known = [file for file in known if not file.is_empty]
         files = [self._archived(file) for file in known]
         if not all(files):
-            paths = matching_paths(str(self.config.sources[self.name].path), self.config.folder)
-            described = [self._described(path, {each.byte_count for each in known}) for path in paths]
-            inputs = {file.sha256: file for file in described if isinstance(file, InputFile)}
+            inputs = self._inputs_again({each.byte_count for each in known})
             files = [
                 file or inputs.get(each.sha256) or self._damaged(each) for file, each in zip(files, known, strict=True)
             ]
@@ -248,6 +335,19 @@ class SourceLoader:
         if refused := [load for load in loads if load.status == "refused"]:
             raise InputError(f"Source {self.name}: {refused[0].source_file} cannot be read: {refused[0].detail}.")
         return loads
+
+    def _inputs_again(self, sizes: Collection[int]) -> dict[str, InputFile]:
+        """Return the files of the input by content; of remote ones those that were downloaded before."""
+        path = self.config.sources[self.name].path
+        if isinstance(path, RemotePath) and path.scheme == POSTGRES:
+            return {}
+        if isinstance(path, RemotePath):
+            try:
+                return {file.sha256: file for file in self._listed(path)[0]}
+            except RefusedFileError as error:
+                raise InputError(f"Source {self.name}: {escaped(path)}: {error.detail}.") from error
+        described = [self._described(each, sizes) for each in matching_paths(str(path), self.config.folder)]
+        return {file.sha256: file for file in described if isinstance(file, InputFile)}
 
     def settings_hash(self) -> str:
         """Return the hash of every setting that decides what a record of the source becomes."""
@@ -465,6 +565,19 @@ class SourceLoader:
         if is_original and not _has_ended(self.config.retention.originals, entry.first_loaded_at, self.registry.now):
             self.raw_store.add(file, self.input_parser.copies.path(file))
         return replace(entry, archive_sha256=found, reading_hash=self._reading_hash)
+
+
+def _in_groups(files: Sequence[RemoteFile]) -> Iterator[list[RemoteFile]]:
+    """Yield files a few at a time, so that the disk holds a part of them only."""
+    group: list[RemoteFile] = []
+    for file in files:
+        size = sum(each.version.byte_count or 0 for each in (*group, file))
+        if group and (size > AHEAD_BYTES or len(group) == BATCH_FILES):
+            yield group
+            group = []
+        group.append(file)
+    if group:
+        yield group
 
 
 def _with_records(known: RegisteredFile, archive: RecordArchive) -> InputFile:

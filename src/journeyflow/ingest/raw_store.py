@@ -145,7 +145,7 @@ _FILES = (
     "select file_ix, source, source_file, sha256, byte_count, first_loaded_at, record_count, settings_hash, is_loaded, "
     "kept_sha256, archive_sha256, reading_hash from ledger.files order by file_ix"
 )
-SNAPSHOT_TABLES = ("loads", "runs", "alerts", "shares", "suppressions")
+SNAPSHOT_TABLES = ("loads", "runs", "alerts", "shares", "suppressions", "remote_files")
 """Tables of the schema `ledger` besides `files` that reloading does not restore: a rebuild copies them."""
 
 

@@ -6,10 +6,10 @@ from journeyflow.config import Config
 from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.file_registry import FileRegistry
-from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
+from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, why_refused
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.mapping import AMOUNT, Fields, check_header
-from journeyflow.ingest.parser.copy import InputParser, read_records
+from journeyflow.ingest.parser.copy import InputParser, found_inputs, input_name, read_records
 from journeyflow.state.warehouse import transaction
 
 COLUMNS = ("date", "channel", "amount", "currency")
@@ -45,15 +45,18 @@ def load_spend(config: Config, warehouse: DuckDBEngine, *, run_id: str, input_pa
 def _files(config: Config, input_parser: InputParser) -> list[InputFile]:
     if config.spend is None:
         return []
-    name = shown_name(config.spend.path, config.folder)
-    paths = matching_paths(str(config.spend.path), config.folder)
+    name = input_name(config.spend.path, config.folder)
+    try:
+        paths = found_inputs(config.spend.path, config.folder, "spend")
+    except RefusedFileError as error:
+        raise _RefusedSpendError(name, error.detail) from error
     if not paths:
         raise _RefusedSpendError(name, "no file matches")
     files = []
     for path in paths:
-        name = shown_name(path, config.folder)
+        name = input_name(path, config.folder)
         try:
-            files.append(input_parser.copies.describe(path, config.folder))
+            files.append(input_parser.copies.take(path, config.folder))
         except RefusedFileError as error:
             raise _RefusedSpendError(name, error.detail) from error
     return files

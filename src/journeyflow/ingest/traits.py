@@ -11,10 +11,10 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import text as literal
 from journeyflow.errors import InputError
 from journeyflow.ingest.file_registry import FileRegistry
-from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, matching_paths, shown_name, why_refused
+from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, why_refused
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.mapping import Fields, check_header, time_of_column
-from journeyflow.ingest.parser.copy import InputParser, open_input_parser, read_records
+from journeyflow.ingest.parser.copy import InputParser, found_inputs, input_name, open_input_parser, read_records
 from journeyflow.ingest.raw_store import RawStore
 from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.ingest.suppression import find_texts_naming, register_suppression
@@ -122,15 +122,20 @@ def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: In
 def _files(
     config: Config, people: People, index: int, input_parser: InputParser, left_out: Collection[str] = ()
 ) -> list[InputFile]:
-    paths = matching_paths(str(people.path), config.folder)
+    if (whole := input_name(people.path, config.folder)) in left_out:
+        return []
+    try:
+        paths = found_inputs(people.path, config.folder, "people")
+    except RefusedFileError as error:
+        raise UnreadableTraitsError(whole, error.reason, error.detail) from error
     if not paths:
         raise InputError(f"No file matches {people.path}; correct `people[{index}].path` or add the file.")
     files = []
     for path in paths:
-        if (name := shown_name(path, config.folder)) in left_out:
+        if (name := input_name(path, config.folder)) in left_out:
             continue
         try:
-            files.append(input_parser.copies.describe(path, config.folder))
+            files.append(input_parser.copies.take(path, config.folder))
         except RefusedFileError as error:
             raise UnreadableTraitsError(name, error.reason, error.detail) from error
     input_parser.ask(files, people)

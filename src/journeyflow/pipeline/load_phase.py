@@ -101,7 +101,7 @@ def load_sources(
         counts=_counts(warehouse, run_id),
         alerts=_alerts(warehouse, run_id),
         refused_count=_refused_count(warehouse, run_id),
-        why_nothing="" if found["n"] else _why_nothing(warehouse, as_of),
+        why_nothing="" if found["n"] else _why_nothing(warehouse, run_id, as_of),
     )
 
 
@@ -183,10 +183,13 @@ def _reasons(warehouse: DuckDBEngine, source_file: str | None = None) -> str:
     return ", ".join(f"{row['reason']} {row['n']:,}" for row in warehouse.rows(query, [source_file]).to_pylist())
 
 
-def _why_nothing(warehouse: DuckDBEngine, as_of: datetime | None) -> str:
+def _why_nothing(warehouse: DuckDBEngine, run_id: str, as_of: datetime | None) -> str:
     later = warehouse.count("raw.events")
     if as_of and later:
         return f"No accepted event is at or before {as_of} UTC; all {later:,} are later. Choose a later --as-of."
+    query = "select source_file, detail from ledger.loads where run_id = ? and status = 'refused' limit 1"
+    for row in warehouse.rows(query, [run_id]).to_pylist():
+        return f"No event was accepted: {row['source_file']} was refused: {row['detail']}."
     reasons = _reasons(warehouse)
     where = "`raw.quarantine` in warehouse.duckdb of the state folder holds the rows"
     found = f"the quarantine holds {reasons}; {where}" if reasons else "the files hold no record that was kept"

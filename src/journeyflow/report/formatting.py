@@ -152,6 +152,8 @@ def value_text(value: Value, unit: Unit, currency: str | None = None) -> str:
 def _number_text(value: float, unit: Unit) -> str:
     if unit == "rate":
         return percent(value)
+    if unit == "points":
+        return f"{100 * value:+.1f}".replace("-0.0", "+0.0") + " points"
     if unit == "seconds":
         return duration(value)
     if unit == "sentiment":

@@ -16,7 +16,8 @@ from typing import Any
 
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import RefusedFileError, opened
-from journeyflow.ingest.readers.csv import SEPARATOR_LINE
+from journeyflow.ingest.readers.csv import MAX_COLUMNS, SEPARATOR_LINE
+from journeyflow.ingest.readers.excel import copy_rows, is_workbook, read_excel
 from journeyflow.ingest.readers.lines import is_list, list_elements
 from journeyflow.ingest.readers.records import codec_of
 
@@ -33,9 +34,9 @@ _SNIFFED_RECORDS = 30
 class Sample:
     """The first rows of a file.
 
-    `form` is ``csv``, ``jsonl``, ``parquet`` or ``access_log``. Nested JSON has dotted names. `header` is False where
-    the first row is data, or the names that were found elsewhere; `records` is the path of a nested list of events.
-    `encoding` is a guess where the text is not UTF-8. `flaws` are sentences about what is odd.
+    `form` is ``csv``, ``jsonl``, ``parquet``, ``xlsx`` or ``access_log``. Nested JSON has dotted names. `header` is
+    False where the first row is data, or the names that were found elsewhere; `records` is the path of a nested list of
+    events. `encoding` is a guess where the text is not UTF-8. `flaws` are sentences about what is odd.
     """
 
     path: Path
@@ -70,6 +71,8 @@ def read_sample(path: Path) -> Sample:
     """Read the first rows of a file; InputError when it is neither CSV, JSON, Parquet nor an access log."""
     if not path.is_file():
         raise InputError(f"There is no file {path}. Name files of events or a folder, or none for an example.")
+    if is_workbook(path):
+        return _xlsx(path)
     try:
         with opened(path) as stream:
             head = stream.read(HEAD_BYTES)
@@ -144,6 +147,23 @@ def _parquet(path: Path) -> Sample:
         raise InputError(f"{path} is not a complete Parquet file.") from error
     rows = tuple(batch.to_pylist()) if batch else ()
     return Sample(path, "parquet", tuple(file.schema_arrow.names), rows)
+
+
+def _xlsx(path: Path) -> Sample:
+    try:
+        header: bool = True
+        found = read_excel(path, None, header, MAX_COLUMNS)
+        if not _names(list(found.names), 2)[1]:
+            header = False
+            found = read_excel(path, None, header, MAX_COLUMNS)
+        batch = next(found.batches, None)
+    except (RefusedFileError, MemoryError) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'detail', 'it takes too much memory')}.") from error
+    cells = batch.slice(0, HEAD_ROWS).to_pydict() if batch else {}
+    columns = [cells.get(f"c{index}", []) for index in range(len(found.names))]
+    rows = tuple(dict(zip(found.names, row, strict=True)) for row in zip(*columns, strict=True))
+    flaws = () if header else ("its first row is data and no header",)
+    return Sample(path, "xlsx", found.names, rows, header=header, flaws=flaws)
 
 
 def _csv(path: Path, text: str) -> Sample:
@@ -262,6 +282,8 @@ def copy_head(path: Path, target: Path, rows: int, encoding: str = "utf-8") -> b
 
     A text record is taken whole, whatever line breaks its quotes hold.
     """
+    if is_workbook(path):
+        return _copy_workbook(path, target, rows)
     try:
         with opened(path) as stream:
             head = stream.read(4)
@@ -287,6 +309,13 @@ def copy_head(path: Path, target: Path, rows: int, encoding: str = "utf-8") -> b
         copied = "".join(records)
     target.write_bytes(copied.encode(*codec_of(encoding, is_written=True)))
     return is_whole and len(records) < rows
+
+
+def _copy_workbook(path: Path, target: Path, rows: int) -> bool:
+    try:
+        return copy_rows(path, target, rows)
+    except Exception as error:  # See `read_excel`.
+        raise InputError(f"{path} is no workbook that can be read ({type(error).__name__}).") from error
 
 
 def _whole_records(text: str, rows: int, *, is_quoted: bool) -> Iterator[str]:

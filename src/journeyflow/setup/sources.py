@@ -28,6 +28,7 @@ from journeyflow.setup.columns import (
     order_times,
     profiles,
 )
+from journeyflow.setup.exports import WHOLE, Export, known_export
 from journeyflow.setup.lexicon import stems, templates
 from journeyflow.setup.sample import Sample, UnknownEncodingError, read_sample
 
@@ -213,6 +214,11 @@ def _draft_group(
         for pattern in patterns:
             _add(draft, _collector_source(collector, pattern, samples), _stem(first.path))
         return
+    if export := known_export(first):
+        draft.notes.append(f"{first.path.name} is an export of {export.label}: {export.note}")
+        for pattern in patterns:
+            _export_sources(export, pattern, samples, draft)
+        return
     found = profiles(first)
     roles = assign_roles(found, is_named=first.header is not False)
     has_person = "anonymous_id" in roles.columns or "user_id" in roles.columns
@@ -289,13 +295,24 @@ def _collector_source(collector: str, pattern: str, samples: tuple[Sample, ...])
     return source
 
 
+def _export_sources(export: Export, pattern: str, samples: tuple[Sample, ...], draft: Draft) -> None:
+    keys = _text_keys(samples[0])
+    keys.pop("records", None)
+    if export.records not in (None, WHOLE):
+        keys["records"] = export.records
+    for name, content in export.sources_of(samples[0]):
+        source = SourceDraft("", {"format": samples[0].form, "path": pattern, **keys, **content}, samples)
+        source.comment("", f"{export.label}, see {export.schema}")
+        _add(draft, source, name)
+
+
 def _text_keys(sample: Sample) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     if sample.form == "csv" and sample.delimiter != ",":
         keys["delimiter"] = sample.delimiter
     if sample.encoding:
         keys["encoding"] = sample.encoding
-    if sample.form == "csv" and sample.header is not True:
+    if sample.form in ("csv", "xlsx") and sample.header is not True:
         keys["header"] = list(sample.header) if isinstance(sample.header, tuple) else False
     if sample.records:
         keys["records"] = sample.records

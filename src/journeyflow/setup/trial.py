@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from journeyflow.config.urls import POSTGRES, RemotePath
 from journeyflow.errors import InputError
-from journeyflow.ingest.files import matching_paths, shown_name
+from journeyflow.ingest.files import RefusedFileError, matching_paths, shown_name
 from journeyflow.setup.sample import copy_head
 from journeyflow.setup.stages import EventLog
 from journeyflow.utils.formatting import count, escaped, percent
@@ -163,26 +165,52 @@ def loaded_trial(config: Config, rows: int) -> Iterator[tuple[DuckDBEngine, Load
             yield engine, loaded, is_whole
 
 
-def _of_originals(message: str, copies: dict[Path, Path], base: Path) -> str:
+def _of_originals(message: str, copies: dict[Path, str], base: Path) -> str:
     """Return a message with the names of copies replaced by those of the files that they are of."""
-    for copy, path in copies.items():
-        message = message.replace(shown_name(copy, base), shown_name(path, base))
+    for copy, name in copies.items():
+        message = message.replace(shown_name(copy, base), name)
     return message
 
 
-def _with_heads(config: Config, folder: Path, rows: int) -> tuple[Config, dict[Path, Path], bool]:
-    """Return the configuration with copies of the first rows as its files, and the file of each copy."""
-    found = {name: matching_paths(str(source.path), config.folder) for name, source in config.sources.items()}
+def _found(config: Config, name: str, folder: Path, most_files: int) -> dict[Path, str]:
+    """Return the files of a source and their names; of remote ones the beginnings, which are downloaded."""
+    path = config.sources[name].path
+    if isinstance(path, RemotePath) and path.scheme == POSTGRES:
+        from journeyflow.ingest.postgres import read_table
+
+        folder.mkdir()
+        column = config.sources[name].watermark or ""
+        seconds, rows = int(config.limits.time.total_seconds()), most_files * _LEAST_ROWS
+        try:
+            batches = list(read_table(path, column, None, folder, seconds, rows))
+        except RefusedFileError as error:
+            raise InputError(f"{escaped(path)}: {error.detail}.") from error
+        return {batch.path: escaped(path) for batch in batches}
+    if isinstance(path, RemotePath):
+        from journeyflow.ingest.remote import download_heads
+
+        folder.mkdir()
+        return download_heads(path, name, folder, most_files)
+    return {each: shown_name(each, config.folder) for each in matching_paths(str(path), config.folder)}
+
+
+def _with_heads(config: Config, folder: Path, rows: int) -> tuple[Config, dict[Path, str], bool]:
+    """Return the configuration with copies of the first rows as its files, and the name of the file of each copy."""
+    most_files = max(rows // _LEAST_ROWS, 1)
+    found = {
+        name: _found(config, name, folder / f"remote-{number}", most_files)
+        for number, name in enumerate(config.sources)
+    }
     missing = [name for name, paths in found.items() if not paths]
     if missing:
         raise InputError(f"Source {missing[0]}: no file matches its path; correct `sources.{missing[0]}.path`.")
     quota = max(rows // sum(map(len, found.values())), _LEAST_ROWS)
-    sources, copies, is_whole = {}, dict[Path, Path](), True
+    sources, copies, is_whole = {}, dict[Path, str](), True
     for number, (name, paths) in enumerate(found.items()):
         place = folder / str(number)
         place.mkdir()
-        for index, path in enumerate(paths[: max(rows // _LEAST_ROWS, 1)]):
-            copies[place / f"{index:05}"] = path
+        for index, (path, shown) in enumerate(islice(paths.items(), most_files)):
+            copies[place / f"{index:05}"] = shown
             is_whole &= copy_head(path, place / f"{index:05}", quota, config.sources[name].encoding)
         sources[name] = config.sources[name].model_copy(update={"path": place / "*"})
     privacy = config.privacy.model_copy(update={"key_file": folder / "key"})

@@ -72,6 +72,10 @@ def _source_lines(source: SourceDraft, rename: Mapping[str, str]) -> Iterator[st
         yield f"    # {comment(text)}"
     content = dict(source.content)
     columns, properties = content.pop("columns", None), content.pop("properties", None)
+    known = content.pop("rename", {})
+    rename = {old: rename.get(new, new) for old, new in known.items()} | {
+        old: new for old, new in rename.items() if old not in known.values()
+    }
     for key, value in content.items():
         yield from (f"    # {comment(text)}" for text in source.comments.get(key, ()))
         if isinstance(value, list) and len(value) > _HEADER_NAMES:

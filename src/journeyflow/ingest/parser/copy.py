@@ -6,16 +6,27 @@ import hashlib
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from journeyflow.config import Config
 from journeyflow.config.sources import People, Source
+from journeyflow.config.urls import RemotePath
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, JourneyflowError
-from journeyflow.ingest.files import BLOCK_BYTES, InputFile, RefusedFileError, regular, shown_name
+from journeyflow.ingest.files import (
+    BLOCK_BYTES,
+    InputFile,
+    RefusedFileError,
+    RemoteFile,
+    matching_paths,
+    regular,
+    shown_name,
+)
 from journeyflow.ingest.parser.client import Parser
 from journeyflow.ingest.parser.transfer import (
     Job,
@@ -27,11 +38,18 @@ from journeyflow.ingest.parser.transfer import (
 )
 from journeyflow.ingest.raw_store import content_hash
 from journeyflow.ingest.readers.records import RawRecords
+from journeyflow.utils.formatting import escaped
+
+if TYPE_CHECKING:
+    from journeyflow.ingest.files import Version
+    from journeyflow.ingest.remote import Downloaded
 
 COPIES_FOLDER = "staged"
 ACCESS_LOG = "access_log"
 AHEAD_BYTES = 1 << 30
 """Files of unknown size are copied while they are hashed, up to this total; the others when their turn comes."""
+DOWNLOADS = 8
+"""Files that are downloaded at a time: small ones wait for the network most of the time."""
 _CHANGED = "the file changed while it was read; the next run reads it again"
 
 
@@ -74,6 +92,7 @@ def job_of(source: Source | People, name: str = "", byte_count: int = 0) -> Job:
         getattr(source, "header", True),
         getattr(source, "records", None),
         source.pad_short_rows,
+        getattr(source, "sheet", None),
     )
 
 
@@ -180,9 +199,63 @@ class InputCopies:
             self._remove(name)
         return InputFile(shown_name(path, base), path, sha256, size)
 
+    def take(self, found: Path | RemoteFile, base: Path) -> InputFile:
+        """Hash and copy a file that `found_inputs` found; RefusedFileError when it cannot be read."""
+        if isinstance(found, Path):
+            return self.describe(found, base)
+        (fetched,) = self.fetch([found])
+        if isinstance(fetched, RefusedFileError):
+            raise fetched
+        return fetched[0]
+
+    def adopt(self, path: Path, name: str) -> InputFile:
+        """Hash a file that was made in `folder` and take it as the copy of an input called `name`."""
+        own = self._new_name()
+        path = path.rename(self.folder / own)
+        found, size = self._read(path, None)
+        self._held_bytes += size
+        if self._names.setdefault(found, own) != own:
+            self._remove(own)
+        return InputFile(name, self.folder / self._names[found], found, size)
+
+    def fetch(self, files: Sequence[RemoteFile]) -> list[tuple[InputFile, Version | None] | RefusedFileError]:
+        """Download remote files; with each comes the version that proves its content, if any does."""
+        names = [self._new_name() for _ in files]
+        with ThreadPoolExecutor(DOWNLOADS) as pool:
+            found = list(pool.map(self._fetched, files, names))
+        fetched: list[tuple[InputFile, Version | None] | RefusedFileError] = []
+        for file, name, each in zip(files, names, found, strict=True):
+            if isinstance(each, RefusedFileError):
+                fetched.append(each)
+                continue
+            self._held_bytes += each.byte_count
+            if self._names.setdefault(each.sha256, name) != name:
+                self._remove(name)
+            fetched.append((remote_input(file, each.sha256, each.byte_count), each.version))
+        return fetched
+
+    def _fetched(self, file: RemoteFile, name: str) -> Downloaded | RefusedFileError:
+        from journeyflow.ingest.remote import download
+
+        target = self._open(name)
+        try:
+            return download(file, target, self.limits)
+        except RefusedFileError as error:
+            (self.folder / name).unlink()
+            return error
+        except OSError as error:
+            raise _no_room(self.folder, error) from error
+        finally:
+            os.close(target)
+
     def name(self, file: InputFile) -> str:
         """Return the name of a file's copy in `folder`, copying it where needed; RefusedFileError when it changed."""
-        if file.copy_sha256 not in self._names:
+        if file.copy_sha256 not in self._names and file.remote:
+            fetched = self.take(file.remote, self.folder)
+            if fetched.sha256 != file.sha256:
+                self.release(fetched)
+                raise RefusedFileError("changed", _CHANGED)
+        elif file.copy_sha256 not in self._names:
             name = self._new_name()
             try:
                 found, _ = self._read(file.path, name)
@@ -256,6 +329,27 @@ class InputCopies:
             return os.open(self.folder / name, flags, 0o600)
         except OSError as error:
             raise _no_room(self.folder, error) from error
+
+
+def found_inputs(path: Path | RemotePath, base: Path, owner: str) -> list[Path | RemoteFile]:
+    """Return the files of a path of the configuration in `base`; RefusedFileError when a store cannot be listed."""
+    if isinstance(path, RemotePath):
+        from journeyflow.ingest.remote import listing
+
+        return [*listing(path, owner)]
+    return [*matching_paths(str(path), base)]
+
+
+def input_name(found: Path | RemotePath | RemoteFile, base: Path) -> str:
+    """Return the name of a file, or of what finds it, for tables and messages."""
+    if isinstance(found, Path):
+        return shown_name(found, base)
+    return found.name if isinstance(found, RemoteFile) else escaped(found)
+
+
+def remote_input(file: RemoteFile, sha256: str, byte_count: int) -> InputFile:
+    """Return a remote file of a known content."""
+    return InputFile(file.name, Path(file.name), sha256, byte_count, remote=file)
 
 
 def _write(target: int, block: bytes) -> None:

@@ -71,11 +71,14 @@ class Job:
     header: bool | tuple[str, ...] = True
     records: str | None = None
     pad_short_rows: bool = False
+    sheet: str | None = None
 
     @property
     def reading_hash(self) -> str:
         """Hash of all that decides what a parser makes of the bytes of a file."""
         how = {name: value for name, value in asdict(self).items() if name not in ("file", "byte_count")}
+        if how["sheet"] is None:
+            del how["sheet"]  # Records that were archived before there was this key are still read as they would be.
         return hashlib.sha256(json.dumps([PARSING, how], sort_keys=True).encode()).hexdigest()[:32]
 
     @property

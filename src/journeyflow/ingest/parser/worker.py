@@ -64,8 +64,8 @@ class Databases:
 def parse(folder: Path, job: Job, limits: ParserLimits, databases: Databases | None = None) -> Answer:
     """Parse the file of a job in `folder` and write its records there.
 
-    Collectors export one format in several containers; the first bytes decide: Parquet's magic number, JSON's brace or
-    bracket, else delimited text (by tabs when the header has any).
+    Collectors export one format in several containers; the first bytes decide: Parquet's magic number, a workbook,
+    JSON's brace or bracket, else delimited text (by tabs when the header has any).
     """
     path = folder / job.file
     budget = Budget.of(job.byte_count, limits)
@@ -86,6 +86,10 @@ def _parsed(folder: Path, path: Path, job: Job, limits: ParserLimits, databases:
     elif container == "csv":
         with opened(path) as stream:
             yield read_csv(stream, dialect_of(path, job), limits.column_count)
+    elif container == "xlsx":
+        from journeyflow.ingest.readers.excel import read_excel
+
+        yield read_excel(path, job.sheet, job.header, limits.column_count)
     else:
         with databases.engine(folder, limits) as engine:
             if container == "parquet":
@@ -106,14 +110,20 @@ def _engine(folder: Path, limits: ParserLimits) -> DuckDBEngine:
 
 
 def container_of(path: Path, form: str) -> str:
-    """Return the container of a file: ``parquet``, ``jsonl``, ``csv`` or ``lines``."""
-    if form in {"csv", "jsonl", "parquet"}:
+    """Return the container of a file: ``parquet``, ``xlsx``, ``jsonl``, ``csv`` or ``lines``."""
+    if form in {"csv", "jsonl", "parquet", "xlsx"}:
         return form
     if form == "access_log":
         return "lines"
     with path.open("rb") as stream:
-        if kind_of(stream.read(4)) == "parquet":
-            return "parquet"
+        kind = kind_of(stream.read(4))
+    if kind == "parquet":
+        return "parquet"
+    if kind == "zip":
+        from journeyflow.ingest.readers.excel import is_workbook
+
+        if is_workbook(path):
+            return "xlsx"
     head = _head(path)
     if head.startswith(b"PAR1"):
         return "parquet"
