@@ -5,6 +5,7 @@ with days_placed as (
         actions.action_index,
         actions.step_index,
         actions.dimension,
+        days.funnel_index,
         days.unit_key,
         days.person_key,
         days.journey_index,
@@ -38,7 +39,7 @@ first_days as (
     from days_placed
     qualify
         row_number() over (
-            partition by action_index, unit_key, case when is_after then 2 when ahead_us < 0 then 1 else 0 end
+            partition by action_index, funnel_index, unit_key, case when is_after then 2 when ahead_us < 0 then 1 else 0 end
             order by entry_day
         ) = 1
 ),

@@ -1,18 +1,12 @@
--- Texts that name nobody in place of an id, users of more devices than a person has, and names that were shortened.
+-- Texts that name nobody in place of an id, sessions in place of persons, users of more devices than a person has, and names that were shortened.
 -- Grain: none; blind_spots adds up rows of one kind and subject.
-with placeholders_counted as (
+with events_counted as (
     select
         source,
         count(*) filter (where has_placeholder_id) as placeholder_count,
-        count(*) as event_count
-    from sources.events
-    group by source
-),
-
--- Loading keeps 999 characters of a longer name, and this mark of it.
-names_shortened as (
-    select
-        source,
+        -- GA4: see the adapter.
+        count(*) filter (where starts_with(anonymous_id, 'session.') and anonymous_id = session_id) as session_visitor_count,
+        -- Loading keeps 999 characters of a longer name, and this mark of it.
         count(*) filter (
             where
                 (length(channel) = 1000 and right(channel, 1) = '…')
@@ -69,8 +63,24 @@ select
         placeholder_count, ' of ', event_count, ' events (', round(100.0 * placeholder_count / event_count, 1),
         ' %) name a user or device by a text that stands for nobody, such as null or 0; it counts as no id. See where the source writes it.'
     ) as detail
-from placeholders_counted
+from events_counted
 where placeholder_count > 0
+
+union all
+
+select
+    'session_visitors' as kind,
+    concat('source: ', source) as subject,
+    case when session_visitor_count >= 0.05 * event_count then 'warning' else 'note' end as severity,
+    session_visitor_count as item_count,
+    cast(session_visitor_count as double) / event_count as share_rate,
+    concat(
+        session_visitor_count, ' of ', event_count, ' events (', round(100.0 * session_visitor_count / event_count, 1),
+        ' %) name no device and no user, only a session, which counts as a person: who comes back is another one, ',
+        'and two who begin in one second on like devices may be one.'
+    ) as detail
+from events_counted
+where session_visitor_count > 0
 
 union all
 
@@ -100,5 +110,5 @@ select
         shortened_count, ' of ', event_count, ' events have a channel, campaign, page or another name of more than 1,000 characters; ',
         'only its beginning is kept, so names that begin alike are one. See whether the column holds what it should.'
     ) as detail
-from names_shortened
+from events_counted
 where shortened_count > 0

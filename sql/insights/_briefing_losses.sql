@@ -17,7 +17,11 @@ with losses_ranked as (
     from marts.funnel_steps as steps
     inner join config.funnels as funnels on funnels.funnel = steps.funnel
     inner join config.models as models on models.model_index = 1
-    where steps.persona = 'all' and steps.period = 'all' and steps.drop_off_count > 0
+    left join config.stages as following
+        on funnels.kind = 'stages' and following.model = steps.funnel and following.stage_index = steps.step_index + 1
+    -- Who has not done a thing again yet is not lost.
+    where coalesce(following.is_repeat, false) = false
+        and steps.persona = 'all' and steps.period = 'all' and steps.drop_off_count > 0
         and (funnels.kind = 'steps' or steps.funnel = models.model)
 ),
 

@@ -79,14 +79,6 @@ spots_counted as (
     from spots
 ),
 
--- One line: the newest action of which something is known.
-newest_action as (
-    select action, funnel, dimension, slice, headline
-    from marts.action_effects
-    where effect is not null
-    qualify row_number() over (order by first_day desc, action) = 1
-),
-
 lines_gathered as (
     select
         finding_index, headline, table_name,
@@ -123,13 +115,15 @@ lines_gathered as (
 
     union all
 
+    -- One line: the newest action of which something is known.
     select
         150 as finding_index, headline, 'action_effects' as table_name,
         concat('{"action":"', replace(replace(action, '\', '\\'), '"', '\"'), '"}') as row_key,
-        cast(null as varchar) as change, cast(null as bigint) as previous_count,
-        'action' as kind, funnel as model, coalesce(case dimension when 'persona' then slice end, 'all') as persona,
-        cast(null as varchar) as remedy
-    from newest_action
+        cast(null as varchar) as change, cast(null as bigint) as previous_count, 'action' as kind, funnel as model,
+        case dimension when 'persona' then slice else 'all' end as persona, cast(null as varchar) as remedy
+    from marts.action_effects
+    where effect is not null
+    qualify row_number() over (order by first_day desc, action) = 1
 
     union all
 

@@ -22,7 +22,7 @@ select
     effects.effect_low,
     effects.effect_high,
     coalesce(effects.effect_low > 0 or effects.effect_high < 0, false) as is_beyond_noise,
-    effects.effect * effects.after_count as gained_count,
+    effects.effect * effects.after_count as gain,
     effects.placebo_effect,
     effects.grade,
     effects.is_small,

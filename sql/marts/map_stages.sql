@@ -1,7 +1,7 @@
 -- Every stage of the map: who reached it, who was seen in it, who went on, who may still, who left.
 -- Grain: model, persona, period, stage.
 with stages as (
-    select model, model_index, stage, stage_index
+    select model, model_index, stage, stage_index, is_repeat
     from config.stages
 ),
 
@@ -17,6 +17,7 @@ stages_marked as (
         stages.stage_index,
         stages.model,
         stages.stage,
+        stages.is_repeat,
         stages.stage_index = last_stages.stage_index as is_last
     from stages
     inner join last_stages on last_stages.model_index = stages.model_index
@@ -43,7 +44,8 @@ select
     end as drop_off_rate,
     case when not stages_marked.is_last then intervals.drop_off_rate_low end as drop_off_rate_low,
     case when not stages_marked.is_last then intervals.drop_off_rate_high end as drop_off_rate_high,
-    bases.matured_count < settings.min_count as is_small
+    bases.matured_count < settings.min_count as is_small,
+    coalesce(stages_marked.is_repeat, false) as is_repeat
 from map.stage_bases as bases
 inner join stages_marked
     on stages_marked.model_index = bases.model_index

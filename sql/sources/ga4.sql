@@ -5,7 +5,7 @@ raw_events as (
     select
         record_ix, source_row, event_id, event_timestamp, event_name, user_pseudo_id, user_id, sequence, event_params, platform,
         device_category, country, page_location, page_referrer, session_number, param_session_id, param_source, param_medium,
-        param_campaign, flat_revenue, nested_revenue, transaction_id, reason
+        param_campaign, flat_revenue, nested_revenue, transaction_id, first_touch, stream, operating_system, browser, reason
     from raw
 ),
 
@@ -56,6 +56,19 @@ named as (
         end as canonical_name,
         identifier_of(coalesce(param_session_id, params['ga_session_id'])) as ga_session_id
     from params_opened
+),
+
+-- Exports without ids, as after redaction, still number their sessions, by the second in which they begin: what is the same in
+-- all events of a session tells apart those that begin together.
+sessions_named as (
+    select
+        named.*,
+        'session.' || ga_session_id
+        || case
+            when coalesce(first_touch, stream, device_category, operating_system, browser) is null then ''
+            else '.' || left(md5(cast(json_array(first_touch, stream, device_category, operating_system, browser) as varchar)), 12)
+        end as session_name
+    from named
 )
 
 select
@@ -67,12 +80,10 @@ select
             then cast(make_timestamp(cast(event_timestamp as bigint)) as varchar) || '+00'
         else event_timestamp || '+00'
     end as occurred_at,
-    -- Exports without ids, as after redaction, still number their sessions.
-    coalesce(identifier_of(user_pseudo_id), case when identifier_of(user_id) is null then 'session.' || ga_session_id end)
-        as anonymous_id,
+    coalesce(identifier_of(user_pseudo_id), case when identifier_of(user_id) is null then session_name end) as anonymous_id,
     user_id,
     -- The number of a session is unique only within a device.
-    coalesce(identifier_of(user_pseudo_id), identifier_of(user_id), 'session') || '.' || ga_session_id as session_id,
+    coalesce(coalesce(identifier_of(user_pseudo_id), identifier_of(user_id)) || '.' || ga_session_id, session_name) as session_id,
     sequence,
     canonical_name as event_name,
     case when lower(platform) in ('android', 'ios', 'app') then 'app' else 'web' end as channel,
@@ -99,4 +110,4 @@ select
         )
     ) as properties,
     reason
-from named
+from sessions_named

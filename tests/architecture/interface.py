@@ -24,7 +24,7 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "action",
         "funnel step step_index dimension slice first_day before_count before_went_on_count before_rate after_count "
         "after_went_on_count after_rate pending_count ramp_count others_count others_change effect effect_low "
-        "effect_high is_beyond_noise gained_count placebo_effect grade is_small headline",
+        "effect_high is_beyond_noise gain placebo_effect grade is_small headline",
     ),
     "rate_alarms": (
         "funnel dimension slice step_index day age_days kind",

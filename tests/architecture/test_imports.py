@@ -44,6 +44,9 @@ DOORS = {
     "openpyxl": ("ingest/readers/excel.py",),
     "pptx": ("report/",),
     "typst": ("report/",),
+    "starlette": ("operations/viewer.py",),
+    "uvicorn": ("operations/viewer.py",),
+    "adbc_driver_postgresql": ("publish/postgres.py",),
 }
 """Library → the only places of the package that import it."""
 MOST_MODULES = 999

@@ -13,7 +13,7 @@ from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.html import render_page
 from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import ReportData
-from support.map_tables import publish_tables, rich_tables
+from support.map_tables import analysis_tables, publish_tables, rich_tables
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 Opener = Callable[..., Page]
@@ -21,7 +21,7 @@ Opener = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedTables]:
-    tables = rich_tables()
+    tables = rich_tables() | analysis_tables()
     for row in tables["touchpoints"]:
         # A cell shows those that were met most: for one persona these are the longest names.
         if row["persona"] == "unassigned":

@@ -35,6 +35,7 @@ ON_PAGE = """() => {
         for (const period of PERIODS) visit(mapOf(model.key, persona.key, period.key));
     }
     visit([configuredFunnels(), PERSONAS, DATA.spots.map(spotOf)]);
+    visit(Object.keys(DATA.analyses).map((name) => entriesOf(name)));
     return found;
 }"""
 
@@ -43,6 +44,7 @@ def test_the_page_has_every_figure_of_the_report_data_as_text(opened: Opener, re
     page = opened()
     on_page = {(sql, label): tuple(map(normalized, rest)) for sql, label, *rest in page.evaluate(ON_PAGE)}
     shown = (report_data.maps, report_data.funnels, report_data.flows, report_data.personas, report_data.blind_spots)
+    shown += (report_data.analyses,)
     expected = {
         (figure.sql, figure.label): (
             figure_text(figure), range_text(figure), figure.n, figure.evidence, figure.is_small,

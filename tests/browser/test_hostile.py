@@ -22,7 +22,7 @@ ALLOWED = {
     *("p", "h1", "h2", "h3", "span", "bdi", "i", "b", "wbr", "a", "ul", "ol", "li", "dl", "dt", "dd"),
     *("details", "summary", "form", "label", "select", "option", "button", "textarea"),
     *("table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td"),
-    *("svg", "g", "line", "path", "rect", "text", "polygon", "circle"),
+    *("svg", "g", "line", "path", "rect", "text", "polygon", "circle", "code"),
 }
 WATCHED = """window.refused = [];
 document.addEventListener('securitypolicyviolation', (event) => window.refused.push(event.violatedDirective));"""

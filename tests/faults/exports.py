@@ -242,7 +242,10 @@ def _column(values: list[Any], rng: random.Random) -> pa.Array:
     for kind in tries:
         try:
             given = [_text(v) for v in values] if kind in (pa.string(), pa.binary(), pa.large_string()) else values
-            return pa.array(given, kind)
+            found = pa.array(given, kind)
+            if pa.types.is_nested(found.type):  # Parquet has no group without fields.
+                pq.write_table(pa.table([found], ["nested"]), io.BytesIO())
+            return found
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             continue
     return pa.array([_text(v).encode("utf-8", "surrogatepass") for v in values], pa.binary())

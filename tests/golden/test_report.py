@@ -37,7 +37,7 @@ def test_the_tables_return_the_figures_of_the_maps(report_data, published):
 
 def test_every_table_of_the_map_has_figures_in_it(report_data):
     tables = Counter(figure.source.table for figure in figures_of(report_data))
-    drawn = set(TABLES) - {"briefing", "funnel_trend", "supplied_cells", "dictionary"}
+    drawn = set(TABLES) - {"briefing", "supplied_cells", "dictionary"}
     assert drawn <= set(tables)
     assert sum(tables.values()) > 10_000
 

@@ -22,8 +22,8 @@ from journeyflow.publish.manifest import RunFacts
 from journeyflow.utils.files import sql_folder
 
 Rows = list[dict[str, Any]]
-TABLES = (*GRAINS, "briefing", "funnel_trend", "event_kinds", "dictionary")
-"""The published tables that the report reads, and one that it does not."""
+TABLES = (*GRAINS, "briefing", "event_kinds", "dictionary")
+"""The published tables that the report reads."""
 RUN = "20260301T020000000000"
 HIGH_WATER = datetime(2026, 2, 28, 22, 15)
 
@@ -124,6 +124,51 @@ def cohort_tables() -> dict[str, Rows]:
     return {"retention": retention, "repeat_purchases": repeats, "lifecycle": lifecycle}
 
 
+def analysis_tables() -> dict[str, Rows]:
+    """Return rows of the tables that the page draws beside the map, with hostile names and what is still open."""
+    methods = ("first", "last", "linear", "markov")
+    attribution = [
+        {"goal": "order", "method": method, "persona": persona, "channel": channel, "period": "all"}
+        | {"conversion_count": 10 * at + number, "conversion_low": 8.5 * at, "conversion_high": 14.0 * at}
+        | {"least_conversion_count": 10 * at, "most_conversion_count": 10 * at + 3, "goal_count": 66}
+        | {"not_converted_count": 90, "pending_count": 7, "value_amount": "1234.5", "currency": "EUR"}
+        | ({"spend_amount": "500", "return_ratio": 2.469} if at == 3 else {})
+        for persona in ("all", MARKUP)
+        for number, method in enumerate(methods)
+        for at, channel in enumerate(("none", "cpc", BIDI, MARKUP))
+    ]
+    changes = [
+        {"funnel": funnel, "dimension": dimension, "slice": part, "period": period, "step_index": index, "step": step}
+        | {"factor": "mix" if index == 1 else "step", "old_period": "2025-12", "old_rate": 0.2, "new_rate": 0.24}
+        | {"old_count": 400, "new_count": 500, "pending_count": 30, "old_factor": 0.5, "new_factor": 0.55}
+        | {"effect": 0.03 - 0.01 * index, "effect_low": 0.025 - 0.01 * index, "effect_high": 0.05 - 0.01 * index}
+        | {"is_beyond_noise": index != 3, "is_small": False, "q_value": 0.01 * index}
+        for funnel, steps in MODELS.items()
+        for period in ("2026-01", "2026-02")
+        for dimension, part in (("persona", "all"), ("channel", SCRIPT), ("persona", "student"))
+        for index, step in enumerate(steps, start=1)
+    ]  # fmt: skip
+    days = [HIGH_WATER.date() - timedelta(days=7 * week) for week in range(6)]
+    trend = [
+        {"funnel": funnel, "persona": persona, "entry_date": day, "step_index": index}
+        | {"person_count": 120 // index + week, "converted_count": 9, "is_matured": week > 1}
+        for funnel, steps in MODELS.items()
+        for persona in ("all", MARKUP)
+        for week, day in enumerate(days)
+        for index in range(1, len(steps) + 1)
+    ]
+    paths = [
+        {"model": model, "persona": persona, "path_rank": rank, "path": " > ".join(path), "person_count": 90 // rank}
+        | {"share_rate": 0.5 / rank, "converted_count": 5}
+        for model, stages in MODELS.items()
+        for persona in PERSONAS
+        for rank, path in enumerate((stages[:1], stages[:2], (*stages[:2], stages[0]), ("other",)), start=1)
+    ]
+    return cohort_tables() | {
+        "attribution": attribution, "rate_changes": changes, "funnel_trend": trend, "paths": paths,
+    }  # fmt: skip
+
+
 def _cell(size: int, age: int, rule: str) -> dict[str, object]:
     """Return a cell: of 40 persons all is settled, of 20 half of them at age 0 and nobody at age 1."""
     settled = size if size != 20 else 10 * (age == 0)
@@ -142,7 +187,8 @@ def _add_map(tables: dict[str, Rows], model: str, stages: tuple[str, ...], perso
         reached, is_last = n // index, index == len(stages)
         # A month's map has people in it that the funnel counts in another month.
         entered = n if period == "all" else n + 12
-        tables["map_stages"].append(cell | {"stage_index": index} | _reached(entered, index, is_last))
+        about = {"stage_index": index, "is_repeat": stage == "loyal"}
+        tables["map_stages"].append(cell | about | _reached(entered, index, is_last))
         for at, name in enumerate(("web: Product page", "store: visit", *(f"web: {name}" for name in HOSTILE))):
             tables["touchpoints"].append(cell | {"touchpoint": name} | _interactions(reached, at, is_last))
         for at, name in enumerate(("web", "store", SCRIPT, BIDI)):

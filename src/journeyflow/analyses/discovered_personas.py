@@ -249,7 +249,8 @@ class Model:
 def _answers(
     groups: Sequence[Sequence[Item]], has_rest: Sequence[bool], bits: dict[Item, Floats], counts: Floats
 ) -> Answers:
-    levels, starts = [], []
+    levels: list[Floats] = []
+    starts: list[int] = []
     for group, with_rest in zip(groups, has_rest, strict=True):
         starts.append(len(levels))
         nobody = np.zeros(len(counts))
@@ -480,7 +481,7 @@ def _persona_rows(model: Model | None, names: Sequence[str], placed: pl.DataFram
         row |= _rate("conversion", reached, settled)
         if kind in ("class", "unclear"):
             row |= {key: end for key, end in _rate("share", count, known).items() if key != "share_rate"}
-            row["certainty_rate"] = float(weight.dot(part["certainty"])) / count if count else None
+            row["certainty_rate"] = float(weight.to_numpy() @ part["certainty"].to_numpy()) / count if count else None
         if model is not None and kind == "class":
             stable = float(model.stability[place])
             row |= {"prior_rate": float(model.classes.shares[place]), "stability": stable, "fitted_at": model.fitted_at}

@@ -143,7 +143,7 @@ def retention(
 
 
 def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: str, rule: Rule) -> Listing:
-    from journeyflow.report.cohorts import LEAST, OPEN, starts_of, triangle
+    from journeyflow.report.analyses import LEAST, OPEN, starts_of, triangle
 
     starts = starts_of(marts)
     name = start or starts[0]
@@ -242,7 +242,7 @@ def alerts(
     newest = marts.manifest.high_water_at.date()
     rows = marts.sql(_ALERTS, [funnel, newest, days])
     show = in_columns(
-        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", rate="rate",
+        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", day_rate="rate",
         expected_rate="expected", q="q", cause="cause of the month",
     )  # fmt: skip
     title = f"{count(rows.height)} alerts" if rows.height else "No rate is beyond what is usual"
@@ -251,7 +251,7 @@ def alerts(
 
 
 _ALERTS = """
-    select *, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
+    select *, rate as day_rate, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
         case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as read,
         case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as what,
         printf('%.3f', q_value) as q
@@ -404,7 +404,8 @@ def changes(
     """
     import polars as pl
 
-    from journeyflow.report.reader import CHANGES, first_model
+    from journeyflow.report.analyses import CHANGES
+    from journeyflow.report.reader import first_model
 
     name = funnel or first_model(marts)
     funnels = marts.sql("select distinct funnel from funnel_steps order by 1")["funnel"].to_list()

@@ -20,6 +20,7 @@ _CONCEPTS = {
     "serve": "watch schedule scheduler cron daemon nightly start",
     "run": "build update refresh load ingest execute publish process sync",
     "report": "map page html pdf dashboard visualize plot chart pptx",
+    "ui": "browse browser web viewer gui app explore notebook studio",
     "query": "sql select duckdb",
     "export": "download dump csv excel xlsx parquet save",
     "paths": "flow flows sankey journeys sequences transitions",
@@ -94,7 +95,7 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": (
-        "report funnel drop-offs trend retention paths personas touchpoints attribution changes compare "
+        "report ui funnel drop-offs trend retention paths personas touchpoints attribution changes compare "
         "opportunities pain-points actions audiences what-if"
     ),
     "Look deeper": "tables describe query export events explain mcp",
@@ -149,6 +150,7 @@ _add(
     "journeyflow report --format md --model shop",
     "journeyflow report --format png --persona student --period 2026-03",
 )
+_add(app, "ui", report.ui, "journeyflow ui", "journeyflow ui --port 0 --no-browser")
 _add(
     app,
     "funnel",

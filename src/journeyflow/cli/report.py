@@ -118,7 +118,13 @@ def _read_map(
         model, persona = model or next(iter(known[0]), None), persona or _ALL
     if form is not ReportFormat.HTML:
         period = period or _ALL
-    report_data = read_report_data(marts, models=_only(model), personas=_only(persona), periods=_only(period))
+    report_data = read_report_data(
+        marts,
+        models=_only(model),
+        personas=_only(persona),
+        periods=_only(period),
+        with_analyses=form is ReportFormat.HTML,
+    )
     if not report_data.maps and (model or form in _PICTURES):
         raise NotFoundError(
             "There is no such journey map: no person of the persona entered the model in the period. Choose another "
@@ -228,6 +234,21 @@ def _explain_finding(
         typer.echo(json.dumps(asdict(explained), indent=2))
     else:
         print_finding(explained, console())
+
+
+def ui(
+    port: Annotated[int, typer.Option("--port", help="The port; 0 is a free one.", min=0, max=65535)] = 8321,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Browse the kept maps, tables and runs, and query in SQL, on this machine only. Read-only."""
+    from journeyflow.operations.viewer import serve
+    from journeyflow.state.paths import folders_of
+
+    def started(address: str) -> None:
+        typer.echo(f"Open {address} and stop with Ctrl-C. It is read-only, and for this machine only.")
+
+    serve(folders_of(config), port, started, opens_browser=not no_browser)
 
 
 def _findings_of(marts: PublishedTables, table: str, model: str, persona: str, period: str) -> pl.DataFrame:

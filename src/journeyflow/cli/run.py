@@ -234,7 +234,7 @@ def print_report(report: RunReport, out: Console) -> None:
         ("built", report.built),
         ("checks", f"{count(report.check_count)}, all passed"),
         ("tables", f"{len(report.table_rows)} in {report.generation}"),
-        *(("page", str(report.generation / name)) for name in report.files),
+        *(("page", str(report.generation / name)) for name in report.files if name.endswith(".html")),
     ):
         out.print(Text(f"  {label:<8}{line}"))
     for sentence in report.empty_maps:

@@ -190,11 +190,15 @@ def trend(
     by: Annotated[Step, typer.Option("--by", help="Length of time of a row.")] = Step.WEEK,
 ) -> Listing:
     """Show a funnel over time: who entered in each week, and how many of them reached the last step."""
+    from journeyflow.report.analyses import TREND
     from journeyflow.report.reader import first_model
 
     name = funnel or first_model(marts)
     require_known("funnel", name, marts.sql("select distinct funnel from funnel_trend order by 1")["funnel"].to_list())
-    rows = marts.sql(_TREND, [name, persona, by.value])
+    columns = "first_day, entered_count, reached_count, matured_count, conversion_rate"
+    weeks = TREND.format(step=by.value)
+    query = f"select {columns} from ({weeks}) where funnel = $1 and persona = $2 order by first_day"
+    rows = marts.sql(query, [name, persona])
     show = in_columns(
         first_day="from", entered_count="entered", reached_count="reached the end", matured_count="entered, matured",
         conversion_rate="conversion", bar="",
@@ -207,20 +211,6 @@ def trend(
     )
 
 
-_TREND = """
-    with days as (
-        select entry_date, is_matured, person_count,
-            step_index = min(step_index) over () as is_first, step_index = max(step_index) over () as is_last
-        from funnel_trend where funnel = $1 and persona = $2
-    )
-    select cast(date_trunc($3, entry_date) as date) as first_day,
-        coalesce(sum(person_count) filter (where is_first), 0)::bigint as entered_count,
-        coalesce(sum(person_count) filter (where is_last), 0)::bigint as reached_count,
-        coalesce(sum(person_count) filter (where is_first and is_matured), 0)::bigint as matured_count,
-        (sum(person_count) filter (where is_last and is_matured))
-            / nullif(sum(person_count) filter (where is_first and is_matured), 0) as conversion_rate
-    from days group by first_day order by first_day
-"""
 _BAR = 24
 
 
@@ -252,7 +242,7 @@ def compare(
     Each difference has a 95 % interval. Listed are those that differ beyond chance: of these, one in twenty is expected
     to be false, however many figures are compared.
     """
-    from journeyflow.operations.compare import are_months, compare_days, compare_maps
+    from journeyflow.report.compare import are_months, compare_days, compare_maps
 
     if (day is None) == (first is None) or (first is None) != (second is None):
         raise typer.BadParameter(

@@ -145,8 +145,10 @@ def _settings(config: Config, run_id: str, high_water_us: int, person_secret: st
 def _stages(config: Config) -> Iterator[tuple[Any, ...]]:
     owners = config.map.owners
     for model in config.journey_models:
+        again = {placed.stage for placed in model.rules if placed.rule.is_repeat}
         for stage_index, stage in enumerate(model.stages, 1):
-            yield model.model, model.model_index, stage.name, stage_index, stage.owner or owners.get(stage.name)
+            owner = stage.owner or owners.get(stage.name)
+            yield model.model, model.model_index, stage.name, stage_index, owner, stage.name in again
 
 
 def _labels(config: Config) -> Iterator[tuple[Any, ...]]:

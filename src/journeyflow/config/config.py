@@ -35,7 +35,7 @@ from journeyflow.config.funnels import (
 )
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
 from journeyflow.config.remedies import Remedies
-from journeyflow.config.sources import Limits, People, Retention, Source, Spend
+from journeyflow.config.sources import Limits, People, Retention, Source, Spend, Targets
 
 OFFLINE_CHANNELS = ("store", "call_centre", "crm", "delivery", "survey", "email")
 
@@ -96,7 +96,7 @@ class ExcludeTraffic(Section):
 
 
 FILE_NAME = "journeyflow.yml"
-NOT_FIGURES = {"project", "state", "publish", "retention", "limits"}
+NOT_FIGURES = {"project", "state", "publish", "retention", "limits", "targets"}
 """Keys that change no published figure, and so are not part of the hash."""
 
 
@@ -182,6 +182,8 @@ class Config(Section):
     """Retention of archived input files and of published generations."""
     slices: tuple[Text, ...] = ()
     """Columns or properties with few values, such as device or browser, along which pain points are searched."""
+    targets: Targets = Targets()
+    """Where the published tables are copied to, beside the folder `publish`."""
     limits: Limits = Limits()
     """Limits for one input file; a file beyond them is refused."""
     _folder: Path = PrivateAttr(default=Path())

@@ -60,6 +60,11 @@ class Rule(Section):
         """Whether the rule depends on earlier events of the person."""
         return self.after is not None or self.nth is not None
 
+    @property
+    def is_repeat(self) -> bool:
+        """Whether the rule asks for the second such event of a person, or a later one."""
+        return self.nth is not None and (self.nth.at_least or self.nth.is_ or 1) > 1
+
 
 class Stage(Section):
     """A stage of a model."""

@@ -9,10 +9,11 @@ from typing import Literal
 Evidence = Literal["observed", "inferred", "supplied", "unknown"]
 """How a cell is known: counted, concluded by a method, supplied in the configuration, or not at all."""
 Unit = Literal[
-    "people", "visits", "events", "answers", "cases", "items", "rate", "ratio", "seconds", "sentiment", "score",
-    "amount", "probability", "instant",
+    "people", "visits", "events", "answers", "cases", "items", "rate", "points", "ratio", "seconds", "sentiment",
+    "score", "amount", "probability", "instant",
 ]  # fmt: skip
-"""What a value counts or measures. `rate` is a fraction to be shown as a percentage; `instant` is naive UTC."""
+"""What a value counts or measures. `rate` is a fraction to be shown as a percentage, `points` the
+difference of two; `instant` is naive UTC."""
 RowKey = Literal[
     "people", "goals", "needs", "quotes", "touchpoints", "channels", "next", "time", "emotion", "pain_points",
     "promises", "desired", "opportunities", "owner",
@@ -39,12 +40,17 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "blind_spots": ("kind", "subject"),
     "supplied_cells": SUPPLIED,
     "desired_gaps": (*STAGE, "measure"),
+    "funnel_trend": ("funnel", "persona", "entry_date", "step_index"),
+    "rate_changes": ("funnel", "dimension", "slice", "period", "step_index"),
+    "retention": ("start", "persona", "channel", "cohort", "age_index", "rule"),
+    "attribution": ("goal", "method", "persona", "channel", "period"),
+    "paths": ("model", "persona", "path_rank"),
 }
 """The grains of the tables that figures come from."""
 _CELL = {"model": "model", "persona": "persona", "period": "period", "stage": "stage"}
 _STEP = {"model": "funnel", "persona": "persona", "period": "period", "stage_index": "step_index"}
 _MOST_ITEMS = 5
-UNITS_WITH_MINIMUM = ("rate", "ratio", "probability")
+UNITS_WITH_MINIMUM = ("rate", "points", "ratio", "probability")
 SHARES_OF_ALL_VISITORS = ("reach_rate", "share_rate")
 """`is_small` describes the matured groups that the other rates compare."""
 

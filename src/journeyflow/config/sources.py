@@ -7,7 +7,16 @@ from datetime import timedelta
 from functools import cache
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, StrictBool, StrictInt, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from journeyflow.config.base import (
@@ -281,6 +290,27 @@ Span = Annotated[
     WithJsonSchema({"type": "string", "pattern": SPAN_PATTERN, "examples": [FOREVER, NONE, "90d"]}),
 ]
 """A retention period: None is unlimited, zero is no retention."""
+
+
+SCHEMA_PATTERN = r"^[a-z_][a-z0-9_]{0,62}$"
+
+
+class PostgresTarget(Section):
+    """A schema of a PostgreSQL database that gets all published tables with each run. Needs the extra `postgres`."""
+
+    schema_name: Annotated[str, StringConstraints(strict=True, pattern=SCHEMA_PATTERN)] = Field(
+        default="journeyflow", alias="schema"
+    )
+    """Name of the schema. The first run makes it; it must be of this project alone. The address of the database, with
+    user and password, is in the environment variable `JOURNEYFLOW_POSTGRES`.
+    """
+
+
+class Targets(Section):
+    """Further places for the published tables."""
+
+    postgres: PostgresTarget | None = None
+    """A PostgreSQL database."""
 
 
 class Retention(Section):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -266,6 +267,23 @@ class DuckDBEngine:
                 self.connection.execute(f"drop {kind} if exists {relation(name)}")
             except duckdb.CatalogException:
                 continue
+
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Stop the statement that still runs `seconds` after the context began; it fails with an EngineError."""
+        timer = Timer(seconds, self.connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except EngineError as error:
+            if isinstance(error.__cause__, duckdb.InterruptException):
+                raise EngineError(
+                    f"The query was stopped after {seconds:g} seconds. Ask for less: filter or aggregate."
+                ) from error
+            raise
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Close the connection."""

@@ -20,7 +20,7 @@ from journeyflow.state.warehouse import packaged_sql
 FLOOR = datetime(2000, 1, 1)
 """Events before this day are clock errors."""
 DEFAULT_CHANNEL = "web"
-CLEANING = 5
+CLEANING = 6
 """Version of the rules of mapping and cleaning, and of the adapters: a higher one has all files read again."""
 
 

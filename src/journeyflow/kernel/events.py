@@ -16,7 +16,8 @@ from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions
 from journeyflow.kernel.stages import classify_events, find_ties, order_ties
 
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])
-NO_SEQUENCE = np.iinfo(np.int64).min
+NO_SEQUENCE = np.iinfo(np.int64).max
+"""Stands for a missing sequence, which comes last; a source's own number of this size counts as none."""
 COLUMNS = {
     "event_ix": np.int64,
     "component_key": np.uint64,

@@ -128,9 +128,7 @@ def _checked(events: EventArrays) -> EventArrays:
     """Raise when events are not in the kernel's order: all results would be wrong without notice."""
     same_component = _same_neighbours(events.component_key, None)
     same_instant = _same_neighbours(events.occurred_us, same_component)
-    # A missing sequence comes last.
-    sequence = np.where(events.sequence == NO_SEQUENCE, np.iinfo(np.int64).max, events.sequence)
-    _same_neighbours(sequence, same_instant)
+    _same_neighbours(events.sequence, same_instant)
     return events
 
 

@@ -92,6 +92,23 @@ def _none_is_empty(value: object) -> object:
     return {} if value is None else value
 
 
+class Measures(_Strict):
+    """How the numbers of a published table may be put together; whatever is not named here must not be summed."""
+
+    totals: tuple[str, ...] = ()
+    """Columns of the grain in which `all` is a row beside the others, whether these add up to it or not."""
+    additive: dict[str, tuple[str, ...]] = {}
+    """Column of the grain → counts and amounts that may be summed over its rows, the row `all` left out."""
+    ratios: dict[str, tuple[str, str]] = {}
+    """Rate or ratio → numerator and denominator over columns of the row, from whose sums it is to be computed."""
+
+    def words(self) -> set[str]:
+        """Return the names of all columns it names."""
+        texts = [*self.totals, *self.additive, *(name for names in self.additive.values() for name in names)]
+        texts += [*self.ratios, *(part for parts in self.ratios.values() for part in parts)]
+        return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", " ".join(texts)))
+
+
 class ModelMetadata(_Strict):
     """The metadata file of one model."""
 
@@ -101,6 +118,8 @@ class ModelMetadata(_Strict):
     """Columns described here. A model with a SELECT inherits the rest by name; a python model lists all."""
     is_shaped_by_configuration: bool = False
     """The configuration adds columns behind the listed ones, and may change their types."""
+    measures: Measures = Measures()
+    """What of a published table may be summed, and from what its rates are to be computed."""
     kind: Literal["table", "view"] = "table"
     unique_key: tuple[str, ...] = ()
     """Columns that name the person, device or attempt of a row (any of them): an incremental run recomputes only the
@@ -127,7 +146,12 @@ class ModelMetadata(_Strict):
             *(name for names in self.surrogate_key.values() for name in names),
         }
         tested = {*(self.grain or ()), *(name for check in self.checks for name in check.columns)}
-        for where, names in (("grain or checks", tested), ("unique_key or surrogate_key", keys)):
+        named = (
+            ("grain or checks", tested),
+            ("unique_key or surrogate_key", keys),
+            ("measures", self.measures.words()),
+        )
+        for where, names in named:
             if unknown := sorted(names - set(columns)):
                 return f"{where} name {', '.join(unknown)}, which is not among the columns"
         return ""

@@ -95,6 +95,19 @@ def last_failure(warehouse: DuckDBEngine) -> dict[str, Any] | None:
     return {"run_id": run_id, "detail": details[0] if details else "It was killed, or the machine went down."}
 
 
+def run_alerts(config: Folders) -> _Rows:
+    """Return run_id and detail of the alerts of the latest runs; none while a run holds the warehouse."""
+    if lock.holder(config.state) is not None or not (config.state / WAREHOUSE).exists():
+        return []
+    with suppress(JourneyflowError), DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
+        if warehouse.columns("ledger.alerts"):
+            latest = f"select run_id from ledger.runs order by run_id desc limit {MOST_RUNS}"
+            return warehouse.records(
+                f"select run_id, detail from ledger.alerts where run_id in ({latest}) order by run_id, kind, detail"
+            )
+    return []
+
+
 def _alerts(warehouse: DuckDBEngine, runs: _Rows) -> _Rows:
     published = next((run["run_id"] for run in runs if run["status"] == "published"), None)
     if published is None or not warehouse.columns("ledger.alerts"):  # Nothing published, or an older schema.

@@ -22,6 +22,7 @@ from journeyflow.pipeline.load_phase import LoadResult, load_sources, register_c
 from journeyflow.pipeline.run_report import RunReport, facts_of, report_of
 from journeyflow.publish.audience_lists import write_audience_lists
 from journeyflow.publish.generation import publish
+from journeyflow.publish.postgres import require_postgres, write_postgres
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
 from journeyflow.state.inventory import clear_work, require_own_state
@@ -99,6 +100,7 @@ class Run:
 
     def __enter__(self) -> Run:
         require_own_state(self.config)
+        require_postgres(self.config)
         self._resources.enter_context(project_lock(self.config.state))
         try:
             self._begin()
@@ -178,6 +180,7 @@ class Run:
             models, kept = self.graph.published(), self.config.retention.generations
             self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page, kept)
             write_audience_lists(self.builder.engine, self.config)
+            write_postgres(self.builder.engine, models, self.config)
             tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
         return self.generation
 

@@ -180,6 +180,7 @@ class _Selection:
         """Publish a generation of the selected tables and those of the last build."""
         from journeyflow.publish.generation import publish
         from journeyflow.publish.manifest import RunFacts
+        from journeyflow.publish.postgres import write_postgres
         from journeyflow.report.html import draw_page
 
         generations = self._config.publish / "generations"
@@ -196,7 +197,9 @@ class _Selection:
             event_count=self.event_count,
         )
         models, kept = self._graph.published(), self._config.retention.generations
-        return publish(self._engine, models, self._config.publish, facts, draw_page, kept)
+        generation = publish(self._engine, models, self._config.publish, facts, draw_page, kept)
+        write_postgres(self._engine, models, self._config)
+        return generation
 
     def keep_selected(self) -> None:
         """Leave only the selected tables in the database: its views cannot be read without the last build."""

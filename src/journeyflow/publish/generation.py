@@ -12,6 +12,7 @@ from journeyflow.engines.base import relation, text, word
 from journeyflow.engines.duckdb import STORAGE_VERSION
 from journeyflow.errors import JourneyflowError, NotFoundError
 from journeyflow.publish.manifest import MANIFEST, FileEntry, Manifest, RunFacts, TableEntry, read_manifest
+from journeyflow.publish.semantic import SEMANTIC, semantic_file
 from journeyflow.state.inventory import RUN_ID
 from journeyflow.state.lock import make_shared, share
 from journeyflow.state.warehouse import transaction
@@ -52,8 +53,8 @@ def publish(
     Returns
     -------
     Path
-        The folder of the generation: ``marts.duckdb``, one Parquet file per table, ``manifest.json`` and the files
-        of `draw`.
+        The folder of the generation: ``marts.duckdb``, one Parquet file per table, ``semantic.json``,
+        ``manifest.json`` and the files of `draw`.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
         manifest = _write(engine, models, staged, facts)
         if draw:
             files = {name: _write_file(staged / name, content) for name, content in draw(staged).items()}
-            _write_manifest(manifest.model_copy(update={"files": files}), staged)
+            _write_manifest(manifest.model_copy(update={"files": manifest.files | files}), staged)
         for path in (*staged.iterdir(), staged):
             share(path)
         sync_tree(staged)
@@ -101,7 +102,8 @@ def _publish(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, fact
 def _write(engine: DuckDBEngine, models: tuple[Model, ...], folder: Path, facts: RunFacts) -> Manifest:
     tables = {model.table: _write_parquet(engine, model, folder) for model in models}
     _write_database(engine, models, folder / DATABASE)
-    manifest = Manifest(**dict(facts), tables=tables)
+    files = {SEMANTIC: _write_file(folder / SEMANTIC, semantic_file(models, facts.project))}
+    manifest = Manifest(**dict(facts), tables=tables, files=files)
     _write_manifest(manifest, folder)
     return manifest
 
@@ -130,7 +132,7 @@ def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path)
                 name = f"{_OUTGOING}.main.{model.table}"
                 select = f"select * from {relation(model.name)} order by {order_of(model)}"
                 engine.execute(f"create table {relation(name)} as {select}", model=model.name)
-                engine.execute(f"comment on table {relation(name)} is {text(_table_comment(model))}")
+                engine.execute(f"comment on table {relation(name)} is {text(table_comment(model))}")
                 for column, described in model.columns.items():
                     unit = f" [{described.unit}]" if described.unit else ""
                     meaning = text(described.meaning + unit)
@@ -144,7 +146,8 @@ def order_of(model: Model) -> str:
     return ", ".join(f"{word(name)} nulls first" for name in (model.grain or tuple(model.columns)))
 
 
-def _table_comment(model: Model) -> str:
+def table_comment(model: Model) -> str:
+    """Return what a published table says and what a row of it is."""
     grain = f" One row per {', '.join(model.grain)}." if model.grain else ""
     return f"{model.metadata.description}{grain}"
 

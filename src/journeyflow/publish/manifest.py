@@ -45,7 +45,7 @@ class RunFacts(_Frozen):
 
 
 class Manifest(RunFacts):
-    """Metadata of a generation; `files` are those rendered from its tables, such as ``map.html``."""
+    """Metadata of a generation; `files` are those beside its tables, such as ``map.html``."""
 
     tables: dict[str, TableEntry]
     files: dict[str, FileEntry] = {}

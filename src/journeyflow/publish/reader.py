@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +83,10 @@ class PublishedTables:
     def records(self, query: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a query as dicts by column name."""
         return self._engine.records(query, params)
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Return a context in which a query that takes longer is stopped with an EngineError."""
+        return self._engine.limited(seconds)
 
     @cached_property
     def critical_spots(self) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ BLIND_SPOT_KINDS = {
     "no_persona": "people in no persona",
     "unstitched_devices": "devices never stitched",
     "placeholder_ids": "ids that name nobody",
+    "session_visitors": "sessions that stand for persons",
     "implausible_ids": "ids of too many devices",
     "shortened_names": "names that were shortened",
     "late": "late events",
@@ -152,6 +153,8 @@ def value_text(value: Value, unit: Unit, currency: str | None = None) -> str:
 def _number_text(value: float, unit: Unit) -> str:
     if unit == "rate":
         return percent(value)
+    if unit == "points":
+        return f"{100 * value:+.1f}".replace("-0.0", "+0.0") + " points"
     if unit == "seconds":
         return duration(value)
     if unit == "sentiment":

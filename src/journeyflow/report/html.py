@@ -15,7 +15,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from journeyflow.config.map_rows import Unit
-from journeyflow.engines.base import word
 from journeyflow.errors import JourneyflowError
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.formatting import CHANGES, value_text
@@ -23,19 +22,21 @@ from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import (
     BlindSpot,
     Cell,
+    Difference,
+    Differences,
     Figure,
-    FigureSource,
     FlowLink,
     Funnel,
     FunnelStep,
     Item,
     JourneyMap,
+    Key,
     Opportunity,
     Persona,
     ReportData,
     RunInfo,
     Value,
-    conjunction,
+    equality,
 )
 
 PAGE: Final = "map.html"
@@ -44,7 +45,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 STYLES: Final = ("page.css", "map.css", "print.css")
 SCRIPTS: Final = (
     *("dom.js", "data.js", "words.js", "tip.js", "map.js", "cards.js"),
-    *("curve.js", "flow.js", "tables.js", "page.js"),
+    *("curve.js", "flow.js", "tables.js", "analyses.js", "page.js"),
 )
 DIGITS: Final[dict[Unit, int]] = {"sentiment": 2, "ratio": 2, "score": 2, "probability": 3}
 # JSON is not read as markup inside a script element, but these could end the element, open a comment or break a line.
@@ -128,14 +129,16 @@ class _Packer:
         self.kinds: dict[tuple[int, ...], int] = {}
         self.manners: dict[tuple[int, int], int] = {}
         self.conditions: dict[tuple[int, int], int] = {}
-        self.condition_positions: dict[tuple[tuple[str, str | int | None], ...], int] = {}
+        self.condition_positions: dict[tuple[tuple[str, Key], ...], int] = {}
+        self.last_where: tuple[tuple[str, Key], ...] = ()
+        self.last_condition = 0
 
     def pack(self, report_data: ReportData) -> dict[str, Any]:
         """Return the data of the whole page."""
         packed = {
             "facts": self.run_info(report_data.run),
             "models": [
-                [model.key, model.label, [[s.key, s.label, s.owner] for s in model.stages]]
+                [model.key, model.label, [[s.key, s.label, s.owner, int(s.is_repeat)] for s in model.stages]]
                 for model in report_data.models
             ],
             "personas": [self.persona(persona) for persona in report_data.personas],
@@ -148,13 +151,24 @@ class _Packer:
                 for flow in report_data.flows
             ],
             "spots": [self.blind_spot(spot) for spot in report_data.blind_spots],
+            "analyses": {
+                each.key: [
+                    [self.positions(*entry.key), self.positions(*entry.texts), *self.figures(entry.figures)]
+                    for entry in each.entries
+                ]
+                for each in report_data.analyses
+            },
+            "differences": [self.differences(each) for each in report_data.differences],
         }
         return packed | {
             "texts": list(self.texts),
             "shapes": self.shapes,
             "kinds": list(self.kinds),
             "manners": list(self.manners),
-            "conditions": list(self.conditions),
+            # How far back the condition is that each goes on from: small numbers, for the page's sake.
+            "conditions": [
+                part for position, (before, text) in enumerate(self.conditions, 1) for part in (position - before, text)
+            ],
         }
 
     def run_info(self, run: RunInfo) -> dict[str, Any]:
@@ -209,6 +223,18 @@ class _Packer:
         label = self.position(step.label)
         return [label, self.figures(figures), touchpoints, step.last_rest_count, actions, step.next_rest_count]
 
+    def differences(self, found: Differences) -> Row:
+        """Return ``[model, two personas and periods, figures compared, beyond chance, [text, unit, numbers …] …]``."""
+        sides = self.positions(found.model, *found.start, *found.end)
+        return [*sides, found.compared_count, found.beyond_count, [self.difference(row) for row in found.rows]]
+
+    def difference(self, row: Difference) -> Row:
+        """Return ``[text, is rate, value, n, value, n, difference, low, high]``."""
+        rates = ("first", "first_count", "second", "second_count", "difference", "low", "high")
+        unit: Unit = "rate" if row.is_rate else "sentiment"
+        numbers = [_number(getattr(row, name), "people" if name.endswith("count") else unit) for name in rates]
+        return [self.position(row.text), int(row.is_rate), *numbers]
+
     def link(self, link: FlowLink) -> Row:
         """Return ``[start, end, their labels, is backward, figures]``."""
         texts = self.positions(link.start, link.end, link.start_label, link.end_label)
@@ -249,26 +275,35 @@ class _Packer:
         """Return the position, from 1, of what figures of one sort share, and the position of the condition."""
         source = figure.source
         is_row = bool(source.where) and not source.query
-        origin = (source.table, source.columns) if is_row else source.sql
+        origin = source.table + source.relation if is_row else source.sql
         texts = (figure.label, figure.unit, figure.evidence, figure.currency or "", figure.range_label)
-        shape = (origin, *texts, figure.is_small)
+        shape = (origin, source.columns, texts, figure.is_small)
+        position = self.shape_positions.get(shape)
         # The SQL and the meaning are made only for a new shape: most figures share one that is known.
-        if shape not in self.shape_positions:
-            sql = f"select {', '.join(source.columns)} from {word(source.table)} where " if is_row else source.sql
+        if position is None:
+            sql = f"{source.select} where " if is_row else source.sql
             meaning = self.meanings.get(f"{source.table}.{figure.key}", "")
             self.shapes.append([*self.positions(figure.key, *texts, meaning, sql), int(figure.is_small)])
-            self.shape_positions[shape] = len(self.shapes)
-        return self.shape_positions[shape], self.condition(source) if is_row else 0
+            position = self.shape_positions[shape] = len(self.shapes)
+        return position, self.condition(source.where) if is_row else 0
 
-    def condition(self, source: FigureSource) -> int:
+    def condition(self, where: tuple[tuple[str, Key], ...]) -> int:
         """Return the position of the condition of a row, from 1."""
-        if source.where not in self.condition_positions:
-            condition = 0
-            for equality in source.where:
-                step = (condition, self.position(conjunction((equality,))))
-                condition = self.conditions.setdefault(step, len(self.conditions)) + 1
-            self.condition_positions[source.where] = condition
-        return self.condition_positions[source.where]
+        # The figures of an entry have one tuple: the last one is asked for again and again.
+        if where is not self.last_where:
+            self.last_where = where
+            if where not in self.condition_positions:
+                self.condition_positions[where] = self.new_condition(where)
+            self.last_condition = self.condition_positions[where]
+        return self.last_condition
+
+    def new_condition(self, where: tuple[tuple[str, Key], ...]) -> int:
+        """Return the position of a condition, that of the row before it with one equality more."""
+        condition = 0
+        for name_and_value in where:
+            step = (condition, self.position(equality(*name_and_value)))
+            condition = self.conditions.setdefault(step, len(self.conditions)) + 1
+        return condition
 
     def positions(self, *texts: str) -> list[int]:
         """Return the positions of texts."""
@@ -283,7 +318,10 @@ def _figure_values(figure: Figure | None) -> Row | float | int | str | None:
     """Return ``[value, n, low, high]`` without the nulls at its end; the value alone where there is no more."""
     if figure is None:
         return None
-    value, low, high = (_number(value, figure.unit) for value in (figure.value, figure.low, figure.high))
+    value = _number(figure.value, figure.unit)
+    if figure.n is None and figure.low is None and figure.high is None:
+        return value
+    low, high = _number(figure.low, figure.unit), _number(figure.high, figure.unit)
     row = [value, figure.n, low, high]
     while row and row[-1] is None:
         row.pop()
@@ -292,11 +330,11 @@ def _figure_values(figure: Figure | None) -> Row | float | int | str | None:
 
 def _number(value: Value, unit: Unit) -> float | int | str | None:
     """Return a value with just the digits that `value_text` writes, so that the page shows the same text."""
-    if value is None:
+    if value is None or value != value:
         return None
     if isinstance(value, datetime):
         return value_text(value, unit)
-    if unit == "rate":
+    if unit in ("rate", "points"):
         return _rounded(round(float(value) * 100, 1) / 100, 4)
     return _rounded(float(value), DIGITS.get(unit, 0))
 

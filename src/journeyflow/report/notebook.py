@@ -11,9 +11,9 @@ import polars as pl
 
 from journeyflow.errors import InputError, require_known
 from journeyflow.publish.reader import PublishedTables
-from journeyflow.report.cohorts import starts_of, triangle
+from journeyflow.report.analyses import CHANGES, starts_of, triangle
 from journeyflow.report.formatting import display_text
-from journeyflow.report.reader import CHANGES, DISCOVERED, first_model
+from journeyflow.report.reader import DISCOVERED, first_model
 from journeyflow.utils.formatting import count, percent
 
 ALL = "all"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from journeyflow.config.journey_models import BUILTIN_MODELS
 from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import MAP, MAP_ROWS, STEP, MapFigure
 from journeyflow.report import cells
+from journeyflow.report.analyses import read_analyses, read_differences
 from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, TEXT_LENGTH, display_text, label_text
 from journeyflow.report.tables import Row, Tables
 from journeyflow.report.view_model import (
@@ -65,16 +67,23 @@ def read_report_data(
     models: Collection[str] | None = None,
     personas: Collection[str] | None = None,
     periods: Collection[str] | None = None,
+    with_analyses: bool = True,
 ) -> ReportData:
     """Return everything that the report shows of a generation.
 
-    `models`, `personas` and `periods` restrict it to these keys; None is all, and unknown keys are ignored.
+    `models`, `personas` and `periods` restrict it to these keys; None is all, and unknown keys are ignored. The page
+    alone shows the analyses beside the map.
     """
     # The view model is acyclic, and is built in half the time without the garbage collector.
     was_on = gc.isenabled()
     gc.disable()
     try:
-        return _report_data(Tables(published), models, personas, periods)
+        found = _report_data(Tables(published), models, personas, periods)
+        if with_analyses:
+            names = [persona.key for persona in found.personas]
+            differences = read_differences(published, found.models, names)
+            found = replace(found, analyses=read_analyses(published, names), differences=differences)
+        return found
     finally:
         if was_on:
             gc.enable()
@@ -180,7 +189,14 @@ def _stages_reached_text(tables: Tables) -> str:
     reached = sorted(steps, key=lambda row: row.values["step_index"])
     stage = partial(tables.labels.stage, model)
     text = " → ".join(f"{stage(row.text('step'))} {count(row.values['person_count'])}" for row in reached)
-    worst = max(reached[:-1], key=lambda row: row.values["drop_off_count"] or 0, default=None)
+    # Who has not done a thing again yet has not left.
+    again = {
+        row.values["stage_index"] - 1
+        for row in tables.rows("map_stages")
+        if row.values.get("is_repeat") and row.text("model") == model
+    }
+    left = [row for row in reached[:-1] if row.values["step_index"] not in again]
+    worst = max(left, key=lambda row: row.values["drop_off_count"] or 0, default=None)
     if worst is None or not worst.values["drop_off_count"]:
         return text
     return f"{text}; most leave at {stage(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
@@ -203,13 +219,6 @@ DISCOVERED = """
     order by found.kind <> 'all', found.kind <> 'class', found.person_count desc, found.discovered_persona
 """
 """The discovered personas with the configured one that is most overrepresented in each; all persons first."""
-CHANGES = """
-    select c.* from rate_changes as c
-    where c.funnel = $1 and c.dimension = $2
-        and c.period = coalesce($3, (select max(period) from rate_changes where funnel = $1 and dimension = $2))
-    order by c.slice <> 'all', c.slice, c.step_index
-"""
-"""Why the rate of a funnel changed, by persona or channel, into a month (by default the newest): the total first."""
 
 
 def _first_model(tables: Tables) -> str:
@@ -239,18 +248,20 @@ def _run_info(tables: Tables) -> RunInfo:
 
 
 def _models(tables: Tables, reached: list[Row]) -> list[MapModel]:
-    stages: dict[str, dict[int, str]] = {}
+    stages: dict[str, dict[int, Row]] = {}
     for row in reached:
-        stages.setdefault(row.text("model"), {})[row.values["stage_index"]] = row.text("stage")
+        stages.setdefault(row.text("model"), {})[row.values["stage_index"]] = row
     owners = tables.by("supplied_cells", "model", "stage", "aspect")
 
-    def stage(model: str, name: str, index: int) -> Stage:
+    def stage(found: Row, index: int) -> Stage:
+        model, name = found.text("model"), found.text("stage")
         rows = owners.get((model, name, "owner"), [])
-        return Stage(name, tables.labels.stage(model, name), index, display_text(rows[0].text("text")) if rows else "")
+        owner = display_text(rows[0].text("text")) if rows else ""
+        return Stage(name, tables.labels.stage(model, name), index, owner, bool(found.values.get("is_repeat")))
 
     briefed = _first_model(tables)
     return [
-        MapModel(name, label_text(name), tuple(stage(name, key, index) for index, key in sorted(stages[name].items())))
+        MapModel(name, label_text(name), tuple(stage(row, index) for index, row in sorted(stages[name].items())))
         for name in sorted(stages, key=lambda name: (name != briefed, name in BUILTIN_MODELS, name))
     ]
 

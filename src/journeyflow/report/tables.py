@@ -64,6 +64,7 @@ class Row:
     table: str
     values: dict[str, Any]
     _where: tuple[tuple[str, Key], ...] | None = None
+    relation: str = ""
 
     @property
     def where(self) -> tuple[tuple[str, Key], ...]:
@@ -93,7 +94,7 @@ class Row:
             label=figure.label,
             value=values.get(column),
             unit=unit,
-            source=FigureSource(self.table, self.where, columns),
+            source=FigureSource(self.table, self.where, columns, relation=self.relation),
             low=low,
             high=high,
             n=values.get(n) if n else None,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import md5
 from itertools import groupby
 from typing import Literal
@@ -45,6 +46,8 @@ class ReportData:
     definitions: tuple[Paragraph, ...]
     reading: tuple[Paragraph, ...]
     meanings: Mapping[str, str]
+    analyses: tuple[Analysis, ...] = ()
+    differences: tuple[Differences, ...] = ()
 
     def map_of(self, model: str, persona: str = ALL, period: str = ALL) -> JourneyMap | None:
         """Return the map with these keys, None when nobody of the persona entered in the period."""
@@ -123,12 +126,13 @@ class MapModel:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage of a journey model; `index` is from 1."""
+    """A stage of a journey model; `index` is from 1. `is_repeat`: it is reached by doing something again."""
 
     key: str
     label: str
     index: int
     owner: str = ""
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +342,53 @@ class BlindSpot:
 
 
 @dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is shown of a table beside the map; `report.analyses` says which rows these are."""
+
+    key: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of an analysis: raw names to choose it by, texts, and figures."""
+
+    key: tuple[str, ...]
+    texts: tuple[str, ...]
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Two sides, each a persona and a period, compared: the most surprising of the differences beyond chance.
+
+    Of `compared_count` figures `beyond_count` differ beyond chance. All persons beside a persona are all others.
+    """
+
+    model: str
+    start: tuple[str, str]
+    end: tuple[str, str]
+    compared_count: int
+    beyond_count: int
+    rows: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of both sides with the counts that it is of; the difference is the second less the first."""
+
+    text: str
+    is_rate: bool
+    first: float
+    first_count: int
+    second: float
+    second_count: int
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """One number with its unit, range, base and origin.
 
@@ -372,13 +423,14 @@ class Figure:
 class FigureSource:
     """A row of a published table, by its key, and the columns of a figure: value, then low, high and n.
 
-    `query` is the SELECT of the few figures that are no column of one row.
+    `query` is the SELECT of the few figures that are no column of one row; `relation` is one that sums the table up.
     """
 
     table: str
     where: tuple[tuple[str, Key], ...]
     columns: tuple[str, ...]
     query: str = ""
+    relation: str = ""
 
     @property
     def sql(self) -> str:
@@ -386,16 +438,22 @@ class FigureSource:
         if self.query:
             return self.query
         condition = conjunction(self.where)
-        columns = ", ".join(self.columns)
-        return f"select {columns} from {word(self.table)}" + (f" where {condition}" if condition else "")
+        return self.select + (f" where {condition}" if condition else "")
+
+    @property
+    def select(self) -> str:
+        """The SELECT without its condition."""
+        return f"select {', '.join(self.columns)} from " + (f"({self.relation})" if self.relation else word(self.table))
 
 
 def conjunction(where: tuple[tuple[str, Key], ...]) -> str:
     """Return ``column = value and …`` with every value quoted."""
-    return " and ".join(_equality(column, value) for column, value in where)
+    return " and ".join(equality(column, value) for column, value in where)
 
 
-def _equality(column: str, value: Key) -> str:
+@lru_cache(maxsize=10_000)
+def equality(column: str, value: Key) -> str:
+    """Return ``column = value`` with the value quoted."""
     if value is None:
         return f"{column} is null"
     if isinstance(value, int):

@@ -38,7 +38,7 @@ class Answers(NamedTuple):
 
     def parameter_count(self, classes: int) -> int:
         """Return the number of free parameters of a model with so many classes."""
-        return classes * (self.levels.shape[1] - len(self.starts)) + classes - 1
+        return int(classes * (self.levels.shape[1] - len(self.starts)) + classes - 1)
 
 
 class LatentClasses(NamedTuple):

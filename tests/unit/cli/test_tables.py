@@ -71,7 +71,8 @@ def rate_rows():
 
 def forecast_tables():
     row = {"funnel": "checkout", "persona": "all", "unit": "person", "currency": "EUR"}
-    known = {"pending_count": 9, "expected_count": 2.25, "low": 1, "high": 4, "expected_amount": 1234.5}
+    known = {"pending_count": 9, "expected_count": 2.25, "low": 1, "high": 4}
+    row |= {"expected_amount": 1234.5}
     unknown = dict.fromkeys(("expected_count", "low", "high", "expected_amount"))
     forecasts = [
         row | known | {"step_index": 1, "step": FORMULA},

@@ -156,6 +156,17 @@ def test_owners_of_stages_may_be_supplied_to_the_map():
     assert [row["owner"] for row in rows] == [None, None, "Sales", None]
 
 
+def test_a_stage_is_reached_again_where_a_rule_asks_for_a_second_event():
+    bounds = {"first": None, "second": {"at_least": 2}, "once": {"at_least": 1}, "third": {"is": 3}}
+    rules = {
+        name: {"id": name, "when": {"event": "buy"}} | ({"nth": nth} if nth else {}) for name, nth in bounds.items()
+    }
+    rows = built(models={"m": {"stages": [{"name": name, "rules": [rule]} for name, rule in rules.items()]}})["stages"]
+    assert {row["stage"]: row["is_repeat"] for row in rows} == {
+        "first": False, "second": True, "once": False, "third": True,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("zone", "first", "last", "day", "hours"),
     [

@@ -200,6 +200,21 @@ def test_a_stream_out_of_order_is_refused(engine, config):
         fill_kernel(engine, config)
 
 
+@pytest.mark.parametrize("sequence", [-(2**63), 2**63 - 1])
+def test_no_sequence_of_a_source_stops_the_kernel(engine, config, sequence):
+    engine.execute(f"""
+        create table stream_with_sequences as
+        select * replace (0 as occurred_us, case when event_ix % 2 = 0 then cast({sequence} as bigint) end as sequence)
+        from journeys.event_stream
+    """)
+    ordered = engine.rows("select * from stream_with_sequences order by component_key, sequence nulls last, event_ix")
+    engine.register("journeys.event_stream", ordered)
+
+    fill_kernel(engine, config)
+
+    assert engine.count("kernel.events") == ordered.num_rows
+
+
 def test_a_run_compiles_every_loop_for_one_set_of_types(engine, config):
     # Tests that ran before in this process may have given other types; only what this run adds counts.
     before = {name: len(loop.signatures) for name, loop in compiled_loops()}

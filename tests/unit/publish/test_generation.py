@@ -52,7 +52,9 @@ def engine(tmp_path):
 
 def test_a_generation_holds_database_parquet_and_manifest(engine, tmp_path):
     folder = publish(engine, [MODEL], tmp_path, facts())
-    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "marts.duckdb", "things.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "manifest.json", "marts.duckdb", "semantic.json", "things.parquet",
+    ]  # fmt: skip
     manifest = json.loads((folder / "manifest.json").read_text())
     entry = manifest["tables"]["things"]
     assert entry == {"row_count": 5000, "file": "things.parquet", "sha256": sha256(folder / "things.parquet")}

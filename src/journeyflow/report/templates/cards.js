@@ -13,7 +13,6 @@ function card(stages, view) {
   const isChosen = persona.key === choice.persona;
   const choose = () => {
     choice.persona = persona.key;
-    if (choice.other === persona.key) choice.other = "";
     writeAddress();
     drawChoice();
     say(chosenText());
@@ -50,7 +49,7 @@ function worstLoss(stages, { persona, map }) {
   const [dropped, rate] = ["drop_off_count", "drop_off_rate"].map((key) => figureIn(item, key));
   const where = `${stages[at].label}, ${persona.label}`;
   return fact("Most leave at", [words(stages[at].label, 0), ": ", figureButton(dropped, where),
-    rate ? [" (", figureButton(rate, where), rate.n ? ` of ${whole(rate.n)}` : "", ")"] : null]);
+    rate ? [" (", figureButton(rate, where), rate.n ? ` of ${whole(rate.n)}` : "", ")"] : null, " ", behindLink(at, "", stages[at].label, persona.key)]);
 }
 
 function worstMood(stages, { persona, map }) {

@@ -9,7 +9,7 @@ function sentimentFigures(view, place, stages) {
   });
 }
 
-function drawCurve(holder, stages, views) {
+function drawCurve(holder, stages, view) {
   const width = Math.max(240, Math.round(holder.clientWidth));
   const place = Number(holder.dataset.place);
   const column = width / stages.length;
@@ -20,15 +20,10 @@ function drawCurve(holder, stages, views) {
     picture.append(svg("text", { x: 6, y: y(value) + (value < 0 ? -4 : 11), class: "scale" }, ["−1 unhappy", "0", "+1 happy"][value + 1]));
   }
   stages.slice(1).forEach((stage, at) => picture.append(svg("line", { x1: (at + 1) * column, x2: (at + 1) * column, y1: 0, y2: CURVE.height, class: "grid" })));
-  views.forEach((view) => {
-    const figures = sentimentFigures(view, place, stages);
-    const shift = views.length > 1 ? (view.mark === "a" ? -0.03 : 0.03) * column : 0;
-    const points = figures.map((figure, at) => figure && { x: (at + 0.5) * column + shift, y: y(figure.value), low: y(figure.low ?? figure.value), high: y(figure.high ?? figure.value), figure });
-    const group = svg("g", { class: `curve-${view.mark}` });
-    for (const run of runsOf(points)) group.append(...runShapes(run));
-    for (const point of points.filter(Boolean)) group.append(...pointShapes(point, view.mark));
-    picture.append(group);
-  });
+  const points = sentimentFigures(view, place, stages).map((figure, at) => figure
+    && { x: (at + 0.5) * column, y: y(figure.value), low: y(figure.low ?? figure.value), high: y(figure.high ?? figure.value), figure });
+  for (const run of runsOf(points)) picture.append(...runShapes(run));
+  for (const point of points.filter(Boolean)) picture.append(...pointShapes(point));
   holder.replaceChildren(picture);
 }
 
@@ -62,11 +57,8 @@ function runShapes(run) {
   return [svg("path", { d: band, class: "band" }), ...steps];
 }
 
-function pointShapes(point, mark) {
+function pointShapes(point) {
   const { x, y } = point;
-  const kind = point.figure.evidence === "observed" ? "point" : "point guessed";
-  const shape = mark === "a"
-    ? svg("circle", { cx: x, cy: y, r: 5, class: kind })
-    : svg("path", { d: `M${x},${y - 6.5} l6.5,6.5 l-6.5,6.5 l-6.5,-6.5 Z`, class: kind });
+  const shape = svg("circle", { cx: x, cy: y, r: 5, class: point.figure.evidence === "observed" ? "point" : "point guessed" });
   return [svg("path", { d: `M${x},${point.high} V${point.low} M${x - 4},${point.high} h8 M${x - 4},${point.low} h8`, class: "whisker" }), shape];
 }

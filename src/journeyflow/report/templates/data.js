@@ -18,7 +18,9 @@ function figuresOf([kind, condition, ...values]) {
 
 function conditionAt(position) {
   if (!position) return "";
-  const [before, equality] = DATA.conditions[position - 1];
+  // Flat pairs: how far before it stands the condition that it goes on from, and its text.
+  const [back, equality] = DATA.conditions.slice(2 * position - 2, 2 * position);
+  const before = position - back;
   return before ? `${conditionAt(before)} and ${textAt(equality)}` : textAt(equality);
 }
 
@@ -68,16 +70,31 @@ function spotOf([severity, kind, subject, detail, figures]) {
   return { severity: textAt(severity), kind: textAt(kind), subject: textAt(subject), detail: textAt(detail), items, share: part };
 }
 
+const hasKeys = (row, ...keys) => keys.every((key, place) => textAt(row[place]) === key);
+
+/** The rows of an analysis whose first keys are these. */
+const entriesOf = (name, ...keys) => (DATA.analyses[name] || []).filter(([key]) => hasKeys(key, ...keys)).map(([key, texts, ...figures]) =>
+  ({ key: key.map(textAt), texts: texts.map(textAt), figures: figuresOf(figures) }));
+
+/** A comparison; turned round where the sides are asked for the other way. */
+function differencesOf(model, [persona, period], [otherPersona, otherPeriod]) {
+  const straight = DATA.differences.find((row) => hasKeys(row, model, persona, period, otherPersona, otherPeriod));
+  const found = straight || DATA.differences.find((row) => hasKeys(row, model, otherPersona, otherPeriod, persona, period));
+  if (!found) return null;
+  const [compared, beyond, rows] = found.slice(5);
+  return { compared, beyond, rows: rows.map(([text, isRate, a, nA, b, nB, difference, low, high]) => ({
+    text: textAt(text), isRate: Boolean(isRate), ...(straight ? { a, nA, b, nB, difference, low, high } : { a: b, nA: nB, b: a, nB: nA, difference: -difference, low: -high, high: -low }),
+  })) };
+}
+
 const MODELS = DATA.models.map(([key, label, stages]) => ({
-  key, label, stages: stages.map(([stage, name, owner]) => ({ key: stage, label: name, owner })),
+  key, label, stages: stages.map(([stage, name, owner, repeat]) => ({ key: stage, label: name, owner, repeat: Boolean(repeat) })),
 }));
 const PERSONAS = DATA.personas.map(([key, label, description, rule, outcome, undated, people]) => ({
   key, label, description, rule, outcome: Boolean(outcome), undated: Boolean(undated), people: figuresOf(people)[0],
 }));
 const PERIODS = DATA.periods.map(([key, label]) => ({ key, label }));
 const ROWS = DATA.rows.map(([key, label, hint]) => ({ key, label, hint }));
-
-const hasKeys = (row, ...keys) => keys.every((key, place) => textAt(row[place]) === key);
 
 /** The map of a model, persona and period; null where no person of the persona entered then. */
 function mapOf(model, persona, period) {
@@ -89,9 +106,16 @@ function mapOf(model, persona, period) {
   };
 }
 
+/** The stage funnel alone: a whole map takes long to unpack. */
+function stageFunnelOf(model, persona, period) {
+  const found = DATA.maps.find((row) => hasKeys(row, model, persona, period));
+  return found ? funnelOf(found[4]) : null;
+}
+
 function flowOf(model, persona) {
   const found = DATA.flows.find((row) => hasKeys(row, model, persona));
   return found ? found[2].map(linkOf) : [];
 }
 
-const configuredFunnels = () => DATA.funnels.map(funnelOf);
+let unpackedFunnels = null;
+const configuredFunnels = () => { unpackedFunnels = unpackedFunnels || DATA.funnels.map(funnelOf); return unpackedFunnels; };

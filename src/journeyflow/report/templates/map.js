@@ -1,4 +1,4 @@
-// The map: stages as columns, a row for every question, one or two personas beside each other.
+// The map: stages as columns, a row for every question.
 const OUTCOMES = [
   ["converted_count", "went on", "converted"],
   ["drop_off_count", "dropped", "dropped"],
@@ -7,64 +7,50 @@ const OUTCOMES = [
 
 const rowOf = (map, key) => (map && map.rows[ROWS.findIndex((row) => row.key === key)]) || [];
 
+/** Whether the stage after this one is reached by doing something again: who has not yet is no drop-off. */
+const isBeforeRepeat = (at) => {
+  const next = MODELS.find((model) => model.key === choice.model).stages[at + 1];
+  return Boolean(next && next.repeat);
+};
+const NOT_AGAIN = "not again yet";
+
 /** The position of the stage at which most people drop out; null where nobody did. */
 function worstStage(map) {
-  const dropped = rowOf(map, "people").map((cell) => (cell.items.length && figureIn(cell.items[0], "drop_off_count") || { value: 0 }).value);
+  const dropped = rowOf(map, "people").map((cell, at) => (isBeforeRepeat(at) || !cell.items.length ? 0 : (figureIn(cell.items[0], "drop_off_count") || { value: 0 }).value));
   const most = Math.max(0, ...dropped);
   return most ? dropped.indexOf(most) : null;
 }
 
-/** The table of a map. `views` are one or two of {persona, map, mark}; `paired` puts two side by side under each stage. */
-function mapTable(stages, views, paired) {
-  const double = views.length > 1;
-  const columns = paired ? stages.flatMap((stage, at) => views.map((view) => ({ at, view }))) : null;
-  const table = el("table", { class: `map${double ? " double" : ""}${paired ? " paired" : ""}` });
-  table.append(el("caption", { class: "sr" }, `Journey map of ${views.map((view) => view.persona.label).join(" and ")}: stages as columns`));
-  const split = double && !paired;
-  table.append(el("colgroup", null, el("col", { class: "col-row" }), split ? el("col", { class: "col-persona" }) : null,
-    (columns || stages).map(() => el("col"))));
-  table.append(stageHeader(stages, views, paired, split));
+function mapTable(stages, view) {
   const body = el("tbody");
   ROWS.forEach((row, place) => {
-    if (isUnknown(place, views)) return;
-    const style = `row-${row.key}`;
+    if (isUnknown(place, view)) return;
     const isCurve = row.key === "emotion";
-    if (isCurve) body.append(curveRow(row, place, stages, views, paired, split));
-    if (paired) body.append(el("tr", { class: style }, isCurve ? null : rowHeader(row, 1),
-      columns.map(({ at, view }) => mapCell(row, place, at, view, stages))));
-    else views.forEach((view, number) => body.append(el("tr", { class: `${style}${number ? " second" : ""}` },
-      number || isCurve ? null : rowHeader(row, views.length),
-      split ? el("th", { scope: "row", class: "persona" }, personaChip(view)) : null,
-      stages.map((stage, at) => mapCell(row, place, at, view, stages)))));
+    if (isCurve) body.append(curveRow(row, place, stages));
+    body.append(el("tr", { class: `row-${row.key}` }, isCurve ? null : rowHeader(row, 1), stages.map((stage, at) => mapCell(row, place, at, view, stages))));
   });
-  table.append(body);
-  return table;
+  return el("table", { class: "map" }, el("caption", { class: "sr" }, `Journey map of ${view.persona.label}: stages as columns`),
+    el("colgroup", null, el("col", { class: "col-row" }), stages.map(() => el("col"))), stageHeader(stages), body);
 }
 
-/** Whether nothing is known of a row at any stage, for any of the personas shown. */
-const isUnknown = (place, views) => views.every((view) => !view.map || view.map.rows[place].every((cell) => cell.evidence === "unknown"));
+/** Whether nothing is known of a row at any stage. */
+const isUnknown = (place, { map }) => !map || map.rows[place].every((cell) => cell.evidence === "unknown");
 
 /** The rows that the map leaves out, with the reason where it is the same at each stage. */
-function missingRows(views) {
-  const missing = ROWS.map((row, place) => ({ row, place })).filter(({ place }) => isUnknown(place, views));
+function missingRows(view) {
+  const missing = ROWS.map((row, place) => ({ row, place })).filter(({ place }) => isUnknown(place, view));
   if (!missing.length) return null;
   const reasonOf = (place) => {
-    const notes = new Set(views.flatMap((view) => (view.map ? view.map.rows[place].map((cell) => cell.note) : [])));
+    const notes = new Set(view.map ? view.map.rows[place].map((cell) => cell.note) : []);
     return notes.size === 1 && [...notes][0] ? ` (${[...notes][0]})` : "";
   };
   return el("p", { class: "missing" }, evidenceMark("unknown"), ": ", missing.map(({ row, place }) => `${row.label.toLowerCase()}${reasonOf(place)}`).join(", "));
 }
 
-function stageHeader(stages, views, paired, split) {
-  const first = el("tr", null, el("td", { colspan: split ? 2 : 1, rowspan: paired ? 2 : 1, class: "corner" }));
-  stages.forEach((stage, at) => first.append(el("th", { scope: paired ? "colgroup" : "col", colspan: paired ? views.length : 1, class: "stage" },
-    el("span", { class: "stage-number", "aria-hidden": "true" }, at + 1), words(stage.label, 2))));
-  const second = paired && el("tr", null, stages.map(() => views.map((view) => el("th", { scope: "col", class: "persona" }, personaChip(view)))));
-  return el("thead", null, first, second);
-}
+const stageHeader = (stages) => el("thead", null, el("tr", null, el("td", { class: "corner" }), stages.map((stage, at) =>
+  el("th", { scope: "col", class: "stage" }, el("span", { class: "stage-number", "aria-hidden": "true" }, at + 1), words(stage.label, 2)))));
 
-const personaChip = (view) => el("span", { class: `chip chip-${view.mark}` },
-  el("span", { "aria-hidden": "true", class: "chip-mark" }, view.mark === "a" ? "●" : "◆"), words(view.persona.label, 2));
+const personaChip = (view) => el("span", { class: "chip" }, el("span", { "aria-hidden": "true", class: "chip-mark" }, "●"), words(view.persona.label, 2));
 
 const rowHeader = (row, span) => el("th", { scope: "row", class: "row-name", rowspan: span },
   el("span", { class: "row-label" }, row.label), el("span", { class: "row-hint" }, row.hint));
@@ -72,11 +58,12 @@ const rowHeader = (row, span) => el("th", { scope: "row", class: "row-name", row
 function mapCell(row, place, at, view, stages) {
   const cell = view.map ? view.map.rows[place][at] : { evidence: "unknown", items: [], rest: 0, note: "nobody entered in this period" };
   const where = `${row.label}, ${stages[at].label}, ${view.persona.label}`;
-  const node = el("td", { class: `cell cell-${cell.evidence} of-${view.mark}` });
+  const node = el("td", { class: `cell cell-${cell.evidence}` });
   if (cell.items.length) {
-    node.append(...[row.key === "people" ? peopleBars(cell.items[0], where, view) : itemList(row, cell, where)].flat(Infinity).filter(Boolean));
+    node.append(...[row.key === "people" ? peopleBars(cell.items[0], where, view, isBeforeRepeat(at)) : itemList(row, cell, where)].flat(Infinity).filter(Boolean));
   }
   if (row.key === "people" && at === worstStage(view.map)) node.append(el("p", { class: "worst" }, "most leave here"));
+  if (row.key === "people" && cell.items.length && figureIn(cell.items[0], "drop_off_count")) node.append(behindLink(at, "", stages[at].label));
   if (cell.rest) node.append(el("p", { class: "rest" }, `and ${whole(cell.rest)} more in the table`));
   const mixed = new Set(cell.items.map((item) => item.evidence)).size > 1;
   node.append(el("p", { class: "foot" }, cell.note ? el("span", { class: "why" }, cell.note) : null, mixed ? "" : evidenceMark(cell.evidence)));
@@ -87,16 +74,16 @@ function mapCell(row, place, at, view, stages) {
 const figureIn = (item, key) => item.figures.find((figure) => figure.key === key && figure.value !== null) || null;
 
 /** How many reached the stage, as a bar against the first stage, in parts that differ by pattern as well as colour. */
-function peopleBars(item, where, view) {
+function peopleBars(item, where, view, again) {
   const reached = figureIn(item, "person_count");
   // The last stage has no next one, whatever the table counts as converted.
   const isLast = !figureIn(item, "drop_off_count");
-  const parts = isLast ? [] : OUTCOMES.map(([key, name, style]) => ({ name, style, figure: figureIn(item, key) })).filter((part) => part.figure);
+  const parts = isLast ? [] : OUTCOMES.map(([key, name, style]) => ({ name: again && style === "dropped" ? NOT_AGAIN : name, style: again && style === "dropped" ? "again" : style, figure: figureIn(item, key) })).filter((part) => part.figure);
   const drop = figureIn(item, "drop_off_rate");
   const node = el("div", { class: "people" });
   if (reached) {
     node.append(el("p", { class: "people-count" }, figureButton(reached, where, null, item.figures), " ",
-      drop ? el("span", { class: "aside" }, figureButton(drop, where, null, item.figures), " drop off") : null));
+      drop ? el("span", { class: "aside" }, figureButton(drop, where, null, item.figures), again ? ` ${NOT_AGAIN}` : " drop off") : null));
     // None is no sliver of a bar either.
     const shown = (parts.length ? parts : [{ style: "converted", figure: reached }]).filter((part) => part.figure.value);
     node.append(share(el("div", { class: "stack", "aria-hidden": "true" },
@@ -177,9 +164,8 @@ function direction(figure) {
   return figure.high < 1 ? " ▼" : null;
 }
 
-function curveRow(row, place, stages, views, paired, split) {
-  const holder = el("td", { class: "curve-holder", colspan: stages.length * (paired ? 2 : 1), "aria-hidden": "true" });
+function curveRow(row, place, stages) {
+  const holder = el("td", { class: "curve-holder", colspan: stages.length, "aria-hidden": "true" });
   holder.dataset.place = place;
-  const span = paired ? 2 : views.length + 1;
-  return el("tr", { class: "row-curve" }, rowHeader(row, span), split ? el("td", { class: "curve-scale" }) : null, holder);
+  return el("tr", { class: "row-curve" }, rowHeader(row, 2), holder);
 }

@@ -1,7 +1,6 @@
 // What is chosen, kept in the address after the #, and drawn.
-const choice = { model: null, persona: null, other: "", period: null, funnel: "" };
-const NAMES = { model: "model", persona: "persona", other: "with", period: "period", funnel: "funnel" };
-const WIDE_ENOUGH = 132;
+const choice = { model: null, persona: null, other: "", period: null, funnel: "", step: "" };
+const NAMES = { model: "model", persona: "persona", other: "with", period: "period", funnel: "funnel", step: "step" };
 
 function say(text) {
   byId("live").textContent = "";
@@ -18,6 +17,7 @@ function readAddress() {
   choice.other = known(PERSONAS, asked.get(NAMES.other), "");
   choice.period = known(PERIODS, asked.get(NAMES.period), PERIODS[0] ? PERIODS[0].key : "");
   choice.funnel = known(configuredFunnels(), asked.get(NAMES.funnel), "");
+  choice.step = asked.get(NAMES.step) || "";
   if (choice.other === choice.persona) choice.other = "";
 }
 
@@ -35,6 +35,7 @@ function offer(id, list, name, none) {
   select.value = String(Math.max(0, entries.findIndex((entry) => entry.key === choice[name])));
   select.onchange = () => {
     choice[name] = entries[Number(select.value)].key;
+    if (name === "model" || name === "funnel") choice.step = "";
     if (choice.other === choice.persona) choice.other = "";
     writeAddress();
     drawChoice();
@@ -45,49 +46,46 @@ function offer(id, list, name, none) {
 const labelOf = (list, key) => (list.find((entry) => entry.key === key) || { label: "" }).label;
 
 function chosenText() {
-  const personas = [choice.persona, choice.other].filter(Boolean).map((key) => labelOf(PERSONAS, key)).join(" and ");
-  return `${personas}, ${labelOf(MODELS, choice.model)}, ${labelOf(PERIODS, choice.period)}`;
+  return `${labelOf(PERSONAS, choice.persona)}, ${labelOf(MODELS, choice.model)}, ${labelOf(PERIODS, choice.period)}`;
 }
 
 /** How many people of a map reached each of its stages. */
 const reachedOf = ({ map }) => rowOf(map, "people")
   .map((cell) => cell.items.length && figureIn(cell.items[0], "person_count")).filter(Boolean);
 
-function views() {
-  const found = [choice.persona, choice.other].filter(Boolean).map((key, place) => ({
-    mark: place ? "b" : "a", persona: PERSONAS.find((persona) => persona.key === key), map: mapOf(choice.model, key, choice.period),
-  }));
-  // Bars compare stages within a persona: personas differ too much in size for one scale.
-  for (const view of found) view.most = Math.max(1, ...reachedOf(view).map((figure) => figure.value));
-  return found;
+function viewOf(persona) {
+  const view = { persona, map: mapOf(choice.model, persona.key, choice.period) };
+  view.most = Math.max(1, ...reachedOf(view).map((figure) => figure.value));
+  return view;
 }
 
 function drawChoice() {
   closeTip();
   offer("choose-model", MODELS, "model");
   offer("choose-persona", PERSONAS, "persona");
-  offer("choose-other", PERSONAS.filter((persona) => persona.key !== choice.persona), "other", "nobody");
   offer("choose-period", PERIODS, "period");
   offer("choose-funnel", configuredFunnels().filter((f, at, all) => all.findIndex((g) => g.key === f.key) === at), "funnel", "the stages of the map");
-  const found = views();
+  const view = viewOf(PERSONAS.find((persona) => persona.key === choice.persona));
   const { stages } = MODELS.find((model) => model.key === choice.model);
   drawCards(stages);
-  drawMap(stages, found);
-  drawFunnel(found);
-  drawFlow(stages, found);
-  const listed = found.filter((view) => view.map);
-  replaceIn("chances-body", listed.length ? listed.map(chanceTable) : nobody());
+  drawMap(stages, view);
+  drawFunnel(stages, view);
+  drawChanges(view);
+  drawDifferences(view);
+  replaceIn("flow-body", flowSheet(stages, view, Math.max(480, byId("flow-body").clientWidth - 2)));
+  drawRetention(view);
+  drawAttribution(view);
+  replaceIn("chances-body", view.map ? chanceTable(view) : nobody());
 }
 
 const nobody = () => el("p", { class: "nothing sheet" }, "Nobody of the persona entered in this period.");
 
-function drawMap(stages, found, width = byId("map-body").clientWidth) {
-  const paired = found.length > 1 && (width - WIDE_ENOUGH) / (2 * stages.length) >= WIDE_ENOUGH;
+function drawMap(stages, view) {
   byId("map-gist").textContent = chosenText();
-  replaceIn("who", found.map(whoIs));
-  replaceIn("map-body", mapTable(stages, found, paired), missingRows(found));
+  replaceIn("who", whoIs(view));
+  replaceIn("map-body", mapTable(stages, view), missingRows(view));
   const holder = document.querySelector(".curve-holder");
-  if (holder) drawCurve(holder, stages, found);
+  if (holder) drawCurve(holder, stages, view);
 }
 
 /** Who a persona is: description, rule, and what to be careful of. */
@@ -99,21 +97,14 @@ function whoIs(view) {
     cares.filter(Boolean).map((care) => el("span", { class: "care" }, el("span", { "aria-hidden": "true" }, "▲ "), care)));
 }
 
-function drawFunnel(found) {
-  const all = configuredFunnels();
-  const shown = found.map((view) => ({ view, found: choice.funnel
-    ? all.find((funnel) => funnel.key === choice.funnel && funnel.persona === view.persona.key)
-    : view.map && view.map.funnel })).filter((pair) => pair.found && pair.found.steps.length);
-  const over = choice.funnel ? "over the whole time" : labelOf(PERIODS, choice.period);
-  byId("funnel-gist").textContent = `Counts are of all persons, rates of those whose window is over; ${over}.`;
-  byId("drops-gist").textContent = `Of the funnel above: ${over}. Counts are of all who dropped.`;
-  replaceIn("funnel-body", shown.length ? shown.map((pair) => funnelTable(pair.found, pair.view)) : nobody());
-  replaceIn("drops-body", shown.length ? ["last", "next"].map((kind) => dropTable(shown[0].found, shown, kind)) : nobody());
-}
-
-function drawFlow(stages, found) {
-  const width = Math.max(480, byId("flow-body").clientWidth - 2);
-  replaceIn("flow-body", found.map((view) => flowSheet(stages, view, width)));
+function drawFunnel(stages, view) {
+  const shown = choice.funnel
+    ? configuredFunnels().find((funnel) => funnel.key === choice.funnel && funnel.persona === view.persona.key)
+    : view.map && view.map.funnel;
+  const funnel = shown && shown.steps.length ? shown : null;
+  byId("funnel-gist").textContent = `Counts are of all persons, rates of those whose window is over; ${choice.funnel ? "over the whole time" : labelOf(PERIODS, choice.period)}.`;
+  replaceIn("funnel-body", funnel ? [funnelTable(funnel, view), drawTrend(view, funnel.label)] : nobody());
+  drawBehind(funnel, view, stages);
 }
 
 /** The section that is under the bar is marked in the list of sections. */
@@ -150,9 +141,10 @@ function watchBriefing() {
       choice.period = known(PERIODS, "all", choice.period);
       choice.other = "";
       choice.funnel = isConfigured ? model : "";
+      choice.step = isFunnel && rank ? String(Number(rank) - 1) : "";
       writeAddress();
       drawChoice();
-      const target = (!isFunnel && byId(`chance-${rank}`)) || byId(isFunnel ? "funnel" : "chances");
+      const target = (!isFunnel && byId(`chance-${rank}`)) || byId(isFunnel ? "drops" : "chances");
       target.setAttribute("tabindex", "-1");
       target.classList.remove("beyond");
       target.scrollIntoView({ block: isFunnel ? "start" : "center" });
@@ -178,7 +170,7 @@ function watchSize() {
     measure();
     if (window.innerWidth !== width) { width = window.innerWidth; drawChoice(); }
   });
-  // On paper there is no room for two personas side by side, and nothing to open; the line on blind spots is enough there.
+  // On paper there is nothing to open; the line on blind spots is enough there.
   window.addEventListener("beforeprint", () => {
     document.querySelectorAll("details:not(.blind)").forEach((details) => { details.open = true; });
     closeTip();
@@ -196,7 +188,8 @@ drawFacts();
 drawBlindSpots();
 readAddress();
 if (MODELS.length && PERSONAS.length) drawChoice();
-else for (const part of ["cards", "map", "funnel", "flow", "drops", "chances"]) replaceIn(`${part}-body`, el("p", { class: "nothing" }, "No journey reached a stage yet."));
+else for (const part of ["changes", "differences", "retention", "channels"]) showSection(part);
+if (!MODELS.length || !PERSONAS.length) for (const part of ["cards", "map", "funnel", "flow", "drops", "chances"]) replaceIn(`${part}-body`, el("p", { class: "nothing" }, "No journey reached a stage yet."));
 watchSections();
 watchSize();
 window.addEventListener("hashchange", () => {

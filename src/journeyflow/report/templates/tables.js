@@ -80,8 +80,10 @@ function funnelTable(funnel, view) {
   const most = Math.max(1, ...funnel.steps.map((step) => step.reached.value || 0));
   const label = (step) => `${step.label}, ${view.persona.label}`;
   const figure = (step, name, range) => el("td", { class: "number" }, figureCell(step[name], label(step), range, STEP_FIGURES.map((key) => step[key]).filter(Boolean)));
+  const again = (step) => !choice.funnel && isBeforeRepeat(funnel.steps.indexOf(step));
+  const noted = (step, cell) => { if (again(step)) cell.append(el("span", { class: "range" }, NOT_AGAIN)); return cell; };
   const bar = (step) => {
-    const parts = [["wentOn", "converted"], ["dropped", "dropped"], ["pending", "pending"]].filter(([name]) => step.dropped.value !== null && step[name].value);
+    const parts = [["wentOn", "converted"], ["dropped", again(step) ? "again" : "dropped"], ["pending", "pending"]].filter(([name]) => step.dropped.value !== null && step[name].value);
     const shown = parts.length || !step.reached.value ? parts : [["reached", "converted"]];
     return share(el("div", { class: "stack", "aria-hidden": "true" }, shown.map(([name, style]) =>
       share(el("i", { class: `seg seg-${style}` }), "--part", step[name].value / (step.reached.value || 1)))), "--whole", step.reached.value / most);
@@ -90,35 +92,30 @@ function funnelTable(funnel, view) {
   const heads = ["Step", null, "Reached", "Went on", "Dropped", "Pending", "Drop-off rate", "Median to next", "At stake, at most"];
   return el("div", { class: "sheet" }, el("table", { class: "rows funnel" },
     el("caption", null, personaChip(view), el("span", null, `${funnel.label}, by ${funnel.unit}${funnel.outcome ? "; the persona is defined by its outcome" : ""}`)),
-    el("colgroup", null, heads.map((head, place) => el("col", { class: place === 1 ? "funnel-bar" : place ? null : "wide-m" }))),
+    el("colgroup", null, heads.map((head, place) => el("col", { class: place === 1 ? "funnel-bar" : [null, "wide-m", "wide-a"][(place === 0) + 2 * (place === heads.length - 1)] }))),
     el("thead", null, el("tr", null, heads.map((head, place) => head === null
       ? el("td", null, barLegend()) : el("th", { scope: "col", class: place ? "number" : null }, head)))),
-    el("tbody", null, funnel.steps.map((step) => el("tr", null, el("th", { scope: "row" }, words(step.label)), el("td", { class: "funnel-bar" }, bar(step)),
-      figure(step, "reached"), step.dropped.value === null ? none() : figure(step, "wentOn"), figure(step, "dropped"), figure(step, "pending"), figure(step, "dropOff", true),
+    el("tbody", null, funnel.steps.map((step) => el("tr", null, el("th", { scope: "row" }, words(step.label), step.dropped.value ? behindLink(funnel.steps.indexOf(step), choice.funnel, step.label) : null), el("td", { class: "funnel-bar" }, bar(step)),
+      figure(step, "reached"), step.dropped.value === null ? none() : figure(step, "wentOn"), noted(step, figure(step, "dropped")), figure(step, "pending"), figure(step, "dropOff", true),
       figure(step, "median"), figure(step, "atStake"))))));
 }
 
 const barLegend = () => el("span", { class: "parts" }, OUTCOMES.map(([, name, style]) =>
   el("span", { class: "part-key" }, el("i", { class: `swatch seg-${style}`, "aria-hidden": "true" }), ` ${name}`)));
 
-function dropTable(funnel, views, kind) {
-  const rows = views.flatMap(({ view, found }) => found.steps.flatMap((step) => step[kind].map((item) => ({ view, step, item }))));
-  const find = (row, key) => row.item.figures.find((figure) => figure.key === key) || null;
-  const label = (row) => `${row.item.text}, ${row.step.label}, ${row.view.persona.label}`;
-  const number = (name, key) => ({ name, number: true, value: (row) => valueOf(find(row, key)), cell: (row) => figureCell(find(row, key), label(row), false, row.item.figures) });
+/** Where those who left a step were last, or what they did next. */
+function dropTable(step, kind) {
   const isLast = kind === "last";
-  const rest = views.flatMap(({ found }) => found.steps).reduce((sum, step) => sum + (isLast ? step.lastRest : step.nextRest), 0);
-  const columns = [
-    { name: isLast ? "Last touchpoint" : "What they did next", wide: "l", value: (row) => row.item.text, cell: (row) => words(row.item.text) },
-    { name: "Left at", wide: "m", value: (row) => funnel.steps.findIndex((step) => step.label === row.step.label), cell: (row) => words(row.step.label) },
-    views.length > 1 && { name: "Persona", wide: "m", value: (row) => row.view.mark, cell: (row) => personaChip(row.view) },
-    number("Dropped", "drop_off_count"), number("Of those who dropped", "share_rate"),
-    ...(isLast ? [number("Of those who went on", "expected_rate"), number("Lift", "lift"), number("Before leaving", "p50_seconds_before_leaving"),
-      number("At stake, at most", "value_at_stake_amount")] : []),
-  ].filter(Boolean);
-  const caption = `${isLast ? "Where people were last before they dropped" : "What people did after they dropped"}: ${funnel.label}`;
-  if (!rows.length) return el("p", { class: "nothing sheet" }, `${caption}: nobody was seen to drop.`);
-  return sortTable(rest ? `${caption}; ${whole(rest)} rarer ones are in the table` : caption, columns, rows);
+  const rest = isLast ? step.lastRest : step.nextRest;
+  const find = (item, key) => item.figures.find((figure) => figure.key === key) || null;
+  const number = (name, key) => ({ name, number: true, value: (item) => valueOf(find(item, key)), cell: (item) => figureCell(find(item, key), `${item.text}, ${step.label}`, false, item.figures) });
+  const caption = isLast ? "Where they were last before they left" : "What they did after they left";
+  if (!step[kind].length) return el("p", { class: "nothing sheet" }, `${caption}: nobody was seen to leave.`);
+  return sortTable(rest ? `${caption}; ${whole(rest)} rarer ones are in the table` : caption, [
+    { name: isLast ? "Last touchpoint" : "Then", wide: "l", value: (item) => item.text, cell: (item) => words(item.text) },
+    number("Left", "drop_off_count"), number("Of those who left", "share_rate"),
+    ...(isLast ? [number("Of those who went on", "expected_rate"), number("Lift", "lift"), number("Before leaving", "p50_seconds_before_leaving")] : []),
+  ], step[kind]);
 }
 
 function chanceTable(view) {
@@ -137,7 +134,7 @@ function chanceTable(view) {
     { name: "People lost", wide: "s", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true, figuresIn(chance)) },
     { name: "Worth", wide: "m", number: true, value: (chance) => chance.worth.value, cell: (chance) => figureCell(chance.worth, label(chance), true, figuresIn(chance)) },
     { name: "Owner", wide: "m", value: (chance) => chance.owner, cell: (chance) => words(chance.owner || "–") },
-  ], chances, view.mark === "a" ? { id: (chance) => `chance-${chance.rank}` } : {});
+  ], chances, { id: (chance) => `chance-${chance.rank}` });
 }
 
 function drawFacts() {

@@ -27,6 +27,12 @@ function signed(value) {
   return text === `${MINUS}0.00` ? "+0.00" : (value >= 0 ? "+" : "") + text;
 }
 
+/** A difference of rates in percentage points. */
+function pointsText(value) {
+  const text = decimal(value * 100, 1);
+  return text === `${MINUS}0.0` ? "+0.0" : (value >= 0 ? "+" : "") + text;
+}
+
 /** Seconds in the two largest units that matter. */
 function duration(seconds) {
   let rest = Number(rounded(Math.abs(seconds), 0));
@@ -43,6 +49,7 @@ function valueText(value, unit, currency) {
   if (value === null) return "unknown";
   if (typeof value === "string") return value;
   if (unit === "rate") return percent(value);
+  if (unit === "points") return `${pointsText(value)}${HARD}points`;
   if (unit === "seconds") return duration(value);
   if (unit === "sentiment") return signed(value);
   if (unit === "ratio" || unit === "score") return decimal(value, 2);
@@ -70,7 +77,7 @@ function rangeText(figure) {
 /** The range with its unit said once. */
 function shortRange(figure) {
   const [low, high] = [figure.low, figure.high].map((value) => valueText(value, figure.unit, figure.currency));
-  const unit = figure.unit === "rate" ? `${HARD}%` : figure.unit === "amount" && figure.currency ? `${HARD}${figure.currency}` : "";
+  const unit = figure.unit === "rate" ? `${HARD}%` : figure.unit === "points" ? `${HARD}points` : figure.unit === "amount" && figure.currency ? `${HARD}${figure.currency}` : "";
   return `${unit && low.endsWith(unit) ? low.slice(0, -unit.length) : low} to ${high}`;
 }
 

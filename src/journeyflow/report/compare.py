@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables
 
 
+Side = tuple[str, str]
+"""A persona and a period."""
 ALL = "all"
 EVERYBODY = "everybody"
 Q_LIMIT = 0.05
@@ -89,19 +92,32 @@ def compare_maps(
         keys = [(name, period) for name in names]
         labels = tuple("everybody else" if name == ALL else name for name in names)  # type: ignore[assignment]
         title = f"{model}, {'the whole time' if period == ALL else period}: {labels[0]} against {labels[1]}"
-    counts = marts.sql(_COUNTS, [model, *keys[0], *keys[1]])
-    totals = [at for at, (name, _) in enumerate(keys) if name == ALL and not is_month]
-    joined = _joined(counts, totals[0] if totals else None)
-    rows = [_proportions(joined)]
-    if not totals:
-        rows.append(_means(marts.sql(_SENTIMENT, [model, *keys[0], *keys[1]])))
+    rows = compare_pairs(marts, model, [(keys[0], keys[1])]).drop("pair")
     note = "Persons whose window is over. "
     if is_month:
         note += "Who began journeys in both months counts in both. "
     outcomes = marts.sql("select persona from personas where is_outcome_based")["persona"].to_list()
     if defined := sorted({name for name, _ in keys} & set(outcomes)):
         note += f"Defined by an outcome, so that differences in it are true by definition: {', '.join(defined)}. "
-    return Comparison(title, *labels, note, _ranked(pl.concat(rows)))
+    return Comparison(title, *labels, note, rows)
+
+
+def compare_pairs(marts: PublishedTables, model: str, pairs: Sequence[tuple[Side, Side]]) -> pl.DataFrame:
+    """Return the rows of many comparisons in one journey model, with the number of the `pair` from 0.
+
+    All persons beside a persona of the same time are all others. Columns, tests and q-values are those of
+    `compare_maps`, each pair for itself.
+    """
+    sides = [(pair, at, *side, a[1] == b[1]) for pair, (a, b) in enumerate(pairs) for at, side in enumerate((a, b))]
+    params = [model, *map(list, zip(*sides, strict=True))] if sides else [model, [], [], [], [], []]
+    totals = {
+        pair: next((at for at, (name, _) in enumerate(sides) if name == ALL), None)
+        for pair, sides in enumerate(pairs)
+        if sides[0][1] == sides[1][1]
+    }
+    means = marts.sql(_SENTIMENT, params)
+    means = means.filter(~pl.col("pair").is_in([pair for pair, total in totals.items() if total is not None]))
+    return _ranked(pl.concat([_proportions(_joined(marts.sql(_COUNTS, params), totals)), _means(means)]))
 
 
 def are_months(marts: PublishedTables, sides: tuple[str, str]) -> bool:
@@ -131,46 +147,54 @@ def _who(persona: str) -> str:
     return "all persons" if persona == ALL else f"persona {persona}"
 
 
-_SIDES = "sides(side, persona, period) as (values (0, $2, $3), (1, $4, $5))"
+_SIDES = """sides as (
+        select unnest($2::integer[]) as pair, unnest($3::integer[]) as side, unnest($4::varchar[]) as persona,
+            unnest($5::varchar[]) as period, unnest($6::boolean[]) as is_one_time
+    )"""
 _COUNTS = f"""
     with {_SIDES},
     stages as (
-        select sides.side, m.*, m.stage_index = max(m.stage_index) over () as is_last
+        select sides.pair, sides.side, sides.is_one_time, m.*, m.stage_index = max(m.stage_index) over () as is_last
         from map_stages as m inner join sides on sides.persona = m.persona and sides.period = m.period
         where m.model = $1
     ),
     met as (
-        select sides.side, t.*
+        select sides.pair, sides.side, t.*
         from touchpoints as t inner join sides on sides.persona = t.persona and sides.period = t.period
         where t.model = $1
     ),
     visitors as (
-        select side, stage, max(matured_count + matured_without_count) as matured_visited_count
-        from met group by side, stage
+        select pair, side, stage, max(matured_count + matured_without_count) as matured_visited_count
+        from met group by pair, side, stage
     )
-    select side, 'leave the stage' as figure, stage_index as place_index, stage as place, '' as subject,
+    select pair, side, 'leave the stage' as figure, stage_index as place_index, stage as place, '' as subject,
         matured_count - matured_next_count as hit_count, matured_count as base_count, is_small
     from stages where not is_last
     union all
-    select stages.side, 'meet it', stages.stage_index, stages.stage, named.touchpoint,
+    select stages.pair, stages.side, 'meet it', stages.stage_index, stages.stage, named.touchpoint,
         coalesce(case when stages.is_last then met.person_count else met.matured_count end, 0),
         case when stages.is_last then stages.visited_count else visitors.matured_visited_count end, stages.is_small
     from stages
-    inner join (select distinct stage, touchpoint from met) as named on named.stage = stages.stage
-    left join visitors on visitors.side = stages.side and visitors.stage = stages.stage
-    left join met on met.side = stages.side and met.stage = stages.stage and met.touchpoint = named.touchpoint
+    inner join (select distinct pair, stage, touchpoint from met) as named
+        on named.pair = stages.pair and named.stage = stages.stage
+    left join visitors
+        on visitors.pair = stages.pair and visitors.side = stages.side and visitors.stage = stages.stage
+    left join met
+        on met.pair = stages.pair and met.side = stages.side and met.stage = stages.stage
+        and met.touchpoint = named.touchpoint
     -- Of the last stage there are no matured counts, and in a younger month persons have met less.
-    where not stages.is_last or $3 = $5
+    where not stages.is_last or stages.is_one_time
     union all
-    select met.side, 'go on after it', stages.stage_index, met.stage, met.touchpoint,
+    select met.pair, met.side, 'go on after it', stages.stage_index, met.stage, met.touchpoint,
         met.matured_next_count, met.matured_count, met.is_small
-    from met inner join stages on stages.side = met.side and stages.stage = met.stage
+    from met inner join stages on stages.pair = met.pair and stages.side = met.side and stages.stage = met.stage
     where met.matured_next_count is not null
     union all
-    select sides.side, 'promise kept', 0, p.stage, p.promise, p.matured_kept_count, p.matured_count, p.is_small
+    select sides.pair, sides.side, 'promise kept', 0, p.stage, p.promise,
+        p.matured_kept_count, p.matured_count, p.is_small
     from promises as p inner join sides on sides.persona = p.persona and sides.period = p.period
     union all
-    select sides.side, 'leave the step', f.step_index, f.funnel || ': ' || f.step, '',
+    select sides.pair, sides.side, 'leave the step', f.step_index, f.funnel || ': ' || f.step, '',
         f.matured_count - f.matured_next_count, f.matured_count, f.is_small
     from funnel_steps as f inner join sides on sides.persona = f.persona and sides.period = f.period
     where f.kind = 'steps' and f.drop_off_count is not null
@@ -178,34 +202,42 @@ _COUNTS = f"""
 _SENTIMENT = f"""
     with {_SIDES},
     felt as (
-        select sides.side, s.*
+        select sides.pair, sides.side, s.*
         from stage_sentiment as s inner join sides on sides.persona = s.persona and sides.period = s.period
         where s.model = $1 and s.sentiment_low < s.sentiment_high
     )
-    select 'sentiment' as figure, a.stage as place, '' as subject, 'score' as unit,
+    select a.pair, 'sentiment' as figure, a.stage as place, '' as subject, 'score' as unit,
         a.sentiment as rate_a, a.answer_count as base_a, b.sentiment as rate_b, b.answer_count as base_b,
         (a.sentiment_high - a.sentiment_low) / 2 as half_a, (b.sentiment_high - b.sentiment_low) / 2 as half_b
-    from felt as a inner join felt as b on b.stage = a.stage and b.method = a.method
+    from felt as a inner join felt as b on b.pair = a.pair and b.stage = a.stage and b.method = a.method
     where a.side = 0 and b.side = 1
 """
-_KEY = ("figure", "place_index", "place", "subject")
+_KEY = ("pair", "figure", "place_index", "place", "subject")
 
 
-def _joined(counts: pl.DataFrame, total: int | None) -> pl.DataFrame:
-    """Return a row per figure with the counts of both sides; the side `total` becomes what the other leaves of it."""
+def _joined(counts: pl.DataFrame, totals: Mapping[int, int | None]) -> pl.DataFrame:
+    """Return a row per figure with the counts of both sides; the side `totals` becomes what the other leaves of it."""
     sides = [counts.filter(pl.col("side") == side).drop("side") for side in (0, 1)]
     both = sides[0].join(sides[1], on=list(_KEY), how="full", coalesce=True, suffix="_b")
     names = {"hit_count": "hits_a", "base_count": "total_a", "hit_count_b": "hits_b", "base_count_b": "total_b"}
     both = both.rename(names).with_columns(pl.col(*names.values()).fill_null(0).cast(pl.Int64))
-    is_shown = ~(pl.col("is_small").fill_null(True) | pl.col("is_small_b").fill_null(True))
-    if total is not None:
-        whole, part = ("a", "b") if total == 0 else ("b", "a")
-        is_shown = ~pl.col("is_small" + ("_b" if part == "b" else "")).fill_null(True)
-        both = both.with_columns(
-            (pl.col(f"{name}_{whole}") - pl.col(f"{name}_{part}")).alias(f"{name}_{whole}")
-            for name in ("hits", "total")
-        )
-    return both.filter(is_shown & (pl.col("total_a") > 0) & (pl.col("total_b") > 0))
+    known = {"pair": list(totals), "whole": list(totals.values())}
+    both = both.join(pl.DataFrame(known, {"pair": pl.Int32, "whole": pl.Int32}), on="pair", how="left")
+    # A side that is missing has nobody, which is a small group; only of all persons the other side is a part.
+    is_small = {name: pl.col(column).fill_null(True) for name, column in (("a", "is_small"), ("b", "is_small_b"))}
+    is_whole = {name: (pl.col("whole") == at).fill_null(False) for at, name in enumerate("ab")}
+    return both.filter(
+        *(~is_small[name] | is_whole[name] for name in "ab")
+    ).with_columns(
+        pl.when(is_whole[whole]).then(pl.col(f"{name}_{whole}") - pl.col(f"{name}_{part}"))
+        .otherwise(pl.col(f"{name}_{whole}")).alias(f"{name}_{whole}")
+        for whole, part in ("ab", "ba")
+        for name in ("hits", "total")
+    ).filter(
+        *(pl.col(f"total_{name}") > 0 for name in "ab"),
+        # Of a part that is greater than its whole nothing is known of the rest.
+        *(pl.col(f"hits_{name}").is_between(0, pl.col(f"total_{name}")) for name in "ab"),
+    )  # fmt: skip
 
 
 def _proportions(joined: pl.DataFrame) -> pl.DataFrame:
@@ -215,7 +247,7 @@ def _proportions(joined: pl.DataFrame) -> pl.DataFrame:
     p_values = conditional_tails(Strata(np.arange(len(joined)), total_a, hits_a, total_b, hits_b)).two_sided
     ends = pl.DataFrame({"difference_low": low, "difference_high": high, "p_value": p_values})
     return joined.select(
-        "figure", "place", "subject", unit=pl.lit("rate"),
+        "pair", "figure", "place", "subject", unit=pl.lit("rate"),
         rate_a=pl.col("hits_a") / pl.col("total_a"), base_a=pl.col("total_a"),
         rate_b=pl.col("hits_b") / pl.col("total_b"), base_b=pl.col("total_b"),
     ).hstack(ends)  # fmt: skip
@@ -233,16 +265,16 @@ def _means(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add q-values over all rows, and sort by surprise."""
-    p_values = rows["p_value"].to_numpy()
+    """Add q-values over all rows of a pair, and sort by surprise."""
+    q_values = discovery_rates(rows["p_value"].to_numpy(), rows["pair"].to_numpy().astype(np.int64))
     rows = rows.with_columns(
-        pl.Series("q_value", discovery_rates(p_values, np.zeros(len(p_values), np.int64)), pl.Float64),
+        pl.Series("q_value", q_values, pl.Float64),
         difference=pl.col("rate_b") - pl.col("rate_a"),
     ).with_columns(is_beyond_chance=pl.col("q_value") <= Q_LIMIT)
     order = rows.select(surprise=pl.col("p_value"), size=-pl.col("difference").abs())
-    ranked = rows.with_columns(order).sort("surprise", "size", "figure", "place", "subject")
+    ranked = rows.with_columns(order).sort("pair", "surprise", "size", "figure", "place", "subject")
     return ranked.select(
-        "figure", "place", "subject", "unit", "rate_a", "base_a", "rate_b", "base_b", "difference",
+        "pair", "figure", "place", "subject", "unit", "rate_a", "base_a", "rate_b", "base_b", "difference",
         "difference_low", "difference_high", "p_value", "q_value", "is_beyond_chance",
     )  # fmt: skip
 
@@ -278,9 +310,10 @@ def compare_days(marts: PublishedTables, day: date, days: int, persona: str = AL
     note = "Days whose window is over. " + ("" if days % 7 == 0 else "Not whole weeks: weekdays may differ. ")
     if left_out:
         note += f"Too few such days: {', '.join(left_out)}. "
+    title = f"{_who(persona)}, {before} days before {day} against {after} from it on"
     return Comparison(
-        f"{_who(persona)}, {before} days before {day} against {after} from it on",
-        "before", "after", note, _ranked(pl.DataFrame(rows, _DAY_SCHEMA, orient="row")),
+        title, "before", "after", note,
+        _ranked(pl.DataFrame(rows, _DAY_SCHEMA, orient="row").with_columns(pair=0)).drop("pair"),
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from journeyflow.errors import InputError, NotFoundError
-from journeyflow.operations.compare import compare_days, compare_maps
 from journeyflow.publish.reader import open_published
+from journeyflow.report.compare import compare_days, compare_maps
 from support.map_tables import publish_tables
 
 STAGES = ("aware", "decide", "buy")

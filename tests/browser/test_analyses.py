@@ -1,0 +1,135 @@
+"""The pictures beside the map: their numbers are those of the published tables, and what is open says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page
+
+from journeyflow.publish.reader import PublishedTables
+from journeyflow.report.compare import compare_maps
+from journeyflow.report.formatting import value_text
+from journeyflow.utils.formatting import count, percent
+from support.page_reader import body_rows, choose
+
+Opener = Callable[..., Page]
+
+
+def points(value: float) -> str:
+    return value_text(value, "points").replace(" points", "")
+
+
+def test_the_triangle_shows_each_cell_of_its_table_and_which_are_open(
+    opened: Opener, published: PublishedTables
+) -> None:
+    page = opened("#model=shop")
+    cells = published.sql(
+        "from retention where start = 'first_event' and persona = 'all' and channel = 'all' and rule = 'on' "
+        "and person_count > 0 order by cohort = 'all', cohort, age_index"
+    ).to_dicts()
+    found = body_rows(page, "#retention-body table")
+    assert [row[0] for row in found] == ["2026-01", "2026-02", "All whose ages are over"]
+    shown = [text for row in found for text in row[2:]]
+    for text, cell in zip(shown, cells, strict=True):
+        if cell["retention_rate"] is None:
+            assert text == "open"
+        else:
+            base = "" if cell["matured_count"] == cell["person_count"] else f" of {cell['matured_count']}"
+            assert text == percent(cell["retention_rate"]) + base
+    assert page.locator("#retention-body td.age-open").count() == sum(cell["pending_count"] > 0 for cell in cells)
+    page.select_option("#choose-start", index=1)
+    assert page.locator("#choose-start option:checked").inner_text().startswith("=HYPERLINK")
+    assert page.locator("#retention-body table caption").inner_text()
+
+
+def test_channels_show_what_each_method_credits(opened: Opener, published: PublishedTables) -> None:
+    page = opened("#model=shop")
+    page.select_option("#choose-method", label="linear")
+    rows = published.sql(
+        "select *, row_number() over (partition by method order by channel = 'none', most_conversion_count desc) as n "
+        "from attribution where persona = 'all' and method = 'linear' order by n"
+    ).to_dicts()
+    found = body_rows(page, "#channels-body table")
+    assert len(found) == len(rows) == 4
+    for text, row in zip(found, rows, strict=True):
+        ends = [value_text(row[f"conversion_{end}"], "cases") for end in ("low", "high")]
+        assert text[1] == f"{value_text(row['conversion_count'], 'cases')} {' to '.join(ends)}"
+        spread = [value_text(row[f"{end}_conversion_count"], "cases") for end in ("least", "most")]
+        assert text[3] == " to ".join(spread)
+        assert text[4] == value_text(row["value_amount"], "amount", "EUR")
+        assert text[6] == ("\u2013" if row["return_ratio"] is None else value_text(row["return_ratio"], "ratio"))
+    assert page.locator("#channels-body .track .whisker").count() == 4
+
+
+def test_the_parts_of_a_change_are_those_of_the_table(opened: Opener, published: PublishedTables) -> None:
+    page = opened("#model=shop&period=2026-01")
+    rows = published.sql(
+        "from rate_changes where funnel = 'shop' and period = '2026-01' and slice = 'all' order by step_index"
+    ).to_dicts()
+    first, *steps, last = body_rows(page, "#changes-body table:first-of-type")[: len(rows) + 2]
+    assert first[:2] == ["2025-12", "20.0 %"]
+    assert last[:2] == ["2026-01", "24.0 %"]
+    for text, row in zip(steps, rows, strict=True):
+        ends = " to ".join(points(row[f"effect_{end}"]) for end in ("low", "high"))
+        mark = " beyond chance" if row["is_beyond_noise"] else ""
+        assert text[1] == f"{points(row['effect'])} points {ends} points{mark}"
+    assert "Student" in page.locator("#changes-body").inner_text()
+
+
+def test_differences_are_those_of_the_comparison(opened: Opener, published: PublishedTables) -> None:
+    page = opened("#model=shop&persona=student")
+    expected = compare_maps(published, ("everybody", "student"), model="shop").rows
+    beyond = expected.filter(expected["is_beyond_chance"])
+    assert beyond.height
+    sentence = page.locator("#differences-body caption").first.inner_text()
+    assert f"{beyond.height} of {expected.height} figures differ beyond chance" in sentence
+    found = body_rows(page, "#differences-body > div:first-child table")
+    for text, row in zip(found, beyond.iter_rows(named=True), strict=False):
+        assert text[3] == f"{percent(row['rate_a'])} of {count(row['base_a'])}"
+        assert text[4] == f"{percent(row['rate_b'])} of {count(row['base_b'])}"
+        ends = " to ".join(points(row[f"difference_{end}"]) for end in ("low", "high"))
+        assert text[1] == f"{points(row['difference'])} points {ends}"
+    choose(page, "other", "Unassigned")
+    assert "Student against Unassigned" in page.locator("#differences-body").inner_text()
+
+
+def test_the_weeks_of_a_funnel_say_which_are_open(opened: Opener, published: PublishedTables) -> None:
+    page = opened("#model=shop")
+    days = published.sql(
+        "select entry_date, is_matured, person_count from funnel_trend "
+        "where funnel = 'shop' and persona = 'all' and step_index = 1 order by entry_date"
+    ).to_dicts()
+    page.locator("#funnel-body details summary").click()
+    found = body_rows(page, "#funnel-body details table")
+    assert [row[1] for row in found] == [count(day["person_count"]) for day in days]
+    assert [row[3] == "open" for row in found] == [not day["is_matured"] for day in days]
+    assert page.locator(".trend .point").count() == sum(day["is_matured"] for day in days)
+    assert page.locator(".trend").get_attribute("aria-label")
+
+
+def test_behind_a_drop_off_are_touchpoints_actions_ways_personas_and_months(
+    opened: Opener, published: PublishedTables
+) -> None:
+    page = opened("#model=shop")
+    page.locator("#map button.behind").nth(1).click()
+    assert page.evaluate("document.activeElement.id") == "drops"
+    assert page.locator("#choose-step option:checked").inner_text() == "Consideration"
+    captions = page.locator("#drops-body caption").all_inner_texts()
+    assert [caption.split(" ")[0] for caption in captions] == ["Where", "What", "By", "By", "The"]
+    rates = published.sql(
+        "select persona, drop_off_count from funnel_steps where funnel = 'shop' and period = 'all' and step_index = 2"
+    )
+    personas = body_rows(page, "#drops-body > div:nth-of-type(3) table")
+    assert sorted(int(row[4].replace(",", "")) for row in personas) == sorted(rates["drop_off_count"].to_list())
+    assert [row[0] for row in body_rows(page, "#drops-body > div:nth-of-type(5) table")] == [
+        "Awareness → Consideration",
+        "Awareness → Consideration → Awareness",
+    ]
+
+
+def test_who_has_not_come_again_yet_did_not_drop_out(opened: Opener) -> None:
+    page = opened("#model=shop")
+    cells = page.locator("#map tr.row-people td.cell").all_inner_texts()
+    assert ["not again yet" in text for text in cells] == [False, False, True, False]
+    assert ["dropped" in text for text in cells] == [True, True, False, False]
+    assert "not again yet" in page.locator("#funnel-body tbody tr").nth(2).inner_text()
