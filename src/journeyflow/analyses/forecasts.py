@@ -74,7 +74,7 @@ _FORECASTS = {
     "low": pl.Float64,
     "high": pl.Float64,
 }
-_SCORES: dict[str, Any] = {
+_SCORES: Any = {
     "funnel": pl.String,
     "persona": pl.String,
     "step_index": pl.Int32,
