@@ -1,5 +1,5 @@
 -- Of the rates that could first be read on the day of the run and are not what they were, the one least like chance.
--- Grain: one row, or none.
+-- Grain: row_key (one row, or none).
 with rates_ranked as (
     select
         funnel, dimension, slice, step_index, day, age_days, kind, headline,
