@@ -46,7 +46,7 @@ DOORS = {
     "typst": ("report/",),
     "starlette": ("operations/viewer.py",),
     "uvicorn": ("operations/viewer.py",),
-    "adbc_driver_postgresql": ("publish/postgres.py",),
+    "adbc_driver_postgresql": ("ingest/postgres.py", "publish/postgres.py"),
 }
 """Library → the only places of the package that import it."""
 MOST_MODULES = 999

@@ -255,7 +255,7 @@ def _answers(
         starts.append(len(levels))
         nobody = np.zeros(len(counts))
         columns = [bits.get(item, nobody) for item in group]
-        levels += [*columns, 1.0 - sum(columns)] if with_rest else columns
+        levels += [*columns, 1.0 - np.sum(columns, axis=0)] if with_rest else columns
     return Answers(np.column_stack(levels), np.array(starts, np.int64), counts)
 
 

@@ -74,7 +74,7 @@ _FORECASTS = {
     "low": pl.Float64,
     "high": pl.Float64,
 }
-_SCORES = {
+_SCORES: Any = {
     "funnel": pl.String,
     "persona": pl.String,
     "step_index": pl.Int32,
@@ -344,7 +344,7 @@ def forecast_scores(engine: Engine, config: Config) -> pa.Table:
     moments = moments.with_columns(pl.col("forecast_at").cast(pl.Datetime("us")))
     earlier = scored(stored, moments, high_water_at, named["funnel"].to_list())
     missing = [pl.lit(None, pl.Int64).alias(name) for name in ("settled_count", "converted_count")]
-    new = added.with_columns(missing).select(list(_SCORES)).cast(_SCORES)  # type: ignore[arg-type]
+    new = added.with_columns(missing).select(list(_SCORES)).cast(_SCORES)
     return pl.concat([earlier, new]).sort("forecast_at", *_KEYS).tail(MOST_ROWS).to_arrow()
 
 
@@ -367,7 +367,7 @@ def scored(stored: pl.DataFrame, moments: pl.DataFrame, high_water_at: datetime,
         )
         .select(list(_SCORES))
         .cast(_SCORES)
-    )  # type: ignore[arg-type]
+    )
 
 
 def _is_due(high_water_at: datetime) -> pl.Expr:
@@ -384,4 +384,4 @@ def _published_scores(config: Config) -> pl.DataFrame:
     if _TABLE not in tables:
         return pl.DataFrame(schema=_SCORES)
     rows = pl.read_parquet(generation / tables[_TABLE].file, columns=list(_SCORES))
-    return rows.cast(_SCORES)  # type: ignore[arg-type]
+    return rows.cast(_SCORES)

@@ -67,6 +67,11 @@ class Expected(NamedTuple):
     residual: Floats
     is_known: Bools
 
+    def at(self, where: tuple[Ints, ...]) -> Expected:
+        """Return what is expected of some series and days, as arrays of one dimension."""
+        rate, base, dispersion, days, residual, is_known = self
+        return Expected(rate[where], base[where], dispersion[where], days[where], residual[where], is_known[where])
+
 
 def expected_rates(units: Ints, reached: Ints) -> Expected:
     """Return what is expected of each day from the same days of the week before; arrays are by series and day.
@@ -87,10 +92,16 @@ def expected_rates(units: Ints, reached: Ints) -> Expected:
     usual = np.nanmedian(np.where(has_base.any(axis=1, keepdims=True) & ~has_base, np.nan, residual**2), axis=1)
     most = _MOST_RESIDUAL**2 * np.maximum(1.0, usual / _MEDIAN_SQUARE)
     squares = np.cumsum(np.minimum(residual**2, most[:, None]), axis=1)
-    numbers = np.cumsum(has_base, axis=1)
-    last = [_lagged(each, _GAP) - _lagged(each, _GAP + _MEMORY) for each in (squares, numbers)]
-    dispersion = np.maximum(1.0, last[0] / np.maximum(last[1], 1))
-    return Expected(rate, base, dispersion, last[1], residual, has_base & (last[1] >= _LEAST_RESIDUALS))
+    numbers = np.cumsum(has_base, axis=1, dtype=np.float64)
+    days = _remembered(numbers)
+    dispersion = np.maximum(1.0, _remembered(squares) / np.maximum(days, 1))
+    return Expected(rate, base, dispersion, days, residual, has_base & (days >= _LEAST_RESIDUALS))
+
+
+def _remembered(sums: Floats) -> Floats:
+    """Return the part of running sums that falls into the weeks that the dispersion is read from."""
+    lagged: Floats = _lagged(sums, _GAP) - _lagged(sums, _GAP + _MEMORY)
+    return lagged
 
 
 def _lagged(sums: Floats, days: int) -> Floats:
@@ -174,7 +185,7 @@ def judged(found: Panel, window_days: int) -> pl.DataFrame:
     read_day = np.where(ages == 0, window_days, ages)[:, None] + 1 + np.arange(found.units.shape[1]) + found.first
     is_shown = expected.is_known & (read_day > read_day.max() - SHOWN_DAYS)
     by_day = np.nonzero(is_shown & (found.units >= LEAST_UNITS))
-    of_days = Expected(*(part[by_day] for part in expected))
+    of_days = expected.at(by_day)
     day_chances = tail_chances(found.units[by_day], found.reached[by_day], of_days)
     by_drift = np.nonzero(is_shown)
     # Of the sum in control: it passes a height h with a chance of about exp(-2 SLACK h), on either side.
