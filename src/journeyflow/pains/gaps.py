@@ -113,7 +113,7 @@ def _finding(
     error = np.sqrt(sum(1 / max(float((chance[alike] * (1 - chance[alike])).sum()), 1e-9) for alike in others_alike))
     effect = np.log((rate + 0.5 / count) / (1 - rate + 0.5 / count)) - np.log(mean / (1 - mean))
     hits = float(went_on.sum())
-    elsewhere, elsewhere_error = _shift_elsewhere(stream, stages, entries, found)
+    elsewhere, elsewhere_error = _shift_elsewhere(stream, stages, entries, found, place.stage_index)
     if not np.isfinite(elsewhere_error):
         elsewhere, elsewhere_error = _prospects(stream, place, found, point, members, rest)
     rows = point.rows[members]
@@ -153,13 +153,17 @@ def _prospects(
     return UNSEEN_INTENT * shift, UNSEEN_INTENT / float(np.sqrt(min(members.sum(), rest.sum())))
 
 
-def _shift_elsewhere(stream: Stream, stages: list[Place], entries: Entries, found: Slice) -> tuple[float, float]:
+def _shift_elsewhere(
+    stream: Stream, stages: list[Place], entries: Entries, found: Slice, stage_index: int
+) -> tuple[float, float]:
     """Return by how much the slice falls short at all stages, as the others show, and its error; infinite if none does.
 
     Each other stage shows it but for its error and what is natural there; together with what is usual of slices that is
-    the mean of a normal distribution known by several measurements.
+    the mean of a normal distribution known by several measurements. At the first stage the worst of the later ones
+    counts: they show only those who were kept, who may be alike there and were not before.
     """
     precision, weighted = 0.0, 0.0
+    worst, worst_error = 0.0, np.inf
     text = found.text or ""
     for place in stages:
         key = place.stage_index, found.dimensions
@@ -175,10 +179,14 @@ def _shift_elsewhere(stream: Stream, stages: list[Place], entries: Entries, foun
         share = same[0].members.sum() / same[0].known.sum()
         share = max(1 - share, 0.1)
         error = abs(shift / score) if score else np.inf
+        if shift / share < worst or np.isinf(worst_error):
+            worst, worst_error = shift / share, error / share
         weight = 1 / ((error / share) ** 2 + NATURAL_SPREAD**2)
         precision += weight
         weighted += weight * shift / share
     if not precision:
         return 0.0, np.inf
+    if stages[0].stage_index > stage_index:
+        return worst, worst_error
     precision += 1 / OTHER_PEOPLE**2
     return weighted / precision, 1 / float(np.sqrt(precision))

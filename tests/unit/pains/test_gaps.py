@@ -40,11 +40,11 @@ def test_a_slice_that_falls_short_at_all_stages_is_another_kind_of_person():
 
 def test_of_several_other_stages_the_precise_ones_say_who_is_another_kind_of_person():
     """The worst of several is often that at which the fewest came."""
-    stream = simulated(1, 4000, falls_short(1))
-    place, later, last = (place_of(stream, stage) for stage in (1, 2, 3))
-    [both] = (one for one in gaps(stream, place, [later, last], {}, 20, np.zeros(len(place.rows), bool))
+    stream = simulated(1, 4000, falls_short(3))
+    first, second, place = (place_of(stream, stage) for stage in (1, 2, 3))
+    [both] = (one for one in gaps(stream, place, [first, second], {}, 20, np.zeros(len(place.rows), bool))
               if one.slice == "device=tablet")  # fmt: skip
-    [alone] = (one for one in gaps(stream, place, [last], {}, 20, np.zeros(len(place.rows), bool))
+    [alone] = (one for one in gaps(stream, place, [second], {}, 20, np.zeros(len(place.rows), bool))
                if one.slice == "device=tablet")  # fmt: skip
     assert abs(both.shift) < 0.15
     assert both.shift_error < alone.shift_error < 0.3
