@@ -1,11 +1,6 @@
 -- What to know first: at most five findings, what is no longer listed, and what cannot be seen.
 -- Grain: position.
-with findings as (
-    select finding_index, table_name, kind, model, persona, stage, subject, slice, finding_rank, figure_count, headline, remedy
-    from insights._briefing_findings
-),
-
-previous_summed as (
+with previous_summed as (
     select
         table_name, model, persona, subject, slice, max(figure_count) as figure_count,
         coalesce(cause_kind, 'loss') as kind,
@@ -29,7 +24,7 @@ findings_compared as (
             when findings.figure_count < 0.9 * previous.figure_count then 'smaller'
             else 'unchanged'
         end as change
-    from findings
+    from insights._briefing_findings as findings
     left join previous_summed as previous
         on previous.table_name = findings.table_name
         and previous.kind = findings.kind
@@ -115,15 +110,10 @@ lines_gathered as (
 
     union all
 
-    -- One line: the newest action of which something is known.
     select
-        150 as finding_index, headline, 'action_effects' as table_name,
-        concat('{"action":"', replace(replace(action, '\', '\\'), '"', '\"'), '"}') as row_key,
-        cast(null as varchar) as change, cast(null as bigint) as previous_count, 'action' as kind, funnel as model,
-        case dimension when 'persona' then slice else 'all' end as persona, cast(null as varchar) as remedy
-    from marts.action_effects
-    where effect is not null
-    qualify row_number() over (order by first_day desc, action) = 1
+        150 as finding_index, headline, 'action_effects' as table_name, row_key, cast(null as varchar) as change,
+        cast(null as bigint) as previous_count, 'action' as kind, funnel as model, persona, cast(null as varchar) as remedy
+    from insights._briefing_actions
 
     union all
 

@@ -59,7 +59,7 @@ named as (
 ),
 
 -- Exports without ids, as after redaction, still number their sessions, by the second in which they begin: what is the same in
--- all events of a session tells apart those that begin together.
+-- all events of a session distinguishes those that begin together.
 sessions_named as (
     select
         named.*,

@@ -48,7 +48,7 @@ ROWS = [
         "unknown_funnel",
         6,
         "actions[0].subject.funnel",
-        "'cart' is not a funnel; did you mean 'cart_abandonment'?",
+        "'cart' is not a funnel; allowed: four_stage, cart_abandonment; did you mean 'cart_abandonment'?",
     ),
     (
         "actions: [{name: a, subject: {funnel: four_stage, step: awareness}, from: 2026-01-01}]",
