@@ -209,7 +209,7 @@ def actions(marts: PublishedTables) -> Listing:
         others="others", points="effect", interval="95 % interval", grade="how it is known", pending_count="pending",
         ramp_count="ramp",
     )  # fmt: skip
-    title = f"{count(rows.height)} actions" if rows.height else "No action is dated: see `actions:`"
+    title = f"Dated actions: {count(rows.height)}" if rows.height else "No action is dated: see `actions:`"
     note = "before_after: there are no others to compare with. trending: the slice moved apart before already."
     return Listing(rows, title, note, show)
 
@@ -245,7 +245,7 @@ def alerts(
         day="day", funnel="funnel", step="step", whose="of", read="read", what="what", day_rate="rate",
         expected_rate="expected", q="q", cause="cause of the month",
     )  # fmt: skip
-    title = f"{count(rows.height)} alerts" if rows.height else "No rate is beyond what is usual"
+    title = f"Alerts on rates: {count(rows.height)}" if rows.height else "No rate is beyond what is usual"
     note = "Expected: the same day of the week in eight weeks, at the same age. q: over all that was tested that day."
     return Listing(rows, title, note, show)
 

@@ -95,8 +95,8 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": (
-        "report ui funnel drop-offs trend retention paths personas touchpoints attribution changes compare "
-        "opportunities pain-points actions audiences what-if"
+        "report ui funnel drop-offs trend retention paths personas touchpoints attribution changes alerts forecast "
+        "compare opportunities pain-points actions audiences what-if"
     ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",

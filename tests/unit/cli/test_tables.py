@@ -52,7 +52,11 @@ def tables_of_all_commands():
         | {"outside_count": 2, "without_id_count": 1, "without_consent_count": 2, "remedy": "Write."}
     ]
     own = {"funnel_trend": trend, "paths": paths, "stage_chains": chains, "audiences": audiences}
-    own |= {"rate_changes": change_rows(), "rate_alarms": rate_rows(), "action_effects": [ACTION]}
+    own |= {
+        "rate_changes": change_rows(),
+        "rate_alarms": rate_rows(),
+        "action_effects": [ACTION, ACTION | {"action": "other"}],
+    }
     own |= discovered() | forecast_tables()
     return rich_tables() | cohort_tables() | attributed() | own
 
