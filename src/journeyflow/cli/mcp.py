@@ -89,10 +89,9 @@ class _Tools:
     def query(self, sql: str, limit: int = 50) -> str:
         """Run one SELECT in DuckDB's dialect over the published tables; `limit` rows, 200 at most. Read-only."""
         most = max(1, min(limit, MOST_ROWS))
-        select = sql.strip().rstrip(";")
 
         def read(marts: PublishedTables) -> dict[str, Any]:
-            rows = _rows(marts.sql(f"select * from (\n{select}\n) limit {most + 1}"))
+            rows = _rows(marts.sql(marts.capped(sql, most + 1)))
             # What is left out is said, or a sum of what is there would be taken for the whole.
             return {"rows": rows[:most]} | ({"has_more_rows": True} if len(rows) > most else {})
 

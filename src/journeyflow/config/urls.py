@@ -23,7 +23,9 @@ SECRET_IN_URL = "secret_in_url"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SECRET = re.compile(r"(^|[-_.])(sig|auth|key|pwd)($|[-_.])|token|secret|signature|password|credential|apikey", re.I)
+_SECRET = re.compile(
+    r"(^|[-_.])(sig|auth|key|pwd|passwd|pass|pw|jwt)($|[-_.])|token|secret|signature|password|credential|apikey", re.I
+)
 _PLAIN_PORT = re.compile(r"[^@:\[\]]*(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
@@ -58,13 +60,14 @@ def remote_path(text: str) -> RemotePath:
     """Return the parts of a URL; PydanticCustomError for one that is not supported or holds a secret."""
     found = _URL.fullmatch(text)
     scheme, rest = (found[1].lower(), found[2]) if found else ("", text)
+    # A key of an object store may hold the sign; elsewhere it ends a password, which may hold a slash.
+    if "@" in (rest.partition("/")[0] if scheme in OBJECT_STORES else rest.partition("?")[0]) or _has_secret(text):
+        allowed = "a URL without password, key or token: they are read from the environment"
+        raise PydanticCustomError(SECRET_IN_URL, "holds a secret", {"allowed": allowed})
     if scheme not in SCHEMES:
         allowed = ", ".join(f"{each}://" for each in SCHEMES)
         raise PydanticCustomError("url_scheme", "is a URL of another kind", {"allowed": f"a path, {allowed}"})
     place, _, key = rest.partition("/")
-    if "@" in place or (scheme == HTTPS and _has_secret(text)):
-        allowed = "a URL without password, key or token: they are read from the environment"
-        raise PydanticCustomError(SECRET_IN_URL, "holds a secret", {"allowed": allowed})
     if scheme == HTTPS:
         is_place = _PLAIN_PORT.fullmatch(place) is not None and bool(urlsplit(text).hostname)
         is_key = not glob.has_magic(key.partition("?")[0]) and "#" not in key

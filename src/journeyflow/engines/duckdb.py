@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
+from functools import cache
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
@@ -31,6 +34,17 @@ MEMORY_VARIABLE = "JOURNEYFLOW_MEMORY_LIMIT"
 def default_memory_limit() -> str:
     """Return the memory limit that the environment sets, else 1 GB."""
     return os.environ.get(MEMORY_VARIABLE) or "1GB"
+
+
+@cache
+def _spill_folder() -> Path:
+    """Return a private folder that nobody can have made before, removed when the process ends.
+
+    One of the process: a file can be opened twice with equal settings only.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="journeyflow-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class DuckDBEngine:
@@ -83,7 +97,7 @@ class DuckDBEngine:
         if threads:
             settings["threads"] = threads
         if is_sealed and temp_folder is None:
-            temp_folder = Path(tempfile.gettempdir()) / f"journeyflow-{os.getpid()}"
+            temp_folder = _spill_folder()
         if temp_folder:
             settings["temp_directory"] = str(temp_folder)
         self.path = path
@@ -197,6 +211,15 @@ class DuckDBEngine:
                 )
             _require_distinct(result.columns)
             return result.to_arrow_table()
+
+    def require_query(self, select: str) -> None:
+        """Raise EngineError unless the text is one statement that only reads."""
+        with _failing_as("A query"):
+            statements = self.connection.extract_statements(select)
+        if not statements:
+            raise EngineError(_EMPTY)
+        if len(statements) > 1 or statements[0].type not in _QUERIES:
+            raise EngineError("Only one query at a time is allowed here, and it must return rows.")
 
     def values(self, select: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of `select`, which are few, as tuples: `rows` has a statement bound twice."""
@@ -352,6 +375,7 @@ def _succeeds(connection: duckdb.DuckDBPyConnection, statement: str) -> bool:
     return True
 
 
+_QUERIES = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _EMPTY = "The statement is empty. Write a query, such as: select * from funnel_steps"
 
 

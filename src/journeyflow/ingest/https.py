@@ -70,7 +70,7 @@ class WebSite:
             _require_file(answer)
             expected, count = answer.length, 0
             yield _version(answer)
-            while block := answer.read(BLOCK_BYTES):
+            while block := answer.read1(BLOCK_BYTES):
                 count += len(block)
                 yield block
             if expected is not None and count != expected:
@@ -109,6 +109,9 @@ def _target(url: SplitResult) -> str:
 
 
 def _version(answer: http.client.HTTPResponse) -> Version:
+    if answer.length is None and not answer.chunked:
+        # Its end is that of the connection, which may have been cut off: such a file is read again.
+        return Version(None, None, None)
     length, changed = answer.headers.get("Content-Length", ""), None
     try:
         changed = parsedate_to_datetime(answer.headers["Last-Modified"]).astimezone(UTC).replace(tzinfo=None)

@@ -20,6 +20,8 @@ from journeyflow.utils.formatting import escaped
 
 SETTLED = timedelta(minutes=1)
 """Rows of a younger time are read by a later run: until then transactions may add rows of an earlier time."""
+TIMEOUTS = "connect_timeout=10&keepalives_idle=60&keepalives_interval=10&keepalives_count=6&tcp_user_timeout=60000"
+"""Parameters of a connection: a server that falls silent ends it."""
 BATCH_BYTES = 64 << 20
 BATCH_ROWS = 500_000
 _TIMES = ("timestamp", "date")
@@ -62,7 +64,10 @@ def read_table(
             raise RefusedFileError("vanished", "there is no such table that the user of the database may see")
         if watermark not in types:
             raise RefusedFileError("missing_column", f"its watermark is no column; it has {', '.join(types)}")
-        cursor.execute(_select(table, types, watermark, after, most_rows), (after,) if after is not None else None)
+        # Set apart: a statement with parameters is not streamed by the driver, but held in memory whole.
+        cursor.execute("select set_config('journeyflow.after', $1::text, true)", (after or "",))
+        cursor.fetchall()
+        cursor.execute(_select(table, types, watermark, after, most_rows))
         with cursor.fetch_record_batch() as reader:
             yield from _batches(reader, watermark, folder)
 
@@ -72,7 +77,7 @@ def _connection(seconds: int) -> Any:  # noqa: ANN401 - the driver has no types
         from adbc_driver_postgresql import dbapi
     except ImportError as error:
         raise InputError("Tables of PostgreSQL need the extra: pip install 'journeyflow[postgres]'.") from error
-    connection = dbapi.connect("postgresql://")
+    connection = dbapi.connect(f"postgresql:///?{TIMEOUTS}")
     try:
         with closing(connection.cursor()) as cursor:
             for statement in (
@@ -96,10 +101,11 @@ def _select(table: str, types: dict[str, str], watermark: str, after: str | None
     column, kind = f"source.{_quoted(watermark)}", types[watermark]
     conditions = [f"{column} is not null"]
     if after is not None:
-        conditions.append(f"{column} > $1::text::{kind}")
+        conditions.append(f"{column} > current_setting('journeyflow.after')::{kind}")
     if kind.startswith(_TIMES):
-        # In the zone of the session, UTC, as times without a zone are compared.
-        conditions.append(f"{column} <= (now() - interval '{SETTLED.total_seconds():.0f} s')::{kind}")
+        # In the zone of the session, UTC, as times without a zone are compared. A day is read when it is over.
+        comparison = "<" if kind == "date" else "<="
+        conditions.append(f"{column} {comparison} (now() - interval '{SETTLED.total_seconds():.0f} s')::{kind}")
     limit = f" limit {most_rows}" if most_rows is not None else ""
     return f"select {columns} from {table} as source where {' and '.join(conditions)} order by {column}{limit}"
 
@@ -111,7 +117,7 @@ def _batches(reader: pa.RecordBatchReader, watermark: str, folder: Path) -> Iter
     place = reader.schema.get_field_index(watermark)
     path = folder
     try:
-        for batch in reader:
+        for batch in _pulled(reader):
             if not batch.num_rows:
                 continue
             if writer is None:
@@ -133,6 +139,19 @@ def _batches(reader: pa.RecordBatchReader, watermark: str, folder: Path) -> Iter
     finally:
         if writer is not None:
             writer.close()
+
+
+def _pulled(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """Yield the batches; a failure of the database in between is one of the system, without its code."""
+    while True:
+        try:
+            batch = next(reader)
+        except StopIteration:
+            return
+        except OSError:
+            detail = "the database ended the answer early; see `limits.time`"
+            raise RefusedFileError("unreachable", detail) from None
+        yield batch
 
 
 def _quoted(name: str) -> str:

@@ -163,10 +163,9 @@ class Viewer:
         error, status = "", 200
         with self._opened(request) as marts:
             if sql.strip():
-                select = f"select * from (\n{sql.strip().rstrip(';')}\n) limit {MOST_ROWS + 1}"
                 try:
                     with marts.limited(self._seconds):
-                        columns, rows = marts.rows(select)
+                        columns, rows = marts.rows(marts.capped(sql, MOST_ROWS + 1))
                 except JourneyflowError as failure:
                     error, status = str(failure), 400
                 except (ValueError, OverflowError):

@@ -185,6 +185,8 @@ def read_differences(
     """
     from journeyflow.report.compare import compare_pairs
 
+    if not models:
+        return ()
     named = list(personas)[:MOST_COMPARED]
     months = sorted(set(published.sql("select distinct period from map_stages")["period"].to_list()) - {ALL})
     pairs = [((a, ALL), (b, ALL)) for a, b in combinations(named, 2)]

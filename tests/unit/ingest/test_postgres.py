@@ -17,11 +17,25 @@ def test_names_are_quoted_and_the_watermark_is_bound():
     found = postgres._select('"s"."t"', types, "at", "2026-03-01", 5)
     assert found == (
         'select source."a""b"::text as "a""b", source."at"::text as "at" from "s"."t" as source '
-        'where source."at" is not null and source."at" > $1::text::timestamp with time zone '
+        'where source."at" is not null '
+        "and source.\"at\" > current_setting('journeyflow.after')::timestamp with time zone "
         'and source."at" <= (now() - interval \'60 s\')::timestamp with time zone order by source."at" limit 5'
     )
+    days = postgres._select('"s"."t"', {"day": "date"}, "day", None, None)
+    assert "source.\"day\" < (now() - interval '60 s')::date" in days, "of today more rows may come"
     assert "now()" not in postgres._select('"s"."t"', {"id": "bigint"}, "id", None, None)
     assert timedelta(minutes=1) == postgres.SETTLED
+
+
+def test_a_database_that_ends_early_refuses_its_source_only(tmp_path):
+    def rows():
+        yield pa.record_batch([pa.array(["1"])], names=["id"])
+        raise OSError("[libpq] canceling statement of 'a row value'")
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema([("id", pa.string())]), rows())
+    with pytest.raises(RefusedFileError, match="ended the answer early") as refused:
+        list(postgres._batches(reader, "id", tmp_path))
+    assert "row value" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

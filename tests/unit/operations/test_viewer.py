@@ -17,6 +17,7 @@ import pytest
 from markupsafe import escape
 from starlette.testclient import TestClient
 
+from journeyflow.engines.duckdb import _spill_folder
 from journeyflow.operations import viewer
 from journeyflow.operations.viewer import MOST_ROWS, PAGE_ROWS, Viewer, hosts_of, shown
 from journeyflow.state.paths import WAREHOUSE
@@ -188,6 +189,7 @@ REFUSED = (
     "select * from glob('/*')",
     "copy personas to '{file}'",
     "copy (select 1) to '{file}'",
+    "select 1); copy (select 1) to '{spill}/new.csv'; select * from (select 2",
     "export database '{folder}'",
     "attach '{file}' as other",
     "install httpfs",
@@ -206,12 +208,13 @@ def test_what_writes_or_reads_files_is_refused(client, folders, tmp_path, sql):
     secret = tmp_path / "secret.csv"
     secret.write_text("a\nTOPSECRET\n")
     before = {path: path.stat().st_mtime_ns for path in folders.publish.rglob("*")}
-    response = ask(client, sql.format(file=secret, folder=tmp_path / "out"))
+    response = ask(client, sql.format(file=secret, folder=tmp_path / "out", spill=_spill_folder()))
     assert response.status_code == 400
     assert "TOPSECRET" not in response.text
     assert 'role="alert"' in response.text
     read(response)
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
+    assert not list(_spill_folder().rglob("new.csv"))
     assert {path: path.stat().st_mtime_ns for path in folders.publish.rglob("*")} == before
 
 
