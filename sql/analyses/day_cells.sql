@@ -102,3 +102,5 @@ group by grouping sets (
     (funnel_index, entry_day, age_days, depth, channel),
     (funnel_index, entry_day, age_days, depth)
 )
+-- A persona of today takes those who converted out of the days before: no like days are left to compare with.
+having grouping(persona) = 1 or not exists (select 1 from config.personas as personas where personas.is_as_of_now)

@@ -16,7 +16,7 @@ from journeyflow.utils import files
 
 _READ = (
     "kernel.funnel_days", "kernel.funnel_day_steps", "kernel.journeys", "config.days", "config.funnels",
-    "journeys.journey_facts", "journeys.event_types",
+    "journeys.journey_facts", "journeys.event_types", "config.personas",
 )  # fmt: skip
 
 

@@ -14,7 +14,13 @@ from journeyflow.analyses.forecasts import FUNNELS, moments_of, pending_forecast
 from journeyflow.engines import DuckDBEngine
 from journeyflow.utils import files
 
-_READ = ("config.funnels", "funnels.funnel_step_counts", "journeys.journey_facts", "analyses.step_records")
+_READ = (
+    "config.funnels",
+    "config.personas",
+    "funnels.funnel_step_counts",
+    "journeys.journey_facts",
+    "analyses.step_records",
+)
 _PENDING = """
     select records.funnel_index, facts.persona, records.step_index as depth, records.entered_at, true as is_pending,
         records.is_converted
@@ -61,6 +67,7 @@ def repeats(times: dict[str, list[datetime]], steps: int, window: timedelta) -> 
         "config.funnels": pa.Table.from_pylist(
             [{"funnel_index": 1, "funnel": "repeats", "step_count": steps, "window_us": window_us}]
         ),
+        "config.personas": pa.table({"persona": ["anybody"], "is_as_of_now": [False]}),
         "funnels.funnel_step_counts": pa.Table.from_pylist(counts),
         "journeys.journey_facts": pa.Table.from_pylist(facts),
         "analyses.step_records": pl.DataFrame(records).to_arrow(),

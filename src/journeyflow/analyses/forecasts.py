@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +31,7 @@ USUAL_SPREAD = 0.3
 LEAST_UNITS = 100
 """Earlier units of a persona that forecast it by themselves; with fewer all are taken."""
 MOST_ROWS = 20_000
-"""Forecasts kept, the newest of those whose outcome is known."""
+"""Forecasts kept whose outcome is known, the newest; all that are not due yet are kept."""
 _TAILS = (ALPHA / 2, 1 - ALPHA / 2)
 _DAY = timedelta(days=1)
 _TABLE = "forecast_scores"
@@ -225,6 +225,17 @@ def forecast(ages: Floats, landmarks: Landmarks) -> Forecast:
     )
 
 
+def sum_of(found: Sequence[Forecast]) -> Forecast:
+    """Return the forecast of all units of some forecasts; the errors of their rates are taken as one."""
+    return Forecast(
+        count=sum(each.count for each in found),
+        expected=sum(each.expected for each in found),
+        mean=sum(each.mean for each in found),
+        by_chance=sum(each.by_chance for each in found),
+        of_rates=sum(each.of_rates**0.5 for each in found) ** 2,
+    )
+
+
 def spread_over_time(forecasts: list[Forecast], converted: list[float]) -> float:
     """Return the relative variance of what came at earlier moments beyond chance, by the method of moments.
 
@@ -249,13 +260,16 @@ def pending_forecast(engine: Engine) -> pa.Table:
     personas = engine.rows(_PERSONAS).to_pylist()
     names = sorted({each["persona"] for each in personas} - {"all"})
     kind, funnel_index, cells = _read_cells(engine, names)
+    # A persona of today takes those who converted out of the past of the others: all are forecast alike.
+    is_pooled = engine.rows("select 1 from config.personas where is_as_of_now").num_rows > 0
     rows: list[dict[str, Any]] = []
     for funnel in engine.rows(FUNNELS).to_pylist():
         index = funnel["funnel_index"]
         shown = [names.index(each["persona"]) for each in personas
                  if each["funnel_index"] == index and each["persona"] != "all"]  # fmt: skip
         past, now, then = (cells.those((funnel_index == index) & (kind == each)) for each in ("past", "now", "moment"))
-        for step, found in _steps(past, now, then, (len(names), funnel["step_count"] - 1), shown):
+        shape = (len(names), funnel["step_count"] - 1)
+        for step, found in _steps(past, now, then, shape, shown, is_pooled=is_pooled):
             labels = [*(names[each] for each in shown), "all"]
             rows += [
                 {"funnel_index": index, "persona": label, "step_index": step} | row
@@ -274,7 +288,7 @@ def _read_cells(engine: Engine, names: list[str]) -> tuple[npt.NDArray[Any], Int
 
 
 def _steps(
-    past: Cells, now: Cells, then: Cells, shape: tuple[int, int], shown: list[int]
+    past: Cells, now: Cells, then: Cells, shape: tuple[int, int], shown: list[int], *, is_pooled: bool
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Yield the rows of each step but the last: of each persona shown, and of all, whose expectation is the sum."""
     units, converted = count_landmarks(past, *shape)
@@ -286,14 +300,13 @@ def _steps(
         spread = _spread(then.those(then.step_index == step + 1), everybody) if waiting.any() else 0.0
         found = []
         for at in shown:
-            is_enough = units[at, step] >= LEAST_UNITS
+            is_enough = (units[at, step] >= LEAST_UNITS) & (not is_pooled)
             own = Landmarks(
                 np.where(is_enough, units[at, step], everybody.units),
                 np.where(is_enough, converted[at, step], everybody.converted),
             )
             found.append(forecast(ages[at, step], own))
-        total = sum(each.expected for each in found)
-        found.append(replace(forecast(waiting, everybody), expected=total))
+        found.append(sum_of(found) if found else forecast(waiting, everybody))
         yield step + 1, [_row(each, spread) for each in found]
 
 
@@ -345,7 +358,15 @@ def forecast_scores(engine: Engine, config: Config) -> pa.Table:
     earlier = scored(stored, moments, high_water_at, named["funnel"].to_list())
     missing = [pl.lit(None, pl.Int64).alias(name) for name in ("settled_count", "converted_count")]
     new = added.with_columns(missing).select(list(_SCORES)).cast(_SCORES)
-    return pl.concat([earlier, new]).sort("forecast_at", *_KEYS).tail(MOST_ROWS).to_arrow()
+    both = pl.concat([earlier, new]).sort("forecast_at", *_KEYS)
+    is_open = pl.col("settled_count").is_null()
+    # What a funnel that is gone expected has no outcome.
+    return pl.concat(
+        [
+            both.filter(~is_open).tail(MOST_ROWS),
+            both.filter(is_open & pl.col("funnel").is_in(named["funnel"].to_list())),
+        ]
+    ).to_arrow()
 
 
 def scored(stored: pl.DataFrame, moments: pl.DataFrame, high_water_at: datetime, funnels: list[str]) -> pl.DataFrame:

@@ -130,10 +130,10 @@ def tail_chances(units: Ints, reached: Ints, expected: Expected) -> Floats:
     return np.asarray(2 * stdtr(np.maximum(expected.days - 1, 1), distance), np.float64)
 
 
-def cumulative_sums(residuals: Floats, is_known: Bools) -> tuple[Floats, Floats]:
+def cumulative_sums(residuals: Floats, is_known: Bools, limit: float = LIMIT) -> tuple[Floats, Floats]:
     """Return the upper and lower cumulative sums of standardised residuals, by series and day.
 
-    They begin again at 0 on the day after they passed `LIMIT`; an unknown day leaves them as they are.
+    They begin again at 0 on the day after they passed `limit`; an unknown day leaves them as they are.
 
     References
     ----------
@@ -143,7 +143,7 @@ def cumulative_sums(residuals: Floats, is_known: Bools) -> tuple[Floats, Floats]
     now = np.zeros((2, len(residuals)))
     for day in range(residuals.shape[1]):
         value = np.stack((residuals[:, day], -residuals[:, day]))
-        now = np.where(now > LIMIT, 0.0, now)
+        now = np.where(now > limit, 0.0, now)
         now = np.where(is_known[:, day], np.maximum(now + value - SLACK, 0.0), now)
         sums[:, :, day] = np.where(is_known[:, day], now, 0.0)
     return sums[0], sums[1]
@@ -176,10 +176,15 @@ def panel(cells: pl.DataFrame, steps: int) -> Panel:
     return Panel(keys, first, *flat)
 
 
-def judged(found: Panel, window_days: int) -> pl.DataFrame:
+def limit_of(series: int) -> float:
+    """Return the height at which a cumulative sum is an alert among so many series: below it no q-value is small."""
+    return max(LIMIT, float(np.log(2 * series / ALPHA)) / (2 * SLACK))
+
+
+def judged(found: Panel, window_days: int, limit: float = LIMIT) -> pl.DataFrame:
     """Return a row for each test: of each day by itself, and of the drift up to it."""
     expected = expected_rates(found.units, found.reached)
-    above, below = cumulative_sums(expected.residual / np.sqrt(expected.dispersion), expected.is_known)
+    above, below = cumulative_sums(expected.residual / np.sqrt(expected.dispersion), expected.is_known, limit)
     drift = np.where(above >= below, above, -below)
     ages = found.keys["age_days"].to_numpy()
     read_day = np.where(ages == 0, window_days, ages)[:, None] + 1 + np.arange(found.units.shape[1]) + found.first
@@ -214,13 +219,16 @@ def rate_alarms(engine: Engine) -> pa.Table:
     `docs/adr/0041-alerts-on-rates.md`.
     """
     cells = pl.DataFrame(engine.rows(_CELLS))
-    funnels = cells.partition_by("funnel_index", maintain_order=True)
-    parts = [judged(panel(each, each["step_count"][0]), each["window_days"][0]) for each in funnels]
+    # A model of one stage has no step to reach.
+    funnels = cells.filter(pl.col("step_count") > 1).partition_by("funnel_index", maintain_order=True)
+    panels = [panel(each, each["step_count"][0]) for each in funnels]
+    limit = limit_of(sum(len(each.units) for each in panels))
+    parts = [judged(each, cells["window_days"][0], limit) for each, cells in zip(panels, funnels, strict=True)]
     rows = pl.concat(parts) if parts else pl.DataFrame(schema=_ROWS)
-    return alerts_among(rows).to_arrow()
+    return alerts_among(rows, limit).to_arrow()
 
 
-def alerts_among(rows: pl.DataFrame) -> pl.DataFrame:
+def alerts_among(rows: pl.DataFrame, limit: float = LIMIT) -> pl.DataFrame:
     """Return the tests that are alerts; q-values are among the tests of one kind that could be read on the same day.
 
     A day of a series is listed once, at the youngest age at which it stands out.
@@ -229,7 +237,7 @@ def alerts_among(rows: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame(schema=_ROWS)
     family = rows.select(pl.struct("read_day", "kind").rank("dense")).to_series().to_numpy().astype(np.int64)
     q_values = discovery_rates(rows["p_value"].to_numpy(), family)
-    is_alert = (pl.col("q_value") <= ALPHA) & ((pl.col("kind") == "day") | (pl.col("statistic").abs() > LIMIT))
+    is_alert = (pl.col("q_value") <= ALPHA) & ((pl.col("kind") == "day") | (pl.col("statistic").abs() > limit))
     found = rows.with_columns(pl.Series("q_value", q_values)).filter(is_alert)
     found = found.sort("read_day", "age_days").unique([*_SERIES[:3], "step_index", "day", "kind"], keep="first")
     return found.select(list(_ROWS)).sort(_ORDER).cast(_ROWS)  # type: ignore[arg-type]

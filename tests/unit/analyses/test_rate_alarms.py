@@ -16,9 +16,12 @@ from journeyflow.analyses.rate_alarms import (
     cumulative_sums,
     expected_rates,
     judged,
+    limit_of,
     panel,
+    rate_alarms,
     tail_chances,
 )
+from journeyflow.engines import DuckDBEngine
 
 FIRST = date(2026, 1, 5)
 DAYS = 150
@@ -125,3 +128,28 @@ def test_a_slow_drift_is_an_alert_though_no_day_is():
 
 def test_nothing_to_test():
     assert alerts_among(judged(panel_of(*(part[:, :40] for part in shop(1))), 1)).is_empty()
+
+
+def test_a_slow_drift_is_found_among_many_series():
+    """A sum that began again before it could be an alert among so many would never be one."""
+    found = []
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        units = np.full((60, DAYS), 200)
+        rates = np.full((60, DAYS), 0.3)
+        rates[0, -28:] = np.linspace(0.3, 0.22, 28)
+        series = panel_of(units, random.binomial(units, rates))
+        found.append(
+            alerts_among(judged(series, 1, limit_of(60)), limit_of(60)).filter(kind="drift", slice="0").height > 0
+        )
+    assert sum(found) >= 3, found
+
+
+def test_a_model_of_one_stage_has_no_series():
+    cells = {"funnel_index": 1, "dimension": "all", "slice": "all", "age_days": 0, "depth": 1, "unit_count": 50}
+    rows = pl.DataFrame([cells | {"entry_day": FIRST}], schema_overrides={"funnel_index": pl.Int32})
+    funnels = pl.DataFrame({"funnel_index": [1], "step_count": [1], "window_us": [86_400_000_000]})
+    with DuckDBEngine(threads=1) as engine:
+        engine.register("analyses.day_cells", rows.to_arrow())
+        engine.register("config.funnels", funnels.to_arrow())
+        assert rate_alarms(engine).num_rows == 0
