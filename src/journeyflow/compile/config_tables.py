@@ -20,7 +20,7 @@ from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
 from journeyflow.config.funnels import Goal
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
-from journeyflow.config.labels import ALL, EVENT, PERSONA, STAGE, Labels
+from journeyflow.config.labels import ANY, EVENT, PERSONA, STAGE, Labels
 from journeyflow.config.predicates import (
     attribution_predicate,
     exclusion_predicate,
@@ -157,9 +157,9 @@ def _labels(config: Config) -> Iterator[tuple[Any, ...]]:
         for stage in model.stages:
             yield STAGE, model.model, stage.name, stage.label or labels.stage(model.model, stage.name)
     for persona in config.personas:
-        yield PERSONA, ALL, persona.name, persona.label or labels.persona(persona.name)
+        yield PERSONA, ANY, persona.name, persona.label or labels.persona(persona.name)
     for event, given in config.labels.items():
-        yield EVENT, ALL, event, given
+        yield EVENT, ANY, event, given
 
 
 def _rules(config: Config) -> Iterator[tuple[Any, ...]]:

@@ -9,12 +9,12 @@ from typing import Any
 from journeyflow.utils.formatting import label
 
 PERSONA, STAGE, EVENT = "persona", "stage", "event"
-ALL = "all"
+ANY = "any"
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels by kind, model (`all` but for stages) and name."""
+    """Labels by kind, model (`any` but for stages) and name."""
 
     by_name: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
@@ -25,7 +25,7 @@ class Labels:
 
     def persona(self, name: str) -> str:
         """Return the label of a persona."""
-        return self.by_name.get((PERSONA, ALL, name)) or label(name)
+        return self.by_name.get((PERSONA, ANY, name)) or label(name)
 
     def stage(self, model: str, name: str) -> str:
         """Return the label of a stage of a journey model."""
@@ -34,9 +34,9 @@ class Labels:
     def touchpoint(self, name: str) -> str:
         """Return a touchpoint or an event name with the event's label; without a label as it is.
 
-        >>> Labels({("event", "all", "page_view"): "Page"}).touchpoint("web: page_view")
+        >>> Labels({("event", "any", "page_view"): "Page"}).touchpoint("web: page_view")
         'web: Page'
         """
         channel, colon, surface = name.rpartition(": ")
-        found = self.by_name.get((EVENT, ALL, surface))
+        found = self.by_name.get((EVENT, ANY, surface))
         return name if found is None else f"{channel}{colon}{found}"

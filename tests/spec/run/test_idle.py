@@ -57,13 +57,13 @@ def test_it_takes_few_statements(project, monkeypatch):
     for name in ("execute", "values", "rows", "run"):
         monkeypatch.setattr(DuckDBEngine, name, counted(getattr(DuckDBEngine, name), count))
     journeyflow.run(project)
-    # The comments of the published columns are most of them.
-    assert count[0] < 800
+    assert count[0] < 400
 
 
 def counted(function, count):
     def call(*args, **options):
-        count[0] += 1
+        # Every published column has a comment, and each is a statement.
+        count[0] += not any("comment on" in str(each) for each in args)
         return function(*args, **options)
 
     return call

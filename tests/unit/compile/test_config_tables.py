@@ -222,8 +222,8 @@ def test_names_without_a_label_are_words():
         ("stage", "m", "first_buy", "First buy"),
         ("stage", "more", "look_at", "Look / compare"),
         ("stage", "more", "first_buy", "Till"),
-        ("persona", "all", "pro", "Professionals"),
-        ("event", "all", "page_view", "Page"),
+        ("persona", "any", "pro", "Professionals"),
+        ("event", "any", "page_view", "Page"),
     ]
 
 

@@ -57,7 +57,7 @@ def test_who_when_and_what_it_cost(changes, said):
 
 def test_labels_stand_in_place_of_names():
     labels = Labels(
-        {("persona", "all", "family"): "Families", ("stage", "m", "decision"): "Till", ("event", "all", "chat"): "Chat"}
+        {("persona", "any", "family"): "Families", ("stage", "m", "decision"): "Till", ("event", "any", "chat"): "Chat"}
     )
     row = EXPOSURE | {"persona": "family", "model": "m", "subject": "web: chat"}
     assert headline(row, labels).startswith("Persons of Families who met web: Chat at Till, the whole time:")

@@ -67,8 +67,8 @@ def test_labels_stand_in_place_of_names(tmp_path):
     tables = rich_tables()
     stage = next(iter(MODELS["shop"]))
     touchpoint = tables["touchpoints"][0]["touchpoint"]
-    given = [("stage", "shop", stage, "Looking"), ("persona", "all", "student", "Students \u202e")]
-    given.append(("event", "all", touchpoint.split(": ")[-1], "A page"))
+    given = [("stage", "shop", stage, "Looking"), ("persona", "any", "student", "Students \u202e")]
+    given.append(("event", "any", touchpoint.split(": ")[-1], "A page"))
     tables["labels"] = [dict(zip(("kind", "model", "name", "label"), row, strict=True)) for row in given]
     found = read(tmp_path, tables)
     assert found.models[0].stages[0].label == found.map_of("shop").reached[0].label == "Looking"
