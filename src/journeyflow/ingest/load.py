@@ -277,7 +277,7 @@ class SourceLoader:
 
     def _load_table(self, path: RemotePath) -> list[FileLoad]:
         """Load the rows of a table above the last watermark, in files that are archived as any other."""
-        from journeyflow.ingest.postgres import read_table
+        from journeyflow.ingest.postgres import fingerprint_of, read_table
 
         self._reset_if_settings_changed({})
         loads, name = self._load_described(self._archived_only({})), escaped(path)
@@ -285,7 +285,9 @@ class SourceLoader:
         copies, watermark = self.input_parser.copies, self.config.sources[self.name].watermark or ""
         copies.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            after = known[1].etag if known else None
+            # What another column or database was read up to says nothing of this one.
+            mark = fingerprint_of(watermark)
+            after = known[1].etag if known and known[0] == mark else None
             for number, batch in enumerate(read_table(path, watermark, after, copies.folder, copies.limits.seconds), 1):
                 file = copies.adopt(batch.path, f"{name}#{self.registry.run_id}-{number}")
                 loads += self._load_described([file])
@@ -293,7 +295,7 @@ class SourceLoader:
                     break  # The next run reads its rows again.
                 if batch.watermark is not None:
                     with transaction(self.warehouse):
-                        self.registry.record_downloaded(self.name, {name: ("", Version(etag=batch.watermark))})
+                        self.registry.record_downloaded(self.name, {name: (mark, Version(etag=batch.watermark))})
         except RefusedFileError as error:
             loads.append(self._refused(name, None, error.detail))
         return loads

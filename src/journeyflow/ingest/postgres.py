@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -70,6 +73,12 @@ def read_table(
         cursor.execute(_select(table, types, watermark, after, most_rows))
         with cursor.fetch_record_batch() as reader:
             yield from _batches(reader, watermark, folder)
+
+
+def fingerprint_of(watermark: str) -> str:
+    """Return a hash of the watermark column and of the server and database that libpq's environment variables name."""
+    names = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE")
+    return hashlib.sha256(json.dumps([watermark, *map(os.environ.get, names)]).encode()).hexdigest()
 
 
 def _connection(seconds: int) -> Any:  # noqa: ANN401 - the driver has no types
