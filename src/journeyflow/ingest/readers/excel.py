@@ -160,13 +160,15 @@ def _batches(rows: Iterator[tuple[int, Row]], schema: pa.Schema) -> Iterator[pa.
         done += len(batch)
 
 
+_MOST_COPIED_COLUMNS = 10_000
+
+
 def copy_rows(path: Path, target: Path, rows: int) -> bool:
     """Write the first rows of every sheet to a workbook; return whether that is all."""
     import openpyxl
 
     _require_sound(path)
-    copied, is_whole = openpyxl.Workbook(), True
-    copied.remove(copied.worksheets[0])
+    copied, is_whole = openpyxl.Workbook(write_only=True), True
     with path.open("rb") as stream:
         for sheet in openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False).worksheets:
             sheet.reset_dimensions()
@@ -176,6 +178,10 @@ def copy_rows(path: Path, target: Path, rows: int) -> bool:
                 if number > rows + 1:
                     is_whole = False
                     break
-                head.append(cells)
+                # A row is as wide as its last cell, wherever that is; nothing after the last value is kept.
+                width = next((at for at in range(len(cells), 0, -1) if cells[at - 1] is not None), 0)
+                if width > _MOST_COPIED_COLUMNS:
+                    raise RefusedFileError("too_wide", f"it has more than {_MOST_COPIED_COLUMNS:,} columns")
+                head.append(cells[:width])
     copied.save(target)
     return is_whole
