@@ -62,6 +62,10 @@ def relations(persons, *, first_only):
         (index + 1, *(stamp(at * DAY) for at in (index, index + 1)), f"{BEGINNING + timedelta(index):%Y-%m}")
         for index in range(62)
     ]
+    months = [
+        (name, min(day[1] for day in days if day[-1] == name), max(day[2] for day in days if day[-1] == name))
+        for name in sorted({day[-1] for day in days})
+    ]
     return {
         "analyses.touches": table(
             ("person_key", "occurred_at", "channel", "session_ix", "event_ix", "journey_index"), touches
@@ -74,6 +78,7 @@ def relations(persons, *, first_only):
             goals,
         ),
         "journeys.journey_facts": table(("person_key", "journey_index", "persona"), facts),
+        "config.months": table(("month", "start_at", "end_at"), months),
         "config.days": table(("day_index", "start_at", "end_at", "month"), days),
         "config.settings": table(("high_water_at", "min_count", "report_currency"), [(stamp(HIGH_WATER), 1, "EUR")]),
         "config.attribution": table(
