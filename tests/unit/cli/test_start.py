@@ -68,8 +68,10 @@ def test_reading_what_is_published_needs_no_data_frame_and_no_model(arguments: l
     assert not modules_after(arguments, published) & (heavy | {"pandas"})
 
 
-def test_a_run_that_brings_nothing_compiles_nothing_and_computes_no_statistics(published: Path) -> None:
-    assert not modules_after(["run"], published) & {"numba", "scipy", "statsmodels", "pandas", "prefect"}
+def test_a_run_that_brings_nothing_compiles_nothing_and_fits_no_model(published: Path) -> None:
+    """The page, which is drawn by every run, compares personas: exact tests need the functions of SciPy alone."""
+    heavy = {"numba", "scipy.stats", "scipy.optimize", "statsmodels", "pandas", "prefect"}
+    assert not modules_after(["run"], published) & heavy
 
 
 def test_no_run_imports_pandas_or_statsmodels(published: Path) -> None:
