@@ -34,7 +34,8 @@ from journeyflow.cli import main
 try:
     main(sys.argv[1:])
 finally:
-    print(' '.join({name.split('.')[0] for name in sys.modules}), file=sys.stderr)
+    parts = (name.split('.') for name in sys.modules)
+    print(' '.join({'.'.join(part[:length]) for part in parts for length in (1, 2)}), file=sys.stderr)
 """
 
 
