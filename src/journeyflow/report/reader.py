@@ -199,7 +199,10 @@ def _stages_reached_text(tables: Tables) -> str:
     worst = max(left, key=lambda row: row.values["drop_off_count"] or 0, default=None)
     if worst is None or not worst.values["drop_off_count"]:
         return text
-    return f"{text}; most leave at {stage(worst.text('step'))}: {count(worst.values['drop_off_count'])}"
+    # Who reached the stage, less who went on and who left.
+    pending = worst.values["pending_count"] or 0
+    rest = f" ({count(pending)} still may go on)" if pending else ""
+    return f"{text}; most leave at {stage(worst.text('step'))}: {count(worst.values['drop_off_count'])}{rest}"
 
 
 def first_model(published: PublishedTables) -> str:

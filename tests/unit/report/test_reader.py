@@ -78,6 +78,16 @@ def test_labels_stand_in_place_of_names(tmp_path):
     assert touchpoint not in texts
 
 
+def test_who_may_still_go_on_is_named_beside_those_who_left(report_data, rich):
+    line = report_data.briefing.stages
+    [[pending]] = rich.sql(
+        "select pending_count from funnel_steps where funnel = 'shop' and persona = 'all' and period = 'all' "
+        "and step_index < 4 order by drop_off_count desc limit 1"
+    ).rows()
+    assert pending
+    assert line.endswith(f" ({pending:,} still may go on)")
+
+
 def test_entries_beyond_the_most_are_counted(report_data):
     cell = report_data.map_of("shop").row("touchpoints").cells[0]
     assert len(cell.items) == 6
