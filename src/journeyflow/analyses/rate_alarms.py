@@ -178,7 +178,7 @@ def panel(cells: pl.DataFrame, steps: int) -> Panel:
 
 def limit_of(series: int) -> float:
     """Return the height at which a cumulative sum is an alert among so many series: below it no q-value is small."""
-    return max(LIMIT, float(np.log(2 * series / ALPHA)) / (2 * SLACK))
+    return max(LIMIT, float(np.log(2 * max(series, 1) / ALPHA)) / (2 * SLACK))
 
 
 def judged(found: Panel, window_days: int, limit: float = LIMIT) -> pl.DataFrame:
