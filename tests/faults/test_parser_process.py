@@ -218,7 +218,7 @@ def test_parsing_a_refused_file_is_not_tried_twice_in_a_run(staged, monkeypatch)
             begun = time.monotonic()
             with pytest.raises(RefusedFileError, match="longer than"):
                 parsing.answer(_job(0))
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 1  # A second attempt would take its whole second.
 
 
 def test_a_killed_run_leaves_no_staged_file_behind_the_next(tmp_path):

@@ -1,10 +1,9 @@
-"""What is imported, and how fast."""
+"""What is imported: the time to start is mostly this."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,14 +90,3 @@ def test_what_hides_pandas_does_so_only_while_a_command_runs(monkeypatch: pytest
     before = list(sys.meta_path)
     main(["--version"])
     assert sys.meta_path == before
-
-
-def test_it_starts_in_half_a_second(tmp_path: Path) -> None:
-    taken = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "journeyflow", "--version"], check=True, capture_output=True, cwd=tmp_path
-        )
-        taken.append(time.perf_counter() - started)
-    assert min(taken) < 0.5

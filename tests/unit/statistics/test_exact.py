@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -129,16 +128,6 @@ def test_the_chance_of_a_p_value_is_at_most_the_p_value():
 def test_nothing_to_test():
     empty = np.array([], dtype=np.int64)
     assert [len(values) for values in conditional_tails(Strata(empty, empty, empty, empty, empty))] == [0, 0]
-
-
-def test_twenty_thousand_tests_take_well_under_a_second():
-    draw = np.random.default_rng(5)
-    count = 20_000
-    exposed, base = draw.integers(30, 400, 4 * count), draw.integers(30, 900, 4 * count)
-    hits, base_hits = draw.binomial(exposed, 0.3), draw.binomial(base, 0.3)
-    begun = time.process_time()
-    conditional_tails(Strata(np.repeat(np.arange(count), 4), exposed, hits, base, base_hits))
-    assert time.process_time() - begun < 2
 
 
 def test_a_p_value_is_of_its_test_alone_to_the_last_digit():
