@@ -1,105 +1,71 @@
 -- Units that entered each funnel in each month by slice and by the step that they reached; each unit once a month.
 -- Grain: funnel_index, period, age_us, span_us, dimension, slice, depth.
-with days_dated as (
-    select
-        funnel_index,
-        unit_key,
-        person_key,
-        journey_index,
-        entered_at,
-        entry_day,
-        substr(cast(entry_day as varchar), 1, 7) as period,
-        depth,
-        is_matured
-    from kernel.funnel_days
-),
-
 -- The best attempt of a unit is known only later: it would take from earlier months those who came back and went on.
-first_days as (
-    select funnel_index, unit_key, period, min(entry_day) as entry_day
-    from days_dated
-    group by funnel_index, unit_key, period
+with first_days as (
+    select funnel_index, unit_key, substr(cast(entry_day as varchar), 1, 7) as period, min(entry_day) as entry_day
+    from kernel.funnel_days
+    group by funnel_index, unit_key, substr(cast(entry_day as varchar), 1, 7)
 ),
 
 entries as (
-    select days.*
+    select
+        days.funnel_index, days.unit_key, days.person_key, days.journey_index, days.entered_at, days.entry_day,
+        days.depth, days.is_matured, first_days.period
     from first_days
-    inner join days_dated as days
+    inner join kernel.funnel_days as days
         on days.funnel_index = first_days.funnel_index
         and days.unit_key = first_days.unit_key
         and days.entry_day = first_days.entry_day
 ),
 
--- Half of the time since a month began, in whole days: who entered in its first half has reached that age.
-months_begun as (
-    select
-        funnels.funnel_index,
-        funnels.window_us,
-        months.month as period,
-        months.start_at,
-        date_diff('microsecond', months.start_at, settings.high_water_at) as elapsed_us
-    from config.funnels
-    cross join config.months
-    cross join config.settings
-),
-
--- A month most of whose units are pending is read at that age in place of the window.
-month_ages as (
+month_counts as (
     select
         entries.funnel_index,
         entries.period,
-        case
-            when 2 * count(*) filter (where entries.is_matured) < count(*) and min(begun.elapsed_us) >= 172800000000
-                then least(min(begun.elapsed_us) // 172800000000 * 86400000000, min(begun.window_us))
-            else min(begun.window_us)
-        end as age_us,
-        min(begun.elapsed_us) as elapsed_us,
-        min(begun.window_us) as window_us
+        min(funnels.window_us) as window_us,
+        min(months.start_at) as start_at,
+        min(date_diff('microsecond', months.start_at, settings.high_water_at)) as elapsed_us,
+        2 * count(*) filter (where entries.is_matured) < count(*) as is_young
     from entries
-    inner join months_begun as begun
-        on begun.funnel_index = entries.funnel_index
-        and begun.period = entries.period
+    inner join config.funnels on funnels.funnel_index = entries.funnel_index
+    inner join config.months on months.month = entries.period
+    cross join config.settings
     group by entries.funnel_index, entries.period
 ),
 
--- Who entered early in a month visits often: of the month before, only those count who entered in as many first days.
-months_cut as (
+-- Half of the time since a young month began, in whole days: who entered in its first half has reached that age.
+month_ages as (
     select
-        funnel_index,
-        period,
-        age_us,
-        greatest(0, least(elapsed_us - age_us, 2764800000000)) as span_us,
-        age_us < window_us as is_cut
+        funnel_index, period, window_us, start_at, elapsed_us,
+        case
+            when is_young and elapsed_us >= 172800000000
+                then least(elapsed_us // 172800000000 * 86400000000, window_us)
+            else window_us
+        end as age_us
+    from month_counts
+),
+
+-- Who enters early in a month visits often: of the month before, only those count who entered in as many first days.
+own_readings as (
+    select
+        funnel_index, period, start_at, age_us,
+        age_us < window_us as is_cut,
+        greatest(0, least(elapsed_us - age_us, 2764800000000)) as span_us
     from month_ages
 ),
 
-months_read as (
-    select funnel_index, period, age_us, span_us, is_cut
-    from months_cut
+readings as (
+    select funnel_index, period, start_at, age_us, is_cut, span_us
+    from own_readings
 
     union
 
     select
         funnel_index,
         lag(period) over (partition by funnel_index order by period) as period,
-        age_us,
-        span_us,
-        is_cut
-    from months_cut
-),
-
-readings as (
-    select
-        months_read.funnel_index,
-        months_read.period,
-        months_read.age_us,
-        months_read.span_us,
-        months_read.is_cut,
-        begun.start_at
-    from months_read
-    inner join months_begun as begun
-        on begun.funnel_index = months_read.funnel_index
-        and begun.period = months_read.period
+        lag(start_at) over (partition by funnel_index order by period) as start_at,
+        age_us, is_cut, span_us
+    from own_readings
 ),
 
 steps_aged as (
