@@ -21,7 +21,7 @@ select
     changes.effect_low,
     changes.effect_high,
     changes.share_of_change,
-    coalesce(changes.effect_low > 0 or changes.effect_high < 0, false) as is_beyond_noise,
+    coalesce(changes.q_value <= 0.05 and (changes.effect_low > 0 or changes.effect_high < 0), false) as is_beyond_noise,
     changes.q_value,
     changes.is_small
 from analyses.rate_changes as changes

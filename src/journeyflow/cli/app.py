@@ -181,7 +181,7 @@ _add(
     "retention",
     listing(analyses.retention, most=None),
     "journeyflow retention",
-    "journeyflow retention first_order --persona student",
+    "journeyflow retention first_event --persona student",
     "journeyflow retention --channel app --rule on_or_after",
     "journeyflow retention --repeat --format csv",
     "journeyflow retention --lifecycle",
@@ -299,7 +299,7 @@ _add(
     tables.export,
     "journeyflow export",
     "journeyflow export tables --format xlsx",
-    "journeyflow export tables --format parquet --table paths --table personas --force",
+    "journeyflow export tables --format parquet --table paths --force",
 )
 _add(
     app,
@@ -307,7 +307,7 @@ _add(
     query.events,
     "journeyflow events",
     "journeyflow events --name purchase --since 2026-03-01 --until 2026-04-01",
-    "journeyflow events --person c-1042 --stage decision --json",
+    "journeyflow events --person c01921 --stage decision --json",
 )
 _add(app, "status", maintenance.status, "journeyflow status", "journeyflow status --json")
 _add(app, "doctor", maintenance.doctor, "journeyflow doctor", "journeyflow doctor --json")
@@ -331,13 +331,13 @@ _explain = typer.Typer(
     no_args_is_help=True,
     help="Explain why an event is in its stage, why a person counts as dropped, or what an opportunity rests on.",
 )
-_add(_explain, "event", query.event, "journeyflow explain event 8f3c21")
+_add(_explain, "event", query.event, "journeyflow explain event w000207")
 _add(
     _explain,
     "person",
     query.person,
-    "journeyflow explain person c-1042",
-    "journeyflow explain person c-1042 --funnel checkout",
+    "journeyflow explain person c01921",
+    "journeyflow explain person c01921 --funnel checkout",
 )
 _add(
     _explain,

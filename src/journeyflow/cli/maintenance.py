@@ -13,7 +13,7 @@ import typer
 from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, parse_instant
 from journeyflow.cli.progress import LogFormat, LogOption, ProgressOption, ProgressStyle, watched
 from journeyflow.cli.run import AsOfOption, MemoryOption, QuietOption, print_critical_spots, print_report
-from journeyflow.errors import ExitCode
+from journeyflow.errors import ExitCode, require_known
 from journeyflow.utils.formatting import count, duration, escaped
 
 if TYPE_CHECKING:
@@ -136,7 +136,10 @@ def list_rows(
     source: SourceOption = None,
     reason: ReasonOption = None,
     rows: Annotated[
-        bool, typer.Option("--rows", help="List the records, not counts; they hold personal data.")
+        bool,
+        typer.Option(
+            "--rows", help="List the records, not counts; they hold personal data, so the file is for you only."
+        ),
     ] = False,
     form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
@@ -146,10 +149,16 @@ def list_rows(
 
     from journeyflow.cli.output import write_frame
     from journeyflow.config import load_config
-    from journeyflow.ingest.quarantine import quarantined
+    from journeyflow.ingest.quarantine import PEOPLE, SPEND, quarantined
 
-    found = quarantined(load_config(config), source, reason, with_rows=rows)
-    write_frame(pl.DataFrame(found), form, output)
+    settings = load_config(config)
+    if source is not None:
+        require_known("source", source, [*settings.sources, PEOPLE, SPEND])
+    found = quarantined(settings, source, reason, with_rows=rows)
+    if not found.num_rows and form is Format.TABLE and output is None:
+        typer.echo("No record is in quarantine." if source is reason is None else "No such record is in quarantine.")
+        return
+    write_frame(pl.DataFrame(found), form, output, is_private=rows)
 
 
 def replay(config: ConfigOption = DEFAULT_CONFIG, source: SourceOption = None, reason: ReasonOption = None) -> None:

@@ -35,6 +35,8 @@ INSTRUCTIONS = (
 
 def mcp(config: ConfigOption = DEFAULT_CONFIG, published: PublishedOption = None) -> None:
     """Serve the published tables to an agent, over standard input and output (MCP). Read-only."""
+    with open_marts(config, published):
+        pass  # Says what is missing now, and not in every answer.
     server(config, published).run("stdio")
 
 

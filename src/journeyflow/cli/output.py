@@ -53,6 +53,8 @@ def described(error: BaseException) -> tuple[str, ExitCode]:
         return error.message, error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, ExitCode.INTERRUPTED
+    if isinstance(error, PermissionError) and error.filename:
+        return f"Cannot use {error.filename}: {error.strerror}.", ExitCode.FAILED
     return _unexpected(error), ExitCode.FAILED
 
 
@@ -250,10 +252,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE)
 
 
-def write_frame(frame: pl.DataFrame, form: Format, output: Path | None) -> None:
+def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, *, is_private: bool = False) -> None:
     """Write the rows of `frame` to the file `output`, or to the terminal.
 
-    In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe.
+    In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe. A private file is readable by its
+    owner only.
     """
     if form is Format.TABLE and output is None:
         return print_frame(frame)
@@ -261,21 +264,21 @@ def write_frame(frame: pl.DataFrame, form: Format, output: Path | None) -> None:
         raise typer.BadParameter("Parquet is not for a terminal: add --output rows.parquet")
     written = _as_bytes(frame, form)
     if output:
-        write_file(output, written)
+        write_file(output, written, mode=0o600 if is_private else 0o666)
     else:
         sys.stdout.buffer.write(written)
         sys.stdout.flush()
     return None
 
 
-def write_file(output: Path, written: bytes) -> None:
-    """Write a file that the user named."""
+def write_file(output: Path, written: bytes, mode: int = 0o666) -> None:
+    """Write a file that the user named; a new one has the rights of `mode`, less the umask."""
     try:
-        output.write_bytes(written)
+        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(written)
     except OSError as error:
-        raise JourneyflowError(
-            f"Cannot write {output}: {error.strerror}. Name a file in a folder that exists."
-        ) from error
+        hint = " Name a file in a folder that exists." if isinstance(error, FileNotFoundError) else ""
+        raise JourneyflowError(f"Cannot write {output}: {error.strerror}.{hint}") from error
 
 
 def make_folder(folder: Path) -> None:

@@ -173,6 +173,7 @@ def query(
         rows = _built_rows(config, sql, is_selected=selected)
     else:
         with open_marts(config, published) as marts:
+            marts.require_one(sql)
             if form is Format.TABLE and output is None:
                 columns, shown = marts.rows(sql)
                 if all(map(_PLAIN.fullmatch, columns.values())):
@@ -326,9 +327,11 @@ def print_funnel(steps: pl.DataFrame, out: Console) -> None:
     rows = steps.to_dicts()
     first, last = rows[0], rows[-1]
     out.print(Text(_headline(first, last)), style="bold")
-    out.print(_fitting_table(rows, out))
+    table, hidden = _fitting_table(rows, out)
+    out.print(table)
     out.print(_legend(_is_ascii(out)))
-    for note in _notes(rows):
+    too_wide = [f"Too wide for this terminal: {', '.join(hidden)}. All columns: --format csv"] if hidden else []
+    for note in (*too_wide, *_notes(rows)):
         out.print(Text(note), style="dim")
 
 
@@ -339,14 +342,14 @@ def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
     return f"{escaped(first['funnel'])} ({who}{when}): {reached} reached {escaped(last['step'])}"
 
 
-def _fitting_table(rows: list[dict[str, Any]], out: Console) -> Table:
-    """Return the widest of the layouts that fits the terminal."""
-    tables = (_funnel_table(rows, width, figures, is_ascii=_is_ascii(out)) for width, figures in _LAYOUTS)
+def _fitting_table(rows: list[dict[str, Any]], out: Console) -> tuple[Table, tuple[str, ...]]:
+    """Return the widest of the layouts that fits the terminal, and the figures that it has no place for."""
     wide = out.options.update(width=WIDE)
-    for table in tables:
+    for width, figures in _LAYOUTS:
+        table = _funnel_table(rows, width, figures, is_ascii=_is_ascii(out))
         if out.measure(table, options=wide).maximum <= out.width:
             break
-    return table
+    return table, _FIGURES[figures:]
 
 
 def _funnel_table(rows: list[dict[str, Any]], bar_width: int, figures: int, *, is_ascii: bool) -> Table:
@@ -376,7 +379,8 @@ def _rates(row: dict[str, Any]) -> tuple[str, str, str, str]:
     if row["drop_off_rate"] is None:
         return conversion, "-", time, "-"
     interval = f"{row['drop_off_rate_low'] * 100:.1f} to {row['drop_off_rate_high'] * 100:.1f} %"
-    return conversion, percent(row["drop_off_rate"]) + (" *" if row["is_small"] else ""), time, interval
+    drop_off = f"{percent(row['drop_off_rate'])} of {count(row['matured_count'])}{' *' if row['is_small'] else ''}"
+    return conversion, drop_off, time, interval
 
 
 def _bar(row: dict[str, Any], entered: int, width: int, *, is_ascii: bool) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 import sys
 from dataclasses import asdict
@@ -35,9 +36,22 @@ AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", help="Ignore events after this UTC time; a date alone is its 00:00.", metavar="WHEN"),
 ]
+
+
+def _size(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", text, re.IGNORECASE):
+        raise typer.BadParameter("give a number with a unit, such as 4GB or 512MB")
+    return text
+
+
 MemoryOption = Annotated[
     str | None,
-    typer.Option("--memory", help="Memory limit of the database before it spills to disk, e.g. 4GB.", metavar="SIZE"),
+    typer.Option(
+        "--memory",
+        help="Memory limit of the database before it spills to disk, e.g. 4GB.",
+        metavar="SIZE",
+        callback=_size,
+    ),
 ]
 SelectOption = Annotated[
     list[str] | None,

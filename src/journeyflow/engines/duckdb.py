@@ -214,12 +214,19 @@ class DuckDBEngine:
 
     def require_query(self, select: str) -> None:
         """Raise EngineError unless the text is one statement that only reads."""
+        (statement,) = self.require_one(select)
+        if statement.type not in _QUERIES:
+            raise EngineError("Only one query at a time is allowed here, and it must return rows.")
+
+    def require_one(self, text: str) -> list[duckdb.Statement]:
+        """Return the one statement of a text; EngineError where there are none or several."""
         with _failing_as("A query"):
-            statements = self.connection.extract_statements(select)
+            statements = self.connection.extract_statements(text)
         if not statements:
             raise EngineError(_EMPTY)
-        if len(statements) > 1 or statements[0].type not in _QUERIES:
-            raise EngineError("Only one query at a time is allowed here, and it must return rows.")
+        if len(statements) > 1:
+            raise EngineError(f"Only one query at a time is allowed here; there are {len(statements)}.")
+        return statements
 
     def values(self, select: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of `select`, which are few, as tuples: `rows` has a statement bound twice."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PEOPLE = "people"
 """Source name of the files of traits."""
+SPEND = "spend"
+"""Source name of the files of spend."""
 
 _SOURCE = "coalesce(files.source, case quarantine.file_ix when -1 then 'spend' else 'people' end)"
 _FOUND = f"""

@@ -175,6 +175,8 @@ def _is_only_felt(row: Row) -> bool:
 
 
 def _known(row: Row) -> str:
+    if row["grade"] != "association" and (row["persona"] != "all" or row["period"] != "all"):
+        return "tested over all personas and months together"
     if row["grade"] == "incident":
         return "others did not fall in those days"
     if row["grade"] == "matched":

@@ -80,6 +80,10 @@ class PublishedTables:
         rows = self._engine.values(query, params)
         return self._engine.fields(), rows
 
+    def require_one(self, text: str) -> None:
+        """Raise EngineError unless a text that somebody wrote is one statement."""
+        self._engine.require_one(text)
+
     def capped(self, query: str, most: int) -> str:
         """Return a SELECT of at most `most` rows of a query that somebody wrote; EngineError unless it is one query."""
         self._engine.require_query(query)

@@ -54,6 +54,8 @@ def _lines(report_data: ReportData) -> Iterator[str]:
         f"{run.high_water_at:%Y-%m-%d}. Run {escape_markdown(run.run_id)}."
     )
     yield from briefing_lines(report_data.briefing)
+    if report_data.models and report_data.models[0].label != report_data.briefing.model:
+        yield from ("", f"*The briefing is of the model {escape_markdown(report_data.briefing.model)}.*")
     if not report_data.models or not report_data.periods:
         yield from ("", "No journey was seen in any stage, so there is no map.")
         return

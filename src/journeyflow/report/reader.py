@@ -144,6 +144,7 @@ def _briefing(tables: Tables) -> Briefing:
     blind = next((row.text("headline") for row in rows if row.text("kind") == "blind_spots"), "")
     return Briefing(
         people=_people_text(tables),
+        model=label_text(_first_model(tables)),
         stages=_stages_reached_text(tables),
         lines=tuple(lines),
         blind_spots=display_text(blind, DETAIL_LENGTH),

@@ -74,11 +74,12 @@ class RunInfo:
 class Briefing:
     """The first screen: who there is, where they leave, what hurts and what to do.
 
-    `people` counts the personas, `stages` the stage funnel of the first model; `blind_spots` is the line on what cannot
-    be seen. Texts are empty where nothing is known.
+    `people` counts the personas, `stages` the stage funnel of the first model, whose label is `model`; `blind_spots` is
+    the line on what cannot be seen. Texts are empty where nothing is known.
     """
 
     people: str = ""
+    model: str = ""
     stages: str = ""
     lines: tuple[BriefingLine, ...] = ()
     blind_spots: str = ""

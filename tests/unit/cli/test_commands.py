@@ -253,8 +253,23 @@ def test_doctor_reports_its_findings(call: Caller, project: Path) -> None:
 
 def test_quarantine_is_listed_and_tried_again_on_request_only(call: Caller) -> None:
     assert json.loads(call("quarantine", "list", "--reason", "no_such", "--format", "json")) == []
+    assert "No such record" in call("quarantine", "list", "--reason", "no_such")
+    call("quarantine", "list", "--source", "no_such", code=ExitCode.NOT_FOUND)
     call("quarantine", "replay", "--reason", "no_such", code=ExitCode.NOT_FOUND)
     assert "journeyflow quarantine list" in call.errors
+
+
+def test_a_list_of_records_is_for_its_owner_only(call: Caller, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    call("quarantine", "list", "--rows", "--format", "csv", "--output", str(rows))
+    assert rows.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_meant_is_refused_in_words(call: Caller) -> None:
+    call("query", "select 1; select 2", code=ExitCode.FAILED)
+    assert "there are 2" in call.errors
+    call("run", "--memory", "4XB", code=ExitCode.CONFIGURATION)
+    assert "such as 4GB" in call.errors
 
 
 def test_a_second_run_at_the_same_time_is_refused(call: Caller, project: Path) -> None:

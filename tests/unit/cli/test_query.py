@@ -16,9 +16,9 @@ STEP = {
 STEPS = pl.DataFrame(
     [
         STEP | {"step_index": 1, "step": "cart", "person_count": 100, "converted_count": 30, "pending_count": 10,
-                "drop_off_count": 60, "drop_off_rate": 0.6667, "conversion_rate": 1.0},
+                "drop_off_count": 60, "drop_off_rate": 0.6667, "matured_count": 90, "conversion_rate": 1.0},
         STEP | {"step_index": 2, "step": "paid", "person_count": 30, "converted_count": 30, "pending_count": None,
-                "drop_off_count": None, "drop_off_rate": None, "conversion_rate": 0.3333},
+                "drop_off_count": None, "drop_off_rate": None, "matured_count": 30, "conversion_rate": 0.3333},
     ]
 )  # fmt: skip
 
@@ -26,7 +26,7 @@ STEPS = pl.DataFrame(
 def _screen(frame: pl.DataFrame, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding, errors="replace")
-    print_funnel(frame, Console(file=text, width=140, highlight=False))
+    print_funnel(frame, Console(file=text, width=160, highlight=False))
     text.flush()
     return raw.getvalue().decode(encoding)
 
@@ -91,4 +91,6 @@ def test_a_funnel_fits_the_terminal_without_cutting_a_figure(width: int) -> None
     assert "…" not in text.getvalue()
     assert all(figure in first for figure in ("100", "30", "10", "60"))
     assert ("100.0 %" in first) == (width >= 70)
-    assert ("50.0 to 70.0 %" in first) == (width > 110)
+    assert ("66.7 % of 90" in first) == (width > 80)
+    assert ("50.0 to 70.0 %" in first) == (width > 120)
+    assert ("Too wide for this terminal: " in text.getvalue()) == (width <= 120)

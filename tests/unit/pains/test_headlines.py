@@ -69,6 +69,7 @@ def test_how_it_is_known():
     assert headline(EXPOSURE).endswith(
         "; to explain it, another cause must make both it and leaving 3.2 times as likely."
     )
+    assert headline(EXPOSURE | {"persona": "family"}).endswith("; tested over all personas and months together.")
     assert "; of 9,000 like persons at the same moment 75.1 % did;" in headline(EXPOSURE)
     assert headline(EXPOSURE | {"grade": "association"}).endswith("; an association, which another cause may explain.")
     assert headline(FRICTION).endswith("1,400 persons, no estimate of those lost; configured as friction.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,12 @@ def test_a_message_leads_with_the_briefing(whole_time):
     assert first[7].startswith("3. 2,000 of 4,000 persons leave at Awareness; no cause stands out.")
     assert first[8].startswith("4. No longer listed")
     assert first[9].startswith("What cannot be seen: 2 critical and 1 warning")
+
+
+def test_a_message_of_another_model_says_of_which_one_its_briefing_is(whole_time):
+    assert "The briefing is of" not in render_summary(whole_time)
+    other = replace(whole_time, briefing=replace(whole_time.briefing, model="Other"))
+    assert "*The briefing is of the model Other.*" in render_summary(other)
 
 
 def test_a_message_covers_every_persona_and_ends_on_what_to_look_into(whole_time):
