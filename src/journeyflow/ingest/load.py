@@ -47,8 +47,6 @@ from journeyflow.utils.formatting import escaped
 from journeyflow.utils.progress import Progress, silent
 
 NOTHING = RecordCounts()
-SMALL_BYTES = 8 << 20
-"""Files up to this size that are alike are loaded by the same statements: planning costs as much as 10,000 rows."""
 BATCH_BYTES = 8 << 20
 """Files up to this total size are loaded in one transaction and deduplicated together."""
 PARQUET_BATCH_BYTES = 64 << 20
@@ -200,9 +198,7 @@ class PendingFile:
 
     def is_like(self, other: PendingFile) -> bool:
         """Return whether the same statements can load both."""
-        is_small = max(self.file.byte_count, other.file.byte_count) <= SMALL_BYTES
-        is_met_at_once = self.entry.first_loaded_at == other.entry.first_loaded_at
-        return is_small and is_met_at_once and self.parsed.is_like(other.parsed)
+        return self.entry.first_loaded_at == other.entry.first_loaded_at and self.parsed.is_like(other.parsed)
 
 
 @dataclass(frozen=True)
@@ -254,8 +250,16 @@ class SourceLoader:
     def _load_described(self, described: Sequence[InputFile | FileLoad]) -> list[FileLoad]:
         """Load files of new content; the outcomes are in the order of the files."""
         loaded: dict[Path, FileLoad] = {}
-        for batch in self._batches([file for file in described if isinstance(file, InputFile)]):
+        batches = self._batches([file for file in described if isinstance(file, InputFile)])
+        batch = next(batches, [])
+        self._ask(batch)
+        while batch:
+            following = next(batches, [])
+            # The parser works while a batch is inserted and archived, but holds no second large file.
+            if sum(file.byte_count for file in following) <= PARQUET_BATCH_BYTES:
+                self._ask(following)
             loaded |= {file.path: load for file, load in zip(batch, self._load_batch(batch), strict=True)}
+            batch = following
         return [
             loaded.get(file.path, FileLoad(self.name, file.name, "known")) if isinstance(file, InputFile) else file
             for file in described
@@ -481,6 +485,9 @@ class SourceLoader:
         if batch:
             yield batch
 
+    def _ask(self, files: Sequence[InputFile]) -> None:
+        self.input_parser.ask(files, self.config.sources[self.name])
+
     def _load_batch(self, files: list[InputFile]) -> list[FileLoad]:
         """Load some files and remove the run's copies of them."""
         try:
@@ -492,7 +499,7 @@ class SourceLoader:
     def _load_or_split(self, files: list[InputFile]) -> list[FileLoad]:
         """Load files in one transaction; where one of them cannot be read, each half separately."""
         try:
-            self.input_parser.ask(files, self.config.sources[self.name])
+            self._ask(files)
             loaded = self._insert_files(files)
         except Exception as error:  # Whatever one file makes fail must cost that file only.
             if not isinstance(error, RefusedFileError) and not concerns_file(error):
@@ -522,7 +529,7 @@ class SourceLoader:
         return loaded
 
     def _groups(self, files: list[InputFile]) -> Iterator[list[PendingFile]]:
-        """Yield the parsed files in groups that the same statements can load; a large file is a group by itself."""
+        """Yield the parsed files in groups that the same statements can load: these cost as much as 10,000 rows."""
         known = self.registry.entries(self.name, [file.sha256 for file in files])
         entries = self.registry.new_entries(
             self.settings_hash(), [known.get(file.sha256) for file in files], self.registry.first_load_at(files)

@@ -64,8 +64,8 @@ cut as (
                 then 'future'
             when has_amount and revenue_amount is null then 'bad_amount'
             when sequence is not null and sequence_number is null then 'bad_sequence'
-            when length(canonical_name) > 1000 or length(anonymous_id) > 1000 or length(user_id) > 1000
-                or length(session_id) > 1000 or length(event_id) > 1000 then 'too_long'
+            when is_longer(canonical_name, 1000) or is_longer(anonymous_id, 1000) or is_longer(user_id, 1000)
+                or is_longer(session_id, 1000) or is_longer(event_id, 1000) then 'too_long'
         end as reason
     from renamed
 ),
@@ -94,8 +94,8 @@ masked as (
 cleaned as (
     select
         record_ix, source_row, event_id, source, occurred_at, received_at,
-        case when anonymous_id is not null then md5_number_lower('d:' || anonymous_id) end as device_key,
-        case when user_id is not null then md5_number_lower('u:' || user_id) end as user_key,
+        case when anonymous_id is not null then cast(md5_number('d:' || anonymous_id) >> 64 as ubigint) end as device_key,
+        case when user_id is not null then cast(md5_number('u:' || user_id) >> 64 as ubigint) end as user_key,
         anonymous_id, user_id, session_id, sequence,
         without_secrets(event_name) as event_name,
         without_secrets(channel) as channel,
