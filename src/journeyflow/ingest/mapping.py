@@ -110,8 +110,10 @@ def _typed_text(name: str, columns: Mapping[str, str]) -> str:
     if name in TRIMMED:
         return f"case when not {_is_placeholder(name, columns)} then {name} end"
     text = _as_text(name, columns)
-    # A visible character at the beginning is tested faster than trimming.
-    return f"case when {text} >= '!' or trim({text}) <> '' then {text} end" if name == "event_name" else text
+    if name != "event_name":
+        return text
+    # Nearly all names begin with a visible character of ASCII, and trimming is slow.
+    return f"case when ({text} >= '!' and {text} < chr(127)) or trim({text}) <> '' then {text} end"
 
 
 def _is_placeholder(name: str, columns: Mapping[str, str]) -> str:
