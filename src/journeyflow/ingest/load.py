@@ -252,12 +252,12 @@ class SourceLoader:
         loaded: dict[Path, FileLoad] = {}
         batches = self._batches([file for file in described if isinstance(file, InputFile)])
         batch = next(batches, [])
-        self._ask(batch)
+        self.input_parser.ask(batch, self.config.sources[self.name])
         while batch:
             following = next(batches, [])
             # The parser works while a batch is inserted and archived, but holds no second large file.
             if sum(file.byte_count for file in following) <= PARQUET_BATCH_BYTES:
-                self._ask(following)
+                self.input_parser.ask(following, self.config.sources[self.name])
             loaded |= {file.path: load for file, load in zip(batch, self._load_batch(batch), strict=True)}
             batch = following
         return [
@@ -485,9 +485,6 @@ class SourceLoader:
         if batch:
             yield batch
 
-    def _ask(self, files: Sequence[InputFile]) -> None:
-        self.input_parser.ask(files, self.config.sources[self.name])
-
     def _load_batch(self, files: list[InputFile]) -> list[FileLoad]:
         """Load some files and remove the run's copies of them."""
         try:
@@ -499,7 +496,7 @@ class SourceLoader:
     def _load_or_split(self, files: list[InputFile]) -> list[FileLoad]:
         """Load files in one transaction; where one of them cannot be read, each half separately."""
         try:
-            self._ask(files)
+            self.input_parser.ask(files, self.config.sources[self.name])
             loaded = self._insert_files(files)
         except Exception as error:  # Whatever one file makes fail must cost that file only.
             if not isinstance(error, RefusedFileError) and not concerns_file(error):
