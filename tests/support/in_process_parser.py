@@ -18,10 +18,11 @@ class InProcessParser(Parser):
     def ask(self, jobs):
         for job in jobs:
             if job not in self._answers:
-                self._queue.append(job)
+                self._queue[job] = None
 
     def _next(self):
-        return json.loads(json.dumps(worker.answer(self._queue[0], self.folder, self.limits, worker.Databases())))
+        job = next(iter(self._queue))
+        return json.loads(json.dumps(worker.answer(job, self.folder, self.limits, worker.Databases())))
 
 
 def parse_in_process(monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import re
@@ -146,10 +148,11 @@ class RecordArchive:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-                _write(fresh, parsed, removed, change, held)
+                with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0) as file:
+                    target = _Hashed(file)
+                    _write(target, parsed, removed, change, held)
                 sync(fresh)
-                found = sha256(fresh)
+                found = target.digest.hexdigest()
                 fresh.replace(self.path(found))
             except BaseException:
                 fresh.unlink(missing_ok=True)
@@ -181,12 +184,40 @@ def _row_names(answer: Answer) -> list[str]:
 _REJECT_COLUMNS = [field for field in REJECT_SCHEMA if field.name not in KEYS.names]
 
 
-def _write(path: Path, parsed: ParsedFile, removed: Collection[int], change: Change | None, held: Any) -> None:  # noqa: ANN401 — JSON
+class _Hashed:
+    """A file that is hashed while it is written."""
+
+    closed = False
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, block: bytes) -> int:
+        """Write a block whole."""
+        self.digest.update(block)
+        rest = memoryview(block)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        return len(block)
+
+    def tell(self) -> int:
+        """Return the bytes written."""
+        return self._file.tell()
+
+    def flush(self) -> None:
+        """Do nothing: there is no buffer."""
+
+    def close(self) -> None:
+        """Leave the file to who opened it."""
+
+
+def _write(target: _Hashed, parsed: ParsedFile, removed: Collection[int], change: Change | None, held: Any) -> None:  # noqa: ANN401 — JSON
     has_rejects = parsed.answer.reject_count > 0
     schema = pa.schema([*parsed.rows.schema, *(_REJECT_COLUMNS if has_rejects else [])])
     is_large = parsed.answer.row_count >= _SMALL_ROWS
     with pq.ParquetWriter(
-        path,
+        pa.PythonFile(target, mode="w"),
         schema,
         compression="zstd",
         compression_level=_LEVEL,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
@@ -172,23 +174,22 @@ class FileRegistry:
         numbers = [entry.file_ix for entry in entries]
         self._warehouse.execute("delete from ledger.files where file_ix in (select unnest(?))", [numbers])
         rows = [
-            (
-                entry.file_ix,
-                source,
-                file.name,
-                file.sha256,
-                file.byte_count,
-                entry.first_loaded_at,
-                record_count,
-                entry.settings_hash,
-                False,
-                None,
-                entry.archive_sha256,
-                entry.reading_hash,
-            )
+            {
+                "file_ix": entry.file_ix,
+                "source": source,
+                "source_file": file.name,
+                "sha256": file.sha256,
+                "byte_count": file.byte_count,
+                "first_loaded_at": entry.first_loaded_at,
+                "record_count": record_count,
+                "settings_hash": entry.settings_hash,
+                "is_loaded": False,
+                "archive_sha256": entry.archive_sha256,
+                "reading_hash": entry.reading_hash,
+            }
             for file, entry, record_count in zip(files, entries, record_counts, strict=True)
         ]
-        self._insert("ledger.files", rows)
+        self._warehouse.append("ledger.files", pa.Table.from_pylist(rows))
 
     def record_loaded(self, source: str, files: Sequence[InputFile], counts: Sequence[RecordCounts]) -> None:
         """Mark files as loaded, in the transaction that deduplicates their events."""
@@ -214,7 +215,7 @@ class FileRegistry:
     def record_downloaded(self, source: str, contents: Mapping[str, tuple[str, Version]]) -> None:
         """Record hash and version of remote files, by name, once their records are loaded."""
         rows = [
-            (source, name, sha256, version.byte_count, version.etag, version.modified_at)
+            {"source": source, "source_file": name, "sha256": sha256} | vars(version)
             for name, (sha256, version) in contents.items()
         ]
         if rows:
@@ -222,7 +223,7 @@ class FileRegistry:
                 "delete from ledger.remote_files where source = ? and source_file in (select unnest(?))",
                 [source, list(contents)],
             )
-            self._insert("ledger.remote_files", rows)
+            self._warehouse.append("ledger.remote_files", pa.Table.from_pylist(rows))
 
     def delete_unfinished(self) -> None:
         """Delete the rows of files that a killed run had inserted and not yet deduplicated."""
@@ -240,13 +241,13 @@ class FileRegistry:
         self._add((source, name, counts, sha256, "loaded", None))
 
     def _add(self, *loads: tuple[str, str, RecordCounts, str | None, str, str | None]) -> None:
-        rows = [(self._run_id, source, name, *astuple(counts), *rest) for source, name, counts, *rest in loads]
-        self._insert("ledger.loads", rows)
-
-    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-        places = f"({', '.join('?' * len(rows[0]))})"
-        values = [value for row in rows for value in row]
-        self._warehouse.execute(f"insert into {table} values {', '.join([places] * len(rows))}", values)
+        rows = [
+            {"run_id": self._run_id, "source": source, "source_file": name}
+            | {f"{outcome}_count": number for outcome, number in vars(counts).items()}
+            | {"sha256": sha256, "status": status, "detail": detail}
+            for source, name, counts, sha256, status, detail in loads
+        ]
+        self._warehouse.append("ledger.loads", pa.Table.from_pylist(rows))
 
 
 _JUMP_TOLERANCE = timedelta(days=1)

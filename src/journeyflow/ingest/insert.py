@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
+from operator import add
 
 from journeyflow.config.sources import CANONICAL_COLUMNS
 from journeyflow.engines import DuckDBEngine
@@ -36,7 +37,7 @@ class RecordCounts:
 
     def __add__(self, other: RecordCounts) -> RecordCounts:
         """Add outcome by outcome."""
-        return RecordCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return RecordCounts(*map(add, vars(self).values(), vars(other).values()))
 
 
 def next_event_ix(warehouse: DuckDBEngine) -> int:

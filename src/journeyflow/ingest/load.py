@@ -47,8 +47,6 @@ from journeyflow.utils.formatting import escaped
 from journeyflow.utils.progress import Progress, silent
 
 NOTHING = RecordCounts()
-SMALL_BYTES = 1 << 20
-"""Files up to this size that are alike are loaded by the same statements, which cost more than such a file."""
 BATCH_BYTES = 8 << 20
 """Files up to this total size are loaded in one transaction and deduplicated together."""
 PARQUET_BATCH_BYTES = 64 << 20
@@ -200,9 +198,7 @@ class PendingFile:
 
     def is_like(self, other: PendingFile) -> bool:
         """Return whether the same statements can load both."""
-        is_small = max(self.file.byte_count, other.file.byte_count) <= SMALL_BYTES
-        is_met_at_once = self.entry.first_loaded_at == other.entry.first_loaded_at
-        return is_small and is_met_at_once and self.parsed.is_like(other.parsed)
+        return self.entry.first_loaded_at == other.entry.first_loaded_at and self.parsed.is_like(other.parsed)
 
 
 @dataclass(frozen=True)
@@ -254,8 +250,16 @@ class SourceLoader:
     def _load_described(self, described: Sequence[InputFile | FileLoad]) -> list[FileLoad]:
         """Load files of new content; the outcomes are in the order of the files."""
         loaded: dict[Path, FileLoad] = {}
-        for batch in self._batches([file for file in described if isinstance(file, InputFile)]):
+        batches = self._batches([file for file in described if isinstance(file, InputFile)])
+        batch = next(batches, [])
+        self.input_parser.ask(batch, self.config.sources[self.name])
+        while batch:
+            following = next(batches, [])
+            # The parser works while a batch is inserted and archived, but holds no second large file.
+            if sum(file.byte_count for file in following) <= PARQUET_BATCH_BYTES:
+                self.input_parser.ask(following, self.config.sources[self.name])
             loaded |= {file.path: load for file, load in zip(batch, self._load_batch(batch), strict=True)}
+            batch = following
         return [
             loaded.get(file.path, FileLoad(self.name, file.name, "known")) if isinstance(file, InputFile) else file
             for file in described
@@ -460,6 +464,7 @@ class SourceLoader:
         """Yield the files of new content, each content once, a few at a time."""
         limit = PARQUET_BATCH_BYTES if self.config.sources[self.name].format == "parquet" else BATCH_BYTES
         batch: list[InputFile] = []
+        batch_bytes = 0
         met: set[str] = set()
         known = self.registry.entries(self.name, [file.sha256 for file in files])
         for file in files:
@@ -472,11 +477,11 @@ class SourceLoader:
             is_archived = entry and entry.reading_hash == self._reading_hash and not file.archive_sha256
             if entry and is_archived and self._archive.is_sound(entry.archive_sha256):
                 file = replace(file, archive_sha256=entry.archive_sha256)
-            is_full = sum(held.byte_count for held in batch) + file.byte_count > limit or len(batch) == BATCH_FILES
-            if batch and is_full:
+            if batch and (batch_bytes + file.byte_count > limit or len(batch) == BATCH_FILES):
                 yield batch
-                batch = []
+                batch, batch_bytes = [], 0
             batch.append(file)
+            batch_bytes += file.byte_count
         if batch:
             yield batch
 
@@ -521,7 +526,7 @@ class SourceLoader:
         return loaded
 
     def _groups(self, files: list[InputFile]) -> Iterator[list[PendingFile]]:
-        """Yield the parsed files in groups that the same statements can load; a large file is a group by itself."""
+        """Yield the parsed files in groups that the same statements can load: these cost as much as 10,000 rows."""
         known = self.registry.entries(self.name, [file.sha256 for file in files])
         entries = self.registry.new_entries(
             self.settings_hash(), [known.get(file.sha256) for file in files], self.registry.first_load_at(files)

@@ -51,6 +51,8 @@ TEXTS = (
 IDENTIFIERS = ("anonymous_id", "user_id", "session_id")
 """Columns in which a placeholder is null: all records that have it would share one person or session."""
 PERSON_IDENTIFIERS = IDENTIFIERS[:2]
+TRIMMED = ("event_id", *IDENTIFIERS)
+"""Columns without blanks around their texts."""
 NULL_IDS = (
     "null",
     "none",
@@ -77,6 +79,8 @@ def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | 
     source's channel.
     """
     listed = ["record_ix", "source_row"]
+    # In a step of their own: an expression in a macro is written, planned and computed several times.
+    trimmed = [f"trimmed_id({_as_text(name, columns)}) as {name}" for name in TRIMMED if name in columns]
     for name in TEXTS:
         listed.append(f"{_typed_text(name, columns)} as {name}")
     for name in TIMES:
@@ -92,29 +96,34 @@ def typed_select(columns: Mapping[str, str], zone: str, constant_channel: str | 
         listed[listed.index(f"{_typed_text('channel', columns)} as channel")] = (
             f"{literal(constant_channel)} as channel"
         )
-    return f"select {', '.join(listed)} from canonical_records"
+    replaced = f" replace ({', '.join(trimmed)})" if trimmed else ""
+    return f"select {', '.join(listed)} from (select *{replaced} from canonical_records)"
+
+
+def _as_text(name: str, columns: Mapping[str, str]) -> str:
+    return name if columns[name] == "VARCHAR" else f"cast({name} as varchar)"
 
 
 def _typed_text(name: str, columns: Mapping[str, str]) -> str:
     if name not in columns:
         return "cast(null as varchar)"
-    text = name if columns[name] == "VARCHAR" else f"cast({name} as varchar)"
-    if name == "anonymous_id" and NUMBERED in columns:
-        return f"case when {NUMBERED} and trimmed_id({text}) = '0' then '0' else identifier_of({text}) end"
-    if name in IDENTIFIERS:
-        return f"identifier_of({text})"
-    if name == "event_id":
-        # Rows may be numbered from 0, so that these two are placeholders of persons only.
-        trimmed = f"trimmed_id({text})"
-        return f"case when {trimmed} in {_COUNTED_FROM_ZERO} then {trimmed} else identifier_of({text}) end"
-    return f"case when trim({text}) <> '' then {text} end" if name == "event_name" else text
+    if name in TRIMMED:
+        return f"case when not {_is_placeholder(name, columns)} then {name} end"
+    text = _as_text(name, columns)
+    if name != "event_name":
+        return text
+    # Nearly all names begin with a visible character of ASCII, and trimming is slow.
+    return f"case when ({text} >= '!' and {text} < chr(127)) or trim({text}) <> '' then {text} end"
 
 
 def _is_placeholder(name: str, columns: Mapping[str, str]) -> str:
-    is_it = f"is_null_id(trimmed_id({name}))"
+    """Return SQL of whether a trimmed identifier is a placeholder."""
+    if name == "event_id":
+        # Rows may be numbered from 0, so that these two are placeholders of persons only.
+        return f"({name} not in {_COUNTED_FROM_ZERO} and is_null_id({name}))"
     if name == "anonymous_id" and NUMBERED in columns:
-        return f"({is_it} and not ({NUMBERED} and trimmed_id({name}) = '0'))"
-    return is_it
+        return f"(is_null_id({name}) and not ({NUMBERED} and {name} = '0'))"
+    return f"is_null_id({name})"
 
 
 def _has(name: str, flag: str, columns: Mapping[str, str]) -> str:
@@ -273,8 +282,7 @@ class Fields:
             path = literal(json_path(name))
             is_number = f"coalesce(json_type(record, {path}), json_type(parent, {path})) = 'DOUBLE'"
         elif all(sql_type == "VARCHAR" for sql_type in self.raw.types):
-            text = f"trimmed_id({text})"
-            is_number = rf"regexp_full_match({text}, '-?\d{{1,18}}\.0+')"
+            return rf"regexp_replace(trimmed_id({text}), '^(-?\d{{1,18}})\.0+$', '\1')"
         else:
             return text
         return f"case when ends_with({text}, '.0') and {is_number} then split_part({text}, '.', 1) else {text} end"

@@ -34,23 +34,34 @@ def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords,
     _settings(warehouse, config, name, first_loaded_at)
     _view(warehouse, "canonical_records", _canonical(warehouse, source, raw))
     channel = source.channel.constant if source.channel else None
-    typed = typed_select(warehouse.columns("canonical_records"), source.timezone, channel)
-    validated = validated_select(config.privacy.keep_query_params, _filter(config, name))
+    query_params = config.privacy.keep_query_params
+    typed = with_campaign(typed_select(warehouse.columns("canonical_records"), source.timezone, channel), query_params)
+    validated = validated_select(query_params, _filter(config, name))
     steps = f"with typed_records as ({typed}), cleaned_records as (\n{packaged_sql('cleaned')}\n)"
     _view(warehouse, "validated_records", f"{steps} {validated}")
     _view(warehouse, "raw_texts", f"select record_ix, {raw_text_select(raw)} as raw from raw_records")
 
 
+def with_campaign(typed: str, query_params: tuple[str, ...]) -> str:
+    """Return a SELECT of typed records with the query of their page, and those campaign columns that it may fill."""
+    query = "case when contains(page_path, '?') then regexp_extract(page_path, '[?]([^#]*)', 1) end as query"
+    filled = [
+        f"case when {name} is null and contains(query, '{name}=') then {_from_query(name)} else {name} end as {name}"
+        for name in UTM_COLUMNS
+        if name in query_params
+    ]
+    replace = f" replace ({', '.join(filled)})" if filled else ""
+    return f"select *{replace} from (select *, {query} from ({typed}))"
+
+
 def validated_select(query_params: tuple[str, ...], where: str | None) -> str:
     """Return the SELECT of `validated_records` over `cleaned_records`.
 
-    It adds the allowed `query_params`, campaign parameters as columns and the others as properties, and `is_kept`:
-    whether the source's filter `where` keeps the record.
+    It adds the allowed `query_params` but those of campaigns as properties, and `is_kept`: whether the source's filter
+    `where` keeps the record.
     """
-    replaced = [f"{_utm_column(name)} as {name}" for name in UTM_COLUMNS if name in query_params]
-    if others := [name for name in query_params if name not in UTM_COLUMNS]:
-        replaced.append(f"{_with_parameters(others)} as properties")
-    replace = f" replace ({', '.join(replaced)})" if replaced else ""
+    others = [name for name in query_params if name not in UTM_COLUMNS]
+    replace = f" replace ({_with_parameters(others)} as properties)" if others else ""
     kept = f"coalesce(({where}), false)" if where else "true"
     return f"select *, {kept} as is_kept from (select * exclude (query){replace} from cleaned_records)"
 
@@ -117,18 +128,13 @@ def _filter(config: Config, name: str) -> str | None:
     return source_filter(config, name)
 
 
-def _utm_column(name: str) -> str:
-    found = f"shortened({_from_query(name)})"
-    return f"case when {name} is null and contains(query, '{name}=') then {found} else {name} end"
-
-
 def _with_parameters(names: list[str]) -> str:
     """Return SQL of the properties with parameters of the query; a property of the same name stays."""
     is_there = " or ".join(f"contains(query, {literal(name + '=')})" for name in names)
     # A patch by null would remove the property.
     pairs = ", ".join(
         f"{literal(name)}, case when not coalesce(json_exists(properties, {literal(json_path(name))}), false) "
-        f"then {_from_query(name)} end"
+        f"then without_emails({_from_query(name)}) end"
         for name in names
     )
     found = f"properties_cut(json_merge_patch('{{}}', json_object({pairs})))"
@@ -137,5 +143,4 @@ def _with_parameters(names: list[str]) -> str:
 
 def _from_query(name: str) -> str:
     pattern = literal(f"(?:^|&){re.escape(name)}=([^&]*)")
-    found = f"nullif(url_decode(replace(regexp_extract(query, {pattern}, 1), '+', ' ')), '')"
-    return f"without_emails({found})"
+    return f"nullif(url_decode(replace(regexp_extract(query, {pattern}, 1), '+', ' ')), '')"

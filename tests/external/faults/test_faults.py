@@ -15,9 +15,11 @@ import pytest
 
 import journeyflow
 from external.projects import Project
-from journeyflow.config import check
+from journeyflow.config import check, load_config
+from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 from journeyflow.operations.rebuild import rebuild
 from journeyflow.state import run_log
+from support.file_search import files_with
 
 
 @dataclass
@@ -96,6 +98,22 @@ def test_a_column_name_of_500_parts(fault):
     report = fault.run()
     assert report.accepted_count + len(report.alerts) == 2
     assert "u1" in {user for (user,) in fault.project.warehouse_rows("select user_id from raw.events")}
+
+
+@of("forget-envelopes")
+def test_nothing_of_an_erased_person_stays_or_comes_back(fault):
+    fault.run()
+    config = load_config(fault.folder)
+    erase(config, plan_erasure(config, [RequestedId("user", "qzcanary@example.com")]))
+    assert files_with(fault.folder / "state", "qzcanary") == []
+
+    subprocess.run([sys.executable, "make_long_line.py"], cwd=fault.folder, check=True)
+    fault.run()
+    assert fault.project.warehouse_rows("select count(*) from raw.events") == [(2,)]
+    assert files_with(fault.folder, "qzcanary") == [
+        ("in/app/a.jsonl", "qzcanary"),
+        ("in/app/later.jsonl", "qzcanary"),
+    ]
 
 
 @of("ga4-parameters-reordered")

@@ -12,6 +12,8 @@ import pytest
 from journeyflow.config import load_config
 from journeyflow.ingest.mapping import NULL_IDS
 from journeyflow.ingest.traits import load_traits
+from journeyflow.ingest.validate import set_null_ids
+from journeyflow.state.warehouse import open_warehouse
 
 COLUMNS = {
     "occurred_at": "ts",
@@ -171,3 +173,27 @@ def test_the_former_id_of_an_alias_is_an_identifier_too(project, file_format):
     project.load()
     found = project.events("json_extract_string(properties, '/previous_id') as former")
     assert set(found) == {None, "ann", "123"}
+
+
+BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2009\u200b\u2028\u202f\u205f\u2060\u3000\ufeff"
+
+
+def test_blanks_of_every_kind_are_trimmed_and_nothing_else(tmp_path):
+    texts = [*BLANKS, *(f"{blank}a b{blank}" for blank in BLANKS), *"!~é", "a\x01", "", "A B"]
+    with open_warehouse(threads=1) as warehouse:
+        found = warehouse.values("select trimmed_id(text) from (select unnest(?) as text)", [texts])
+        set_null_ids(warehouse, load_config({"sources": {"web": {"format": "ga4", "path": "*.json"}}}, folder=tmp_path))
+        plan = warehouse.values("explain select identifier_of(text) from (select 'u' || range as text from range(9))")
+    assert [text for (text,) in found] == [text.strip(BLANKS) or None for text in texts]
+    assert "JOIN" not in str(plan).upper()  # One with the placeholders would take longer than all else of a record.
+
+
+def test_a_name_of_blanks_is_none(project):
+    names = ["x", " y", "\xa0", "   ", "é"]
+    project.source = {"format": "csv", "path": "data/*", "columns": COLUMNS}
+    project.write(
+        "rows.csv", "\n".join(["ts,device,user,visit,event", *(f"{AT},d,u,v,{name}" for name in names)]) + "\n"
+    )
+    project.load()
+    assert project.events("event_name") == [" y", "x", "é"]
+    assert project.quarantine() == [(4, "no_name"), (5, "no_name")]

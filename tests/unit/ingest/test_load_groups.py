@@ -105,7 +105,7 @@ def test_together_is_as_one_by_one(tmp_path, monkeypatch, kind, erased_ids, seed
     together = loaded(tmp_path / "together", kind, files, erased_ids=erased_ids)
     assert max(groups) > 6
     groups.clear()
-    monkeypatch.setattr(load, "SMALL_BYTES", -1)
+    monkeypatch.setattr(load.PendingFile, "is_like", lambda *_: False)
     apart = loaded(tmp_path / "apart", kind, files, erased_ids=erased_ids)
     assert set(groups) == {1}
     assert together == apart

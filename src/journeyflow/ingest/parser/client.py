@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,7 +50,7 @@ class Parser:
     folder: Path
     limits: ParserLimits = field(default_factory=ParserLimits)
     _process: subprocess.Popen[bytes] | None = None
-    _queue: list[Job] = field(default_factory=list)
+    _queue: dict[Job, None] = field(default_factory=dict)
     _sent_count: int = 0
     _answers: dict[Job, dict[str, Any]] = field(default_factory=dict)
     _buffer: bytearray = field(default_factory=bytearray)
@@ -58,15 +59,17 @@ class Parser:
         """Queue files to be parsed in this order, while the run does something else."""
         for job in jobs:
             if job not in self._queue and job not in self._answers:
-                self._queue.append(job)
+                self._queue[job] = None
         self._send()
 
     def answer(self, job: Job) -> Answer:
         """Wait for a file to be parsed; RefusedFileError when it cannot be, or ended the process, or took too long."""
         self.ask([job])
         while job not in self._answers:
-            self._answers[self._queue[0]] = self._next()
-            self._queue.pop(0)
+            answer = self._next()
+            first = next(iter(self._queue))
+            self._answers[first] = answer
+            del self._queue[first]
             self._sent_count = max(self._sent_count - 1, 0)
             if self._process:
                 self._send()
@@ -104,7 +107,7 @@ class Parser:
     def _send(self) -> None:
         if self._queue and self._process is None:
             self._start()
-        for job in self._queue[self._sent_count : MOST_AHEAD]:
+        for job in list(islice(self._queue, self._sent_count, MOST_AHEAD)):
             self._write(job)
             self._sent_count += 1
 

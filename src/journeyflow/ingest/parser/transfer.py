@@ -162,6 +162,10 @@ class Budget:
             raise RefusedFileError("bomb", f"what it holds unpacks to more than {MAX_RATIO} times its size")
 
 
+HELD_BYTES = 1 << 17
+"""Records up to this size stay in memory once they are read: those of a batch of small files are read several times."""
+
+
 def send_records(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], budget: Budget) -> int:
     """Write batches to an Arrow file and return their rows."""
     count = 0
@@ -177,13 +181,15 @@ def send_records(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch
 class ReceivedRecords:
     """An Arrow file of the parser process that the database can scan repeatedly.
 
-    Every scan validates every batch and the row count: the input file may have taken over the process that wrote it.
+    Every batch that is read is validated, and so is the row count: the input file may have taken over the process that
+    wrote it. A small file is read once.
     """
 
     path: Path
     schema: pa.Schema
     row_count: int
     error: RefusedFileError | None = field(default=None, repr=False)
+    _held: list[pa.RecordBatch] | None = field(default=None, repr=False)
 
     def reader(self) -> pa.RecordBatchReader:
         """Return the batches from the first on."""
@@ -205,6 +211,12 @@ class ReceivedRecords:
             raise self.error from error
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
+        if self._held is not None:
+            yield from self._held
+            return
+        if not self.row_count and not self.path.exists():
+            return
+        held: list[pa.RecordBatch] | None = [] if self.path.stat().st_size <= HELD_BYTES else None
         count = 0
         with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             if not stream.schema.equals(self.schema):
@@ -212,9 +224,12 @@ class ReceivedRecords:
             for batch in stream:
                 batch.validate(full=True)
                 count += batch.num_rows
+                if held is not None:
+                    held.append(batch)
                 yield batch
         if count != self.row_count:
             raise distrusted("another count")
+        self._held = held
 
 
 class RecordStream(Protocol):

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,10 @@ def parse(folder: Path, job: Job, limits: ParserLimits, databases: Databases | N
     budget = Budget.of(job.byte_count, limits)
     with _parsed(folder, path, job, limits, databases or Databases()) as parsed:
         row_count = send_records(folder / job.rows_file, parsed.schema, parsed.batches, budget)
-        reject_count = send_records(folder / job.rejects_file, REJECT_SCHEMA, parsed.rejects(), budget)
+        rejects = iter(parsed.rejects())
+        reject_count = 0
+        if (first := next(rejects, None)) is not None:  # Most files have none, and need no file of them.
+            reject_count = send_records(folder / job.rejects_file, REJECT_SCHEMA, chain([first], rejects), budget)
     return Answer(parsed.shape, parsed.names, row_count, reject_count)
 
 

@@ -6,7 +6,7 @@ typed as (
         record_ix, source_row, event_id, occurred_at, has_occurred, received_at, has_received, anonymous_id, user_id,
         session_id, sequence, event_name, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
         referrer_host, page_path, target, user_agent, revenue_amount, has_amount, currency, properties, content,
-        quarantine_raw, reason, has_placeholder_id
+        quarantine_raw, reason, has_placeholder_id, query
     from typed_records
 ),
 
@@ -22,8 +22,7 @@ renamed as (
         settings.source, settings.first_loaded_at, settings.clock_skew_us, settings.floor_at,
         coalesce(load_renames.new_name, typed.event_name) as canonical_name,
         coalesce(typed.channel, settings.default_channel) as canonical_channel,
-        try_cast(typed.sequence as bigint) as sequence_number,
-        case when contains(typed.page_path, '?') then regexp_extract(typed.page_path, '[?]([^#]*)', 1) end as query
+        try_cast(typed.sequence as bigint) as sequence_number
     from typed
     cross join settings
     left join load_renames on load_renames.old_name = typed.event_name
@@ -65,22 +64,20 @@ cut as (
                 then 'future'
             when has_amount and revenue_amount is null then 'bad_amount'
             when sequence is not null and sequence_number is null then 'bad_sequence'
-            when length(canonical_name) > 1000 or length(anonymous_id) > 1000 or length(user_id) > 1000
-                or length(session_id) > 1000 or length(event_id) > 1000 then 'too_long'
+            when is_longer(canonical_name, 1000) or is_longer(anonymous_id, 1000) or is_longer(user_id, 1000)
+                or is_longer(session_id, 1000) or is_longer(event_id, 1000) then 'too_long'
         end as reason
     from renamed
 ),
 
 -- Untrusted values may contain e-mail and IP addresses, and tokens: names of events and channels are published, the others are
--- stored for conditions.
-cleaned as (
+-- stored for conditions. A macro writes its argument several times, so each is called in a step of its own.
+masked as (
     select
         record_ix, source_row, event_id, source, occurred_at, received_at,
-        case when anonymous_id is not null then md5_number_lower('d:' || without_address(anonymous_id)) end as device_key,
-        case when user_id is not null then md5_number_lower('u:' || user_id) end as user_key,
         without_address(anonymous_id) as anonymous_id, user_id, session_id, sequence,
-        without_secrets(without_emails(event_name)) as event_name,
-        without_secrets(without_emails(channel)) as channel,
+        without_emails(event_name) as event_name,
+        without_emails(channel) as channel,
         without_emails(utm_source) as utm_source,
         without_emails(utm_medium) as utm_medium,
         without_emails(utm_campaign) as utm_campaign,
@@ -88,11 +85,26 @@ cleaned as (
         without_emails(utm_content) as utm_content,
         query,
         case when referrer_host between '0' and ':' then without_address(referrer_host) else referrer_host end as referrer_host,
-        without_secrets(without_emails(page_path)) as page_path,
-        without_secrets(without_emails(target)) as target,
+        without_emails(page_path) as page_path,
+        without_emails(target) as target,
+        user_agent, revenue_amount, currency, properties, content, quarantine_raw, reason, has_placeholder_id
+    from cut
+),
+
+cleaned as (
+    select
+        record_ix, source_row, event_id, source, occurred_at, received_at,
+        case when anonymous_id is not null then cast(md5_number('d:' || anonymous_id) >> 64 as ubigint) end as device_key,
+        case when user_id is not null then cast(md5_number('u:' || user_id) >> 64 as ubigint) end as user_key,
+        anonymous_id, user_id, session_id, sequence,
+        without_secrets(event_name) as event_name,
+        without_secrets(channel) as channel,
+        utm_source, utm_medium, utm_campaign, utm_term, utm_content, query, referrer_host,
+        without_secrets(page_path) as page_path,
+        without_secrets(target) as target,
         user_agent, revenue_amount, currency, properties_cut(properties) as properties, content, quarantine_raw, reason,
         has_placeholder_id
-    from cut
+    from masked
 )
 
 -- Only an id or an event name that is too long costs its record (`too_long`): shortened, it could be another one.

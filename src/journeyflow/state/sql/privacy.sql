@@ -1,8 +1,11 @@
 -- Macros that shorten untrusted texts, and remove personal data and secrets from them. Each begins with a cheap test: most texts
 -- hold none.
 
--- Names and addresses are published or grouped by: of a longer one the beginning is kept, marked by its last character.
-create or replace temp macro shortened(words) as case when length(words) > 1000 then left(words, 999) || '…' else words end;
+-- Names and addresses are published or grouped by: of a longer one the beginning is kept, marked by its last character. No text
+-- has more characters than bytes, which are not counted one by one.
+create or replace temp macro is_longer(words, most) as strlen(words) > most and length(words) > most;
+
+create or replace temp macro shortened(words) as case when is_longer(words, 1000) then left(words, 999) || '…' else words end;
 
 create or replace temp macro without_emails(words) as
     case
