@@ -24,22 +24,17 @@ units_sliced as (
     select
         days.funnel_index,
         days.period,
-        journey_facts.persona,
-        -- A channel of this name would be taken for the total.
-        case when event_types.channel = 'all' then 'channel all' else event_types.channel end as channel,
+        origins.persona,
+        origins.channel,
         case when days.is_matured then days.depth else 0 end as depth
     from first_days
     inner join days_dated as days
         on days.funnel_index = first_days.funnel_index
         and days.unit_key = first_days.unit_key
         and days.entry_day = first_days.entry_day
-    inner join journeys.journey_facts as journey_facts
-        on journey_facts.person_key = days.person_key
-        and journey_facts.journey_index = days.journey_index
-    inner join kernel.journeys as journeys
-        on journeys.person_key = days.person_key
-        and journeys.journey_index = days.journey_index
-    inner join journeys.event_types on event_types.event_type_ix = journeys.first_event_type_ix
+    inner join analyses.journey_origins as origins
+        on origins.person_key = days.person_key
+        and origins.journey_index = days.journey_index
 )
 
 select

@@ -54,8 +54,9 @@ following_found as (
         lead(records.reached_at) over (
             partition by records.funnel_index, records.unit_key order by records.step_index
         ) as next_at,
-        max(case when records.step_index = funnels.step_count then records.reached_at end) over (
-            partition by records.funnel_index, records.unit_key
+        last_value(case when records.step_index = funnels.step_count then records.reached_at end) over (
+            partition by records.funnel_index, records.unit_key order by records.step_index
+            rows between unbounded preceding and unbounded following
         ) as converted_at,
         funnels.step_count,
         funnels.window_us
