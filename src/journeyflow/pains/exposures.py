@@ -278,7 +278,7 @@ def estimate(
         rows=place.rows[first[once]],
         expected=base[once],
         went_on=went_on[first[once]],
-        compared_count=len(np.unique(stream.person[place.rows[could]])),
+        compared_count=stream.person_count(place.rows[could]),
         standard_error=adjusted.error,
         effect=effect,
         effect_error=float(np.hypot(own_error, adjusted.error / slope)),

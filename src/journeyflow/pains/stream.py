@@ -160,6 +160,10 @@ class Stream:
         """How often each name, by its code, occurs."""
         return np.bincount(self.names.codes, minlength=len(self.names.names))
 
+    def person_count(self, rows: Ints) -> int:
+        """Return how many persons have an event among `rows`."""
+        return int(np.count_nonzero(np.bincount(self.person[rows], minlength=1)))
+
     def _of_kind(self, column: str) -> Labels:
         labels = Labels.of(self.kinds[column])
         return Labels(labels.codes[self.kind], labels.names)
