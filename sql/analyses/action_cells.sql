@@ -51,18 +51,14 @@ units_sliced as (
         days.side,
         days.depth,
         case days.dimension
-            when 'persona' then journey_facts.persona
-            when 'channel' then event_types.channel
+            when 'persona' then origins.persona
+            when 'channel' then origins.channel
             else 'all'
         end as slice
     from first_days as days
-    inner join journeys.journey_facts as journey_facts
-        on journey_facts.person_key = days.person_key
-        and journey_facts.journey_index = days.journey_index
-    inner join kernel.journeys as journeys
-        on journeys.person_key = days.person_key
-        and journeys.journey_index = days.journey_index
-    inner join journeys.event_types as event_types on event_types.event_type_ix = journeys.first_event_type_ix
+    inner join analyses.journey_origins as origins
+        on origins.person_key = days.person_key
+        and origins.journey_index = days.journey_index
 )
 
 select

@@ -21,11 +21,7 @@ days_read as (
     select
         funnels.funnel_index,
         days.day,
-        clocks.age_days,
-        case clocks.age_days
-            when 0 then funnels.window_us
-            else cast(clocks.age_days as bigint) * 86400000000
-        end as age_us
+        clocks.age_days
     from config.funnels
     cross join config.settings
     cross join config.days
@@ -39,49 +35,75 @@ days_read as (
         and date_diff('microsecond', days.end_at, settings.high_water_at) < funnels.window_us + 10886400000000
 ),
 
-steps_aged as (
+days_wanted as (
+    select funnel_index, day
+    from days_read
+    group by funnel_index, day
+),
+
+-- Counted at all ages at once: units by day are many, and are read once.
+units_aged as (
     select
-        steps.funnel_index,
-        steps.unit_key,
-        steps.entry_day,
-        days_read.age_days,
-        count(*) as step_count
-    from kernel.funnel_day_steps as steps
-    inner join kernel.funnel_days as units
-        on units.funnel_index = steps.funnel_index
-        and units.unit_key = steps.unit_key
-        and units.entry_day = steps.entry_day
-    inner join days_read
-        on days_read.funnel_index = steps.funnel_index
-        and days_read.day = steps.entry_day
-    where date_diff('microsecond', units.entered_at, steps.reached_at) <= days_read.age_us
-    group by steps.funnel_index, steps.unit_key, steps.entry_day, days_read.age_days
+        units.funnel_index,
+        units.unit_key,
+        units.entry_day,
+        units.person_key,
+        units.journey_index,
+        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= 86400000000) as depth_1,
+        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= 259200000000) as depth_3,
+        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= 604800000000) as depth_7,
+        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= funnels.window_us)
+            as depth_0
+    from kernel.funnel_days as units
+    inner join config.funnels on funnels.funnel_index = units.funnel_index
+    inner join days_wanted
+        on days_wanted.funnel_index = units.funnel_index
+        and days_wanted.day = units.entry_day
+    left join kernel.funnel_day_steps as steps
+        on steps.funnel_index = units.funnel_index
+        and steps.unit_key = units.unit_key
+        and steps.entry_day = units.entry_day
+    group by units.funnel_index, units.unit_key, units.entry_day, units.person_key, units.journey_index
+),
+
+units_counted as (
+    select
+        units_aged.funnel_index,
+        units_aged.entry_day,
+        origins.persona,
+        origins.channel,
+        units_aged.depth_1,
+        units_aged.depth_3,
+        units_aged.depth_7,
+        units_aged.depth_0,
+        count(*) as unit_count
+    from units_aged
+    inner join analyses.journey_origins as origins
+        on origins.person_key = units_aged.person_key
+        and origins.journey_index = units_aged.journey_index
+    group by
+        units_aged.funnel_index, units_aged.entry_day, origins.persona, origins.channel, units_aged.depth_1,
+        units_aged.depth_3, units_aged.depth_7, units_aged.depth_0
 ),
 
 units_read as (
     select
-        units.funnel_index,
-        units.entry_day,
+        units_counted.funnel_index,
+        units_counted.entry_day,
         days_read.age_days,
-        facts.persona,
-        case when event_types.channel = 'all' then 'channel all' else event_types.channel end as channel,
-        1 + coalesce(steps_aged.step_count, 0) as depth
-    from kernel.funnel_days as units
+        units_counted.persona,
+        units_counted.channel,
+        case days_read.age_days
+            when 1 then units_counted.depth_1
+            when 3 then units_counted.depth_3
+            when 7 then units_counted.depth_7
+            else units_counted.depth_0
+        end as depth,
+        units_counted.unit_count
+    from units_counted
     inner join days_read
-        on days_read.funnel_index = units.funnel_index
-        and days_read.day = units.entry_day
-    left join steps_aged
-        on steps_aged.funnel_index = units.funnel_index
-        and steps_aged.unit_key = units.unit_key
-        and steps_aged.entry_day = units.entry_day
-        and steps_aged.age_days = days_read.age_days
-    inner join journeys.journey_facts as facts
-        on facts.person_key = units.person_key
-        and facts.journey_index = units.journey_index
-    inner join kernel.journeys as journeys
-        on journeys.person_key = units.person_key
-        and journeys.journey_index = units.journey_index
-    inner join journeys.event_types on event_types.event_type_ix = journeys.first_event_type_ix
+        on days_read.funnel_index = units_counted.funnel_index
+        and days_read.day = units_counted.entry_day
 )
 
 select
@@ -95,7 +117,7 @@ select
     entry_day,
     age_days,
     depth,
-    count(*) as unit_count
+    cast(sum(unit_count) as bigint) as unit_count
 from units_read
 group by grouping sets (
     (funnel_index, entry_day, age_days, depth, persona),

@@ -3,13 +3,13 @@
 with goals_found as (
     select
         attribution.goal_index,
-        kernel_events.event_ix,
-        kernel_events.person_key,
-        kernel_events.journey_index,
-        kernel_events.session_ix
+        labelled_events.event_ix,
+        labelled_events.person_key,
+        labelled_events.journey_index,
+        labelled_events.session_ix
     from config.attribution
     inner join journeys.predicate_classifications as labels on labels.predicate = concat('goal/', attribution.goal)
-    inner join kernel.events as kernel_events on kernel_events.classification_key = labels.classification_key
+    inner join journeys.labelled_events on labelled_events.classification_key = labels.classification_key
 )
 
 select

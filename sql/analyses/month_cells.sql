@@ -94,9 +94,8 @@ units_sliced as (
         entries.period,
         readings.age_us,
         readings.span_us,
-        journey_facts.persona,
-        -- A channel of this name would be taken for the total.
-        case when event_types.channel = 'all' then 'channel all' else event_types.channel end as channel,
+        origins.persona,
+        origins.channel,
         case
             when date_diff('microsecond', readings.start_at, entries.entered_at) > readings.span_us then 0
             when readings.is_cut then 1 + cast(coalesce(steps_aged.step_count, 0) as integer)
@@ -112,13 +111,9 @@ units_sliced as (
         and steps_aged.unit_key = entries.unit_key
         and steps_aged.entry_day = entries.entry_day
         and steps_aged.age_us = readings.age_us
-    inner join journeys.journey_facts as journey_facts
-        on journey_facts.person_key = entries.person_key
-        and journey_facts.journey_index = entries.journey_index
-    inner join kernel.journeys as journeys
-        on journeys.person_key = entries.person_key
-        and journeys.journey_index = entries.journey_index
-    inner join journeys.event_types on event_types.event_type_ix = journeys.first_event_type_ix
+    inner join analyses.journey_origins as origins
+        on origins.person_key = entries.person_key
+        and origins.journey_index = entries.journey_index
 )
 
 select

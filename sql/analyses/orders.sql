@@ -9,11 +9,11 @@ with order_labels as (
 
 -- Two lines of one instant are one order.
 orders_found as (
-    select kernel_events.person_key, events.occurred_at, min(kernel_events.journey_index) as journey_index
+    select labelled_events.person_key, events.occurred_at, min(labelled_events.journey_index) as journey_index
     from order_labels
-    inner join kernel.events as kernel_events on kernel_events.classification_key = order_labels.classification_key
-    inner join staging.events on events.event_ix = kernel_events.event_ix
-    group by kernel_events.person_key, events.occurred_at
+    inner join journeys.labelled_events on labelled_events.classification_key = order_labels.classification_key
+    inner join staging.events on events.event_ix = labelled_events.event_ix
+    group by labelled_events.person_key, events.occurred_at
 ),
 
 orders_numbered as (

@@ -20,13 +20,8 @@ records_placed as (
         records.entered_at,
         records.reached_at,
         records.left_at,
-        records.is_converted,
-        ages.scale_us,
-        ages.slots_per_log,
-        date_diff('microsecond', records.entered_at, ages.high_water_at) as age_us,
-        ages.window_us
+        records.is_converted
     from analyses.step_records as records
-    inner join ages_scaled as ages on ages.funnel_index = records.funnel_index
     inner join journeys.journey_facts as facts
         on facts.person_key = records.person_key
         and facts.journey_index = records.journey_index
@@ -34,18 +29,23 @@ records_placed as (
 
 past_slotted as (
     select
-        funnel_index,
-        persona,
-        step_index,
-        is_converted,
+        records.funnel_index,
+        records.persona,
+        records.step_index,
+        records.is_converted,
         -- The ages looked at are the middles of the slots.
-        cast(ceil(slots_per_log * ln(1 + date_diff('microsecond', entered_at, reached_at) / scale_us) - 0.5) as integer)
-            as first_slot,
-        cast(ceil(slots_per_log * ln(1 + date_diff('microsecond', entered_at, left_at) / scale_us) - 0.5) as integer)
-            as last_slot
-    from records_placed
+        cast(ceil(
+            ages.slots_per_log * ln(1 + date_diff('microsecond', records.entered_at, records.reached_at) / ages.scale_us) - 0.5
+        ) as integer) as first_slot,
+        cast(ceil(
+            ages.slots_per_log * ln(1 + date_diff('microsecond', records.entered_at, records.left_at) / ages.scale_us) - 0.5
+        ) as integer) as last_slot
+    from records_placed as records
+    inner join ages_scaled as ages on ages.funnel_index = records.funnel_index
     -- Of the last eight windows, or eight weeks where they are longer: who entered long ago says less of today.
-    where age_us >= window_us and age_us - window_us < greatest(8 * window_us, 4838400000000)
+    where date_diff('microsecond', records.entered_at, ages.high_water_at) >= ages.window_us
+        and date_diff('microsecond', records.entered_at, ages.high_water_at) - ages.window_us
+        < greatest(8 * ages.window_us, 4838400000000)
 ),
 
 now_slotted as (
@@ -70,10 +70,11 @@ moments_slotted as (
         records.step_index,
         records.is_converted,
         cast(floor(
-            records.slots_per_log
-            * ln(1 + date_diff('microsecond', records.entered_at, origins.origin_at) / records.scale_us)
+            ages.slots_per_log
+            * ln(1 + date_diff('microsecond', records.entered_at, origins.origin_at) / ages.scale_us)
         ) as integer) as first_slot
     from records_placed as records
+    inner join ages_scaled as ages on ages.funnel_index = records.funnel_index
     inner join analyses.forecast_origins as origins
         on origins.funnel_index = records.funnel_index
         and origins.origin_at >= records.reached_at

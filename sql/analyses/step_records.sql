@@ -1,9 +1,23 @@
 -- When each unit first got to each step, by which attempt, when it no longer was there, and whether it got to the last one in time.
 -- Grain: funnel_index, unit_key, step_index.
-with attempts_gathered as (
+with history as (
+    select min(entered_at) as entered_at
+    from kernel.journeys
+),
+
+-- Where the window is longer than the history, nothing is over and no earlier moment is looked at.
+funnels_past as (
+    select funnels.funnel_index, funnels.count_mode, funnels.step_count, funnels.window_us
+    from config.funnels
+    cross join config.settings
+    cross join history
+    where date_diff('microsecond', history.entered_at, settings.high_water_at) >= funnels.window_us
+),
+
+attempts_gathered as (
     select days.funnel_index, days.unit_key, days.entry_day, days.person_key, days.journey_index, days.entered_at, days.closes_at
     from kernel.funnel_days as days
-    inner join config.funnels as funnels
+    inner join funnels_past as funnels
         on funnels.funnel_index = days.funnel_index and funnels.count_mode = 'best'
 
     union all
@@ -13,7 +27,7 @@ with attempts_gathered as (
         units.funnel_index, cast(units.attempt_ix as ubigint) as unit_key, units.entry_day, units.person_key,
         units.journey_index, units.entered_at, units.closes_at
     from kernel.funnel_units as units
-    inner join config.funnels as funnels
+    inner join funnels_past as funnels
         on funnels.funnel_index = units.funnel_index and funnels.count_mode = 'attempts'
 ),
 
@@ -25,7 +39,7 @@ steps_gathered as (
 
     select steps.funnel_index, steps.unit_key, steps.entry_day, steps.step_index, steps.reached_at
     from kernel.funnel_day_steps as steps
-    inner join config.funnels as funnels
+    inner join funnels_past as funnels
         on funnels.funnel_index = steps.funnel_index and funnels.count_mode = 'best'
 
     union all
@@ -36,7 +50,7 @@ steps_gathered as (
     from kernel.funnel_reaches as reaches
     inner join kernel.funnel_units as units
         on units.funnel_index = reaches.funnel_index and units.attempt_ix = reaches.attempt_ix
-    inner join config.funnels as funnels
+    inner join funnels_past as funnels
         on funnels.funnel_index = reaches.funnel_index and funnels.count_mode = 'attempts'
     where reaches.step_index > 1
 ),
@@ -54,13 +68,14 @@ following_found as (
         lead(records.reached_at) over (
             partition by records.funnel_index, records.unit_key order by records.step_index
         ) as next_at,
-        max(case when records.step_index = funnels.step_count then records.reached_at end) over (
-            partition by records.funnel_index, records.unit_key
+        last_value(case when records.step_index = funnels.step_count then records.reached_at end) over (
+            partition by records.funnel_index, records.unit_key order by records.step_index
+            rows between unbounded preceding and unbounded following
         ) as converted_at,
         funnels.step_count,
         funnels.window_us
     from records_found as records
-    inner join config.funnels as funnels on funnels.funnel_index = records.funnel_index
+    inner join funnels_past as funnels on funnels.funnel_index = records.funnel_index
 )
 
 select

@@ -9,15 +9,15 @@ with events_counted as (
         -- Loading keeps 999 characters of a longer name, and this mark of it.
         count(*) filter (
             where
-                (length(channel) = 1000 and right(channel, 1) = '…')
-                or (length(utm_source) = 1000 and right(utm_source, 1) = '…')
-                or (length(utm_medium) = 1000 and right(utm_medium, 1) = '…')
-                or (length(utm_campaign) = 1000 and right(utm_campaign, 1) = '…')
-                or (length(utm_term) = 1000 and right(utm_term, 1) = '…')
-                or (length(utm_content) = 1000 and right(utm_content, 1) = '…')
-                or (length(referrer_host) = 1000 and right(referrer_host, 1) = '…')
-                or (length(page_path) = 1000 and right(page_path, 1) = '…')
-                or (length(target) = 1000 and right(target, 1) = '…')
+                (channel like '%…' and length(channel) = 1000)
+                or (utm_source like '%…' and length(utm_source) = 1000)
+                or (utm_medium like '%…' and length(utm_medium) = 1000)
+                or (utm_campaign like '%…' and length(utm_campaign) = 1000)
+                or (utm_term like '%…' and length(utm_term) = 1000)
+                or (utm_content like '%…' and length(utm_content) = 1000)
+                or (referrer_host like '%…' and length(referrer_host) = 1000)
+                or (page_path like '%…' and length(page_path) = 1000)
+                or (target like '%…' and length(target) = 1000)
         ) as shortened_count,
         count(*) as event_count
     from sources.events

@@ -5,12 +5,12 @@ with goal_events_found as (
         goals.goal_index,
         goals.value,
         goals.value_path,
-        kernel_events.event_ix,
-        kernel_events.person_key,
-        kernel_events.journey_index
+        labelled_events.event_ix,
+        labelled_events.person_key,
+        labelled_events.journey_index
     from config.goals
     inner join journeys.predicate_classifications as labels on labels.predicate = concat('goal/', goals.goal)
-    inner join kernel.events as kernel_events on kernel_events.classification_key = labels.classification_key
+    inner join journeys.labelled_events on labelled_events.classification_key = labels.classification_key
     where goals.value is not null
 ),
 

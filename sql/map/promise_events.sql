@@ -22,12 +22,23 @@ events_found as (
         promise_labels.match_path,
         promise_labels.is_from,
         promise_labels.is_to,
-        kernel_events.event_ix,
-        kernel_events.person_key,
-        kernel_events.journey_index
+        labelled_events.event_ix,
+        labelled_events.person_key,
+        labelled_events.journey_index
     from promise_labels
-    inner join kernel.events as kernel_events
-        on kernel_events.classification_key = promise_labels.classification_key
+    inner join journeys.labelled_events
+        on labelled_events.classification_key = promise_labels.classification_key
+),
+
+-- The JSON of events is wide: without a promise whose ends share a property it is not read.
+properties_read as (
+    select
+        events_found.promise_index,
+        events_found.event_ix,
+        trim(json_extract_string(events.properties, events_found.match_path)) as match_text
+    from events_found
+    inner join sources.events on events.event_ix = events_found.event_ix
+    where events_found.match_path is not null
 ),
 
 ends_matched as (
@@ -41,7 +52,7 @@ ends_matched as (
         events_found.match_path is not null as is_matched,
         case
             when events_found.match_path is null then cast(events_found.person_key as varchar)
-            else trim(json_extract_string(events.properties, events_found.match_path))
+            else properties_read.match_text
         end as match_text,
         events.event_id,
         sources.source_ix,
@@ -50,6 +61,9 @@ ends_matched as (
     from events_found
     inner join sources.events on events.event_ix = events_found.event_ix
     inner join config.sources on sources.source = events.source
+    left join properties_read
+        on properties_read.promise_index = events_found.promise_index
+        and properties_read.event_ix = events_found.event_ix
 )
 
 select

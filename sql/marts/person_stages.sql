@@ -14,7 +14,8 @@ stages_reached as (
     select
         visits.model_index,
         visits.person_key,
-        max_by(visits.stage_index, visits.visit_index) as stage_index,
+        -- The stage of the last visit: a model has 63 stages at most.
+        cast(max(cast(visits.visit_index as bigint) * 64 + visits.stage_index) % 64 as integer) as stage_index,
         max(visits.stage_index) as furthest_index
     from kernel.stage_visits as visits
     inner join latest_journeys

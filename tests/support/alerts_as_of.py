@@ -15,8 +15,8 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.utils import files
 
 _READ = (
-    "kernel.funnel_days", "kernel.funnel_day_steps", "kernel.journeys", "config.days", "config.funnels",
-    "journeys.journey_facts", "journeys.event_types", "config.personas",
+    "kernel.funnel_days", "kernel.funnel_day_steps", "analyses.journey_origins", "config.days", "config.funnels",
+    "config.personas",
 )  # fmt: skip
 
 

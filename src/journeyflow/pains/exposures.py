@@ -31,7 +31,7 @@ LONG_WAITS = (0.5, 0.7, 0.85)
 
 @dataclass(frozen=True)
 class Candidate:
-    """Moments at which something was met (`met`) or could have been (`could`), by position in the place's rows.
+    """Settled moments at which something was met (`met`) or could have been (`could`), by position in the place's rows.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Candidate:
         Per row of the place what only its like are compared with: the last event.
     gap : numpy.ndarray of int64 or None
         Per row of the place the microseconds until it was met, or something else came: who did not wait as long was in
-        no danger. None where all were in danger all the time.
+        no danger, and `could` is ordered by anchor and gap. None where all were in danger all the time.
     """
 
     subject: str
@@ -48,8 +48,6 @@ class Candidate:
     could: Ints
     anchor: Ints
     gap: Ints | None = None
-    order: Ints | None = None
-    """Rows of the place by anchor and gap, where there are gaps."""
 
 
 def exposures(stream: Stream, place: Place, prognosis: Prognosis, min_count: int) -> Iterator[Finding]:
@@ -72,7 +70,6 @@ class _Moments:
         self.goes_on = (rows + 1 < len(stream)) & (stream.journey[self.following] == stream.journey[rows])
         self.gap = np.where(self.goes_on, stream.at[self.following] - stream.at[rows], NEVER)
         self.name = stream.names.codes[rows].astype(np.int64)
-        self.order = np.lexsort((self.gap, self.name))
         # Position of the following event in the place; -1 where it is beyond or there is none.
         at = np.searchsorted(rows, rows + 1)
         inside = (at < len(rows)) & self.goes_on
@@ -81,7 +78,10 @@ class _Moments:
         # Events of one instant have no order: nobody met one of them after another.
         tied = np.append(stream.at[1:] == stream.at[:-1], False)
         tied &= np.append(stream.person[1:] == stream.person[:-1], False)
-        self.is_clear = ~tied[rows] & ~(tied[self.following] & self.goes_on) & ~place.is_past
+        self.is_clear = ~tied[rows] & ~(tied[self.following] & self.goes_on) & ~place.is_past & place.is_settled
+        self.order = self._ordered(np.flatnonzero(self.is_clear), self.gap)
+        self.bounds = np.searchsorted(self.name[self.order], np.arange(len(stream.names.names) + 1))
+        self.visit_in_order = place.visit[self.order]
         self.next = np.where(inside, np.arange(len(rows)) + 1, -1)
         kinds = stream.kinds
         self.is_goal = kinds["is_goal"].to_numpy()[stream.kind[rows]]
@@ -92,6 +92,10 @@ class _Moments:
         )
         self.won = np.zeros(int(place.visit[-1]) + 1, np.bool_)
         self.won[place.visit[place.went_on]] = True
+
+    def _ordered(self, chosen: Ints, gap: Ints) -> Ints:
+        """Return chosen moments by name and gap."""
+        return chosen[np.lexsort((gap[chosen], self.name[chosen]))]
 
     def all(self, min_count: int) -> Iterator[Candidate]:
         """Yield every exposure that can be looked at."""
@@ -105,46 +109,48 @@ class _Moments:
         listed = self.stream.kinds["frictions"].fill_null("").str.split("\n").to_list()
         for name in sorted({name for names in listed for name in names if name}):
             is_it = np.array([name in names for names in listed])[self.stream.kind[self.place.rows]]
-            yield from self._met(name, "friction", is_it & ~self.is_goal, min_count)
+            yield from self._met(name, "friction", np.flatnonzero(is_it & ~self.is_goal), min_count)
 
     def events(self, min_count: int) -> Iterator[Candidate]:
         """Yield the events that can be met: by name, and by touchpoint where that is not the same."""
         stream, rows = self.stream, self.place.rows
-        ruled_out = self.is_goal | self.is_passive | self.is_return
+        allowed = np.flatnonzero(~(self.is_goal | self.is_passive | self.is_return))
         events_of_name = np.bincount(self.name)
-        for labels, prefix in ((stream.names, ""), (stream.touchpoints, "")):
-            codes = labels.codes[rows]
-            for code in np.flatnonzero(np.bincount(codes[~ruled_out], minlength=len(labels.names)) >= min_count):
+        for labels in (stream.names, stream.touchpoints):
+            codes = labels.codes[rows[allowed]]
+            by_code = allowed[np.argsort(codes, kind="stable")]
+            counts = np.bincount(codes, minlength=len(labels.names))
+            for code, of in enumerate(np.split(by_code, np.cumsum(counts)[:-1])):
                 subject = labels.names[code]
-                if subject is None or subject in WITHDRAWALS:
+                if len(of) < min_count or subject is None or subject in WITHDRAWALS:
                     continue
-                is_it = (codes == code) & ~ruled_out
                 # A touchpoint that is one event, or an event that is one touchpoint, is listed once, by the event.
                 if labels is stream.touchpoints:
-                    of_name = np.bincount(self.name[is_it])
+                    of_name = np.bincount(self.name[of])
                     if of_name.max() >= 0.9 * events_of_name[of_name.argmax()]:
                         continue
-                yield from self._met(prefix + subject, "event", is_it, min_count)
+                yield from self._met(subject, "event", of, min_count)
 
-    def _met(self, subject: str, family: str, is_it: Bools, min_count: int) -> Iterator[Candidate]:
+    def _met(self, subject: str, family: str, of: Ints, min_count: int) -> Iterator[Candidate]:
+        """Yield the exposure to the events at the positions `of`, which ascend: only the first of a visit counts."""
         visit = self.place.visit
-        visits = int(visit[-1]) + 1
-        has_met = np.bincount(visit[is_it], minlength=visits) > 0
-        if has_met.sum() < min_count or has_met[self.won].sum() >= MANDATORY * max(self.won.sum(), 1):
+        first = of[changes(visit[of])]
+        visits = visit[first]
+        if len(first) < min_count or self.won[visits].sum() >= MANDATORY * max(self.won.sum(), 1):
             return
-        first = np.full(visits, len(is_it), np.int64)
-        of = np.flatnonzero(is_it)
-        of = of[changes(visit[of])]
-        first[visit[of]] = of
-        before = np.arange(len(is_it)) < first[visit]
-        leads = np.zeros(len(is_it), np.bool_)
-        known = self.next >= 0
-        leads[known] = is_it[self.next[known]] & before[known]
-        met = np.flatnonzero(leads & self.is_clear)
+        met = first - 1
+        met = met[(first > 0) & (self.next[met] == first) & self.is_clear[met]]
         if not len(met):
             return
-        could = np.flatnonzero(before & ~leads & self.is_clear)
-        yield Candidate(subject, family, met, could, self.name, self.gap, self.order)
+        # Whoever meets it after a moment could have met it then; nothing after the first meeting is compared.
+        until = np.full(len(self.won), len(visit), np.int32)
+        until[visits] = first
+        until[visit[met]] = met
+        parts = []
+        for anchor in np.unique(self.name[met]):
+            part = slice(self.bounds[anchor], self.bounds[anchor + 1])
+            parts.append(self.order[part][self.order[part] < until[self.visit_in_order[part]]])
+        yield Candidate(subject, family, met, np.concatenate(parts), self.name, self.gap)
 
     def repeats(self, min_count: int) -> Iterator[Candidate]:
         """Yield events that came three times at a stretch."""
@@ -160,13 +166,12 @@ class _Moments:
         last = last[np.searchsorted(last, np.arange(len(name)))]
         gap = np.where(self.gap[last] < NEVER, at[last] - at + self.gap[last], NEVER)
         gap[third] = at[third + 2] - at[third]
-        order = np.lexsort((gap, name))
         for code in np.flatnonzero(np.bincount(name[third], minlength=1) >= min_count):
             starts = np.flatnonzero(is_start & (name == code) & self.is_clear)
             starts = starts[changes(visit[starts])]
             met = np.isin(starts, third)
-            subject = self.stream.names.names[code]
-            yield Candidate(f"{subject} (three times in a row)", "repeat", starts[met], starts[~met], name, gap, order)
+            subject = f"{self.stream.names.names[code]} (three times in a row)"
+            yield Candidate(subject, "repeat", starts[met], self._ordered(starts[~met], gap), name, gap)
 
     def waits(self, min_count: int) -> Iterator[Candidate]:
         """Yield long times between two events, judged from the second: all had come as far as that."""
@@ -228,20 +233,16 @@ class _Moments:
             return  # Dates without a clock say nothing of waits.
         subject = f"{names[self.name[second[0]]]} (long wait after {names[self.name[first[0]]]})"
         for share in LONG_WAITS:
-            is_long = waited > np.quantile(waited, share)
-            yield Candidate(subject, "wait", first[is_long], first[~is_long], self.name)
+            is_long, settled = waited > np.quantile(waited, share), self.place.is_settled[first]
+            yield Candidate(subject, "wait", first[is_long & settled], first[~is_long & settled], self.name)
 
 
 def estimate(
     stream: Stream, place: Place, prognosis: Prognosis, chance: Floats, candidate: Candidate, min_count: int
 ) -> Finding | None:
     """Compare those who met it with others at the same last event and of like chance, weighted to the same cells."""
-    settled, went_on = place.is_settled, place.went_on
-    met = candidate.met[settled[candidate.met]]
-    anchors = np.flatnonzero(np.bincount(candidate.anchor[met], minlength=1) > 0)
-    could = candidate.could[settled[candidate.could]]
-    could = could[np.isin(candidate.anchor[could], anchors)]
-    met, could, weight = _in_danger(candidate, met, could)
+    went_on = place.went_on
+    met, could, weight = _in_danger(candidate)
     sample = spread(place.rows[could], CONTROLS)
     could, weight = could[sample], weight[sample]
     if len(met) < min_count or len(could) < min_count:
@@ -277,7 +278,7 @@ def estimate(
         rows=place.rows[first[once]],
         expected=base[once],
         went_on=went_on[first[once]],
-        compared_count=len(np.unique(stream.person[place.rows[could]])),
+        compared_count=stream.person_count(place.rows[could]),
         standard_error=adjusted.error,
         effect=effect,
         effect_error=float(np.hypot(own_error, adjusted.error / slope)),
@@ -287,7 +288,7 @@ def estimate(
     )
 
 
-def _in_danger(candidate: Candidate, met: Ints, could: Ints) -> tuple[Ints, Ints, Floats]:
+def _in_danger(candidate: Candidate) -> tuple[Ints, Ints, Floats]:
     """Return those who met it, those who were in danger to when they did, and the weight of each of the latter.
 
     Each who met it after some time is compared with those who had waited as long without meeting it. A wait that ended
@@ -299,40 +300,31 @@ def _in_danger(candidate: Candidate, met: Ints, could: Ints) -> tuple[Ints, Ints
     Robins and Finkelstein (2000), "Correcting for noncompliance and dependent censoring with inverse probability of
     censoring weighted (IPCW) log-rank tests".
     """
-    weight = np.ones(len(could))
-    if candidate.gap is None or candidate.order is None:
-        return met, could, weight
-    met_order, could_order = _in_order(candidate.order, met), _in_order(candidate.order, could)
-    anchors, other_anchors = candidate.anchor[met][met_order], candidate.anchor[could][could_order]
-    is_met, is_could = np.zeros(len(met), np.bool_), np.zeros(len(could), np.bool_)
-    for anchor in anchors[changes(anchors)]:
-        of = met_order[np.searchsorted(anchors, anchor) : np.searchsorted(anchors, anchor, side="right")]
-        others = could_order[
-            np.searchsorted(other_anchors, anchor) : np.searchsorted(other_anchors, anchor, side="right")
-        ]
-        waits, gaps = candidate.gap[met[of]], candidate.gap[could[others]]
-        times, counts = np.unique(waits, return_counts=True)
-        waiting = len(waits) - np.searchsorted(waits, times) + len(gaps) - np.searchsorted(gaps, times)
+    met, could = candidate.met, candidate.could
+    weight = np.zeros(len(could))
+    if candidate.gap is None:
+        return met, could, weight + 1
+    anchor, other_anchor = candidate.anchor[met], candidate.anchor[could]
+    wait, other_gap = candidate.gap[met], candidate.gap[could]
+    is_met = np.zeros(len(met), np.bool_)
+    for each in np.unique(anchor):
+        of = np.flatnonzero(anchor == each)
+        start, end = np.searchsorted(other_anchor, (each, each + 1))
+        gaps = other_gap[start:end]
+        times, which, counts = np.unique(wait[of], return_inverse=True, return_counts=True)
+        waiting = len(of) - np.cumsum(counts) + counts + len(gaps) - np.searchsorted(gaps, times)
         unmet = np.append(1.0, np.cumprod(1 - counts / waiting))
         if unmet[-1] <= 1 - MANDATORY:
             continue
-        inverse = 1 / unmet[np.searchsorted(times, gaps)]
+        # Who waited from one time to the next has one weight.
+        gap_counts = np.diff(np.searchsorted(gaps, times, side="right"), prepend=0, append=len(gaps))
         # The weight of all who waited longer than each who met it; each of these is represented equally.
-        longer = np.append(np.cumsum(inverse[::-1])[::-1], 0.0)
-        total = longer[np.searchsorted(gaps, waits, side="right")]
-        parts = np.append(0.0, np.cumsum(np.where(total > 0, 1 / np.maximum(total, 1.0), 0.0)))
-        weight[others] = inverse * parts[np.searchsorted(waits, gaps)]
-        is_met[of] = total > 0
-        is_could[others] = weight[others] > 0
+        longer = np.cumsum((gap_counts / unmet)[:0:-1])[::-1]
+        part = np.where(longer > 0, counts / np.maximum(longer, 1.0), 0.0)
+        weight[start:end] = np.repeat(np.append(0.0, np.cumsum(part)) / unmet, gap_counts)
+        is_met[of] = longer[which] > 0
+    is_could = weight > 0
     return met[is_met], could[is_could], weight[is_could]
-
-
-def _in_order(order: Ints, chosen: Ints) -> Ints:
-    """Return the positions in `chosen` in the order of its values in `order`."""
-    index = np.full(len(order), -1)
-    index[chosen] = np.arange(len(chosen))
-    sorted_index = index[order]
-    return sorted_index[sorted_index >= 0]
 
 
 def _prospects(anchor: Ints, other_anchor: Ints, chance: Floats, other_chance: Floats, other_weight: Floats) -> float:

@@ -129,7 +129,7 @@ def _finding(
         rows=rows[once],
         expected=expected[once],
         went_on=went_on[once],
-        compared_count=len(np.unique(stream.person[point.rows[rest]])),
+        compared_count=stream.person_count(point.rows[rest]),
         standard_error=float(error * slope),
         effect=float(effect),
         effect_error=float(np.sqrt(odds_error(effect, hits, count, mean) ** 2 + error**2)),

@@ -327,7 +327,7 @@ def _finding(stream: Stream, place: Place, span: Span) -> Finding:
         rows=point.rows[once],
         expected=expected[once],
         went_on=went_on[once],
-        compared_count=len(np.unique(stream.person[point.rows[outside | others]])),
+        compared_count=stream.person_count(point.rows[outside | others]),
         standard_error=float(error * max(mean * (1 - mean), 0.01)),
         effect=float(effect),
         effect_error=float(abs(effect) / max(span.score, 0.1)),

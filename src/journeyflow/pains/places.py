@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,12 +57,12 @@ class Place:
     level_of_kind: Ints
     is_ordered: bool = True
 
-    @property
+    @cached_property
     def went_on(self) -> Bools:
         """Whether the person went on within the horizon."""
         return self.beyond_us <= self.horizon
 
-    @property
+    @cached_property
     def is_settled(self) -> Bools:
         """Whether the horizon is over at the high-water mark: only then is it known who went on."""
         return self.at <= self.settled_until

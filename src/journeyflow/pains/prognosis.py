@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from journeyflow.pains.places import Place
 from journeyflow.pains.stream import DAY_US, Bools, Codes, Floats, Ints, Stream
@@ -67,13 +68,9 @@ class Prognosis:
         self.names = stream.names
         settled = np.flatnonzero(place.is_settled if fit_on is None else place.is_settled & fit_on)
         chosen = settled[spread(place.rows[settled], SAMPLE)]
-        # Events beyond the stage say how it ended; those in it are part of the cause of an incident.
-        is_beyond = np.zeros(len(stream.names.names), np.bool_)
-        is_beyond[stream.names.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]] = True
-        often = np.argsort(-np.bincount(self.names.codes, minlength=len(is_beyond)), kind="stable")
-        self.common = (
-            [code for code in often if code > 0 and not is_beyond[code]][:HISTORY_NAMES] if has_history else []
-        )
+        self.first_or_past = np.zeros(len(stream), np.bool_)
+        self.first_or_past[place.rows] = place.is_first | place.is_past
+        self.common = self._common() if has_history else []
         numbers, labels = list(self._numbers(place.rows[chosen])), self._labels(place.rows[chosen])
         levels = {
             name: [code for code, count in enumerate(np.bincount(codes, minlength=1)) if count >= FEWEST][1:40]
@@ -97,6 +94,14 @@ class Prognosis:
             self.effects[name][known] = weights[at : at + len(known)]
             at += len(known)
 
+    def _common(self) -> list[int]:
+        """Return the names, by code, of the most frequent events that do not say how the stage ended."""
+        stream, place = self.stream, self.place
+        is_beyond = np.zeros(len(stream.names.names), np.bool_)
+        is_beyond[stream.names.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]] = True
+        often = np.argsort(-stream.name_counts, kind="stable")
+        return [int(code) for code in often if code > 0 and not is_beyond[code]][:HISTORY_NAMES]
+
     def chance(self, rows: Ints) -> Floats:
         """Return the chance to go on from each event of the stream in `rows`."""
         chance = np.empty(len(rows))
@@ -112,23 +117,21 @@ class Prognosis:
 
     def _numbers(self, rows: Ints) -> Iterator[Floats | Bools]:
         stream = self.stream
-        start = stream.journey_starts[stream.journey[rows]]
         if self.has_history:
-            yield np.log1p(rows - start)
-            yield np.log1p(stream.at[rows] - stream.at[start])
-        yield np.log1p(stream.sessions_so_far[rows] - stream.sessions_so_far[start])
-        yield (stream.person[start - 1] == stream.person[start]) & (start > 0)
+            yield _logged(rows - stream.start[rows])
+            yield stream.logged_time[rows]
+        yield _logged(stream.sessions_so_far[rows])
+        yield stream.came_before[rows]
         yield (stream.at[rows] - stream.high_water) / DAY_US / 30
-        yield (self.place.is_first | self.place.is_past)[np.searchsorted(self.place.rows, rows)]
+        yield self.first_or_past[rows]
         for code in self.common:
-            seen = stream.seen_so_far(int(code))
-            yield np.log1p(seen[rows] - seen[start] + (self.names.codes[start] == code))
+            yield _logged(stream.seen_so_far(code)[rows])
 
     def _labels(self, rows: Ints) -> dict[str, Codes]:
         stream = self.stream
         journey = stream.journey[rows]
         labels: dict[str, Codes] = {
-            "weekday": (stream.day[rows] % 7).astype(np.int32),
+            "weekday": stream.weekday[rows],
             "persona": stream.personas.codes[journey],
             "medium": stream.media.codes[journey],
             "channel": stream.channels.codes[rows],
@@ -137,6 +140,11 @@ class Prognosis:
             labels["last event"] = self.names.codes[rows]
         labels |= {name: values.codes[rows] for name, values in stream.slices.items()}
         return {name: codes for name, codes in labels.items() if name not in self.without}
+
+
+def _logged(counts: npt.NDArray[np.integer]) -> Floats:
+    """Return the logarithms of counts and one, each looked up: they are few."""
+    return np.log1p(np.arange(int(counts.max(initial=0)) + 1))[counts]
 
 
 def spread(rows: Ints, most: int) -> Ints:

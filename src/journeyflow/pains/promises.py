@@ -152,8 +152,8 @@ def _finding(
     )
     broken = made.is_broken[chosen]
     candidate = Candidate(
-        str(promise["promise"]), "promise", np.flatnonzero(broken), np.flatnonzero(~broken),
-        np.zeros(len(broken), np.int64),
+        str(promise["promise"]), "promise", np.flatnonzero(broken & place.is_settled),
+        np.flatnonzero(~broken & place.is_settled), np.zeros(len(broken), np.int64),
     )  # fmt: skip
     prognosis = Prognosis(stream, place, fit_on=~broken)
     found = estimate(stream, place, prognosis, np.full(len(broken), np.nan), candidate, min_count)

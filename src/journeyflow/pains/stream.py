@@ -114,23 +114,55 @@ class Stream:
         return Labels.of(self.facts["medium"])
 
     @cached_property
-    def sessions_so_far(self) -> Ints:
-        """Sessions of the journey up to each event, that of the event included."""
+    def weekday(self) -> Codes:
+        """Weekday of each event as a number from 0."""
+        return (self.day % 7).astype(np.int32)
+
+    @cached_property
+    def start(self) -> Codes:
+        """First event of the journey of each event."""
+        return self.journey_starts[self.journey].astype(np.int32)
+
+    @cached_property
+    def logged_time(self) -> Floats:
+        """Logarithm of the time since the journey began, at each event."""
+        return np.log1p(self.at - self.at[self.start])
+
+    @cached_property
+    def came_before(self) -> Bools:
+        """Whether the journey of each event is a later one of its person."""
+        return (self.start > 0) & (self.person[self.start - 1] == self.person)
+
+    @cached_property
+    def sessions_so_far(self) -> Codes:
+        """Sessions of the journey that began after its first event, up to each event and with it."""
         # Offline events, and sessions of another device, come in between.
         sessions, firsts = np.unique(self.session, return_index=True)
         is_new = np.zeros(len(self), np.bool_)
         is_new[firsts[sessions >= 0]] = True
-        return np.cumsum(is_new)
+        begun = np.cumsum(is_new, dtype=np.int32)
+        return begun - begun[self.start]
 
     @cached_property
     def _seen(self) -> dict[int, Codes]:
         return {}
 
     def seen_so_far(self, name: int) -> Codes:
-        """Events of a name (its code) up to each event and with it, over all persons."""
+        """Events of a name (its code) in the journey, up to each event and with it."""
         if name not in self._seen:
-            self._seen[name] = np.cumsum(self.names.codes == name, dtype=np.int32)
+            is_it = self.names.codes == name
+            seen = np.cumsum(is_it, dtype=np.int32)
+            self._seen[name] = seen - (seen - is_it)[self.start]
         return self._seen[name]
+
+    @cached_property
+    def name_counts(self) -> Ints:
+        """How often each name, by its code, occurs."""
+        return np.bincount(self.names.codes, minlength=len(self.names.names))
+
+    def person_count(self, rows: Ints) -> int:
+        """Return how many persons have an event among `rows`."""
+        return int(np.count_nonzero(np.bincount(self.person[rows], minlength=1)))
 
     def _of_kind(self, column: str) -> Labels:
         labels = Labels.of(self.kinds[column])

@@ -30,17 +30,20 @@ _COUNTS = """
     order by counts.funnel_index, counts.persona, counts.period, counts.step_index
 """
 _REACHES = """
-    select persona, period, step_index, seconds_to_reach as seconds
+    select
+        list_position($1, persona) as persona, list_position($2, period) as period, step_index,
+        seconds_to_reach as seconds
     from funnels.funnel_reaches
-    where funnel_index = ? and step_index > 1
+    where funnel_index = $3 and step_index > 1
 """
 _WAITING = """
     select
-        attempts.persona, attempts.period, attempts.depth,
+        list_position($1, attempts.persona) as persona, list_position($2, attempts.period) as period,
+        attempts.depth,
         cast(date_diff('microsecond', attempts.entered_at, settings.high_water_at) as double) / 1000000 as seconds
     from funnels.funnel_attempts as attempts
     cross join config.settings
-    where attempts.funnel_index = ? and not attempts.is_matured
+    where attempts.funnel_index = $3 and not attempts.is_matured
 """
 
 
@@ -76,10 +79,12 @@ def rate_within_horizon(reached: Floats, waiting: Floats, spent_count: int, hori
         return None
     if len(reached) == 0:
         return 0.0
-    times, arrived = np.unique(reached, return_counts=True)
-    observed = np.sort(np.concatenate((reached, waiting)))
+    reached, waiting = np.sort(reached), np.sort(waiting)
+    first = np.flatnonzero(np.diff(reached, prepend=-np.inf))
+    times, arrived = reached[first], np.diff(first, append=len(reached))
     # At risk at a time are all that are observed at it, those that arrive then included.
-    at_risk = len(observed) - np.searchsorted(observed, times) + np.where(times <= horizon, spent_count, 0)
+    at_risk = len(reached) - first + len(waiting) - np.searchsorted(waiting, times)
+    at_risk = at_risk + np.where(times <= horizon, spent_count, 0)
     survival = np.prod(1.0 - arrived / at_risk)
     return float(np.clip(1.0 - survival, 0.0, 1.0))
 
@@ -160,14 +165,20 @@ def _funnel_rates(engine: Engine, funnel_index: int, steps: list[dict[str, Any]]
     if not any(map(_is_censored, steps)):
         yield from map(_plain_rate, steps)
         return
-    reached = pl.DataFrame(engine.rows(_REACHES, [funnel_index]))
-    waiting = pl.DataFrame(engine.rows(_WAITING, [funnel_index]))
+    # Many rows are read: their texts as numbers.
+    personas, periods = (sorted({row[key] for row in steps}) for key in ("persona", "period"))
+    params = [personas, periods, funnel_index]
+    reached, waiting = (pl.DataFrame(engine.rows(query, params)) for query in (_REACHES, _WAITING))
     for (persona, period), group in groupby(steps, key=itemgetter("persona", "period")):
         rows = list(group)
         if not _is_censored(rows[0]):
             yield from map(_plain_rate, rows)
             continue
-        group_reached, group_waiting = _of_group(reached, persona, period), _of_group(waiting, persona, period)
+        chosen = {
+            "persona": None if persona == "all" else personas.index(persona) + 1,
+            "period": None if period == "all" else periods.index(period) + 1,
+        }
+        group_reached, group_waiting = _of_group(reached, chosen), _of_group(waiting, chosen)
         for row in rows:
             yield _plain_rate(row) if row["step_index"] == 1 else _estimate(row, group_reached, group_waiting)
 
@@ -193,8 +204,8 @@ def _estimate(row: dict[str, Any], reached: pl.DataFrame, waiting: pl.DataFrame)
     )
 
 
-def _of_group(times: pl.DataFrame, persona: str, period: str) -> pl.DataFrame:
-    """Return the times of one persona and period; `all` selects every row."""
-    if persona != "all":
-        times = times.filter(pl.col("persona") == persona)
-    return times if period == "all" else times.filter(pl.col("period") == period)
+def _of_group(times: pl.DataFrame, chosen: dict[str, int | None]) -> pl.DataFrame:
+    """Return the times of one persona and period; None selects every row."""
+    return times.filter(
+        pl.lit(value=True), *(pl.col(name) == number for name, number in chosen.items() if number is not None)
+    )

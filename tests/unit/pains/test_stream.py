@@ -36,7 +36,7 @@ def test_a_value_is_carried_to_later_events_of_the_person_and_never_back_or_to_a
 def test_a_session_counts_once_although_offline_events_and_another_device_come_between():
     sessions = (0, None, 0, 1, 0, 2)
     stream = stream_of([Person([Event(at, "view", session) for at, session in enumerate(sessions)])])
-    assert stream.sessions_so_far.tolist() == [1, 1, 1, 2, 2, 3]
+    assert stream.sessions_so_far.tolist() == [0, 0, 0, 1, 1, 2]
 
 
 def test_the_day_is_that_of_the_zone_s_days():
