@@ -13,6 +13,8 @@ from journeyflow.config import load_config
 from journeyflow.errors import ExitCode, InputError
 from support.order_project import write_project
 
+BUILT = ()
+
 CODE = """
 import os, sys
 os.umask(int(sys.argv[2], 8))
