@@ -9,7 +9,7 @@ select
     case when changes.step_index = 1 then 'mix' else 'step' end as factor,
     steps.step,
     changes.old_period,
-    cast(funnels.window_us as double) / 1000000 as age_seconds,
+    cast(changes.age_us as double) / 1000000 as age_seconds,
     changes.old_count,
     changes.new_count,
     changes.pending_count,
@@ -25,6 +25,5 @@ select
     changes.q_value,
     changes.is_small
 from analyses.rate_changes as changes
-inner join config.funnels on funnels.funnel_index = changes.funnel_index
 inner join config.funnel_steps as steps
     on steps.funnel_index = changes.funnel_index and steps.step_index = changes.step_index

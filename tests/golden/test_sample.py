@@ -307,7 +307,10 @@ def test_the_payment_bug_changed_a_step_and_not_who_came(sample):
 
 
 def test_changes_are_of_the_first_day_of_each_unit_in_a_month(sample):
-    """Where a unit has one attempt, as an order has, the rates are those of the funnel."""
+    """Where a unit has one attempt, as an order has, the rates are those of the funnel.
+
+    May is cut to the days of June, which is not over.
+    """
     of_funnel = pl.col("funnel") == "delivery_promise"
     steps = sample.table("funnel_steps").filter(EVERYBODY, of_funnel, pl.col("step_index") == 2)
     rates = dict(steps.select("period", "conversion_rate").rows())
@@ -315,7 +318,8 @@ def test_changes_are_of_the_first_day_of_each_unit_in_a_month(sample):
     assert changes.height
     for row in changes.iter_rows(named=True):
         assert row["new_rate"] == pytest.approx(rates[row["period"]], abs=1e-12)
-        assert row["old_rate"] == pytest.approx(rates[row["old_period"]], abs=1e-12)
+        if row["period"] != "2026-06":
+            assert row["old_rate"] == pytest.approx(rates[row["old_period"]], abs=1e-12)
 
 
 def test_forecasts_as_of_earlier_days_hold_what_came(sample):

@@ -140,7 +140,8 @@ def analysis_tables() -> dict[str, Rows]:
     changes = [
         {"funnel": funnel, "dimension": dimension, "slice": part, "period": period, "step_index": index, "step": step}
         | {"factor": "mix" if index == 1 else "step", "old_period": "2025-12", "old_rate": 0.2, "new_rate": 0.24}
-        | {"old_count": 400, "new_count": 500, "pending_count": 30, "old_factor": 0.5, "new_factor": 0.55}
+        | {"old_count": 400, "new_count": 500, "pending_count": 30, "age_seconds": 604800.0}
+        | {"old_factor": 0.5, "new_factor": 0.55}
         | {"effect": 0.03 - 0.01 * index, "effect_low": 0.025 - 0.01 * index, "effect_high": 0.05 - 0.01 * index}
         | {"is_beyond_noise": index != 3, "is_small": False, "q_value": 0.01 * index}
         for funnel, steps in MODELS.items()

@@ -27,15 +27,15 @@ Bools = npt.NDArray[np.bool_]
 DRAWS = 200
 _TAILS = (0.025, 0.975)
 _CELLS = """
-    select cells.funnel_index, cells.dimension, cells.period, cells.slice, cells.depth, cells.unit_count,
-        funnels.funnel, funnels.step_count
+    select cells.funnel_index, cells.dimension, cells.period, cells.age_us, cells.span_us, cells.slice,
+        cells.depth, cells.unit_count, funnels.funnel, funnels.step_count
     from analyses.month_cells as cells
     inner join config.funnels on funnels.funnel_index = cells.funnel_index
-    order by cells.funnel_index, cells.dimension, cells.period, cells.slice, cells.depth
+    order by cells.funnel_index, cells.dimension, cells.period, cells.age_us, cells.span_us, cells.slice, cells.depth
 """
 _TYPES = {
     "funnel_index": pa.int32(), "period": pa.string(), "dimension": pa.string(), "slice": pa.string(),
-    "step_index": pa.int32(), "old_period": pa.string(),
+    "step_index": pa.int32(), "old_period": pa.string(), "age_us": pa.int64(),
     "old_count": pa.int64(), "new_count": pa.int64(), "pending_count": pa.int64(),
     "old_rate": pa.float64(), "new_rate": pa.float64(), "old_factor": pa.float64(), "new_factor": pa.float64(),
     "effect": pa.float64(), "effect_low": pa.float64(), "effect_high": pa.float64(), "share_of_change": pa.float64(),
@@ -133,9 +133,14 @@ def rate_changes(engine: Engine) -> pa.Table:
     least = engine.rows("select min_count from config.settings").to_pylist()[0]["min_count"]
     rows: list[dict[str, Any]] = []
     for _, cells in groupby(engine.rows(_CELLS).to_pylist(), key=itemgetter("funnel_index", "dimension")):
-        months = [_month(list(month)) for _, month in groupby(cells, key=itemgetter("period"))]
+        # A month's last reading is its own; at a younger age or over fewer days it is read for the month after it.
+        months = [
+            {read: _month(list(some)) for read, some in groupby(month, key=itemgetter("age_us", "span_us"))}
+            for _, month in groupby(cells, key=itemgetter("period"))
+        ]
         for old, new in pairwise(months):
-            rows.extend(_pair_rows(old, new, least))
+            reading = max(new)
+            rows.extend(_pair_rows(old[reading], new[reading], least))
     return pa.Table.from_pylist(rows, schema=pa.schema(list(_TYPES.items())))
 
 
@@ -200,7 +205,7 @@ def _pair_rows(before: _Month, after: _Month, least: int) -> list[dict[str, Any]
     return [
         {
             "funnel_index": first["funnel_index"], "period": first["period"], "dimension": first["dimension"],
-            "slice": name, "step_index": at + 1, "old_period": before.first["period"],
+            "slice": name, "step_index": at + 1, "old_period": before.first["period"], "age_us": first["age_us"],
             "old_count": int(entered[0, row]), "new_count": int(entered[1, row]), "pending_count": int(pending[row]),
             "old_rate": _ratio(old[row, -1], entered[0, row]), "new_rate": _ratio(new[row, -1], entered[1, row]),
             "old_factor": _known(factors[0][row, at]), "new_factor": _known(factors[1][row, at]),

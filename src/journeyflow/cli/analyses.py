@@ -20,7 +20,7 @@ from journeyflow.cli.output import (
     who_text,
 )
 from journeyflow.errors import require_known
-from journeyflow.utils.formatting import count, percent
+from journeyflow.utils.formatting import count, duration, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -410,13 +410,13 @@ def changes(
         require_known("period", month, known["period"].to_list())
     rows = marts.sql(CHANGES, [name, by.value, month])
     if rows.is_empty():
-        return Listing(rows, f"{name}: no two months whose windows are over", show=in_columns(slice="slice"))
+        return Listing(rows, f"{name}: no two months to compare", show=in_columns(slice="slice"))
     head = rows.row(0, named=True)
     title = (
         f"{name}, {head['old_period']} to {head['period']}: {percent(head['old_rate'])} of "
         f"{count(head['old_count'])} to {percent(head['new_rate'])} of {count(head['new_count'])}"
     )
-    pending = f"{count(head['pending_count'])} whose window is not over are left out. " if head["pending_count"] else ""
+    pending = f"{count(head['pending_count'])} who entered later are left out. " if head["pending_count"] else ""
     shown = rows.filter((pl.col("slice") == "all") | pl.col("is_beyond_noise") | pl.lit(all_slices))
     show = in_columns(
         slice="slice", what="what changed", sides="from, to", points="effect", interval="95 % interval", q_value="q",
@@ -425,8 +425,8 @@ def changes(
     return Listing(
         shown,
         title,
-        f"{pending}{'' if all_slices else f'Every {by.value}: --all. '}Marked effects are beyond chance; "
-        "read at full windows, each unit once a month by its first day.",
+        f"Both months are read {duration(head['age_seconds'])} after entry, each unit once a month by its first day. "
+        f"{pending}{'' if all_slices else f'Every {by.value}: --all. '}Marked effects are beyond chance.",
         lambda some, out: show(_changes_for_people(some, by.value), out),
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
 
-MOST_CHARACTERS = 270
+MOST_CHARACTERS = 290
 """Names are cut, then refunds and the interval of the money left out, until a headline is no longer than this."""
 SHAPES = ((60, True), (40, True), (28, True), (60, False), (40, False), (28, False), (20, False), (12, False))
 """Most characters of a name, and whether refunds and the interval of the money are given, tried in this order."""
@@ -176,11 +176,11 @@ def _is_only_felt(row: Row) -> bool:
 
 def _known(row: Row) -> str:
     if row["grade"] == "incident":
-        return "others had no such break"
+        return "others did not fall in those days"
     if row["grade"] == "matched":
         if row["e_value"] is None or _is_only_felt(row):
-            return "like compared with like"
-        return f"an unseen cause would have to be {row['e_value']:.1f} times as strong"
+            return "compared with persons alike"
+        return f"to explain it, another cause must make both it and leaving {row['e_value']:.1f} times as likely"
     if row["kind"] == "friction" and row["expected_rate"] is None:
         return "configured as friction"
     return "an association, which another cause may explain"

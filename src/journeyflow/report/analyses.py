@@ -99,7 +99,8 @@ _DEFINITIONS = (
             MapFigure("new_rate", "rate then", "rate", n="new_count"),
             MapFigure("old_factor", "before", "rate"),
             MapFigure("new_factor", "then", "rate"),
-            MapFigure("pending_count", "window not over, left out", "people"),
+            MapFigure("pending_count", "entered later, left out", "people"),
+            MapFigure("age_seconds", "read so long after entry", "seconds"),
         ),
     ),
     _Definition(

@@ -57,17 +57,22 @@ def test_a_step_that_nobody_could_take_did_not_change():
     assert (mix, first, second) == pytest.approx((0, 0.2, 0), abs=1e-15)
 
 
+DAY = 86_400_000_000
+WINDOW = 7 * DAY
+
+
 def changes(cells, least=10):
     """Return the rows of tiny months of one funnel of two steps, by slice and step."""
     with DuckDBEngine(threads=1) as engine:
         create(engine, "config.settings", {"min_count": "BIGINT"}, f"min_count\n{least}")
         types = {"funnel_index": "INTEGER", "funnel": "VARCHAR", "step_count": "INTEGER"}
         create(engine, "config.funnels", types, "funnel_index | funnel | step_count\n1 | order | 2")
-        columns = ("period", "slice", "depth", "unit_count")
-        rows = [dict(zip(columns, cell, strict=True)) for cell in cells]
-        types = [pa.string(), pa.string(), pa.int32(), pa.int64()]
+        columns = ("period", "slice", "depth", "unit_count", "age_us")
+        rows = [dict(zip(columns, (*cell, WINDOW)[:5], strict=True)) for cell in cells]
+        types = [pa.string(), pa.string(), pa.int32(), pa.int64(), pa.int64()]
         table = pa.Table.from_pylist(rows, pa.schema(list(zip(columns, types, strict=True))))
         table = table.append_column("funnel_index", pa.array([1] * len(rows), pa.int32()))
+        table = table.append_column("span_us", pa.array([32 * DAY] * len(rows), pa.int64()))
         engine.register(
             "analyses.month_cells", table.append_column("dimension", pa.array(["persona"] * len(rows), pa.string()))
         )
@@ -111,6 +116,20 @@ def test_the_figures_of_a_pair_of_months_do_not_move_with_later_months():
 
 def test_a_month_of_which_no_window_is_over_is_not_compared():
     assert changes([*FALLEN, ("2026-03", "a", 0, 10)]).keys() == changes(FALLEN).keys()
+
+
+def test_a_young_month_is_compared_with_the_month_before_it_at_the_same_age():
+    """In the end 60 % of January went on, after a day 30 %: as many as of February, which is a day old."""
+    young = [("2026-01", "a", 1, 70, DAY), ("2026-01", "a", 2, 30, DAY)]
+    young += [("2026-02", "a", 0, 500, DAY), ("2026-02", "a", 1, 70, DAY), ("2026-02", "a", 2, 30, DAY)]
+    found = changes(
+        [("2025-12", "a", 1, 40), ("2025-12", "a", 2, 60), ("2026-01", "a", 1, 40), ("2026-01", "a", 2, 60), *young]
+    )
+    row = found["2026-02", "all", 2]
+    assert (row["old_rate"], row["new_rate"], row["effect"], row["pending_count"]) == (0.3, 0.3, 0, 500)
+    assert {key: row["age_us"] for key, row in found.items() if key[1:] == ("all", 1)} == {
+        ("2026-01", "all", 1): WINDOW, ("2026-02", "all", 1): DAY
+    }  # fmt: skip
 
 
 def test_nobody_entered():

@@ -153,6 +153,7 @@ def change_rows():
         {"funnel": "checkout", "dimension": "persona", "slice": name, "old_period": "2026-02", "period": "2026-03"}
         | {"step_index": index, "factor": ("mix", "step")[index - 1], "step": ("cart", "paid")[index - 1]}
         | {"old_count": 100, "new_count": 120, "pending_count": 7, "old_rate": 0.6, "new_rate": 0.4, "effect": effect}
+        | {"age_seconds": 604800.0}
         | {"old_factor": 0.6, "new_factor": None, "q_value": None if is_beyond is None else 0.001}
         | {"effect_low": None if is_beyond is None else effect - 0.05}
         | {"effect_high": None if is_beyond is None else effect + 0.05}
@@ -239,10 +240,11 @@ def test_changes_are_the_total_and_what_is_beyond_chance(folder):
     text = call(folder, "changes", "checkout")
     assert "2026-02 to 2026-03: 60.0 % of 100 to 40.0 % of 120" in text
     assert "-19.0 points" in text
-    assert "7 whose window is not over" in text
+    assert "read 7 d after entry" in text
+    assert "7 who entered later" in text
     assert "student" not in text
     assert "student" in call(folder, "changes", "checkout", "--all")
-    assert "no two months" in call(folder, "changes", "shop")
+    assert "no two months to compare" in call(folder, "changes", "shop")
     with pytest.raises(NotFoundError, match="2026-03"):
         call(folder, "changes", "checkout", "--period", "2026-04")
 

@@ -31,7 +31,8 @@ ALL = [INCIDENT, EXPOSURE, PROMISE, FELT, FRICTION, INCIDENT | {"kind": "gap", "
 def test_an_incident():
     assert headline(INCIDENT) == (
         "Persons with device=mobile at Decision (payment_info), 2 to 9 March 2026: 700 of 1,400 (50.0 %) went on; of 9,000 on other "
-        "days and elsewhere 75.1 % did; about 350 lost by it (200 to 512), 12,340 EUR (8,000 to 20,000); others had no such break."
+        "days and elsewhere 75.1 % did; about 350 lost by it (200 to 512), 12,340 EUR (8,000 to 20,000); others did "
+        "not fall in those days."
     )
 
 
@@ -65,7 +66,9 @@ def test_labels_stand_in_place_of_names():
 
 
 def test_how_it_is_known():
-    assert headline(EXPOSURE).endswith("; an unseen cause would have to be 3.2 times as strong.")
+    assert headline(EXPOSURE).endswith(
+        "; to explain it, another cause must make both it and leaving 3.2 times as likely."
+    )
     assert "; of 9,000 like persons at the same moment 75.1 % did;" in headline(EXPOSURE)
     assert headline(EXPOSURE | {"grade": "association"}).endswith("; an association, which another cause may explain.")
     assert headline(FRICTION).endswith("1,400 persons, no estimate of those lost; configured as friction.")
@@ -74,7 +77,7 @@ def test_how_it_is_known():
 def test_a_promise_without_money_says_how_it_is_ranked():
     assert headline(FELT) == (
         "Promise delivery broken at Service, the whole time: sentiment of 1,400 persons was 0.45 lower than that of 9,000 whose "
-        "promise was kept; no lost order is shown, ranked by persons and drop in sentiment; like compared with like."
+        "promise was kept; no lost order is shown, ranked by persons and drop in sentiment; compared with persons alike."
     )
 
 

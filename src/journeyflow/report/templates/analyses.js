@@ -83,7 +83,7 @@ function trendPicture(weeks, isOpen, width) {
 /** Why the rate of the funnel changed: who came, then each step, from the rate before to the rate then. */
 function drawChanges(view) {
   const all = entriesOf("changes", choice.funnel || choice.model).map(({ key: [, period, dimension, slice, factor, beyond], texts: [before, sliceLabel, step], figures }) =>
-    ({ period, dimension, slice, sliceLabel, factor, isBeyond: beyond === "True", before, step, effect: figures[0], oldRate: figures[1], newRate: figures[2], oldPart: figures[3], newPart: figures[4], pending: figures[5] }));
+    ({ period, dimension, slice, sliceLabel, factor, isBeyond: beyond === "True", before, step, effect: figures[0], oldRate: figures[1], newRate: figures[2], oldPart: figures[3], newPart: figures[4], pending: figures[5], age: figures[6] }));
   const periods = [...new Set(all.map((row) => row.period))];
   const period = periods.includes(choice.period) ? choice.period : periods[periods.length - 1];
   const rows = all.filter((row) => row.period === period);
@@ -111,7 +111,7 @@ function waterfall(period, total) {
   const beyond = total.filter((row) => row.isBeyond).length;
   const caption = `${percent(head.oldRate.value)} of ${whole(head.oldRate.n)} in ${head.before}, ${percent(head.newRate.value)} of ${whole(head.newRate.n)} in ${period}: `
     + `${beyond ? `${beyond} of ${total.length} parts of the change are beyond chance` : "no part of the change is beyond chance"}`
-    + `${head.pending.value ? `; ${whole(head.pending.value)} whose window is not over are left out` : ""}. The parts add up to the change.`;
+    + `; read ${duration(head.age.value)} after entry${head.pending.value ? `, ${whole(head.pending.value)} who entered later are left out` : ""}. The parts add up to the change.`;
   const heads = [{ name: "What changed", wide: "m" }, { name: "Effect, 95 % interval", number: true, wide: "m" }, { name: null, wide: "picture" }, { name: "Went on, before and then", number: true, wide: "m" }];
   return plainTable(caption, heads, [
     [head.before, figureButton(head.oldRate, head.before), track(scale, [zero]), ofCount(head.oldRate)],
