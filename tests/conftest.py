@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ ONLY_IN_CHECK = {
         "pipelines",
         "soak",
         "spec/ingest/test_properties.py",
+        "spec/ingest/test_real_inputs.py",
         "spec/pipeline/test_selected.py",
         "spec/run/test_erasure.py",
         "spec/run/test_rebuild.py",
@@ -68,6 +70,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     left_out = ONLY_IN_CHECK if config.option.tier == "test" else ()
     is_named = config.option.tier == "all"
     return True if collection_path in left_out or (collection_path == ONLY_IN_SERVICES and not is_named) else None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_models(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the runs of a module that names `BUILT` build these models only; see `support.few_models`."""
+    names = getattr(request.module, "BUILT", None)
+    if names is None:
+        yield
+        return
+    from support.few_models import building_only
+
+    with building_only(names):
+        yield
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -56,12 +57,19 @@ def modules():
     return sorted(PACKAGE.rglob("*.py"))
 
 
+@cache
+def imports_of(path):
+    """Return the statements of a file that import, inside functions too; many tests ask for the same."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(path):
-    """Yield every module that a file imports, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Yield every module that a file imports."""
+    for node in imports_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path.name} imports relatively"
             names = [f"journeyflow.{alias.name}" for alias in node.names]
             yield from names if node.module == "journeyflow" else [node.module or ""]
@@ -105,10 +113,10 @@ def name_of(path):
 
 def imported_names(path):
     """Yield every imported name in full, `package.module.name`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in imports_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 

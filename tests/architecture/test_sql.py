@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 from tools.tables_page import tables_page
 
-from journeyflow import models
 from journeyflow.models import lint, python_models
-from journeyflow.utils import files
+from support.few_models import all_models
 
 _SPEC = importlib.util.spec_from_file_location("interface", Path(__file__).with_name("interface.py"))
 interface = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(interface)
 
-GRAPH = models.load_graph(files.sql_folder())
+GRAPH = all_models()
 PUBLISHED = {model.table: model for model in GRAPH.published()}
 SCALARS = ("VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "DECIMAL")
 SUFFIXES = {

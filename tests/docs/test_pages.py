@@ -11,9 +11,8 @@ import journeyflow
 from docs.pages import REPOSITORY, all_pages, anchors, blocks, commands, place, stories
 from journeyflow.cli.app import app
 from journeyflow.config import load_config
-from journeyflow.models import load_graph
 from journeyflow.models.metadata import ModelMetadata
-from journeyflow.utils.files import sql_folder
+from support.few_models import all_models
 from support.in_process_parser import parse_in_process
 from support.templates import built_once
 
@@ -159,7 +158,7 @@ def test_every_command_is_shown_to_newcomers():
 
 def test_every_published_table_is_in_the_readme():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert not [model.table for model in load_graph(sql_folder()).published() if f"`{model.table}`" not in text]
+    assert not [model.table for model in all_models().published() if f"`{model.table}`" not in text]
 
 
 def test_every_make_target_is_described_for_contributors():
@@ -213,7 +212,7 @@ def test_the_architecture_lists_the_layers():
 
 def test_the_reference_lists_every_relation_of_the_kernel():
     text = (REPOSITORY / "docs" / "reference" / "tables.md").read_text(encoding="utf-8").partition("## Behind them")[2]
-    kernel = [model for model in load_graph(sql_folder()) if model.layer == "kernel"]
+    kernel = [model for model in all_models() if model.layer == "kernel"]
     assert kernel
     assert not [model.name for model in kernel if f"| `{model.name}` |" not in text]
     assert all(column.type and column.meaning for model in kernel for column in model.columns.values())

@@ -11,8 +11,7 @@ import pytest
 from tools import superset_dashboard
 from tools.superset_dashboard import CHARTS, FILTERS, archived
 
-from journeyflow.models import load_graph
-from journeyflow.utils.files import sql_folder
+from support.few_models import all_models
 
 ARCHIVE = Path(__file__).parents[2] / "dashboards" / "superset.zip"
 
@@ -29,7 +28,7 @@ def files(made):
 
 @pytest.fixture(scope="module")
 def models():
-    return {model.table: model for model in load_graph(sql_folder()).published()}
+    return {model.table: model for model in all_models().published()}
 
 
 def of_kind(files, kind):

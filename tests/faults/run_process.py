@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
@@ -25,6 +25,8 @@ ERASURE = ("begin", "apply", "archive", "rewrite", "copy", "settle", "finish", "
 """Steps of an erasure; each is passed before and after."""
 REBUILD = ("reload", "snapshot", "swap")
 """Steps of a rebuild beside the phases; each is passed before and after."""
+BUILT = "built.txt"
+"""In the folder of a project: the names given to `build_only`."""
 PHASES = ("load", "stitch", "classify", "build", "check", "publish")
 
 
@@ -117,10 +119,11 @@ def _run(config: str, fault: Fault | None, counted: Any, erased_user: str | None
     seen: dict[str, int] = {}
     _arm(lambda point: _pass(point, seen, fault))
     try:
-        if erased_user is None:
-            run.run(load_config(Path(config)))
-        else:
-            _erase(load_config(Path(config)), erased_user)
+        with _chosen_models(config):
+            if erased_user is None:
+                run.run(load_config(Path(config)))
+            else:
+                _erase(load_config(Path(config)), erased_user)
     except JourneyflowError as error:
         os._exit(int(error.exit_code))
     except OSError:
@@ -142,7 +145,20 @@ def _rebuild(config: str, fault: Fault | None) -> None:
     _around(rebuild, "load_sources", note, "reload")
     _around(rebuild, "write_snapshot", note, "snapshot")
     _around(rebuild, "replace_warehouse", note, "swap")
-    rebuild.rebuild(load_config(Path(config)))
+    with _chosen_models(config):
+        rebuild.rebuild(load_config(Path(config)))
+
+
+def build_only(config: Path, *names: str) -> None:
+    """Let the processes that run this project, or a copy of it, build these models only; see `support.few_models`."""
+    (config.parent / BUILT).write_text(" ".join(names), encoding="utf-8")
+
+
+def _chosen_models(config: str) -> AbstractContextManager[None]:
+    from support.few_models import building_only
+
+    place = Path(config).parent / BUILT
+    return building_only(place.read_text(encoding="utf-8").split()) if place.exists() else nullcontext()
 
 
 def _erase(config: Any, user_id: str) -> None:

@@ -17,6 +17,8 @@ from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import verify
 from journeyflow.state import run_log
 
+BUILT = ("marts.funnel_trend", "insights.blind_spots")
+
 CONFIG = """
 project: clocks
 timezone: Europe/Berlin

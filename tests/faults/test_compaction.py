@@ -20,6 +20,8 @@ from journeyflow.state.lock import project_lock
 from journeyflow.state.warehouse import compact, compact_if_worthwhile, free_share, open_warehouse, rewrite_warehouse
 from support.order_project import write_project
 
+BUILT = ()
+
 FORKS = multiprocessing.get_context("fork")
 SECRET = "gone-for-ever-7Q"
 ROWS = 200_000

@@ -40,6 +40,8 @@ def log():
 def halfway(tmp_path_factory, log):
     """A project with one complete run and a second file to load."""
     path = random_projects.make_project(tmp_path_factory.mktemp("halfway"))
+    if not LONG:
+        run_process.build_only(path, "marts.funnel_steps", "marts.person_stages", "marts.stage_transitions")
     random_projects.add_file(path, "a.csv", log[:90])
     assert run_process.finish(path) == 0
     random_projects.add_file(path, "b.csv", log[60:])  # Thirty rows come twice.

@@ -19,6 +19,8 @@ from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 from journeyflow.operations.verify import verify
 from support.file_search import files_with
 
+BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.touchpoints", "marts.event_kinds")
+
 USER, MAIL, DEVICE = "canary.zoë/x@mail.example", "canary.two@mail.example", "canary-device-1"
 NEEDLES = ("canary", "CANARY", "Canary")
 COLUMNS = "columns: {event_id: id, occurred_at: at, anonymous_id: cookie, user_id: who, event_name: event}"

@@ -143,6 +143,22 @@ def whole(tmp_path_factory, loaded):
     return path
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """`loaded` and `whole` with few models: enough to be killed in the middle of."""
+    folder = tmp_path_factory.mktemp("few") / "shop"
+    folder.mkdir()
+    (folder / "journeyflow.yml").write_text(CONFIG, encoding="utf-8")
+    if not LONG:
+        run_process.build_only(folder / "journeyflow.yml", "marts.funnel_steps", "marts.person_stages")
+    write(folder, PEOPLE)
+    assert run_process.finish(folder / "journeyflow.yml") == 0
+    assert run_process.finish(folder / "journeyflow.yml") == 0
+    path = copy(folder, tmp_path_factory.mktemp("few_whole"))
+    assert run_process.finish(path, erased_user=USER) == 0
+    return folder, state(path)
+
+
 def copy(folder, place):
     return shutil.copytree(folder, place / "shop", symlinks=True) / "journeyflow.yml"
 
@@ -231,27 +247,27 @@ POINTS = (
 
 
 @pytest.mark.parametrize(("number", "point"), list(enumerate(POINTS)))
-def test_a_kill_at_a_step(loaded, whole, tmp_path, number, point):
-    path = copy(loaded, tmp_path)
+def test_a_kill_at_a_step(few, tmp_path, number, point):
+    path = copy(few[0], tmp_path)
     assert run_process.finish(path, Fault(point), USER) == -9
     # Either the next run or the same command again completes it; before it was written down only the command knows.
     is_again = number % 2 or point == "before begin"
     assert run_process.finish(path, erased_user=USER if is_again else None) == 0
     assert_gone(path)
     assert_accounts(path)
-    assert state(path) == state(whole)
+    assert state(path) == few[1]
 
 
 @pytest.mark.parametrize("point", ["sync", "rename"])
-def test_a_kill_at_a_call_to_the_disk(loaded, whole, tmp_path, point):
-    called = run_process.calls(copy(loaded, tmp_path / "called"), USER)[point]
+def test_a_kill_at_a_call_to_the_disk(few, tmp_path, point):
+    called = run_process.calls(copy(few[0], tmp_path / "called"), USER)[point]
     every = range(1, called + 1)
     for nth in every if LONG else [random.Random(point).choice(every)]:
-        path = copy(loaded, tmp_path / str(nth))
+        path = copy(few[0], tmp_path / str(nth))
         assert run_process.finish(path, Fault(point, nth), USER) == -9
         assert run_process.finish(path, erased_user=USER) == 0
         assert_gone(path)
-        assert state(path) == state(whole)
+        assert state(path) == few[1]
 
 
 def test_a_step_that_is_left_out_is_noticed(loaded, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from journeyflow.config import load_config
 from journeyflow.state.warehouse import open_warehouse
 
 IS_LONG = bool(os.environ.get("JOURNEYFLOW_FUZZ") or os.environ.get("JOURNEYFLOW_FAULTS"))
+BUILT = None if IS_LONG else ("insights.blind_spots", "marts.touchpoints", "marts.event_kinds", "marts.funnel_steps")
 ROWS, FILES = (150, 24) if IS_LONG else (25, 3)
 """Mutated rows, all in one file, and mutated files of each export in one run."""
 WANTED = int(os.environ.get("JOURNEYFLOW_FUZZ", "20000" if IS_LONG else "1"))

@@ -17,6 +17,8 @@ from journeyflow.ingest.archive import RecordArchive
 from journeyflow.ingest.parser import copy
 from journeyflow.state.warehouse import open_warehouse
 
+BUILT = ()
+
 BOMB_MEGABYTES = 1000
 """What bombs may add to the memory of a run, and take of the parsing process, together."""
 

@@ -23,6 +23,8 @@ from journeyflow.ingest.parser.client import Parser
 from journeyflow.ingest.parser.transfer import Job, ParserLimits
 from journeyflow.state.warehouse import open_warehouse
 
+BUILT = ()
+
 SOURCE = {"format": "csv", "columns": COLUMNS}
 DETAILS = {
     "crash": "ends its parser",

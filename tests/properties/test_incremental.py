@@ -29,7 +29,7 @@ promises:
 friction: [{name: Chat, when: {event: support_chat}}]
 map: {personas: {visitor: {desired: {decision: {reach_rate: 0.5}}}}}
 """
-RUN_DAYS = (10, 25, 45, 60, 75, 92)
+RUN_DAYS = (10, 25, 45, 60, 75, 92) if "JOURNEYFLOW_EXAMPLES" in os.environ else (10, 45, 75, 92)
 """Days after the start of each run; the last but one has no new files."""
 
 
@@ -79,11 +79,13 @@ def test_incremental_runs_publish_what_full_refreshes_do(root, seed):
         if number == 3:
             write_people(path.parent, "gold")
         incremental, summary = run_as_of(path, days)
+        summaries.append(summary.split()[0])
+        if number == 0:
+            continue  # A full refresh itself.
         figures = incremental.figures()
         whole, _ = run_as_of(path, days, full_refresh=True) if number == 2 else _full_refresh(root, path, days)
         for name, rows_of_table in whole.figures().items():
             assert figures[name] == rows_of_table, (name, number, summary)
-        summaries.append(summary.split()[0])
     assert summaries == ["full", *["incremental:"] * (len(RUN_DAYS) - 1)]
 
 

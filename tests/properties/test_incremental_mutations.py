@@ -14,15 +14,14 @@ from datetime import timedelta
 import pytest
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.models import load_graph
 from journeyflow.pipeline.incremental import affected, builder, merge
-from journeyflow.utils import files
 from properties.run_state_machine import RunHistory
 from support import rebuild_compare
+from support.few_models import all_models
 from support.shop_project import ShopProject
 
 MANY = "JOURNEYFLOW_EXAMPLES" in os.environ
-GRAPH = load_graph(files.sql_folder())
+GRAPH = all_models()
 # With units of a property, which the shop has, what follows attempts is rebuilt for all.
 FOLLOWERS = {model.name for model in GRAPH if model.metadata.unique_key == ("attempt_ix",) and model.layer != "kernel"}
 INCREMENTAL = {model.name for model in GRAPH if model.metadata.unique_key} - FOLLOWERS
@@ -67,7 +66,7 @@ def shop(tmp_path_factory):
     walk.traits_change(3)
     _lone(walk, "loner", "lone")
     _lone(walk, "leaver", "left")
-    walk.run()
+    walk.project.run()
     place = tmp_path_factory.mktemp("sharp") / "shop"
     _first(walk)
     shutil.copytree(walk.project.folder, place, symlinks=True)

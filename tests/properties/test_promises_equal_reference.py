@@ -9,12 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from journeyflow import models
 from journeyflow.engines import DuckDBEngine
-from journeyflow.utils import files
 from support.examples import examples
+from support.few_models import all_models
 
-GRAPH = models.load_graph(files.sql_folder())
+GRAPH = all_models()
 BUILT = ("map.promise_events", "map.promise_outcomes")
 START = datetime(2026, 1, 1)
 WITHIN, MARK = 3, 9

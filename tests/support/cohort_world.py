@@ -8,15 +8,14 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from journeyflow import models
 from journeyflow.compile.config_tables import config_tables
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models.checks import require_checks
 from journeyflow.models.python_models import build_python_model
-from journeyflow.utils import files
+from support.few_models import all_models
 
-GRAPH = models.load_graph(files.sql_folder())
+GRAPH = all_models()
 MARTS = ("marts.retention", "marts.repeat_purchases", "marts.lifecycle")
 BUILT = (
     GRAPH["journeys.predicate_classifications"],

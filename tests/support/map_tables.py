@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from journeyflow.config.map_rows import GRAINS
 from journeyflow.engines import DuckDBEngine
-from journeyflow.models import Model, load_graph
+from journeyflow.models import Model
 from journeyflow.publish.generation import publish
 from journeyflow.publish.manifest import RunFacts
-from journeyflow.utils.files import sql_folder
+from support.few_models import all_models
 
 Rows = list[dict[str, Any]]
 TABLES = (*GRAINS, "briefing", "event_kinds", "dictionary")
@@ -58,7 +58,7 @@ def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
 @cache
 def published_models() -> dict[str, Model]:
     """Return the published models by table, with their columns and grains."""
-    return {model.table: model for model in load_graph(sql_folder()).published()}
+    return {model.table: model for model in all_models().published()}
 
 
 def _table(engine: DuckDBEngine, model: Model, rows: Rows) -> Model:

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from journeyflow import models
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import checks, python_models
-from journeyflow.utils import files
+from support.few_models import all_models
 from support.text_tables import create
 
-GRAPH = models.load_graph(files.sql_folder())
+GRAPH = all_models()
 GIVEN = ("kernel", "config", "sources", "staging", "raw", "ledger")
 """Layers that a test writes by hand; the rest is built from them."""
 

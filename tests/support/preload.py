@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
-from journeyflow.state.paths import graph_of
+from support.few_models import all_models
 
-graph_of(SimpleNamespace(folder=Path(__file__).parent, state=Path(__file__).parent))
+all_models()
 
 
 def compile_kernel() -> None:

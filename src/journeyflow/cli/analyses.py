@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from journeyflow.cli.output import (
+    AnyFunnelArgument,
+    FunnelArgument,
     Listing,
     ModelOption,
     PeriodOption,
@@ -225,9 +227,7 @@ _ACTIONS = """
 
 def alerts(
     marts: PublishedTables,
-    funnel: Annotated[
-        str | None, typer.Argument(help="A funnel or a journey model; by default all of them.", show_default=False)
-    ] = None,
+    funnel: AnyFunnelArgument = None,
     days: Annotated[
         int, typer.Option("--days", help="Days on which they could first be read, back from the run's.", min=1, max=28)
     ] = 1,
@@ -263,9 +263,7 @@ _ALERTS = """
 
 def forecast(
     marts: PublishedTables,
-    funnel: Annotated[
-        str | None, typer.Argument(help="A funnel or a journey model; by default all of them.", show_default=False)
-    ] = None,
+    funnel: AnyFunnelArgument = None,
     persona: PersonaOption = "all",
     scores: Annotated[
         bool, typer.Option("--scores", help="Earlier forecasts, and what came of them, instead.")
@@ -388,10 +386,7 @@ class SliceBy(StrEnum):
 
 def changes(
     marts: PublishedTables,
-    funnel: Annotated[
-        str | None,
-        typer.Argument(help="A funnel or a journey model; by default the first model.", show_default=False),
-    ] = None,
+    funnel: FunnelArgument = None,
     month: Annotated[
         str | None, typer.Option("--period", help="A month such as 2026-03; by default the newest.")
     ] = None,

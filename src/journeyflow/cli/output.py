@@ -85,6 +85,13 @@ PublishedOption = Annotated[
     typer.Option("--published", help="The published folder; by default that of the configuration."),
 ]
 PersonaOption = Annotated[str, typer.Option("--persona", help="One persona; 'all' or 'everybody' is the total.")]
+FunnelArgument = Annotated[
+    str | None,
+    typer.Argument(help="A funnel or a journey model; by default the first model.", show_default=False),
+]
+AnyFunnelArgument = Annotated[
+    str | None, typer.Argument(help="A funnel or a journey model; by default all of them.", show_default=False)
+]
 PeriodOption = Annotated[str, typer.Option("--period", help="A month of entry such as 2026-03; 'all' is the total.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 

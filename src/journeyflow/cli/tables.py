@@ -14,6 +14,7 @@ from journeyflow.cli.output import (
     DEFAULT_CONFIG,
     ConfigOption,
     Format,
+    FunnelArgument,
     JsonOption,
     Listing,
     ModelOption,
@@ -182,10 +183,7 @@ class Step(StrEnum):
 
 def trend(
     marts: PublishedTables,
-    funnel: Annotated[
-        str | None,
-        typer.Argument(help="A funnel or a journey model; by default the first model.", show_default=False),
-    ] = None,
+    funnel: FunnelArgument = None,
     persona: PersonaOption = "all",
     by: Annotated[Step, typer.Option("--by", help="Length of time of a row.")] = Step.WEEK,
 ) -> Listing:

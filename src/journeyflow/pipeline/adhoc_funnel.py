@@ -243,12 +243,12 @@ def _groups(engine: DuckDBEngine) -> list[str]:
 
 def _build(engine: DuckDBEngine, config: Config, groups: list[str], as_of: datetime | None) -> None:
     """Build what `funnel_steps` needs, as a run does."""
-    from journeyflow.models import Phase, load_graph
+    from journeyflow.models import Phase
     from journeyflow.pipeline.builder import Builder
-    from journeyflow.utils import files
+    from journeyflow.state.paths import built_in_graph
 
     _configure(engine, config, groups, as_of)
-    graph = load_graph(files.sql_folder())
+    graph = built_in_graph()
     builder = Builder(engine, graph, config)
     wanted = graph.ancestors([RESULT])
     for model in graph:

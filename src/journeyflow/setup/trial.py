@@ -219,11 +219,11 @@ def _with_heads(config: Config, folder: Path, rows: int) -> tuple[Config, dict[P
 
 
 def _build(engine: DuckDBEngine, loaded: LoadResult, wanted: tuple[str, ...]) -> None:
-    from journeyflow.models import Phase, load_graph
+    from journeyflow.models import Phase
     from journeyflow.pipeline.builder import Builder
-    from journeyflow.utils.files import sql_folder
+    from journeyflow.state.paths import built_in_graph
 
-    graph = load_graph(sql_folder())
+    graph = built_in_graph()
     builder = Builder(engine, graph, loaded.config)
     needed = graph.ancestors(list(wanted))
     for model in graph:

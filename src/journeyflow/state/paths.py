@@ -35,7 +35,8 @@ BUILD = "build.duckdb"
 SELECTED = "selected.duckdb"
 """In the state folder: what `run --select` built last."""
 MODELS = "models.json"
-"""In the state folder: the graph of models as last read, so that the next command need not parse it."""
+"""The graph of models as last read, which the next command need not parse: beside the compiled code of the package, and
+in the state folder where that cannot be written or a project has models of its own."""
 ERASURE = "erasure.json"
 """In the state folder, while an erasure is pending."""
 
@@ -117,23 +118,50 @@ def _why(model: Model, readers: Mapping[str, list[str]]) -> str:
 
 def graph_of(config: Config) -> Graph:
     """Return the models of a project: the built-in ones, and the user-defined ones beside `journeyflow.yml`."""
-    from journeyflow.models import load_graph
+    own = own_folder(config.folder)
+    return _graph(own, config.state / MODELS) if own else built_in_graph(config.state / MODELS)
 
-    key = _graph_key(config)
-    if key not in _graphs:
-        if len(_graphs) >= MOST_GRAPHS:
-            _graphs.clear()
-        _graphs[key] = _read_cache(config.state / MODELS, key) or load_graph(
-            files.sql_folder(), own_folder(config.folder)
-        )
-    return _graphs[key]
+
+def built_in_graph(place: Path | None = None) -> Graph:
+    """Return the built-in models, from the cache beside the compiled code of the package or in `place`."""
+    return _graph(None, *_shared_cache(), *([place] if place else []))
 
 
 def save_graph(config: Config) -> None:
     """Write the graph of models into the state folder for the next process; call it while holding the lock."""
-    graph, place, key = graph_of(config), config.state / MODELS, _graph_key(config)
+    own, place = own_folder(config.folder), config.state / MODELS
+    if own or not _shared_cache():
+        _write_cache(place, _graph_key(own), graph_of(config))
+
+
+def _shared_cache() -> list[Path]:
+    """Return the file beside the compiled code of the package, which is trusted as that is, if it can be written."""
+    from journeyflow import models
+
+    folder = Path(models.__file__).parent / "__pycache__"
+    return [folder / MODELS] if os.access(folder if folder.exists() else folder.parent, os.W_OK) else []
+
+
+def _graph(own: Path | None, *places: Path) -> Graph:
+    from journeyflow.models import load_graph
+
+    key = _graph_key(own)
+    if key not in _graphs:
+        if len(_graphs) >= MOST_GRAPHS:
+            _graphs.clear()
+        found = next(filter(None, (_read_cache(place, key) for place in places)), None)
+        _graphs[key] = found or load_graph(files.sql_folder(), own)
+        if not own and not found:
+            for place in _shared_cache():
+                with suppress(OSError):  # Several processes may write it at once.
+                    place.parent.mkdir(exist_ok=True)
+                    _write_cache(place, key, _graphs[key], unfinished=str(os.getpid()))
+    return _graphs[key]
+
+
+def _write_cache(place: Path, key: str, graph: Graph, unfinished: str = "unfinished") -> None:
     if _cached_key(place) != key.encode():
-        fresh = place.with_name(f"{MODELS}.unfinished")
+        fresh = place.with_name(f"{place.name}.{unfinished}")
         fresh.write_bytes(key.encode() + b"\n" + _models_adapter().dump_json(tuple(graph), exclude_unset=True))
         fresh.replace(place)
 
@@ -143,12 +171,18 @@ _graphs: dict[str, Graph] = {}
 """Graphs read by this process, by their keys: parsing them takes as long as a small run."""
 
 
-def _graph_key(config: Config) -> str:
+def _graph_key(own: Path | None) -> str:
     """Return a hash of all files that decide a graph: the models, and the code that reads them."""
     from journeyflow import models
 
-    folders = [Path(models.__file__).parent, files.sql_folder(), own_folder(config.folder)]
-    found = [str(path) for folder in folders if folder for path in sorted(folder.rglob("*.*")) if path.suffix != ".pyc"]
+    folders = [Path(models.__file__).parent, files.sql_folder(), own]
+    found = [
+        str(path)
+        for folder in folders
+        if folder
+        for path in sorted(folder.rglob("*.*"))
+        if "__pycache__" not in path.parts
+    ]
     states = [Path(path).stat() for path in found]
     # A copied file may keep the modification time and the size of the one it replaces, but not the inode's change time.
     stamps = [(state.st_mtime_ns, state.st_ctime_ns, state.st_size) for state in states]

@@ -6,11 +6,10 @@ import time
 
 import pytest
 
-from journeyflow import models
 from journeyflow.engines import DuckDBEngine
-from journeyflow.utils import files
+from support.few_models import all_models
 
-GRAPH = models.load_graph(files.sql_folder())
+GRAPH = all_models()
 SIZE = 3_000
 KEYS = {"model_index": "1", "person_key": "1", "journey_index": "1", "classification_key": "1"}
 AT = "timestamp '2026-03-01' + n * interval '1 second'"

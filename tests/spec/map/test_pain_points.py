@@ -12,15 +12,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from journeyflow import models
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError
 from journeyflow.models import checks, python_models
-from journeyflow.utils import files
+from support.few_models import all_models
 from support.text_tables import create
 
-GRAPH = models.load_graph(files.sql_folder())
+GRAPH = all_models()
 BUILT = [
     model for model in GRAPH if model.name.startswith(("insights._pain_", "insights.pain_", "insights.opportunities"))
 ]

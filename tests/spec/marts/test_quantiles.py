@@ -5,11 +5,10 @@ import random
 import pytest
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.models import load_graph
-from journeyflow.utils import files
+from support.few_models import all_models
 from support.text_tables import create
 
-GRAPH = load_graph(files.sql_folder())
+GRAPH = all_models()
 TIMES = [394.857355, *(random.Random(number).randrange(1, 10**12) / 1_000_000 for number in range(40))]
 
 

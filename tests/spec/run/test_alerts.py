@@ -15,6 +15,8 @@ from journeyflow.operations.rebuild import rebuild
 from journeyflow.operations.verify import verify
 from support.templates import built_once, copy_of
 
+BUILT = ("insights.blind_spots",)
+
 CONFIG = """
 project: alerting
 sources:

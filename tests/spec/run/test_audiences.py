@@ -13,6 +13,8 @@ from journeyflow.operations.erase import RequestedId, plan_erasure
 from journeyflow.operations.erase import erase as carry_out
 from support.file_search import files_with
 
+BUILT = ("insights.audiences", "marts.funnel_steps", "marts.personas", "marts.promises")
+
 CONFIG = """
 project: letters
 sources:

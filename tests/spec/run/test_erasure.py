@@ -22,6 +22,8 @@ from journeyflow.operations.verify import ARRIVALS, verify
 from support.file_search import files_with
 from support.templates import built_once, copy_of
 
+BUILT = ("marts.funnel_steps", "marts.person_stages", "insights.restatements")
+
 CONFIG = """
 project: gone
 sources:

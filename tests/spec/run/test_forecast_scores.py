@@ -9,6 +9,8 @@ import pytest
 import journeyflow
 from support.order_project import ONE_FUNNEL
 
+BUILT = ("marts.forecast_scores",)
+
 START = datetime(2026, 3, 1)
 HOUR = timedelta(hours=1)
 

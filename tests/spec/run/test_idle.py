@@ -11,6 +11,7 @@ import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.pipeline.builder import Builder
 from support.order_project import write_project
+from support.templates import built_once, copy_of
 
 PEOPLE = "\npeople:\n  - {path: people.csv, user_id: id, traits: [plan]}\n"
 OF_THE_RUN_LOG = {
@@ -22,12 +23,16 @@ OF_THE_RUN_LOG = {
 
 
 @pytest.fixture
-def project(tmp_path):
-    config = write_project(tmp_path / "shop")
-    config.write_text(config.read_text() + PEOPLE)
-    (config.parent / "people.csv").write_text("id,plan\nu1,free\nu2,free\n")
-    journeyflow.run(config)
-    return config
+def project(tmp_path, tmp_path_factory):
+    """A copy of a project after its first run."""
+
+    def build(folder):
+        config = write_project(folder)
+        config.write_text(config.read_text() + PEOPLE)
+        (folder / "people.csv").write_text("id,plan\nu1,free\nu2,free\n")
+        journeyflow.run(config)
+
+    return copy_of(built_once(tmp_path_factory, "idle", build), tmp_path / "shop") / "journeyflow.yml"
 
 
 @pytest.fixture

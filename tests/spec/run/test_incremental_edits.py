@@ -9,6 +9,8 @@ import pytest
 import journeyflow
 from journeyflow.operations.verify import ARRIVALS
 
+BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.promises", "marts.stage_sentiment")
+
 CONFIG = """
 project: edits
 sources:

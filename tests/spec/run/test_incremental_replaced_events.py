@@ -9,6 +9,8 @@ from journeyflow.config import load_config
 from journeyflow.operations.verify import verify
 from support.templates import built_once, copy_of
 
+BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.event_kinds", "marts.identity_audit")
+
 CONFIG = """
 project: versions
 sources:

@@ -11,6 +11,8 @@ from journeyflow.config import load_config
 from journeyflow.ingest.quarantine import replay
 from journeyflow.operations.verify import ARRIVALS
 
+BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.promises", "marts.stage_sentiment")
+
 CONFIG = """
 project: numbers
 sources:

@@ -17,6 +17,8 @@ from journeyflow.state.lock import project_lock
 from support.order_project import ONE_FUNNEL
 from support.templates import built_once, copy_of
 
+BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.paths")
+
 HEAD = "id,at,cookie,customer,event\n"
 FIRST = """1,2026-03-01 10:00:00,a,,product_view
 2,2026-03-01 11:00:00,b,ann,product_view

@@ -15,6 +15,8 @@ from journeyflow.pipeline.restatements import compare, with_causes
 from support.order_project import ONE_FUNNEL
 from support.templates import built_once, copy_of
 
+BUILT = ("insights.restatements",)
+
 FIRST = """id,at,cookie,customer,event
 1,2026-03-01 10:00:00,a,,product_view
 2,2026-03-01 11:00:00,b,,product_view

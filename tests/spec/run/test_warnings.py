@@ -11,6 +11,8 @@ from rich.console import Console
 import journeyflow
 from journeyflow.cli.run import print_report
 
+BUILT = ("insights.blind_spots",)
+
 CONFIG = """
 project: silent
 sources:

@@ -7,12 +7,11 @@ import pytest
 
 from journeyflow.analyses.action_effects import Change, action_effects, difference_in_differences
 from journeyflow.engines import DuckDBEngine
-from journeyflow.models import load_graph
 from journeyflow.models.checks import require_checks
-from journeyflow.utils.files import sql_folder
+from support.few_models import all_models
 from support.text_tables import create
 
-GRAPH = load_graph(sql_folder())
+GRAPH = all_models()
 
 
 def test_the_effect_is_the_change_less_that_of_the_others():

@@ -13,12 +13,11 @@ import pytest
 from journeyflow.analyses import discovered_personas as discovery
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.models import load_graph
-from journeyflow.utils.files import sql_folder
+from support.few_models import all_models
 from support.map_tables import publish_tables
 from support.text_tables import create
 
-GRAPH = load_graph(sql_folder())
+GRAPH = all_models()
 COLUMNS = {"occurred_at": "at", "user_id": "u", "event_name": "e"}
 SOURCE = {"format": "csv", "path": "e.csv", "columns": COLUMNS, "properties": ["device"]}
 TABLES = ["discovered_personas", "discovered_persona_features", "discovered_persona_overlaps"]

@@ -13,6 +13,8 @@ from journeyflow.cli import main
 from support.file_search import files_with
 from support.in_process_parser import parse_in_process, parsing_in_process
 
+BUILT = ()
+
 CONFIG = """
 sources:
   web:

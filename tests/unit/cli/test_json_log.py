@@ -16,6 +16,8 @@ from journeyflow.state.lock import project_lock
 from journeyflow.utils.progress import EVENTS, PROGRESS_SECONDS, JsonLines
 from support.order_project import write_project
 
+BUILT = ()
+
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 ALWAYS = {"time", "level", "event", "run_id", "phase"}
 PHASES = ["load", "stitch", "classify", "build", "check", "publish"]

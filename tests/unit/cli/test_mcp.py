@@ -14,8 +14,7 @@ import pytest
 import journeyflow
 from journeyflow.cli.mcp import MOST_CHARACTERS, _bounded, server
 from support.map_tables import BIDI, publish_tables, rich_tables
-from support.order_project import write_project
-from support.templates import built_once
+from support.templates import finished_shop
 
 mcp = pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
 NOWHERE = Path("nowhere.yml")
@@ -23,12 +22,7 @@ NOWHERE = Path("nowhere.yml")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return built_once(tmp_path_factory, "mcp", _run)
-
-
-def _run(folder):
-    write_project(folder)
-    journeyflow.run(folder)
+    return finished_shop(tmp_path_factory)
 
 
 def asked(found: Any, tool: str, **arguments: Any) -> Any:

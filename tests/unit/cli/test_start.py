@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import journeyflow
 from journeyflow.cli import main
-from support.order_project import write_project
+from support.templates import copy_of, finished_shop
 
 HEAVY = {
     "prefect",
@@ -57,9 +56,7 @@ def test_reading_the_configuration_needs_no_database_and_no_kernel(arguments: li
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a project that has run."""
-    folder = tmp_path_factory.mktemp("started")
-    journeyflow.run(write_project(folder))
-    return folder
+    return copy_of(finished_shop(tmp_path_factory), tmp_path_factory.mktemp("started") / "shop")
 
 
 @pytest.mark.parametrize("arguments", [["query", "select 1"], ["query", "from paths"], ["status"]])

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow import models
 from journeyflow.compile.config_tables import config_tables, funnel_indexes
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.utils import files
+from support.few_models import all_models
 
 WEB = {"format": "access_log", "path": "a"}
 
@@ -29,7 +28,7 @@ def built(first="2026-01-01T00:00:00", last="2026-01-02T12:00:00", **sections):
 
 def test_columns_are_those_of_the_metadata():
     config = load_config({"sources": {"web": WEB}})
-    graph = models.load_graph(files.sql_folder())
+    graph = all_models()
     found = config_tables(config, run_id="r", high_water_us=0, first_event_us=0, person_secret="s")
     described = {
         name for name in graph.models if name.startswith("config.") and graph[name].metadata.python_model == "config"

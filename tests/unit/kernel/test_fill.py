@@ -23,6 +23,7 @@ from journeyflow.kernel.tables import RELATIONS
 from journeyflow.utils.files import sql_folder
 from reference.log import events_of
 from reference.tables import reference_rows
+from support.few_models import all_models
 from support.kernel_logs import rows_of
 
 START_US = 1_767_225_600_000_000
@@ -151,11 +152,9 @@ def test_every_relation_exists_without_events(config):
 
 
 def test_relations_have_the_types_that_their_pages_promise(engine, config):
-    from journeyflow import models
-    from journeyflow.utils import files
 
     fill_kernel(engine, config)
-    graph = models.load_graph(files.sql_folder())
+    graph = all_models()
     for name in RELATIONS:
         promised = {column: described.type for column, described in graph[name].columns.items()}
         described = engine.rows(f"describe {name}").to_pylist()

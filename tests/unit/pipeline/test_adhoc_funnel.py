@@ -9,6 +9,7 @@ import pytest
 import journeyflow
 from journeyflow.errors import ConfigError, InputError
 from journeyflow.report.notebook import STEP_COLUMNS
+from support.few_models import all_models
 
 LOG = pl.DataFrame(
     {
@@ -85,13 +86,11 @@ def test_by_fills_persona_and_its_rows_add_up():
 
 
 def test_has_the_columns_of_the_published_table():
-    from journeyflow.models import load_graph
-    from journeyflow.utils import files
 
     steps = journeyflow.funnel(LOG, ["view", "buy"], as_of=AS_OF, wide=True)
 
     assert set(steps["period"]) == {"all", "2026-01"}
-    assert steps.columns == list(load_graph(files.sql_folder())["marts.funnel_steps"].columns)
+    assert steps.columns == list(all_models()["marts.funnel_steps"].columns)
 
 
 def test_other_settings_are_those_of_the_configuration():

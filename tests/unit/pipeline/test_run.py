@@ -12,12 +12,12 @@ import pytest
 import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError, EngineError, InputError, JourneyflowError, LockedError, ModelError
-from journeyflow.models import load_graph
 from journeyflow.models.dag import Graph
 from journeyflow.pipeline.run import BUILD, WAREHOUSE, Run, open_build, plan, run
 from journeyflow.state.lock import project_lock
 from journeyflow.state.paths import rules_hash
 from journeyflow.utils import files
+from support.few_models import all_models
 from support.small_project import DAY
 
 
@@ -108,7 +108,7 @@ def test_the_hash_of_a_run_covers_user_defined_and_built_in_models(project, conf
 
 
 def test_the_hash_of_a_run_covers_models_in_python(config):
-    graph = load_graph(files.sql_folder())
+    graph = all_models()
     in_python = next(model.name for model in graph if model.sql is None)
     without = Graph({model.name: model for model in graph if model.name != in_python})
     assert rules_hash(config, graph) != rules_hash(config, without)

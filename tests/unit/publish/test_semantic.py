@@ -10,7 +10,7 @@ import pytest
 from journeyflow import models
 from journeyflow.models import Column, Model, ModelMetadata
 from journeyflow.publish.semantic import semantic_file
-from journeyflow.utils.files import sql_folder
+from support.few_models import all_models
 
 TEXT, NAMES = str, [str]
 EXPRESSION = {"dialects": [{"dialect": TEXT, "expression": TEXT}]}
@@ -59,7 +59,7 @@ def faults(found, wanted, place="$"):
 
 @pytest.fixture(scope="module")
 def published():
-    return models.load_graph(sql_folder()).published()
+    return all_models().published()
 
 
 @pytest.fixture(scope="module")
