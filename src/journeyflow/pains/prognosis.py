@@ -144,7 +144,8 @@ class Prognosis:
 
 def _logged(counts: npt.NDArray[np.integer]) -> Floats:
     """Return the logarithms of counts and one, each looked up: they are few."""
-    return np.log1p(np.arange(int(counts.max(initial=0)) + 1))[counts]
+    logged: Floats = np.log1p(np.arange(int(counts.max(initial=0)) + 1))[counts]
+    return logged
 
 
 def spread(rows: Ints, most: int) -> Ints:

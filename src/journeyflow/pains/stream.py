@@ -126,12 +126,14 @@ class Stream:
     @cached_property
     def logged_time(self) -> Floats:
         """Logarithm of the time since the journey began, at each event."""
-        return np.log1p(self.at - self.at[self.start])
+        logged: Floats = np.log1p(self.at - self.at[self.start])
+        return logged
 
     @cached_property
     def came_before(self) -> Bools:
         """Whether the journey of each event is a later one of its person."""
-        return (self.start > 0) & (self.person[self.start - 1] == self.person)
+        later: Bools = (self.start > 0) & (self.person[self.start - 1] == self.person)
+        return later
 
     @cached_property
     def sessions_so_far(self) -> Codes:
