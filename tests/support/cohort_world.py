@@ -19,6 +19,7 @@ GRAPH = all_models()
 MARTS = ("marts.retention", "marts.repeat_purchases", "marts.lifecycle")
 BUILT = (
     GRAPH["journeys.predicate_classifications"],
+    GRAPH["journeys.labelled_events"],
     *(model for model in GRAPH if model.layer == "analyses" and model.name in GRAPH.ancestors(MARTS)),
     *(GRAPH[name] for name in MARTS),
 )

@@ -110,10 +110,8 @@ def test_nothing_of_an_erased_person_stays_or_comes_back(fault):
     subprocess.run([sys.executable, "make_long_line.py"], cwd=fault.folder, check=True)
     fault.run()
     assert fault.project.warehouse_rows("select count(*) from raw.events") == [(2,)]
-    assert files_with(fault.folder, "qzcanary") == [
-        ("in/app/a.jsonl", "qzcanary"),
-        ("in/app/later.jsonl", "qzcanary"),
-    ]
+    of_the_user = {"in/app/a.jsonl", "in/app/later.jsonl", "expected.md", "make_long_line.py"}
+    assert {name for name, _ in files_with(fault.folder, "qzcanary")} == of_the_user
 
 
 @of("ga4-parameters-reordered")
