@@ -133,13 +133,13 @@ def rate_changes(engine: Engine) -> pa.Table:
     least = engine.rows("select min_count from config.settings").to_pylist()[0]["min_count"]
     rows: list[dict[str, Any]] = []
     for _, cells in groupby(engine.rows(_CELLS).to_pylist(), key=itemgetter("funnel_index", "dimension")):
-        # A month's last reading is its own; at a younger age or over fewer days it is read for the month after it.
+        # Two months have one reading in common; the others are for their other neighbours.
         months = [
             {read: _month(list(some)) for read, some in groupby(month, key=itemgetter("age_us", "span_us"))}
             for _, month in groupby(cells, key=itemgetter("period"))
         ]
         for old, new in pairwise(months):
-            reading = max(new)
+            reading = max(old.keys() & new.keys())
             rows.extend(_pair_rows(old[reading], new[reading], least))
     return pa.Table.from_pylist(rows, schema=pa.schema(list(_TYPES.items())))
 

@@ -68,7 +68,7 @@ def changes(cells, least=10):
         types = {"funnel_index": "INTEGER", "funnel": "VARCHAR", "step_count": "INTEGER"}
         create(engine, "config.funnels", types, "funnel_index | funnel | step_count\n1 | order | 2")
         columns = ("period", "slice", "depth", "unit_count", "age_us")
-        rows = [dict(zip(columns, (*cell, WINDOW)[:5], strict=True)) for cell in cells]
+        rows = [dict(zip(columns, (*cell, WINDOW)[: len(columns)], strict=True)) for cell in cells]
         types = [pa.string(), pa.string(), pa.int32(), pa.int64(), pa.int64()]
         table = pa.Table.from_pylist(rows, pa.schema(list(zip(columns, types, strict=True))))
         table = table.append_column("funnel_index", pa.array([1] * len(rows), pa.int32()))
@@ -130,6 +130,14 @@ def test_a_young_month_is_compared_with_the_month_before_it_at_the_same_age():
     assert {key: row["age_us"] for key, row in found.items() if key[1:] == ("all", 1)} == {
         ("2026-01", "all", 1): WINDOW, ("2026-02", "all", 1): DAY
     }  # fmt: skip
+
+
+def test_a_month_that_has_just_begun_does_not_change_how_the_months_before_it_are_read():
+    """Of March nobody has reached any age: February is read at the window for it, and at a day for January."""
+    february = [("2026-02", "a", 1, 70, DAY), ("2026-02", "a", 2, 30, DAY), ("2026-02", "a", 0, 500)]
+    found = changes([("2026-01", "a", 1, 80, DAY), ("2026-01", "a", 2, 20, DAY), *february, ("2026-03", "a", 0, 9)])
+    assert {period for period, *_ in found} == {"2026-02"}
+    assert found["2026-02", "all", 2]["effect"] == pytest.approx(0.1)
 
 
 def test_nobody_entered():
