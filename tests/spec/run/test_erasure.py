@@ -22,7 +22,7 @@ from journeyflow.operations.verify import ARRIVALS, verify
 from support.file_search import files_with
 from support.templates import built_once, copy_of
 
-BUILT = ("marts.funnel_steps", "marts.person_stages", "insights.restatements")
+BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.personas", "insights.restatements")
 
 CONFIG = """
 project: gone
