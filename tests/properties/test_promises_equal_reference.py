@@ -96,7 +96,7 @@ def test_every_promise_ends_as_the_rules_say(engine, events, is_matched):
     numbered = list(enumerate(events, 1))
     put(
         engine,
-        "kernel.events",
+        "journeys.labelled_events",
         [
             {"event_ix": at, "person_key": e["person"], "journey_index": 1, "classification_key": e["kind"]}
             for at, e in numbered
