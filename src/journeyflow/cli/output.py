@@ -279,9 +279,11 @@ def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, *, is_pr
 
 
 def write_file(output: Path, written: bytes, mode: int = 0o666) -> None:
-    """Write a file that the user named; a new one has the rights of `mode`, less the umask."""
+    """Write a file that the user named; a new one has the rights of `mode`, less the umask, a private one always."""
     try:
         with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            if mode == 0o600 and output.is_file():
+                os.fchmod(file.fileno(), mode)  # The file may have been there, for all to read.
             file.write(written)
     except OSError as error:
         hint = " Name a file in a folder that exists." if isinstance(error, FileNotFoundError) else ""

@@ -261,6 +261,7 @@ def test_quarantine_is_listed_and_tried_again_on_request_only(call: Caller) -> N
 
 def test_a_list_of_records_is_for_its_owner_only(call: Caller, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
+    rows.touch(0o644)
     call("quarantine", "list", "--rows", "--format", "csv", "--output", str(rows))
     assert rows.stat().st_mode & 0o777 == 0o600
 
