@@ -146,7 +146,8 @@ def show(world: World, truth: Truth, verdicts: list[Verdict]) -> str:
         lines.append(
             f"  {position:2} {verdict.is_what:8} {which:16} {row['kind']} {row['grade'] or ''} {row['stage']}: "
             f"{row['subject']} {row['slice'] or ''}{days} "
-            f"lost {row['lost_count']} [{row['lost_low']}, {row['lost_high']}] of {row['person_count']}"
+            f"lost {row['lost_count']} [{row['lost_low']}, {row['lost_high']}] of {row['person_count']}, to the goal "
+            f"{row['goal_lost_count']} [{row['goal_lost_low']}, {row['goal_lost_high']}]"
         )
     return "\n".join(lines)
 

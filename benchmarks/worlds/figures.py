@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.worlds.draw import PAINS, World
@@ -14,6 +15,23 @@ CLEAR = 4.0
 MET = 30
 """A loss is clear from this many standard errors on, if this many settled persons (the default `min_count`) met it:
 then a comparison with as many like persons sees it among the hundreds of slices, spans and events searched."""
+
+
+@dataclass
+class Estimate:
+    """A published figure and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def holds(self, truth: float) -> bool:
+        """Say whether the truth is inside the interval."""
+        return self.low <= truth <= self.high
+
+    def error(self, truth: float) -> float:
+        """Return the relative error."""
+        return abs(self.value - truth) / truth
 
 
 @dataclass
@@ -29,9 +47,10 @@ class PainFigures:
     """Lost to the next stage in place of the goal."""
     position: int | None
     """Of the first true row among the first ten, from 1."""
-    lost_count: float | None = None
-    lost_low: float | None = None
-    lost_high: float | None = None
+    stage: Estimate | None = None
+    """Persons lost to the next stage, as published."""
+    goal: Estimate | None = None
+    """Of them those lost to the goal, as published."""
 
 
 @dataclass
@@ -78,15 +97,14 @@ def figures_of(
         )
         if position is not None:
             row = leading[position - 1].row
-            one.lost_count, one.lost_low, one.lost_high = (
-                _number(row[name]) for name in ("lost_count", "lost_low", "lost_high")
-            )
+            one.stage, one.goal = _estimate(row, "lost"), _estimate(row, "goal_lost")
         made.pains.append(one)
     return made
 
 
-def _number(value: object) -> float | None:
-    return None if value is None else float(str(value))
+def _estimate(row: Row, name: str) -> Estimate | None:
+    values = [row[f"{name}_{end}"] for end in ("count", "low", "high")]
+    return None if None in values else Estimate(*(float(str(value)) for value in values))
 
 
 def table(worlds: list[WorldFigures]) -> str:
@@ -98,12 +116,8 @@ def table(worlds: list[WorldFigures]) -> str:
     five = [row for world in good for row in world.rows[:5] if row != "neutral"]
     ten = [row for world in good for row in world.rows]
     calm = [world for world in good if not world.pains]
-    estimated = [pain for pain in pains if pain.position is not None and pain.lost_count is not None]
-    held = [p for p in estimated if p.lost_low is not None and p.lost_high is not None]
-    inside = [p for p in held if (p.lost_low or 0) <= p.lost <= (p.lost_high or 0)]
-    errors = [abs((p.lost_count or 0) - p.lost) / p.lost for p in estimated if p.lost > 0]
-    of_stage = [p for p in held if (p.lost_low or 0) <= p.lost_stage <= (p.lost_high or 0)]
-    stage_errors = [abs((p.lost_count or 0) - p.lost_stage) / p.lost_stage for p in estimated if p.lost_stage > 0]
+    to_goal = [(pain.goal, pain.lost) for pain in pains if pain.goal]
+    to_stage = [(pain.stage, pain.lost_stage) for pain in pains if pain.stage]
     lines = [
         f"worlds {len(good)}, with pains {len(good) - len(calm)}; seconds a run: "
         + _round(_median([world.seconds for world in good])),
@@ -126,12 +140,13 @@ def table(worlds: list[WorldFigures]) -> str:
         _line(
             "worlds without pain that list incident or matched", sum(w.is_alerted for w in calm), len(calm), "<= 5 %"
         ),
-        _line("true loss inside [lost_low, lost_high], true rows", len(inside), len(held), "85 %"),
-        _plain("median relative error of lost_count, true rows", _median(errors), "0.25"),
-        _line("... of the loss to the next stage: inside", len(of_stage), len(held), ""),
-        _plain("... of the loss to the next stage: median relative error", _median(stage_errors), ""),
+        _line("true loss to the next stage inside its interval, true rows", *_inside(to_stage), "85 %"),
+        _plain("... median relative error", _median(_errors(to_stage)), "0.25"),
+        _line("true loss to the goal inside its interval, true rows", *_inside(to_goal), "85 %"),
+        _plain("... median relative error", _median(_errors(to_goal)), "0.25"),
         "",
-        f"{'kind':20} {'found/big':>10} {'found/all':>10} {'mean rank':>10} {'covered':>9} {'error':>7}",
+        f"{'kind':20} {'found/big':>10} {'found/all':>10} {'mean rank':>10} {'stage in':>9} {'error':>7} "
+        f"{'goal in':>9} {'error':>7}",
     ]
     for kind in PAINS:
         some = [pain for pain in pains if pain.kind == kind]
@@ -150,14 +165,25 @@ def _kind_line(kind: str, some: list[PainFigures]) -> str:
     big = [pain for pain in some if pain.is_big]
     found = [pain for pain in some if pain.position is not None]
     ranks = [pain.position for pain in found if pain.position is not None]
-    held = [p for p in found if p.lost_low is not None and p.lost_high is not None]
-    inside = [p for p in held if (p.lost_low or 0) <= p.lost <= (p.lost_high or 0)]
-    errors = [abs(p.lost_count - p.lost) / p.lost for p in found if p.lost > 0 and p.lost_count is not None]
+    columns = ""
+    for pairs in (
+        [(pain.stage, pain.lost_stage) for pain in found if pain.stage],
+        [(pain.goal, pain.lost) for pain in found if pain.goal],
+    ):
+        inside, held = _inside(pairs)
+        columns += f" {inside:>4}/{held:<4} {_round(_median(_errors(pairs))):>7}"
     return (
         f"{kind:20} {_found(big):>5}/{len(big):<4} {len(found):>5}/{len(some):<4} "
-        f"{_round(statistics.mean(ranks) if ranks else None):>10} {len(inside):>4}/{len(held):<4} "
-        f"{_round(_median(errors)):>7}"
+        f"{_round(statistics.mean(ranks) if ranks else None):>10}{columns}"
     )
+
+
+def _inside(pairs: Sequence[tuple[Estimate, float]]) -> tuple[int, int]:
+    return sum(estimate.holds(truth) for estimate, truth in pairs), len(pairs)
+
+
+def _errors(pairs: Sequence[tuple[Estimate, float]]) -> list[float]:
+    return [estimate.error(truth) for estimate, truth in pairs if truth > 0]
 
 
 def _line(title: str, part: int, whole: int, aim: str) -> str:

@@ -42,7 +42,8 @@ LEADING = 10
 SLICE = re.compile(r"([A-Za-z_.]+)\s*=\s*([^,;&]+?)\s*(?:$|[,;&]|\band\b)")
 COLUMNS: tuple[str, ...] = (
     *("opportunity_rank", "stage", "origin", "kind", "grade", "subject", "slice", "first_day", "last_day"),
-    *("person_count", "lost_count", "lost_low", "lost_high", "worth_amount", "headline"),
+    *("person_count", "lost_count", "lost_low", "lost_high", "goal_lost_count", "goal_lost_low", "goal_lost_high"),
+    *("worth_amount", "headline"),
 )
 
 Row = dict[str, object]

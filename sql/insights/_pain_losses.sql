@@ -27,6 +27,9 @@ parts_placed as (
         parts.lost,
         parts.lost_low,
         parts.lost_high,
+        parts.goals_lost,
+        parts.goals_lost_low,
+        parts.goals_lost_high,
         parts.refund_count,
         parts.sentiment_effect
     from statistics.pain_parts as parts
@@ -53,7 +56,10 @@ parts_bounded as (
         case when is_estimated then least(cast(round(lost) as bigint), person_count, dropped_count) end as lost_count,
         case when is_estimated then least(cast(round(lost_low) as bigint), person_count, dropped_count) end as lost_low,
         case when is_estimated then least(cast(round(lost_high) as bigint), person_count, dropped_count) end
-            as lost_high
+            as lost_high,
+        case when is_estimated then cast(round(goals_lost) as bigint) end as goal_lost_count,
+        case when is_estimated then cast(round(goals_lost_low) as bigint) end as goal_lost_low,
+        case when is_estimated then cast(round(goals_lost_high) as bigint) end as goal_lost_high
     from parts_placed
 ),
 
@@ -72,6 +78,13 @@ totals_respected as (
         least(parts.lost_count, months.lost_count, personas.lost_count, everyone.lost_count) as lost_count,
         least(parts.lost_low, months.lost_low, personas.lost_low, everyone.lost_low) as lost_low,
         least(parts.lost_high, months.lost_high, personas.lost_high, everyone.lost_high) as lost_high,
+        least(
+            parts.goal_lost_count, months.goal_lost_count, personas.goal_lost_count, everyone.goal_lost_count
+        ) as goal_lost_count,
+        least(parts.goal_lost_low, months.goal_lost_low, personas.goal_lost_low, everyone.goal_lost_low)
+            as goal_lost_low,
+        least(parts.goal_lost_high, months.goal_lost_high, personas.goal_lost_high, everyone.goal_lost_high)
+            as goal_lost_high,
         parts.refund_count,
         parts.sentiment_effect
     from parts_bounded as parts
@@ -103,6 +116,19 @@ select
     totals_respected.lost_count,
     totals_respected.lost_low,
     totals_respected.lost_high,
+    -- Nobody reaches the goal who does not go on. Without a goal nothing is known of it: not the persons lost.
+    case
+        when totals_respected.goal_lost_count is not null
+            then least(totals_respected.goal_lost_count, totals_respected.lost_count)
+    end as goal_lost_count,
+    case
+        when totals_respected.goal_lost_low is not null
+            then least(totals_respected.goal_lost_low, totals_respected.lost_low)
+    end as goal_lost_low,
+    case
+        when totals_respected.goal_lost_high is not null
+            then least(totals_respected.goal_lost_high, totals_respected.lost_high)
+    end as goal_lost_high,
     totals_respected.refund_count,
     totals_respected.sentiment_effect
 from totals_respected

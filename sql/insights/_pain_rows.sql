@@ -4,6 +4,7 @@ with rows_gathered as (
     select
         losses.pain_ix, losses.persona, losses.period, losses.model, losses.model_index, losses.stage, losses.stage_index,
         losses.person_count, losses.lost_count, losses.lost_low, losses.lost_high, losses.dropped_count,
+        losses.goal_lost_count, losses.goal_lost_low, losses.goal_lost_high,
         losses.sentiment_effect, worth.pain_rank, worth.worth_amount, worth.worth_low, worth.worth_high,
         worth.at_stake_amount, coalesce(shared_persons.overlap_count, 0) as overlap_count,
         -- Who is lost in a row above counts there. Where nobody is lost the worth is of refunds, which are not shared.
@@ -29,7 +30,7 @@ with rows_gathered as (
 worth_added as (
     select
         pain_ix, persona, period, model, model_index, stage, stage_index, person_count, lost_count, lost_low, lost_high,
-        dropped_count, sentiment_effect, pain_rank, worth_amount, worth_low, worth_high, at_stake_amount, overlap_count,
+        goal_lost_count, goal_lost_low, goal_lost_high, dropped_count, sentiment_effect, pain_rank, worth_amount, worth_low, worth_high, at_stake_amount, overlap_count,
         worth_not_above_amount,
         sum(worth_not_above_amount) over (
             partition by model_index, persona, period, stage_index
@@ -73,6 +74,9 @@ select
     worth_added.lost_count,
     worth_added.lost_low,
     worth_added.lost_high,
+    worth_added.goal_lost_count,
+    worth_added.goal_lost_low,
+    worth_added.goal_lost_high,
     worth_added.dropped_count,
     pains.compared_with,
     pains.q_value,

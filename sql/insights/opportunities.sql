@@ -37,7 +37,10 @@ select
     pain_rows.rate,
     pain_rows.expected_rate,
     pain_rows.refunded_count,
-    pain_rows.e_value
+    pain_rows.e_value,
+    pain_rows.goal_lost_count,
+    pain_rows.goal_lost_low,
+    pain_rows.goal_lost_high
 from insights._pain_rows as pain_rows
 inner join insights._pain_headlines as headlines
     on headlines.pain_ix = pain_rows.pain_ix

@@ -31,7 +31,10 @@ select
     pain_rows.worth_amount,
     pain_rows.worth_low,
     pain_rows.worth_high,
-    pain_rows.currency
+    pain_rows.currency,
+    pain_rows.goal_lost_count,
+    pain_rows.goal_lost_low,
+    pain_rows.goal_lost_high
 from insights._pain_rows as pain_rows
 inner join insights._pain_headlines as headlines
     on headlines.pain_ix = pain_rows.pain_ix

@@ -46,7 +46,9 @@ def find_pains(engine: Engine) -> None:
     if len(stream):
         for model, levels in read_levels(engine, stream).items():
             found += search(stream, model, levels, min_count)
-        promised = list(broken_promises(engine, stream, min_count))
+        # Who is lost to a promise is somebody who does not reach the goal again.
+        goal_rate = 1.0 if stream.kinds["is_goal"].any() else None
+        promised = [replace(one, goal_rate=goal_rate) for one in broken_promises(engine, stream, min_count)]
         found += [
             replace(one, model_index=model, stage_index=stage)
             for one in promised
@@ -140,6 +142,8 @@ def _part(
     own = float((expected * (1 - expected)).sum()) if finding.standard_error else 0.0
     error = float(np.sqrt(own + (len(expected) * finding.standard_error) ** 2))
     share = len(expected) / len(finding.rows)
+    low, high = max(lost - NORMAL * error, 0.0), lost + NORMAL * error
+    goals, goals_low, goals_high = _goals_lost(finding, lost, error)
     return {
         "pain_ix": number,
         "persona": persona,
@@ -149,11 +153,24 @@ def _part(
         "rate": float(finding.went_on[inside].mean()),
         "expected_rate": float(np.clip(expected.mean(), 0.0, 1.0)),
         "lost": lost * each,
-        "lost_low": max(lost - NORMAL * error, 0.0) * each,
-        "lost_high": (lost + NORMAL * error) * each,
+        "lost_low": low * each,
+        "lost_high": high * each,
+        "goals_lost": None if goals is None else goals * each,
+        "goals_lost_low": None if goals_low is None else goals_low * each,
+        "goals_lost_high": None if goals_high is None else goals_high * each,
         "refund_count": None if finding.refund_count is None else finding.refund_count * share * each,
         "sentiment_effect": finding.sentiment_effect,
     }
+
+
+def _goals_lost(finding: Finding, lost: float, error: float) -> tuple[float | None, float | None, float | None]:
+    """Return how many of the persons lost would have reached the goal, and the ends of the 95 % interval."""
+    rate = finding.goal_rate
+    if rate is None:
+        return None, None, None
+    goals, own = lost * rate, lost * rate * (1 - rate)
+    goals_error = float(np.sqrt((rate * error) ** 2 + (lost * finding.goal_rate_error) ** 2 + own))
+    return goals, max(goals - NORMAL * goals_error, 0.0), goals + NORMAL * goals_error
 
 
 def _persons(stream: Stream, number: int, finding: Finding) -> pl.DataFrame:

@@ -27,6 +27,8 @@ class Finding:
         Of the mean of `expected`.
     effect : float
         Logarithm of the odds ratio of going on, met against not.
+    goal_rate : float, optional
+        Share of those who go on there that reach the goal; None where no event is a goal.
     """
 
     kind: str
@@ -54,6 +56,8 @@ class Finding:
     tests: int = 1
     refund_count: float | None = None
     sentiment_effect: float | None = None
+    goal_rate: float | None = None
+    goal_rate_error: float = 0.0
 
     @property
     def lost(self) -> float:

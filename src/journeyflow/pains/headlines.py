@@ -157,6 +157,9 @@ def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
     if row["lost_count"] is None:
         return []
     costs = [f"about {count(row['lost_count'])} lost by it ({count(row['lost_low'])} to {count(row['lost_high'])})"]
+    # Where all who go on reach the goal it would be said twice.
+    if is_full and row["goal_lost_count"] is not None and row["goal_lost_count"] < row["lost_count"]:
+        costs.append(f"with them about {count(row['goal_lost_count'])} conversions")
     if _is_only_felt(row):
         costs = ["no lost order is shown"]
     if row["refunded_count"] and (is_full or _is_only_felt(row)):

@@ -54,12 +54,30 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
         gap_rows += gaps(stream, place, everywhere[:number] or everywhere[1:], entries, min_count, explained)
     graded = _discovered(found + _judged_gaps(gap_rows) + _judged_exposures(tested))
     exposed = _one_each(_one_wait_each([one for one in graded if one.kind in ("exposure", "friction")]))
-    return (
+    listed = (
         [one for one in graded if one.kind == "incident"]
         + _one_each([one for one in graded if one.kind == "gap"])
         + exposed
         + _other_frictions(tested, exposed)
     )
+    place_of = {place.stage_index: place for place in everywhere}
+    return [_with_goals(stream, place_of[one.stage_index], one) for one in listed]
+
+
+def _with_goals(stream: Stream, place: Place, finding: Finding) -> Finding:
+    """Add the share of those who went on that reached the goal within the horizon.
+
+    Those count who met it and went on all the same; where they are few, whoever goes on from the stage stands in.
+    """
+    if not stream.kinds["is_goal"].any():
+        return finding
+    reached = stream.to_goal_us <= place.horizon
+    everybody = place.rows[np.append(True, np.diff(place.visit) != 0) & place.is_settled & place.went_on]
+    usual = float(reached[everybody].mean()) if len(everybody) else 0.0
+    own = reached[finding.rows[finding.went_on]]
+    count = len(own) + PRIOR_COUNT
+    rate = float((own.sum() + PRIOR_COUNT * usual) / count)
+    return replace(finding, goal_rate=rate, goal_rate_error=float(np.sqrt(rate * (1 - rate) / count)))
 
 
 def _is_season(stream: Stream, incident: Finding, stages: list[Place]) -> bool:

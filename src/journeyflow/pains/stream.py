@@ -146,6 +146,20 @@ class Stream:
         return begun - begun[self.start]
 
     @cached_property
+    def to_goal_us(self) -> Ints:
+        """Microseconds from each event to the next goal of its person; the largest integer where none follows."""
+        never = np.iinfo(np.int64).max
+        goals = np.flatnonzero(self.kinds["is_goal"].to_numpy()[self.kind])
+        following = np.searchsorted(goals, np.arange(len(self)), side="right")
+        is_same = following < len(goals)
+        following = goals[following[is_same]]
+        until = np.full(len(self), never)
+        until[is_same] = np.where(
+            self.person[following] == self.person[is_same], self.at[following] - self.at[is_same], never
+        )
+        return until
+
+    @cached_property
     def _seen(self) -> dict[int, Codes]:
         return {}
 

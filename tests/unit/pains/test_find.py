@@ -59,6 +59,9 @@ def test_every_finding_is_a_row_with_its_parts_and_persons(monkeypatch, stream, 
         assert whole["lost"] == pytest.approx(one.lost)
         assert whole["lost_low"] == pytest.approx(max(one.lost_low, 0))
         assert (whole["rate"], whole["expected_rate"]) == pytest.approx(one.rates)
+        # Stage 2 is followed by stage 3 and its goal; whoever goes on from stage 3 has reached it.
+        assert whole["goals_lost"] == pytest.approx(one.goal_rate * one.lost)
+        assert whole["goals_lost_low"] <= whole["goals_lost"] <= whole["goals_lost_high"]
         of = persons.filter(pain_ix=number)
         assert of["person_key"].n_unique() == len(of) == len(one.rows)
         assert (~of["is_lost"]).sum() == one.went_on.sum()
@@ -128,7 +131,7 @@ def test_nothing_to_find_gives_empty_relations(monkeypatch):
 def test_each_person_of_a_sample_counts_for_those_it_stands_for(monkeypatch, stream):
     pains, whole, _ = tables(monkeypatch, stream)
     sampled, parts, persons = tables(monkeypatch, replace(stream, persons_each=10))
-    for name in ("person_count", "compared_count", "lost", "lost_low", "lost_high"):
+    for name in ("person_count", "compared_count", "lost", "lost_low", "lost_high", "goals_lost", "goals_lost_high"):
         assert parts[name].to_list() == pytest.approx([10 * value for value in whole[name]]), name
     for name in ("rate", "expected_rate"):
         assert parts[name].to_list() == whole[name].to_list()

@@ -27,6 +27,19 @@ def test_no_text_at_all_is_not_known():
     assert Labels.of(pl.Series([], dtype=pl.String)).names == (None,)
 
 
+def test_time_to_the_next_goal_is_that_of_the_person_and_not_of_a_goal_itself():
+    never = np.iinfo(np.int64).max
+    stream = stream_of(
+        [
+            Person([Event(0, "view"), Event(2, "purchase"), Event(5, "ship"), Event(9, "purchase"), Event(10, "view")]),
+            Person([Event(0, "view")]),
+            Person([Event(3, "purchase"), Event(4, "ship", journey=1), Event(6, "purchase", journey=1)]),
+        ]
+    )
+    minutes = [value if value == never else value // 60_000_000 for value in stream.to_goal_us.tolist()]
+    assert minutes == [2, 7, 4, never, never, never, 3, 2, never]
+
+
 def test_a_value_is_carried_to_later_events_of_the_person_and_never_back_or_to_another():
     values = Labels.of(pl.Series([None, "a", None, "b", None, None, "a"]))
     known = _known_so_far(values, np.array([0, 0, 0, 0, 0, 1, 1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import numpy as np
 import polars as pl
@@ -187,9 +188,12 @@ def test_the_table_counts_what_was_found():
     truth = find_truth(world)
     column, value = world.pains[0].slice[0]
     lost = truth.losses[0].lost_count
+    stage = truth.losses[0].lost_stage_count
     found = row(
-        kind="gap", grade="matched", slice=f"{column}={value}", lost_count=lost, lost_low=lost - 5, lost_high=lost + 5
-    )
+        kind="gap", grade="matched", slice=f"{column}={value}",
+        lost_count=stage, lost_low=stage + 1, lost_high=stage + 5,
+        goal_lost_count=2 * lost, goal_lost_low=lost - 5, goal_lost_high=lost + 5,
+    )  # fmt: skip
     rows = [row(kind="exposure", grade="matched", subject="web: page_view"), found]
     made = figures_of(world, truth, judge(world, rows), rows, [])
     assert made.rows == ["false", "true"]
@@ -197,4 +201,6 @@ def test_the_table_counts_what_was_found():
     assert made.is_alerted
     text = table([made])
     assert "1/2" in text
+    assert re.search(r"loss to the next stage inside its interval, true rows +0% +0/1", text)
+    assert re.search(r"loss to the goal inside its interval, true rows +100% +1/1", text)
     assert f"seeds: {world.seed}" in text
