@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from journeyflow.pains.stream import DAY_US, Bools, Ints, Stream
+from journeyflow.pains.stream import DAY_US, Bools, Ints, Stream, changes
 
 if TYPE_CHECKING:
     from journeyflow.engines import Engine
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 SHORT_HISTORY = 2
 """A history shorter than so many windows is judged after the time in which nearly all go on, not after the window."""
 NEARLY_ALL = 0.95
+CONTACTS = frozenset({"support_call", "support_chat", "complaint"})
+"""Events that a model may place after its goal, and that come before it too."""
+MOSTLY_BEFORE = 0.5
+"""A contact that fewer of its persons have after a goal belongs to whoever has reached none."""
 SHUFFLED = 0.3
 
 
@@ -84,7 +88,7 @@ def read_levels(engine: Engine, stream: Stream) -> dict[int, Ints]:
 
 def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Place]:
     """Yield the stages of a model that have a next one, in order; a stage where nobody was is left out."""
-    level = level_of_kind[stream.kind]
+    level = _levels(stream, level_of_kind)
     number = np.arange(len(level))
     start = stream.journey_starts[stream.journey]
     is_ordered = _is_ordered(stream, level)
@@ -123,6 +127,23 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
             level_of_kind=level_of_kind,
             is_ordered=is_ordered,
         )
+
+
+def _levels(stream: Stream, level_of_kind: Ints) -> Ints:
+    """Return the level of each event; a contact of somebody who has reached no goal is not beyond the goal."""
+    level = level_of_kind[stream.kind]
+    is_goal = stream.kinds["is_goal"].to_numpy()
+    is_contact = stream.kinds["event_name"].is_in(CONTACTS).to_numpy()
+    is_contact &= level_of_kind > level_of_kind[is_goal].max(initial=NEVER if not is_goal.any() else 0)
+    goals = np.cumsum(is_goal[stream.kind])
+    first = np.flatnonzero(changes(stream.person))
+    has_goal = goals > (goals - is_goal[stream.kind])[first][stream.person]
+    for kind in np.flatnonzero(is_contact):
+        rows = np.flatnonzero(stream.kind == kind)
+        # Where it mostly follows a goal, the goals of the others are likely to be older than the data.
+        if has_goal[rows].mean() < MOSTLY_BEFORE:
+            level[rows[~has_goal[rows]]] = 0
+    return level
 
 
 def _is_ordered(stream: Stream, level: Ints) -> bool:

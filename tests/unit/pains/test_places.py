@@ -48,6 +48,30 @@ def test_who_comes_back_is_there_again_on_another_visit():
     assert found.beyond_us[3] == NEVER
 
 
+def contacts(event, *, before, after):
+    """Return at which rows of carts the stage holds them, where some meet a contact before a goal and some after."""
+    kinds = dict(SHOP) | {event: Kind(4, channel="chat")}
+    early = [Event(0, CART), Event(1, event), Event(2, CART)]
+    late = [Event(0, CART), Event(1, BUY), Event(2, event)]
+    stream = stream_of([Person(early)] * before + [Person(late)] * after, kinds)
+    found = next(each for each in places(stream, 1, levels_of(kinds)) if each.stage_index == 2)
+    return found.rows[: 3 * before].tolist(), found.beyond_us[: 3 * before].tolist()
+
+
+def test_a_contact_before_the_goal_is_not_beyond_it():
+    assert contacts("support_chat", before=2, after=1) == ([0, 1, 2, 3, 4, 5], [NEVER] * 6)
+
+
+def test_a_contact_that_mostly_follows_a_goal_is_beyond_it_for_the_others_too():
+    rows, beyond = contacts("support_chat", before=1, after=1)
+    assert (rows[:2], beyond[0]) == ([0, 2], MINUTE_US)
+
+
+def test_what_presupposes_a_goal_is_beyond_it_though_none_was_seen():
+    rows, beyond = contacts("delivered", before=2, after=1)
+    assert (rows[:2], beyond[0]) == ([0, 2], MINUTE_US)
+
+
 def test_going_on_in_a_later_journey_counts_and_in_another_person_does_not():
     later = [Event(0, VIEW), Event(3 * 1440, CART, session=1, journey=1)]
     found = place(1, later, [(0, VIEW)], [(0, CART)])
