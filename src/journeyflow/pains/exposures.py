@@ -90,6 +90,8 @@ class _Moments:
         self.is_return = (place.level_of_kind[stream.kind[rows]] > 0) & (
             place.level_of_kind[stream.kind[rows]] < 2 * place.stage_index
         )
+        if place.is_aside is not None:
+            self.is_return |= place.is_aside
         self.won = np.zeros(int(place.visit[-1]) + 1, np.bool_)
         self.won[place.visit[place.went_on]] = True
 

@@ -156,7 +156,11 @@ def _how_many(row: Row) -> str:
 def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
     if row["lost_count"] is None:
         return []
-    costs = [f"about {count(row['lost_count'])} lost by it ({count(row['lost_low'])} to {count(row['lost_high'])})"]
+    ends = f"{count(row['lost_low'])} to {count(row['lost_high'])}"
+    if row["lost_low"] == row["lost_high"] == row["dropped_count"]:
+        # The estimate is higher: whoever did not go on then did so another time.
+        ends = "no more dropped out there"
+    costs = [f"about {count(row['lost_count'])} lost by it ({ends})"]
     # Where all who go on reach the goal it would be said twice.
     if is_full and row["goal_lost_count"] is not None and row["goal_lost_count"] < row["lost_count"]:
         costs.append(f"with them about {count(row['goal_lost_count'])} conversions")

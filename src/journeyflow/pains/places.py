@@ -19,9 +19,12 @@ SHORT_HISTORY = 2
 """A history shorter than so many windows is judged after the time in which nearly all go on, not after the window."""
 NEARLY_ALL = 0.95
 CONTACTS = frozenset({"support_call", "support_chat", "complaint"})
-"""Events that a model may place after its goal, and that come before it too."""
+"""Events that a model may place after its goal, that come before it too, and that may make a person leave then."""
+RESPONSES = frozenset({"csat_answer", "nps_answer", "ces_answer", "share"})
+"""The same of events that nobody leaves for."""
 MOSTLY_BEFORE = 0.5
-"""A contact that fewer of its persons have after a goal belongs to whoever has reached none."""
+"""A contact of which fewer follow a goal of their person is met before it; of the others goals may be older than the
+data."""
 SHUFFLED = 0.3
 
 
@@ -46,6 +49,8 @@ class Place:
         Time until the person next went beyond, in this journey or a later one; the largest integer where it never did.
     horizon : int
         Microseconds within which going on counts.
+    is_aside : numpy.ndarray of bool, optional
+        A contact about a goal that was reached before, or a response: no cause of what the person does here.
     """
 
     model_index: int
@@ -60,6 +65,7 @@ class Place:
     at: Ints
     level_of_kind: Ints
     is_ordered: bool = True
+    is_aside: Bools | None = None
 
     @cached_property
     def went_on(self) -> Bools:
@@ -88,7 +94,7 @@ def read_levels(engine: Engine, stream: Stream) -> dict[int, Ints]:
 
 def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Place]:
     """Yield the stages of a model that have a next one, in order; a stage where nobody was is left out."""
-    level = _levels(stream, level_of_kind)
+    level, is_aside = _levels(stream, level_of_kind)
     number = np.arange(len(level))
     start = stream.journey_starts[stream.journey]
     is_ordered = _is_ordered(stream, level)
@@ -126,24 +132,32 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
             at=stream.at[rows],
             level_of_kind=level_of_kind,
             is_ordered=is_ordered,
+            is_aside=is_aside[rows],
         )
 
 
-def _levels(stream: Stream, level_of_kind: Ints) -> Ints:
-    """Return the level of each event; a contact of somebody who has reached no goal is not beyond the goal."""
+def _levels(stream: Stream, level_of_kind: Ints) -> tuple[Ints, Bools]:
+    """Return the level of each event, and which are neither a step on nor a cause: contacts about an earlier goal.
+
+    A contact is no step beyond the goal where the journey has not reached one, and no more is a response.
+    """
     level = level_of_kind[stream.kind]
     is_goal = stream.kinds["is_goal"].to_numpy()
-    is_contact = stream.kinds["event_name"].is_in(CONTACTS).to_numpy()
-    is_contact &= level_of_kind > level_of_kind[is_goal].max(initial=NEVER if not is_goal.any() else 0)
-    goals = np.cumsum(is_goal[stream.kind])
+    name = stream.kinds["event_name"]
+    is_contact = name.is_in(CONTACTS).to_numpy()
+    is_later = level_of_kind > level_of_kind[is_goal].max(initial=0)
+    goals = np.append(0, np.cumsum(is_goal[stream.kind]))
     first = np.flatnonzero(changes(stream.person))
-    has_goal = goals > (goals - is_goal[stream.kind])[first][stream.person]
-    for kind in np.flatnonzero(is_contact):
+    of_person = goals[:-1] > goals[first][stream.person]
+    of_journey = goals[:-1] > goals[stream.start]
+    is_aside = np.zeros(len(level), np.bool_)
+    for kind in np.flatnonzero(is_later & (is_contact | name.is_in(RESPONSES).to_numpy())) if is_goal.any() else ():
         rows = np.flatnonzero(stream.kind == kind)
-        # Where it mostly follows a goal, the goals of the others are likely to be older than the data.
-        if has_goal[rows].mean() < MOSTLY_BEFORE:
-            level[rows[~has_goal[rows]]] = 0
-    return level
+        is_cause = bool(is_contact[kind]) and of_person[rows].mean() < MOSTLY_BEFORE
+        rows = rows[~of_journey[rows]]
+        level[rows] = 0
+        is_aside[rows] = of_person[rows] | (not is_cause)
+    return level, is_aside
 
 
 def _is_ordered(stream: Stream, level: Ints) -> bool:

@@ -18,7 +18,7 @@ INCIDENT = {
     "slice": "device=mobile", "first_day": date(2026, 3, 2), "last_day": date(2026, 3, 9), "is_ongoing": False,
     "person_count": 1400, "compared_count": 9000, "rate": 0.5, "expected_rate": 0.751, "went_on_count": 700,
     "lost_count": 350, "lost_low": 200, "lost_high": 512, "worth_amount": Decimal("12340.5"), "worth_low": Decimal(8000),
-    "worth_high": Decimal(20000), "goal_lost_count": 350, "currency": "EUR", "e_value": 3.21, "refunded_count": None, "sentiment_effect": None,
+    "worth_high": Decimal(20000), "goal_lost_count": 350, "dropped_count": 900, "currency": "EUR", "e_value": 3.21, "refunded_count": None, "sentiment_effect": None,
 }  # fmt: skip
 EXPOSURE = INCIDENT | {"kind": "exposure", "grade": "matched", "subject": "chat_opened", "slice": None}
 EXPOSURE |= {"first_day": None, "last_day": None, "is_ongoing": None}
@@ -52,6 +52,10 @@ def test_an_incident():
         (
             {"goal_lost_count": 120},
             "about 350 lost by it (200 to 512), with them about 120 conversions, 12,340 EUR (8,000 to 20,000);",
+        ),
+        (
+            {"lost_count": 90, "lost_low": 90, "lost_high": 90, "dropped_count": 90, "goal_lost_count": 90},
+            "about 90 lost by it (no more dropped out there), 12,340 EUR",
         ),
         ({"goal_lost_count": None}, "about 350 lost by it (200 to 512), 12,340 EUR"),
         ({"worth_amount": None}, "about 350 lost by it (200 to 512), no money known;"),

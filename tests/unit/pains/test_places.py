@@ -62,9 +62,27 @@ def test_a_contact_before_the_goal_is_not_beyond_it():
     assert contacts("support_chat", before=2, after=1) == ([0, 1, 2, 3, 4, 5], [NEVER] * 6)
 
 
-def test_a_contact_that_mostly_follows_a_goal_is_beyond_it_for_the_others_too():
-    rows, beyond = contacts("support_chat", before=1, after=1)
-    assert (rows[:2], beyond[0]) == ([0, 2], MINUTE_US)
+def test_a_contact_is_beyond_the_goal_that_its_journey_has_reached():
+    kinds = dict(SHOP) | {"support_chat": Kind(4, channel="chat")}
+    bought = [Event(0, CART), Event(1, BUY), Event(2, "support_chat")]
+    again = [Event(4000, CART, journey=1), Event(4001, "support_chat", journey=1)]
+    found = places(stream_of([Person([*bought, *again])], kinds), 1, levels_of(kinds))
+    cart, *_ = (each for each in found if each.stage_index == 2)
+    assert cart.rows.tolist() == [0, 3, 4]
+    assert cart.is_aside.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(("before", "after", "is_cause"), [(2, 1, True), (1, 1, False)])
+def test_a_contact_that_mostly_follows_goals_is_about_one_older_than_the_data(before, after, is_cause):
+    kinds = dict(SHOP) | {"support_chat": Kind(4, channel="chat")}
+    early, late = [Event(0, CART), Event(1, "support_chat")], [Event(0, CART), Event(1, BUY), Event(2, "support_chat")]
+    stream = stream_of([Person(early)] * before + [Person(late)] * after, kinds)
+    cart = next(each for each in places(stream, 1, levels_of(kinds)) if each.stage_index == 2)
+    assert cart.is_aside[1] != is_cause
+
+
+def test_an_answer_before_the_goal_is_neither_beyond_it_nor_a_cause():
+    assert contacts("csat_answer", before=2, after=1) == ([0, 1, 2, 3, 4, 5], [NEVER] * 6)
 
 
 def test_what_presupposes_a_goal_is_beyond_it_though_none_was_seen():
