@@ -12,11 +12,14 @@ from journeyflow.pains.findings import Finding, e_value
 from journeyflow.pains.places import Place
 from journeyflow.pains.prognosis import Prognosis
 from journeyflow.pains.slices import FEWEST_UNITS, Point, Slice, equal_age, points, recalibrated, slices
-from journeyflow.pains.stream import Bools, Floats, Ints, Stream
+from journeyflow.pains.stream import DAY_US, Bools, Floats, Ints, Stream
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 9, 11, 14, 18, 23, 29, 36, 45)
 COMMON_SPREAD = 0.1
 """Standard deviation, on the scale of log odds, by which all slices move together from week to week at least."""
+USUAL_SPREAD = 0.15
+"""The same as it usually is, worth as much as so many weeks."""
+PRIOR_WEEKS = 6
 FEWEST_WEEKS = 4
 MOST_PER_PLACE = 8
 FEWEST_DAYS = 8
@@ -57,6 +60,7 @@ def incidents(
     level : float
         Chance allowed that a place without an incident shows one.
     """
+    lost_days = lost_days | _unseen_days(stream, place, lost_days)
     explained = np.zeros(len(place.rows), np.bool_)
     doubted: set[str | None] = set()
     taken: list[Span] = []
@@ -86,6 +90,19 @@ def incidents(
         taken.append(best)
         explained |= np.isin(place.visit, place.visit[best.point.position[_inside(best)]])
     return found, explained
+
+
+def _unseen_days(stream: Stream, place: Place, lost_days: Bools) -> Bools:
+    """Return the days from which nobody is seen to go on, whatever channel the point is of: what leads on is missing.
+
+    So are the days before, as many as most of those who go on take.
+    """
+    onward = stream.channels.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]
+    unseen: Bools = lost_days[np.bincount(onward).argmax()]
+    if unseen.any():
+        for _ in range(min(equal_age(place, place.beyond_us) // DAY_US, len(unseen))):
+            unseen = unseen | np.append(unseen[1:], False)
+    return unseen
 
 
 def _untouched(point: Point, offered: list[Slice], explained: Bools, taken: list[Span]) -> Bools:
@@ -264,7 +281,9 @@ class _Scan:
         shift = (hits[known] - expected[known]) / weight
         shift -= np.average(shift, weights=weight)
         beyond = ((weight * shift**2).sum() - known.sum() + 1) / (weight.sum() - (weight**2).sum() / weight.sum())
-        return float(np.sqrt(max(beyond, COMMON_SPREAD**2)))
+        # A few weeks say little of it: they are weighed with what is usual.
+        few = PRIOR_WEEKS * USUAL_SPREAD**2 + (known.sum() - 1) * max(beyond, 0.0)
+        return float(np.sqrt(max(few / (PRIOR_WEEKS + known.sum() - 1), COMMON_SPREAD**2)))
 
 
 def _score(

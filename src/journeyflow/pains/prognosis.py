@@ -37,14 +37,24 @@ def logistic_regression(features: Floats, outcome: Bools) -> Floats:
     penalty[0] = 1e-6
     share = np.clip(outcome.mean(), 1e-4, 1 - 1e-4)
     beta[0] = np.log(share / (1 - share))
-    for _ in range(12):
+
+    def shortfall(values: Floats) -> float:
+        """Return the negative logarithm of the penalised likelihood."""
+        logit = design @ values
+        return float((np.logaddexp(0, logit) - outcome * logit).sum() + (penalty * values**2).sum() / 2)
+
+    reached = shortfall(beta)
+    for _ in range(25):
         fitted = expit(design @ beta)
         weight = np.maximum(fitted * (1 - fitted), 1e-6)
         gradient = design.T @ (outcome - fitted) - penalty * beta
         step = np.linalg.solve((design * weight[:, None]).T @ design + np.diag(penalty), gradient)
-        beta += np.clip(step, -3, 3)
+        # A whole step may pass the top of the likelihood, and the next ones lead ever further from it.
+        while (after := shortfall(beta + step)) > reached and np.abs(step).max() >= 1e-5:
+            step /= 2
         if np.abs(step).max() < 1e-5:
             break
+        beta, reached = beta + step, after
     return beta
 
 

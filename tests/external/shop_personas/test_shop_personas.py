@@ -140,6 +140,15 @@ def test_the_incidents_lead_the_whole_time_and_their_months(project, period, day
         assert abs(row["last_day"] - last) <= timedelta(days=3)
 
 
+def test_the_payment_incident_shows_in_the_built_in_model_too(project):
+    """Who was refused asked for help, which is no step on though the model places it after the purchase."""
+    keys = {"model": "four_stage", "persona": "all", "period": "all", "kind": "incident"}
+    (row,) = project.table("opportunities").filter(**keys).to_dicts()
+    assert (row["stage"], row["slice"]) == ("decision", None)
+    assert abs(row["first_day"] - PAYMENT[0]) <= timedelta(days=3)
+    assert abs(row["last_day"] - PAYMENT[1]) <= timedelta(days=3)
+
+
 def test_the_page_shows_the_stages_of_the_shop(project):
     report_data = report_data_of(project)
     assert [stage.key for model in report_data.models if model.key == "steps" for stage in model.stages] == [

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from journeyflow.pains.findings import NORMAL
-from journeyflow.pains.incidents import Span, _likeliest, incidents, lost_days
+from journeyflow.pains.incidents import COMMON_SPREAD, Span, _likeliest, _Scan, incidents, lost_days
+from journeyflow.pains.places import places
 from journeyflow.pains.search import LEVEL, SHARE, search
 from journeyflow.pains.slices import Point, Slice
-from support.streams import FIRST_DAY, Event, Person, levels_of, place_of, simulated, stream_of
+from support.streams import FIRST_DAY, SHOP, Event, Kind, Person, levels_of, place_of, simulated, stream_of
 
 USUAL = (0.7, 0.75, 0.8)
 
@@ -98,6 +99,26 @@ def test_days_in_which_a_channel_lost_its_events_are_no_incident():
     assert [days(span) for span in spans] == [(29, 29)], "without the mark it would be one"
 
 
+def test_an_event_of_another_channel_in_such_days_shows_none_either():
+    """Everybody chats the day after the first view and goes on from there on the web, of which days are missing."""
+    kinds = dict(SHOP) | {"chat": Kind(channel="chat")}
+    rng = np.random.default_rng(1)
+    persons = []
+    for day in np.repeat(np.arange(60), 60):
+        at = (day + 1) * 1440 + int(rng.integers(600, 900))
+        on = [Event(at + 5, "cart", session=1)] if rng.random() < 0.7 else []
+        persons.append(Person([Event(at - 1440, "view"), Event(at, "chat", session=None), *on]))
+    stream = stream_of(persons, kinds, window_days=7)
+    web = stream.channels.codes == stream.channels.names.index("web")
+    kept = without(stream, web & np.isin(stream.day - FIRST_DAY, (30, 31, 32)))
+    lost, first = lost_days(kept)
+    assert [lost[kept.channels.names.index(name), 31] for name in ("web", "chat")] == [True, False]
+    place = next(each for each in places(kept, 1, levels_of(kinds)) if each.stage_index == 1)
+    assert incidents(kept, place, 20, lost, first, 0.015)[0] == []
+    spans, _ = incidents(kept, place, 20, np.zeros_like(lost), first, 0.015)
+    assert {span.subject for span in spans} == {"chat"}, "without the mark it would be one"
+
+
 def without(stream, gone):
     """Return the stream without some events; journeys that lose all are dropped too."""
     kept = np.flatnonzero(~gone)
@@ -150,6 +171,25 @@ def test_two_incidents_are_two_findings():
 def test_a_loss_in_both_slices_of_a_stage_is_not_attributed_to_one():
     [one] = listed(planted(device=None, low=0.3, seed=9))
     assert one.slice is None
+
+
+def common_spread(weeks, moved):
+    """Return the spread of weeks with 100 persons of even chance each, in which by turns more and fewer went on."""
+    counts = np.repeat(
+        [[100.0, 50 + sign * moved, 50.0, 25.0] for sign in np.resize([1, -1], weeks)], 7, axis=0
+    ).T / 7  # fmt: skip
+    scan = object.__new__(_Scan)
+    scan.days = 7 * weeks
+    scan.total = np.cumsum(np.pad(counts, ((0, 0), (1, 0))), axis=1)
+    return scan.common_spread(0, 0)
+
+
+def test_weeks_that_move_together_widen_the_spread_and_few_of_them_less():
+    assert common_spread(30, moved=0) == COMMON_SPREAD
+    few, many = common_spread(6, moved=15), common_spread(60, moved=15)
+    assert COMMON_SPREAD < few < many
+    # 15 in 25 is 0.6 in log odds either way, of which 0.2 is chance.
+    assert many == pytest.approx(np.sqrt(0.6**2 - 0.2**2), abs=0.04)
 
 
 def test_each_test_costs():

@@ -26,6 +26,25 @@ def test_the_regression_maximises_the_penalised_likelihood():
     assert logistic_regression(features, outcome) == pytest.approx(minimize(loss, np.zeros(4)).x, abs=1e-3)
 
 
+@pytest.mark.parametrize(("rare", "rate"), [(30, 0.97), (30, 0.99), (15, 0.97)])
+def test_a_few_that_nearly_alone_fail_do_not_lead_it_astray(rare, rate):
+    """Whole steps of Newton's method pass the top of the likelihood here and never come back."""
+    rng = np.random.default_rng(3)
+    is_rare = np.arange(1500) < rare
+    groups = [rng.integers(0, count, 1500) for count in (7, 3, 3, 5, 5, 3)]
+    columns = [is_rare, *(group == value for group in groups for value in range(1, group.max() + 1))]
+    features = np.column_stack(columns).astype(np.float64)
+    features = (features - features.mean(0)) / features.std(0)
+    outcome = ~is_rare & (rng.random(1500) < rate)
+
+    def loss(beta):
+        linear = beta[0] + features @ beta[1:]
+        return -(outcome * linear - np.logaddexp(0, linear)).sum() + (beta[1:] ** 2).sum() / 2
+
+    found = logistic_regression(features, outcome)
+    assert found == pytest.approx(minimize(loss, np.zeros(len(found))).x, abs=1e-3)
+
+
 def test_a_column_that_separates_the_outcomes_stays_finite():
     beta = logistic_regression(np.arange(40.0)[:, None] - 20, np.arange(40) >= 20)
     assert np.isfinite(beta).all()
