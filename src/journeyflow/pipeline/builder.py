@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.engines.base import word
 from journeyflow.models import Graph, Model, Phase, checks, python_models
 from journeyflow.state import run_log
 from journeyflow.utils.progress import Progress
@@ -113,6 +114,8 @@ ON_DRIVER = {
 """Relations of people and aggregates of them that a run with `engine: spark` builds in DuckDB all the same, and why."""
 READ_LATER = ("analyses.audience_members",)
 """Relations of people that publication reads from the build."""
+WITHHELD = ("person_secret",)
+"""Columns that leave this machine empty: the key behind `person_id` is for identities, which are made here."""
 _STREAM_ORDER = ("component_key", "occurred_us", "sequence", "event_id", "source_ix")
 _UNIT_ORDER = ("unit_key", "occurred_us", "sequence", "event_id", "source_ix")
 
@@ -174,7 +177,7 @@ class SparkBuilder(Builder):
             read = [self._graph[name] for name in checks.tables_checked(model)]
             is_there = any(other.name in self._cut and is_of_entities(other) for other in (model, *read))
             for other in (model, *read):
-                (self._ship if is_there else self.bring)(other)
+                (self.ship if is_there else self.bring)(other)
             (there if is_there else here).append(model)
         return checks.require_checks(self.spark, there) + checks.require_checks(self.engine, here)
 
@@ -191,7 +194,7 @@ class SparkBuilder(Builder):
                 self._fill_kernel(model)
             return
         for name in model.inputs:
-            self._ship(self._graph[name])
+            self.ship(self._graph[name])
         self.spark.pointers = self._pointers
         select = model.sql or python_models.select_of(self._config, model)
         self.spark.run(model.name, select, _types(model))
@@ -219,15 +222,16 @@ class SparkBuilder(Builder):
         of_units = {name: types[name] for name in RELATIONS if name.startswith("kernel.funnel_")}
         for column in property_units(plan):
             units, work = f"kernel._units_{column}", partial(BucketWork, plan, column=column)
-            self._ship(self._graph["staging.events"])
+            self.ship(self._graph["staging.events"])
             self.spark.run(units, unit_events(column))
             self.spark.mapped(units, "unit_key", _UNIT_ORDER, work, of_units, is_added=True)
 
-    def _ship(self, model: Model) -> None:
+    def ship(self, model: Model) -> None:
         """Copy a relation of DuckDB to Spark."""
         if not self.spark.columns(model.name):
             types = self.engine.columns(model.name)  # First: a reader that is open blocks its connection.
-            rows = self.engine.reader(f"select * from {model.name}", SHIPPED_ROWS)
+            columns = (f"'' as {word(name)}" if name in WITHHELD else word(name) for name in types)
+            rows = self.engine.reader(f"select {', '.join(columns)} from {model.name}", SHIPPED_ROWS)
             self.spark.write(model.name, rows, types)
 
     def bring(self, model: Model) -> None:

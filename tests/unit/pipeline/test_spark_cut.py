@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 from journeyflow.config import load_config
+from journeyflow.engines import DuckDBEngine
 from journeyflow.models import load_graph
 from journeyflow.models.python_models import select_of
-from journeyflow.pipeline.builder import ON_DRIVER, READ_LATER, is_of_entities, spark_cut
+from journeyflow.pipeline.builder import ON_DRIVER, READ_LATER, SparkBuilder, is_of_entities, spark_cut
 from journeyflow.utils.files import sample_folder, sql_folder
+
+if TYPE_CHECKING:
+    from journeyflow.engines.spark import SparkEngine
 
 GRAPH = load_graph(sql_folder(), own=sample_folder() / "sql")
 CUT = spark_cut(GRAPH)
@@ -46,3 +53,21 @@ def test_each_model_of_the_cut_is_a_select_or_of_the_kernel(name: str) -> None:
 def test_the_kernel_of_the_cut_is_whole() -> None:
     filled = {model.name for model in GRAPH if model.layer == "kernel"}
     assert filled <= CUT
+
+
+def test_the_key_of_person_ids_stays_on_this_machine() -> None:
+    shipped: dict[str, list[dict[str, object]]] = {}
+    spark = SimpleNamespace(
+        columns=lambda name: {}, write=lambda name, rows, types: shipped.update({name: rows.read_all().to_pylist()})
+    )
+    with DuckDBEngine(threads=1) as engine:
+        engine.run("config.settings", "select 'key' as person_secret, 30 as min_count")
+        builder = SparkBuilder(
+            engine, cast("SparkEngine", spark), GRAPH, load_config(sample_folder() / "journeyflow.yml")
+        )
+        builder.ship(GRAPH["config.settings"])
+    assert shipped == {"config.settings": [{"person_secret": "", "min_count": 30}]}
+
+
+def test_no_model_of_the_cut_reads_the_key() -> None:
+    assert not [name for name in CUT if "person_secret" in (GRAPH[name].sql or "")]
