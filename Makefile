@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+SPARK_VENV ?= .venv-spark
+SPARK ?= local-cluster[2,1,1024]
 DEMO ?= build/demo
 ARGS ?=
 
@@ -23,7 +25,7 @@ install = $(1)/bin/python -m pip install --quiet --require-hashes -r $(2) && \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-services faults soak lint types check golden docs picture bench requirements clean
+.PHONY: help demo test test-services faults soak lint types check golden docs picture bench spark requirements clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,10 +70,14 @@ picture: $(VENV)/.installed ## Draw what the demo shows, docs/images/demo.svg
 bench: $(BENCH_VENV)/.installed ## Measure against the peers, in an environment of their own
 	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
 
+spark: $(SPARK_VENV)/.installed ## Run the tests of tests/spark against Spark (Java 17 or newer) instead of Sail
+	JOURNEYFLOW_SPARK="$(SPARK)" $(SPARK_VENV)/bin/python -m pytest -n 0 tests/spark $(ARGS)
+
 requirements: ## Pin the dependencies again (needs uv)
 	$(PIN) --extra build pyproject.toml -o requirements.txt
 	$(PIN) --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	$(PIN) --extra build --extra bench pyproject.toml -o requirements-bench.txt
+	$(PIN) --extra build --extra spark-tests -c requirements.txt pyproject.toml -o requirements-spark.txt
 	for file in requirements*.txt; do awk "$$WITH_PLAIN_PINS" $$file > $$file.new && mv $$file.new $$file; done
 PIN = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--no-header --no-strip-extras $(ARGS)
@@ -85,7 +91,7 @@ endef
 export WITH_PLAIN_PINS
 
 clean: ## Remove what these commands made
-	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(SPARK_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python-is-new-enough:
@@ -108,4 +114,10 @@ $(BENCH_VENV)/.installed: requirements-bench.txt pyproject.toml | python-is-new-
 	@echo "Installing into $(BENCH_VENV), once ..."
 	@$(call make_venv,$(BENCH_VENV))
 	@$(call install,$(BENCH_VENV),requirements-bench.txt)
+	@touch $@
+
+$(SPARK_VENV)/.installed: requirements-spark.txt pyproject.toml | python-is-new-enough
+	@echo "Installing into $(SPARK_VENV), once ..."
+	@$(call make_venv,$(SPARK_VENV))
+	@$(call install,$(SPARK_VENV),requirements-spark.txt)
 	@touch $@

@@ -26,6 +26,7 @@ ONLY_IN_CHECK = {
         "package",
         "pipelines",
         "soak",
+        "spark",
         "spec/ingest/test_properties.py",
         "spec/ingest/test_real_inputs.py",
         "spec/pipeline/test_selected.py",

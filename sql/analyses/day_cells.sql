@@ -104,25 +104,30 @@ units_read as (
     inner join days_read
         on days_read.funnel_index = units_counted.funnel_index
         and days_read.day = units_counted.entry_day
+),
+
+cells_counted as (
+    select
+        funnel_index,
+        case
+            when grouping(persona) = 0 then 'persona'
+            when grouping(channel) = 0 then 'channel'
+            else 'all'
+        end as dimension,
+        coalesce(persona, channel, 'all') as slice,
+        entry_day,
+        age_days,
+        depth,
+        cast(sum(unit_count) as bigint) as unit_count
+    from units_read
+    group by grouping sets (
+        (funnel_index, entry_day, age_days, depth, persona),
+        (funnel_index, entry_day, age_days, depth, channel),
+        (funnel_index, entry_day, age_days, depth)
+    )
 )
 
-select
-    funnel_index,
-    case
-        when grouping(persona) = 0 then 'persona'
-        when grouping(channel) = 0 then 'channel'
-        else 'all'
-    end as dimension,
-    coalesce(persona, channel, 'all') as slice,
-    entry_day,
-    age_days,
-    depth,
-    cast(sum(unit_count) as bigint) as unit_count
-from units_read
-group by grouping sets (
-    (funnel_index, entry_day, age_days, depth, persona),
-    (funnel_index, entry_day, age_days, depth, channel),
-    (funnel_index, entry_day, age_days, depth)
-)
+select funnel_index, dimension, slice, entry_day, age_days, depth, unit_count
+from cells_counted
 -- A persona of today takes those who converted out of the days before: no like days are left to compare with.
-having grouping(persona) = 1 or not exists (select 1 from config.personas as personas where personas.is_as_of_now)
+where dimension <> 'persona' or not exists (select 1 from config.personas as personas where personas.is_as_of_now)

@@ -2,6 +2,7 @@
 -- Grain: event_ix.
 select
     events.event_ix,
+    events.event_id,
     coalesce(identities.component_key, users.component_key) as component_key,
     events.device_key,
     -- A named event is its user's, on any device; on a shared device `identities` gives the anonymous person of the device.

@@ -35,7 +35,8 @@ LAYERS = (
 DOORS = {
     "duckdb": ("engines/",),
     "prefect": (),
-    "sqlglot": ("models/", "compile/", "ingest/mapping.py"),
+    "pyspark": ("engines/spark.py",),
+    "sqlglot": ("models/", "compile/", "engines/spark_sql.py", "ingest/mapping.py"),
     "numba": ("kernel/",),
     "ruamel": ("utils/yaml.py",),
     "typer": ("cli/",),

@@ -31,7 +31,8 @@ class _Absent:
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         loader: Any = self
-        return ModuleSpec(fullname, loader) if fullname == "pandas" else None
+        # The client of Spark needs it.
+        return ModuleSpec(fullname, loader) if fullname == "pandas" and "pyspark" not in sys.modules else None
 
     def create_module(self, spec: ModuleSpec) -> None:
         raise ModuleNotFoundError("No command needs pandas.", name=spec.name)

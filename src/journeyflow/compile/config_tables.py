@@ -20,7 +20,6 @@ from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
 from journeyflow.config.funnels import Goal
 from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
-from journeyflow.config.labels import ANY, EVENT, PERSONA, STAGE, Labels
 from journeyflow.config.predicates import (
     attribution_predicate,
     exclusion_predicate,
@@ -31,6 +30,7 @@ from journeyflow.config.predicates import (
 )
 from journeyflow.config.remedies import suggestion
 from journeyflow.models.metadata import arrow_schema
+from journeyflow.utils.formatting import ANY, EVENT, PERSONA, STAGE, Labels
 
 if TYPE_CHECKING:
     from journeyflow.config.experience import Desired

@@ -35,7 +35,7 @@ from journeyflow.config.funnels import (
 )
 from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
 from journeyflow.config.remedies import Remedies
-from journeyflow.config.sources import Limits, People, Retention, Source, Spend, Targets
+from journeyflow.config.sources import Limits, People, Retention, Source, Spark, Spend, Targets
 
 OFFLINE_CHANNELS = ("store", "call_centre", "crm", "delivery", "survey", "email")
 
@@ -96,7 +96,7 @@ class ExcludeTraffic(Section):
 
 
 FILE_NAME = "journeyflow.yml"
-NOT_FIGURES = {"project", "state", "publish", "retention", "limits", "targets"}
+NOT_FIGURES = {"project", "state", "publish", "retention", "limits", "targets", "engine", "spark"}
 """Keys that change no published figure, and so are not part of the hash."""
 
 
@@ -186,6 +186,10 @@ class Config(Section):
     """Where the published tables are copied to, beside the folder `publish`."""
     limits: Limits = Limits()
     """Limits for one input file; a file beyond them is refused."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """Where relations of persons and events are built: in DuckDB, or on the Spark Connect server of `spark`."""
+    spark: Spark | None = None
+    """The Spark Connect server of `engine: spark`."""
     _folder: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from journeyflow.config.base import (
     PATTERN,
+    FilePath,
     Name,
     PositiveDuration,
     Section,
@@ -311,6 +312,15 @@ class Targets(Section):
 
     postgres: PostgresTarget | None = None
     """A PostgreSQL database."""
+
+
+class Spark(Section):
+    """The Spark Connect server of `engine: spark`."""
+
+    address: Annotated[Text, StringConstraints(pattern="^sc://[^ ]+$")]
+    """Address of the server, such as `sc://127.0.0.1:15002`."""
+    folder: FilePath
+    """A folder that this machine, the server and its workers see under one path; holds relations while a run lasts."""
 
 
 class Retention(Section):

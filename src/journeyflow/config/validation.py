@@ -50,6 +50,12 @@ def _repeated(names: Iterable[str]) -> Iterator[tuple[int, str]]:
         seen.add(name)
 
 
+def _engine(config: Config) -> Iterator[Violation]:
+    if config.engine == "spark" and config.spark is None:
+        expected = "a section `spark` with `address` and `folder`"
+        yield Violation("missing_server", ("engine",), "needs a server", "spark", expected=expected)
+
+
 def _builtin_models(config: Config) -> Iterator[Violation]:
     for name, section in config.models.items():
         loc = ("models", name)
@@ -109,6 +115,7 @@ def _rules_of_stages(config: Config) -> Iterator[Violation]:
 
 
 _MODEL_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
+    _engine,
     _builtin_models,
     _extended_models,
     _stage_names,

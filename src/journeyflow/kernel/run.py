@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from journeyflow.config import Config
 from journeyflow.engines import Engine
 from journeyflow.errors import JourneyflowError
 from journeyflow.kernel.chunk import Tables, process_chunk
-from journeyflow.kernel.events import NO_SEQUENCE, EventArrays, Units, concatenated, from_arrow, linked
+from journeyflow.kernel.events import COLUMNS, NO_SEQUENCE, EventArrays, Units, concatenated, from_arrow, linked
 from journeyflow.kernel.funnels import run_funnel
 from journeyflow.kernel.journeys import rank_units
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, plan_of
@@ -70,7 +71,7 @@ def fill_affected(engine: Engine, plan: KernelPlan, *, first_position: int = 0, 
     for name in RELATIONS:
         engine.register(name, empty(name))
     counted: dict[str, list[pa.Table]] = {name: [empty(name)] for name in SUMMED}
-    for found in _processed(chunks(engine, chunk_rows), plan, first_position):
+    for found in _processed(chunks(engine.stream(STREAM, BATCH_ROWS), chunk_rows), plan, first_position):
         for name, tables in found.items():
             if name in SUMMED:
                 counted[name] += tables
@@ -102,11 +103,11 @@ def _processed(parts: Iterator[EventArrays], plan: KernelPlan, position: int) ->
             yield waiting.popleft().result()
 
 
-def chunks(engine: Engine, chunk_rows: int) -> Iterator[EventArrays]:
+def chunks(batches: Iterable[pa.RecordBatch], chunk_rows: int) -> Iterator[EventArrays]:
     """Yield the events of the stream in chunks of whole components, of `chunk_rows` events or more (but the last)."""
     held: list[EventArrays] = []
     held_rows = 0
-    for batch in engine.stream(STREAM, BATCH_ROWS):
+    for batch in batches:
         events = from_arrow(batch)
         if len(events) == 0:
             continue
@@ -163,39 +164,56 @@ def _append(engine: Engine, name: str, tables: list[pa.Table]) -> None:
 
 def property_tables(engine: Engine, plan: KernelPlan, chunk_rows: int) -> Iterator[tuple[str, list[pa.Table]]]:
     """Yield rows of `kernel.funnel_*` for funnels by property; reads `kernel.events`, which must be filled before."""
-    for column in dict.fromkeys(funnel.unit for funnel in _property_funnels(plan)):
-        funnels = [funnel for funnel in plan.funnels if funnel.unit == column]
-        position = 0
-        for rows in _whole_units(engine, column, chunk_rows):
-            units = _units(rows, plan, position)
-            position += rows.num_rows
-            for funnel in funnels:
-                for name, table in run_funnel(units, funnel, plan).items():
-                    yield name, [table]
+    for column in property_units(plan):
+        for found in _processed_units(engine.stream(_in_order(column), PROPERTY_BATCH_ROWS), plan, column, chunk_rows):
+            yield from found.items()
+
+
+def property_units(plan: KernelPlan) -> list[str]:
+    """Return the columns of `staging.events` whose values are the units of some funnel."""
+    return list(dict.fromkeys(funnel.unit for funnel in _property_funnels(plan)))
+
+
+def _processed_units(
+    batches: Iterable[pa.RecordBatch], plan: KernelPlan, column: str, chunk_rows: int, position: int = 0
+) -> Iterator[Tables]:
+    """Yield the rows of the funnels whose units are the values of `column`, by chunk and funnel."""
+    funnels = [funnel for funnel in plan.funnels if funnel.unit == column]
+    for rows in _whole_units(batches, chunk_rows):
+        units = _units(rows, plan, position)
+        position += rows.num_rows
+        for funnel in funnels:
+            yield {name: [table] for name, table in run_funnel(units, funnel, plan).items()}
 
 
 def _property_funnels(plan: KernelPlan) -> list[CompiledFunnel]:
     return [funnel for funnel in plan.funnels if funnel.unit not in ("person", "session")]
 
 
-def _select(column: str) -> str:
+def unit_events(column: str) -> str:
+    """Return the SELECT of the events that have a value of `column`, with what orders them."""
     return f"""
         select
             md5_number_lower(cast(staged.{column} as varchar)) as unit_key, staged.event_ix, staged.source_ix,
-            staged.sequence,
+            staged.sequence, staged.event_id,
             date_diff('microsecond', timestamp '1970-01-01 00:00:00', staged.occurred_at) as occurred_us,
             classified.person_key, classified.journey_index, classified.session_ix, classified.classification_key
         from staging.events as staged
         inner join kernel.events as classified on classified.event_ix = staged.event_ix
         where staged.{column} is not null
-        order by unit_key, occurred_us, staged.sequence nulls last, staged.event_id, staged.source_ix
     """
 
 
-def _whole_units(engine: Engine, column: str, chunk_rows: int) -> Iterator[pa.Table]:
+def _in_order(column: str) -> str:
+    return (
+        f"{unit_events(column)} order by unit_key, occurred_us, sequence nulls last, staged.event_id, staged.source_ix"
+    )
+
+
+def _whole_units(batches: Iterable[pa.RecordBatch], chunk_rows: int) -> Iterator[pa.Table]:
     held: list[pa.RecordBatch] = []
     held_rows = 0
-    for batch in engine.stream(_select(column), PROPERTY_BATCH_ROWS):
+    for batch in batches:
         held.append(batch)
         held_rows += batch.num_rows
         if held_rows < chunk_rows:
@@ -244,3 +262,45 @@ def _session_numbers(sessions: pa.ChunkedArray) -> npt.NDArray[np.int32]:
     _, number = np.unique(values, return_inverse=True)
     first = 1 if (values == -1).any() else 0
     return (number - first).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class BucketWork:
+    """The kernel over one bucket of the stream: what a task of a cluster runs.
+
+    `before` are the numbers of events in the buckets before each; `column` is that of property units, None for events.
+    Buckets are whole, in the order of unsigned keys: so numbers of sessions and attempts are those of one machine.
+    """
+
+    plan: KernelPlan
+    before: Mapping[int, int]
+    column: str | None = None
+    chunk_rows: int = CHUNK_ROWS
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], bucket: int) -> Iterator[Tables]:
+        """Yield the rows of each chunk by relation."""
+        position = self.before[bucket]
+        if self.column is not None:
+            yield from _processed_units(map(_with_units, batches), self.plan, self.column, self.chunk_rows, position)
+            return
+        for part in chunks(map(_with_keys, batches), self.chunk_rows):
+            yield process_chunk(part, self.plan, position)
+            position += len(part)
+
+
+def _with_keys(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch of the stream whose keys came as BIGINT."""
+    keys = {name for name, dtype in COLUMNS.items() if dtype is np.uint64}
+    return _viewed(batch, keys)
+
+
+def _with_units(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return _viewed(batch, {"unit_key", "person_key"})
+
+
+def _viewed(batch: pa.RecordBatch, keys: Collection[str]) -> pa.RecordBatch:
+    arrays = [
+        column.view(pa.uint64()) if name in keys else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)

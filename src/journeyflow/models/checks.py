@@ -85,6 +85,16 @@ def require_checks(engine: Engine, models: Iterable[Model]) -> int:
     return total
 
 
+def tables_checked(model: Model) -> tuple[str, ...]:
+    """Return the other relations that the checks of a model read."""
+    from journeyflow.models.sql import parsed, tables_read
+
+    found = (
+        tables_read(parsed(check.no_rows, model.path), model.path) for check in model.metadata.checks if check.no_rows
+    )
+    return tuple(dict.fromkeys(name for names in found for name in names if name != model.name))
+
+
 def _one_by_one(engine: Engine, queries: Mapping[tuple[str, str], _Query]) -> Iterator[Failure]:
     """Yield the failures of queries one of which cannot be executed."""
     for (name, check), query in queries.items():

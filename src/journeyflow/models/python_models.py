@@ -59,6 +59,16 @@ def build_python_model(engine: Engine, config: Config, model: Model) -> None:
         engine.register(model.name, result.read_all() if isinstance(result, pa.RecordBatchReader) else result)
 
 
+def select_of(config: Config, model: Model) -> str:
+    """Return the SELECT that the configuration compiles to; ModelError where the function needs more than that."""
+    function = _function_of(model)
+    names = set(inspect.signature(function).parameters) if function else {"engine"}
+    result = function(**dict.fromkeys(names, config)) if function and names <= {"config"} else None
+    if not isinstance(result, str):
+        raise ModelError(f"{model.name} is filled by Python, not by a SELECT.")
+    return result
+
+
 def registered(module: str) -> dict[str, Function]:
     """Import `module` and return the python models that it registers, by relation."""
     import_module(module)

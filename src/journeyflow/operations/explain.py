@@ -13,7 +13,7 @@ from journeyflow.config.journey_models import JourneyModel, PlacedRule
 from journeyflow.config.map_rows import GRAINS, MAP, MapFigure
 from journeyflow.config.predicates import predicates, rule_predicate
 from journeyflow.engines import Engine
-from journeyflow.errors import NotFoundError, require_known
+from journeyflow.errors import InputError, NotFoundError, require_known
 from journeyflow.pipeline.run import open_build
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report import cells
@@ -288,6 +288,11 @@ def explain_person(config: Config, person: str, funnel: str | None = None) -> Ex
         When no run has succeeded yet.
     """
     with open_build(config) as engine:
+        if not engine.columns("kernel.funnel_units"):
+            raise InputError(
+                "The last build was made on Spark and holds no attempts of persons. Leave out `engine: spark`, run "
+                "`journeyflow run`, and ask again."
+            )
         definition = _funnel(engine, funnel) if funnel is not None else None
         person_key, person_id = _person(engine, person)
         entered = [row["funnel"] for row in _rows(engine, _ENTERED, person_key)]

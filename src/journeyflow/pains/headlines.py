@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from journeyflow.config.labels import Labels
 from journeyflow.config.remedies import Remedy, suggestion
 from journeyflow.models.python_models import python_model
-from journeyflow.utils.formatting import count, percent
+from journeyflow.utils.formatting import Labels, count, percent
 
 if TYPE_CHECKING:
     from journeyflow.config import Config

@@ -257,7 +257,7 @@ class Run:
         builder, self.built = choose_builder(
             self.config, self.loaded, self.graph, self.row, self.work / BUILD, limits, full_refresh=self.full_refresh
         )
-        self._databases.callback(builder.engine.close)
+        self._databases.callback(builder.close)
         register_configuration(builder.engine, self.config, self.loaded, self.run_id)
         builder.engine.register("config.columns", dictionary(self.graph))
         builder.refresh_run_log(self._finished("published"))

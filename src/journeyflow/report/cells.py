@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import (
     GRAINS,
     LOST,
@@ -36,6 +35,7 @@ from journeyflow.report.formatting import (
 )
 from journeyflow.report.tables import Row, Tables
 from journeyflow.report.view_model import ALL, Cell, Figure, Item, Stage
+from journeyflow.utils.formatting import Labels
 
 NOBODY = "nobody was seen here"
 NOBODY_LEFT = "nobody is known to have gone from here"

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from journeyflow.config.journey_models import BUILTIN_MODELS
-from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import MAP, MAP_ROWS, STEP, MapFigure
 from journeyflow.report import cells
 from journeyflow.report.analyses import read_analyses, read_differences
@@ -41,7 +40,7 @@ from journeyflow.report.view_model import (
     StageReach,
     conjunction,
 )
-from journeyflow.utils.formatting import count
+from journeyflow.utils.formatting import Labels, count
 
 if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from journeyflow.config.labels import Labels
 from journeyflow.config.map_rows import GRAINS, SHARES_OF_ALL_VISITORS, UNITS_WITH_MINIMUM, Evidence, MapFigure
 from journeyflow.report.formatting import display_text
 from journeyflow.report.view_model import Figure, FigureSource, Key
+from journeyflow.utils.formatting import Labels
 
 if TYPE_CHECKING:
     from journeyflow.publish.reader import PublishedTables

@@ -1,11 +1,14 @@
-"""Formatting of values for terminals and reports, with control characters escaped."""
+"""Formatting of values for terminals and reports, with control characters escaped, and labels in place of names."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 _INVISIBLE = (
     r"[\s\x00-\x20\x7f-\xa0\xad\u034f\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f"
@@ -111,3 +114,37 @@ def cell(value: object) -> str:
     if isinstance(value, date | Decimal | timedelta):
         return str(value)
     return escaped(value)
+
+
+PERSONA, STAGE, EVENT = "persona", "stage", "event"
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels by kind, model (`any` but for stages) and name."""
+
+    by_name: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Labels:
+        """Return the labels of rows of `config.labels` or of the published table `labels`."""
+        return cls({(row["kind"], row["model"], row["name"]): row["label"] for row in rows})
+
+    def persona(self, name: str) -> str:
+        """Return the label of a persona."""
+        return self.by_name.get((PERSONA, ANY, name)) or label(name)
+
+    def stage(self, model: str, name: str) -> str:
+        """Return the label of a stage of a journey model."""
+        return self.by_name.get((STAGE, model, name)) or label(name)
+
+    def touchpoint(self, name: str) -> str:
+        """Return a touchpoint or an event name with the event's label; without a label as it is.
+
+        >>> Labels({("event", "any", "page_view"): "Page"}).touchpoint("web: page_view")
+        'web: Page'
+        """
+        channel, colon, surface = name.rpartition(": ")
+        found = self.by_name.get((EVENT, ANY, surface))
+        return name if found is None else f"{channel}{colon}{found}"

@@ -201,6 +201,12 @@ def test_nothing_to_explain_before_the_first_run(tmp_path: Path) -> None:
         explain_event(load_config(tmp_path), "x")
 
 
+def test_a_build_without_attempts_of_persons_says_why(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyflow.engines.DuckDBEngine.columns", lambda engine, name: {})
+    with pytest.raises(InputError, match="made on Spark"):
+        explain_person(config, "converts", "checkout")
+
+
 def test_screens_and_json(config: Config) -> None:
     text = io.StringIO()
     out = Console(file=text, width=200, highlight=False)

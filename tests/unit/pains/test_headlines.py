@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 
-from journeyflow.config.labels import Labels
 from journeyflow.config.remedies import builtin_remedies
 from journeyflow.pains.headlines import MOST_CHARACTERS, headline, remedy
+from journeyflow.utils.formatting import Labels
 
 INCIDENT = {
     "persona": "all", "period": "all", "model": "m", "stage": "decision", "subject": "payment_info", "kind": "incident", "grade": "incident",

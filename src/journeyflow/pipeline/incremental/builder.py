@@ -11,7 +11,7 @@ from journeyflow.compile.staging_events import MOST_CHANNELS, MOST_NAMES, UNKNOW
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError, EngineError
 from journeyflow.models import Graph, Model, Phase, checks
-from journeyflow.pipeline.builder import Builder
+from journeyflow.pipeline.builder import Builder, SparkBuilder, spark_engine
 from journeyflow.pipeline.incremental.affected import find_affected, find_superseded
 from journeyflow.pipeline.incremental.merge import (
     append_rows,
@@ -351,17 +351,26 @@ def choose_builder(
     full_refresh: bool,
 ) -> tuple[Builder, str]:
     """Return the builder of a run, and how it builds: incrementally, or a full refresh and its reason."""
-    prepared = "requested" if full_refresh else prepare_incremental(config, loaded, graph, row, limits)
+    if config.engine == "spark":
+        prepared: IncrementalBuilder | str = "on Spark"
+    else:
+        prepared = "requested" if full_refresh else prepare_incremental(config, loaded, graph, row, limits)
     if isinstance(prepared, IncrementalBuilder):
         prepared.begin()
         return prepared, prepared.summary
-    builder = Builder(writable_build(config, place, limits), graph, config)
+    if config.engine == "spark":
+        spark = spark_engine(config, row.run_id)  # First: where no server answers, no database is opened.
+        builder: Builder = SparkBuilder(writable_build(config, place, limits), spark, graph, config)
+    else:
+        builder = Builder(writable_build(config, place, limits), graph, config)
     builder.attach_sources()
     return builder, f"full refresh: {prepared}"
 
 
 def complete_build_state(builder: Builder, config: Config, row: RunRow, loaded: LoadResult) -> None:
-    """Record what a checked build was built from, so that the next run can be incremental."""
+    """Record what a checked build was built from, so that the next run can be incremental; not on Spark."""
+    if isinstance(builder, SparkBuilder):
+        return
     position, size = builder.next_position, builder.byte_count
     write_build_state(builder.engine, build_state_of(builder.engine, config, row.config_hash, loaded, position, size))
 

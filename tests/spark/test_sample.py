@@ -1,0 +1,104 @@
+"""A run with `engine: spark` publishes what a run on one machine does, and each relation that it builds is equal."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from journeyflow.config import load_config
+from journeyflow.engines import DuckDBEngine
+from journeyflow.models import Graph, Model
+from journeyflow.pipeline.builder import SparkBuilder
+from journeyflow.pipeline.run import Run, RunReport, run
+from journeyflow.utils.files import sample_folder
+from support.order_project import write_project
+
+OF_THE_RUN = ("run_id", "config_hash", "started_at", "finished_at", "elapsed_seconds")
+"""Columns that differ between any two runs."""
+MAKE: dict[str, Callable[[Path], object]] = {
+    "small": write_project,
+    "sample": lambda folder: shutil.copytree(sample_folder(), folder),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two builds of one project in one engine, as ``spark`` and ``duckdb``; the published tables too."""
+
+    engine: DuckDBEngine
+    graph: Graph
+    report: RunReport
+    expected: RunReport
+    shared: Path
+
+    def differences(self, model: Model) -> int:
+        """Count rows of either build that the other one lacks; floats are equal to a relative 1e-9."""
+        there, here = (f"{name}.{model.name}" for name in ("spark", "duckdb"))
+        types = self.engine.columns(there)
+        assert types == self.engine.columns(here)
+        columns = {name: kind for name, kind in types.items() if name not in OF_THE_RUN}
+        keys = [name for name in model.grain or () if name in columns] or list(columns)
+        on = " and ".join(f'this."{name}" is not distinct from other."{name}"' for name in keys)
+        differ = [_differ(name, kind) for name, kind in columns.items() if name not in keys]
+        if not model.grain:
+            near = (f'round("{name}", 6)' if kind == "DOUBLE" else f'"{name}"' for name, kind in columns.items())
+            mine, theirs = (f"select {listed} from {side}" for listed in [", ".join(near)] for side in (there, here))
+            return self._count(f"from (({mine} except all {theirs}) union all ({theirs} except all {mine}))")
+        condition = " or ".join(["this._is is null", "other._is is null", *differ])
+        sides = [f"(select *, true as _is from {side}) as {name}" for side, name in ((there, "this"), (here, "other"))]
+        return self._count(f"from {sides[0]} full join {sides[1]} on {on} where {condition}")
+
+    def _count(self, rest: str) -> int:
+        return int(self.engine.values(f"select count(*) {rest}")[0][0])
+
+
+def _differ(name: str, kind: str) -> str:
+    this, other = f'this."{name}"', f'other."{name}"'
+    if kind != "DOUBLE":
+        return f"{this} is distinct from {other}"
+    is_near = f"abs({this} - {other}) <= 1e-9 * greatest(abs({this}), abs({other}))"
+    return f"({this} is distinct from {other} and not coalesce({is_near}, false))"
+
+
+@pytest.fixture(scope="module", params=MAKE)
+def pair(request: pytest.FixtureRequest, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder, shared = tmp_path_factory.mktemp("projects"), tmp_path_factory.mktemp("shared")
+    for name in ("duckdb", "spark"):
+        MAKE[request.param](folder / name)
+    expected = run(folder / "duckdb" / "journeyflow.yml")
+    (folder / "spark" / "state").mkdir()
+    shutil.copy(folder / "duckdb" / "state" / "pseudonym.key", folder / "spark" / "state")
+    file = folder / "spark" / "journeyflow.yml"
+    with file.open("a") as rest:
+        rest.write(f'\nengine: spark\nspark: {{address: "{address}", folder: "{shared}"}}\n')
+    with Run(load_config(file)) as started:
+        report = started.execute()
+        builder = started.builder
+        assert isinstance(builder, SparkBuilder)
+        for model in started.graph:  # Also what no model in DuckDB reads.
+            builder.bring(model)
+    builds = {name: folder / name / "state" / "build.duckdb" for name in ("spark", "duckdb")}
+    with DuckDBEngine(attached=builds) as engine:
+        yield Pair(engine, started.graph, report, expected, shared)
+
+
+def test_every_relation_is_equal(pair: Pair) -> None:
+    built = "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'duckdb'"
+    names = {name for (name,) in pair.engine.values(built)}
+    tables = [model for model in pair.graph if model.name in names]
+    assert len(tables) > 200
+    differ = {model.name: count for model in tables if (count := pair.differences(model))}
+    assert not differ
+
+
+def test_as_many_checks_are_made(pair: Pair) -> None:
+    assert pair.report.check_count == pair.expected.check_count
+    assert pair.report.built == "full refresh: on Spark"
+
+
+def test_nothing_stays_in_the_shared_folder(pair: Pair) -> None:
+    assert not [path for path in pair.shared.rglob("*") if path.is_file()]

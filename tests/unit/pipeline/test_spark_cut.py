@@ -1,0 +1,73 @@
+"""What a run with `engine: spark` builds there follows from the graph, and its exceptions are listed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from journeyflow.config import load_config
+from journeyflow.engines import DuckDBEngine
+from journeyflow.models import load_graph
+from journeyflow.models.python_models import select_of
+from journeyflow.pipeline.builder import ON_DRIVER, READ_LATER, SparkBuilder, is_of_entities, spark_cut
+from journeyflow.utils.files import sample_folder, sql_folder
+
+if TYPE_CHECKING:
+    from journeyflow.engines.spark import SparkEngine
+
+GRAPH = load_graph(sql_folder(), own=sample_folder() / "sql")
+CUT = spark_cut(GRAPH)
+PEOPLE = {model.name for model in GRAPH if is_of_entities(model)}
+
+
+def test_each_relation_of_people_is_in_the_cut_or_a_listed_exception() -> None:
+    assert {name for name in ON_DRIVER if is_of_entities(GRAPH[name])} == PEOPLE - CUT
+
+
+def test_nothing_else_reads_a_relation_of_people_in_duckdb() -> None:
+    readers = {model.name for model in GRAPH if PEOPLE & {*model.inputs} and not model.is_own}
+    assert readers - CUT <= set(ON_DRIVER)
+
+
+def test_exceptions_are_models_that_would_be_in_the_cut() -> None:
+    readers = {model.name for model in GRAPH if PEOPLE & {*model.inputs}}
+    assert set(ON_DRIVER) <= PEOPLE | readers
+    assert set(READ_LATER) <= CUT & PEOPLE
+
+
+def test_a_users_own_models_stay_in_duckdb() -> None:
+    assert not [name for name in CUT if GRAPH[name].is_own]
+
+
+@pytest.mark.parametrize("name", sorted(CUT))
+def test_each_model_of_the_cut_is_a_select_or_of_the_kernel(name: str) -> None:
+    model = GRAPH[name]
+    if model.layer == "kernel" and model.sql is None:
+        return
+    config = load_config(sample_folder() / "journeyflow.yml")
+    assert model.sql or select_of(config, model)
+
+
+def test_the_kernel_of_the_cut_is_whole() -> None:
+    filled = {model.name for model in GRAPH if model.layer == "kernel"}
+    assert filled <= CUT
+
+
+def test_the_key_of_person_ids_stays_on_this_machine() -> None:
+    shipped: dict[str, list[dict[str, object]]] = {}
+    spark = SimpleNamespace(
+        columns=lambda name: {}, write=lambda name, rows, types: shipped.update({name: rows.read_all().to_pylist()})
+    )
+    with DuckDBEngine(threads=1) as engine:
+        engine.run("config.settings", "select 'key' as person_secret, 30 as min_count")
+        builder = SparkBuilder(
+            engine, cast("SparkEngine", spark), GRAPH, load_config(sample_folder() / "journeyflow.yml")
+        )
+        builder.ship(GRAPH["config.settings"])
+    assert shipped == {"config.settings": [{"person_secret": "", "min_count": 30}]}
+
+
+def test_no_model_of_the_cut_reads_the_key() -> None:
+    assert not [name for name in CUT if "person_secret" in (GRAPH[name].sql or "")]
