@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,6 +15,10 @@ from journeyflow.utils.progress import Progress
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
+
+
+SEARCH = "statistics.pains"
+"""Computes for long, outside the database and on one core: it is built beside other models."""
 
 
 class Builder:
@@ -32,11 +38,30 @@ class Builder:
 
     def build(self, phase: Phase, progress: Progress) -> None:
         """Build the models of one phase, upstream before downstream."""
-        models = self._graph.of_phase(phase)
-        for done, model in enumerate(models):
-            progress(phase, model.name, done, len(models))
-            self.build_model(model)
-        progress(phase, "models", len(models), len(models))
+        self._build_models(self._graph.of_phase(phase), phase, progress)
+
+    def _build_models(self, models: Sequence[Model], phase: Phase, progress: Progress) -> None:
+        """Build some models, upstream before downstream: the search as early as can be, what reads it as late."""
+        upstream, downstream = self._graph.ancestors([SEARCH]), self._graph.descendants(SEARCH)
+        ordered = sorted(models, key=lambda model: (model.name in downstream) - (model.name in upstream))
+        with ThreadPoolExecutor(1) as pool:
+            searching: Future[None] | None = None
+            for done, model in enumerate(ordered):
+                progress(phase, model.name, done, len(ordered))
+                if model.name == SEARCH:
+                    self.engine.make_schema(SEARCH)  # Two connections must not make it at once.
+                    searching = pool.submit(self._search, self.engine.beside(), model)
+                    continue
+                if searching and model.name in downstream:
+                    searching.result()
+                self.build_model(model)
+            if searching:
+                searching.result()
+        progress(phase, "models", len(ordered), len(ordered))
+
+    def _search(self, engine: DuckDBEngine, model: Model) -> None:
+        with engine:
+            self._build_in(engine, model)
 
     def check(self) -> int:
         """Check every model against its metadata; return the number of checks. Raises CheckFailedError."""
@@ -70,8 +95,11 @@ class Builder:
 
     def build_model(self, model: Model) -> None:
         """Build one model; its inputs exist."""
+        self._build_in(self.engine, model)
+
+    def _build_in(self, engine: DuckDBEngine, model: Model) -> None:
         self._built.add(model.name)
         if model.sql is not None:
-            self.engine.run(model.name, model.sql, kind=model.metadata.kind)
+            engine.run(model.name, model.sql, kind=model.metadata.kind)
             return
-        python_models.build_python_model(self.engine, self._config, model)
+        python_models.build_python_model(engine, self._config, model)
