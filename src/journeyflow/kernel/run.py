@@ -181,8 +181,8 @@ def _property_funnels(plan: KernelPlan) -> list[CompiledFunnel]:
 def _select(column: str) -> str:
     return f"""
         select
-            md5_number_lower(cast(staged.{column} as varchar)) as unit_key, staged.event_ix, staged.source_ix,
-            staged.sequence,
+            cast(md5_number(cast(staged.{column} as varchar)) >> 64 as ubigint) as unit_key,
+            staged.event_ix, staged.source_ix, staged.sequence,
             date_diff('microsecond', timestamp '1970-01-01 00:00:00', staged.occurred_at) as occurred_us,
             classified.person_key, classified.journey_index, classified.session_ix, classified.classification_key
         from staging.events as staged
