@@ -211,7 +211,13 @@ def key_text(value: exp.Expr) -> exp.Expr:
 
 def user_key(user_id: exp.Expr) -> exp.Expr:
     """Return the key of a user_id, as loading computes it."""
-    return call("md5_number_lower", exp.DPipe(this=text("u:"), expression=user_id))
+    return key_of(exp.DPipe(this=text("u:"), expression=user_id))
+
+
+def key_of(value: exp.Expr) -> exp.Expr:
+    """Return the first 64 bits of the md5 of a text: what `md5_number_lower` returns, in a third of the time."""
+    shifted = exp.BitwiseRightShift(this=call("md5_number", value), expression=exp.Literal.number(64))
+    return exp.cast(exp.paren(shifted), "ubigint", dialect="duckdb")
 
 
 def alias_of() -> str:
@@ -246,7 +252,7 @@ class _Staging:
         ]
         computed = {
             "source_ix": self._source_ix(),
-            "session_key": call("md5_number_lower", column("session_id")),
+            "session_key": key_of(column("session_id")),
             "touchpoint": self._touchpoint(),
             "is_bot": self._is_bot(),
             "is_internal": self._condition(self.config.exclude_traffic.internal),
@@ -374,7 +380,12 @@ class _Staging:
 
 def _bot_agents() -> exp.Select:
     """Find the bots among the distinct agents: agents repeat, and the pattern is slow."""
-    agents = exp.select(exp.alias_(column("user_agent"), "agent")).distinct().from_(exp.table_("events", db="sources"))
+    # An aggregate, because the database would apply a condition on what it groups by to every event.
+    agents = (
+        exp.select(exp.alias_(exp.Max(this=column("user_agent")), "agent"))
+        .from_(exp.table_("events", db="sources"))
+        .group_by(column("user_agent"))
+    )
     is_bot = leaf_truth(Leaf("user_agent", "regex", (BOT_PATTERN,)), column("agent"))
     return exp.select(column("agent")).from_(agents.subquery("agents")).where(is_bot)
 

@@ -120,13 +120,14 @@ class DuckDBEngine:
         option = f"storage_version {text(storage_version)}" if storage_version else "read_only"
         self.execute(f"attach {text(str(path))} as {word(name)} ({option})")
 
-    def beside(self, database: str) -> DuckDBEngine:
-        """Return a second connection to the same databases that resolves `layer.name` in `database`."""
+    def beside(self, database: str | None = None) -> DuckDBEngine:
+        """Return a second connection to the same databases that resolves `layer.name` in `database`, else as this."""
         other = copy(self)
         other.connection = self.connection.cursor()
-        other._schemas = set()
-        other._database = database
-        other.execute(f"use {word(database)}")
+        if database:
+            other._schemas = set()
+            other._database = database
+            other.execute(f"use {word(database)}")
         return other
 
     def detach(self, name: str) -> None:
@@ -160,7 +161,7 @@ class DuckDBEngine:
 
     def append(self, name: str, table: pa.Table) -> None:
         """Insert the rows of `table` into the table `name` by column name; create it when it is missing."""
-        self._make_schema(name)
+        self.make_schema(name)
         create = f"create table if not exists {relation(name)} as select * from _incoming limit 0"
         with self.shown("_incoming", table):
             self.execute(create, model=name)
@@ -192,7 +193,7 @@ class DuckDBEngine:
 
     def run(self, name: str, select: str, *, kind: str = "table") -> None:
         """Create or replace the table (or `kind="view"`) `name` with the rows of `select`."""
-        self._make_schema(name)
+        self.make_schema(name)
         with _failing_as(f"The model {name}"):
             try:
                 self.connection.execute(f"create or replace {kind} {relation(name)} as {select}").fetchall()
@@ -325,7 +326,8 @@ class DuckDBEngine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make_schema(self, name: str) -> None:
+    def make_schema(self, name: str) -> None:
+        """Create the schema of the relation `name` where it is missing."""
         schema = name.rsplit(".", 1)[0]
         if schema not in self._schemas:
             self.connection.execute(f"create schema if not exists {relation(schema)}")

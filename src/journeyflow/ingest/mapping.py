@@ -272,6 +272,11 @@ class Fields:
             )
         return f"cast({column} as varchar)"
 
+    def is_given(self, name: str) -> str:
+        """Return SQL of whether the field has a text; a time needs not be written as one, which is slow."""
+        is_time = self.type_of(name).startswith(("TIMESTAMP", "DATE"))
+        return f"{self.value(name) if is_time else self.text(name)} is not null"
+
     def identifier(self, name: str) -> str:
         """Return SQL of the field as the text of an identifier: of a whole number with decimals, the whole number.
 
@@ -369,7 +374,8 @@ def mapped_select(source: Source, fields: Fields) -> str:
 def _canonical(name: str, mapping: ColumnMapping, fields: Fields, zone: str) -> list[tuple[str, str]]:
     text = _text(mapping, fields, is_identifier=name in (*IDENTIFIERS, "event_id"))
     if name in TIMES:
-        return [(name, _time(mapping, fields, zone)), (f"has_{name.removesuffix('_at')}", f"{text} is not null")]
+        is_given = fields.is_given(mapping.column) if mapping.column else f"{text} is not null"
+        return [(name, _time(mapping, fields, zone)), (f"has_{name.removesuffix('_at')}", is_given)]
     if name == "revenue_amount":
         return [(name, f"try_cast({text} as {AMOUNT})"), ("has_amount", f"{text} is not null")]
     if name == "anonymous_id" and mapping.column and (is_number := fields.is_number(mapping.column)):

@@ -62,6 +62,14 @@ class Graph:
                 waiting.extend(self.models[name].inputs)
         return frozenset(found)
 
+    def descendants(self, name: str) -> frozenset[str]:
+        """Return what reads `name`, directly or not."""
+        found = {name}
+        for model in self:  # Upstream before downstream.
+            if found & {*model.inputs}:
+                found.add(model.name)
+        return frozenset(found - {name})
+
     def phase(self, name: str) -> Phase:
         """Return the phase in which `name` is built, see `docs/architecture.md`."""
         if self[name].metadata.is_loaded:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,10 @@ from journeyflow.utils.progress import Progress
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines.spark import SparkEngine
+
+
+SEARCH = "statistics.pains"
+"""Computes for long, outside the database and on one core: it is built beside other models."""
 
 
 class Builder:
@@ -37,11 +43,34 @@ class Builder:
 
     def build(self, phase: Phase, progress: Progress) -> None:
         """Build the models of one phase, upstream before downstream."""
-        models = self._graph.of_phase(phase)
-        for done, model in enumerate(models):
-            progress(phase, model.name, done, len(models))
-            self.build_model(model)
-        progress(phase, "models", len(models), len(models))
+        self._build_models(self._graph.of_phase(phase), phase, progress)
+
+    def _build_models(self, models: Sequence[Model], phase: Phase, progress: Progress) -> None:
+        """Build some models, upstream before downstream: the search as early as can be, what reads it as late."""
+        upstream, downstream = self._graph.ancestors([SEARCH]), self._graph.descendants(SEARCH)
+        ordered = sorted(models, key=lambda model: (model.name in downstream) - (model.name in upstream))
+        with ThreadPoolExecutor(1) as pool:
+            searching: Future[None] | None = None
+            for done, model in enumerate(ordered):
+                progress(phase, model.name, done, len(ordered))
+                if model.name == SEARCH:
+                    self._prepare(model)
+                    self.engine.make_schema(SEARCH)  # Two connections must not make it at once.
+                    searching = pool.submit(self._search, self.engine.beside(), model)
+                    continue
+                if searching and model.name in downstream:
+                    searching.result()
+                self.build_model(model)
+            if searching:
+                searching.result()
+        progress(phase, "models", len(ordered), len(ordered))
+
+    def _prepare(self, model: Model) -> None:
+        """Make the inputs of a model that is built in `engine` exist there."""
+
+    def _search(self, engine: DuckDBEngine, model: Model) -> None:
+        with engine:
+            self._build_in(engine, model)
 
     def check(self) -> int:
         """Check every model against its metadata; return the number of checks. Raises CheckFailedError."""
@@ -79,11 +108,14 @@ class Builder:
 
     def build_model(self, model: Model) -> None:
         """Build one model; its inputs exist."""
+        self._build_in(self.engine, model)
+
+    def _build_in(self, engine: DuckDBEngine, model: Model) -> None:
         self._built.add(model.name)
         if model.sql is not None:
-            self.engine.run(model.name, model.sql, kind=model.metadata.kind)
+            engine.run(model.name, model.sql, kind=model.metadata.kind)
             return
-        python_models.build_python_model(self.engine, self._config, model)
+        python_models.build_python_model(engine, self._config, model)
 
 
 ENTITY_KEYS = frozenset({"event_ix", "person_key", "device_key", "user_key", "session_ix", "attempt_ix", "unit_key"})
@@ -184,8 +216,7 @@ class SparkBuilder(Builder):
     def build_model(self, model: Model) -> None:
         """Build one model on its side; its inputs exist on one of them."""
         if model.name not in self._cut:
-            for name in model.inputs:
-                self.bring(self._graph[name])
+            self._prepare(model)
             super().build_model(model)
             return
         self._built.add(model.name)
@@ -225,6 +256,11 @@ class SparkBuilder(Builder):
             self.ship(self._graph["staging.events"])
             self.spark.run(units, unit_events(column))
             self.spark.mapped(units, "unit_key", _UNIT_ORDER, work, of_units, is_added=True)
+
+    def _prepare(self, model: Model) -> None:
+        """Bring the inputs of a model that is built in DuckDB."""
+        for name in model.inputs:
+            self.bring(self._graph[name])
 
     def ship(self, model: Model) -> None:
         """Copy a relation of DuckDB to Spark."""

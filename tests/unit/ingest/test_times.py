@@ -177,12 +177,12 @@ NATIVE = {
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
 def test_infinite_times_of_parquet_are_bad(project, zone):
     project.source |= {"format": "parquet", "timezone": zone}
-    times = pa.array([2**63 - 1, 1 - 2**63, 0], pa.int64()).cast(pa.timestamp("us"))
-    table = pa.table({"id": ["e1", "e2", "e3"], "ts": times, "cookie": ["c"] * 3, "event": ["x"] * 3})
+    times = pa.array([2**63 - 1, 1 - 2**63, 0, None], pa.int64()).cast(pa.timestamp("us"))
+    table = pa.table({"id": ["e1", "e2", "e3", "e4"], "ts": times, "cookie": ["c"] * 4, "event": ["x"] * 4})
     (project.folder / "data").mkdir()
     pq.write_table(table, project.folder / "data" / "a.parquet")
     project.load()
-    assert [reason for _, reason in project.quarantine()] == ["bad_time", "bad_time", "before_floor"]
+    assert [reason for _, reason in project.quarantine()] == ["bad_time", "bad_time", "before_floor", "no_time"]
 
 
 @pytest.mark.parametrize("kind", NATIVE)

@@ -114,11 +114,7 @@ class IncrementalBuilder(Builder):
         if phase == Phase.BUILD:
             if not self._is_idle:
                 self._merge()
-            rest = [model for model in self._graph if self._is_rebuilt_in_full(model)]
-            for done, model in enumerate(rest):
-                progress(phase, model.name, done, len(rest))
-                self.build_model(model)
-            progress(phase, "models", len(rest), len(rest))
+            self._build_models([*filter(self._is_rebuilt_in_full, self._graph)], phase, progress)
 
     def check(self) -> int:
         """Check the rows of `delta`, all other tables in full, and that both add up; return the number of checks."""

@@ -1,0 +1,63 @@
+"""The order in which models are built, and the search for pain points beside them."""
+
+from __future__ import annotations
+
+from threading import Event, current_thread
+
+import pytest
+
+from journeyflow.engines import DuckDBEngine
+from journeyflow.models import Phase, python_models
+from journeyflow.pipeline.builder import SEARCH, Builder
+from journeyflow.utils.progress import silent
+from support.few_models import all_models
+
+
+class Recorder(Builder):
+    """Builds nothing and notes the order; the search ends when a model that does not read it has been built."""
+
+    def __init__(self, graph, failure=None):
+        super().__init__(DuckDBEngine(), graph, None)
+        self.order, self.threads, self.failure = [], {}, failure
+        self.has_built_another = Event()
+
+    def _build_in(self, engine, model):
+        assert (engine is self.engine) is (model.name != SEARCH)
+        self.threads[model.name] = current_thread()
+        if model.name == SEARCH:
+            assert self.has_built_another.wait(20)
+            if self.failure:
+                raise self.failure
+        elif SEARCH not in self._graph.ancestors([model.name]) and SEARCH in self.threads:
+            self.has_built_another.set()
+        self.order.append(model.name)
+
+
+def test_the_search_is_built_beside_models_that_do_not_read_it():
+    graph = all_models()
+    builder = Recorder(graph)
+    builder.build(Phase.BUILD, silent)
+    place = {name: number for number, name in enumerate(builder.order)}
+    assert sorted(place) == sorted(model.name for model in graph.of_phase(Phase.BUILD))
+    for model in graph.of_phase(Phase.BUILD):
+        assert all(place[name] < place[model.name] for name in model.inputs if name in place), model.name
+    assert [name for name, thread in builder.threads.items() if thread is not current_thread()] == [SEARCH]
+
+
+def test_a_search_that_fails_fails_the_build_before_what_reads_it():
+    graph = all_models()
+    builder = Recorder(graph, failure=ValueError("no search"))
+    with pytest.raises(ValueError, match="no search"):
+        builder.build(Phase.BUILD, silent)
+    assert not graph.descendants(SEARCH) & {*builder.order}
+
+
+def test_the_search_writes_its_relation_from_a_connection_of_its_own(monkeypatch):
+    graph = all_models()
+    monkeypatch.setattr(Builder, "build_model", lambda self, model: None)
+    monkeypatch.setattr(
+        python_models, "build_python_model", lambda engine, config, model: engine.run(model.name, "select 1 as pain_ix")
+    )
+    builder = Builder(DuckDBEngine(), graph, None)
+    builder.build(Phase.BUILD, silent)
+    assert builder.engine.rows(f"select pain_ix from {SEARCH}")["pain_ix"].to_pylist() == [1]
