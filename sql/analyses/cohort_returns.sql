@@ -19,17 +19,16 @@ elapsed_ages as (
     select
         starts.start_index,
         starts.person_key,
-        date_diff('microsecond', starts.started_at, events.occurred_at) as elapsed_us,
+        date_diff('microsecond', starts.started_at, kernel_events.occurred_at) as elapsed_us,
         return_labels.bucket_us
     from return_labels
     inner join kernel.events as kernel_events on kernel_events.classification_key = return_labels.classification_key
     inner join analyses.cohort_starts as starts
         on starts.start_index = return_labels.start_index
         and starts.person_key = kernel_events.person_key
-    inner join staging.events on events.event_ix = kernel_events.event_ix
     where return_labels.calendar is null
         -- What happens at the instant of the start, as another line of one order, is no return.
-        and events.occurred_at > starts.started_at
+        and kernel_events.occurred_at > starts.started_at
 ),
 
 calendar_ages as (
@@ -43,14 +42,13 @@ calendar_ages as (
     inner join analyses.cohort_starts as starts
         on starts.start_index = return_labels.start_index
         and starts.person_key = kernel_events.person_key
-    inner join staging.events on events.event_ix = kernel_events.event_ix
     inner join config.day_dates as days
-        on days.utc_date = cast(events.occurred_at as date)
-        and events.occurred_at >= days.start_at
-        and events.occurred_at < days.end_at
+        on days.utc_date = cast(kernel_events.occurred_at as date)
+        and kernel_events.occurred_at >= days.start_at
+        and kernel_events.occurred_at < days.end_at
     where return_labels.calendar is not null
         -- What happens at the instant of the start, as another line of one order, is no return.
-        and events.occurred_at > starts.started_at
+        and kernel_events.occurred_at > starts.started_at
 ),
 
 ages_found as (

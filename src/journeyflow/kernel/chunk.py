@@ -70,6 +70,7 @@ def _events(chunk: Chunk, classification_key: Int64s) -> pa.Table:
             "event_ix": persons.event_ix,
             "person_key": persons.person_key,
             "journey_index": persons.journey_index,
+            "occurred_at": persons.at,
             "session_ix": (keys[persons.session], persons.session < 0),
             "classification_key": classification_key,
         },
