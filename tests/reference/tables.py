@@ -128,8 +128,8 @@ def _in_time(event: Event) -> tuple[int, bool, int, int]:
 
 def _event_row(read: ReadEvent) -> Row:
     return {
-        "event_ix": read.event.ix, "person_key": read.person, "journey_index": read.journey, "session_ix": read.session,
-        "classifications": read.classifications,
+        "event_ix": read.event.ix, "person_key": read.person, "journey_index": read.journey,
+        "occurred_at": read.event.at, "session_ix": read.session, "classifications": read.classifications,
     }  # fmt: skip
 
 
