@@ -6,10 +6,14 @@ markup, formulas and scripts. Change or empty tables, then `publish_tables(folde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import atexit
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +21,9 @@ import pyarrow as pa
 from journeyflow.config.map_rows import GRAINS
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Model
-from journeyflow.publish.generation import publish
-from journeyflow.publish.manifest import RunFacts
+from journeyflow.publish.generation import DATABASE, order_of, publish
+from journeyflow.publish.manifest import MANIFEST, RunFacts, TableEntry, read_manifest
+from journeyflow.utils.files import sha256
 from support.few_models import all_models
 
 Rows = list[dict[str, Any]]
@@ -44,15 +49,57 @@ MODELS = {"shop": ("awareness", "consideration", "decision", "loyal"), FORMULA: 
 
 
 def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
-    """Publish the rows of `tables` into `folder` and return the generation's folder; tables not given are empty."""
+    """Publish the rows of `tables` into `folder` and return the generation's folder; tables not given are empty.
+
+    The first publication of a process is kept: later ones are copies of it in which the tables that differ are
+    written, as publishing hundreds of descriptions takes longer than most tests.
+    """
+    names = tuple(dict.fromkeys((*TABLES, *tables)))
+    if names not in _kept:
+        kept = Path(mkdtemp(prefix="published-tables-"))
+        atexit.register(shutil.rmtree, kept, ignore_errors=True)
+        _publish(kept, names, tables)
+        _kept[names] = kept, {name: list(map(dict, tables.get(name, []))) for name in names}
+    kept, rows = _kept[names]
+    shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
+    generation = folder / "generations" / RUN
+    _replace(generation, {name: tables.get(name, []) for name in names if tables.get(name, []) != rows[name]})
+    return generation
+
+
+_kept: dict[tuple[str, ...], tuple[Path, dict[str, Rows]]] = {}
+
+
+def _publish(folder: Path, names: tuple[str, ...], tables: Mapping[str, Rows]) -> None:
     with DuckDBEngine(threads=1, folders=[folder]) as engine:
-        names = dict.fromkeys((*TABLES, *tables))
-        models = [_table(engine, published_models()[name], tables.get(name, [])) for name in names]
+        models = [published_models()[name] for name in names]
+        for model in models:
+            with _typed(engine, model, tables.get(model.table, [])) as select:
+                engine.run(model.name, select)
         times = {"started_at": HIGH_WATER, "published_at": HIGH_WATER, "high_water_at": HIGH_WATER}
         facts = RunFacts(
             run_id=RUN, project="acme-shop", version="0.1.0", config_hash="abc123", event_count=1_234, **times
         )
-        return publish(engine, models, folder, facts)
+        publish(engine, models, folder, facts)
+
+
+def _replace(generation: Path, tables: Mapping[str, Rows]) -> None:
+    """Write the rows of other tables over those of a generation: its database, Parquet files and manifest."""
+    if not tables:
+        return
+    manifest = read_manifest(generation)
+    entries = dict(manifest.tables)
+    with DuckDBEngine(generation / DATABASE, threads=1, folders=[generation]) as engine:
+        for name, rows in tables.items():
+            model, path = published_models()[name], generation / f"{name}.parquet"
+            with _typed(engine, model, rows) as select:
+                ordered = f"{select} order by {order_of(model)}"
+                engine.execute(f"delete from main.{name}")
+                engine.execute(f"insert into main.{name} {ordered}")
+                engine.execute(f"copy ({ordered}) to '{path}' (format parquet, compression zstd)")
+            entries[name] = TableEntry(row_count=len(rows), file=path.name, sha256=sha256(path))
+    changed = manifest.model_copy(update={"tables": entries})
+    (generation / MANIFEST).write_text(changed.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 @cache
@@ -61,15 +108,16 @@ def published_models() -> dict[str, Model]:
     return {model.table: model for model in all_models().published()}
 
 
-def _table(engine: DuckDBEngine, model: Model, rows: Rows) -> Model:
+@contextmanager
+def _typed(engine: DuckDBEngine, model: Model, rows: Rows) -> Iterator[str]:
+    """Give a SELECT of rows with the types of a model; what a row leaves out is null."""
     for unknown in {column for row in rows for column in row} - set(model.columns):
         raise ValueError(f"{model.table} has no column {unknown}")
     texts = {column: [_text(row.get(column)) for row in rows] for column in model.columns}
     strings = pa.schema([(column, pa.string()) for column in model.columns])
-    engine.register("support.incoming", pa.table(texts, schema=strings))
     casts = (f'cast("{name}" as {column.type}) as "{name}"' for name, column in model.columns.items())
-    engine.run(model.name, f"select {', '.join(casts)} from support.incoming")
-    return model
+    with engine.shown("_incoming", pa.table(texts, schema=strings)):
+        yield f"select {', '.join(casts)} from _incoming"
 
 
 def _text(value: object) -> str | None:
