@@ -51,30 +51,39 @@ MODELS = {"shop": ("awareness", "consideration", "decision", "loyal"), FORMULA: 
 def publish_tables(folder: Path, tables: Mapping[str, Rows]) -> Path:
     """Publish the rows of `tables` into `folder` and return the generation's folder; tables not given are empty.
 
-    The first publication of a process is kept: later ones are copies of it in which the tables that differ are
-    written, as publishing hundreds of descriptions takes longer than most tests.
+    Publications are kept: later ones are copies of the likest, in which the few tables that differ are written, as
+    publishing hundreds of descriptions takes longer than most tests.
     """
-    names = tuple(dict.fromkeys((*TABLES, *tables)))
-    if names not in _kept:
+    wanted = {name: tables.get(name, []) for name in dict.fromkeys((*TABLES, *tables))}
+    differing = [_differing(wanted, rows) for _, rows in _kept]
+    if not any(names is not None and len(names) <= FEW for names in differing):
         kept = Path(mkdtemp(prefix="published-tables-"))
         atexit.register(shutil.rmtree, kept, ignore_errors=True)
-        _publish(kept, names, tables)
-        _kept[names] = kept, {name: list(map(dict, tables.get(name, []))) for name in names}
-    kept, rows = _kept[names]
-    shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
+        _publish(kept, wanted)
+        _kept.append((kept, {name: [dict(row) for row in rows] for name, rows in wanted.items()}))
+        differing.append([])
+    place = min(range(len(differing)), key=lambda at: FEW + 1 if differing[at] is None else len(differing[at]))
+    shutil.copytree(_kept[place][0], folder, symlinks=True, dirs_exist_ok=True)
     generation = folder / "generations" / RUN
-    _replace(generation, {name: tables.get(name, []) for name in names if tables.get(name, []) != rows[name]})
+    _replace(generation, {name: wanted[name] for name in differing[place]})
     return generation
 
 
-_kept: dict[tuple[str, ...], tuple[Path, dict[str, Rows]]] = {}
+FEW = 4
+"""Tables that are sooner written again than all are published."""
+_kept: list[tuple[Path, dict[str, Rows]]] = []
 
 
-def _publish(folder: Path, names: tuple[str, ...], tables: Mapping[str, Rows]) -> None:
+def _differing(wanted: Mapping[str, Rows], rows: Mapping[str, Rows]) -> list[str] | None:
+    """Return the names of the tables whose rows differ; None where the tables are others."""
+    return [name for name in wanted if wanted[name] != rows[name]] if [*wanted] == [*rows] else None
+
+
+def _publish(folder: Path, tables: Mapping[str, Rows]) -> None:
     with DuckDBEngine(threads=1, folders=[folder]) as engine:
-        models = [published_models()[name] for name in names]
+        models = [published_models()[name] for name in tables]
         for model in models:
-            with _typed(engine, model, tables.get(model.table, [])) as select:
+            with _typed(engine, model, tables[model.table]) as select:
                 engine.run(model.name, select)
         times = {"started_at": HIGH_WATER, "published_at": HIGH_WATER, "high_water_at": HIGH_WATER}
         facts = RunFacts(
