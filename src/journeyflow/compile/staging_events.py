@@ -1,4 +1,4 @@
-"""Compile `staging.events` and predicates over event types: source filters, bots, caps on names, condition bits."""
+"""Compile `staging.events` and what is read of events: filters, bots, caps, condition bits, answers, consents."""
 
 from __future__ import annotations
 
@@ -504,3 +504,24 @@ def _by_survey(fields: list[str | None]) -> str:
         if field is not None:
             chosen = chosen.when(exp.Literal.number(index), event_value(field))
     return sql(exp.cast(chosen if chosen.args.get("ifs") else exp.null(), "varchar"))
+
+
+_NO_CONSENT = """
+select cast(null as ubigint) as user_key, cast(null as varchar) as property, cast(null as varchar) as property_value,
+    cast(null as timestamp) as occurred_at
+where false
+"""
+
+
+@python_model("analyses.audience_properties")
+def audience_properties(config: Config) -> str:
+    """Compile the values of the properties that audiences read as consents, of events with a user id."""
+    found = dict.fromkeys(each.consent_property for each in config.audiences if each.consent_property is not None)
+    selects = [
+        f"select user_key, {sql(text(name))} as property, "
+        f"json_extract_string(properties, {sql(text(json_path(name)))}) as property_value, occurred_at "
+        "from sources.events where user_key is not null "
+        f"and json_extract_string(properties, {sql(text(json_path(name)))}) is not null"
+        for name in found
+    ]
+    return " union all ".join(selects) or _NO_CONSENT
