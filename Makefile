@@ -12,6 +12,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 UV := $(shell command -v uv 2>/dev/null)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiling the tests and what their processes import costs each of them seconds; images of Python often turn the cache off.
+export PYTHONDONTWRITEBYTECODE :=
 
 # What is in requirements*.txt is checked against its hashes; the project itself is then linked without its dependencies.
 ifdef UV

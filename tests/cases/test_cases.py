@@ -19,24 +19,30 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("model", "case"), CASES)
-def test_case(model, case):
-    assert set(case.given) <= set(model.inputs), "a case may give only what the model reads"
+@pytest.fixture(scope="module")
+def engine():
+    """One for all cases: each writes all that its model reads."""
     with DuckDBEngine(threads=1) as engine:
-        for name in model.inputs:
-            types = {column: described.type for column, described in GRAPH[name].columns.items()}
-            create(engine, name, types, case.given.get(name, ""))
-        engine.run("actual.rows", model.sql)
-        promised = {column: described.type for column, described in model.columns.items()}
-        built = engine.columns("actual.rows")
-        assert {name: _plain(kind) for name, kind in built.items()} == {
-            name: _plain(kind) for name, kind in promised.items()
-        }
-        expected = rows_of(engine, promised, case.expect)
-        chosen = ", ".join(f'"{name}"' for name in expected.column_names)
-        actual = engine.rows(f"select {chosen} from actual.rows")
-        is_keyed = model.grain is not None and set(model.grain) <= set(expected.column_names)
-        assert_same_rows(actual, expected, list(model.grain) if is_keyed and model.grain else None)
+        yield engine
+
+
+@pytest.mark.parametrize(("model", "case"), CASES)
+def test_case(engine, model, case):
+    assert set(case.given) <= set(model.inputs), "a case may give only what the model reads"
+    for name in model.inputs:
+        types = {column: described.type for column, described in GRAPH[name].columns.items()}
+        create(engine, name, types, case.given.get(name, ""))
+    engine.run("actual.rows", model.sql)
+    promised = {column: described.type for column, described in model.columns.items()}
+    built = engine.columns("actual.rows")
+    assert {name: _plain(kind) for name, kind in built.items()} == {
+        name: _plain(kind) for name, kind in promised.items()
+    }
+    expected = rows_of(engine, promised, case.expect)
+    chosen = ", ".join(f'"{name}"' for name in expected.column_names)
+    actual = engine.rows(f"select {chosen} from actual.rows")
+    is_keyed = model.grain is not None and set(model.grain) <= set(expected.column_names)
+    assert_same_rows(actual, expected, list(model.grain) if is_keyed and model.grain else None)
 
 
 def test_every_sql_model_with_a_rule_has_a_case():

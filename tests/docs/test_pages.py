@@ -68,6 +68,7 @@ def readme_project(tmp_path_factory):
     return built_once(tmp_path_factory, "readme", build)
 
 
+@pytest.mark.check
 def test_the_readme_runs_from_top_to_bottom(readme_project):
     assert (readme_project / "published" / "current" / "map.html").is_file()
 
@@ -80,6 +81,7 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     run_story(page, tmp_path)
 
 
+@pytest.mark.check
 def test_the_queries_for_bi_tools_run(readme_project):
     queries = [block.body for block in blocks(REPOSITORY / "docs/how-to/bi.md") if block.language == "sql"]
     statements = [statement for query in queries for statement in query.split(";") if statement.strip()]

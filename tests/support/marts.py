@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 from journeyflow import models
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import checks, python_models
+from journeyflow.models.sql import declared
 from support.few_models import all_models
 from support.text_tables import create
 
@@ -24,7 +26,7 @@ def built(marts: tuple[str, ...], given: Mapping[str, str]) -> Iterator[DuckDBEn
 
     Relations of the kernel, the configuration and the sources that are not given are empty.
     """
-    needed = GRAPH.ancestors(marts)
+    needed = _needed(marts, given)
     with DuckDBEngine(threads=1) as engine:
         audited = []
         for model in GRAPH:
@@ -38,10 +40,27 @@ def built(marts: tuple[str, ...], given: Mapping[str, str]) -> Iterator[DuckDBEn
         yield engine
 
 
+def _needed(marts: tuple[str, ...], given: Mapping[str, str]) -> set[str]:
+    """Return `marts` and what they and their checks read, directly or not, up to what is written by hand."""
+    needed: set[str] = set()
+    waiting = [*marts]
+    while waiting:
+        model = GRAPH[waiting.pop()]
+        if model.name not in needed:
+            needed.add(model.name)
+            waiting.extend(() if _is_given(model, given) else _read_by(model.name))
+    return needed
+
+
+@cache
+def _read_by(name: str) -> tuple[str, ...]:
+    model = GRAPH[name]
+    queries = (check.no_rows for check in model.metadata.checks if check.no_rows)
+    return (*model.inputs, *(table for query in queries for table in declared(query, model.path).inputs))
+
+
 def _is_given(model: models.Model, given: Mapping[str, str]) -> bool:
-    is_source = model.layer in GIVEN or model.name == PERSONAS
-    # What only feeds something that is written by hand need not be built.
-    return is_source or model.name in given
+    return model.layer in GIVEN or model.name == PERSONAS or model.name in given
 
 
 def _build(engine: DuckDBEngine, model: models.Model) -> None:

@@ -28,11 +28,14 @@ def create(engine: DuckDBEngine, name: str, types: Mapping[str, str], text: str 
     header, body = parse(text) if text.strip() else ([], [])
     if unknown := set(header) - set(types):
         raise ValueError(f"{name} has no column {', '.join(sorted(unknown))}")
-    columns = ", ".join(f'cast({_cell(column, header)} as {kind}) as "{column}"' for column, kind in types.items())
+    known = header if body else []
+    columns = ", ".join(f'cast({_cell(column, known)} as {kind}) as "{column}"' for column, kind in types.items())
+    if not body:
+        engine.run(name, f"select {columns} limit 0")
+        return
     incoming = pa.table({column: pa.array([row[at] for row in body], pa.string()) for at, column in enumerate(header)})
-    engine.register("support.incoming", incoming if header else pa.table({"_": pa.array([], pa.string())}))
-    engine.run(name, f"select {columns} from support.incoming")
-    engine.drop("support.incoming")
+    with engine.shown("_incoming", incoming):
+        engine.run(name, f"select {columns} from _incoming")
 
 
 def rows_of(engine: DuckDBEngine, types: Mapping[str, str], text: str) -> pa.Table:

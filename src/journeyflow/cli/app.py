@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import UserDict, defaultdict
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import DEFAULT_MARKUP_MODE, TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
 from journeyflow.cli import analyses, erase, init, maintenance, mcp, query, report, run, tables
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
@@ -43,8 +46,27 @@ _CONCEPTS = {
 """Command → words that a person may type for it, of other tools and of the field."""
 
 
+class _Commands(UserDict[str, Any]):
+    """Commands by name, each built from its function when it is read: building all takes as long as many a query."""
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - private types of typer
+        found = super().__getitem__(name)
+        if isinstance(found, CommandInfo):
+            found = get_command_from_info(found, pretty_exceptions_short=False, rich_markup_mode=DEFAULT_MARKUP_MODE)
+            self[name] = found
+        return found
+
+
 class CommandGroup(TyperGroup):
     """A group that answers an unknown command with the commands that are near it in spelling or in meaning."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - private types of typer
+        super().__init__(**attributes)
+        self.commands = _Commands({**_ADDED[self.name or ""], **self.commands})
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - private types of typer
+        """Return the names in the order of the help."""
+        return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - private types of typer
         """Return the command of `args`; the error of an unknown one names the nearest."""
@@ -56,7 +78,10 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+_ADDED: defaultdict[str, dict[str, CommandInfo]] = defaultdict(dict)
+"""Group → command → what it is built from."""
 app = typer.Typer(
+    name="",
     cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -90,6 +115,7 @@ def options(
 def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples: str, hidden: bool = False) -> None:
     epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in examples)])
     group.command(name, epilog=epilog, hidden=hidden, rich_help_panel=_panel(group, name))(command)
+    _ADDED[str(group.info.name)][name] = group.registered_commands.pop()
 
 
 _PANELS = {
@@ -327,6 +353,7 @@ _add(app, "forget", erase.erase, hidden=True)  # The command's former name.
 
 _add(app, "mcp", mcp.mcp, "journeyflow mcp", "journeyflow mcp -c shop/journeyflow.yml")
 _explain = typer.Typer(
+    name="explain",
     cls=CommandGroup,
     no_args_is_help=True,
     help="Explain why an event is in its stage, why a person counts as dropped, or what an opportunity rests on.",
@@ -347,10 +374,13 @@ _add(
     "journeyflow explain opportunity 2 --persona student --json",
 )
 _add(_explain, "pain-point", report.explain_pain_point, "journeyflow explain pain-point 1 --period 2026-03")
-app.add_typer(_explain, name="explain", rich_help_panel=_panel(app, "explain"))
+app.add_typer(_explain, rich_help_panel=_panel(app, "explain"))
 
 _quarantine = typer.Typer(
-    cls=CommandGroup, no_args_is_help=True, help="List quarantined records, or have their files loaded again."
+    name="quarantine",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    help="List quarantined records, or have their files loaded again.",
 )
 _add(
     _quarantine,
@@ -366,4 +396,4 @@ _add(
     "journeyflow quarantine replay",
     "journeyflow quarantine replay --source web",
 )
-app.add_typer(_quarantine, name="quarantine", rich_help_panel=_panel(app, "quarantine"))
+app.add_typer(_quarantine, rich_help_panel=_panel(app, "quarantine"))

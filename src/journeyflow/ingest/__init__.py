@@ -9,6 +9,7 @@ relation             content                                            made by
 `raw_rejects`        records that cannot be parsed                      `parser.copy.show_records`
 `raw_texts`          each record as one text, for the quarantine        `validate.prepare`
 `canonical_records`  canonical columns as the source writes them        `validate.prepare`
+`stored_records`     few `validated_records`, which then are a view     `validate.prepare`
 `validated_records`  typed, cleaned, with `reason` and `is_kept`        `validate.prepare`
 `erased_records`     records and rejects of erased persons              `suppression.split_suppressed`
 `retained_records`   `validated_records` without `erased_records`       `suppression.split_suppressed`

@@ -20,12 +20,17 @@ from journeyflow.state.warehouse import packaged_sql
 FLOOR = datetime(2000, 1, 1)
 """Events before this day are clock errors."""
 DEFAULT_CHANNEL = "web"
+STORED_RECORDS = 10_000
+"""Up to as many records are validated into a table: planning validation costs more than that, in each statement again.
+Of more, each statement validates the columns that it reads."""
 CLEANING = 6
 """Version of the rules of mapping and cleaning, and of the adapters: a higher one has all files read again."""
 
 
 def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords, first_loaded_at: datetime) -> None:
     """Create the views `canonical_records`, `validated_records` and `raw_texts` over `raw_records`.
+
+    Few records are stored as they were validated, see `STORED_RECORDS`.
 
     `first_loaded_at`, naive UTC, is when the content was first loaded: it bounds event times where the source `name`
     states no arrival. RefusedFileError when the file lacks a column.
@@ -38,7 +43,11 @@ def prepare(warehouse: DuckDBEngine, config: Config, name: str, raw: RawRecords,
     typed = with_campaign(typed_select(warehouse.columns("canonical_records"), source.timezone, channel), query_params)
     validated = validated_select(query_params, _filter(config, name))
     steps = f"with typed_records as ({typed}), cleaned_records as (\n{packaged_sql('cleaned')}\n)"
-    _view(warehouse, "validated_records", f"{steps} {validated}")
+    select = f"{steps} {validated}"
+    if raw.record_count <= STORED_RECORDS:
+        warehouse.execute(f"create or replace temp table stored_records as {select}", model="stored_records")
+        select = "select * from stored_records"
+    _view(warehouse, "validated_records", select)
     _view(warehouse, "raw_texts", f"select record_ix, {raw_text_select(raw)} as raw from raw_records")
 
 

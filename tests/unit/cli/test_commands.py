@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ import pytest
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode, JourneyflowError
 from journeyflow.state.lock import project_lock
+from support.few_models import building_only
 from support.order_project import write_project
 
 
@@ -30,6 +32,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
+
+
+@pytest.fixture
+def _few(project: Path) -> Iterator[None]:
+    """For tests of a project of their own, and of what a run does with its input rather than of figures."""
+    with building_only(("insights.blind_spots",)):
+        yield
 
 
 class Caller:
@@ -216,6 +225,7 @@ def test_status_lists_runs_and_the_run_in_progress(call: Caller, project: Path) 
     left.unlink()
 
 
+@pytest.mark.usefixtures("_few")
 def test_status_shows_sizes_and_the_alerts_of_the_last_published_run(call: Caller, tmp_path: Path) -> None:
     config = write_project(tmp_path / "alerting")
     with (config.parent / "events.csv").open("a") as file:
@@ -305,6 +315,7 @@ def test_a_wrong_time_is_a_wrong_command_line(call: Caller) -> None:
     assert "2026-03-31" in call.errors
 
 
+@pytest.mark.usefixtures("_few")
 def test_an_alert_has_an_exit_code_on_request(call: Caller, tmp_path: Path) -> None:
     config = write_project(tmp_path / "alerting")
     with (config.parent / "events.csv").open("a") as file:
@@ -319,6 +330,7 @@ def test_an_alert_has_an_exit_code_on_request(call: Caller, tmp_path: Path) -> N
     call("run", "-c", str(config), "--fail-on-alarm", code=ExitCode.ALERT)  # The option's former name.
 
 
+@pytest.mark.usefixtures("_few")
 def test_a_refused_file_has_an_exit_code_of_its_own_on_request(call: Caller, tmp_path: Path) -> None:
     config = write_project(tmp_path / "refusing")
     config.write_text(config.read_text().replace("events.csv", "'*.csv'"))

@@ -12,6 +12,8 @@ from pathlib import Path
 import openpyxl
 import polars as pl
 import pytest
+from typer.core import TyperCommand
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from journeyflow.cli.app import app
@@ -508,15 +510,23 @@ def test_an_unknown_command_is_answered_with_a_near_one(word, meant):
 def test_the_help_lists_every_command_under_a_heading():
     from journeyflow.cli.app import _PANELS
 
-    names = {command.name for command in app.registered_commands if not command.hidden}
-    names |= {group.name for group in app.registered_groups}
+    names = {name for name, command in get_command(app).commands.items() if not command.hidden}
     assert {name for words in _PANELS.values() for name in words.split()} == names
+
+
+def test_a_command_is_built_when_it_is_asked_for():
+    group = get_command(app)
+    assert group.get_command(None, "paths").name == "paths"
+    assert group.get_command(None, "pathes") is None
+    groups = (group, *map(group.commands.get, ("explain", "quarantine")))
+    built = [name for one in groups for name, command in one.commands.data.items() if isinstance(command, TyperCommand)]
+    assert built == ["paths"]
 
 
 def test_words_for_commands_name_commands_and_are_none():
     from journeyflow.cli.app import _CONCEPTS
 
-    names = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    names = {*get_command(app).commands}
     assert set(_CONCEPTS) <= names
     words = [word for words in _CONCEPTS.values() for word in words.split()]
     assert not names & set(words)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from journeyflow.config import Config, load_config
+from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import EngineError
 from journeyflow.ingest.load import IngestResult, load_events
 from journeyflow.state.warehouse import open_warehouse
 from support.in_process_parser import parse_in_process
@@ -58,8 +60,41 @@ def _parse_in_process(monkeypatch):
     parse_in_process(monkeypatch)
 
 
+OF_OPENING = "blanks"
+"""The variable of the session that opening sets."""
+_SESSION = """
+    select 'view' as kind, view_name as name from duckdb_views() where temporary and not internal
+    union all
+    select 'table' as kind, table_name as name from duckdb_tables() where temporary
+    union all
+    select 'variable' as kind, name from duckdb_variables()
+"""
+_opened: list[tuple[DuckDBEngine, dict]] = []
+"""The warehouse of the last test and its tables: opening another takes as long as a load."""
+
+
 @pytest.fixture
 def project(tmp_path):
-    warehouse = open_warehouse(threads=1)
-    yield Project(tmp_path, warehouse)
-    warehouse.close()
+    if not _opened or not _emptied(*_opened[0]):
+        warehouse = open_warehouse(threads=1)
+        assert warehouse.values(_SESSION) == [("variable", OF_OPENING)]
+        _opened[:] = [(warehouse, warehouse.relations())]
+    return Project(tmp_path, _opened[0][0])
+
+
+def _emptied(warehouse: DuckDBEngine, relations: dict) -> bool:
+    """Make the warehouse as it was when it was opened; False where it can no longer be that."""
+    try:
+        for kind, name in warehouse.values(_SESSION):
+            if kind != "variable":
+                warehouse.execute(f'drop {kind} temp."{name}"')
+            elif name != OF_OPENING:
+                warehouse.execute(f"reset variable {name}")
+        if warehouse.relations() != relations:
+            return False
+        for name in warehouse.tables():
+            if name != "ledger.schema_version":
+                warehouse.execute(f"delete from {name}")
+    except EngineError:
+        return False
+    return True

@@ -43,11 +43,11 @@ CANONICAL = {
 
 
 @pytest.fixture
-def engine(tmp_path):
-    with open_warehouse(threads=1) as engine:
-        set_hash_keys(engine, "a secret of the tests")
-        set_null_ids(engine, load_config({"sources": {"web": {"format": "ga4", "path": "*.json"}}}, folder=tmp_path))
-        yield engine
+def engine(project, tmp_path):
+    engine = project.warehouse
+    set_hash_keys(engine, "a secret of the tests")
+    set_null_ids(engine, load_config({"sources": {"web": {"format": "ga4", "path": "*.json"}}}, folder=tmp_path))
+    return engine
 
 
 def raw_of(engine: DuckDBEngine, name: str, text: str) -> None:

@@ -176,6 +176,7 @@ def test_a_configured_friction_is_listed_even_if_it_harms_nobody(persona):
     assert (one.kind, one.subject, one.grade, one.q_value) == ("friction", "payment failed", "association", None)
 
 
+@pytest.mark.check
 def test_worlds_without_a_cause_list_nothing():
     """Outcomes that depend on nothing: 2 of 40 maps at most, as the contract allows 5 %."""
     listed = [seed for seed in range(40) if search(simulated(seed, 800), 1, levels_of(), 20)]

@@ -251,7 +251,14 @@ def assert_inside(tree):
 
 
 @pytest.mark.parametrize(
-    "stages", [(), EIGHT, ("read",), MANY, tuple(HOSTILE)], ids=["rich", "8", "1", "20", "hostile"]
+    "stages",
+    [
+        pytest.param((), id="rich"),
+        pytest.param(EIGHT, id="8"),
+        pytest.param(("read",), id="1"),
+        pytest.param(MANY, id="20", marks=pytest.mark.check),
+        pytest.param(tuple(HOSTILE), id="hostile"),
+    ],
 )
 def test_no_text_leaves_its_cell_or_covers_another(stages):
     drawn = every_map(*stages)

@@ -63,6 +63,7 @@ def load(line):
         return None
 
 
+@pytest.mark.check
 def test_generating_again_gives_the_files_in_the_repository(again):
     made, kept = files_of(again), files_of(SAMPLE)
     assert made.keys() == kept.keys()

@@ -145,6 +145,7 @@ def _statement_count(path):
     return seen[0]
 
 
+@pytest.mark.check
 def test_an_upgrade_that_is_killed_anywhere_is_completed_by_the_next_run(old, monkeypatch):
     made_up = dict(migrating.migrations()) | MADE_UP
     monkeypatch.setattr(migrating, "migrations", lambda: made_up)
