@@ -16,6 +16,7 @@ from journeyflow.cli.output import (
     PersonaOption,
     in_columns,
     text_column,
+    unit_of,
     when_text,
     who_text,
 )
@@ -356,9 +357,15 @@ def what_if(
         stage="fixed at", exit_count="left there", kept="kept", conversion_rate="conversion", changed_rate="then",
         gain="gain", gain_low="low", gain_high="high",
     )  # fmt: skip
-    still = f" {count(rows['open_count'][0])} journeys are open and not in it." if rows.height else ""
-    note = f"If those kept were like those who went on. Gain in journeys, with its 95 % interval.{still}"
-    title = f"{model}, {who_text(persona)}: {fix} of those who leave at a stage are kept"
+    note = "If those kept were like those who went on. Gain in journeys, with its 95 % interval."
+    title = f"{model}, {who_text(persona)}: no journey has ended"
+    if rows.height:
+        first = rows.row(0, named=True)
+        title = (
+            f"{model}, {who_text(persona)}: of {count(first['journey_count'])} journeys that have ended "
+            f"{percent(first['conversion_rate'])} reach the last stage; below, if {fix} of those that leave stayed"
+        )
+        note += f" {count(first['open_count'])} journeys are open and not in it."
     return Listing(rows, title, note, lambda shown, out: show(_named(shown), out))
 
 
@@ -413,7 +420,8 @@ def changes(
         return Listing(rows, f"{name}: no two months to compare", show=in_columns(slice="slice"))
     head = rows.row(0, named=True)
     title = (
-        f"{name}, {head['old_period']} to {head['period']}: {percent(head['old_rate'])} of "
+        f"{name}, {head['old_period']} to {head['period']}, {unit_of(marts, name)}s, once a month by their first day, "
+        f"read {duration(head['age_seconds'])} after entry: {percent(head['old_rate'])} of "
         f"{count(head['old_count'])} to {percent(head['new_rate'])} of {count(head['new_count'])}"
     )
     pending = f"{count(head['pending_count'])} who entered later are left out. " if head["pending_count"] else ""
@@ -425,7 +433,7 @@ def changes(
     return Listing(
         shown,
         title,
-        f"Both months are read {duration(head['age_seconds'])} after entry, each unit once a month by its first day. "
+        "Both months are read at that age, so that a young month is not taken for a bad one. "
         f"{pending}{'' if all_slices else f'Every {by.value}: --all. '}Marked effects are beyond chance.",
         lambda some, out: show(_changes_for_people(some, by.value), out),
     )

@@ -451,6 +451,11 @@ def _print_records(columns: list[str], texts: list[list[str]], out: Console) -> 
             out.print(Text(f"{escaped(name):<{width}}  {value}"), soft_wrap=True)
 
 
+def unit_of(marts: PublishedTables, funnel: str) -> str:
+    """Return the unit of a funnel, such as ``person``."""
+    return str(marts.sql("select any_value(unit) as unit from funnel_steps where funnel = $1", [funnel])["unit"][0])
+
+
 def who_text(persona: str) -> str:
     """Return a persona in words."""
     return "all persons" if persona == "all" else f"persona {persona}"

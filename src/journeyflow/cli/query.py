@@ -32,6 +32,8 @@ from journeyflow.cli.output import (
     parse_instant,
     print_rows,
     text_column,
+    when_text,
+    who_text,
     write_listing,
 )
 from journeyflow.errors import NotFoundError, require_known
@@ -77,12 +79,17 @@ def _funnels(marts: PublishedTables, persona: str, period: str) -> Listing:
         label="funnel", entered_count="entered", converted_count="converted", conversion_rate="rate",
         worst="most leave at", worst_drop_off_rate="drop-off",
     )  # fmt: skip
-    note = "Rates are of those whose window is over. Step by step: journeyflow funnel NAME"
+    title = (
+        f"Funnels, {who_text(persona)}, {when_text(period)}: persons, or the unit in brackets; "
+        "rates of those whose window is over"
+    )
+    note = "Step by step: journeyflow funnel NAME"
     labels = [row["funnel"] + (f" ({row['unit']})" if row["unit"] != "person" else "") for row in rows.to_dicts()]
     return Listing(
         rows,
-        note=note,
-        show=lambda shown, out: show(shown.with_columns(label=text_column(labels[: shown.height])), out),
+        title,
+        note,
+        lambda shown, out: show(shown.with_columns(label=text_column(labels[: shown.height])), out),
     )
 
 
@@ -336,10 +343,10 @@ def print_funnel(steps: pl.DataFrame, out: Console) -> None:
 
 
 def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
-    who = "all persons" if first["persona"] == "all" else f"persona {escaped(first['persona'])}"
-    when = "" if first["period"] == "all" else f", entered in {escaped(first['period'])}"
-    reached = f"{count(last['person_count'])} of {count(first['person_count'])} {escaped(first['unit'])}s"
-    return f"{escaped(first['funnel'])} ({who}{when}): {reached} reached {escaped(last['step'])}"
+    when = "" if first["period"] == "all" else f", entered in {first['period']}"
+    reached = f"{count(last['person_count'])} of {count(first['person_count'])} {first['unit']}s reached {last['step']}"
+    rate = f"of the {count(first['matured_count'])} whose window is over {percent(last['conversion_rate'])}"
+    return escaped(f"{first['funnel']}, {who_text(first['persona'])}{when}: {reached}; {rate}")
 
 
 def _fitting_table(rows: list[dict[str, Any]], out: Console) -> tuple[Table, tuple[str, ...]]:
@@ -409,7 +416,8 @@ def _legend(is_ascii: bool) -> Text:
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
     notes = [
-        "Counts include all persons; rates and times only those whose window is over. Conversion: of all who entered."
+        "Counts include all persons; rates and times only those whose window is over. Conversion: of all who entered.",
+        "Each counts once, by the furthest attempt; in a funnel with `count: attempts` each attempt does.",
     ]
     if any(row["is_small"] for row in rows):
         notes.append("* fewer persons than min_count: interpret with care.")

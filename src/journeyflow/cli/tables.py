@@ -23,6 +23,7 @@ from journeyflow.cli.output import (
     PublishedOption,
     in_columns,
     text_column,
+    unit_of,
     when_text,
     who_text,
 )
@@ -202,8 +203,11 @@ def trend(
         conversion_rate="conversion", bar="",
     )  # fmt: skip
     bars = _bars(rows["conversion_rate"].to_list())
-    title = f"{name}, {who_text(persona)}, by {by.value} of entry"
-    note = "The conversion is of days whose window is over (matured). Who entered on several days counts on each."
+    title = (
+        f"{name}, {who_text(persona)}, by {by.value} of entry: {unit_of(marts, name)}s, once on each day they enter; "
+        "rates of days whose window is over"
+    )
+    note = "Who entered on several days counts on each, so that the rate is lower than that of `journeyflow funnel`."
     return Listing(
         rows, title, note, lambda shown, out: show(shown.with_columns(bar=text_column(bars[: shown.height])), out)
     )

@@ -238,9 +238,10 @@ def test_a_forecast_is_of_who_is_pending_with_how_earlier_ones_did(folder):
 
 def test_changes_are_the_total_and_what_is_beyond_chance(folder):
     text = call(folder, "changes", "checkout")
-    assert "2026-02 to 2026-03: 60.0 % of 100 to 40.0 % of 120" in text
+    assert (
+        "2026-02 to 2026-03, persons, once a month by their first day, read 7 d after entry: 60.0 % of 100 to" in text
+    )
     assert "-19.0 points" in text
-    assert "read 7 d after entry" in text
     assert "7 who entered later" in text
     assert "student" not in text
     assert "student" in call(folder, "changes", "checkout", "--all")
@@ -375,6 +376,21 @@ def test_the_list_of_funnels_has_conversion_and_where_most_leave(folder):
         "converted_count": 450, "conversion_rate": 0.5, "worst": "cart", "worst_drop_off_rate": 0.5,
     }  # fmt: skip
     assert "50.0 %" in call(folder, "funnel")
+
+
+@pytest.mark.parametrize(
+    ("words", "base"),
+    [
+        (["funnel"], "persons, or the unit in brackets; rates of those whose window is over"),
+        (["funnel", "checkout"], "persons reached"),
+        (["trend", "checkout"], "persons, once on each day they enter; rates of days whose window is over"),
+        (["changes", "checkout"], "persons, once a month by their first day, read 7 d after entry"),
+        (["what-if"], "of 10 journeys that have ended 60.0 % reach the last stage"),
+    ],
+    ids=lambda each: " ".join(each)[:20],
+)
+def test_the_first_line_says_of_what_a_rate_is(folder, words, base):
+    assert base in call(folder, *words).splitlines()[0]
 
 
 def test_drop_offs_for_programs_are_touchpoints_and_actions_of_every_step(folder):
