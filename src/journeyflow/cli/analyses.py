@@ -58,7 +58,7 @@ def attribution(
             raise typer.BadParameter("paths are of the whole time: leave out --period")
         show = in_columns(
             path_rank="rank", path="path", person_count="persons", conversion_count="goals",
-            not_converted_count="without", pending_count="pending", value="value",
+            not_converted_count="without", pending_count="pending", _worth="value",
         )  # fmt: skip
         rows = marts.sql(_GOAL_PATHS, [chosen, persona])
         return Listing(rows, title, "Pending: the look-back after the last touch is not over.", show)
@@ -70,8 +70,8 @@ def attribution(
         reached, lost, pending = (count(int(each)) for each in counts[0])
         title += f": {reached} goals, {lost} paths without, {pending} pending"
     show = in_columns(
-        channel="channel", **({"method": "method"} if method == "every" else {}), goals="goals", interval="95 %",
-        spread="by all methods", value="value", spent="spent", cost="for a goal", ratio="return",
+        channel="channel", **({"method": "method"} if method == "every" else {}), _goals="goals", _interval="95 %",
+        _spread="by all methods", _worth="value", _spent="spent", _cost="for a goal", _ratio="return",
     )  # fmt: skip
     note = "" if method == "every" else f"Method {method}; all: --method every. "
     note += "The interval is of chance; how far the methods differ is what the choice of one decides."
@@ -83,27 +83,30 @@ _GOALS = """
     group by goal order by max(goal_count) desc, goal
 """
 _ATTRIBUTION = """
-    select channel, method, cast(conversion_count as double) as conversion_count, conversion_low, conversion_high,
-        cast(least_conversion_count as double) as least_conversion_count,
-        cast(most_conversion_count as double) as most_conversion_count, cast(value_amount as double) as value_amount,
-        cast(spend_amount as double) as spend_amount,
-        cast(cost_per_conversion_amount as double) as cost_per_conversion_amount, return_ratio, currency,
-        goal_count, not_converted_count, pending_count,
-        printf('%.1f', conversion_count) as goals,
-        coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as "interval",
-        printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as spread,
-        coalesce(format('{:,.0f} ', cast(value_amount as double)) || currency, '-') as "value",
-        coalesce(format('{:,.0f}', cast(spend_amount as double)), '-') as spent,
-        coalesce(format('{:,.2f}', cast(cost_per_conversion_amount as double)), '-') as cost,
-        coalesce(printf('%.2f', return_ratio), '-') as ratio
-    from attribution
+    select *,
+        printf('%.1f', conversion_count) as _goals,
+        coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as _interval,
+        printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as _spread,
+        coalesce(format('{:,.0f} ', value_amount) || currency, '-') as _worth,
+        coalesce(format('{:,.0f}', spend_amount), '-') as _spent,
+        coalesce(format('{:,.2f}', cost_per_conversion_amount), '-') as _cost,
+        coalesce(printf('%.2f', return_ratio), '-') as _ratio
+    from (
+        select * replace (
+            cast(conversion_count as double) as conversion_count, cast(value_amount as double) as value_amount,
+            cast(least_conversion_count as double) as least_conversion_count,
+            cast(most_conversion_count as double) as most_conversion_count,
+            cast(spend_amount as double) as spend_amount,
+            cast(cost_per_conversion_amount as double) as cost_per_conversion_amount
+        ) from attribution
+    )
     where goal = $1 and ($2 = 'every' or method = $2) and persona = $3 and period = $4
     order by channel = 'none', most_conversion_count desc, channel, method
 """
 _GOAL_PATHS = """
-    select path_rank, path, person_count, cast(conversion_count as bigint) as conversion_count,
-        not_converted_count, pending_count, cast(value_amount as double) as value_amount,
-        coalesce(format('{:,.2f}', cast(value_amount as double)), '-') as "value"
+    select * replace (
+            cast(conversion_count as bigint) as conversion_count, cast(value_amount as double) as value_amount
+        ), coalesce(format('{:,.2f}', cast(value_amount as double)), '-') as _worth
     from attribution_paths where goal = $1 and persona = $2 order by path_rank
 """
 
@@ -157,7 +160,7 @@ def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: 
 
     def show(shown: pl.DataFrame, out: Console) -> None:
         lines = triangle(shown)
-        ages = {column: column for column in lines.columns[2:]}
+        ages = {column: f"age {column}" for column in lines.columns[2:]}
         in_columns(**{"cohort": "cohort", "person_count": "persons"} | ages)(lines, out)
 
     whose = f", start in {channel}" if channel != "all" else ""
@@ -166,13 +169,14 @@ def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: 
         "The last row is of those who have completed every age.",
         Rule.ON_OR_AFTER: f"Back at this age or later (Kaplan-Meier); `{LEAST.strip()}`: so far, later ages are open.",
     }
-    return Listing(rows, f"{name}, {who_text(persona)}{whose}, {rule.value}", about[rule], show)
+    unit = f"{rows['age_unit'][0]}, each" if rows.height else "width"
+    back = {Rule.ON: "back at an age", Rule.ON_OR_AFTER: "back at an age or later"}[rule]
+    title = f"{name}, {who_text(persona)}{whose}: {back}; ages since the start, from 0, of {unit}"
+    return Listing(rows, title, about[rule], show, "cohort")
 
 
 _RETENTION = """
-    select cohort, age_index, rule, person_count, returned_count, not_returned_count, pending_count, matured_count,
-        matured_returned_count, last_age_index, retention_rate, retention_low, retention_high, is_small
-    from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
+    select * from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
     order by cohort = 'all', cohort, age_index
 """
 
@@ -208,8 +212,8 @@ def actions(marts: PublishedTables) -> Listing:
     marts.require("action_effects")
     rows = marts.sql(_ACTIONS)
     show = in_columns(
-        action="action", first_day="since", place="step", whose="of", before_rate="before", after_rate="after",
-        others="others", points="effect", interval="95 % interval", grade="how it is known", pending_count="pending",
+        action="action", first_day="since", _place="step", _whose="of", before_rate="before", after_rate="after",
+        _others="others", _points="effect", _interval="95 % interval", grade="how it is known", pending_count="pending",
         ramp_count="ramp",
     )  # fmt: skip
     title = f"Dated actions: {count(rows.height)}" if rows.height else "No action is dated: see `actions:`"
@@ -218,10 +222,10 @@ def actions(marts: PublishedTables) -> Listing:
 
 
 _ACTIONS = """
-    select *, concat(funnel, ': ', step) as place, coalesce(concat(dimension, '=', slice), 'all') as whose,
-        coalesce(printf('%+.1f', 100 * others_change), '-') as others,
-        coalesce(printf('%+.1f', 100 * effect), '-') as points,
-        coalesce(printf('%+.1f to %+.1f', 100 * effect_low, 100 * effect_high), '-') as "interval"
+    select *, concat(funnel, ': ', step) as _place, coalesce(concat(dimension, '=', slice), 'all') as _whose,
+        coalesce(printf('%+.1f', 100 * others_change), '-') as _others,
+        coalesce(printf('%+.1f', 100 * effect), '-') as _points,
+        coalesce(printf('%+.1f to %+.1f', 100 * effect_low, 100 * effect_high), '-') as _interval
     from action_effects order by first_day desc, action
 """
 
@@ -243,8 +247,8 @@ def alerts(
     newest = marts.manifest.high_water_at.date()
     rows = marts.sql(_ALERTS, [funnel, newest, days])
     show = in_columns(
-        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", day_rate="rate",
-        expected_rate="expected", q="q", cause="cause of the month",
+        day="day", funnel="funnel", step="step", _whose="of", _read="read", _what="what", rate="rate",
+        expected_rate="expected", q_value="q", cause="cause of the month",
     )  # fmt: skip
     title = f"Alerts on rates: {count(rows.height)}" if rows.height else "No rate is beyond what is usual"
     note = "Expected: the same day of the week in eight weeks, at the same age. q: over all that was tested that day."
@@ -252,10 +256,9 @@ def alerts(
 
 
 _ALERTS = """
-    select *, rate as day_rate, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
-        case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as read,
-        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as what,
-        printf('%.3f', q_value) as q
+    select *, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as _whose,
+        case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as _read,
+        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as _what
     from rate_alarms
     where ($1 is null or funnel = $1) and (is_current or read_day > cast($2 as date) - cast($3 as integer))
     order by read_day desc, q_value, funnel, step_index, dimension <> 'all', dimension, slice, age_days
@@ -281,39 +284,39 @@ def forecast(
     title = f"{funnel or 'Every funnel'}, {who_text(persona)}"
     if scores:
         show = in_columns(
-            **of_funnel, forecast_at="forecast at", step_index="step", pending_count="pending", expected="expected",
-            interval="95 % interval", converted_count="came", settled_count="of", mark="",
+            **of_funnel, forecast_at="forecast at", step_index="step", pending_count="pending", _expected="expected",
+            _interval="95 % interval", converted_count="came", settled_count="of", _mark="",
         )  # fmt: skip
         note = "Marked: the interval does not hold what came. Without a number: not all windows are over."
         return Listing(marts.sql(_SCORES, [funnel, persona]), f"{title}: earlier forecasts", note, show)
     show = in_columns(
-        **of_funnel, step="pending at", pending_count="pending", expected="expected", interval="95 % interval",
-        worth="worth", held="earlier forecasts held",
+        **of_funnel, step="pending at", pending_count="pending", _expected="expected", _interval="95 % interval",
+        _worth="worth", _held="earlier forecasts held",
     )  # fmt: skip
     note = "Expected to reach the last step before their windows are over. A dash: no earlier unit was there."
     return Listing(marts.sql(_FORECAST, [funnel, persona]), title, note, show)
 
 
 _FORECAST = """
-    select funnel, persona, step_index, step, pending_count, cast(expected_count as double) as expected_count,
-        low, high, cast(expected_amount as double) as expected_amount, currency,
-        coalesce(printf('%.1f', expected_count), '-') as expected,
-        coalesce(printf('%.0f to %.0f', low, high), '-') as "interval",
-        coalesce(format('{:,.0f} ', cast(expected_amount as double)) || currency, '-') as worth,
+    select * replace (
+            cast(expected_count as double) as expected_count, cast(expected_amount as double) as expected_amount
+        ),
+        coalesce(printf('%.1f', expected_count), '-') as _expected,
+        coalesce(printf('%.0f to %.0f', low, high), '-') as _interval,
+        coalesce(format('{:,.0f} ', cast(expected_amount as double)) || currency, '-') as _worth,
         coalesce((
             select count(*) filter (where s.is_inside) || ' of ' || count(s.is_inside) from forecast_scores as s
             where s.funnel = f.funnel and s.persona = f.persona and s.step_index = f.step_index
             having count(s.is_inside) > 0
-        ), '-') as held
+        ), '-') as _held
     from pending_forecast as f
     where ($1 is null or funnel = $1) and persona = $2 and pending_count > 0
     order by funnel, step_index
 """
 _SCORES = """
-    select funnel, forecast_at, persona, step_index, pending_count, cast(expected_count as double) as expected_count,
-        low, high, settled_count, converted_count, printf('%.1f', expected_count) as expected,
-        printf('%.0f to %.0f', low, high) as "interval",
-        case when is_inside then '' when settled_count > 0 then '*' else '' end as mark
+    select * replace (cast(expected_count as double) as expected_count), printf('%.1f', expected_count) as _expected,
+        printf('%.0f to %.0f', low, high) as _interval,
+        case when is_inside then '' when settled_count > 0 then '*' else '' end as _mark
     from forecast_scores
     where ($1 is null or funnel = $1) and persona = $2
     order by forecast_at desc, funnel, step_index

@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -123,13 +123,27 @@ RowsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --form
 class Listing:
     """The rows of a command. `show` prints those within the limit for a person to read; without it they are a table.
 
-    `title` is printed above them and `note` below; programs get neither.
+    `title` is printed above them and `note` below; programs get neither, nor what `listing` leaves out. A limit counts
+    rows or, where `counted` names a column, its values, of which `all` is always listed.
     """
 
     rows: pl.DataFrame
     title: str = ""
     note: str = ""
     show: Callable[[pl.DataFrame, Console], None] | None = None
+    counted: str = ""
+
+    def cut(self, limit: int | None) -> tuple[pl.DataFrame, int, int]:
+        """Return the rows within a limit (0 or None is none), how many that are, and how many there are in all."""
+        import polars as pl
+
+        if not self.counted:
+            shown = self.rows.head(limit) if limit else self.rows
+            return shown, shown.height, self.rows.height
+        names = self.rows[self.counted].unique(maintain_order=True).drop_nulls()
+        names = names.filter(names != "all")
+        kept = names.head(limit) if limit else names
+        return self.rows.filter(pl.col(self.counted).is_in(["all", *kept])), kept.len(), names.len()
 
 
 def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[..., None]:
@@ -137,6 +151,7 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
 
     The arguments of `read` after the first, which is the open generation, become those of the command; a persona, model
     or period among them is known to exist when `read` is called. `most` rows are shown where the user sets no limit.
+    Columns whose names begin with ``_`` are texts for people, which programs do not get.
     """
 
     def command(**chosen: Any) -> None:  # noqa: ANN401 - the arguments of any command
@@ -144,6 +159,9 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
         form = Format.JSON if chosen.pop("as_json") else form
         with open_marts(chosen.pop("config"), chosen.pop("published")) as marts:
             found = read(marts, **known_names(marts, chosen))
+            if form is not Format.TABLE or output is not None:
+                own = [name for name in found.rows.columns if not name.startswith("_")]
+                found = replace(found, rows=found.rows.select(own))
         write_listing(found, form, output, limit, most)
 
     own = list(inspect.signature(read, eval_str=True, locals=_UNIMPORTED).parameters.values())[1:]
@@ -212,18 +230,18 @@ def _has_default(parameter: inspect.Parameter) -> bool:
 def write_listing(found: Listing, form: Format, output: Path | None, limit: int | None, most: int | None) -> None:
     """Write a listing; `limit` is what the user set, `most` the rows on the terminal where nothing is set."""
     if form is not Format.TABLE or output is not None:
-        write_frame(found.rows.head(limit) if limit else found.rows, form, output)
+        write_frame(found.cut(limit)[0], form, output)
         return
-    out, cut = console(), most if limit is None else limit
-    shown = found.rows.head(cut) if cut else found.rows
+    out = console()
+    shown, number, every = found.cut(most if limit is None else limit)
     if found.title:
         out.print(_styled(found.title, "bold"))
     if found.show:
         found.show(shown, out)
     else:
         print_frame(shown)
-    if shown.height < found.rows.height:
-        out.print(f"{shown.height:,} of {found.rows.height:,} rows; all with --limit 0", style="dim")
+    if number < every:
+        out.print(f"{number:,} of {every:,} {found.counted or 'row'}s; all with --limit 0", style="dim")
     if found.note:
         out.print(_styled(found.note, "dim"))
 
@@ -379,7 +397,7 @@ def _read(column: str, value: object) -> str:
     """Return a value of a published column as text, in the unit that the ending of the column's name says."""
     if isinstance(value, bool):
         return "yes" if value else ""
-    reader = next((each for ending, each in _READERS.items() if column.endswith(ending)), cell)
+    reader = next((each for ending, each in _READERS.items() if f"_{column}".endswith(ending)), cell)
     return f"{value:.2f}" if reader is cell and isinstance(value, float) else reader(value)
 
 

@@ -107,7 +107,7 @@ def personas(
     if discovered:
         return _discovered(marts)
     rows = marts.sql(_PERSONAS)
-    show = in_columns(persona="persona", person_count="persons", share_rate="share", rule="rule", note="note")
+    show = in_columns(persona="persona", person_count="persons", share_rate="share", rule="rule", _note="note")
     return Listing(rows, "", "Each person counts once, by the latest journey.", show)
 
 
@@ -121,21 +121,20 @@ def _discovered(marts: PublishedTables) -> Listing:
         return Listing(rows, title, show=in_columns(discovered_persona="discovered persona"))
     show = in_columns(
         discovered_persona="discovered persona", person_count="persons", share_rate="share",
-        certainty_rate="certainty", stability="stability", mark="", conversion_rate="reached the goal",
+        certainty_rate="certainty", stability="stability", _mark="", conversion_rate="reached the goal",
         matured_count="of", pending_count="pending", likest_persona="most like", description="what marks it",
     )  # fmt: skip
     note = (
         "Beside the configured personas, never instead of them. Features are of the first visit, none is an outcome. "
         "Unstable: another sample would give another class. Unclear: no class has a chance of 70 %."
     )
-    marked = rows.with_columns(rows["is_unstable"].map_elements(lambda each: "unstable" if each else "").alias("mark"))
+    marked = rows.with_columns(rows["is_unstable"].map_elements(lambda each: "unstable" if each else "").alias("_mark"))
     return Listing(marked, "", note, show)
 
 
 _PERSONAS = """
-    select persona, person_count, share_rate, coalesce(rule, '') as rule, coalesce(description, '') as description,
-        concat_ws(', ', case when is_outcome_based then 'defined by an outcome' end,
-            case when is_trait_undated then 'traits of today' end) as note
+    select *, concat_ws(', ', case when is_outcome_based then 'defined by an outcome' end,
+            case when is_trait_undated then 'traits of today' end) as _note
     from personas order by persona <> 'all', persona = 'unassigned', person_count desc, persona
 """
 
@@ -155,17 +154,16 @@ def touchpoints(
         rows = rows.filter(rows["stage"] == stage)
     show = in_columns(
         stage="stage", touchpoint="touchpoint", person_count="persons", reach_rate="of the stage",
-        next_stage_rate="went on with", next_stage_rate_without="without", lift="lift", interval="95 %",
-        q_value="q", mark="",
+        next_stage_rate="went on with", next_stage_rate_without="without", lift="lift", _interval="95 %",
+        q_value="q", _mark="",
     )  # fmt: skip
     note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who is determined meets other things."
     return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show)
 
 
 _TOUCHPOINTS = """
-    select t.stage, t.touchpoint, t.person_count, t.reach_rate, t.next_stage_rate, t.next_stage_rate_without,
-        t.lift, t.lift_low, t.lift_high, printf('%.2f to %.2f', t.lift_low, t.lift_high) as "interval", t.q_value,
-        case when t.q_value <= 0.05 then '*' else '' end as mark
+    select t.*, coalesce(printf('%.2f to %.2f', t.lift_low, t.lift_high), '-') as _interval,
+        case when t.q_value <= 0.05 then '*' else '' end as _mark
     from touchpoints as t
     inner join map_stages as s
         on s.model = t.model and s.persona = t.persona and s.period = t.period and s.stage = t.stage

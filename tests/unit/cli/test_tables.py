@@ -119,7 +119,9 @@ ACTION |= {"effect_low": 0.1, "effect_high": None, "grade": "compared", "pending
 
 def test_actions_have_their_effect_in_points(folder):
     row = json.loads(call(folder, "actions", "--json"))[0]
-    assert (row["points"], row["others"], row["whose"]) == ("+21.0", "-1.0", "channel=app")
+    assert (row["effect"], row["others_change"], row["slice"]) == (0.21, -0.01, "app")
+    shown = call(folder, "actions")
+    assert [text in shown for text in ("+21.0", "-1.0", "channel=app")] == [True] * 3
 
 
 def discovered():
@@ -138,9 +140,10 @@ def discovered():
 def test_discovered_personas_say_which_are_unstable_and_whom_they_are_like(folder, tmp_path):
     rows = json.loads(call(folder, "personas", "--discovered", "--json"))
     assert rows[0]["discovered_persona"] == "all"
-    found = {row["discovered_persona"]: (row["mark"], row["likest_persona"]) for row in rows}
-    assert found[FORMULA] == ("", "student")
-    assert found[MARKUP] == ("unstable", None)
+    found = {row["discovered_persona"]: (row["is_unstable"], row["likest_persona"]) for row in rows}
+    assert found[FORMULA] == (False, "student")
+    assert found[MARKUP] == (True, None)
+    assert "unstable" in call(folder, "personas", "--discovered")
     publish_tables(tmp_path, tables_of_all_commands() | {"discovered_personas": []})
     assert "discover_personas: true" in call(tmp_path, "personas", "--discovered")
 
@@ -213,10 +216,11 @@ LISTS = (
 
 def test_alerts_are_those_of_the_day_of_the_run(folder):
     text = call(folder, "alerts")
-    assert [word in text for word in ("18 of 60", "30.0 %", "50.0 %", "at age 1 d", "0.012")] == [True] * 5
+    assert [word in text for word in ("18 of 60", "30.0 %", "50.0 %", "at age 1 d", "0.01")] == [True] * 5
     assert "drift" not in text
     both = json.loads(call(folder, "alerts", "checkout", "--days", "4", "--json"))
-    assert [(row["what"], row["read"]) for row in both] == [("18 of 60", "at age 1 d"), ("drift down", "settled")]
+    assert [(row["kind"], row["reached_count"], row["age_days"]) for row in both] == [("day", 18, 1), ("drift", 18, 0)]
+    assert "drift down" in call(folder, "alerts", "checkout", "--days", "4")
     assert json.loads(call(folder, "alerts", "shop", "--days", "28", "--json")) == []
     with pytest.raises(NotFoundError, match="checkout"):
         call(folder, "alerts", "chekout")
@@ -226,12 +230,11 @@ def test_a_forecast_is_of_who_is_pending_with_how_earlier_ones_did(folder):
     text = call(folder, "forecast", "checkout")
     assert [word in text for word in ("2.2", "1 to 4", "1,234 EUR", "1 of 2")] == [True] * 4
     rows = json.loads(call(folder, "forecast", "--json"))
-    assert [(row["step_index"], row["expected_count"], row["held"]) for row in rows if row["funnel"] == MARKUP] == [
-        (1, None, "-")
-    ]
+    assert [(row["step_index"], row["expected_count"]) for row in rows if row["funnel"] == MARKUP] == [(1, None)]
     assert len(rows) == 2, "who has nobody pending is left out"
     scores = json.loads(call(folder, "forecast", "checkout", "--scores", "--json"))
-    assert [row["mark"] for row in scores] == ["", "*", ""]
+    assert [row["is_inside"] for row in scores] == [None, False, True]
+    assert call(folder, "forecast", "checkout", "--scores").count("*") == 1
     with pytest.raises(NotFoundError, match="checkout"):
         call(folder, "forecast", "chekout")
 
@@ -267,12 +270,34 @@ def test_every_list_has_every_format(folder, words, tmp_path):
     assert "\u202e" not in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        (["touchpoints"], "touchpoints"), (["forecast"], "pending_forecast"),
+        (["forecast", "--scores"], "forecast_scores"),
+        (["alerts", "--days", "28"], "rate_alarms"), (["actions"], "action_effects"), (["retention"], "retention"),
+        (["personas"], "personas"), (["attribution"], "attribution"),
+        (["attribution", "order", "--paths"], "attribution_paths"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)  # fmt: skip
+def test_programs_get_the_columns_of_the_table(folder, words, table):
+    known = [row["column"] for row in json.loads(call(folder, "describe", table, "--json"))]
+    assert list(json.loads(call(folder, *words, "--json"))[0]) == known
+
+
 @pytest.mark.parametrize("words", [words for words in LISTS if words[0] not in ("funnel", "drop-offs")], ids=" ".join)
 def test_a_list_is_as_long_as_asked(folder, words):
     every = json.loads(call(folder, *words, "--json", "--limit", "0"))
-    assert len(json.loads(call(folder, *words, "--json", "--limit", "1"))) == 1
+    some = json.loads(call(folder, *words, "--json", "--limit", "1"))
     shown = call(folder, *words, "--limit", "1")
-    assert f"1 of {len(every):,} rows; all with --limit 0" in shown
+    if words[0] == "retention" and not {"--repeat", "--lifecycle"} & set(words):
+        assert {row["cohort"] for row in some} == {"2026-01", "all"}
+        assert [row for row in every if row in some] == some
+        assert "1 of 3 cohorts; all with --limit 0" in shown
+    else:
+        assert len(some) == 1
+        assert f"1 of {len(every):,} rows; all with --limit 0" in shown
 
 
 def test_tables_say_what_they_hold(folder):
@@ -308,6 +333,8 @@ def test_a_triangle_marks_what_is_open(folder, rule, expected):
 
 def test_a_triangle_of_one_channel_is_of_all_personas(folder):
     assert f"first_event, all persons, start in {MARKUP}" in call(folder, "retention", "--channel", MARKUP)
+    title = call(folder, "retention").splitlines()[0]
+    assert "back at an age; ages since the start, from 0, of 7d, each" in title
     with pytest.raises(Failed, match="no row is of both"):
         call(folder, "retention", "--channel", MARKUP, "--persona", "student")
     with pytest.raises(NotFoundError, match="Did you mean 'first_event'"):
@@ -345,7 +372,9 @@ def test_touchpoints_of_one_stage_with_what_is_beyond_chance(folder):
     rows = json.loads(call(folder, "touchpoints", "--model", "shop", "--stage", "awareness", "--json"))
     assert {row["stage"] for row in rows} == {"awareness"}
     assert {row["touchpoint"] for row in rows} >= {f"web: {name}" for name in HOSTILE}
-    assert all((row["mark"] == "*") == (row["q_value"] is not None and row["q_value"] <= 0.05) for row in rows)
+    beyond = sum(row["q_value"] is not None and row["q_value"] <= 0.05 for row in rows)
+    shown = call(folder, "touchpoints", "--model", "shop", "--stage", "awareness")
+    assert sum(line.rstrip().endswith("  *") for line in shown.splitlines()) == beyond > 0
     with pytest.raises(NotFoundError, match="Did you mean 'awareness'"):
         call(folder, "touchpoints", "--model", "shop", "--stage", "awarenes")
 
