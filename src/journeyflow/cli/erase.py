@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption
+from journeyflow.cli.progress import ProgressOption, ProgressStyle, shown_progress
 from journeyflow.cli.run import MemoryOption, QuietOption
 from journeyflow.errors import ExitCode, InputError
 
@@ -45,20 +46,20 @@ def erase(
     memory: MemoryOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
     """Erase persons (GDPR) from warehouse, archive, quarantine and published tables; publish without them.
 
     The scope is the whole person: all of their user_ids, and the devices that no other person uses. Input files are
     listed but never changed; records of erased persons in later files are not stored.
     """
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.config import load_config
     from journeyflow.operations.erase import erase as erase_persons
     from journeyflow.operations.erase import plan_erasure
 
     settings = load_config(config)
     ids = _ids(user_ids or [], anonymous_ids or [], ids_from)
-    with shown_progress(is_quiet=quiet or as_json) as progress:
+    with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         plan = plan_erasure(settings, ids, progress, memory_limit=memory, also_similar=also_similar)
     if not as_json and not (quiet and yes):
         _print_plan(plan)
@@ -68,7 +69,7 @@ def erase(
         return
     if not yes:
         _confirm(ids_from)
-    with shown_progress(is_quiet=quiet or as_json) as progress:
+    with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = erase_persons(settings, plan, memory_limit=memory, progress=progress).report
     if as_json:
         typer.echo(json.dumps(plan.counts() | {"run_id": report and report.run_id}, indent=2))

@@ -108,6 +108,13 @@ def test_ids_that_cannot_be_read_are_named_by_their_lines(erase, tmp_path):
     assert erase("--yes")[0] == 3
 
 
+def test_the_search_for_an_unknown_id_shows_how_far_it_is(erase, monkeypatch):
+    monkeypatch.setattr("journeyflow.utils.progress.PROGRESS_SECONDS", 0)
+    code, said, _ = erase("--user-id", "canary-unknown", "--dry-run", "--progress", "plain")
+    assert (code, "canary" in said) == (6, False)
+    assert "search: 1 of 1 archived files" in said
+
+
 def test_unknown_ids_are_not_found(erase):
     code, said, folder = erase("--user-id", "canary-unknown", "--yes")
     assert (code, "canary" in said) == (6, False)
