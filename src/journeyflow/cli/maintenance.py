@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, parse_instant
+from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, parse_instant, print_whole
 from journeyflow.cli.progress import LogFormat, LogOption, ProgressOption, ProgressStyle, watched
 from journeyflow.cli.run import AsOfOption, MemoryOption, QuietOption, print_critical_spots, print_report
 from journeyflow.errors import ExitCode, require_known
@@ -233,4 +233,4 @@ def _print_runs(runs: list[dict[str, Any]], out: Console, most: int = 5) -> None
             f"{row['high_water_at']:%Y-%m-%d %H:%M}" if row["high_water_at"] else "-",
             style="red" if row["status"] == "failed" else "yellow" if alerts else None,
         )
-    out.print(table)
+    print_whole(table, out)

@@ -419,17 +419,31 @@ def _print_fitting(columns: Mapping[str, bool], texts: list[list[str]], out: Con
     On a narrow terminal the column with the longest text is wrapped or, where that is not enough, rows become records.
     """
     table = _table(columns, texts)
-    measured = out.options.update(width=WIDE)
-    if out.measure(table, options=measured).maximum > out.width and texts:
+    missing = width_of(table, out) - out.width
+    if missing > 0 and texts:
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-        longest = max(widths)
-        if longest > LEAST_WRAPPED:
-            wrapped = table.columns[widths.index(longest)]
-            wrapped.no_wrap, wrapped.min_width = False, LEAST_WRAPPED
-        if out.measure(table, options=measured).minimum > out.width:
+        longest = widths.index(max(widths))
+        spare = widths[longest] - max(LEAST_WRAPPED, len(list(columns)[longest]))
+        if missing > spare:
             _print_records(list(columns), texts, out)
             return
+        wrapped = table.columns[longest]
+        wrapped.no_wrap, wrapped.min_width = False, LEAST_WRAPPED
     out.print(table)
+
+
+def width_of(table: Table, out: Console) -> int:
+    """Return how many columns of a terminal the table takes when nothing of it is cut."""
+    return out.measure(table, options=out.options.update(width=WIDE)).maximum
+
+
+def print_whole(table: Table, out: Console) -> None:
+    """Print a table or, where the terminal is too narrow for all of it, each row as a list of its columns."""
+    if width_of(table, out) <= out.width:
+        out.print(table)
+        return
+    rows = zip(*([str(each) for each in column.cells] for column in table.columns), strict=True)
+    _print_records([str(column.header) for column in table.columns], [list(row) for row in rows], out)
 
 
 LEAST_WRAPPED = 24

@@ -13,7 +13,6 @@ import typer
 
 from journeyflow.cli.output import (
     DEFAULT_CONFIG,
-    WIDE,
     ConfigOption,
     Format,
     FormatOption,
@@ -31,9 +30,11 @@ from journeyflow.cli.output import (
     open_marts,
     parse_instant,
     print_rows,
+    print_whole,
     text_column,
     when_text,
     who_text,
+    width_of,
     write_listing,
 )
 from journeyflow.errors import NotFoundError, require_known
@@ -351,10 +352,9 @@ def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
 
 def _fitting_table(rows: list[dict[str, Any]], out: Console) -> tuple[Table, tuple[str, ...]]:
     """Return the widest of the layouts that fits the terminal, and the figures that it has no place for."""
-    wide = out.options.update(width=WIDE)
     for width, figures in _LAYOUTS:
         table = _funnel_table(rows, width, figures, is_ascii=_is_ascii(out))
-        if out.measure(table, options=wide).maximum <= out.width:
+        if width_of(table, out) <= out.width:
             break
     return table, _FIGURES[figures:]
 
@@ -444,7 +444,12 @@ def print_drop_offs(
     out.print(Text(f"\nLeft at {escaped(step['step'])}: {count(step['drop_off_count'])}"), style="bold")
     if step["drop_off_count"]:
         of_step = [_of_step(rows, step["step_index"], top) for rows in (touchpoints, next_actions)]
-        out.print(Columns([_touchpoint_table(of_step[0]), _next_table(of_step[1])], padding=(0, 4)))
+        tables = [_touchpoint_table(of_step[0]), _next_table(of_step[1])]
+        if max(width_of(table, out) for table in tables) <= out.width:
+            out.print(Columns(tables, padding=(0, 4)))
+        else:
+            for table in tables:
+                print_whole(table, out)
 
 
 def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
@@ -461,7 +466,7 @@ def print_personas(personas: pl.DataFrame, out: Console) -> None:
         note = " (by definition)" if row["is_outcome_based"] else " *" if row["is_small"] else ""
         rate = percent(row["conversion_rate"]) + note
         table.add_row(_text(row["persona"]), count(row["entered_count"]), count(row["person_count"]), rate)
-    out.print(table)
+    print_whole(table, out)
 
 
 def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:

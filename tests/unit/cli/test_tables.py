@@ -12,6 +12,7 @@ from pathlib import Path
 import openpyxl
 import polars as pl
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from journeyflow.cli.app import app
@@ -115,6 +116,20 @@ def attributed():
 ACTION = {"action": FORMULA, "funnel": "checkout", "step": MARKUP, "dimension": "channel", "slice": "app"}
 ACTION |= {"first_day": DAYS[3], "before_rate": 0.5, "after_rate": 0.7, "others_change": -0.01, "effect": 0.21}
 ACTION |= {"effect_low": 0.1, "effect_high": None, "grade": "compared", "pending_count": 9, "ramp_count": 7}
+
+
+@pytest.mark.parametrize("width", [40, 70, 100])
+def test_a_narrow_terminal_cuts_no_column_of_a_list(folder, monkeypatch, width):
+    def narrow(**_):
+        return Console(width=width, highlight=False)
+
+    for words in LISTS:
+        if words[0] not in ("funnel", "opportunities", "pain-points"):
+            monkeypatch.undo()
+            wide = call(folder, *words)
+            monkeypatch.setattr("journeyflow.cli.output.console", narrow)
+            assert "…" not in call(folder, *words).replace("… ", ""), words
+            assert "…" not in wide
 
 
 def test_actions_have_their_effect_in_points(folder):
