@@ -21,7 +21,7 @@ from journeyflow.cli.output import (
     who_text,
 )
 from journeyflow.errors import require_known
-from journeyflow.utils.formatting import count, duration, percent
+from journeyflow.utils.formatting import count, duration, numbered, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,9 +47,10 @@ def attribution(
     Credit says by which way the goals came. It does not say how many would be missing without the channel.
     """
     goals = marts.sql(_GOALS)["goal"].to_list()
-    if goal is not None or not goals:
-        require_known("goal", goal or "", goals)
+    if not goals:
+        return Listing(marts.sql("from attribution"), empty="No goal was reached or configured: see `goals:`")
     chosen = goal or goals[0]
+    require_known("goal", chosen, goals)
     if persona != "all" and period != "all":
         raise typer.BadParameter("personas are of the whole time and months of all persons: give one of the two")
     title = f"{chosen}, {who_text(persona)}, {when_text(period)}"
@@ -57,11 +58,15 @@ def attribution(
         if period != "all":
             raise typer.BadParameter("paths are of the whole time: leave out --period")
         show = in_columns(
-            path_rank="rank", path="path", person_count="persons", conversion_count="goals",
-            not_converted_count="without", pending_count="pending", _worth="value",
+            path_rank="rank", path="touches in order", person_count="persons", conversion_count="reached the goal",
+            not_converted_count="ended without", pending_count="still open", _worth="value",
         )  # fmt: skip
         rows = marts.sql(_GOAL_PATHS, [chosen, persona])
-        return Listing(rows, title, "Pending: the look-back after the last touch is not over.", show)
+        note = (
+            "A path is the touches of a person up to a goal, or since the last one: a person may have several. "
+            "Still open: the look-back after its last touch is not over."
+        )
+        return Listing(rows, f"{title}: paths to the goal and without it", note, show, empty="No path of this persona.")
     known = marts.sql("select distinct method from attribution order by method")["method"].to_list()
     require_known("method", method, [*known, "every"])
     rows = marts.sql(_ATTRIBUTION, [chosen, method, persona, period])
@@ -191,7 +196,8 @@ def _repeats(marts: PublishedTables, persona: str) -> Listing:
         within_180d_rate="180 d", p50_seconds="median wait",
     )  # fmt: skip
     note = "Kaplan-Meier: who still waits counts as long as observed. A dash: nobody was observed for so long."
-    return Listing(rows, f"From each order to the next, {who_text(persona)}", note, show)
+    empty = "Nobody of this persona ordered, or `cohorts: repeat:` names no goal."
+    return Listing(rows, f"From each order to the next, {who_text(persona)}", note, show, empty=empty)
 
 
 def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
@@ -201,7 +207,8 @@ def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
         resurrecting_count="resurrecting", dormant_count="dormant", pending_count="pending", is_open="open",
     )  # fmt: skip
     note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
-    return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show)
+    empty = "Nobody of this persona was active."
+    return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show, empty=empty)
 
 
 def actions(marts: PublishedTables) -> Listing:
@@ -216,9 +223,10 @@ def actions(marts: PublishedTables) -> Listing:
         _others="others", _points="effect", _interval="95 % interval", grade="how it is known", pending_count="pending",
         ramp_count="ramp",
     )  # fmt: skip
-    title = f"Dated actions: {count(rows.height)}" if rows.height else "No action is dated: see `actions:`"
+    title = f"Dated actions: {count(rows.height)}"
     note = "before_after: there are no others to compare with. trending: the slice moved apart before already."
-    return Listing(rows, title, note, show)
+    empty = "Nothing is in `actions:` of the configuration. Add a change with its day, and run."
+    return Listing(rows, title, note, show, empty=empty)
 
 
 _ACTIONS = """
@@ -250,9 +258,10 @@ def alerts(
         day="day", funnel="funnel", step="step", _whose="of", _read="read", _what="what", rate="rate",
         expected_rate="expected", q_value="q", cause="cause of the month",
     )  # fmt: skip
-    title = f"Alerts on rates: {count(rows.height)}" if rows.height else "No rate is beyond what is usual"
+    title = f"Alerts on rates of the last {numbered(days, 'day')}: {count(rows.height)}"
+    empty = f"No rate is beyond what is usual{'.' if days > 1 else '. Earlier days: --days 28'}"
     note = "Expected: the same day of the week in eight weeks, at the same age. q: over all that was tested that day."
-    return Listing(rows, title, note, show)
+    return Listing(rows, title, note, show, empty=empty)
 
 
 _ALERTS = """
@@ -288,13 +297,15 @@ def forecast(
             _interval="95 % interval", converted_count="came", settled_count="of", _mark="",
         )  # fmt: skip
         note = "Marked: the interval does not hold what came. Without a number: not all windows are over."
-        return Listing(marts.sql(_SCORES, [funnel, persona]), f"{title}: earlier forecasts", note, show)
+        empty = "No earlier run made a forecast. Later runs score today's."
+        return Listing(marts.sql(_SCORES, [funnel, persona]), f"{title}: earlier forecasts", note, show, empty=empty)
     show = in_columns(
         **of_funnel, step="pending at", pending_count="pending", _expected="expected", _interval="95 % interval",
         _worth="worth", _held="earlier forecasts held",
     )  # fmt: skip
     note = "Expected to reach the last step before their windows are over. A dash: no earlier unit was there."
-    return Listing(marts.sql(_FORECAST, [funnel, persona]), title, note, show)
+    empty = "Nobody is pending: every window is over."
+    return Listing(marts.sql(_FORECAST, [funnel, persona]), title, note, show, empty=empty)
 
 
 _FORECAST = """
@@ -334,8 +345,9 @@ def audiences(marts: PublishedTables) -> Listing:
         without_id_count="no id", without_consent_count="no consent", listed_count="listed", added_count="added",
         removed_count="removed", erased_count="erased", remedy="suggested to send",
     )  # fmt: skip
-    title = f"{count(rows.height)} audiences" if rows.height else "No audience is configured: see `audiences:`"
-    return Listing(rows, title, "The lists: audiences/<audience>/ in the state folder, for its owner only.", show)
+    note = "The lists: audiences/<audience>/ in the state folder, for its owner only."
+    empty = "Nothing is in `audiences:` of the configuration. Add who is to be written to, and run."
+    return Listing(rows, numbered(rows.height, "audience"), note, show, empty=empty)
 
 
 def what_if(
@@ -361,7 +373,7 @@ def what_if(
         gain="gain", gain_low="low", gain_high="high",
     )  # fmt: skip
     note = "If those kept were like those who went on. Gain in journeys, with its 95 % interval."
-    title = f"{model}, {who_text(persona)}: no journey has ended"
+    title = f"{model}, {who_text(persona)}"
     if rows.height:
         first = rows.row(0, named=True)
         title = (
@@ -369,7 +381,8 @@ def what_if(
             f"{percent(first['conversion_rate'])} reach the last stage; below, if {fix} of those that leave stayed"
         )
         note += f" {count(first['open_count'])} journeys are open and not in it."
-    return Listing(rows, title, note, lambda shown, out: show(_named(shown), out))
+    empty = "No journey has ended and left at a stage: run again when windows are over."
+    return Listing(rows, title, note, lambda shown, out: show(_named(shown), out), empty=empty)
 
 
 def _named(rows: pl.DataFrame) -> pl.DataFrame:
@@ -420,7 +433,7 @@ def changes(
         require_known("period", month, known["period"].to_list())
     rows = marts.sql(CHANGES, [name, by.value, month])
     if rows.is_empty():
-        return Listing(rows, f"{name}: no two months to compare", show=in_columns(slice="slice"))
+        return Listing(rows, name, empty="There are no two months to compare: too little is over in the newest one.")
     head = rows.row(0, named=True)
     title = (
         f"{name}, {head['old_period']} to {head['period']}, {unit_of(marts, name)}s, once a month by their first day, "

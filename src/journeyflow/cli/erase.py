@@ -13,6 +13,7 @@ from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption
 from journeyflow.cli.progress import ProgressOption, ProgressStyle, shown_progress
 from journeyflow.cli.run import MemoryOption, QuietOption
 from journeyflow.errors import ExitCode, InputError
+from journeyflow.utils.formatting import escaped, numbered
 
 if TYPE_CHECKING:
     from journeyflow.erasure.search import FoundRecords
@@ -112,12 +113,16 @@ def _print_plan(plan: ErasurePlan) -> None:
     if plan.is_done:
         typer.echo("They were erased before, and no record of them has come since.")
     else:
-        typer.echo(f"{plan.user_count:,} user_ids and {plan.device_count:,} devices of the requested persons have")
         typer.echo(
-            f"  {plan.event_count:,} events, {plan.trait_count:,} traits, {plan.quarantined_count:,} quarantined rows"
+            f"{numbered(plan.user_count, 'user_id')} and {numbered(plan.device_count, 'device')} "
+            "of the requested persons have"
+        )
+        typer.echo(
+            f"  {numbered(plan.event_count, 'event')}, {numbered(plan.trait_count, 'trait')}, "
+            f"{numbered(plan.quarantined_count, 'quarantined row')}"
         )
         if plan.other_count:
-            typer.echo(f"    among them {plan.other_count:,} events of other persons on the given devices")
+            typer.echo(f"    among them {numbered(plan.other_count, 'event')} of other persons on the given devices")
         if plan.unknown_count:
             typer.echo(f"  {plan.unknown_count:,} of the given ids occur in no event and no trait")
         if plan.similar_count:
@@ -131,10 +136,8 @@ def _print_plan(plan: ErasurePlan) -> None:
 
 
 def _print_files(title: str, files: tuple[FoundRecords, ...]) -> None:
-    from journeyflow.utils.formatting import escaped
-
     if files:
         typer.echo(f"  {len(files):,} {title}:")
     for file in files:
-        count = "" if file.record_count is None else f": {file.record_count:,} records"
+        count = "" if file.record_count is None else f": {numbered(file.record_count, 'record')}"
         typer.echo(f"    {escaped(file.source_file)}{count}")

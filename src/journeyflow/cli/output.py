@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from journeyflow.errors import ExitCode, JourneyflowError, require_known
-from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, percent
+from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, numbered, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -125,6 +125,7 @@ class Listing:
 
     `title` is printed above them and `note` below; programs get neither, nor what `listing` leaves out. A limit counts
     rows or, where `counted` names a column, its values, of which `all` is always listed.
+    `empty` says why there is no row, and what to do.
     """
 
     rows: pl.DataFrame
@@ -132,6 +133,7 @@ class Listing:
     note: str = ""
     show: Callable[[pl.DataFrame, Console], None] | None = None
     counted: str = ""
+    empty: str = ""
 
     def cut(self, limit: int | None) -> tuple[pl.DataFrame, int, int]:
         """Return the rows within a limit (0 or None is none), how many that are, and how many there are in all."""
@@ -236,12 +238,15 @@ def write_listing(found: Listing, form: Format, output: Path | None, limit: int 
     shown, number, every = found.cut(most if limit is None else limit)
     if found.title:
         out.print(_styled(found.title, "bold"))
+    if found.empty and not every:
+        out.print(_styled(found.empty, "dim"))
+        return
     if found.show:
         found.show(shown, out)
     else:
         print_frame(shown)
     if number < every:
-        out.print(f"{number:,} of {every:,} {found.counted or 'row'}s; all with --limit 0", style="dim")
+        out.print(f"{number:,} of {numbered(every, found.counted or 'row')}; all with --limit 0", style="dim")
     if found.note:
         out.print(_styled(found.note, "dim"))
 
@@ -404,9 +409,12 @@ def _read(column: str, value: object) -> str:
 def print_rows(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]], limit: int | None) -> None:
     """Print rows as `print_frame` does; `columns` says by name whether they are numbers."""
     out, shown = console(), rows[:limit] if limit else rows
+    if not rows:
+        out.print(f"No row. The columns are: {', '.join(map(escaped, columns))}", markup=False)
+        return
     _print_fitting(columns, [[cell(value) for value in row] for row in shown], out)
     if len(shown) < len(rows):
-        out.print(f"{len(shown):,} of {len(rows):,} rows; all with --limit 0", style="dim")
+        out.print(f"{len(shown):,} of {numbered(len(rows), 'row')}; all with --limit 0", style="dim")
 
 
 def _columns(frame: pl.DataFrame) -> dict[str, bool]:

@@ -243,7 +243,8 @@ def events(
     note = (
         "Why one is in its stage: journeyflow explain event EVENT_ID; how far a person came: explain person PERSON_ID"
     )
-    write_listing(Listing(rows, note=note), Format.JSON if as_json else form, output, None, None)
+    empty = "No event matches all of this. Leave out an option, or widen --since and --until."
+    write_listing(Listing(rows, note=note, empty=empty), Format.JSON if as_json else form, output, None, None)
 
 
 def event(
@@ -419,6 +420,8 @@ def _notes(rows: list[dict[str, Any]]) -> list[str]:
         "Counts include all persons; rates and times only those whose window is over. Conversion: of all who entered.",
         "Each counts once, by the furthest attempt; in a funnel with `count: attempts` each attempt does.",
     ]
+    if rows[0]["persona"] != "all":
+        notes.append("Persona of the journey that holds the attempt; the page and `personas` count by the latest one.")
     if any(row["is_small"] for row in rows):
         notes.append("* fewer persons than min_count: interpret with care.")
     if any(row["is_outcome_based"] for row in rows):
@@ -461,12 +464,15 @@ def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
 
 def print_personas(personas: pl.DataFrame, out: Console) -> None:
     """Print the rows of `personas_of`."""
+    from rich.text import Text
+
     table = _plain_table("persona", "entered", f"reached {escaped(personas['step'][0])}", "conversion rate")
     for row in personas.to_dicts():
         note = " (by definition)" if row["is_outcome_based"] else " *" if row["is_small"] else ""
         rate = percent(row["conversion_rate"]) + note
         table.add_row(_text(row["persona"]), count(row["entered_count"]), count(row["person_count"]), rate)
     print_whole(table, out)
+    out.print(Text("Persona of the journey that holds the attempt, which need not be a person's latest."), style="dim")
 
 
 def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:

@@ -28,9 +28,12 @@ from journeyflow.cli.output import (
     who_text,
 )
 from journeyflow.errors import InputError, require_known
-from journeyflow.utils.formatting import count
+from journeyflow.utils.formatting import numbered
 
 if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
     from journeyflow.publish.reader import PublishedTables
 
 
@@ -61,7 +64,7 @@ def describe(marts: PublishedTables, table: Annotated[str, typer.Argument(help="
     marts.require(table)
     rows = marts.sql(_COLUMNS, [table])
     (comment,) = marts.sql("select comment from duckdb_tables() where table_name = $1", [table])["comment"]
-    title = f"{table}, {count(marts.manifest.tables[table].row_count)} rows. {comment or ''}"
+    title = f"{table}, {numbered(marts.manifest.tables[table].row_count, 'row')}. {comment or ''}"
     show = in_columns(column="column", type="type", unit="unit", meaning="meaning")
     return Listing(rows, title, f'The rows: journeyflow query "from {table}"', show)
 
@@ -81,10 +84,10 @@ def paths(marts: PublishedTables, model: ModelOption = None, persona: PersonaOpt
         path_rank="rank", path="path", journey_count="journeys", share_rate="share", converted_count="reached a goal",
         conversion_rate="of them",
     )  # fmt: skip
-    title = f"{model}, {who_text(persona)}: {count(int(rows['journey_count'].sum()))} journeys"
-    return Listing(
-        rows, title, "A person with several journeys counts in each; rare paths are summed in `other`.", show
-    )
+    title = f"{model}, {who_text(persona)}: {numbered(int(rows['journey_count'].sum()), 'journey')}"
+    note = "A person with several journeys counts in each; rare paths are summed in `other`."
+    empty = "No journey of this persona reached a stage. Personas: journeyflow personas"
+    return Listing(rows, title, note, show, empty=empty)
 
 
 _PATHS = """
@@ -108,7 +111,13 @@ def personas(
         return _discovered(marts)
     rows = marts.sql(_PERSONAS)
     show = in_columns(persona="persona", person_count="persons", share_rate="share", rule="rule", _note="note")
-    return Listing(rows, "", "Each person counts once, by the latest journey.", show)
+    return Listing(rows, "", _LATEST, show)
+
+
+_LATEST = (
+    "Each person counts once, by the latest journey. A funnel takes the persona of the journey that holds the attempt, "
+    "so that its numbers of persons differ a little."
+)
 
 
 def _discovered(marts: PublishedTables) -> Listing:
@@ -158,7 +167,8 @@ def touchpoints(
         q_value="q", _mark="",
     )  # fmt: skip
     note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who is determined meets other things."
-    return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show)
+    empty = "Nobody met a touchpoint here. Choose another --stage, --persona or --period, or leave them out."
+    return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show, empty=empty)
 
 
 _TOUCHPOINTS = """
@@ -197,18 +207,24 @@ def trend(
     query = f"select {columns} from ({weeks}) where funnel = $1 and persona = $2 order by first_day"
     rows = marts.sql(query, [name, persona])
     show = in_columns(
-        first_day="from", entered_count="entered", reached_count="reached the end", matured_count="entered, matured",
-        conversion_rate="conversion", bar="",
+        _begin="month" if by is Step.MONTH else "from", entered_count="entered", reached_count="reached the end",
+        matured_count="entered, matured", conversion_rate="conversion", bar="",
     )  # fmt: skip
-    bars = _bars(rows["conversion_rate"].to_list())
+    texts = {
+        "bar": _bars(rows["conversion_rate"].to_list()),
+        "_begin": [f"{day:%Y-%m}" if by is Step.MONTH else str(day) for day in rows["first_day"]],
+    }
     title = (
         f"{name}, {who_text(persona)}, by {by.value} of entry: {unit_of(marts, name)}s, once on each day they enter; "
         "rates of days whose window is over"
     )
     note = "Who entered on several days counts on each, so that the rate is lower than that of `journeyflow funnel`."
-    return Listing(
-        rows, title, note, lambda shown, out: show(shown.with_columns(bar=text_column(bars[: shown.height])), out)
-    )
+    empty = "Nobody of this persona entered it. Another funnel: journeyflow funnel; another persona: --persona"
+
+    def print_bars(shown: pl.DataFrame, out: Console) -> None:
+        show(shown.with_columns(**{name: text_column(text[: shown.height]) for name, text in texts.items()}), out)
+
+    return Listing(rows, title, note, print_bars, empty=empty)
 
 
 _BAR = 24
@@ -269,6 +285,7 @@ def compare(
         f"{'' if beyond.height else 'All figures: --all. '}{found.note}"
         "Differences are second less first, and associations: something else may differ too.",
         lambda rows, out: show(found.for_people(rows), out),
+        empty=f"No figure differs beyond chance. All figures: --all. {found.note}",
     )
 
 
@@ -337,7 +354,7 @@ def export(
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "files": targets, "row_counts": rows}, indent=2))
     else:
-        typer.echo(f"Written: {len(names)} tables, {sum(rows.values()):,} rows, in {folder}/")
+        typer.echo(f"Written: {numbered(len(names), 'table')}, {numbered(sum(rows.values()), 'row')}, in {folder}/")
 
 
 def _require_free(folder: Path, targets: list[str], *, force: bool) -> None:

@@ -65,8 +65,8 @@ def erase(loaded, tmp_path, monkeypatch, capsys):
 def test_a_dry_run_counts_names_files_and_changes_nothing(erase):
     code, said, folder = erase("--user-id", "u-canary", "--dry-run")
     assert code == 0
-    assert "1 events" in said
-    assert "a.csv: 1 records" in said
+    assert "1 event, 0 traits, 0 quarantined rows" in said
+    assert "a.csv: 1 record\n" in said
     assert "canary" not in said
     assert files_with(folder / "state", "u-canary")
     # `forget` is an alias.

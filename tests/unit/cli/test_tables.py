@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from journeyflow.cli.app import app
 from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
+from journeyflow.operations.verify import ARRIVALS, Verification
 from journeyflow.report import excel
 from support.map_tables import FORMULA, HIGH_WATER, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
@@ -130,6 +131,52 @@ def test_a_narrow_terminal_cuts_no_column_of_a_list(folder, monkeypatch, width):
             monkeypatch.setattr("journeyflow.cli.output.console", narrow)
             assert "…" not in call(folder, *words).replace("… ", ""), words
             assert "…" not in wide
+
+
+@pytest.mark.parametrize(
+    ("words", "table", "said"),
+    [
+        (["actions"], "action_effects", "Nothing is in `actions:`"),
+        (["audiences"], "audiences", "Nothing is in `audiences:`"),
+        (["alerts"], "rate_alarms", "Earlier days: --days 28"),
+        (["forecast"], "pending_forecast", "Nobody is pending"),
+        (["forecast", "--scores"], "forecast_scores", "No earlier run made a forecast"),
+        (["attribution"], "attribution", "see `goals:`"),
+        (["attribution", "order", "--paths"], "attribution_paths", "No path of this persona"),
+        (["changes", "checkout"], "rate_changes", "There are no two months to compare"),
+        (["retention", "--repeat"], "repeat_purchases", "Nobody of this persona ordered"),
+        (["retention", "--lifecycle"], "lifecycle", "Nobody of this persona was active"),
+        (["paths"], "paths", "No journey of this persona"),
+        (["touchpoints"], "touchpoints", "Choose another --stage"),
+        (["what-if"], "stage_chains", "No journey has ended"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_an_empty_list_says_why_and_what_to_do(tmp_path, words, table, said):
+    publish_tables(tmp_path, tables_of_all_commands() | {table: []})
+    shown = call(tmp_path, *words)
+    assert said in shown
+    assert len(shown.splitlines()) <= 2, "no header of a table, and no note on columns that are not there"
+
+
+def test_a_query_without_rows_names_its_columns(folder):
+    shown = call(folder, "query", "select persona, rule from personas where false")
+    assert shown == "No row. The columns are: persona, rule\n"
+
+
+def test_a_month_of_a_trend_is_no_day(folder):
+    assert "2026-01 " in call(folder, "trend", "checkout", "--by", "month")
+    assert "2026-01-01" not in call(folder, "trend", "checkout", "--by", "month")
+    assert "2026-01-05" in call(folder, "trend", "checkout")
+
+
+def test_verify_names_the_tables_that_it_does_not_compare(monkeypatch, tmp_path):
+    (tmp_path / "journeyflow.yml").write_text("sources: {web: {format: snowplow, path: .}}")
+    found = Verification("run", ("paths",), 3)
+    monkeypatch.setattr("journeyflow.operations.verify.verify", lambda *_, **__: found)
+    words = ["verify", "--config", str(tmp_path / "journeyflow.yml")]
+    assert "Not compared, as they depend on how files arrived" in CliRunner().invoke(app, words).stdout
+    assert json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["not_compared"] == list(ARRIVALS)
 
 
 def test_actions_have_their_effect_in_points(folder):
@@ -590,6 +637,8 @@ def test_channels_have_their_figures_and_the_paths_what_is_pending(folder):
     ]
     [first, *_] = json.loads(call(folder, "attribution", "order", "--paths", "--json"))
     assert (first["path"], first["pending_count"]) == ("cpc > email", 1)
+    shown = call(folder, "attribution", "order", "--paths")
+    assert all(word in shown for word in ("touches in order", "reached the goal", "ended without", "still open"))
 
 
 def test_attribution_refuses_what_it_does_not_have(folder):
