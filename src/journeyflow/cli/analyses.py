@@ -174,9 +174,9 @@ def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: 
         "The last row is of those who have completed every age.",
         Rule.ON_OR_AFTER: f"Back at this age or later (Kaplan-Meier); `{LEAST.strip()}`: so far, later ages are open.",
     }
-    unit = f"{rows['age_unit'][0]}, each" if rows.height else "width"
+    unit = rows["age_unit"][0] if rows.height else "-"
     back = {Rule.ON: "back at an age", Rule.ON_OR_AFTER: "back at an age or later"}[rule]
-    title = f"{name}, {who_text(persona)}{whose}: {back}; ages since the start, from 0, of {unit}"
+    title = f"{name}, {who_text(persona)}{whose}: {back}; age 0 begins at the start, each is {unit} long"
     return Listing(rows, title, about[rule], show, "cohort")
 
 

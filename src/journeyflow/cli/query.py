@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +38,7 @@ from journeyflow.cli.output import (
     width_of,
     write_listing,
 )
-from journeyflow.errors import NotFoundError, require_known
+from journeyflow.errors import EngineError, NotFoundError, require_known
 from journeyflow.utils.formatting import cell, count, duration, escaped, percent
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def query(
     if build or selected:
         rows = _built_rows(config, sql, is_selected=selected)
     else:
-        with open_marts(config, published) as marts:
+        with open_marts(config, published) as marts, _naming_the_lists():
             marts.require_one(sql)
             if form is Format.TABLE and output is None:
                 columns, shown = marts.rows(sql)
@@ -189,6 +190,18 @@ def query(
                     return
             rows = marts.sql(sql)
     write_listing(Listing(rows), form, output, limit, MOST_ROWS)
+
+
+@contextmanager
+def _naming_the_lists() -> Iterator[None]:
+    """Say where the names of tables and columns are, when a query fails."""
+    try:
+        yield
+    except EngineError as error:
+        if not error.message.startswith("A query failed"):
+            raise
+        message = f"{error.message.rstrip('.')}. See: journeyflow tables, journeyflow describe TABLE"
+        raise EngineError(message) from error
 
 
 MOST_ROWS = 50

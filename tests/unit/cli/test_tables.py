@@ -159,6 +159,13 @@ def test_an_empty_list_says_why_and_what_to_do(tmp_path, words, table, said):
     assert len(shown.splitlines()) <= 2, "no header of a table, and no note on columns that are not there"
 
 
+def test_a_query_that_fails_says_what_is_unknown_and_where_the_names_are(folder):
+    for query, what in (("select nope from personas", "no column nope"), ("from nope", "no table nope")):
+        with pytest.raises(EngineError, match=rf"there is {what}\..* See: journeyflow tables") as failed:
+            call(folder, "query", query)
+        assert "Error:" not in failed.value.message
+
+
 def test_a_query_without_rows_names_its_columns(folder):
     shown = call(folder, "query", "select persona, rule from personas where false")
     assert shown == "No row. The columns are: persona, rule\n"
@@ -396,7 +403,7 @@ def test_a_triangle_marks_what_is_open(folder, rule, expected):
 def test_a_triangle_of_one_channel_is_of_all_personas(folder):
     assert f"first_event, all persons, start in {MARKUP}" in call(folder, "retention", "--channel", MARKUP)
     title = call(folder, "retention").splitlines()[0]
-    assert "back at an age; ages since the start, from 0, of 7d, each" in title
+    assert "back at an age; age 0 begins at the start, each is 7d long" in title
     with pytest.raises(Failed, match="no row is of both"):
         call(folder, "retention", "--channel", MARKUP, "--persona", "student")
     with pytest.raises(NotFoundError, match="Did you mean 'first_event'"):
