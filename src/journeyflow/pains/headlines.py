@@ -12,7 +12,7 @@ import pyarrow as pa
 from journeyflow.config.labels import Labels
 from journeyflow.config.remedies import Remedy, suggestion
 from journeyflow.models.python_models import python_model
-from journeyflow.utils.formatting import count, numbered, percent
+from journeyflow.utils.formatting import count, percent
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -189,7 +189,7 @@ def _known(row: Row) -> str:
 
 
 def _persons(number: int) -> str:
-    return numbered(number, "person")
+    return f"{count(number)} person" + ("" if number == 1 else "s")
 
 
 def _amount(value: Decimal) -> str:
