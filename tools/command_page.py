@@ -50,8 +50,8 @@ def _section(path: str, command: TyperCommand) -> str:
         if parameter.name != "help" and not getattr(parameter, "hidden", False)
     ]
     table = ["| argument or option | meaning | default |", "|---|---|---|", *rows] if rows else []
-    examples = [line.removeprefix("$ ") for line in (command.epilog or "").split("\n\n")[1:]]
-    fenced = ["", "```sh", *examples, "```", ""]
+    _, *examples, ends = (command.epilog or "").split("\n\n")
+    fenced = ["", "```sh", *(line.removeprefix("$ ") for line in examples), "```", "", ends, ""]
     return "\n".join([f"## {path}", "", command.help or "", "", *table, *fenced])
 
 

@@ -41,6 +41,7 @@ select
     rows_wanted.cohort,
     rows_wanted.age_index,
     rules.rule,
+    cohorts.age_unit,
     coalesce(counts.person_count, 0) as person_count,
     coalesce(counts.returned_count, 0) as returned_count,
     coalesce(counts.matured_count - counts.matured_returned_count, 0) as not_returned_count,

@@ -53,6 +53,14 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+_WHOLE = """
+    document.addEventListener("DOMContentLoaded", () => {
+      for (const part of document.querySelectorAll(".part")) part.style.contentVisibility = "visible";
+    });
+"""
+"""Lays out at once what the page lays out when it comes near, so that all of it is measured and read."""
+
+
 @pytest.fixture
 def opened(browser: Browser, page_file: Path) -> Iterator[Opener]:
     """Open the page; in the end nothing may have gone wrong in it, and nothing may have been asked for but itself."""
@@ -68,6 +76,7 @@ def opened(browser: Browser, page_file: Path) -> Iterator[Opener]:
         script: str = "",
         is_faulty: bool = False,
         bypass_csp: bool = False,
+        is_whole: bool = True,
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 900},
@@ -77,6 +86,8 @@ def opened(browser: Browser, page_file: Path) -> Iterator[Opener]:
             bypass_csp=bypass_csp,
         )
         contexts.append(context)
+        if is_whole:
+            context.add_init_script(_WHOLE)
         if script:
             context.add_init_script(script)
         page = context.new_page()

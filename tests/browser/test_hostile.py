@@ -60,7 +60,7 @@ def test_hidden_signs_are_shown_as_codes(opened: Opener) -> None:
 
 
 def test_links_lead_nowhere_but_into_the_page(opened: Opener) -> None:
-    page = opened("#model=shop")
+    page = opened("#model=shop", is_whole=False)
     targets = page.evaluate(
         "[...document.querySelectorAll('[href], [src], [action]')].map((node) => node.getAttribute('href'))"
     )

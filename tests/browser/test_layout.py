@@ -112,3 +112,18 @@ def test_a_page_without_a_journey_says_so(browser: Browser, tmp_path: Path) -> N
     assert page.locator("#blind-body").inner_text() == "None was found."
     page.close()
     assert faults == []
+
+
+def test_what_is_far_below_the_screen_is_laid_out_when_it_comes_near(opened):
+    page = opened(is_whole=False)
+    last = page.locator("#facts")
+    shown = "node => node.firstElementChild.checkVisibility({ contentVisibilityAuto: true })"
+    assert page.locator("#cards").evaluate(shown)
+    assert not last.evaluate(shown)
+    page.locator("nav a[data-to=facts]").click()
+    settled = (
+        "node => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(node.innerText))))"
+    )
+    assert "Facts of the run" in last.evaluate(settled)
+    assert last.evaluate(shown)
+    assert last.evaluate("node => node.getBoundingClientRect().top < window.innerHeight / 2")

@@ -164,7 +164,8 @@ def cohort_tables() -> dict[str, Rows]:
                 for cohort, size in (("2026-01", 40), ("2026-02", 20), ("2026-03", 0), ("all", 40)):
                     retention += [
                         {"start": start, "start_index": index, "persona": persona, "channel": channel, "cohort": cohort}
-                        | {"rule": rule, "age_index": age, "person_count": size} | _cell(size, age, rule)
+                        | {"rule": rule, "age_unit": "7d", "age_index": age, "person_count": size}
+                        | _cell(size, age, rule)
                         for age in range(2)
                     ]  # fmt: skip
     repeats = [

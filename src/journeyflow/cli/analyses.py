@@ -16,11 +16,12 @@ from journeyflow.cli.output import (
     PersonaOption,
     in_columns,
     text_column,
+    unit_of,
     when_text,
     who_text,
 )
 from journeyflow.errors import require_known
-from journeyflow.utils.formatting import count, duration, percent
+from journeyflow.utils.formatting import count, duration, numbered, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,9 +47,10 @@ def attribution(
     Credit says by which way the goals came. It does not say how many would be missing without the channel.
     """
     goals = marts.sql(_GOALS)["goal"].to_list()
-    if goal is not None or not goals:
-        require_known("goal", goal or "", goals)
+    if not goals:
+        return Listing(marts.sql("from attribution"), empty="No goal was reached or configured: see `goals:`")
     chosen = goal or goals[0]
+    require_known("goal", chosen, goals)
     if persona != "all" and period != "all":
         raise typer.BadParameter("personas are of the whole time and months of all persons: give one of the two")
     title = f"{chosen}, {who_text(persona)}, {when_text(period)}"
@@ -56,11 +58,15 @@ def attribution(
         if period != "all":
             raise typer.BadParameter("paths are of the whole time: leave out --period")
         show = in_columns(
-            path_rank="rank", path="path", person_count="persons", conversion_count="goals",
-            not_converted_count="without", pending_count="pending", value="value",
+            path_rank="rank", path="touches in order", person_count="persons", conversion_count="reached the goal",
+            not_converted_count="ended without", pending_count="still open", _worth="value",
         )  # fmt: skip
         rows = marts.sql(_GOAL_PATHS, [chosen, persona])
-        return Listing(rows, title, "Pending: the look-back after the last touch is not over.", show)
+        note = (
+            "A path is the touches of a person up to a goal, or since the last one: a person may have several. "
+            "Still open: the look-back after its last touch is not over."
+        )
+        return Listing(rows, f"{title}: paths to the goal and without it", note, show, empty="No path of this persona.")
     known = marts.sql("select distinct method from attribution order by method")["method"].to_list()
     require_known("method", method, [*known, "every"])
     rows = marts.sql(_ATTRIBUTION, [chosen, method, persona, period])
@@ -69,8 +75,8 @@ def attribution(
         reached, lost, pending = (count(int(each)) for each in counts[0])
         title += f": {reached} goals, {lost} paths without, {pending} pending"
     show = in_columns(
-        channel="channel", **({"method": "method"} if method == "every" else {}), goals="goals", interval="95 %",
-        spread="by all methods", value="value", spent="spent", cost="for a goal", ratio="return",
+        channel="channel", **({"method": "method"} if method == "every" else {}), _goals="goals", _interval="95 %",
+        _spread="by all methods", _worth="value", _spent="spent", _cost="for a goal", _ratio="return",
     )  # fmt: skip
     note = "" if method == "every" else f"Method {method}; all: --method every. "
     note += "The interval is of chance; how far the methods differ is what the choice of one decides."
@@ -82,27 +88,30 @@ _GOALS = """
     group by goal order by max(goal_count) desc, goal
 """
 _ATTRIBUTION = """
-    select channel, method, cast(conversion_count as double) as conversion_count, conversion_low, conversion_high,
-        cast(least_conversion_count as double) as least_conversion_count,
-        cast(most_conversion_count as double) as most_conversion_count, cast(value_amount as double) as value_amount,
-        cast(spend_amount as double) as spend_amount,
-        cast(cost_per_conversion_amount as double) as cost_per_conversion_amount, return_ratio, currency,
-        goal_count, not_converted_count, pending_count,
-        printf('%.1f', conversion_count) as goals,
-        coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as "interval",
-        printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as spread,
-        coalesce(format('{:,.0f} ', cast(value_amount as double)) || currency, '-') as "value",
-        coalesce(format('{:,.0f}', cast(spend_amount as double)), '-') as spent,
-        coalesce(format('{:,.2f}', cast(cost_per_conversion_amount as double)), '-') as cost,
-        coalesce(printf('%.2f', return_ratio), '-') as ratio
-    from attribution
+    select *,
+        printf('%.1f', conversion_count) as _goals,
+        coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as _interval,
+        printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as _spread,
+        coalesce(format('{:,.0f} ', value_amount) || currency, '-') as _worth,
+        coalesce(format('{:,.0f}', spend_amount), '-') as _spent,
+        coalesce(format('{:,.2f}', cost_per_conversion_amount), '-') as _cost,
+        coalesce(printf('%.2f', return_ratio), '-') as _ratio
+    from (
+        select * replace (
+            cast(conversion_count as double) as conversion_count, cast(value_amount as double) as value_amount,
+            cast(least_conversion_count as double) as least_conversion_count,
+            cast(most_conversion_count as double) as most_conversion_count,
+            cast(spend_amount as double) as spend_amount,
+            cast(cost_per_conversion_amount as double) as cost_per_conversion_amount
+        ) from attribution
+    )
     where goal = $1 and ($2 = 'every' or method = $2) and persona = $3 and period = $4
     order by channel = 'none', most_conversion_count desc, channel, method
 """
 _GOAL_PATHS = """
-    select path_rank, path, person_count, cast(conversion_count as bigint) as conversion_count,
-        not_converted_count, pending_count, cast(value_amount as double) as value_amount,
-        coalesce(format('{:,.2f}', cast(value_amount as double)), '-') as "value"
+    select * replace (
+            cast(conversion_count as bigint) as conversion_count, cast(value_amount as double) as value_amount
+        ), coalesce(format('{:,.2f}', cast(value_amount as double)), '-') as _worth
     from attribution_paths where goal = $1 and persona = $2 order by path_rank
 """
 
@@ -156,7 +165,7 @@ def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: 
 
     def show(shown: pl.DataFrame, out: Console) -> None:
         lines = triangle(shown)
-        ages = {column: column for column in lines.columns[2:]}
+        ages = {column: f"age {column}" for column in lines.columns[2:]}
         in_columns(**{"cohort": "cohort", "person_count": "persons"} | ages)(lines, out)
 
     whose = f", start in {channel}" if channel != "all" else ""
@@ -165,13 +174,14 @@ def _triangle(marts: PublishedTables, start: str | None, persona: str, channel: 
         "The last row is of those who have completed every age.",
         Rule.ON_OR_AFTER: f"Back at this age or later (Kaplan-Meier); `{LEAST.strip()}`: so far, later ages are open.",
     }
-    return Listing(rows, f"{name}, {who_text(persona)}{whose}, {rule.value}", about[rule], show)
+    unit = rows["age_unit"][0] if rows.height else "-"
+    back = {Rule.ON: "back at an age", Rule.ON_OR_AFTER: "back at an age or later"}[rule]
+    title = f"{name}, {who_text(persona)}{whose}: {back}; age 0 begins at the start, each is {unit} long"
+    return Listing(rows, title, about[rule], show, "cohort")
 
 
 _RETENTION = """
-    select cohort, age_index, rule, person_count, returned_count, not_returned_count, pending_count, matured_count,
-        matured_returned_count, last_age_index, retention_rate, retention_low, retention_high, is_small
-    from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
+    select * from retention where start = $1 and persona = $2 and channel = $3 and rule = $4
     order by cohort = 'all', cohort, age_index
 """
 
@@ -186,7 +196,8 @@ def _repeats(marts: PublishedTables, persona: str) -> Listing:
         within_180d_rate="180 d", p50_seconds="median wait",
     )  # fmt: skip
     note = "Kaplan-Meier: who still waits counts as long as observed. A dash: nobody was observed for so long."
-    return Listing(rows, f"From each order to the next, {who_text(persona)}", note, show)
+    empty = "Nobody of this persona ordered, or `cohorts: repeat:` names no goal."
+    return Listing(rows, f"From each order to the next, {who_text(persona)}", note, show, empty=empty)
 
 
 def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
@@ -196,7 +207,8 @@ def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
         resurrecting_count="resurrecting", dormant_count="dormant", pending_count="pending", is_open="open",
     )  # fmt: skip
     note = "Active are new, returning and resurrecting. Dormant: active the month before. Pending: not yet, month open."
-    return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show)
+    empty = "Nobody of this persona was active."
+    return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show, empty=empty)
 
 
 def actions(marts: PublishedTables) -> Listing:
@@ -207,20 +219,21 @@ def actions(marts: PublishedTables) -> Listing:
     marts.require("action_effects")
     rows = marts.sql(_ACTIONS)
     show = in_columns(
-        action="action", first_day="since", place="step", whose="of", before_rate="before", after_rate="after",
-        others="others", points="effect", interval="95 % interval", grade="how it is known", pending_count="pending",
+        action="action", first_day="since", _place="step", _whose="of", before_rate="before", after_rate="after",
+        _others="others", _points="effect", _interval="95 % interval", grade="how it is known", pending_count="pending",
         ramp_count="ramp",
     )  # fmt: skip
-    title = f"Dated actions: {count(rows.height)}" if rows.height else "No action is dated: see `actions:`"
+    title = f"Dated actions: {count(rows.height)}"
     note = "before_after: there are no others to compare with. trending: the slice moved apart before already."
-    return Listing(rows, title, note, show)
+    empty = "Nothing is in `actions:` of the configuration. Add a change with its day, and run."
+    return Listing(rows, title, note, show, empty=empty)
 
 
 _ACTIONS = """
-    select *, concat(funnel, ': ', step) as place, coalesce(concat(dimension, '=', slice), 'all') as whose,
-        coalesce(printf('%+.1f', 100 * others_change), '-') as others,
-        coalesce(printf('%+.1f', 100 * effect), '-') as points,
-        coalesce(printf('%+.1f to %+.1f', 100 * effect_low, 100 * effect_high), '-') as "interval"
+    select *, concat(funnel, ': ', step) as _place, coalesce(concat(dimension, '=', slice), 'all') as _whose,
+        coalesce(printf('%+.1f', 100 * others_change), '-') as _others,
+        coalesce(printf('%+.1f', 100 * effect), '-') as _points,
+        coalesce(printf('%+.1f to %+.1f', 100 * effect_low, 100 * effect_high), '-') as _interval
     from action_effects order by first_day desc, action
 """
 
@@ -242,19 +255,19 @@ def alerts(
     newest = marts.manifest.high_water_at.date()
     rows = marts.sql(_ALERTS, [funnel, newest, days])
     show = in_columns(
-        day="day", funnel="funnel", step="step", whose="of", read="read", what="what", day_rate="rate",
-        expected_rate="expected", q="q", cause="cause of the month",
+        day="day", funnel="funnel", step="step", _whose="of", _read="read", _what="what", rate="rate",
+        expected_rate="expected", q_value="q", cause="cause of the month",
     )  # fmt: skip
-    title = f"Alerts on rates: {count(rows.height)}" if rows.height else "No rate is beyond what is usual"
+    title = f"Alerts on rates of the last {numbered(days, 'day')}: {count(rows.height)}"
+    empty = f"No rate is beyond what is usual{'.' if days > 1 else '. Earlier days: --days 28'}"
     note = "Expected: the same day of the week in eight weeks, at the same age. q: over all that was tested that day."
-    return Listing(rows, title, note, show)
+    return Listing(rows, title, note, show, empty=empty)
 
 
 _ALERTS = """
-    select *, rate as day_rate, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as whose,
-        case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as read,
-        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as what,
-        printf('%.3f', q_value) as q
+    select *, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as _whose,
+        case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as _read,
+        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as _what
     from rate_alarms
     where ($1 is null or funnel = $1) and (is_current or read_day > cast($2 as date) - cast($3 as integer))
     order by read_day desc, q_value, funnel, step_index, dimension <> 'all', dimension, slice, age_days
@@ -280,39 +293,41 @@ def forecast(
     title = f"{funnel or 'Every funnel'}, {who_text(persona)}"
     if scores:
         show = in_columns(
-            **of_funnel, forecast_at="forecast at", step_index="step", pending_count="pending", expected="expected",
-            interval="95 % interval", converted_count="came", settled_count="of", mark="",
+            **of_funnel, forecast_at="forecast at", step_index="step", pending_count="pending", _expected="expected",
+            _interval="95 % interval", converted_count="came", settled_count="of", _mark="",
         )  # fmt: skip
         note = "Marked: the interval does not hold what came. Without a number: not all windows are over."
-        return Listing(marts.sql(_SCORES, [funnel, persona]), f"{title}: earlier forecasts", note, show)
+        empty = "No earlier run made a forecast. Later runs score today's."
+        return Listing(marts.sql(_SCORES, [funnel, persona]), f"{title}: earlier forecasts", note, show, empty=empty)
     show = in_columns(
-        **of_funnel, step="pending at", pending_count="pending", expected="expected", interval="95 % interval",
-        worth="worth", held="earlier forecasts held",
+        **of_funnel, step="pending at", pending_count="pending", _expected="expected", _interval="95 % interval",
+        _worth="worth", _held="earlier forecasts held",
     )  # fmt: skip
     note = "Expected to reach the last step before their windows are over. A dash: no earlier unit was there."
-    return Listing(marts.sql(_FORECAST, [funnel, persona]), title, note, show)
+    empty = "Nobody is pending: every window is over."
+    return Listing(marts.sql(_FORECAST, [funnel, persona]), title, note, show, empty=empty)
 
 
 _FORECAST = """
-    select funnel, persona, step_index, step, pending_count, cast(expected_count as double) as expected_count,
-        low, high, cast(expected_amount as double) as expected_amount, currency,
-        coalesce(printf('%.1f', expected_count), '-') as expected,
-        coalesce(printf('%.0f to %.0f', low, high), '-') as "interval",
-        coalesce(format('{:,.0f} ', cast(expected_amount as double)) || currency, '-') as worth,
+    select * replace (
+            cast(expected_count as double) as expected_count, cast(expected_amount as double) as expected_amount
+        ),
+        coalesce(printf('%.1f', expected_count), '-') as _expected,
+        coalesce(printf('%.0f to %.0f', low, high), '-') as _interval,
+        coalesce(format('{:,.0f} ', cast(expected_amount as double)) || currency, '-') as _worth,
         coalesce((
             select count(*) filter (where s.is_inside) || ' of ' || count(s.is_inside) from forecast_scores as s
             where s.funnel = f.funnel and s.persona = f.persona and s.step_index = f.step_index
             having count(s.is_inside) > 0
-        ), '-') as held
+        ), '-') as _held
     from pending_forecast as f
     where ($1 is null or funnel = $1) and persona = $2 and pending_count > 0
     order by funnel, step_index
 """
 _SCORES = """
-    select funnel, forecast_at, persona, step_index, pending_count, cast(expected_count as double) as expected_count,
-        low, high, settled_count, converted_count, printf('%.1f', expected_count) as expected,
-        printf('%.0f to %.0f', low, high) as "interval",
-        case when is_inside then '' when settled_count > 0 then '*' else '' end as mark
+    select * replace (cast(expected_count as double) as expected_count), printf('%.1f', expected_count) as _expected,
+        printf('%.0f to %.0f', low, high) as _interval,
+        case when is_inside then '' when settled_count > 0 then '*' else '' end as _mark
     from forecast_scores
     where ($1 is null or funnel = $1) and persona = $2
     order by forecast_at desc, funnel, step_index
@@ -330,8 +345,9 @@ def audiences(marts: PublishedTables) -> Listing:
         without_id_count="no id", without_consent_count="no consent", listed_count="listed", added_count="added",
         removed_count="removed", erased_count="erased", remedy="suggested to send",
     )  # fmt: skip
-    title = f"{count(rows.height)} audiences" if rows.height else "No audience is configured: see `audiences:`"
-    return Listing(rows, title, "The lists: audiences/<audience>/ in the state folder, for its owner only.", show)
+    note = "The lists: audiences/<audience>/ in the state folder, for its owner only."
+    empty = "Nothing is in `audiences:` of the configuration. Add who is to be written to, and run."
+    return Listing(rows, numbered(rows.height, "audience"), note, show, empty=empty)
 
 
 def what_if(
@@ -356,10 +372,17 @@ def what_if(
         stage="fixed at", exit_count="left there", kept="kept", conversion_rate="conversion", changed_rate="then",
         gain="gain", gain_low="low", gain_high="high",
     )  # fmt: skip
-    still = f" {count(rows['open_count'][0])} journeys are open and not in it." if rows.height else ""
-    note = f"If those kept were like those who went on. Gain in journeys, with its 95 % interval.{still}"
-    title = f"{model}, {who_text(persona)}: {fix} of those who leave at a stage are kept"
-    return Listing(rows, title, note, lambda shown, out: show(_named(shown), out))
+    note = "If those kept were like those who went on. Gain in journeys, with its 95 % interval."
+    title = f"{model}, {who_text(persona)}"
+    if rows.height:
+        first = rows.row(0, named=True)
+        title = (
+            f"{model}, {who_text(persona)}: of {count(first['journey_count'])} journeys that have ended "
+            f"{percent(first['conversion_rate'])} reach the last stage; below, if {fix} of those that leave stayed"
+        )
+        note += f" {count(first['open_count'])} journeys are open and not in it."
+    empty = "No journey has ended and left at a stage: run again when windows are over."
+    return Listing(rows, title, note, lambda shown, out: show(_named(shown), out), empty=empty)
 
 
 def _named(rows: pl.DataFrame) -> pl.DataFrame:
@@ -410,10 +433,11 @@ def changes(
         require_known("period", month, known["period"].to_list())
     rows = marts.sql(CHANGES, [name, by.value, month])
     if rows.is_empty():
-        return Listing(rows, f"{name}: no two months to compare", show=in_columns(slice="slice"))
+        return Listing(rows, name, empty="There are no two months to compare: too little is over in the newest one.")
     head = rows.row(0, named=True)
     title = (
-        f"{name}, {head['old_period']} to {head['period']}: {percent(head['old_rate'])} of "
+        f"{name}, {head['old_period']} to {head['period']}, {unit_of(marts, name)}s, once a month by their first day, "
+        f"read {duration(head['age_seconds'])} after entry: {percent(head['old_rate'])} of "
         f"{count(head['old_count'])} to {percent(head['new_rate'])} of {count(head['new_count'])}"
     )
     pending = f"{count(head['pending_count'])} who entered later are left out. " if head["pending_count"] else ""
@@ -425,7 +449,7 @@ def changes(
     return Listing(
         shown,
         title,
-        f"Both months are read {duration(head['age_seconds'])} after entry, each unit once a month by its first day. "
+        "Both months are read at that age, so that a young month is not taken for a bad one. "
         f"{pending}{'' if all_slices else f'Every {by.value}: --all. '}Marked effects are beyond chance.",
         lambda some, out: show(_changes_for_people(some, by.value), out),
     )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import UserDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import DEFAULT_MARKUP_MODE, TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from journeyflow.cli import analyses, erase, init, maintenance, mcp, query, report, run, tables
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
+from journeyflow.errors import ExitCode
+from journeyflow.utils.formatting import escaped
 
 _CONCEPTS = {
     "retention": "cohort cohorts returning churn loyalty repeat lifecycle",
@@ -57,6 +62,51 @@ class _Commands(UserDict[str, Any]):
         return found
 
 
+_ALLOWED = {
+    "int_parsing": "give a whole number",
+    "float_parsing": "give a number",
+    "greater_than_equal": "give at least {ge}",
+    "less_than_equal": "give at most {le}",
+    "value_error": "{error}",
+}
+"""What a value must be, by the kind of error of pydantic, which typer reads values with."""
+
+
+def _usage_message(error: Any) -> str:  # noqa: ANN401 - private types of typer
+    """Return in our words what is wrong on the command line, where, and what to do."""
+    path = error.ctx.command_path if error.ctx else "journeyflow"
+    parameter: Any = getattr(error, "param", None)
+    kind, text = type(error).__name__, error.message.rstrip(".")
+    place = "" if parameter is None else max(parameter.opts, key=len)
+    if kind == "NoSuchOption":
+        text = f"{path} has no option {error.option_name}"
+        text += f"; did you mean {' or '.join(error.possibilities)}?" if error.possibilities else ""
+    elif kind == "MissingParameter":
+        text = f"{path} needs {place}: {parameter.help.rstrip('.')}"
+    elif kind == "BadOptionUsage":
+        text = f"{error.option_name} needs a value after it"
+    elif extra := re.fullmatch(r"Got unexpected extra argument\(?s?\)? \((.*)\)", text):
+        text = f"{path} takes no further argument; there is {extra[1]!r}"
+    elif reason := next(iter(getattr(error.__cause__, "errors", list)()), None):
+        text = f"{place}: {_ALLOWED.get(reason['type'], text).format(**reason.get('ctx', {})).rstrip('.')}"
+    elif place and place not in text:
+        text = f"{place}: {text}"
+    text = text.replace("No such command", "there is no command") + ("" if text.endswith("?") else ".")
+    return f"{text} See: {path} --help"
+
+
+@contextmanager
+def _in_own_words() -> Iterator[None]:
+    """Print a mistake on the command line as every error is printed, and leave with its code."""
+    try:
+        yield
+    except TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        typer.echo(f"journeyflow: {escaped(_usage_message(error))}", err=True)
+        raise typer.Exit(ExitCode.CONFIGURATION) from error
+
+
 class CommandGroup(TyperGroup):
     """A group that answers an unknown command with the commands that are near it in spelling or in meaning."""
 
@@ -67,6 +117,16 @@ class CommandGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - private types of typer
         """Return the names in the order of the help."""
         return list(self.commands)
+
+    def make_context(self, *given: Any, **extra: Any) -> Any:  # noqa: ANN401 - private types of typer
+        """Read the options of the group."""
+        with _in_own_words():
+            return super().make_context(*given, **extra)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - private types of typer
+        """Read the options of the command and call it."""
+        with _in_own_words():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - private types of typer
         """Return the command of `args`; the error of an unknown one names the nearest."""
@@ -112,8 +172,42 @@ def options(
         os.environ[DEBUG_VARIABLE] = "1"
 
 
+_ENDS = {
+    0: "done",
+    1: "failed",
+    2: "the command line or the configuration is wrong",
+    3: "an input is missing or cannot be read",
+    4: "a run is in progress",
+    5: "a check failed and nothing was published",
+    6: "there is no such name, or nothing is published",
+    7: "an alert, with --fail-on-alert",
+    8: "a table differs",
+    9: "a file was refused, with --fail-on-refusal",
+    10: "the map says nothing",
+}
+"""What an exit code means; `docs/reference/exit-codes.md` says more."""
+_CODES = {
+    "run": "3 4 5 6 7 9 10",
+    "serve": "3 4",
+    "rebuild": "3 4 5",
+    "verify": "3 4 5 6 8",
+    "erase": "3 4 5 6",
+    "compact": "3 4",
+    "check": "3 10",
+    "init": "3",
+    "demo": "3 5",
+    "export": "3 6",
+    "replay": "3 4 6",
+    **dict.fromkeys(("retention", "query", "events", "event", "person", "suggest"), "3 6"),
+    **dict.fromkeys(("schema", "doctor", "status", "plan", "warm-up"), ""),
+}
+"""Exit codes of a command beside 0, 1, 2 and 130; of those that read results 6."""
+
+
 def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples: str, hidden: bool = False) -> None:
-    epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in examples)])
+    codes = [0, 1, 2, *map(int, _CODES.get(name, "6").split())]
+    ends = f"Exit codes: {', '.join(f'{code} {_ENDS[code]}' for code in sorted(set(codes)))}."
+    epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in examples), ends])
     group.command(name, epilog=epilog, hidden=hidden, rich_help_panel=_panel(group, name))(command)
     _ADDED[str(group.info.name)][name] = group.registered_commands.pop()
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption
+from journeyflow.cli.progress import ProgressOption, ProgressStyle, shown_progress
 from journeyflow.cli.run import MemoryOption, QuietOption
 from journeyflow.errors import ExitCode, InputError
+from journeyflow.utils.formatting import escaped, numbered
 
 if TYPE_CHECKING:
     from journeyflow.erasure.search import FoundRecords
@@ -45,20 +47,20 @@ def erase(
     memory: MemoryOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    style: ProgressOption = ProgressStyle.AUTO,
 ) -> None:
     """Erase persons (GDPR) from warehouse, archive, quarantine and published tables; publish without them.
 
     The scope is the whole person: all of their user_ids, and the devices that no other person uses. Input files are
     listed but never changed; records of erased persons in later files are not stored.
     """
-    from journeyflow.cli.progress import shown_progress
     from journeyflow.config import load_config
     from journeyflow.operations.erase import erase as erase_persons
     from journeyflow.operations.erase import plan_erasure
 
     settings = load_config(config)
     ids = _ids(user_ids or [], anonymous_ids or [], ids_from)
-    with shown_progress(is_quiet=quiet or as_json) as progress:
+    with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         plan = plan_erasure(settings, ids, progress, memory_limit=memory, also_similar=also_similar)
     if not as_json and not (quiet and yes):
         _print_plan(plan)
@@ -68,7 +70,7 @@ def erase(
         return
     if not yes:
         _confirm(ids_from)
-    with shown_progress(is_quiet=quiet or as_json) as progress:
+    with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = erase_persons(settings, plan, memory_limit=memory, progress=progress).report
     if as_json:
         typer.echo(json.dumps(plan.counts() | {"run_id": report and report.run_id}, indent=2))
@@ -111,12 +113,16 @@ def _print_plan(plan: ErasurePlan) -> None:
     if plan.is_done:
         typer.echo("They were erased before, and no record of them has come since.")
     else:
-        typer.echo(f"{plan.user_count:,} user_ids and {plan.device_count:,} devices of the requested persons have")
         typer.echo(
-            f"  {plan.event_count:,} events, {plan.trait_count:,} traits, {plan.quarantined_count:,} quarantined rows"
+            f"{numbered(plan.user_count, 'user_id')} and {numbered(plan.device_count, 'device')} "
+            "of the requested persons have"
+        )
+        typer.echo(
+            f"  {numbered(plan.event_count, 'event')}, {numbered(plan.trait_count, 'trait')}, "
+            f"{numbered(plan.quarantined_count, 'quarantined row')}"
         )
         if plan.other_count:
-            typer.echo(f"    among them {plan.other_count:,} events of other persons on the given devices")
+            typer.echo(f"    among them {numbered(plan.other_count, 'event')} of other persons on the given devices")
         if plan.unknown_count:
             typer.echo(f"  {plan.unknown_count:,} of the given ids occur in no event and no trait")
         if plan.similar_count:
@@ -130,10 +136,8 @@ def _print_plan(plan: ErasurePlan) -> None:
 
 
 def _print_files(title: str, files: tuple[FoundRecords, ...]) -> None:
-    from journeyflow.utils.formatting import escaped
-
     if files:
         typer.echo(f"  {len(files):,} {title}:")
     for file in files:
-        count = "" if file.record_count is None else f": {file.record_count:,} records"
+        count = "" if file.record_count is None else f": {numbered(file.record_count, 'record')}"
         typer.echo(f"    {escaped(file.source_file)}{count}")

@@ -13,7 +13,7 @@ import typer
 
 from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption
 from journeyflow.errors import ExitCode, InputError, JourneyflowError
-from journeyflow.utils.formatting import escaped
+from journeyflow.utils.formatting import escaped, numbered
 
 if TYPE_CHECKING:
     from journeyflow.config.problems import Problem
@@ -168,7 +168,7 @@ def lint_models(project: Path) -> list[Problem]:
 def _summary(config: Path, errors: int, warnings: int) -> str:
     if not errors and not warnings:
         return f"{config} is valid."
-    found = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    found = [numbered(n, word) for n, word in ((errors, "error"), (warnings, "warning")) if n]
     return f"{config}: {' and '.join(found)}."
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, parse_instant
+from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, parse_instant, print_whole
 from journeyflow.cli.progress import LogFormat, LogOption, ProgressOption, ProgressStyle, watched
 from journeyflow.cli.run import AsOfOption, MemoryOption, QuietOption, print_critical_spots, print_report
 from journeyflow.errors import ExitCode, require_known
-from journeyflow.utils.formatting import count, duration, escaped
+from journeyflow.utils.formatting import count, duration, escaped, numbered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,6 +101,8 @@ def verify(
         typer.echo(json.dumps(asdict(found)))
     else:
         typer.echo(f"{len(found.tables)} tables of {found.run_id}, {found.row_count:,} rows: identical to a rebuild.")
+        left_out = ", ".join(found.not_compared)
+        typer.echo(f"Not compared, as they depend on how files arrived or on earlier runs: {left_out}.")
 
 
 def warm_up(quiet: QuietOption = False, log_format: LogOption = LogFormat.TEXT) -> None:
@@ -167,7 +169,10 @@ def replay(config: ConfigOption = DEFAULT_CONFIG, source: SourceOption = None, r
     from journeyflow.ingest.quarantine import replay as replay_rows
 
     for each in replay_rows(load_config(config), source, reason):
-        typer.echo(f"{each.source}: {each.row_count:,} records in quarantine, {each.file_count:,} files to read again")
+        typer.echo(
+            f"{each.source}: {numbered(each.row_count, 'record')} in quarantine, "
+            f"{numbered(each.file_count, 'file')} to read again"
+        )
     typer.echo("Next: journeyflow run")
 
 
@@ -206,7 +211,7 @@ def _sizes(sizes: dict[str, int]) -> str:
         ("warehouse", sizes["warehouse_bytes"]),
         ("last build", sizes["build_bytes"]),
         (f"{count(sizes['kept_count'])} archived files", sizes["kept_bytes"]),
-        (f"{count(sizes['generation_count'])} generations", sizes["generations_bytes"]),
+        (numbered(sizes["generation_count"], "generation"), sizes["generations_bytes"]),
     )
     return ", ".join(f"{name} {size / _MEBIBYTE:,.1f} MiB" for name, size in parts)
 
@@ -233,4 +238,4 @@ def _print_runs(runs: list[dict[str, Any]], out: Console, most: int = 5) -> None
             f"{row['high_water_at']:%Y-%m-%d %H:%M}" if row["high_water_at"] else "-",
             style="red" if row["status"] == "failed" else "yellow" if alerts else None,
         )
-    out.print(table)
+    print_whole(table, out)

@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from journeyflow.errors import ExitCode, JourneyflowError, require_known
-from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, percent
+from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, numbered, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -123,13 +123,29 @@ RowsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --form
 class Listing:
     """The rows of a command. `show` prints those within the limit for a person to read; without it they are a table.
 
-    `title` is printed above them and `note` below; programs get neither.
+    `title` is printed above them and `note` below; programs get neither, nor what `listing` leaves out. A limit counts
+    rows or, where `counted` names a column, its values, of which `all` is always listed.
+    `empty` says why there is no row, and what to do.
     """
 
     rows: pl.DataFrame
     title: str = ""
     note: str = ""
     show: Callable[[pl.DataFrame, Console], None] | None = None
+    counted: str = ""
+    empty: str = ""
+
+    def cut(self, limit: int | None) -> tuple[pl.DataFrame, int, int]:
+        """Return the rows within a limit (0 or None is none), how many that are, and how many there are in all."""
+        import polars as pl
+
+        if not self.counted:
+            shown = self.rows.head(limit) if limit else self.rows
+            return shown, shown.height, self.rows.height
+        names = self.rows[self.counted].unique(maintain_order=True).drop_nulls()
+        names = names.filter(names != "all")
+        kept = names.head(limit) if limit else names
+        return self.rows.filter(pl.col(self.counted).is_in(["all", *kept])), kept.len(), names.len()
 
 
 def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[..., None]:
@@ -137,6 +153,7 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
 
     The arguments of `read` after the first, which is the open generation, become those of the command; a persona, model
     or period among them is known to exist when `read` is called. `most` rows are shown where the user sets no limit.
+    Columns whose names begin with ``_`` are texts for people, which programs do not get.
     """
 
     def command(**chosen: Any) -> None:  # noqa: ANN401 - the arguments of any command
@@ -144,6 +161,9 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
         form = Format.JSON if chosen.pop("as_json") else form
         with open_marts(chosen.pop("config"), chosen.pop("published")) as marts:
             found = read(marts, **known_names(marts, chosen))
+            if form is not Format.TABLE or output is not None:
+                own = [name for name in found.rows.columns if not name.startswith("_")]
+                found = replace(found, rows=found.rows.select(own))
         write_listing(found, form, output, limit, most)
 
     own = list(inspect.signature(read, eval_str=True, locals=_UNIMPORTED).parameters.values())[1:]
@@ -212,18 +232,21 @@ def _has_default(parameter: inspect.Parameter) -> bool:
 def write_listing(found: Listing, form: Format, output: Path | None, limit: int | None, most: int | None) -> None:
     """Write a listing; `limit` is what the user set, `most` the rows on the terminal where nothing is set."""
     if form is not Format.TABLE or output is not None:
-        write_frame(found.rows.head(limit) if limit else found.rows, form, output)
+        write_frame(found.cut(limit)[0], form, output)
         return
-    out, cut = console(), most if limit is None else limit
-    shown = found.rows.head(cut) if cut else found.rows
+    out = console()
+    shown, number, every = found.cut(most if limit is None else limit)
     if found.title:
         out.print(_styled(found.title, "bold"))
+    if found.empty and not every:
+        out.print(_styled(found.empty, "dim"))
+        return
     if found.show:
         found.show(shown, out)
     else:
         print_frame(shown)
-    if shown.height < found.rows.height:
-        out.print(f"{shown.height:,} of {found.rows.height:,} rows; all with --limit 0", style="dim")
+    if number < every:
+        out.print(f"{number:,} of {numbered(every, found.counted or 'row')}; all with --limit 0", style="dim")
     if found.note:
         out.print(_styled(found.note, "dim"))
 
@@ -379,16 +402,19 @@ def _read(column: str, value: object) -> str:
     """Return a value of a published column as text, in the unit that the ending of the column's name says."""
     if isinstance(value, bool):
         return "yes" if value else ""
-    reader = next((each for ending, each in _READERS.items() if column.endswith(ending)), cell)
+    reader = next((each for ending, each in _READERS.items() if f"_{column}".endswith(ending)), cell)
     return f"{value:.2f}" if reader is cell and isinstance(value, float) else reader(value)
 
 
 def print_rows(columns: Mapping[str, bool], rows: Sequence[tuple[Any, ...]], limit: int | None) -> None:
     """Print rows as `print_frame` does; `columns` says by name whether they are numbers."""
     out, shown = console(), rows[:limit] if limit else rows
+    if not rows:
+        out.print(f"No row. The columns are: {', '.join(map(escaped, columns))}", markup=False)
+        return
     _print_fitting(columns, [[cell(value) for value in row] for row in shown], out)
     if len(shown) < len(rows):
-        out.print(f"{len(shown):,} of {len(rows):,} rows; all with --limit 0", style="dim")
+        out.print(f"{len(shown):,} of {numbered(len(rows), 'row')}; all with --limit 0", style="dim")
 
 
 def _columns(frame: pl.DataFrame) -> dict[str, bool]:
@@ -401,17 +427,31 @@ def _print_fitting(columns: Mapping[str, bool], texts: list[list[str]], out: Con
     On a narrow terminal the column with the longest text is wrapped or, where that is not enough, rows become records.
     """
     table = _table(columns, texts)
-    measured = out.options.update(width=WIDE)
-    if out.measure(table, options=measured).maximum > out.width and texts:
+    missing = width_of(table, out) - out.width
+    if missing > 0 and texts:
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-        longest = max(widths)
-        if longest > LEAST_WRAPPED:
-            wrapped = table.columns[widths.index(longest)]
-            wrapped.no_wrap, wrapped.min_width = False, LEAST_WRAPPED
-        if out.measure(table, options=measured).minimum > out.width:
+        longest = widths.index(max(widths))
+        spare = widths[longest] - max(LEAST_WRAPPED, len(list(columns)[longest]))
+        if missing > spare:
             _print_records(list(columns), texts, out)
             return
+        wrapped = table.columns[longest]
+        wrapped.no_wrap, wrapped.min_width = False, LEAST_WRAPPED
     out.print(table)
+
+
+def width_of(table: Table, out: Console) -> int:
+    """Return how many columns of a terminal the table takes when nothing of it is cut."""
+    return out.measure(table, options=out.options.update(width=WIDE)).maximum
+
+
+def print_whole(table: Table, out: Console) -> None:
+    """Print a table or, where the terminal is too narrow for all of it, each row as a list of its columns."""
+    if width_of(table, out) <= out.width:
+        out.print(table)
+        return
+    rows = zip(*([str(each) for each in column.cells] for column in table.columns), strict=True)
+    _print_records([str(column.header) for column in table.columns], [list(row) for row in rows], out)
 
 
 LEAST_WRAPPED = 24
@@ -449,6 +489,11 @@ def _print_records(columns: list[str], texts: list[list[str]], out: Console) -> 
         out.print(Text(f"── row {number} ", style="dim"))
         for name, value in zip(columns, row, strict=True):
             out.print(Text(f"{escaped(name):<{width}}  {value}"), soft_wrap=True)
+
+
+def unit_of(marts: PublishedTables, funnel: str) -> str:
+    """Return the unit of a funnel, such as ``person``."""
+    return str(marts.sql("select any_value(unit) as unit from funnel_steps where funnel = $1", [funnel])["unit"][0])
 
 
 def who_text(persona: str) -> str:

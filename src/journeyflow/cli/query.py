@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,6 @@ import typer
 
 from journeyflow.cli.output import (
     DEFAULT_CONFIG,
-    WIDE,
     ConfigOption,
     Format,
     FormatOption,
@@ -31,10 +31,14 @@ from journeyflow.cli.output import (
     open_marts,
     parse_instant,
     print_rows,
+    print_whole,
     text_column,
+    when_text,
+    who_text,
+    width_of,
     write_listing,
 )
-from journeyflow.errors import NotFoundError, require_known
+from journeyflow.errors import EngineError, NotFoundError, require_known
 from journeyflow.utils.formatting import cell, count, duration, escaped, percent
 
 if TYPE_CHECKING:
@@ -77,12 +81,17 @@ def _funnels(marts: PublishedTables, persona: str, period: str) -> Listing:
         label="funnel", entered_count="entered", converted_count="converted", conversion_rate="rate",
         worst="most leave at", worst_drop_off_rate="drop-off",
     )  # fmt: skip
-    note = "Rates are of those whose window is over. Step by step: journeyflow funnel NAME"
+    title = (
+        f"Funnels, {who_text(persona)}, {when_text(period)}: persons, or the unit in brackets; "
+        "rates of those whose window is over"
+    )
+    note = "Step by step: journeyflow funnel NAME"
     labels = [row["funnel"] + (f" ({row['unit']})" if row["unit"] != "person" else "") for row in rows.to_dicts()]
     return Listing(
         rows,
-        note=note,
-        show=lambda shown, out: show(shown.with_columns(label=text_column(labels[: shown.height])), out),
+        title,
+        note,
+        lambda shown, out: show(shown.with_columns(label=text_column(labels[: shown.height])), out),
     )
 
 
@@ -172,7 +181,7 @@ def query(
     if build or selected:
         rows = _built_rows(config, sql, is_selected=selected)
     else:
-        with open_marts(config, published) as marts:
+        with open_marts(config, published) as marts, _naming_the_lists():
             marts.require_one(sql)
             if form is Format.TABLE and output is None:
                 columns, shown = marts.rows(sql)
@@ -181,6 +190,18 @@ def query(
                     return
             rows = marts.sql(sql)
     write_listing(Listing(rows), form, output, limit, MOST_ROWS)
+
+
+@contextmanager
+def _naming_the_lists() -> Iterator[None]:
+    """Say where the names of tables and columns are, when a query fails."""
+    try:
+        yield
+    except EngineError as error:
+        if not error.message.startswith("A query failed"):
+            raise
+        message = f"{error.message.rstrip('.')}. See: journeyflow tables, journeyflow describe TABLE"
+        raise EngineError(message) from error
 
 
 MOST_ROWS = 50
@@ -235,7 +256,8 @@ def events(
     note = (
         "Why one is in its stage: journeyflow explain event EVENT_ID; how far a person came: explain person PERSON_ID"
     )
-    write_listing(Listing(rows, note=note), Format.JSON if as_json else form, output, None, None)
+    empty = "No event matches all of this. Leave out an option, or widen --since and --until."
+    write_listing(Listing(rows, note=note, empty=empty), Format.JSON if as_json else form, output, None, None)
 
 
 def event(
@@ -336,18 +358,17 @@ def print_funnel(steps: pl.DataFrame, out: Console) -> None:
 
 
 def _headline(first: dict[str, Any], last: dict[str, Any]) -> str:
-    who = "all persons" if first["persona"] == "all" else f"persona {escaped(first['persona'])}"
-    when = "" if first["period"] == "all" else f", entered in {escaped(first['period'])}"
-    reached = f"{count(last['person_count'])} of {count(first['person_count'])} {escaped(first['unit'])}s"
-    return f"{escaped(first['funnel'])} ({who}{when}): {reached} reached {escaped(last['step'])}"
+    when = "" if first["period"] == "all" else f", entered in {first['period']}"
+    reached = f"{count(last['person_count'])} of {count(first['person_count'])} {first['unit']}s reached {last['step']}"
+    rate = f"of the {count(first['matured_count'])} whose window is over {percent(last['conversion_rate'])}"
+    return escaped(f"{first['funnel']}, {who_text(first['persona'])}{when}: {reached}; {rate}")
 
 
 def _fitting_table(rows: list[dict[str, Any]], out: Console) -> tuple[Table, tuple[str, ...]]:
     """Return the widest of the layouts that fits the terminal, and the figures that it has no place for."""
-    wide = out.options.update(width=WIDE)
     for width, figures in _LAYOUTS:
         table = _funnel_table(rows, width, figures, is_ascii=_is_ascii(out))
-        if out.measure(table, options=wide).maximum <= out.width:
+        if width_of(table, out) <= out.width:
             break
     return table, _FIGURES[figures:]
 
@@ -409,8 +430,11 @@ def _legend(is_ascii: bool) -> Text:
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
     notes = [
-        "Counts include all persons; rates and times only those whose window is over. Conversion: of all who entered."
+        "Counts include all persons; rates and times only those whose window is over. Conversion: of all who entered.",
+        "Each counts once, by the furthest attempt; in a funnel with `count: attempts` each attempt does.",
     ]
+    if rows[0]["persona"] != "all":
+        notes.append("Persona of the journey that holds the attempt; the page and `personas` count by the latest one.")
     if any(row["is_small"] for row in rows):
         notes.append("* fewer persons than min_count: interpret with care.")
     if any(row["is_outcome_based"] for row in rows):
@@ -436,7 +460,12 @@ def print_drop_offs(
     out.print(Text(f"\nLeft at {escaped(step['step'])}: {count(step['drop_off_count'])}"), style="bold")
     if step["drop_off_count"]:
         of_step = [_of_step(rows, step["step_index"], top) for rows in (touchpoints, next_actions)]
-        out.print(Columns([_touchpoint_table(of_step[0]), _next_table(of_step[1])], padding=(0, 4)))
+        tables = [_touchpoint_table(of_step[0]), _next_table(of_step[1])]
+        if max(width_of(table, out) for table in tables) <= out.width:
+            out.print(Columns(tables, padding=(0, 4)))
+        else:
+            for table in tables:
+                print_whole(table, out)
 
 
 def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
@@ -448,12 +477,15 @@ def _of_step(rows: pl.DataFrame, step_index: int, top: int) -> pl.DataFrame:
 
 def print_personas(personas: pl.DataFrame, out: Console) -> None:
     """Print the rows of `personas_of`."""
+    from rich.text import Text
+
     table = _plain_table("persona", "entered", f"reached {escaped(personas['step'][0])}", "conversion rate")
     for row in personas.to_dicts():
         note = " (by definition)" if row["is_outcome_based"] else " *" if row["is_small"] else ""
         rate = percent(row["conversion_rate"]) + note
         table.add_row(_text(row["persona"]), count(row["entered_count"]), count(row["person_count"]), rate)
-    out.print(table)
+    print_whole(table, out)
+    out.print(Text("Persona of the journey that holds the attempt, which need not be a person's latest."), style="dim")
 
 
 def _touchpoint_table(touchpoints: pl.DataFrame) -> Table:

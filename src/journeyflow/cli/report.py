@@ -154,10 +154,10 @@ def _render(report_data: ReportData, form: ReportFormat, *, is_dark: bool) -> by
         from journeyflow.report.documents import render_pdf, render_pptx
 
         return render_pdf(report_data) if form is ReportFormat.PDF else render_pptx(report_data)
-    from journeyflow.report.image import render_png, render_svg
+    from journeyflow.report.image import picture_of, render_png, render_svg
 
-    picture = render_svg(report_data.maps[0], report_data, "dark" if is_dark else "light")
-    return render_png(picture) if form is ReportFormat.PNG else picture.encode()
+    picture = picture_of(report_data.maps[0], report_data, "dark" if is_dark else "light")
+    return render_png(picture) if form is ReportFormat.PNG else render_svg(picture).encode()
 
 
 RankArgument = Annotated[int, typer.Argument(metavar="RANK", help="The number in the list.", min=1)]

@@ -18,7 +18,7 @@ from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, JsonOption, par
 from journeyflow.cli.progress import LogFormat, LogOption, ProgressOption, ProgressStyle, watched
 from journeyflow.errors import ExitCode, InputError
 from journeyflow.utils import files
-from journeyflow.utils.formatting import count, escaped
+from journeyflow.utils.formatting import count, escaped, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -315,7 +315,7 @@ def print_selected(built: SelectedBuild, out: Console) -> None:
     """Print a summary of a run of selected models."""
     from rich.text import Text
 
-    out.print(Text(f"Built {_models(len(built.models))} in {built.seconds:.1f} s"), style="bold")
+    out.print(Text(f"Built {numbered(len(built.models), 'model')} in {built.seconds:.1f} s"), style="bold")
     for model in built.models:
         rows = f"{count(built.preview[model]):>12} rows" if model in built.preview else ""
         out.print(Text(f"  {escaped(model):<40}{rows}".rstrip()), soft_wrap=True)
@@ -326,10 +326,6 @@ def print_selected(built: SelectedBuild, out: Console) -> None:
         out.print(Text(f'  journeyflow query --selected "from {escaped(table)}"'))
     else:
         out.print(Text(f"Published in {built.published}"))
-
-
-def _models(number: int) -> str:
-    return f"{number} model{'s' * (number != 1)}"
 
 
 def print_plan(entries: Sequence[PlanEntry], out: Console, *, is_verbose: bool) -> None:
@@ -363,11 +359,13 @@ def print_plan_summary(config: Config, graph: Graph, entries: Sequence[PlanEntry
     from rich.text import Text
 
     published = len(graph.published())
-    out.print(Text(f"{_models(len(entries))} in {config.folder}, {published} of them published"), style="bold")
+    out.print(
+        Text(f"{numbered(len(entries), 'model')} in {config.folder}, {published} of them published"), style="bold"
+    )
     for phase, number in Counter(str(entry.phase) for entry in entries).items():
-        out.print(Text(f"  {phase:<10}{_models(number):>12}   {_PHASES.get(phase, '')}"))
+        out.print(Text(f"  {phase:<10}{numbered(number, 'model'):>12}   {_PHASES.get(phase, '')}"))
     out.print(Text(f"  {'check':<10}{'':>12}   the checks of all models; a failure publishes nothing"))
-    out.print(Text(f"  {'publish':<10}{f'{published} tables':>12}   and the page"))
+    out.print(Text(f"  {'publish':<10}{numbered(published, 'table'):>12}   and the page"))
     own = [model for model in graph if model.is_own]
     out.print(Text(f"User-defined models: {len(own) or 'none'}"))
     for model in own:

@@ -23,13 +23,17 @@ from journeyflow.cli.output import (
     PublishedOption,
     in_columns,
     text_column,
+    unit_of,
     when_text,
     who_text,
 )
 from journeyflow.errors import InputError, require_known
-from journeyflow.utils.formatting import count
+from journeyflow.utils.formatting import numbered
 
 if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
     from journeyflow.publish.reader import PublishedTables
 
 
@@ -60,7 +64,7 @@ def describe(marts: PublishedTables, table: Annotated[str, typer.Argument(help="
     marts.require(table)
     rows = marts.sql(_COLUMNS, [table])
     (comment,) = marts.sql("select comment from duckdb_tables() where table_name = $1", [table])["comment"]
-    title = f"{table}, {count(marts.manifest.tables[table].row_count)} rows. {comment or ''}"
+    title = f"{table}, {numbered(marts.manifest.tables[table].row_count, 'row')}. {comment or ''}"
     show = in_columns(column="column", type="type", unit="unit", meaning="meaning")
     return Listing(rows, title, f'The rows: journeyflow query "from {table}"', show)
 
@@ -80,10 +84,10 @@ def paths(marts: PublishedTables, model: ModelOption = None, persona: PersonaOpt
         path_rank="rank", path="path", journey_count="journeys", share_rate="share", converted_count="reached a goal",
         conversion_rate="of them",
     )  # fmt: skip
-    title = f"{model}, {who_text(persona)}: {count(int(rows['journey_count'].sum()))} journeys"
-    return Listing(
-        rows, title, "A person with several journeys counts in each; rare paths are summed in `other`.", show
-    )
+    title = f"{model}, {who_text(persona)}: {numbered(int(rows['journey_count'].sum()), 'journey')}"
+    note = "A person with several journeys counts in each; rare paths are summed in `other`."
+    empty = "No journey of this persona reached a stage. Personas: journeyflow personas"
+    return Listing(rows, title, note, show, empty=empty)
 
 
 _PATHS = """
@@ -106,8 +110,14 @@ def personas(
     if discovered:
         return _discovered(marts)
     rows = marts.sql(_PERSONAS)
-    show = in_columns(persona="persona", person_count="persons", share_rate="share", rule="rule", note="note")
-    return Listing(rows, "", "Each person counts once, by the latest journey.", show)
+    show = in_columns(persona="persona", person_count="persons", share_rate="share", rule="rule", _note="note")
+    return Listing(rows, "", _LATEST, show)
+
+
+_LATEST = (
+    "Each person counts once, by the latest journey. A funnel takes the persona of the journey that holds the attempt, "
+    "so that its numbers of persons differ a little."
+)
 
 
 def _discovered(marts: PublishedTables) -> Listing:
@@ -120,21 +130,20 @@ def _discovered(marts: PublishedTables) -> Listing:
         return Listing(rows, title, show=in_columns(discovered_persona="discovered persona"))
     show = in_columns(
         discovered_persona="discovered persona", person_count="persons", share_rate="share",
-        certainty_rate="certainty", stability="stability", mark="", conversion_rate="reached the goal",
+        certainty_rate="certainty", stability="stability", _mark="", conversion_rate="reached the goal",
         matured_count="of", pending_count="pending", likest_persona="most like", description="what marks it",
     )  # fmt: skip
     note = (
         "Beside the configured personas, never instead of them. Features are of the first visit, none is an outcome. "
         "Unstable: another sample would give another class. Unclear: no class has a chance of 70 %."
     )
-    marked = rows.with_columns(rows["is_unstable"].map_elements(lambda each: "unstable" if each else "").alias("mark"))
+    marked = rows.with_columns(rows["is_unstable"].map_elements(lambda each: "unstable" if each else "").alias("_mark"))
     return Listing(marked, "", note, show)
 
 
 _PERSONAS = """
-    select persona, person_count, share_rate, coalesce(rule, '') as rule, coalesce(description, '') as description,
-        concat_ws(', ', case when is_outcome_based then 'defined by an outcome' end,
-            case when is_trait_undated then 'traits of today' end) as note
+    select *, concat_ws(', ', case when is_outcome_based then 'defined by an outcome' end,
+            case when is_trait_undated then 'traits of today' end) as _note
     from personas order by persona <> 'all', persona = 'unassigned', person_count desc, persona
 """
 
@@ -154,17 +163,17 @@ def touchpoints(
         rows = rows.filter(rows["stage"] == stage)
     show = in_columns(
         stage="stage", touchpoint="touchpoint", person_count="persons", reach_rate="of the stage",
-        next_stage_rate="went on with", next_stage_rate_without="without", lift="lift", interval="95 %",
-        q_value="q", mark="",
+        next_stage_rate="went on with", next_stage_rate_without="without", lift="lift", _interval="95 %",
+        q_value="q", _mark="",
     )  # fmt: skip
     note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who is determined meets other things."
-    return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show)
+    empty = "Nobody met a touchpoint here. Choose another --stage, --persona or --period, or leave them out."
+    return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show, empty=empty)
 
 
 _TOUCHPOINTS = """
-    select t.stage, t.touchpoint, t.person_count, t.reach_rate, t.next_stage_rate, t.next_stage_rate_without,
-        t.lift, t.lift_low, t.lift_high, printf('%.2f to %.2f', t.lift_low, t.lift_high) as "interval", t.q_value,
-        case when t.q_value <= 0.05 then '*' else '' end as mark
+    select t.*, coalesce(printf('%.2f to %.2f', t.lift_low, t.lift_high), '-') as _interval,
+        case when t.q_value <= 0.05 then '*' else '' end as _mark
     from touchpoints as t
     inner join map_stages as s
         on s.model = t.model and s.persona = t.persona and s.period = t.period and s.stage = t.stage
@@ -198,15 +207,24 @@ def trend(
     query = f"select {columns} from ({weeks}) where funnel = $1 and persona = $2 order by first_day"
     rows = marts.sql(query, [name, persona])
     show = in_columns(
-        first_day="from", entered_count="entered", reached_count="reached the end", matured_count="entered, matured",
-        conversion_rate="conversion", bar="",
+        _begin="month" if by is Step.MONTH else "from", entered_count="entered", reached_count="reached the end",
+        matured_count="entered, matured", conversion_rate="conversion", bar="",
     )  # fmt: skip
-    bars = _bars(rows["conversion_rate"].to_list())
-    title = f"{name}, {who_text(persona)}, by {by.value} of entry"
-    note = "The conversion is of days whose window is over (matured). Who entered on several days counts on each."
-    return Listing(
-        rows, title, note, lambda shown, out: show(shown.with_columns(bar=text_column(bars[: shown.height])), out)
+    texts = {
+        "bar": _bars(rows["conversion_rate"].to_list()),
+        "_begin": [f"{day:%Y-%m}" if by is Step.MONTH else str(day) for day in rows["first_day"]],
+    }
+    title = (
+        f"{name}, {who_text(persona)}, by {by.value} of entry: {unit_of(marts, name)}s, once on each day they enter; "
+        "rates of days whose window is over"
     )
+    note = "Who entered on several days counts on each, so that the rate is lower than that of `journeyflow funnel`."
+    empty = "Nobody of this persona entered it. Another funnel: journeyflow funnel; another persona: --persona"
+
+    def print_bars(shown: pl.DataFrame, out: Console) -> None:
+        show(shown.with_columns(**{name: text_column(text[: shown.height]) for name, text in texts.items()}), out)
+
+    return Listing(rows, title, note, print_bars, empty=empty)
 
 
 _BAR = 24
@@ -267,6 +285,7 @@ def compare(
         f"{'' if beyond.height else 'All figures: --all. '}{found.note}"
         "Differences are second less first, and associations: something else may differ too.",
         lambda rows, out: show(found.for_people(rows), out),
+        empty=f"No figure differs beyond chance. All figures: --all. {found.note}",
     )
 
 
@@ -335,7 +354,7 @@ def export(
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "files": targets, "row_counts": rows}, indent=2))
     else:
-        typer.echo(f"Written: {len(names)} tables, {sum(rows.values()):,} rows, in {folder}/")
+        typer.echo(f"Written: {numbered(len(names), 'table')}, {numbered(sum(rows.values()), 'row')}, in {folder}/")
 
 
 def _require_free(folder: Path, targets: list[str], *, force: bool) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from journeyflow.compile.staging_events import json_path, slice_fields
 from journeyflow.config import Config
 from journeyflow.config.audiences import Pending, StandsAt, Who
-from journeyflow.config.base import microseconds
+from journeyflow.config.base import format_duration, microseconds
 from journeyflow.config.conditions import ALWAYS, render
 from journeyflow.config.config import UNASSIGNED
 from journeyflow.config.experience import Promise
@@ -256,7 +256,8 @@ def _cohorts(config: Config) -> Iterator[tuple[Any, ...]]:
         bucket = cohort.bucket
         calendar, width = (bucket, None) if isinstance(bucket, str) else (None, microseconds(bucket))
         is_any = (cohort.start == ALWAYS, cohort.return_ == ALWAYS)
-        yield name, index, *is_any, calendar, width, cohort.ages, cohort.by
+        unit = bucket if isinstance(bucket, str) else format_duration(bucket)
+        yield name, index, *is_any, calendar, width, unit, cohort.ages, cohort.by
 
 
 def _goal_path(goal: Goal) -> str | None:

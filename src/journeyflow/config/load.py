@@ -69,6 +69,8 @@ def _read(path: Path) -> tuple[Config | None, list[Problem]]:
 
 def _validate(document: Document, folder: Path, name: str, path: Path | None) -> tuple[Config | None, list[Problem]]:
     problems = [_problem_of_mistake(mistake, name) for mistake in document.mistakes]
+    if any(mistake.is_end for mistake in document.mistakes):
+        return None, problems  # What follows the mistake was not read, so nothing can be said to be missing.
     if not isinstance(document.content, dict):
         allowed = "a mapping with the key sources"
         whole = Problem("error", "not_a_mapping", name, None, "", None, allowed, None, "is not a mapping")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from journeyflow.errors import ConfigError
+from journeyflow.utils.formatting import numbered
 from journeyflow.utils.yaml import Loc as Loc
 
 Severity = Literal["error", "warning"]
@@ -91,7 +92,7 @@ class InvalidConfigError(ConfigError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         errors = [problem for problem in problems if problem.severity == "error"]
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        count = numbered(len(errors), "error")
         super().__init__("\n".join([f"The configuration has {count}:", *(f"  {problem}" for problem in errors)]))
         self.problems = tuple(problems)
 

@@ -406,6 +406,14 @@ def _require_distinct(names: Sequence[str]) -> None:
 _STATEMENT_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.IOException)
 _QUOTED = re.compile(r"'.*'|\".*\"|['\"].*", re.DOTALL)
 """From the first quote to the last, because a value may contain quotes and line breaks."""
+_WORDINGS = (
+    (r"^(?:Binder|Catalog|Parser) Error: ", ""),
+    (r"^Referenced column \"(.*?)\" not found in FROM clause!.*", r"there is no column \1."),
+    (r"^Table with name (\S+) does not exist!.*", r"there is no table \1."),
+    (r"^syntax error at or near ", "the SQL is not understood at "),
+    (r"^syntax error at end of input", "the SQL ends too early"),
+)
+"""Messages of DuckDB and what is said instead."""
 _HINT = re.compile(r"^(?:Did you mean|Candidate).*$|No space left on device", re.MULTILINE)
 
 
@@ -416,5 +424,7 @@ def _first_line(error: Exception) -> str:
         return "the tables are read only. Only queries are allowed: select, from, describe, show."
     if isinstance(error, _STATEMENT_ERRORS):
         line, hint = message.split("\n", 1)[0][:300], _HINT.search(message)
-        return f"{line} {hint[0][:200]}" if hint else line
+        for wording, plain in _WORDINGS:
+            line = re.sub(wording, plain, line)
+        return f"{line} {hint[0][:200].replace('Candidate bindings:', 'Near:')}" if hint else line
     return _QUOTED.sub("…", message).split("\n", 1)[0][:300]

@@ -141,6 +141,7 @@ class RecordSearch:
         for source in dict.fromkeys([*self.config.sources, *(file.source for file in known)]):
             for group in self._groups([file for file in known if file.source == source]):
                 self._search_group(source, group)
+                self.progress("search", "archived files", len(self._counts), len(known))
         for source in self.config.sources:
             self._search_inputs(source, [file for file in known if file.source == source])
         self._drop_originals(known)
@@ -172,7 +173,6 @@ class RecordSearch:
             yield group
 
     def _search_group(self, source: str, group: Sequence[PendingFile]) -> None:
-        self.progress("search", group[0].file.name, 0)
         is_log = source in self.config.sources and self.config.sources[source].format == ACCESS_LOG
         with show_records(self.warehouse, [each.parsed for each in group], is_log=is_log) as raw:
             is_mapped = self._split(source, raw, group[0].entry.first_loaded_at)
@@ -261,7 +261,7 @@ class RecordSearch:
             raise InputError(f"Source {source}: {escaped(path)}: {error.detail}. Nothing was erased.") from error
 
     def _count(self, source: str, file: InputFile, first_loaded_at: datetime) -> int:
-        self.progress("search", file.name, 0)
+        self.progress("search", file.name, len(self._counts))
         settings = self.config.sources[source]
         try:
             with read_records(self.warehouse, self.input_parser, file, settings) as raw:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.report.canvas import FAMILY, font_files
 from journeyflow.report.formatting import CHANGES, figure_text, range_text, value_text
-from journeyflow.report.image import heading_texts, render_png, render_svg
+from journeyflow.report.image import TEMPLATES, compiled, heading_texts, picture_of, render_png
 from journeyflow.report.view_model import ALL, Opportunity, ReportData
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
     from pptx.slide import Slide
 
-TEMPLATE: Final = Path(__file__).parent / "templates" / "map.typ"
+TEMPLATE: Final = TEMPLATES / "map.typ"
 MAX_MAPS: Final = 24
 MAX_FINDINGS: Final = 6
 _SLIDE_INCHES: Final = (13.333, 7.5)
@@ -39,12 +36,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class MapPage:
-    """A map with its findings; `text` says what the picture shows, for those who do not see it."""
+    """A map with its findings; `text` says what the picture shows, for those who do not see it.
+
+    `picture` is that of `image.picture_of`.
+    """
 
     title: str
     subtitle: str
     text: str
-    picture: str
+    picture: dict[str, Any]
     findings: tuple[Finding, ...]
 
 
@@ -65,24 +65,17 @@ class Document:
 def render_pdf(report_data: ReportData) -> bytes:
     """Return the briefing and the maps as a PDF in A3, one page each, with text that can be searched and read aloud.
 
-    It shows the maps of the first model over the whole time, or else the first period. Needs the extra `documents`.
+    It shows the maps of the first model over the whole time, or else the first period.
     """
-    typst = _extra("typst")
-    content = json.dumps(asdict(_document(report_data)), ensure_ascii=False)
-    compile_ = partial(
-        typst.compile,
-        TEMPLATE.read_bytes(),
-        font_paths=sorted({str(Path(file).parent) for file in font_files()}),
-        # Names are data of the template, and never part of its source.
-        sys_inputs={"content": content, "family": FAMILY},
-        format="pdf",
-        timestamp=report_data.run.published_at.replace(microsecond=0, tzinfo=UTC),
-    )
+    from typst import TypstError
+
+    timestamp = report_data.run.published_at.replace(microsecond=0, tzinfo=UTC)
+    draw = partial(compiled, TEMPLATE, asdict(_document(report_data)), format="pdf", timestamp=timestamp)
     try:
-        return bytes(compile_(pdf_standards=["ua-1"]))
-    except typst.TypstError:
+        return draw(pdf_standards=["ua-1"])
+    except TypstError:
         # The standard for screen readers refuses letters that no font of the machine has. They show as boxes then.
-        return bytes(compile_())
+        return draw()
 
 
 def render_pptx(report_data: ReportData) -> bytes:
@@ -113,7 +106,7 @@ def _extra(name: str) -> Any:  # noqa: ANN401 - libraries without types
     try:
         return import_module(name)
     except ImportError as error:
-        raise JourneyflowError("PDF and slides need an extra: pip install 'journeyflow[documents]'.") from error
+        raise JourneyflowError("Slides need an extra: pip install 'journeyflow[documents]'.") from error
 
 
 def _document(report_data: ReportData) -> Document:
@@ -154,7 +147,7 @@ def _shown_maps(report_data: ReportData) -> Iterator[MapPage]:
             reached = ", ".join(f"{stage.label} {figure_text(stage.reached)}" for stage in found.reached)
             findings = tuple(map(_finding, found.opportunities[:MAX_FINDINGS]))
             text = f"{title}. People reached: {reached}."
-            yield MapPage(title, subtitle, text, render_svg(found, report_data), findings)
+            yield MapPage(title, subtitle, text, picture_of(found, report_data), findings)
 
 
 def _finding(opportunity: Opportunity) -> Finding:

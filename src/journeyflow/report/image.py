@@ -1,115 +1,125 @@
-"""The map as a picture: SVG and PNG."""
+"""The map as a picture: SVG and PNG, laid out by Typst."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
-from xml.etree import ElementTree
+import json
+import re
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal
+from xml.sax.saxutils import escape
 
-from journeyflow.config.map_rows import Evidence, RowKey
-from journeyflow.report.canvas import (
-    FAMILY,
-    MARK,
-    STRONG,
-    THEMES,
-    Box,
-    Canvas,
-    Pen,
-    Style,
-    define_patterns,
-    draw_mark,
-    font_files,
-    has_glyphs,
-    style_of,
-    text_width,
-    wrap,
-)
-from journeyflow.report.formatting import figure_text
-from journeyflow.report.image_cells import (
-    CURVE_HEIGHT,
-    draw_curve,
-    draw_entries,
-    draw_people,
-    entries_height,
-    entries_of,
-    number,
-    outcome_fills,
-    people_height,
-)
-from journeyflow.report.view_model import JourneyMap, MapRow, Persona, ReportData, Stage, StageReach
+from journeyflow.config.map_rows import RowKey
+from journeyflow.report.formatting import UNKNOWN, figure_text, range_text, unknown_text
+from journeyflow.report.view_model import Cell, Figure, Item, JourneyMap, Persona, ReportData, StageReach
+from journeyflow.utils.formatting import escaped
 
-WIDTH: Final = 1600.0
-HEIGHT: Final = 900.0
+FAMILY: Final = "Source Sans Pro"
+TEMPLATES: Final = Path(__file__).parent / "templates"
+SIZE: Final = (1600.0, 900.0)
 PNG_WIDTH: Final = 1920
-ORDER: Final[tuple[RowKey, ...]] = ("people", "touchpoints", "emotion", "pain_points", "promises", "owner")
-"""The rows that a slide has room for."""
 _LISTS: Final[tuple[RowKey, ...]] = ("touchpoints", "pain_points", "promises", "owner")
-_GROWING: Final[tuple[RowKey, ...]] = ("touchpoints", "pain_points", "touchpoints", "promises")
-"""Which lists get one more item in turn, as long as there is room."""
 _MOST_STAGES: Final = 9
 """More than these make the letters smaller, so that columns keep a readable width."""
-_MARGIN: Final = 26.0
-_HEADING: Final = 74.0
-_FOOT: Final = 46.0
-_LEGEND: Final = 540.0
-_SIGN: Final = 28.0
-_SIGN_GAP: Final = 16.0
-_MARKS: Final[tuple[Evidence, ...]] = ("observed", "inferred", "supplied", "unknown")
-_AGAINST_FIRST: Final = "people, against the first stage"
-_STAGE_ROW: Final = 42.0
-_ARROW: Final = 14.0
-_ROW_LABELS: Final = 112.0
-_ROW_INSET: Final = (4.0, 8.0)
-_PADDING: Final = 8.0
-_WIDEST_LIST: Final = 560.0
-_LOWEST_CURVE: Final = 110.0
-_TALLEST_CURVE: Final = 0.28
-"""Of the height of all rows."""
+_MOST_LETTERS: Final = 400
+"""Longer texts are cut whatever their width."""
 _HOW_TO_READ: Final = (
     "How to read: counts are of all persons, rates only of those whose time to go on is over; [low to high] is a 95 % "
     "interval. Lift: those who met it against those who did not, an association. Emotion: -1 to +1; a broken line "
     "rests on inferred points."
 )
+_LIGHT: Final = {
+    "ground": "#ffffff", "band": "#f3f6f9", "rule": "#d3dbe3", "ink": "#16263a", "soft": "#52647a", "head": "#1f3b5c",
+    "on_head": "#ffffff", "advanced": "#0072b2", "dropped": "#d55e00", "pending": "#8895a3", "curve": "#1f3b5c",
+    "label": "#1f3b5c",
+}  # fmt: skip
+_DARK: Final = {
+    "ground": "#111a26", "band": "#182434", "rule": "#33445a", "ink": "#eef3f8", "soft": "#a9b9ca", "head": "#2c5580",
+    "on_head": "#ffffff", "advanced": "#56b4e9", "dropped": "#ef8a3c", "pending": "#8c9bac", "curve": "#9fd0f5",
+    "label": "#eef3f8",
+}  # fmt: skip
+PICTURE: Final = b"""
+#import "picture.typ": picture
+#let data = json(bytes(sys.inputs.content))
+#set page(width: data.page.at(0) * 1pt, height: data.page.at(1) * 1pt, margin: 0pt)
+#picture(data)
+"""
 
 
-def render_png(svg: str, width: int = PNG_WIDTH) -> bytes:
-    """Return a picture of `render_svg` as a PNG of `width` pixels.
+def render_png(picture: dict[str, Any], width: int = PNG_WIDTH) -> bytes:
+    """Return a picture of `picture_of` as a PNG of `width` by 9/16 of it pixels.
 
     Letters that the packaged font lacks come from the fonts of the machine, else show as a box.
     """
-    import resvg_py
-
-    letters = "".join(ElementTree.fromstring(svg).itertext())
-    return resvg_py.svg_to_bytes(
-        svg_string=svg,
-        width=width,
-        skip_system_fonts=has_glyphs(letters),
-        font_files=font_files(),
-        font_family=FAMILY,
-        sans_serif_family=FAMILY,
-    )
+    return compiled(PICTURE, picture, format="png", ppi=72 * width / picture["page"][0])
 
 
-def render_svg(journey_map: JourneyMap, report_data: ReportData, theme: Literal["light", "dark"] = "light") -> str:
-    """Return a map of the report data as an SVG of 1600 by 900 without script, image or external font.
+def render_svg(picture: dict[str, Any]) -> str:
+    """Return a picture of `picture_of` as an SVG without script, image or font: letters are shapes.
 
-    Items without room are counted as "and … more".
+    Screen readers read its title and description.
+    """
+    drawn = compiled(PICTURE, picture, format="svg").decode()
+    words = f"<title>{escape(picture['title'])}</title><desc>{escape(picture['subtitle'])}</desc>"
+    return re.sub(r"<svg\b[^>]*>", lambda head: f'{head[0][:-1]} role="img">{words}', drawn, count=1)
+
+
+def compiled(source: bytes | Path, content: dict[str, Any], **form: Any) -> bytes:  # noqa: ANN401 - options of Typst
+    """Return what Typst makes of a template; `content` is its data, and never part of its source."""
+    import typst
+
+    fonts = files("font_source_sans_pro").joinpath("files")
+    inputs = {"content": json.dumps(content, ensure_ascii=False), "family": FAMILY}
+    drawn: Any = typst.compile(source, root=TEMPLATES, font_paths=[str(fonts)], sys_inputs=inputs, **form)
+    return bytes(drawn)
+
+
+def picture_of(
+    journey_map: JourneyMap, report_data: ReportData, theme: Literal["light", "dark"] = "light"
+) -> dict[str, Any]:
+    """Return what `picture.typ` draws of a map, in 16 to 9: texts, shares from 0 to 1, sentiments, colours and sizes.
+
+    Items without room are counted there as "and … more".
     """
     stages = next((model.stages for model in report_data.models if model.key == journey_map.model), ())
-    style = style_of(THEMES[theme], len(stages))
-    heading = heading_texts(journey_map, report_data)
+    by_stage = {reach.key: reach for reach in journey_map.reached}
+    reaches = [by_stage.get(stage.key) for stage in stages]
+    widest = max((number(reach.reached) or 0 for reach in reaches if reach), default=0)
+    title, subtitle = heading_texts(journey_map, report_data)
+    run, warning = _foot_texts(journey_map, report_data)
     scale = max(1.0, len(stages) / _MOST_STAGES)
-    page = Box(0, 0, WIDTH * scale, HEIGHT * scale)
-    canvas = Canvas(page, *heading, width=WIDTH, height=HEIGHT)
-    define_patterns(canvas, style.theme)
-    canvas.rect(page, style.theme.ground)
-    inner = page.inset(_MARGIN, 16)
-    _draw_heading(canvas, inner.line(0, _HEADING), heading, style)
-    foot = Box(inner.x, inner.bottom - _FOOT, inner.width, _FOOT)
-    _draw_foot(canvas, foot, _foot_texts(journey_map, report_data), style)
-    _draw_grid(canvas, inner.below(_HEADING).line(0, inner.height - _HEADING - _FOOT - 6), journey_map, stages, style)
-    return canvas.svg()
+    rows = {key: journey_map.row(key) for key in (*_LISTS, "people", "emotion")}
+    content = {
+        "page": [side * scale for side in SIZE],
+        "sizes": (15.5, 13.0, 28.0) if len(stages) <= 5 else (13.5, 12.0, 22.0),
+        "colours": _DARK if theme == "dark" else _LIGHT,
+        "family": FAMILY,
+        "title": title,
+        "subtitle": subtitle,
+        "run": run,
+        "warning": warning,
+        "reading": _HOW_TO_READ,
+        "stages": [f"{stage.index}  {stage.label}" for stage in stages],
+        "labels": {key: rows[key].label for key in ("people", "emotion")},
+        "people": [_people(reach, widest) for reach in reaches],
+        "curve": [_point(cell) for cell in rows["emotion"].cells],
+        "lists": {
+            key: {"label": rows[key].label, "cells": [cell_entries(cell) for cell in rows[key].cells]} for key in _LISTS
+        },
+    }
+    shown: dict[str, Any] = _visible(content)
+    return shown
+
+
+def _visible(value: Any) -> Any:  # noqa: ANN401 - values of JSON
+    """Return a value with its texts cut, invisible characters as escapes, and places where long words may break."""
+    if isinstance(value, str):
+        text = escaped(value[:_MOST_LETTERS].encode("utf-8", "backslashreplace").decode())
+        return re.sub(r"(\S{16})(?=\S)", "\\1\u200b", text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff"))
+    if isinstance(value, dict):
+        return {key: _visible(each) for key, each in value.items()}
+    return [_visible(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def heading_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str]:
@@ -125,40 +135,8 @@ def _persona(journey_map: JourneyMap, report_data: ReportData) -> Persona | None
     return next((found for found in report_data.personas if found.key == journey_map.persona), None)
 
 
-def _draw_heading(canvas: Canvas, box: Box, texts: tuple[str, str], style: Style) -> None:
-    """Draw title and subtitle at the left, the legend at the right."""
-    title, subtitle = texts
-    with canvas.cell(box.part(0, box.width - _LEGEND - 20)) as place:
-        canvas.text(place, title, Pen(32, style.theme.ink, STRONG))
-        canvas.text(place.below(42), subtitle, Pen(16, style.theme.soft))
-    with canvas.cell(box.part(box.width - _LEGEND, _LEGEND)) as place:
-        _draw_legend(canvas, place, style)
-
-
-def _draw_legend(canvas: Canvas, box: Box, style: Style) -> None:
-    """Draw the marks in one line and the bars in the next, at the right."""
-    theme, pen = style.theme, Pen(13, style.theme.soft)
-    marks, bars = box.line(12, pen.height), box.line(38, pen.height)
-    left = _legend_start(marks, _MARKS, pen)
-    for evidence in _MARKS:
-        draw_mark(canvas, left + MARK + 12, marks.y + pen.height / 2, evidence, theme)
-        left += _SIGN + canvas.text(Box(left + _SIGN, marks.y, box.width, pen.height), evidence, pen) + _SIGN_GAP
-    fills = {_AGAINST_FIRST: theme.ink} | outcome_fills(theme)
-    left = _legend_start(bars, list(fills), pen)
-    for label, fill in fills.items():
-        height = 4 if label == _AGAINST_FIRST else 11
-        swatch = Box(left + 1, bars.y + (pen.height - height) / 2, 22, height)
-        canvas.rect(swatch, fill, 1, "none" if label == _AGAINST_FIRST else theme.soft)
-        left += _SIGN + canvas.text(Box(left + _SIGN, bars.y, box.width, pen.height), label, pen) + _SIGN_GAP
-
-
-def _legend_start(box: Box, labels: Sequence[str], pen: Pen) -> float:
-    """Return the left end of a line of signs and labels that is aligned to the right."""
-    return box.right - sum(_SIGN + text_width(label, pen.size) + _SIGN_GAP for label in labels) + _SIGN_GAP
-
-
-def _foot_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str, str]:
-    """Return the description of the run, how to read the picture, and the warnings."""
+def _foot_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, str]:
+    """Return the description of the run, and the warnings."""
     run, stages = report_data.run, journey_map.reached
     critical = sum(spot.severity == "critical" for spot in report_data.blind_spots)
     persona = _persona(journey_map, report_data)
@@ -173,118 +151,89 @@ def _foot_texts(journey_map: JourneyMap, report_data: ReportData) -> tuple[str, 
         f"{critical} critical blind spot{'s' if critical > 1 else ''}: see the page" if critical else "",
         "the persona is chosen by its outcome" if persona and persona.is_outcome_based else "",
     )
-    return " · ".join(filter(None, parts)), _HOW_TO_READ, " · ".join(filter(None, warnings))
+    return " · ".join(filter(None, parts)), " · ".join(filter(None, warnings))
 
 
-def _draw_foot(canvas: Canvas, box: Box, texts: tuple[str, str, str], style: Style) -> None:
-    """Draw the foot in three lines at most."""
-    run, how_to_read, warning = texts
-    pen = Pen(12, style.theme.soft)
-    strong = Pen(pen.size, style.theme.ink, STRONG)
-    with canvas.cell(box):
-        left = canvas.text(box, warning, strong) + 14 if warning else 0.0
-        canvas.text(box.part(left, box.width - left), run, pen)
-        canvas.lines(box.below(pen.height), wrap(how_to_read, box.width, pen.size, line_count=2), pen)
+def number(figure: Figure | None) -> float | None:
+    """Return the value of a figure that is a number."""
+    value = figure.value if figure else None
+    return float(value) if isinstance(value, int | float | Decimal) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Heights of the rows, and how many items the cells of a list show."""
-
-    heights: dict[RowKey, float]
-    limits: dict[RowKey, int]
-
-
-def _draw_grid(canvas: Canvas, box: Box, journey_map: JourneyMap, stages: Sequence[Stage], style: Style) -> None:
-    """Draw stages and rows into the box."""
-    head = Box(box.x + _ROW_LABELS, box.y, box.width - _ROW_LABELS, _STAGE_ROW)
-    width = head.width / len(stages)
-    columns = [head.part(index * head.width / len(stages), width) for index in range(len(stages))]
-    _draw_stages(canvas, columns, stages, style)
-    by_stage = {reach.key: reach for reach in journey_map.reached}
-    reaches = [by_stage.get(stage.key) for stage in stages]
-    plan = _plan(journey_map, reaches, columns, box.height - _STAGE_ROW, style)
-    top = _STAGE_ROW
-    for key in ORDER:
-        height = plan.heights[key]
-        row = journey_map.row(key)
-        place = box.line(top, height)
-        _draw_row_label(canvas, place, row.label, style)
-        cells = [Box(column.x, place.y, column.width - 3, height).inset(_PADDING, _PADDING) for column in columns]
-        _draw_cells(canvas, cells, row, reaches, plan, style)
-        top += height
+def _with_range(figure: Figure) -> str:
+    """Return a figure with its interval in brackets, and a word if its base is small."""
+    ends = range_text(figure)
+    parts = (figure_text(figure), f"[{ends}]" if ends else "", "(few)" if figure.is_small else "")
+    return " ".join(part for part in parts if part)
 
 
-def _draw_stages(canvas: Canvas, columns: Sequence[Box], stages: Sequence[Stage], style: Style) -> None:
-    """Draw the stages as arrows that point to the next."""
-    pen = Pen(style.body.size + 2, style.theme.on_head, STRONG)
-    for box, stage in zip(columns, stages, strict=True):
-        left, right, middle = box.x, box.right - 3, box.y + box.height / 2
-        notch = [(left + _ARROW, middle)] if stage.index > 1 else []
-        tip = [(right - _ARROW, box.y), (right, middle), (right - _ARROW, box.bottom)]
-        canvas.shape([(left, box.y), *tip, (left, box.bottom), *notch], style.theme.head)
-        with canvas.cell(box.inset(_ARROW + 6, (box.height - pen.height) / 2)) as place:
-            canvas.text(place, f"{stage.index}  {stage.label}", pen)
+def _people(reach: StageReach | None, widest: float) -> dict[str, Any]:
+    """Return who reached a stage: the share of `widest`, the drop-off in lines, and the outcomes but of the last."""
+    if reach is None or number(reach.reached) is None:
+        return _entry("unknown", UNKNOWN)
+    rate, _, interval = _with_range(reach.drop_off).partition(" [") if reach.drop_off else ("", "", "")
+    outcomes = [("went on", reach.advanced), ("dropped", reach.dropped), ("pending", reach.pending)]
+    return {
+        "reached": figure_text(reach.reached),
+        "share": _ratio(number(reach.reached), widest),
+        "drop_off": [*([f"{rate} drop off"] if rate else []), *([f"[{interval}"] if interval else [])],
+        "outcomes": [
+            {"label": label, "text": f"{label} {figure_text(figure)}"}
+            | {"share": _ratio(number(figure), number(reach.reached))}
+            for label, figure in outcomes
+            if figure and reach.dropped
+        ],
+    }
 
 
-def _draw_row_label(canvas: Canvas, box: Box, label: str, style: Style) -> None:
-    """Draw the label of a row at the left, and a line under the row."""
-    canvas.line([(box.x, box.bottom), (box.right, box.bottom)], style.theme.rule)
-    with canvas.cell(box.part(0, _ROW_LABELS).inset(*_ROW_INSET)) as place:
-        canvas.lines(place, _row_label_lines(label, style), style.label)
+def _ratio(part: float | None, whole: float | None) -> float:
+    return min((part or 0) / whole, 1.0) if whole else 0.0
 
 
-def _row_label_lines(label: str, style: Style) -> list[str]:
-    return wrap(label, _ROW_LABELS - 2 * _ROW_INSET[0], style.label.size, style.label.weight, 3)
+def _entry(
+    evidence: str | None, text: str, aside: str = "", detail: tuple[str, ...] = (), share: float | None = None,
+    lines: int = 3,
+) -> dict[str, Any]:  # fmt: skip
+    """Return an item: a mark, a text with a figure at its right, a bar from 0 to 1, and further figures in parts."""
+    bar = None if share is None else max(0.0, min(share, 1.0))
+    return {"evidence": evidence, "text": text, "aside": aside, "detail": detail, "share": bar, "lines": lines}
 
 
-def _draw_cells(
-    canvas: Canvas, boxes: Sequence[Box], row: MapRow, reaches: Sequence[StageReach | None], plan: _Plan, style: Style
-) -> None:
-    if row.key == "emotion":
-        draw_curve(canvas, boxes, row.cells, style)
-        return
-    widest = max((number(reach.reached) or 0 for reach in reaches if reach), default=0)
-    for whole, cell, reach in zip(boxes, row.cells, reaches, strict=True):
-        with canvas.cell(whole.part(0, min(whole.width, _WIDEST_LIST))) as box:
-            if row.key == "people":
-                draw_people(canvas, box, reach, widest, style)
-            else:
-                draw_entries(canvas, box, entries_of(cell, plan.limits[row.key]), style)
+def cell_entries(cell: Cell) -> dict[str, Any]:
+    """Return the entries of a cell, and how many more items the cell counts."""
+    if not cell.items:
+        text = unknown_text(cell) if cell.evidence == "unknown" else cell.note
+        return {"entries": [_entry(cell.evidence, text)], "rest": cell.rest_count}
+    return {"entries": [_item(cell.row, item) for item in cell.items], "rest": cell.rest_count}
 
 
-def _plan(
-    journey_map: JourneyMap, reaches: list[StageReach | None], columns: Sequence[Box], height: float, style: Style
-) -> _Plan:
-    """Return the plan that shows most; spare room goes to the emotion curve first."""
-    width = min(columns[0].width - 3 - 2 * _PADDING, _WIDEST_LIST)
-    people = people_height(reaches, width, style) + 2 * _PADDING
-    fixed: dict[RowKey, float] = {"people": people, "emotion": CURVE_HEIGHT}
-    limits = dict.fromkeys(_LISTS, 1)
-    rows = {key: journey_map.row(key) for key in _LISTS}
-    lists = {key: _list_height(rows[key], 1, width, style) for key in _LISTS}
-    growing = list(_GROWING)
-    while growing:
-        key = growing.pop(0)
-        most = max(len(cell.items) for cell in rows[key].cells)
-        taller = _list_height(rows[key], limits[key] + 1, width, style)
-        if limits[key] < most and sum((fixed | lists | {key: taller}).values()) <= height:
-            limits[key] += 1
-            lists[key] = taller
-            growing.append(key)
-    return _Plan(_fitted(fixed | lists, height), limits)
+def _item(row: RowKey, item: Item) -> dict[str, Any]:
+    reach, rate = item.figure("reach_rate"), item.figure("kept_rate")
+    parts: list[str] = []
+    if row == "touchpoints" and (lift := item.figure("lift")) and lift.value is not None:
+        parts.append(f"lift {_with_range(lift)}")
+    if row == "pain_points":
+        lost, people = item.figure("lost_count"), item.figure("person_count")
+        parts += [f"≈ {_with_range(lost)} lost"] if lost and lost.value is not None else []
+        parts += [f"of {figure_text(people)}"] if people else []
+    if row == "promises":
+        labels = (("due_count", "due"), ("broken_count", "broken"), ("pending_count", "pending"))
+        parts += [f"kept {_with_range(rate)}"] if rate and rate.value is not None else []
+        parts += [f"{word} {figure_text(figure)}" for key, word in labels if (figure := item.figure(key))]
+    detail = (*parts, *filter(None, [item.note]))
+    if row == "touchpoints":
+        return _entry(item.evidence, item.text, figure_text(reach) if reach else "", detail, number(reach), 2)
+    return _entry(item.evidence, item.text, detail=detail, lines=2)
 
 
-def _list_height(row: MapRow, limit: int, width: float, style: Style) -> float:
-    """Return the height that the fullest cell of a row and its label need."""
-    fullest = max(entries_height(entries_of(cell, limit), width, style) for cell in row.cells)
-    label = len(_row_label_lines(row.label, style)) * style.label.height + 2 * _ROW_INSET[1]
-    return max(fullest + 2 * _PADDING, label)
-
-
-def _fitted(needed: dict[RowKey, float], height: float) -> dict[RowKey, float]:
-    """Return the heights grown or shrunk to fill the page: first the curve, then all lists alike."""
-    spare = height - sum(needed.values())
-    curve = max(_LOWEST_CURVE, min(needed["emotion"] + spare, _TALLEST_CURVE * height))
-    each = (spare - (curve - needed["emotion"])) / len(_LISTS)
-    return needed | {"emotion": curve} | {key: needed[key] + each for key in _LISTS}
+def _point(cell: Cell) -> dict[str, Any]:
+    """Return a point of the emotion curve; without a value the entry that says why."""
+    figure = cell.items[0].figure("sentiment") if cell.items else None
+    value = number(figure)
+    if figure is None or value is None:
+        return {"value": None, "entry": _entry("unknown", unknown_text(cell))}
+    low, high = (end if isinstance(end, int | float) else value for end in (figure.low, figure.high))
+    base = [f"n {figure.n:,}"] if figure.n is not None else []
+    parts = [*base, *filter(None, [cell.items[0].note])]
+    point = {"value": value, "low": low, "high": high, "evidence": figure.evidence}
+    return point | {"text": figure_text(figure), "base": parts}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -35,6 +35,8 @@ class NotebookFrame(pl.DataFrame):
     """
 
     _needed: ClassVar[tuple[str, ...]] = ()
+    _shown: ClassVar[dict[str, Callable[[dict[str, Any]], object]]] = {}
+    """Heading → what stands below it, of a row."""
 
     def _repr_html_(self, *, _from_series: bool = False) -> str:
         return self._html() if self._is_whole() else super()._repr_html_(_from_series=_from_series)
@@ -54,7 +56,8 @@ class NotebookFrame(pl.DataFrame):
         raise AttributeError("a plain frame has no chart")
 
     def _html(self) -> str:
-        raise AttributeError("a plain frame has no display of its own")
+        rows = ([show(row) for show in self._shown.values()] for row in self.iter_rows(named=True))
+        return _table(list(self._shown), rows)
 
     def _is_whole(self) -> bool:
         return set(self._needed) <= set(self.columns)
@@ -143,20 +146,14 @@ class OpportunityFrame(NotebookFrame):
     """What to fix first, as rows of `opportunities`."""
 
     _needed = ("opportunity_rank", "stage", "headline", "lost_count", "worth_amount", "currency", "owner")
-
-    def _html(self) -> str:
-        rows = [
-            (
-                str(row["opportunity_rank"]),
-                display_text(row["headline"], _HEADLINE),
-                display_text(row["stage"]),
-                count(row["lost_count"]),
-                "-" if row["worth_amount"] is None else f"{row['worth_amount']:,.0f} {row['currency'] or ''}",
-                display_text(row["owner"] or ""),
-            )
-            for row in self.iter_rows(named=True)
-        ]
-        return _table(["", "what to fix", "stage", "lost", "worth", "owner"], rows)
+    _shown: ClassVar = {
+        "": lambda row: row["opportunity_rank"],
+        "what to fix": lambda row: display_text(row["headline"], _HEADLINE),
+        "stage": lambda row: display_text(row["stage"]),
+        "lost": lambda row: count(row["lost_count"]),
+        "worth": lambda row: _amount(row, "worth_amount"),
+        "owner": lambda row: display_text(row["owner"] or ""),
+    }
 
     def chart_spec(self) -> dict[str, Any]:
         """Return a bar per opportunity, as long as what it is worth."""
@@ -212,19 +209,12 @@ class ChangeFrame(NotebookFrame):
         "effect_high", "is_beyond_noise",
     )  # fmt: skip
 
-    def _html(self) -> str:
-        rows = [
-            (
-                display_text(row["slice"]),
-                _change_name(row),
-                f"{100 * row['effect']:+.1f} points{' *' if row['is_beyond_noise'] else ''}",
-                "-"
-                if row["effect_low"] is None
-                else f"{100 * row['effect_low']:+.1f} to {100 * row['effect_high']:+.1f}",
-            )
-            for row in self.iter_rows(named=True)
-        ]
-        return _table(["slice", "what changed", "effect", "95 % interval"], rows)
+    _shown: ClassVar = {
+        "slice": lambda row: display_text(row["slice"]),
+        "what changed": lambda row: _change_name(row),
+        "effect": lambda row: f"{100 * row['effect']:+.1f} points{' *' if row['is_beyond_noise'] else ''}",
+        "95 % interval": lambda row: _range(row, "effect", "+.1f", 100),
+    }
 
     def chart_spec(self) -> dict[str, Any]:
         """Return a waterfall of the total from the older month's rate to the newer one's."""
@@ -250,24 +240,14 @@ class ChangeFrame(NotebookFrame):
 class ForecastFrame(NotebookFrame):
     """What those who are pending are expected to do, as rows of `pending_forecast` of one funnel and persona."""
 
-    _needed = (
-        "step", "pending_count", "expected_count", "low", "high", "expected_amount", "currency",
-    )  # fmt: skip
-
-    def _html(self) -> str:
-        rows = [
-            (
-                display_text(row["step"]),
-                count(row["pending_count"]),
-                "-" if row["expected_count"] is None else f"{row['expected_count']:,.1f}",
-                "-" if row["low"] is None else f"{row['low']:,.0f} to {row['high']:,.0f}",
-                "-"
-                if row["expected_amount"] is None
-                else f"{row['expected_amount']:,.0f} {display_text(row['currency'] or '')}",
-            )
-            for row in self.iter_rows(named=True)
-        ]
-        return _table(["pending at", "units", "expected", "95 % interval", "worth"], rows)
+    _needed = ("step", "pending_count", "expected_count", "low", "high", "expected_amount", "currency")
+    _shown: ClassVar = {
+        "pending at": lambda row: display_text(row["step"]),
+        "units": lambda row: count(row["pending_count"]),
+        "expected": lambda row: "-" if row["expected_count"] is None else f"{row['expected_count']:,.1f}",
+        "95 % interval": lambda row: _range(row, "", ",.0f"),
+        "worth": lambda row: _amount(row, "expected_amount"),
+    }
 
     def chart_spec(self) -> dict[str, Any]:
         """Return the interval of each step as a bar, and nothing where nobody is pending."""
@@ -284,6 +264,16 @@ class ForecastFrame(NotebookFrame):
             "tooltip": [{"field": name, "type": "quantitative"} for name in names],
         }
         return _chart(values, "bar", encoding)
+
+
+def _amount(row: dict[str, Any], name: str) -> str:
+    return "-" if row[name] is None else f"{row[name]:,.0f} {display_text(row['currency'] or '')}"
+
+
+def _range(row: dict[str, Any], name: str, form: str, times: int = 1) -> str:
+    """Return the columns `low` and `high` of a figure, or a dash."""
+    ends = [row[f"{name}_{end}".lstrip("_")] for end in ("low", "high")]
+    return "-" if ends[0] is None else " to ".join(f"{times * end:{form}}" for end in ends)
 
 
 def _change_name(row: dict[str, Any]) -> str:

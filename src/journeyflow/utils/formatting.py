@@ -70,6 +70,17 @@ def count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
+def numbered(value: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> numbered(1, "row"), numbered(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{value:,} {noun}{'s' * (value != 1)}"
+
+
 def percent(rate: float | None) -> str:
     """Return a rate as a percentage with one decimal, or a dash.
 

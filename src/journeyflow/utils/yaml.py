@@ -33,14 +33,25 @@ _WORDS |= {word.capitalize(): value for word, value in _WORDS.items()} | {
 }
 
 
+_SYNTAX = {
+    "quoted scalar": "a quote opens here and is not closed",
+    "flow": "a bracket or comma is missing here or before",
+    "simple key": "a colon and a space are missing after the key here or just before",
+    "block": "the indentation of this line fits none above it; indent with spaces, the same for all keys of a section",
+    "": "look at the indentation, quotes, brackets and colons of this line and the one before",
+}
+"""What to look at, by a part of what the parser was doing."""
+
+
 @dataclass(frozen=True)
 class Mistake:
-    """A violation of strict YAML."""
+    """A violation of strict YAML; after one that `is_end` nothing was read."""
 
     code: str
     message: str
     line: int | None
     loc: Loc = ()
+    is_end: bool = True
 
 
 @dataclass
@@ -79,8 +90,9 @@ def read_yaml(data: bytes, *, is_fast: bool = False) -> Document:
     except _Stop:
         pass
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        builder.wrong("yaml_syntax", f"is not YAML: {error.problem}", line)
+        mark = error.context_mark if "scalar" in (error.context or "") else error.problem_mark
+        what = next((words for part, words in _SYNTAX.items() if part in (error.context or "")), _SYNTAX[""])
+        builder.wrong("yaml_syntax", f"is not YAML: {what}", mark.line + 1 if mark else None)
     except ReaderError as error:
         line = data.decode("utf-8-sig").count("\n", 0, error.position) + 1
         builder.wrong("yaml_syntax", "holds a character that YAML does not allow", line)
@@ -150,7 +162,8 @@ class _Builder:
         loc = (*top.loc, key)
         if key in top.content:
             first = self.document.lines.get(loc)
-            self.wrong("yaml_duplicate_key", f"appears twice (first on line {first}); keep one", line, loc)
+            message = f"appears twice (first on line {first}); keep one"
+            self.document.mistakes.append(Mistake("yaml_duplicate_key", message, line, loc, is_end=False))
         top.key = key
         self.document.lines.setdefault(loc, line or 1)
 

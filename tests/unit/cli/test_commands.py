@@ -62,7 +62,7 @@ def call(capfdbinary: pytest.CaptureFixture[bytes]) -> Caller:
 def test_funnels_are_listed_and_shown(call: Caller) -> None:
     assert "checkout" in call("funnel")
     shown = call("funnel", "checkout")
-    assert shown.startswith("checkout (all persons):")
+    assert shown.startswith("checkout, all persons: ")
     assert "3 paid" in shown
     steps = json.loads(call("funnel", "checkout", "--persona", "from_shop", "--json"))
     assert [step["step"] for step in steps] == ["product", "cart", "paid"]

@@ -65,8 +65,8 @@ def erase(loaded, tmp_path, monkeypatch, capsys):
 def test_a_dry_run_counts_names_files_and_changes_nothing(erase):
     code, said, folder = erase("--user-id", "u-canary", "--dry-run")
     assert code == 0
-    assert "1 events" in said
-    assert "a.csv: 1 records" in said
+    assert "1 event, 0 traits, 0 quarantined rows" in said
+    assert "a.csv: 1 record\n" in said
     assert "canary" not in said
     assert files_with(folder / "state", "u-canary")
     # `forget` is an alias.
@@ -106,6 +106,13 @@ def test_ids_that_cannot_be_read_are_named_by_their_lines(erase, tmp_path):
     assert (code, "Lines 2, 3" in said, "canary" in said) == (3, True, False)
     assert erase("--ids-from", str(tmp_path / "none.txt"), "--yes")[0] == 3
     assert erase("--yes")[0] == 3
+
+
+def test_the_search_for_an_unknown_id_shows_how_far_it_is(erase, monkeypatch):
+    monkeypatch.setattr("journeyflow.utils.progress.PROGRESS_SECONDS", 0)
+    code, said, _ = erase("--user-id", "canary-unknown", "--dry-run", "--progress", "plain")
+    assert (code, "canary" in said) == (6, False)
+    assert "search: 1 of 1 archived files" in said
 
 
 def test_unknown_ids_are_not_found(erase):

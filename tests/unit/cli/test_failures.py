@@ -88,6 +88,34 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'funnel'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("funnel --limit 3", "journeyflow funnel has no option --limit."),
+        ("funnel --persno x", "has no option --persno; did you mean --persona or --period?"),
+        ("funnel shop --format xml", "--format: 'xml' is not one of 'table', 'csv', 'json', 'parquet'."),
+        ("events --limit 0", "--limit: give at least 1."),
+        ("ui --port 99999", "--port: give at most 65535."),
+        ("explain pain-point x", "rank: give a whole number."),
+        ("describe", "journeyflow describe needs table: A published table."),
+        ("erase --user-id", "--user-id needs a value after it."),
+        ("funnel a b", "journeyflow funnel takes no further argument; there is 'b'."),
+        ("run --memory lots", "--memory: give a number with a unit"),
+        ("explain evnt 1", "there is no command 'evnt'. Did you mean 'event'? See: journeyflow explain --help"),
+        ("-c x funnel", "journeyflow has no option -c."),
+    ],
+)
+def test_a_mistake_on_the_command_line_says_what_is_wrong_and_what_to_do(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*words.split()) == ExitCode.CONFIGURATION
+    shown = capsys.readouterr().err
+    assert shown.startswith("journeyflow: ")
+    assert said in shown
+    assert " --help" in shown
+    assert len(shown.splitlines()) == 1
+
+
 def test_init_then_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("init") == ExitCode.OK
     assert call("check") == ExitCode.OK

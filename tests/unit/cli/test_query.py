@@ -38,9 +38,11 @@ def test_bars_are_as_long_as_the_shares() -> None:
 
 
 def test_the_headline_says_who_and_how_many() -> None:
-    assert _screen(STEPS).splitlines()[0] == "checkout (all persons): 30 of 100 persons reached paid"
+    assert _screen(STEPS).splitlines()[0] == (
+        "checkout, all persons: 30 of 100 persons reached paid; of the 90 whose window is over 33.3 %"
+    )
     one = STEPS.with_columns(persona=pl.lit("student"), period=pl.lit("2026-03"))
-    assert "(persona student, entered in 2026-03)" in _screen(one)
+    assert "checkout, persona student, entered in 2026-03: " in _screen(one)
 
 
 def test_bars_are_plain_where_the_terminal_is() -> None:

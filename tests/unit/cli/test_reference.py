@@ -26,6 +26,13 @@ def test_every_command_has_a_summary_and_an_example() -> None:
         assert re.search(rf"```sh\n{re.escape(title)}", section), f"{title} has no example of its own"
 
 
+def test_every_command_says_how_it_ends():
+    sections = command_page().split("\n## ")[1:]
+    assert all("\nExit codes: 0 done, 1 failed, 2 " in section for section in sections)
+    (run,) = (section for section in sections if section.startswith("journeyflow run\n"))
+    assert "7 an alert, with --fail-on-alert" in run
+
+
 def test_former_names_are_not_listed() -> None:
     page = command_page()
     assert "journeyflow erase" in page

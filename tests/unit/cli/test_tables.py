@@ -12,12 +12,14 @@ from pathlib import Path
 import openpyxl
 import polars as pl
 import pytest
+from rich.console import Console
 from typer.core import TyperCommand
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from journeyflow.cli.app import app
 from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
+from journeyflow.operations.verify import ARRIVALS, Verification
 from journeyflow.report import excel
 from support.map_tables import FORMULA, HIGH_WATER, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
@@ -119,9 +121,78 @@ ACTION |= {"first_day": DAYS[3], "before_rate": 0.5, "after_rate": 0.7, "others_
 ACTION |= {"effect_low": 0.1, "effect_high": None, "grade": "compared", "pending_count": 9, "ramp_count": 7}
 
 
+@pytest.mark.parametrize("width", [40, 70, 100])
+def test_a_narrow_terminal_cuts_no_column_of_a_list(folder, monkeypatch, width):
+    def narrow(**_):
+        return Console(width=width, highlight=False)
+
+    for words in LISTS:
+        if words[0] not in ("funnel", "opportunities", "pain-points"):
+            monkeypatch.undo()
+            wide = call(folder, *words)
+            monkeypatch.setattr("journeyflow.cli.output.console", narrow)
+            assert "…" not in call(folder, *words).replace("… ", ""), words
+            assert "…" not in wide
+
+
+@pytest.mark.parametrize(
+    ("words", "table", "said"),
+    [
+        (["actions"], "action_effects", "Nothing is in `actions:`"),
+        (["audiences"], "audiences", "Nothing is in `audiences:`"),
+        (["alerts"], "rate_alarms", "Earlier days: --days 28"),
+        (["forecast"], "pending_forecast", "Nobody is pending"),
+        (["forecast", "--scores"], "forecast_scores", "No earlier run made a forecast"),
+        (["attribution"], "attribution", "see `goals:`"),
+        (["attribution", "order", "--paths"], "attribution_paths", "No path of this persona"),
+        (["changes", "checkout"], "rate_changes", "There are no two months to compare"),
+        (["retention", "--repeat"], "repeat_purchases", "Nobody of this persona ordered"),
+        (["retention", "--lifecycle"], "lifecycle", "Nobody of this persona was active"),
+        (["paths"], "paths", "No journey of this persona"),
+        (["touchpoints"], "touchpoints", "Choose another --stage"),
+        (["what-if"], "stage_chains", "No journey has ended"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_an_empty_list_says_why_and_what_to_do(tmp_path, words, table, said):
+    publish_tables(tmp_path, tables_of_all_commands() | {table: []})
+    shown = call(tmp_path, *words)
+    assert said in shown
+    assert len(shown.splitlines()) <= 2, "no header of a table, and no note on columns that are not there"
+
+
+def test_a_query_that_fails_says_what_is_unknown_and_where_the_names_are(folder):
+    for query, what in (("select nope from personas", "no column nope"), ("from nope", "no table nope")):
+        with pytest.raises(EngineError, match=rf"there is {what}\..* See: journeyflow tables") as failed:
+            call(folder, "query", query)
+        assert "Error:" not in failed.value.message
+
+
+def test_a_query_without_rows_names_its_columns(folder):
+    shown = call(folder, "query", "select persona, rule from personas where false")
+    assert shown == "No row. The columns are: persona, rule\n"
+
+
+def test_a_month_of_a_trend_is_no_day(folder):
+    assert "2026-01 " in call(folder, "trend", "checkout", "--by", "month")
+    assert "2026-01-01" not in call(folder, "trend", "checkout", "--by", "month")
+    assert "2026-01-05" in call(folder, "trend", "checkout")
+
+
+def test_verify_names_the_tables_that_it_does_not_compare(monkeypatch, tmp_path):
+    (tmp_path / "journeyflow.yml").write_text("sources: {web: {format: snowplow, path: .}}")
+    found = Verification("run", ("paths",), 3)
+    monkeypatch.setattr("journeyflow.operations.verify.verify", lambda *_, **__: found)
+    words = ["verify", "--config", str(tmp_path / "journeyflow.yml")]
+    assert "Not compared, as they depend on how files arrived" in CliRunner().invoke(app, words).stdout
+    assert json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["not_compared"] == list(ARRIVALS)
+
+
 def test_actions_have_their_effect_in_points(folder):
     row = json.loads(call(folder, "actions", "--json"))[0]
-    assert (row["points"], row["others"], row["whose"]) == ("+21.0", "-1.0", "channel=app")
+    assert (row["effect"], row["others_change"], row["slice"]) == (0.21, -0.01, "app")
+    shown = call(folder, "actions")
+    assert [text in shown for text in ("+21.0", "-1.0", "channel=app")] == [True] * 3
 
 
 def discovered():
@@ -140,9 +211,10 @@ def discovered():
 def test_discovered_personas_say_which_are_unstable_and_whom_they_are_like(folder, tmp_path):
     rows = json.loads(call(folder, "personas", "--discovered", "--json"))
     assert rows[0]["discovered_persona"] == "all"
-    found = {row["discovered_persona"]: (row["mark"], row["likest_persona"]) for row in rows}
-    assert found[FORMULA] == ("", "student")
-    assert found[MARKUP] == ("unstable", None)
+    found = {row["discovered_persona"]: (row["is_unstable"], row["likest_persona"]) for row in rows}
+    assert found[FORMULA] == (False, "student")
+    assert found[MARKUP] == (True, None)
+    assert "unstable" in call(folder, "personas", "--discovered")
     publish_tables(tmp_path, tables_of_all_commands() | {"discovered_personas": []})
     assert "discover_personas: true" in call(tmp_path, "personas", "--discovered")
 
@@ -215,10 +287,11 @@ LISTS = (
 
 def test_alerts_are_those_of_the_day_of_the_run(folder):
     text = call(folder, "alerts")
-    assert [word in text for word in ("18 of 60", "30.0 %", "50.0 %", "at age 1 d", "0.012")] == [True] * 5
+    assert [word in text for word in ("18 of 60", "30.0 %", "50.0 %", "at age 1 d", "0.01")] == [True] * 5
     assert "drift" not in text
     both = json.loads(call(folder, "alerts", "checkout", "--days", "4", "--json"))
-    assert [(row["what"], row["read"]) for row in both] == [("18 of 60", "at age 1 d"), ("drift down", "settled")]
+    assert [(row["kind"], row["reached_count"], row["age_days"]) for row in both] == [("day", 18, 1), ("drift", 18, 0)]
+    assert "drift down" in call(folder, "alerts", "checkout", "--days", "4")
     assert json.loads(call(folder, "alerts", "shop", "--days", "28", "--json")) == []
     with pytest.raises(NotFoundError, match="checkout"):
         call(folder, "alerts", "chekout")
@@ -228,21 +301,21 @@ def test_a_forecast_is_of_who_is_pending_with_how_earlier_ones_did(folder):
     text = call(folder, "forecast", "checkout")
     assert [word in text for word in ("2.2", "1 to 4", "1,234 EUR", "1 of 2")] == [True] * 4
     rows = json.loads(call(folder, "forecast", "--json"))
-    assert [(row["step_index"], row["expected_count"], row["held"]) for row in rows if row["funnel"] == MARKUP] == [
-        (1, None, "-")
-    ]
+    assert [(row["step_index"], row["expected_count"]) for row in rows if row["funnel"] == MARKUP] == [(1, None)]
     assert len(rows) == 2, "who has nobody pending is left out"
     scores = json.loads(call(folder, "forecast", "checkout", "--scores", "--json"))
-    assert [row["mark"] for row in scores] == ["", "*", ""]
+    assert [row["is_inside"] for row in scores] == [None, False, True]
+    assert call(folder, "forecast", "checkout", "--scores").count("*") == 1
     with pytest.raises(NotFoundError, match="checkout"):
         call(folder, "forecast", "chekout")
 
 
 def test_changes_are_the_total_and_what_is_beyond_chance(folder):
     text = call(folder, "changes", "checkout")
-    assert "2026-02 to 2026-03: 60.0 % of 100 to 40.0 % of 120" in text
+    assert (
+        "2026-02 to 2026-03, persons, once a month by their first day, read 7 d after entry: 60.0 % of 100 to" in text
+    )
     assert "-19.0 points" in text
-    assert "read 7 d after entry" in text
     assert "7 who entered later" in text
     assert "student" not in text
     assert "student" in call(folder, "changes", "checkout", "--all")
@@ -268,12 +341,34 @@ def test_every_list_has_every_format(folder, words, tmp_path):
     assert "\u202e" not in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        (["touchpoints"], "touchpoints"), (["forecast"], "pending_forecast"),
+        (["forecast", "--scores"], "forecast_scores"),
+        (["alerts", "--days", "28"], "rate_alarms"), (["actions"], "action_effects"), (["retention"], "retention"),
+        (["personas"], "personas"), (["attribution"], "attribution"),
+        (["attribution", "order", "--paths"], "attribution_paths"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)  # fmt: skip
+def test_programs_get_the_columns_of_the_table(folder, words, table):
+    known = [row["column"] for row in json.loads(call(folder, "describe", table, "--json"))]
+    assert list(json.loads(call(folder, *words, "--json"))[0]) == known
+
+
 @pytest.mark.parametrize("words", [words for words in LISTS if words[0] not in ("funnel", "drop-offs")], ids=" ".join)
 def test_a_list_is_as_long_as_asked(folder, words):
     every = json.loads(call(folder, *words, "--json", "--limit", "0"))
-    assert len(json.loads(call(folder, *words, "--json", "--limit", "1"))) == 1
+    some = json.loads(call(folder, *words, "--json", "--limit", "1"))
     shown = call(folder, *words, "--limit", "1")
-    assert f"1 of {len(every):,} rows; all with --limit 0" in shown
+    if words[0] == "retention" and not {"--repeat", "--lifecycle"} & set(words):
+        assert {row["cohort"] for row in some} == {"2026-01", "all"}
+        assert [row for row in every if row in some] == some
+        assert "1 of 3 cohorts; all with --limit 0" in shown
+    else:
+        assert len(some) == 1
+        assert f"1 of {len(every):,} rows; all with --limit 0" in shown
 
 
 def test_tables_say_what_they_hold(folder):
@@ -309,6 +404,8 @@ def test_a_triangle_marks_what_is_open(folder, rule, expected):
 
 def test_a_triangle_of_one_channel_is_of_all_personas(folder):
     assert f"first_event, all persons, start in {MARKUP}" in call(folder, "retention", "--channel", MARKUP)
+    title = call(folder, "retention").splitlines()[0]
+    assert "back at an age; age 0 begins at the start, each is 7d long" in title
     with pytest.raises(Failed, match="no row is of both"):
         call(folder, "retention", "--channel", MARKUP, "--persona", "student")
     with pytest.raises(NotFoundError, match="Did you mean 'first_event'"):
@@ -346,7 +443,9 @@ def test_touchpoints_of_one_stage_with_what_is_beyond_chance(folder):
     rows = json.loads(call(folder, "touchpoints", "--model", "shop", "--stage", "awareness", "--json"))
     assert {row["stage"] for row in rows} == {"awareness"}
     assert {row["touchpoint"] for row in rows} >= {f"web: {name}" for name in HOSTILE}
-    assert all((row["mark"] == "*") == (row["q_value"] is not None and row["q_value"] <= 0.05) for row in rows)
+    beyond = sum(row["q_value"] is not None and row["q_value"] <= 0.05 for row in rows)
+    shown = call(folder, "touchpoints", "--model", "shop", "--stage", "awareness")
+    assert sum(line.rstrip().endswith("  *") for line in shown.splitlines()) == beyond > 0
     with pytest.raises(NotFoundError, match="Did you mean 'awareness'"):
         call(folder, "touchpoints", "--model", "shop", "--stage", "awarenes")
 
@@ -377,6 +476,21 @@ def test_the_list_of_funnels_has_conversion_and_where_most_leave(folder):
         "converted_count": 450, "conversion_rate": 0.5, "worst": "cart", "worst_drop_off_rate": 0.5,
     }  # fmt: skip
     assert "50.0 %" in call(folder, "funnel")
+
+
+@pytest.mark.parametrize(
+    ("words", "base"),
+    [
+        (["funnel"], "persons, or the unit in brackets; rates of those whose window is over"),
+        (["funnel", "checkout"], "persons reached"),
+        (["trend", "checkout"], "persons, once on each day they enter; rates of days whose window is over"),
+        (["changes", "checkout"], "persons, once a month by their first day, read 7 d after entry"),
+        (["what-if"], "of 10 journeys that have ended 60.0 % reach the last stage"),
+    ],
+    ids=lambda each: " ".join(each)[:20],
+)
+def test_the_first_line_says_of_what_a_rate_is(folder, words, base):
+    assert base in call(folder, *words).splitlines()[0]
 
 
 def test_drop_offs_for_programs_are_touchpoints_and_actions_of_every_step(folder):
@@ -540,6 +654,8 @@ def test_channels_have_their_figures_and_the_paths_what_is_pending(folder):
     ]
     [first, *_] = json.loads(call(folder, "attribution", "order", "--paths", "--json"))
     assert (first["path"], first["pending_count"]) == ("cpc > email", 1)
+    shown = call(folder, "attribution", "order", "--paths")
+    assert all(word in shown for word in ("touches in order", "reached the goal", "ended without", "still open"))
 
 
 def test_attribution_refuses_what_it_does_not_have(folder):

@@ -249,13 +249,15 @@ def test_a_local_day_is_found_by_each_of_its_dates():
 
 def test_cohorts_follow_any_event_goals_and_conditions():
     assert [tuple(row.values()) for row in built()["cohorts"]] == [
-        ("first_event", 1, True, True, None, 7 * 86_400_000_000, 12, "month")
+        ("first_event", 1, True, True, None, 7 * 86_400_000_000, "7d", 12, "month")
     ]
     sections = {
         "starts": {"o": {"start": "order", "return": {"event": "a"}, "bucket": "week", "ages": 3, "by": "week"}}
     }
     found = built(cohorts=sections)
-    assert [tuple(row.values()) for row in found["cohorts"]] == [("o", 1, False, False, "week", None, 3, "week")]
+    assert [tuple(row.values()) for row in found["cohorts"]] == [
+        ("o", 1, False, False, "week", None, "week", 3, "week")
+    ]
     assert [row["age_index"] for row in found["cohort_ages"]] == [0, 1, 2]
 
 

@@ -710,3 +710,10 @@ def test_a_missing_file_names_the_way_out(tmp_path):
 def test_formats_are_the_mapped_ones_and_the_adapters(name):
     assert name in known_formats()
     assert not {"events", "traits"} & set(known_formats()), "models of sql/sources/ are no adapters"
+
+
+def test_a_text_that_is_not_yaml_is_one_problem(tmp_path):
+    (tmp_path / "journeyflow.yml").write_text("sources:\n  web:\n    format: csv\n   path: web.csv\n")
+    (problem,) = check(tmp_path / "journeyflow.yml")
+    assert (problem.code, problem.line) == ("yaml_syntax", 4)
+    assert "indentation" in str(problem)

@@ -7,13 +7,14 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+import typst
 
 from journeyflow.errors import JourneyflowError
 from journeyflow.report import documents
 from journeyflow.report.documents import MAX_MAPS, TEMPLATE, render_pdf, render_pptx
+from journeyflow.report.image import TEMPLATES, compiled
 from support.map_tables import PERSONAS
 
-typst = pytest.importorskip("typst", reason="the extra `documents` is not installed")
 pptx = pytest.importorskip("pptx", reason="the extra `documents` is not installed")
 
 
@@ -31,7 +32,7 @@ def test_a_pdf_has_a_page_of_findings_and_one_for_each_map(whole_time):
     assert found == render_pdf(whole_time), "the same bytes for the same tables"
     content = asdict(documents._document(whole_time))
     assert len(content["maps"]) == len(PERSONAS)
-    pages = typst.compile(TEMPLATE.read_bytes(), sys_inputs=inputs(content), format="png", ppi=10)
+    pages = typst.compile(TEMPLATE, root=TEMPLATES, sys_inputs=inputs(content), format="png", ppi=10)
     assert len(pages) >= 1 + len(PERSONAS)
 
 
@@ -47,7 +48,7 @@ def test_names_are_no_markup(whole_time):
     content |= dict.fromkeys(("title", "run", "people", "stages", "blind_spots", "left_out"), hostile)
     page = content["maps"][0] | {"title": hostile, "subtitle": hostile, "text": hostile, "findings": [finding]}
     content |= {"findings": [finding], "maps": [page]}
-    assert typst.compile(TEMPLATE.read_bytes(), sys_inputs=inputs(content), format="pdf").startswith(b"%PDF-")
+    assert compiled(TEMPLATE, content, format="pdf").startswith(b"%PDF-")
 
 
 def test_letters_that_no_font_has_do_not_stop_it(whole_time):
@@ -82,6 +83,6 @@ def test_maps_beyond_the_most_are_counted(whole_time, monkeypatch):
 
 
 def test_without_the_extra_it_is_named(whole_time, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "typst", None)
+    monkeypatch.setitem(__import__("sys").modules, "pptx", None)
     with pytest.raises(JourneyflowError, match=r"journeyflow\[documents\]"):
-        render_pdf(whole_time)
+        render_pptx(whole_time)

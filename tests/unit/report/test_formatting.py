@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from journeyflow.report.cells import NONE_FOUND
 from journeyflow.report.formatting import cell_lines
-from journeyflow.report.image_cells import entries_of
+from journeyflow.report.image import cell_entries
 from journeyflow.report.view_model import Cell
 
 
 def test_a_search_without_a_finding_is_not_unknown():
     cell = Cell("pain_points", "decision", "observed", note=NONE_FOUND)
     assert cell_lines(cell) == [NONE_FOUND, "(observed)"]
-    [entry] = entries_of(cell, 3)
-    assert (entry.evidence, entry.text) == ("observed", NONE_FOUND)
+    [entry] = cell_entries(cell)["entries"]
+    assert (entry["evidence"], entry["text"]) == ("observed", NONE_FOUND)
 
 
 def test_a_note_stands_below_the_entries(whole_time):

@@ -20,6 +20,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
         ("a: 1\n---\nb: 2\n", "yaml_documents", 2),
         ("? [a]\n: 1\n", "yaml_key", 1),
         ("a: [1\nb: 2\n", "yaml_syntax", 2),
+        ('a: 1\nb: "x\nc: 2\n', "yaml_syntax", 2),
         ("a: \0\n", "yaml_syntax", 1),
         ("[" * 100, "yaml_depth", 1),
         ("a: {" * 10_000, "yaml_depth", 1),

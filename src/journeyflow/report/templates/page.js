@@ -65,6 +65,11 @@ function drawChoice() {
   offer("choose-persona", PERSONAS, "persona");
   offer("choose-period", PERIODS, "period");
   offer("choose-funnel", configuredFunnels().filter((f, at, all) => all.findIndex((g) => g.key === f.key) === at), "funnel", "the stages of the map");
+  // Widths are read before anything is drawn: reading them later would lay the page out once more each time.
+  const width = Math.max(480, byId("flow-body").clientWidth - 2);
+  const height = `${byId("bar").offsetHeight}px`;
+  const { style } = document.documentElement;
+  if (style.getPropertyValue("--bar-height") !== height) style.setProperty("--bar-height", height);
   const view = viewOf(PERSONAS.find((persona) => persona.key === choice.persona));
   const { stages } = MODELS.find((model) => model.key === choice.model);
   drawCards(stages);
@@ -72,10 +77,12 @@ function drawChoice() {
   drawFunnel(stages, view);
   drawChanges(view);
   drawDifferences(view);
-  replaceIn("flow-body", flowSheet(stages, view, Math.max(480, byId("flow-body").clientWidth - 2)));
+  replaceIn("flow-body", flowSheet(stages, view, width));
   drawRetention(view);
   drawAttribution(view);
   replaceIn("chances-body", view.map ? chanceTable(view) : nobody());
+  const holder = document.querySelector(".curve-holder");
+  if (holder) drawCurve(holder, stages, view);
 }
 
 const nobody = () => el("p", { class: "nothing sheet" }, "Nobody of the persona entered in this period.");
@@ -84,8 +91,6 @@ function drawMap(stages, view) {
   byId("map-gist").textContent = chosenText();
   replaceIn("who", whoIs(view));
   replaceIn("map-body", mapTable(stages, view), missingRows(view));
-  const holder = document.querySelector(".curve-holder");
-  if (holder) drawCurve(holder, stages, view);
 }
 
 /** Who a persona is: description, rule, and what to be careful of. */
@@ -125,7 +130,7 @@ function watchSections() {
     if (past.length) past[past.length - 1].setAttribute("aria-current", "true");
   };
   window.addEventListener("scroll", mark, { passive: true });
-  mark();
+  window.requestAnimationFrame(mark);
 }
 
 /** A headline of the briefing shows its row: the opportunity in its map, or the step in its funnel. */
@@ -165,9 +170,7 @@ function watchTheme() {
 
 function watchSize() {
   let width = window.innerWidth;
-  const measure = () => document.documentElement.style.setProperty("--bar-height", `${byId("bar").offsetHeight}px`);
   window.addEventListener("resize", () => {
-    measure();
     if (window.innerWidth !== width) { width = window.innerWidth; drawChoice(); }
   });
   // On paper there is nothing to open; the line on blind spots is enough there.
@@ -175,7 +178,6 @@ function watchSize() {
     document.querySelectorAll("details:not(.blind)").forEach((details) => { details.open = true; });
     closeTip();
   });
-  measure();
 }
 
 watchTip();
