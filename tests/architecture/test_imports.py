@@ -51,7 +51,7 @@ DOORS = {
     "adbc_driver_postgresql": ("ingest/postgres.py", "publish/postgres.py"),
 }
 """Library → the only places of the package that import it."""
-MOST_MODULES = 199
+MOST_MODULES = 198
 
 
 def modules():

@@ -13,7 +13,7 @@ from journeyflow.config.journey_models import JourneyModel, PlacedRule
 from journeyflow.config.map_rows import GRAINS, MAP, MapFigure
 from journeyflow.config.predicates import predicates, rule_predicate
 from journeyflow.engines import Engine
-from journeyflow.errors import InputError, NotFoundError, require_known
+from journeyflow.errors import NotFoundError, require_known
 from journeyflow.pipeline.run import open_build
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report import cells
@@ -69,7 +69,7 @@ def explain_event(config: Config, event_id: str) -> list[ExplainedEvent]:
     InputError
         When no run has succeeded yet.
     """
-    with open_build(config) as engine:
+    with open_build(config, "kernel.events") as engine:
         events = _rows(engine, _EVENT, event_id)
         if not events:
             raise NotFoundError(
@@ -100,7 +100,7 @@ def find_events(config: Config, model: str | None, wanted: EventFilter, limit: i
     NotFoundError
         When the last run has no such model, person, event name, channel, touchpoint or stage.
     """
-    with open_build(config) as engine:
+    with open_build(config, "kernel.events") as engine:
         models = [row["model"] for row in _rows(engine, "select model from config.models order by model_index")]
         model = model or models[0]
         require_known("journey model", model, models)
@@ -287,12 +287,7 @@ def explain_person(config: Config, person: str, funnel: str | None = None) -> Ex
     InputError
         When no run has succeeded yet.
     """
-    with open_build(config) as engine:
-        if not engine.columns("kernel.funnel_units"):
-            raise InputError(
-                "The last build was made on Spark and holds no attempts of persons. Leave out `engine: spark`, run "
-                "`journeyflow run`, and ask again."
-            )
+    with open_build(config, "kernel.funnel_units") as engine:
         definition = _funnel(engine, funnel) if funnel is not None else None
         person_key, person_id = _person(engine, person)
         entered = [row["funnel"] for row in _rows(engine, _ENTERED, person_key)]

@@ -101,7 +101,7 @@ def suggest_stages(config: Config) -> list[ModelSuggestions]:
     """Suggest stages for every journey model from the last build; InputError when there is none."""
     from journeyflow.state.paths import open_build
 
-    with open_build(config) as build:
+    with open_build(config, "kernel.events") as build:
         events = read_event_log(build)
         stages = read_known_stages(build)
     found = []

@@ -275,13 +275,13 @@ def writable_build(config: Config, place: Path, limits: Mapping[str, Any]) -> Du
     )
 
 
-def open_build(config: Config) -> DuckDBEngine:
+def open_build(config: Config, *needed: str) -> DuckDBEngine:
     """Open the last build for reading; the warehouse is attached as ``warehouse``.
 
     Raises
     ------
     InputError
-        When there is no complete build.
+        When there is no complete build, or it has not the relations `needed`.
     """
     path = config.state / BUILD
     if not path.exists():
@@ -290,6 +290,12 @@ def open_build(config: Config) -> DuckDBEngine:
     if not is_complete(engine):
         engine.close()
         raise InputError("The last run failed while it changed the last build: run `journeyflow run`.")
+    if not all(map(engine.columns, needed)):
+        engine.close()
+        raise InputError(
+            "The last build was made on Spark and holds no relations of persons. Leave out `engine: spark`, run "
+            "`journeyflow run`, and ask again."
+        )
     return engine
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from rich.console import Console
 
 from journeyflow.cli.query import as_text, print_events, print_person
 from journeyflow.config import Config, load_config
+from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, NotFoundError
-from journeyflow.operations.explain import ExplainedPerson, explain_event, explain_person
+from journeyflow.operations.explain import EventFilter, ExplainedPerson, explain_event, explain_person, find_events
 from journeyflow.pipeline.run import run
 from support.in_process_parser import parsing_in_process
 
@@ -201,10 +203,19 @@ def test_nothing_to_explain_before_the_first_run(tmp_path: Path) -> None:
         explain_event(load_config(tmp_path), "x")
 
 
-def test_a_build_without_attempts_of_persons_says_why(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyflow.engines.DuckDBEngine.columns", lambda engine, name: {})
-    with pytest.raises(InputError, match="made on Spark"):
-        explain_person(config, "converts", "checkout")
+def test_a_build_without_relations_of_persons_says_why(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = DuckDBEngine.columns
+    is_aggregate = r"(?!kernel\.).*"
+    monkeypatch.setattr(
+        DuckDBEngine, "columns", lambda engine, name: columns(engine, name) if re.fullmatch(is_aggregate, name) else {}
+    )
+    for explain in (
+        lambda: explain_person(config, "converts", "checkout"),
+        lambda: explain_event(config, "nothing"),
+        lambda: find_events(config, None, EventFilter(), 1),
+    ):
+        with pytest.raises(InputError, match="made on Spark"):
+            explain()
 
 
 def test_screens_and_json(config: Config) -> None:
