@@ -86,6 +86,7 @@ def stream_of(
                     pl.Series([event.slices.get(name, one.slices.get(name)) for _, one, event in rows], dtype=pl.String)
                 ),
                 person,
+                at,
             )
             for name in slices
         },

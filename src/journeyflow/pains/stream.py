@@ -19,6 +19,8 @@ Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 
 DAY_US = 86_400_000_000
+MOSTLY_TIED = 0.5
+"""Where more events share the instant of the one before, times have no clock."""
 MOST_EVENTS = 1_000_000
 """Above so many events the search reads one person in n, so that its memory and time have a bound; its counts are then
 estimates, n times those of the persons read."""
@@ -258,14 +260,15 @@ def read_stream(engine: Engine) -> Stream:
     person = np.cumsum(starts_person) - 1
     starts_journey = starts_person | changes(events["journey_index"].to_numpy())
     first = np.flatnonzero(starts_journey)
+    at = events["at"].to_numpy()
     return Stream(
         person=person,
         journey=np.cumsum(starts_journey) - 1,
-        at=events["at"].to_numpy(),
+        at=at,
         session=events["session_ix"].to_numpy(),
         kind=np.searchsorted(kinds["classification_key"].to_numpy(), events["classification_key"].to_numpy()),
         slices={
-            row["slice"]: _known_so_far(Labels.of(events[f"slice_{row['slice_index']}"]), person)
+            row["slice"]: _known_so_far(Labels.of(events[f"slice_{row['slice_index']}"]), person, at)
             for row in slices
             if f"slice_{row['slice_index']}" in columns
         },
@@ -303,8 +306,16 @@ def changes(values: npt.NDArray[np.generic]) -> Bools:
     return differs
 
 
-def _known_so_far(labels: Labels, person: Ints) -> Labels:
-    """Carry the latest known value of a person forward to its later events; nothing is carried back."""
-    known = np.maximum.accumulate(np.where(labels.codes > 0, np.arange(len(person)), -1))
+def _known_so_far(labels: Labels, person: Ints, at: Ints) -> Labels:
+    """Carry the latest known value of a person forward to its later events; nothing is carried back.
+
+    Without a clock the order within a day is not known: only what was known before the day is carried into it.
+    """
+    number = np.arange(len(person))
+    known = np.maximum.accumulate(np.where(labels.codes > 0, number, -1))
+    is_new = changes(person) | changes(at)
+    if len(person) and (~is_new).mean() > MOSTLY_TIED:
+        before = np.append(-1, known)[np.maximum.accumulate(np.where(is_new, number, 0))]
+        known = np.where(labels.codes > 0, number, before)
     same = (known >= 0) & (person[known] == person)
     return Labels(np.where(same, labels.codes[known], 0).astype(np.int32), labels.names)

@@ -42,8 +42,18 @@ def test_time_to_the_next_goal_is_that_of_the_person_and_not_of_a_goal_itself():
 
 def test_a_value_is_carried_to_later_events_of_the_person_and_never_back_or_to_another():
     values = Labels.of(pl.Series([None, "a", None, "b", None, None, "a"]))
-    known = _known_so_far(values, np.array([0, 0, 0, 0, 0, 1, 1]))
+    known = _known_so_far(values, np.array([0, 0, 0, 0, 0, 1, 1]), np.arange(7))
     assert [known.names[code] for code in known.codes] == [None, "a", "a", "b", "b", None, "a"]
+
+
+def test_without_a_clock_a_value_is_not_carried_within_a_day():
+    values = Labels.of(pl.Series([None, "a", None, None, "b", None, None]))
+    person, days = np.array([0, 0, 0, 0, 0, 0, 1]), np.array([0, 0, 0, 5, 5, 5, 5])
+    known = _known_so_far(values, person, days)
+    assert [known.names[code] for code in known.codes] == [None, "a", None, "a", "b", "a", None]
+    # A few events of one instant are those of one page: what is known of one is known of all.
+    known = _known_so_far(values, person, np.array([0, 1, 2, 5, 5, 6, 7]))
+    assert [known.names[code] for code in known.codes] == [None, "a", "a", "a", "b", "b", None]
 
 
 def test_a_session_counts_once_although_offline_events_and_another_device_come_between():
