@@ -116,7 +116,7 @@ select
     totals_respected.lost_count,
     totals_respected.lost_low,
     totals_respected.lost_high,
-    -- Nobody reaches the goal who does not go on. Without a goal nothing is known of it: not the persons lost.
+    -- Nobody reaches the goal who does not go on. Without a goal nothing is known, and `least` would pass it over.
     case
         when totals_respected.goal_lost_count is not null
             then least(totals_respected.goal_lost_count, totals_respected.lost_count)
