@@ -177,6 +177,8 @@ def _people_text(tables: Tables) -> str:
     if total is None:
         return ""
     ordered = sorted(people.items(), key=lambda item: (item[0] == UNASSIGNED, -item[1], item[0]))
+    if ordered and ordered[-1] == (UNASSIGNED, 0):
+        ordered.pop()  # Everybody has a persona.
     named = [f"{tables.labels.persona(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
     rest = [f"{len(ordered) - MAX_PERSONAS_NAMED} more personas"] if len(ordered) > MAX_PERSONAS_NAMED else []
     return f"{count(total)} persons" + (f": {', '.join(named + rest)}" if named else "")

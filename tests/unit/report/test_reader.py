@@ -57,6 +57,16 @@ def test_personas_come_with_everybody_first_and_the_unassigned_last(report_data,
     assert keys_of(rich)[1] == [persona.key for persona in report_data.personas]
 
 
+def test_where_everybody_has_a_persona_nobody_is_named_unassigned(tmp_path):
+    tables = rich_tables()
+    for count, is_named in ((0, False), (1, True)):
+        people = [
+            row | {"person_count": count} if row["persona"] == "unassigned" else row for row in tables["personas"]
+        ]
+        text = read(tmp_path / str(count), tables | {"personas": people}).briefing.people
+        assert ("Unassigned" in text) == is_named
+
+
 def test_only_what_is_asked_for_is_read(rich):
     few = read_report_data(rich, models=["shop"], personas=[MARKUP], periods=["2026-01"])
     assert [(found.model, found.persona, found.period) for found in few.maps] == [("shop", MARKUP, "2026-01")]
