@@ -59,7 +59,8 @@ select
     steps.remedy,
     concat(
         case losses.kind when 'steps' then concat('Funnel ', losses.funnel, ': ') else '' end,
-        losses.drop_off_text, ' of ', losses.person_text, ' ', losses.unit, 's leave at ',
+        losses.drop_off_text, ' of ', losses.person_text, ' ', losses.unit,
+        case when regexp_full_match(losses.step, '[0-9]+ of [0-9]+ steps') then 's leave after ' else 's leave at ' end,
         -- Steps of configured funnels have no label: their names as words.
         coalesce(
             labels.label,

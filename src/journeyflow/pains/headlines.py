@@ -25,6 +25,8 @@ MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+STRENGTHS = ((2.0, "a strong"), (1.5, "a fairly strong"), (0.0, "a moderate"))
+"""What an E-value says, from the least one on."""
 ENTRY = "entry"
 """Subject of an incident or a gap that shows at the first event of the stage."""
 
@@ -98,6 +100,8 @@ def _who(row: Row, labels: Labels, name: Name) -> str:
         persona = str(row["slice"]).removeprefix("persona=")
         is_persona = persona != row["slice"] and "," not in persona and "=" not in persona
         which = f" of {name(labels.persona(persona))}" if is_persona else f"{which} with {name(row['slice'])}"
+        if is_persona and persona.startswith("all but "):
+            which = f" of all personas but {name(labels.persona(persona.removeprefix('all but ')))}"
     subject, stage = name(labels.touchpoint(row["subject"])), name(labels.stage(row["model"], row["stage"]))
     persons = f"Persons{which}"
     if row["kind"] == "promise":
@@ -144,10 +148,10 @@ def _how_many(row: Row) -> str:
         return f"{_persons(persons)}, no estimate of those lost"
     done = "converted again" if row["kind"] == "promise" else "went on"
     others = {
-        "incident": "on other days and elsewhere",
+        "incident": "on other days" if row["slice"] is None else "on other days and elsewhere",
         "promise": "whose promise was kept",
-        "gap": "like persons",
-    }.get(row["kind"], "like persons at the same moment")
+        "gap": "comparable persons",
+    }.get(row["kind"], "comparable persons at the same moment")
     share = f"{count(row['went_on_count'])} of {count(persons)} ({percent(row['rate'])}) {done}"
     return f"{share}; of {compared}{others} {percent(row['expected_rate'])} did"
 
@@ -155,16 +159,15 @@ def _how_many(row: Row) -> str:
 def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:
     if row["lost_count"] is None:
         return []
-    ends = f"{count(row['lost_low'])} to {count(row['lost_high'])}"
+    costs = [f"about {count(row['lost_count'])} lost by it ({count(row['lost_low'])} to {count(row['lost_high'])})"]
     if row["lost_low"] == row["lost_high"] == row["dropped_count"]:
         # The estimate is higher: whoever did not go on then did so another time.
-        ends = "no more dropped out there"
-    costs = [f"about {count(row['lost_count'])} lost by it ({ends})"]
+        costs = [f"at most {count(row['lost_count'])} lost by it (all who dropped out there)"]
     # Where all who go on reach the goal it would be said twice.
     if is_full and row["goal_lost_count"] is not None and row["goal_lost_count"] < row["lost_count"]:
-        costs.append(f"with them about {count(row['goal_lost_count'])} conversions")
+        costs.append(f"about {count(row['goal_lost_count'])} conversions")
     if _is_only_felt(row):
-        costs = ["no lost order is shown"]
+        costs = ["no order is known to be lost"]
     if row["refunded_count"] and (is_full or _is_only_felt(row)):
         costs.append(f"{count(row['refunded_count'])} refunded")
     if row["worth_amount"] is not None:
@@ -184,11 +187,12 @@ def _known(row: Row) -> str:
     if row["grade"] != "association" and (row["persona"] != "all" or row["period"] != "all"):
         return "tested over all personas and months together"
     if row["grade"] == "incident":
-        return "others did not fall in those days"
+        return f"{'other stages' if row['slice'] is None else 'others'} did not fall in those days"
     if row["grade"] == "matched":
         if row["e_value"] is None or _is_only_felt(row):
-            return "compared with persons alike"
-        return f"to explain it, another cause must make both it and leaving {row['e_value']:.1f} times as likely"
+            return "compared with similar persons"
+        strength = next(words for least, words in STRENGTHS if row["e_value"] >= least)
+        return f"only {strength} unseen cause could explain it otherwise (E-value {row['e_value']:.1f})"
     if row["kind"] == "friction" and row["expected_rate"] is None:
         return "configured as friction"
     return "an association, which another cause may explain"

@@ -203,7 +203,7 @@ def _stages_reached_text(tables: Tables) -> str:
         return text
     # Who reached the stage, less who went on and who left.
     pending = worst.values["pending_count"] or 0
-    rest = f" ({count(pending)} still may go on)" if pending else ""
+    rest = f" ({count(pending)} more still may go on)" if pending else ""
     return f"{text}; most leave at {stage(worst.text('step'))}: {count(worst.values['drop_off_count'])}{rest}"
 
 

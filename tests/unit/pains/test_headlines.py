@@ -51,11 +51,11 @@ def test_an_incident():
         ({"slice": None, "subject": "entry"}, "Persons at Decision, 2 to"),
         (
             {"goal_lost_count": 120},
-            "about 350 lost by it (200 to 512), with them about 120 conversions, 12,340 EUR (8,000 to 20,000);",
+            "about 350 lost by it (200 to 512), about 120 conversions, 12,340 EUR (8,000 to 20,000);",
         ),
         (
             {"lost_count": 90, "lost_low": 90, "lost_high": 90, "dropped_count": 90, "goal_lost_count": 90},
-            "about 90 lost by it (no more dropped out there), 12,340 EUR",
+            "at most 90 lost by it (all who dropped out there), 12,340 EUR",
         ),
         ({"goal_lost_count": None}, "about 350 lost by it (200 to 512), 12,340 EUR"),
         ({"worth_amount": None}, "about 350 lost by it (200 to 512), no money known;"),
@@ -75,11 +75,16 @@ def test_labels_stand_in_place_of_names():
 
 
 def test_how_it_is_known():
-    assert headline(EXPOSURE).endswith(
-        "; to explain it, another cause must make both it and leaving 3.2 times as likely."
-    )
+    assert headline(EXPOSURE).endswith("; only a strong unseen cause could explain it otherwise (E-value 3.2).")
+    assert "; only a fairly strong unseen cause" in headline(EXPOSURE | {"e_value": 1.5})
+    assert "; only a moderate unseen cause" in headline(EXPOSURE | {"e_value": 1.49})
+    everybody = headline(INCIDENT | {"slice": None})
+    assert "; of 9,000 on other days 75.1 % did;" in everybody
+    assert everybody.endswith("; other stages did not fall in those days.")
+    promise = PROMISE | {"slice": "persona=all but family"}
+    assert "broken at Service for persons of all personas but Family, the whole time" in headline(promise)
     assert headline(EXPOSURE | {"persona": "family"}).endswith("; tested over all personas and months together.")
-    assert "; of 9,000 like persons at the same moment 75.1 % did;" in headline(EXPOSURE)
+    assert "; of 9,000 comparable persons at the same moment 75.1 % did;" in headline(EXPOSURE)
     assert headline(EXPOSURE | {"grade": "association"}).endswith("; an association, which another cause may explain.")
     assert headline(FRICTION).endswith("1,400 persons, no estimate of those lost; configured as friction.")
 
@@ -87,7 +92,7 @@ def test_how_it_is_known():
 def test_a_promise_without_money_says_how_it_is_ranked():
     assert headline(FELT) == (
         "Promise delivery broken at Service, the whole time: sentiment of 1,400 persons was 0.45 lower than that of 9,000 whose "
-        "promise was kept; no lost order is shown, ranked by persons and drop in sentiment; compared with persons alike."
+        "promise was kept; no order is known to be lost, ranked by persons and drop in sentiment; compared with similar persons."
     )
 
 

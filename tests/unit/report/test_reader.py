@@ -95,7 +95,7 @@ def test_who_may_still_go_on_is_named_beside_those_who_left(report_data, rich):
         "and step_index < 4 order by drop_off_count desc limit 1"
     ).rows()
     assert pending
-    assert line.endswith(f" ({pending:,} still may go on)")
+    assert line.endswith(f" ({pending:,} more still may go on)")
 
 
 def test_entries_beyond_the_most_are_counted(report_data):
