@@ -37,7 +37,7 @@ def picture(published: Path) -> str:
     out = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
     with open_marts(published.parent, published) as marts:
         steps = steps_of(marts, FUNNEL, "all", "all")
-        worst = max(steps[:-1], key=lambda row: row["drop_off_count"])
+        worst = max(steps.to_dicts()[:-1], key=lambda row: row["drop_off_count"])
         print_funnel(steps, out)
         out.print()
         print_personas(personas_of(marts, FUNNEL), out)
