@@ -49,6 +49,9 @@ class Engine(Protocol):
     def columns(self, name: str) -> Mapping[str, str]:
         """Return column name → type in order; empty when the relation does not exist."""
 
+    def require_running(self) -> None:
+        """Raise EngineError where what is computed is to end; called by what computes for long outside the database."""
+
     def relations(self) -> Mapping[str, Mapping[str, str]]:
         """Return what `columns` returns of every table, by its name."""
 

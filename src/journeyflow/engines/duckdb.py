@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from functools import cache
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -114,6 +114,7 @@ class DuckDBEngine:
             raise
         self._schemas: set[str] = set()
         self._database: str | None = None
+        self._stopping = Event()
 
     def attach(self, path: Path, name: str, *, storage_version: str | None = None) -> None:
         """Attach a database file as `name`: for writing when `storage_version` is given, else for reading."""
@@ -129,6 +130,16 @@ class DuckDBEngine:
             other._database = database
             other.execute(f"use {word(database)}")
         return other
+
+    def stop(self) -> None:
+        """Make what another thread builds over this connection, or over one beside it, end soon."""
+        self._stopping.set()
+        self.connection.interrupt()
+
+    def require_running(self) -> None:
+        """Raise EngineError after `stop`."""
+        if self._stopping.is_set():
+            raise EngineError("The build was stopped.")
 
     def detach(self, name: str) -> None:
         """Detach the database `name`; its file is then complete."""
@@ -404,6 +415,9 @@ def _require_distinct(names: Sequence[str]) -> None:
 
 
 _STATEMENT_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.IOException)
+_TELLING = (duckdb.InvalidInputException, duckdb.OutOfRangeException)
+"""Errors whose messages hold values of rows without quotes."""
+_WITH_VALUE = re.compile(r"with value \S+")
 _QUOTED = re.compile(r"'.*'|\".*\"|['\"].*", re.DOTALL)
 """From the first quote to the last, because a value may contain quotes and line breaks."""
 _WORDINGS = (
@@ -427,4 +441,6 @@ def _first_line(error: Exception) -> str:
         for wording, plain in _WORDINGS:
             line = re.sub(wording, plain, line)
         return f"{line} {hint[0][:200].replace('Candidate bindings:', 'Near:')}" if hint else line
-    return _QUOTED.sub("…", message).split("\n", 1)[0][:300]
+    if isinstance(error, _TELLING):
+        return message.split(":", 1)[0][:100]
+    return _WITH_VALUE.sub("with value …", _QUOTED.sub("…", message)).split("\n", 1)[0][:300]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pyarrow as pa
@@ -29,6 +31,9 @@ BUCKET = "_bucket"
 BUCKET_ROWS = 500_000
 """Rows of a bucket, about: a task holds one or two."""
 _LEAST_BITS, _MOST_BITS = 3, 12
+_PORT = 15002
+"""Of Spark Connect, where an address names none."""
+_ANSWER_SECONDS = 10
 _MANIFEST = pa.schema([("bucket", pa.int32()), ("relation", pa.string()), ("file", pa.string()), ("rows", pa.int64())])
 _TYPES = {
     "string": "VARCHAR",
@@ -195,14 +200,19 @@ class SparkEngine:
         """Return column name → type in order; empty when the relation does not exist."""
         return self._columns.get(name, {})
 
+    def require_running(self) -> None:
+        """Nothing stops what is computed here."""
+
     def relations(self) -> Mapping[str, Mapping[str, str]]:
         """Return what `columns` returns of every table, by its name."""
         return dict(self._columns)
 
     def close(self) -> None:
-        """Remove all relations, and end the session."""
+        """Remove all relations, and end the session; EngineError where a file stays."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.session.stop()
+        if self.folder.exists():
+            raise EngineError(f"{self.folder} holds relations of persons and cannot be removed: remove it.")
 
     def _emptied(self, name: str) -> Path:
         place = self.folder / name
@@ -354,6 +364,7 @@ def _session(address: str) -> SparkSession:
         except ImportError as error:
             raise InputError("`engine: spark` needs the client of Spark: pip install 'journeyflow[spark]'.") from error
         try:
+            _require_listener(address)
             session = SparkSession.builder.remote(address).create()
             session.conf.set("spark.sql.session.timeZone", "UTC")
             session.sql("select 1").toArrow()
@@ -361,6 +372,13 @@ def _session(address: str) -> SparkSession:
             why = type(error).__name__
             raise InputError(f"The Spark Connect server of `spark.address` does not answer ({why}).") from error
     return session
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError where nobody listens at the address: the client would try for ten minutes."""
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname or "", place.port or _PORT), timeout=_ANSWER_SECONDS):
+        pass
 
 
 @contextmanager

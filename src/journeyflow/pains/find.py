@@ -45,7 +45,7 @@ def find_pains(engine: Engine) -> None:
     found: list[Finding] = []
     if len(stream):
         for model, levels in read_levels(engine, stream).items():
-            found += search(stream, model, levels, min_count)
+            found += search(stream, model, levels, min_count, engine.require_running)
         # Who is lost to a promise is somebody who does not reach the goal again.
         goal_rate = 1.0 if stream.kinds["is_goal"].any() else None
         promised = [replace(one, goal_rate=goal_rate) for one in broken_promises(engine, stream, min_count)]

@@ -97,7 +97,7 @@ def _unseen_days(stream: Stream, place: Place, lost_days: Bools) -> Bools:
 
     So are the days before, as many as most of those who go on take.
     """
-    onward = stream.channels.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]
+    onward = stream.channels.codes[place.level > 2 * place.stage_index]
     unseen: Bools = lost_days[np.bincount(onward).argmax()]
     if unseen.any():
         for _ in range(min(equal_age(place, place.beyond_us) // DAY_US, len(unseen))):

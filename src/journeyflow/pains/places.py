@@ -49,6 +49,8 @@ class Place:
         Time until the person next went beyond, in this journey or a later one; the largest integer where it never did.
     horizon : int
         Microseconds within which going on counts.
+    level : numpy.ndarray of int64
+        Per event of the stream twice the stage, one more for a goal, 0 where it is at none.
     is_aside : numpy.ndarray of bool, optional
         A contact about a goal that was reached before, or a response: no cause of what the person does here.
     """
@@ -64,6 +66,7 @@ class Place:
     settled_until: int
     at: Ints
     level_of_kind: Ints
+    level: Ints
     is_ordered: bool = True
     is_aside: Bools | None = None
 
@@ -131,6 +134,7 @@ def places(stream: Stream, model_index: int, level_of_kind: Ints) -> Iterator[Pl
             settled_until=stream.high_water - horizon,
             at=stream.at[rows],
             level_of_kind=level_of_kind,
+            level=level,
             is_ordered=is_ordered,
             is_aside=is_aside[rows],
         )

@@ -108,7 +108,7 @@ class Prognosis:
         """Return the names, by code, of the most frequent events that do not say how the stage ended."""
         stream, place = self.stream, self.place
         is_beyond = np.zeros(len(stream.names.names), np.bool_)
-        is_beyond[stream.names.codes[place.level_of_kind[stream.kind] > 2 * place.stage_index]] = True
+        is_beyond[stream.names.codes[place.level > 2 * place.stage_index]] = True
         often = np.argsort(-stream.name_counts, kind="stable")
         return [int(code) for code in often if code > 0 and not is_beyond[code]][:HISTORY_NAMES]
 

@@ -149,6 +149,7 @@ def _finding(
         settled_until=stream.high_water - horizon,
         at=made.known_at[chosen],
         level_of_kind=np.zeros(len(kinds), np.int64),
+        level=np.zeros(len(stream), np.int64),
     )
     broken = made.is_broken[chosen]
     candidate = Candidate(

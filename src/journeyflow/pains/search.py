@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -29,8 +30,13 @@ SEASON_SHARE = 0.3
 PRIOR_COUNT = 6
 
 
-def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int) -> list[Finding]:
-    """Return the findings of a model, the surest first within a grade; what says the same is one finding."""
+def search(
+    stream: Stream, model_index: int, level_of_kind: Ints, min_count: int, require_running: Callable[[], object] = bool
+) -> list[Finding]:
+    """Return the findings of a model, the surest first within a grade; what says the same is one finding.
+
+    `require_running` is called now and then, and raises where the search is to end.
+    """
     lost, first_day = lost_days(stream)
     found: list[Finding] = []
     tested: list[Finding] = []
@@ -39,10 +45,12 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     for place in places(stream, model_index, level_of_kind):
         if not place.is_settled.any():
             continue  # Of nobody it is known whether they went on.
+        require_running()
         spans, explained = incidents(stream, place, min_count, lost, first_day, LEVEL * SHARE["incident"] / stage_count)
         found += spans
         stages.append((place, explained))
         # Without an order nobody met one thing after another.
+        require_running()
         if place.is_ordered:
             tested += exposures(stream, place, Prognosis(stream, place), min_count)
     everywhere = [place for place, _ in stages]
@@ -50,6 +58,7 @@ def search(stream: Stream, model_index: int, level_of_kind: Ints, min_count: int
     gap_rows: list[Finding] = []
     entries: Entries = {}
     for number, (place, explained) in enumerate(stages):
+        require_running()
         # At the first stage the later ones say whether a slice is another kind of person.
         gap_rows += gaps(stream, place, everywhere[:number] or everywhere[1:], entries, min_count, explained)
     graded = _discovered(found + _judged_gaps(gap_rows) + _judged_exposures(tested))

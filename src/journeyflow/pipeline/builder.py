@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,10 @@ import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import word
+from journeyflow.errors import InputError
 from journeyflow.models import Graph, Model, Phase, checks, python_models
 from journeyflow.state import run_log
+from journeyflow.state.secret_key import derived_key, person_secret
 from journeyflow.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,28 +50,30 @@ class Builder:
         """Build some models, upstream before downstream: the search as early as can be, what reads it as late."""
         upstream, downstream = self._graph.ancestors([SEARCH]), self._graph.descendants(SEARCH)
         ordered = sorted(models, key=lambda model: (model.name in downstream) - (model.name in upstream))
-        with ThreadPoolExecutor(1) as pool:
-            searching: Future[None] | None = None
-            for done, model in enumerate(ordered):
-                progress(phase, model.name, done, len(ordered))
-                if model.name == SEARCH:
-                    self._prepare(model)
-                    self.engine.make_schema(SEARCH)  # Two connections must not make it at once.
-                    searching = pool.submit(self._search, self.engine.beside(), model)
-                    continue
-                if searching and model.name in downstream:
+        searching: Future[None] | None = None
+        with ThreadPoolExecutor(1) as pool, self.engine.beside() as beside:
+            try:
+                for done, model in enumerate(ordered):
+                    progress(phase, model.name, done, len(ordered))
+                    if model.name == SEARCH:
+                        self._prepare(model)
+                        self.engine.make_schema(SEARCH)  # Two connections must not make it at once.
+                        searching = pool.submit(self._build_in, beside, model)
+                        continue
+                    if searching and model.name in downstream:
+                        searching.result()
+                    self.build_model(model)
+                if searching:
                     searching.result()
-                self.build_model(model)
-            if searching:
-                searching.result()
+            except BaseException:
+                beside.stop()  # Else it would be waited for.
+                if searching:
+                    wait([searching])
+                raise
         progress(phase, "models", len(ordered), len(ordered))
 
     def _prepare(self, model: Model) -> None:
         """Make the inputs of a model that is built in `engine` exist there."""
-
-    def _search(self, engine: DuckDBEngine, model: Model) -> None:
-        with engine:
-            self._build_in(engine, model)
 
     def check(self) -> int:
         """Check every model against its metadata; return the number of checks. Raises CheckFailedError."""
@@ -283,9 +286,12 @@ def spark_engine(config: Config, run_id: str) -> SparkEngine:
     from journeyflow.engines.spark import SparkEngine
 
     assert config.spark is not None, "the configuration is validated"
-    own = hashlib.sha256(str(config.state.resolve()).encode()).hexdigest()[:16]
+    # A secret of the project: other machines that share the folder have projects at the same path.
+    own = derived_key(person_secret(config), f"spark folder of {config.state.resolve()}")[:16]
     folder = config.spark.folder / f"journeyflow-{own}"
     shutil.rmtree(folder, ignore_errors=True)  # Of a run that was killed: we hold the lock.
+    if folder.exists() or folder.is_symlink():
+        raise InputError(f"{folder} is left from an earlier run and cannot be removed; it may hold events: remove it.")
     return SparkEngine(config.spark.address, folder / run_id)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pytest
 
@@ -181,6 +183,22 @@ def test_no_part_of_a_value_is_in_an_error(engine, value):
         with pytest.raises(EngineError) as failed:
             engine.run("a.u", f"select cast(x as {kind}) as x from a.t")
         assert "SECRET" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        "select regexp_matches('a', x || '(') as y from a.t",
+        "select error(x) as y from a.t",
+        "select cast(123456 + length(x) as tinyint) as y from a.t",
+        "select cast(9223372036854123456 + length(x) as bigint) * 2 as y from a.t",
+    ],
+)
+def test_a_value_that_a_message_does_not_quote_is_in_no_error(engine, select):
+    engine.register("a.t", pa.table({"x": ["SECRET"]}))
+    with pytest.raises(EngineError) as failed:
+        engine.run("a.u", select)
+    assert not re.search(r"SECRET|1234|9223372036854123", str(failed.value)), str(failed.value)
 
 
 def test_an_unknown_table_is_answered_with_the_nearest(engine):

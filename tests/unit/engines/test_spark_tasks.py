@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.engines import spark
-from journeyflow.engines.spark import BUCKET, SparkEngine, _Task, by_bucket, viewed
+from journeyflow.engines.spark import BUCKET, SparkEngine, _require_listener, _Task, by_bucket, viewed
 from journeyflow.errors import EngineError, InputError
 
 HIGH = 2**63 + 5
@@ -32,6 +34,24 @@ def _manifest(folder: Path) -> pa.Table:
 
     task = _Task("given.rows", work, str(folder), ("order",))
     return pa.Table.from_batches(list(task(iter(ROWS.to_batches()))))
+
+
+def test_where_nobody_listens_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(OSError, match="refused"):
+        _require_listener(f"sc://127.0.0.1:{port}/;token=x")
+    asked = []
+    monkeypatch.setattr(socket, "create_connection", lambda place, timeout: asked.append(place) or nullcontext())
+    _require_listener("sc://somewhere")
+    assert asked == [("somewhere", 15002)]
+
+
+def test_a_relation_that_cannot_be_removed_is_told(engine: SparkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark.shutil, "rmtree", lambda folder, ignore_errors: None)
+    with pytest.raises(EngineError, match="holds relations of persons"):
+        engine.close()
 
 
 def test_buckets_come_one_after_another_in_order_with_nulls_last() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from journeyflow.pains.findings import NORMAL
-from journeyflow.pains.incidents import COMMON_SPREAD, Span, _likeliest, _Scan, incidents, lost_days
+from journeyflow.pains.incidents import COMMON_SPREAD, Span, _likeliest, _Scan, _unseen_days, incidents, lost_days
 from journeyflow.pains.places import places
 from journeyflow.pains.search import LEVEL, SHARE, search
 from journeyflow.pains.slices import Point, Slice
@@ -117,6 +117,25 @@ def test_an_event_of_another_channel_in_such_days_shows_none_either():
     assert incidents(kept, place, 20, lost, first, 0.015)[0] == []
     spans, _ = incidents(kept, place, 20, np.zeros_like(lost), first, 0.015)
     assert {span.subject for span in spans} == {"chat"}, "without the mark it would be one"
+
+
+def test_contacts_before_the_goal_are_not_what_leads_on():
+    """The stage is left by orders of a store; calls without a goal are many, and their outage hides nobody's order."""
+    kinds = dict(SHOP) | {
+        "order": Kind(2, is_goal=True, channel="store"), "support_call": Kind(4, channel="call_centre")
+    }  # fmt: skip
+    persons = []
+    for day in np.repeat(np.arange(40), 30):
+        calls = [Event(day * 1440 + 600 + minute, "support_call", session=None) for minute in (1, 2, 3)]
+        order = [Event(day * 1440 + 700, "order", session=None)] if len(persons) % 2 else []
+        persons.append(Person([Event(day * 1440 + 600, "view"), *calls, *order]))
+    stream = stream_of(persons, kinds, window_days=7)
+    place = next(each for each in places(stream, 1, levels_of(kinds)) if each.stage_index == 1)
+    lost = np.zeros((len(stream.channels.names), 60), np.bool_)
+    lost[stream.channels.names.index("call_centre"), 20] = True
+    assert not _unseen_days(stream, place, lost).any()
+    lost[stream.channels.names.index("store"), 30] = True
+    assert _unseen_days(stream, place, lost)[30]
 
 
 def without(stream, gone):

@@ -7,6 +7,7 @@ from threading import Event, current_thread
 import pytest
 
 from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import EngineError
 from journeyflow.models import Phase, python_models
 from journeyflow.pipeline.builder import SEARCH, Builder
 from journeyflow.utils.progress import silent
@@ -50,6 +51,30 @@ def test_a_search_that_fails_fails_the_build_before_what_reads_it():
     with pytest.raises(ValueError, match="no search"):
         builder.build(Phase.BUILD, silent)
     assert not graph.descendants(SEARCH) & {*builder.order}
+
+
+def test_a_search_ends_soon_where_another_model_is_interrupted(monkeypatch):
+    """The search here would go on for ever, but for asking now and then whether it is to."""
+    has_begun, ended = Event(), []
+
+    def search(engine):
+        has_begun.set()
+        while not ended:
+            try:
+                engine.require_running()
+            except EngineError as error:
+                ended.append(str(error))
+
+    def build(self, engine, model):
+        if model.name == SEARCH:
+            search(engine)
+        elif has_begun.is_set():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Builder, "_build_in", build)
+    with pytest.raises(KeyboardInterrupt):
+        Builder(DuckDBEngine(), all_models(), None).build(Phase.BUILD, silent)
+    assert ended == ["The build was stopped."]
 
 
 def test_the_search_writes_its_relation_from_a_connection_of_its_own(monkeypatch):

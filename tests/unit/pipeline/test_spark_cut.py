@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from journeyflow.config import load_config
+from journeyflow.config.sources import Spark
 from journeyflow.engines import DuckDBEngine
+from journeyflow.errors import InputError
 from journeyflow.models import load_graph
 from journeyflow.models.python_models import select_of
-from journeyflow.pipeline.builder import ON_DRIVER, READ_LATER, SparkBuilder, is_of_entities, spark_cut
+from journeyflow.pipeline.builder import (
+    ON_DRIVER,
+    READ_LATER,
+    SparkBuilder,
+    is_of_entities,
+    spark_cut,
+    spark_engine,
+)
 from journeyflow.utils.files import sample_folder, sql_folder
+from support.order_project import write_project
 
 if TYPE_CHECKING:
     from journeyflow.engines.spark import SparkEngine
@@ -71,3 +82,20 @@ def test_the_key_of_person_ids_stays_on_this_machine() -> None:
 
 def test_no_model_of_the_cut_reads_the_key() -> None:
     assert not [name for name in CUT if "person_secret" in (GRAPH[name].sql or "")]
+
+
+def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+    monkeypatch.setattr("journeyflow.engines.spark.SparkEngine", lambda address, folder: made.append(folder))
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    config = load_config(write_project(tmp_path / "project")).model_copy(
+        update={"spark": Spark(address="sc://127.0.0.1:1", folder=shared)}
+    )
+    spark_engine(config, "run")
+    (place,) = made
+    assert place.parent.parent == shared
+    (tmp_path / "elsewhere").mkdir()
+    place.parent.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="cannot be removed"):
+        spark_engine(config, "run")
