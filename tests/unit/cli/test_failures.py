@@ -55,6 +55,16 @@ def test_a_bug_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ada" not in shown
 
 
+def test_a_panic_of_an_engine_is_a_bug_too(capsys: pytest.CaptureFixture[str]) -> None:
+    panic = type("PanicException", (BaseException,), {})
+    with pytest.raises(SystemExit) as ended:
+        guarded(lambda: _raise(panic("ada@example.com")))
+    shown = capsys.readouterr().err
+    assert ended.value.code == ExitCode.FAILED
+    assert "an unexpected PanicException in test_failures.py" in shown
+    assert "ada" not in shown
+
+
 def test_debug_lets_the_error_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DEBUG_VARIABLE, "1")
     with pytest.raises(ValueError, match="ada"):
@@ -96,6 +106,13 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         ("funnel shop --format xml", "--format: 'xml' is not one of 'table', 'csv', 'json', 'parquet'."),
         ("events --limit 0", "--limit: give at least 1."),
         ("ui --port 99999", "--port: give at most 65535."),
+        (f"paths --limit {'9' * 20}", "--limit: give at most 2147483647."),
+        (f"query x --limit {'9' * 20}", "--limit: give at most 2147483647."),
+        (f"events --limit {'9' * 20}", "--limit: give at most 2147483647."),
+        (f"drop-offs checkout --top {'9' * 20}", "--top: give at most 2147483647."),
+        ("compare --day 2026-03-15 --days 99999999999", "--days: give at most 36500."),
+        ("events --since 9999-12-31T23:59:59-23:00", "--since: give a day or a time, such as 2026-03-31 or"),
+        ("run --as-of 0001-01-01T00:00:00+10:00", "--as-of: give a day or a time, such as 2026-03-31 or"),
         ("explain pain-point x", "rank: give a whole number."),
         ("describe", "journeyflow describe needs table: A published table."),
         ("erase --user-id", "--user-id needs a value after it."),
