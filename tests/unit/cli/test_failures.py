@@ -147,6 +147,11 @@ def test_no_id_is_shown_where_an_argument_is_too_many(words: str, capsys: pytest
     shown = capsys.readouterr().err
     assert "takes no further argument. See: journeyflow" in shown
     assert "c02" not in shown
+    assert call("explain", "c02") == ExitCode.CONFIGURATION
+    assert (
+        capsys.readouterr().err
+        == "journeyflow: journeyflow explain has no such command. See: journeyflow explain --help\n"
+    )
 
 
 def test_a_value_may_look_like_a_template() -> None:
