@@ -72,23 +72,35 @@ _ALLOWED = {
 """What a value must be, by the kind of error of pydantic, which typer reads values with."""
 
 
-def _usage_message(error: Any) -> str:  # noqa: ANN401 - private types of typer
-    """Return in our words what is wrong on the command line, where, and what to do."""
-    path = error.ctx.command_path if error.ctx else "journeyflow"
+_OF_PERSONS = {"erase", "forget", "explain"}
+"""Commands whose arguments are ids, which no error shows."""
+
+
+def _usage_message(error: Any, group: Any) -> str:  # noqa: ANN401 - private types of typer
+    """Return in our words what is wrong on the command line, where, and what to do; `group` is of the command."""
+    path = "journeyflow"
+    if error.ctx or group:
+        path = error.ctx.command_path if error.ctx else f"{group.command_path} {group.invoked_subcommand}"
     parameter: Any = getattr(error, "param", None)
     kind, text = type(error).__name__, error.message.rstrip(".")
     place = "" if parameter is None else max(parameter.opts, key=len)
+    if parameter is not None and parameter.param_type_name == "argument":
+        place = parameter.metavar or place
     if kind == "NoSuchOption":
         text = f"{path} has no option {error.option_name}"
         text += f"; did you mean {' or '.join(error.possibilities)}?" if error.possibilities else ""
     elif kind == "MissingParameter":
         text = f"{path} needs {place}: {parameter.help.rstrip('.')}"
     elif kind == "BadOptionUsage":
-        text = f"{error.option_name} needs a value after it"
+        text = f"{error.option_name} {'takes no value' if 'not take' in text else 'needs a value after it'}"
+    elif path == "journeyflow explain" and re.fullmatch("No such command '.*'", text):
+        text = f"{path} has no such command"
     elif extra := re.fullmatch(r"Got unexpected extra argument\(?s?\)? \((.*)\)", text):
-        text = f"{path} takes no further argument; there is {extra[1]!r}"
+        text = f"{path} takes no further argument"
+        text += "" if _OF_PERSONS & {*path.split()} else f"; there is {extra[1]!r}"
     elif reason := next(iter(getattr(error.__cause__, "errors", list)()), None):
-        text = f"{place}: {_ALLOWED.get(reason['type'], text).format(**reason.get('ctx', {})).rstrip('.')}"
+        allowed = _ALLOWED.get(reason["type"])
+        text = f"{place}: {allowed.format(**reason.get('ctx', {})).rstrip('.') if allowed else text}"
     elif place and place not in text:
         text = f"{place}: {text}"
     text = text.replace("No such command", "there is no command") + ("" if text.endswith("?") else ".")
@@ -96,14 +108,14 @@ def _usage_message(error: Any) -> str:  # noqa: ANN401 - private types of typer
 
 
 @contextmanager
-def _in_own_words() -> Iterator[None]:
+def _in_own_words(group: Any) -> Iterator[None]:  # noqa: ANN401 - private types of typer
     """Print a mistake on the command line as every error is printed, and leave with its code."""
     try:
         yield
     except TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
-        typer.echo(f"journeyflow: {escaped(_usage_message(error))}", err=True)
+        typer.echo(f"journeyflow: {escaped(_usage_message(error, group))}", err=True)
         raise typer.Exit(ExitCode.CONFIGURATION) from error
 
 
@@ -120,12 +132,12 @@ class CommandGroup(TyperGroup):
 
     def make_context(self, *given: Any, **extra: Any) -> Any:  # noqa: ANN401 - private types of typer
         """Read the options of the group."""
-        with _in_own_words():
+        with _in_own_words(extra.get("parent")):
             return super().make_context(*given, **extra)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - private types of typer
         """Read the options of the command and call it."""
-        with _in_own_words():
+        with _in_own_words(ctx):
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - private types of typer

@@ -43,7 +43,9 @@ def guarded(work: Callable[[], object]) -> None:
         # The reader of the pipe is gone, as after `| head`: the interpreter's last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # A panic of an engine is no Exception.
         _exit_with(error)
 
 
@@ -58,7 +60,7 @@ def described(error: BaseException) -> tuple[str, ExitCode]:
     return _unexpected(error), ExitCode.FAILED
 
 
-def _exit_with(error: Exception) -> NoReturn:
+def _exit_with(error: BaseException) -> NoReturn:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
     message, code = described(error)
@@ -112,9 +114,11 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")]
+MOST = 2**31 - 1
+"""The highest limit that every engine takes."""
 LimitOption = Annotated[
     int | None,
-    typer.Option("--limit", help="Most rows; 0 is all. By default a table on the terminal is cut.", min=0),
+    typer.Option("--limit", help="Most rows; 0 is all. By default a table on the terminal is cut.", min=0, max=MOST),
 ]
 RowsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
@@ -263,11 +267,11 @@ def parse_instant(text: str | None, option: str = "--as-of") -> datetime | None:
         return None
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError as error:
+        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
             f"{option}: give a day or a time, such as 2026-03-31 or 2026-03-31T02:00:00+01:00"
         ) from error
-    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 
 WIDE = 100_000

@@ -14,6 +14,7 @@ import typer
 
 from journeyflow.cli.output import (
     DEFAULT_CONFIG,
+    MOST,
     ConfigOption,
     Format,
     FormatOption,
@@ -112,7 +113,7 @@ _FUNNELS = """
 def drop_offs(
     name: Annotated[str, typer.Argument(metavar="FUNNEL", help="A funnel or a journey model.")],
     step: Annotated[str | None, typer.Option("--step", help="Only drop-offs at this step.")] = None,
-    top: Annotated[int, typer.Option("--top", help="Most rows per step on the terminal.", min=1)] = 8,
+    top: Annotated[int, typer.Option("--top", help="Most rows per step on the terminal.", min=1, max=MOST)] = 8,
     persona: PersonaOption = "all",
     period: PeriodOption = "all",
     form: FormatOption = Format.TABLE,
@@ -239,7 +240,7 @@ def events(
     since: Annotated[str | None, typer.Option("--since", help="Not before this day or time, UTC.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Before this day or time, UTC.")] = None,
     model: ModelOption = None,
-    limit: Annotated[int, typer.Option("--limit", help="Most events; the newest are listed.", min=1)] = 20,
+    limit: Annotated[int, typer.Option("--limit", help="Most events; the newest are listed.", min=1, max=MOST)] = 20,
     form: FormatOption = Format.TABLE,
     as_json: RowsJsonOption = False,
     output: OutputOption = None,

@@ -413,8 +413,15 @@ def _print_showcase(config: Config, folder: Path) -> None:
         print_personas(personas_of(marts, name), out)
         tables = [matching(marts, table, name, "all", "all") for table in ("drop_offs", "drop_off_next")]
         print_drop_offs(worst, *tables, top=5, out=out)
-    command = "journeyflow" if shutil.which("journeyflow") else str(Path(sys.argv[0]).absolute())
-    out.print(Text(_NEXT.format(folder=folder, funnel=name, command=command)))
+    out.print(Text(_NEXT.format(folder=folder, funnel=name, command=command_name())))
+
+
+def command_name() -> str:
+    """Return what to type to call the program again from another folder."""
+    program = Path(sys.argv[0]).absolute()
+    if shutil.which("journeyflow"):
+        return "journeyflow"
+    return "python -m journeyflow" if program.name == "__main__.py" else str(program)
 
 
 _NEXT = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -247,7 +247,7 @@ def compare(
     day: Annotated[
         str | None, typer.Option("--day", help="Compare the days before this day with it and those after.")
     ] = None,
-    days: Annotated[int, typer.Option("--days", help="With --day: how many on each side.", min=5)] = 28,
+    days: Annotated[int, typer.Option("--days", help="With --day: how many on each side.", min=5, max=36_500)] = 28,
     model: ModelOption = None,
     persona: Annotated[str, typer.Option("--persona", help="Of two months or a day: the persons.")] = "all",
     period: Annotated[str, typer.Option("--period", help="Of two personas: the month of entry.")] = "all",
@@ -266,7 +266,7 @@ def compare(
         )
     if day is not None:
         _refuse(context, "a comparison of days", "model", "period")
-        found = compare_days(marts, _day(day), days, persona)
+        found = compare_days(marts, _day(day, days), days, persona)
     else:
         assert first is not None
         assert second is not None
@@ -296,11 +296,14 @@ def _refuse(context: typer.Context, what: str, *names: str) -> None:
         raise typer.BadParameter(f"{' and '.join(given)} cannot be combined with {what}.")
 
 
-def _day(text: str) -> date:
+def _day(text: str, days: int) -> date:
+    """Return a day that has as many days before it and after."""
     try:
-        return date.fromisoformat(text)
-    except ValueError as error:
+        day = date.fromisoformat(text)
+        day - timedelta(days), day + timedelta(days)
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter("--day is a day such as 2026-03-15") from error
+    return day
 
 
 class ExportFormat(StrEnum):

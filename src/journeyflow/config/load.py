@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from journeyflow.config.config import FILE_NAME, Config
 from journeyflow.config.problems import InvalidConfigError, Loc, Problem, Violation, nearest_name, path_text, value_text
-from journeyflow.config.urls import SECRET_IN_URL
+from journeyflow.config.urls import SECRET_IN_URL, SERVER_ADDRESS
 from journeyflow.config.validation import violations
 from journeyflow.errors import ConfigError
 from journeyflow.utils.yaml import Document, Mistake, read_yaml
@@ -181,7 +181,7 @@ def _problem_of_error(item: ErrorDetails, document: Document, file: str) -> Prob
     # Pydantic marks an invalid key of a mapping by a last part "[key]".
     loc: Loc = tuple(part for part in item["loc"] if part != "[key]")
     allowed = context.get("allowed", context.get("expected"))
-    value = None if code in ("missing", SECRET_IN_URL) else value_text(item["input"])
+    value = None if code in ("missing", SECRET_IN_URL, SERVER_ADDRESS) else value_text(item["input"])
     names = allowed if isinstance(allowed, tuple) else _expected_names(context.get("expected"))
     nearest = nearest_name(value, names) if value is not None and names else None
     shown = ", ".join(allowed) if isinstance(allowed, tuple) else allowed or _bounds(context)

@@ -8,11 +8,13 @@ from functools import cache
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PlainSerializer,
     StrictBool,
     StrictInt,
+    StrictStr,
     StringConstraints,
     WithJsonSchema,
     model_validator,
@@ -30,7 +32,7 @@ from journeyflow.config.base import (
     parse_duration,
 )
 from journeyflow.config.conditions import ALWAYS, TrafficCondition
-from journeyflow.config.urls import InputPath
+from journeyflow.config.urls import SERVER_ADDRESS, InputPath
 from journeyflow.utils.files import sql_folder
 
 MAPPED_FORMATS = ("csv", "jsonl", "parquet", "xlsx")
@@ -314,10 +316,21 @@ class Targets(Section):
     """A PostgreSQL database."""
 
 
+def _server(address: str) -> str:
+    if not re.fullmatch(SERVER_PATTERN, address):
+        raise PydanticCustomError(SERVER_ADDRESS, "is no address of a server", {"allowed": "sc://<server>:<port>"})
+    return address
+
+
+SERVER_PATTERN = r"^sc://[^ ]{1,1995}$"
+
+
 class Spark(Section):
     """The Spark Connect server of `engine: spark`."""
 
-    address: Annotated[Text, StringConstraints(pattern="^sc://[^ ]+$")]
+    address: Annotated[
+        StrictStr, AfterValidator(_server), WithJsonSchema({"type": "string", "pattern": SERVER_PATTERN})
+    ]
     """Address of the server, such as `sc://127.0.0.1:15002`."""
     folder: FilePath
     """A folder that this machine, the server and its workers see under one path; holds relations while a run lasts."""

@@ -19,7 +19,8 @@ POSTGRES = "postgres"
 """`postgres://schema/table`: rows by a watermark, see `Source.watermark`."""
 SCHEMES = (*OBJECT_STORES, HTTPS, POSTGRES)
 SECRET_IN_URL = "secret_in_url"
-"""Code of the error whose message does not show the value."""
+SERVER_ADDRESS = "server_address"
+"""Codes of the errors whose messages do not show the value."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from journeyflow.cli import main
+from journeyflow.cli.app import _usage_message
 from journeyflow.cli.output import DEBUG_VARIABLE, guarded
+from journeyflow.cli.run import command_name
 from journeyflow.errors import ExitCode, JourneyflowError
 
 
@@ -55,6 +58,16 @@ def test_a_bug_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ada" not in shown
 
 
+def test_a_panic_of_an_engine_is_a_bug_too(capsys: pytest.CaptureFixture[str]) -> None:
+    panic = type("PanicException", (BaseException,), {})
+    with pytest.raises(SystemExit) as ended:
+        guarded(lambda: _raise(panic("ada@example.com")))
+    shown = capsys.readouterr().err
+    assert ended.value.code == ExitCode.FAILED
+    assert "an unexpected PanicException in test_failures.py" in shown
+    assert "ada" not in shown
+
+
 def test_debug_lets_the_error_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DEBUG_VARIABLE, "1")
     with pytest.raises(ValueError, match="ada"):
@@ -96,9 +109,21 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         ("funnel shop --format xml", "--format: 'xml' is not one of 'table', 'csv', 'json', 'parquet'."),
         ("events --limit 0", "--limit: give at least 1."),
         ("ui --port 99999", "--port: give at most 65535."),
-        ("explain pain-point x", "rank: give a whole number."),
+        (f"paths --limit {'9' * 20}", "--limit: give at most 2147483647."),
+        (f"query x --limit {'9' * 20}", "--limit: give at most 2147483647."),
+        (f"events --limit {'9' * 20}", "--limit: give at most 2147483647."),
+        (f"drop-offs checkout --top {'9' * 20}", "--top: give at most 2147483647."),
+        ("compare --day 2026-03-15 --days 99999999999", "--days: give at most 36500."),
+        ("events --since 9999-12-31T23:59:59-23:00", "--since: give a day or a time, such as 2026-03-31 or"),
+        ("run --as-of 0001-01-01T00:00:00+10:00", "--as-of: give a day or a time, such as 2026-03-31 or"),
+        ("explain pain-point x", "RANK: give a whole number."),
         ("describe", "journeyflow describe needs table: A published table."),
-        ("erase --user-id", "--user-id needs a value after it."),
+        ("erase --user-id", "--user-id needs a value after it. See: journeyflow erase --help"),
+        ("paths --json=1", "--json takes no value. See: journeyflow paths --help"),
+        ("explain event a --json=1", "--json takes no value. See: journeyflow explain event --help"),
+        ("explain --help=1", "--help takes no value. See: journeyflow explain --help"),
+        ("--version=1", "--version takes no value. See: journeyflow --help"),
+        ("drop-offs", "journeyflow drop-offs needs FUNNEL: A funnel or a journey model."),
         ("funnel a b", "journeyflow funnel takes no further argument; there is 'b'."),
         ("run --memory lots", "--memory: give a number with a unit"),
         ("explain evnt 1", "there is no command 'evnt'. Did you mean 'event'? See: journeyflow explain --help"),
@@ -114,6 +139,42 @@ def test_a_mistake_on_the_command_line_says_what_is_wrong_and_what_to_do(
     assert said in shown
     assert " --help" in shown
     assert len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", ["erase --user-id a c02", "forget c02", "explain person a c02 c02"])
+def test_no_id_is_shown_where_an_argument_is_too_many(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*words.split()) == ExitCode.CONFIGURATION
+    shown = capsys.readouterr().err
+    assert "takes no further argument. See: journeyflow" in shown
+    assert "c02" not in shown
+    assert call("explain", "c02") == ExitCode.CONFIGURATION
+    assert (
+        capsys.readouterr().err
+        == "journeyflow: journeyflow explain has no such command. See: journeyflow explain --help\n"
+    )
+
+
+def test_a_value_may_look_like_a_template() -> None:
+    error = typer.BadParameter("'{x}' is none of these")
+    error.__cause__ = ValueError()
+    error.__cause__.errors = lambda: [{"type": "other"}]  # type: ignore[attr-defined]
+    assert "'{x}' is none of these." in _usage_message(error, None)
+
+
+@pytest.mark.parametrize(
+    ("program", "found", "name"),
+    [
+        ("/bin/journeyflow", "/bin/journeyflow", "journeyflow"),
+        ("/opt/journeyflow", None, "/opt/journeyflow"),
+        ("/opt/journeyflow/__main__.py", None, "python -m journeyflow"),
+    ],
+)
+def test_the_next_steps_name_a_command_that_can_be_called(
+    program: str, found: str | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [program, "demo"])
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    assert command_name() == name
 
 
 def test_init_then_check(capsys: pytest.CaptureFixture[str]) -> None:

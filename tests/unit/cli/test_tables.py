@@ -528,8 +528,9 @@ def test_a_comparison_lists_what_differs_beyond_chance(folder):
     assert [row for row in every if row["is_beyond_chance"]] == listed
     assert len(listed) < len(every)
     assert f"{len(listed)} of {len(every)} figures differ beyond chance" in call(folder, "compare", "student", MARKUP)
-    with pytest.raises(Failed, match="2026-03-15"):
-        call(folder, "compare", "--day", "yesterday")
+    for day in ("yesterday", "0001-01-02", "9999-12-30"):
+        with pytest.raises(Failed, match="2026-03-15"):
+            call(folder, "compare", "--day", day, "--days", "5")
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,15 @@ def test_what_is_no_url_of_files_is_refused_and_no_secret_is_shown(url, code):
     assert "hidden" not in str(found.value)
 
 
+@pytest.mark.parametrize("address", ["https://user:hidden@host", "sc://host;token=hidden x", f"sc://{'hidden' * 400}"])
+def test_what_is_no_address_of_a_server_is_refused_and_no_secret_is_shown(address):
+    with pytest.raises(InvalidConfigError) as found:
+        load_config({"spark": {"address": address, "folder": "shared"}})
+    assert ("server_address", "spark.address") in [(each.code, each.path) for each in found.value.problems]
+    assert "sc://<server>:<port>" in str(found.value)
+    assert "hidden" not in str(found.value)
+
+
 def test_a_check_asks_no_store(tmp_path):
     path = tmp_path / "journeyflow.yml"
     path.write_text("sources: {web: {format: snowplow, path: 's3://bucket/*.csv'}}\n")
