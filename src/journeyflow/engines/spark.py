@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -365,13 +366,28 @@ def _session(address: str) -> SparkSession:
             raise InputError("`engine: spark` needs the client of Spark: pip install 'journeyflow[spark]'.") from error
         try:
             _require_listener(address)
-            session = SparkSession.builder.remote(address).create()
+            with _main_module_with_file():
+                session = SparkSession.builder.remote(address).create()
             session.conf.set("spark.sql.session.timeZone", "UTC")
             session.sql("select 1").toArrow()
         except Exception as error:
             why = type(error).__name__
             raise InputError(f"The Spark Connect server of `spark.address` does not answer ({why}).") from error
     return session
+
+
+@contextmanager
+def _main_module_with_file() -> Iterator[None]:
+    """Give the main module a file: where it has none the client takes the process for its own tests, and leaves."""
+    main = sys.modules["__main__"]
+    has_file = hasattr(main, "__file__")
+    if not has_file:
+        main.__file__ = ""
+    try:
+        yield
+    finally:
+        if not has_file:
+            del main.__file__
 
 
 def _require_listener(address: str) -> None:
