@@ -19,6 +19,7 @@ from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot, writ
 from journeyflow.ingest.suppression import add_suppressions, find_texts_naming, register_suppression, write_suppressions
 from journeyflow.publish.audience_lists import remove_from_lists, remove_lists
 from journeyflow.publish.generation import own_generations, remove_unfinished
+from journeyflow.state.inventory import clear_shared
 from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
 from journeyflow.state.secret_key import person_secret, set_hash_keys
 from journeyflow.state.warehouse import open_warehouse, rewrite_warehouse, transaction
@@ -294,6 +295,7 @@ def _remove_leftovers(config: Config, raw_store: RawStore) -> None:
         for path in (config.state / name, config.state / f"{name}.wal"):
             path.unlink(missing_ok=True)
     remove_unfinished(config.publish / "generations")
+    clear_shared(config.state)
     _sync(raw_store.folder)
     _sync(config.state)
 

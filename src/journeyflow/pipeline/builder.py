@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property, partial
@@ -12,9 +11,9 @@ import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import word
-from journeyflow.errors import InputError
 from journeyflow.models import Graph, Model, Phase, checks, python_models
 from journeyflow.state import run_log
+from journeyflow.state.inventory import clear_shared
 from journeyflow.state.secret_key import derived_key, person_secret
 from journeyflow.utils.progress import Progress
 
@@ -187,6 +186,7 @@ class SparkBuilder(Builder):
     def close(self) -> None:
         """Close both; nothing stays in the folder of the Spark engine."""
         self.spark.close()
+        clear_shared(self._config.state)
         super().close()
 
     @cached_property
@@ -289,9 +289,7 @@ def spark_engine(config: Config, run_id: str) -> SparkEngine:
     # A secret of the project: other machines that share the folder have projects at the same path.
     own = derived_key(person_secret(config), f"spark folder of {config.state.resolve()}")[:16]
     folder = config.spark.folder / f"journeyflow-{own}"
-    shutil.rmtree(folder, ignore_errors=True)  # Of a run that was killed: we hold the lock.
-    if folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder} is left from an earlier run and cannot be removed; it may hold events: remove it.")
+    clear_shared(config.state, folder)
     return SparkEngine(config.spark.address, folder / run_id)
 
 

@@ -28,6 +28,9 @@ AUDIENCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _AUDIENCE_FILE = re.compile(r"[a-z_]+\.(csv|json)(\.unfinished)?")
 PREFECT_FOLDER = "prefect"
 """Records of the Prefect server that `journeyflow serve` starts."""
+SHARED = "shared_folder.txt"
+"""In the state folder while a run on Spark has relations outside it: the path of their folder."""
+_SHARED_NAME = re.compile(r"journeyflow-[0-9a-f]{16}")
 RUN_ID = re.compile(r"\d{8}T\d{12}")
 """The form of run ids, which are names of folders too."""
 _WORK_FOLDERS = frozenset({"compact", "erasure", "scratch", "selected", "spill", "traits"})
@@ -46,6 +49,7 @@ OURS = frozenset(
         WORK,
         AUDIENCES,
         PREFECT_FOLDER,
+        SHARED,
         ERASURE,
         f"{ERASURE}.unfinished",
     }
@@ -87,6 +91,27 @@ def clear_work(state: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):  # It holds something else, or is missing.
         work.rmdir()
+
+
+def clear_shared(state: Path, used: Path | None = None) -> None:
+    """Remove the relations of killed runs on Spark, and remember the folder `used` from now on; call with the lock.
+
+    InputError where they cannot be removed.
+    """
+    note = state / SHARED
+    noted = [Path(note.read_text(encoding="utf-8"))] if note.is_file() else []
+    for folder in (*noted, *([used] if used else [])):
+        if not _SHARED_NAME.fullmatch(folder.name):
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists() or folder.is_symlink():
+            raise InputError(
+                f"{folder} is left from an earlier run and cannot be removed; it may hold events: remove it."
+            )
+    if used:
+        note.write_text(str(used), encoding="utf-8")
+    else:
+        note.unlink(missing_ok=True)
 
 
 def _work_folders(work: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.models import load_graph
 from journeyflow.models.python_models import select_of
+from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 from journeyflow.pipeline.builder import (
     ON_DRIVER,
     READ_LATER,
@@ -22,6 +23,8 @@ from journeyflow.pipeline.builder import (
     spark_cut,
     spark_engine,
 )
+from journeyflow.pipeline.run import run
+from journeyflow.state.inventory import SHARED, foreign
 from journeyflow.utils.files import sample_folder, sql_folder
 from support.order_project import write_project
 
@@ -99,3 +102,22 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path, monkeypatch: pytes
     place.parent.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="cannot be removed"):
         spark_engine(config, "run")
+
+
+def test_an_erasure_removes_what_a_killed_run_left_in_the_shared_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("journeyflow.engines.spark.SparkEngine", lambda address, folder: folder.mkdir(parents=True))
+    shared, file = tmp_path / "shared", write_project(tmp_path / "project")
+    others = shared / "journeyflow-0123456789abcdef" / "run"
+    others.mkdir(parents=True)
+    run(file)
+    config = load_config(file)
+    spark_engine(config.model_copy(update={"spark": Spark(address="sc://127.0.0.1:1", folder=shared)}), "killed")
+    (left,) = (folder for folder in shared.iterdir() if folder != others.parent)
+    (left / "killed" / "part-0.parquet").write_bytes(b"u1")
+    # Neither the engine nor the folder is configured any more.
+    erase(config, plan_erasure(config, [RequestedId("user", "u1")]))
+    assert list(shared.iterdir()) == [others.parent]
+    assert not foreign(config)
+    assert not (config.state / SHARED).exists()
