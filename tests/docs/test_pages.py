@@ -18,6 +18,7 @@ from support.templates import built_once
 
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 TARGET = re.compile(r"`make ([a-z]+)")
+TESTS = re.compile(r"`(tests/[\w/]+(?:\.py)?)`")
 SHOWN = ("", "csv", "ini", "json", "text")
 SOURCE = {"web": {"format": "access_log", "path": "access.log"}}
 README = REPOSITORY / "README.md"
@@ -142,6 +143,12 @@ def test_links_lead_somewhere(page):
         target = (page.parent / link) if link else page
         assert target.exists(), f"{link} is gone"
         assert not anchor or anchor in anchors(target), f"{link} has no heading {anchor}"
+
+
+@pytest.mark.parametrize("page", all_pages(), **by_place)
+def test_tests_that_are_named_exist(page):
+    named = TESTS.findall(page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", all_pages(), **by_place)

@@ -11,8 +11,7 @@ from importlib import resources
 import pytest
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.errors import EngineError
-from journeyflow.errors import InputError
+from journeyflow.errors import EngineError, InputError
 from journeyflow.state import warehouse as migrating
 from journeyflow.state.warehouse import open_warehouse
 
