@@ -145,7 +145,7 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), f"{link} has no heading {anchor}"
 
 
-@pytest.mark.parametrize("page", all_pages(), **by_place)
+@pytest.mark.parametrize("page", [*all_pages(), REPOSITORY / "SECURITY.md"], **by_place)
 def test_tests_that_are_named_exist(page):
     named = TESTS.findall(page.read_text(encoding="utf-8"))
     assert [name for name in named if not (REPOSITORY / name).exists()] == []

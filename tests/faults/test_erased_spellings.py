@@ -5,18 +5,24 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import random
 import shutil
 import unicodedata
 import zipfile
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import journeyflow
+from faults.exports import MARK, made
 from journeyflow.config import load_config
+from journeyflow.config.sources import known_formats
 from journeyflow.ingest.archive import RecordArchive
 from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 from journeyflow.operations.verify import verify
+from journeyflow.state.warehouse import open_warehouse
 from support.file_search import files_with
 
 BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.touchpoints", "marts.event_kinds")
@@ -191,3 +197,66 @@ def test_no_spelling_is_left_and_none_comes_back(tmp_path):
     journeyflow.run(project)
     left = {name for name, _ in files_with(project / "state", *NEEDLES)}
     assert {name for name in left if not name.startswith("raw/")} == set()
+
+
+VISITOR = "4815162342108"
+
+
+def workbook(rows):
+    book = openpyxl.Workbook()
+    names = list(rows[0])
+    book.active.append(names)
+    for row in rows:
+        book.active.append([None if row.get(name) is None else str(row.get(name)) for name in names])
+    held = io.BytesIO()
+    book.save(held)
+    return held.getvalue()
+
+
+def put_exports(project, exports, number):
+    """Write every export, the more often the more rows, so that no two files are the same."""
+    for export in exports:
+        rows = [*export.rows, *export.rows[:number]]
+        if export.source["format"] == "adobe":  # Its cases name no user, and its device is of two columns.
+            rows = [row | {"post_visid_high": VISITOR, "post_cust_visid": f"ann-{MARK}"} for row in rows]
+        put(project, f"in/{export.name}/{number}", export.content(rows, random.Random(1)))
+        # A format that is told by the content of a file may come in a workbook too.
+        if export.name.endswith("_csv") and export.source["format"] != "csv":
+            put(project, f"in/{export.name}/{number}.xlsx", workbook(rows))
+
+
+def test_no_format_keeps_an_id_and_none_comes_back(tmp_path):
+    project = tmp_path / "shop"
+    exports = [*made(is_every=bool(os.environ.get("JOURNEYFLOW_FAULTS")))]
+    assert {export.source["format"] for export in exports} == set(known_formats()) - {"xlsx"}
+    sources = {export.name: export.source | {"path": f"in/{export.name}/*"} for export in exports}
+    columns = {"occurred_at": "at", "user_id": "who", "event_name": "event"}
+    sources["other"] = {"format": "csv", "path": "other.csv", "columns": columns, "channel": "web"}
+    config = load_config({"sources": sources, "min_count": 1}, folder=project)
+    put_exports(project, exports, 0)
+    put(project, "other.csv", f"at,who,event\n{AT},bob,x\n".encode())
+    journeyflow.run(config)
+    with open_warehouse(project / "state" / "warehouse.duckdb") as warehouse:
+        select = (
+            "select distinct source, kind, id from raw.events unpivot (id for kind in (user_id, anonymous_id)) "
+            "where source <> 'other'"
+        )
+        known = warehouse.rows(select).to_pylist()
+        assert {row["source"] for row in known} == set(sources) - {"other"}
+    kinds = {"user_id": "user", "anonymous_id": "device"}
+    ids = {RequestedId(kinds[row["kind"]], row["id"]) for row in known}
+    needles = {each.value for each in ids if MARK in each.value} | {VISITOR}
+    assert len(needles) > 20
+    found = files_with(project / "state" / "raw", *needles)
+    made_up = {each for each in needles if each.startswith("session.")}  # A visitor of GA4 without an id.
+    assert {needle for _, needle in found} == needles - made_up
+    assert set(sources) - {row["source"] for row in known if row["id"] in needles} == {"access_log_lines", "other"}
+    plan = plan_erasure(config, sorted(ids, key=str))
+    assert plan.dropped == ()
+    erase(config, plan)
+    left = [files_with(project / part, *needles) for part in ("state", "published")]
+    assert left == [[], []]
+    put_exports(project, exports, 1)
+    journeyflow.run(config)
+    assert [files_with(project / part, *needles) for part in ("state", "published")] == [[], []]
+    verify(config)

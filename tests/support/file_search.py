@@ -1,4 +1,4 @@
-"""Looking for bytes in every file of a project, packed ones unpacked."""
+"""Looking for bytes in every file of a project, packed ones unpacked and rows of databases as text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import zipfile
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 
 def files_with(folder: Path, *needles: str) -> list[tuple[str, str]]:
-    """Return which files below `folder` hold which of the needles: raw, unpacked, and as values of Parquet."""
+    """Return which files below `folder` hold which of the needles: raw, unpacked, and as values."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
@@ -38,4 +39,14 @@ def contents(path: Path) -> list[bytes]:
     if texts[-1].startswith(b"PAR1"):
         table = pq.read_table(pa.BufferReader(texts[-1]))
         texts.append(json.dumps(table.to_pylist(), default=str, ensure_ascii=False).encode())
+    elif held[8:12] == b"DUCK":
+        texts += _rows(path)
     return texts
+
+
+def _rows(database: Path) -> list[bytes]:
+    """Return the rows of each table: a database compresses texts, so that their bytes need not stand in its file."""
+    listed = "select format('{}.{}', schema_name, table_name) from duckdb_tables() where not internal order by all"
+    with duckdb.connect(str(database), read_only=True) as opened:
+        names = [name for (name,) in opened.execute(listed).fetchall()]
+        return [repr(opened.execute(f"select * from {name}").fetchall()).encode() for name in names]
