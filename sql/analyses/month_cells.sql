@@ -2,15 +2,15 @@
 -- Grain: funnel_index, period, age_us, span_us, dimension, slice, depth.
 -- The best attempt of a unit is known only later: it would take from earlier months those who came back and went on.
 with first_days as (
-    select funnel_index, unit_key, substr(cast(entry_day as varchar), 1, 7) as period, min(entry_day) as entry_day
+    select funnel_index, unit_key, date_trunc('month', entry_day) as month_start, min(entry_day) as entry_day
     from kernel.funnel_days
-    group by funnel_index, unit_key, substr(cast(entry_day as varchar), 1, 7)
+    group by funnel_index, unit_key, date_trunc('month', entry_day)
 ),
 
 entries as (
     select
         days.funnel_index, days.unit_key, days.person_key, days.journey_index, days.entered_at, days.entry_day,
-        days.depth, days.is_matured, first_days.period
+        days.depth, days.is_matured, first_days.month_start
     from first_days
     inner join kernel.funnel_days as days
         on days.funnel_index = first_days.funnel_index
@@ -18,25 +18,32 @@ entries as (
         and days.entry_day = first_days.entry_day
 ),
 
+months_totalled as (
+    select
+        funnel_index, month_start, 2 * count(*) filter (where is_matured) < count(*) as is_young
+    from entries
+    group by funnel_index, month_start
+),
+
 month_counts as (
     select
-        entries.funnel_index,
-        entries.period,
-        min(funnels.window_us) as window_us,
-        min(months.start_at) as start_at,
-        min(date_diff('microsecond', months.start_at, settings.high_water_at)) as elapsed_us,
-        2 * count(*) filter (where entries.is_matured) < count(*) as is_young
-    from entries
-    inner join config.funnels on funnels.funnel_index = entries.funnel_index
-    inner join config.months on months.month = entries.period
+        months_totalled.funnel_index,
+        months_totalled.month_start,
+        months.month as period,
+        funnels.window_us,
+        months.start_at,
+        date_diff('microsecond', months.start_at, settings.high_water_at) as elapsed_us,
+        months_totalled.is_young
+    from months_totalled
+    inner join config.funnels on funnels.funnel_index = months_totalled.funnel_index
+    inner join config.months on months.month = substr(cast(months_totalled.month_start as varchar), 1, 7)
     cross join config.settings
-    group by entries.funnel_index, entries.period
 ),
 
 -- Half of the time since a young month began, in whole days: who entered in its first half has reached that age.
 month_ages as (
     select
-        funnel_index, period, window_us, start_at, elapsed_us,
+        funnel_index, month_start, period, window_us, start_at, elapsed_us,
         case
             when is_young and elapsed_us >= 172800000000
                 then least(elapsed_us // 172800000000 * 86400000000, window_us)
@@ -48,20 +55,21 @@ month_ages as (
 -- Who enters early in a month visits often: of the month before, only those count who entered in as many first days.
 own_readings as (
     select
-        funnel_index, period, start_at, age_us,
+        funnel_index, month_start, period, start_at, age_us,
         age_us < window_us as is_cut,
         greatest(0, least(elapsed_us - age_us, 2764800000000)) as span_us
     from month_ages
 ),
 
 readings as (
-    select funnel_index, period, start_at, age_us, is_cut, span_us
+    select funnel_index, month_start, period, start_at, age_us, is_cut, span_us
     from own_readings
 
     union
 
     select
         funnel_index,
+        lag(month_start) over (partition by funnel_index order by period) as month_start,
         lag(period) over (partition by funnel_index order by period) as period,
         lag(start_at) over (partition by funnel_index order by period) as start_at,
         age_us, is_cut, span_us
@@ -82,7 +90,7 @@ steps_aged as (
         and entries.entry_day = steps.entry_day
     inner join readings
         on readings.funnel_index = entries.funnel_index
-        and readings.period = entries.period
+        and readings.month_start = entries.month_start
         and readings.is_cut
     where date_diff('microsecond', entries.entered_at, steps.reached_at) <= readings.age_us
     group by steps.funnel_index, steps.unit_key, steps.entry_day, readings.age_us
@@ -91,7 +99,7 @@ steps_aged as (
 units_sliced as (
     select
         entries.funnel_index,
-        entries.period,
+        readings.period,
         readings.age_us,
         readings.span_us,
         origins.persona,
@@ -105,7 +113,7 @@ units_sliced as (
     from entries
     inner join readings
         on readings.funnel_index = entries.funnel_index
-        and readings.period = entries.period
+        and readings.month_start = entries.month_start
     left join steps_aged
         on steps_aged.funnel_index = entries.funnel_index
         and steps_aged.unit_key = entries.unit_key

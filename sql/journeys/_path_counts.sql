@@ -7,7 +7,7 @@ select
     codes.later_visits,
     count(*) as journey_count,
     count(converted_journeys.person_key) as converted_count
-from journeys._path_codes as codes
+from journeys.path_codes as codes
 inner join journeys.journey_facts as journeys
     on journeys.person_key = codes.person_key
     and journeys.journey_index = codes.journey_index

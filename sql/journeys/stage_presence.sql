@@ -19,7 +19,7 @@ personas_counted as (
 -- A few hundred rows, because a stage that a journey returns to is one bit.
 bits_counted as (
     select codes.model_index, journey_facts.persona, codes.visited_bits, count(*) as journey_count
-    from journeys._path_codes as codes
+    from journeys.path_codes as codes
     inner join journey_facts
         on journey_facts.person_key = codes.person_key
         and journey_facts.journey_index = codes.journey_index

@@ -4,5 +4,5 @@ select
     model_index,
     count(is_tied_alone) as moving_count,
     count(*) filter (where is_tied_alone) as tied_count
-from journeys._path_codes as codes
+from journeys.path_codes as codes
 group by model_index

@@ -8,20 +8,6 @@ with latest_journeys as (
 stages as (
     select model_index, stage_index, stage
     from config.stages
-),
-
-stages_reached as (
-    select
-        visits.model_index,
-        visits.person_key,
-        -- The stage of the last visit: a model has 63 stages at most.
-        cast(max(cast(visits.visit_index as bigint) * 64 + visits.stage_index) % 64 as integer) as stage_index,
-        max(visits.stage_index) as furthest_index
-    from kernel.stage_visits as visits
-    inner join latest_journeys
-        on latest_journeys.person_key = visits.person_key
-        and latest_journeys.journey_index = visits.journey_index
-    group by visits.model_index, visits.person_key
 )
 
 select
@@ -38,12 +24,13 @@ select
 from latest_journeys
 inner join identity.persons on persons.person_key = latest_journeys.person_key
 cross join config.models
-left join stages_reached
-    on stages_reached.model_index = models.model_index
-    and stages_reached.person_key = latest_journeys.person_key
+left join journeys.path_codes as codes
+    on codes.model_index = models.model_index
+    and codes.person_key = latest_journeys.person_key
+    and codes.journey_index = latest_journeys.journey_index
 left join stages
-    on stages.model_index = stages_reached.model_index
-    and stages.stage_index = stages_reached.stage_index
+    on stages.model_index = codes.model_index
+    and stages.stage_index = codes.last_stage_index
 left join stages as furthest_stages
-    on furthest_stages.model_index = stages_reached.model_index
-    and furthest_stages.stage_index = stages_reached.furthest_index
+    on furthest_stages.model_index = codes.model_index
+    and furthest_stages.stage_index = codes.furthest_stage_index

@@ -74,5 +74,6 @@ select
     has_placeholder_id,
 from events
 where
-    occurred_at <= (select high_water_at from settings)
+    -- Compared as columns few rows would seem to be left, and joins would build their hash tables of all events.
+    date_diff('microsecond', occurred_at, (select high_water_at from settings)) >= 0
     and source in (select source from configured_sources)

@@ -142,7 +142,7 @@ class _Moments:
             return
         met = first - 1
         met = met[(first > 0) & (self.next[met] == first) & self.is_clear[met]]
-        if not len(met):
+        if len(met) < min_count:
             return
         # Whoever meets it after a moment could have met it then; nothing after the first meeting is compared.
         until = np.full(len(self.won), len(visit), np.int32)
@@ -251,22 +251,21 @@ def estimate(
         return None
     _fill(prognosis, place, chance, met)
     _fill(prognosis, place, chance, could)
-    outcome = went_on.astype(np.float64)
     # Equal chances differ in the last digits with the order of the rows; they belong into one cell.
     like_met, like_could = np.round(chance[met], DIGITS), np.round(chance[could], DIGITS)
     edges = np.round(np.quantile(like_met, np.linspace(0, 1, BINS + 1)[1:-1]), DIGITS)
     cell_met = candidate.anchor[met] * BINS + np.digitize(like_met, edges)
     cell_could = candidate.anchor[could] * BINS + np.digitize(like_could, edges)
     prospects = _prospects(candidate.anchor[met], candidate.anchor[could], chance[met], chance[could], weight)
-    adjusted = _standardised(cell_met, cell_could, outcome[met] - chance[met], outcome[could] - chance[could], weight)
+    adjusted = _standardised(cell_met, cell_could, went_on[met] - chance[met], went_on[could] - chance[could], weight)
     if adjusted is None:
         return None
     kept = adjusted.kept
     first = met[kept]
     base = np.clip(chance[first] + adjusted.others[kept], 0.001, 0.999)
-    rate, expected = float(outcome[first].mean()), float(base.mean())
+    rate, expected = float(went_on[first].mean()), float(base.mean())
     effect = _logit(rate, len(first)) - _logit(expected, len(first))
-    own_error = odds_error(effect, float(outcome[first].sum()), len(first), expected)
+    own_error = odds_error(effect, float(went_on[first].sum()), len(first), expected)
     slope = max(expected * (1 - expected), 0.02)
     once = once_a_person(stream, place.rows[first])
     if len(once) < min_count:

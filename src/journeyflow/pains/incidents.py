@@ -136,9 +136,7 @@ def _again(
     """Judge a span once more by a regression that has not seen it, and by how all move together outside of it."""
     seen = explained | np.isin(place.visit, place.visit[span.point.position[_inside(span)]])
     prognosis = Prognosis(stream, place, fit_on=~seen, has_history=False)
-    point = next(
-        each for each in points(stream, place, prognosis, min_count, left_out=seen) if each.name == span.point.name
-    )
+    point = next(points(stream, place, prognosis, min_count, left_out=seen, only=span.point.name))
     offered = slices(stream, point, min_count)
     own = [each for each in offered if each.text == span.slice.text]
     if not own:

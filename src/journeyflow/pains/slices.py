@@ -49,23 +49,17 @@ def points(
     min_count: int,
     horizon: int | None = None,
     left_out: Bools | None = None,
+    only: str | None = None,
 ) -> Iterator[Point]:
     """Yield the entry to the stage and each event in it that enough persons came to.
 
-    The chances are shifted to add up to what was seen, but for the rows that are `left_out`.
+    The chances are shifted to add up to what was seen, but for the rows that are `left_out`. `only` is the name of the
+    one point that is wanted.
     """
-    kinds = place.level_of_kind[stream.kind[place.rows]]
-    passive = stream.kinds["is_passive"].to_numpy()[stream.kind[place.rows]]
-    is_here = ((kinds == 0) | (kinds == 2 * place.stage_index)) & ~passive
-    names = stream.names.codes[place.rows]
     least = max(FEWEST_UNITS, 5 * min_count)
     chance = np.full(len(place.rows), np.nan)
-    offered: list[tuple[str, Ints]] = [("", np.flatnonzero(changes(place.visit)))]
-    for code in np.flatnonzero(np.bincount(names[is_here], minlength=1) >= least):
-        of = np.flatnonzero(is_here & (names == code))
-        offered.append((stream.names.names[code] or "", of[changes(place.visit[of])]))
-    for name, of in offered:
-        if len(of) < least:
+    for name, of in _arrivals(stream, place, least):
+        if len(of) < least or only not in (None, name):
             continue
         missing = of[np.isnan(chance[of])]
         chance[missing] = prognosis.chance(place.rows[missing])
@@ -84,6 +78,18 @@ def points(
             went_on=went_on,
             chance=recalibrated(chance[kept], went_on, None if left_out is None else ~left_out[kept]),
         )
+
+
+def _arrivals(stream: Stream, place: Place, least: int) -> Iterator[tuple[str, Ints]]:
+    """Yield positions of the first events of stays, and by name those of the first time in a stay that it came."""
+    yield "", np.flatnonzero(changes(place.visit))
+    of_kind = (place.level_of_kind == 0) | (place.level_of_kind == 2 * place.stage_index)
+    of_kind &= ~stream.kinds["is_passive"].to_numpy()
+    here = np.flatnonzero(of_kind[stream.kind[place.rows]])
+    names = stream.names.codes[place.rows[here]]
+    for code in np.flatnonzero(np.bincount(names, minlength=1) >= least):
+        of = here[names == code]
+        yield stream.names.names[code] or "", of[changes(place.visit[of])]
 
 
 def entry(

@@ -16,7 +16,7 @@ from journeyflow.utils.files import sql_folder
 HERE = Path(__file__).parent / "spark_sql"
 GRAPH = load_graph(sql_folder())
 CUT = sorted(name for name in spark_cut(GRAPH) if GRAPH[name].sql)
-SHOWN = ("funnels.funnel_step_times", "journeys._path_codes", "journeys.event_stream", "map.promise_events")
+SHOWN = ("funnels.funnel_step_times", "journeys.path_codes", "journeys.event_stream", "map.promise_events")
 
 RULES = {
     "select a.x from layer.name as a": "SELECT `a`.`x` FROM `layer__name` AS `a`",

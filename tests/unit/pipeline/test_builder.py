@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from threading import Event, current_thread
 
 import pytest
@@ -12,6 +13,7 @@ from journeyflow.models import Phase, python_models
 from journeyflow.pipeline.builder import SEARCH, Builder
 from journeyflow.utils.progress import silent
 from support.few_models import all_models
+from support.text_tables import create
 
 
 class Recorder(Builder):
@@ -86,3 +88,26 @@ def test_the_search_writes_its_relation_from_a_connection_of_its_own(monkeypatch
     builder = Builder(DuckDBEngine(), graph, None)
     builder.build(Phase.BUILD, silent)
     assert builder.engine.rows(f"select pain_ix from {SEARCH}")["pain_ix"].to_pylist() == [1]
+
+
+def test_a_join_of_few_rows_with_the_events_builds_its_table_of_the_few():
+    graph = all_models()
+    with DuckDBEngine(threads=1) as engine:
+        for name in ("raw.events", "config.sources", "config.settings"):
+            create(engine, name, {column: described.type for column, described in graph[name].columns.items()})
+        engine.execute("insert into config.sources (source) values ('web')")
+        engine.execute("insert into config.settings (high_water_at) values ('2027-01-01')")
+        engine.execute(
+            "insert into raw.events (event_ix, source, occurred_at) "
+            "select i, 'web', timestamp '2026-01-01' + interval (i) second from range(100000) as numbers(i)"
+        )
+        engine.run("few.known", "select i as event_ix from range(1000) as numbers(i)")
+        engine.run("sources.events", graph["sources.events"].sql, kind="view")
+        joined = "select occurred_at from few.known inner join sources.events as events using (event_ix)"
+        ((_, plan),) = engine.values(f"explain (format json) {joined}")
+    [join] = [node for node in _nodes(json.loads(plan)[0]) if "event_ix = event_ix" in str(node["extra_info"])]
+    assert [node["extra_info"].get("Table") for node in _nodes(join["children"][1])] == ["memory.few.known"]
+
+
+def _nodes(node):
+    return [node, *(below for child in node["children"] for below in _nodes(child))]

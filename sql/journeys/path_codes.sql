@@ -13,6 +13,9 @@ select
         ) as bigint
     ) as later_visits,
     bit_or(cast(1 as bigint) << (stage_index - 1)) as visited_bits,
-    bool_and(is_next_tied) as is_tied_alone
+    bool_and(is_next_tied) as is_tied_alone,
+    -- Of the last visit: a model has 63 stages at most.
+    cast(max(cast(visit_index as bigint) * 64 + stage_index) % 64 as integer) as last_stage_index,
+    max(stage_index) as furthest_stage_index
 from kernel.stage_visits as visits
 group by model_index, person_key, journey_index
