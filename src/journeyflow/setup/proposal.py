@@ -58,7 +58,13 @@ def propose(given: Sequence[Path | str], folder: Path, ask: Ask = nobody, rows: 
         urls = {remote / str(number): _url(str(each)) for number, each in enumerate(given) if is_url(str(each))}
         names = {file: shown for place, url in urls.items() for file, shown in _heads(url, place).items()}
         paths = [remote / str(number) if is_url(str(each)) else Path(each) for number, each in enumerate(given)]
-        return _proposal(paths, folder, ask, rows, _Remote(urls, names))
+        try:
+            return _proposal(paths, folder, ask, rows, _Remote(urls, names))
+        except InputError as error:
+            message = error.message
+            for file, shown in names.items():
+                message = message.replace(str(file), shown)
+            raise InputError(message) from error
 
 
 @dataclass(frozen=True)
