@@ -145,8 +145,10 @@ def _parquet(path: Path) -> Sample:
         batch = next(file.iter_batches(batch_size=HEAD_ROWS), None)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} is not a complete Parquet file.") from error
-    rows = tuple(batch.to_pylist()) if batch else ()
-    return Sample(path, "parquet", tuple(file.schema_arrow.names), rows)
+    rows = tuple(dict(_flat(row, "")) for row in batch.to_pylist()) if batch else ()
+    inside = {name for row in rows for name in row if "." in name}
+    names = (name for name in file.schema_arrow.names if not any(each.startswith(f"{name}.") for each in inside))
+    return Sample(path, "parquet", (*names, *sorted(inside)), rows)
 
 
 def _xlsx(path: Path) -> Sample:

@@ -262,6 +262,34 @@ def test_parameters_of_ga4_may_be_anything(project):
     assert project.events("utm_source").count("a") == 1
 
 
+def test_structs_of_parquet_are_read_as_objects_of_json_are(project):
+    """BigQuery exports GA4 in both forms."""
+    row = {
+        "event_timestamp": AT,
+        "event_name": "purchase",
+        "user_pseudo_id": "a",
+        "event_params": [{"key": "page_location", "value": {"string_value": "https://a.example/b"}}],
+        "device": {"category": "mobile", "web_info": {"browser": "Firefox"}},
+        "geo": {"country": "DE"},
+        "ecommerce": {"purchase_revenue_in_usd": 2.5, "transaction_id": "t"},
+    }
+    project.source = {"format": "ga4", "path": "data/*"}
+    shown = "page_path, revenue_amount, properties::varchar"
+    project.write("a.jsonl", json.dumps(row) + "\n")
+    project.load()
+    (from_json,) = project.events(shown)
+    other = row | {"user_pseudo_id": "b"}
+    pq.write_table(
+        pa.Table.from_pylist([other, other | {"user_pseudo_id": "c", "device": None}]), project.write("b.parquet", b"")
+    )
+    assert project.load().counts.accepted == 2
+    _, from_parquet, without = project.events(shown)
+    assert from_parquet == from_json
+    assert (from_json[0], float(from_json[1])) == ("/b", 2.5)
+    assert json.loads(from_json[2]) == {"device_category": "mobile", "country": "DE", "order_id": "t"}
+    assert "device_category" not in json.loads(without[2])
+
+
 def test_an_event_of_ga4_with_its_parameters_in_another_order_is_the_same(project):
     row = {"event_timestamp": AT, "event_name": "purchase", "user_pseudo_id": "a"}
     params = [{"key": key, "value": {"string_value": text}} for key, text in (("value", "20"), ("currency", "EUR"))]
