@@ -210,12 +210,13 @@ def _draft_group(
     collector = "access_log" if first.form == "access_log" else recognised(first)
     draft.doubts += [f"{sample.path.name}: {flaw}" for sample in samples for flaw in sample.flaws if not collector]
     if collector:
-        draft.notes.append(f"{first.path.name} is an export of {collector}: its columns are known")
+        draft.notes.append(f"{first.path.name} is an export of {collector}: its columns are known ({_page(collector)})")
         for pattern in patterns:
             _add(draft, _collector_source(collector, pattern, samples), _stem(first.path))
         return
     if export := known_export(first):
-        draft.notes.append(f"{first.path.name} is an export of {export.label}: {export.note}")
+        page = _page(re.sub(r"\W+", "_", export.label.lower()))
+        draft.notes.append(f"{first.path.name} is an export of {export.label}: {export.note} ({page})")
         for pattern in patterns:
             _export_sources(export, pattern, samples, draft)
         return
@@ -242,6 +243,10 @@ def _draft_group(
         raise InputError(f"{first.path}: {_why_no_events(found, roles)}")
     else:
         draft.notes.append(f"{first.path.name} is left out: {_why_no_events(found, roles)}")
+
+
+def _page(name: str) -> str:
+    return f"docs/how-to/collectors/{name}.md"
 
 
 def _why_no_events(found: dict[str, Profile], roles: Roles) -> str:
