@@ -41,6 +41,7 @@ _MOST_HEADER_BYTES = 1 << 20
 _HALF = 0.5
 _MOST = 0.9
 _FEW_TRAITS = 50
+_MOST_PROPERTIES = 200
 _PRICES = ("price", "unit_price", "item_price", "value")
 _MONEY_NAME = re.compile(r"_(usd|eur|gbp|chf|jpy|cad|aud)$")
 
@@ -360,7 +361,11 @@ def _mapped_source(
         used.add(content["channel"]["column"])
     kept = [n for n, p in found.items() if n not in used and p.values and not p.is_private and p.key != "user_agent"]
     if kept:
-        content["properties"] = kept
+        content["properties"] = kept[:_MOST_PROPERTIES]
+    if len(kept) > _MOST_PROPERTIES:
+        draft.doubts.append(
+            f"{first.path.name} has {len(kept):,} columns without a role: the first {_MOST_PROPERTIES} are kept"
+        )
     empty = [name for name, profile in found.items() if not profile.values]
     if empty:
         comments.setdefault("", []).append(f"without a value in the rows looked at: {', '.join(empty[:20])}")

@@ -147,3 +147,17 @@ def test_structs_of_parquet_have_dotted_names_as_objects_of_json_have(tmp_path):
     sample = read_sample(path)
     assert sample.columns == ("id", "device.kind", "device.web.browser")
     assert sample.texts("device.web.browser") == ["F"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"time,user_id,event\n", "has no row of the width of its header line"),
+        (bytes(range(256)) * 40, "bytes that are no text"),
+        (b"time,user_id\n2026-03-01,a\x00\n", "bytes that are no text"),
+        (b"\n\n", "is empty"),
+    ],
+)
+def test_what_is_no_table_says_why(content, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        sample_of(tmp_path, content)
