@@ -165,6 +165,8 @@ def test_a_row_with_several_times_is_several_sources_and_a_users_file_is_people(
         "customer_state_rj",
         "customer_state_mg",
     }
+    # The order is where the funnel begins: what follows puts nothing of its value at stake.
+    assert config.funnels["main"].goal is None
 
 
 def test_files_that_are_alike_are_one_source(tmp_path):
