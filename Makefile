@@ -39,10 +39,14 @@ demo: $(VENV)/.installed ## Run the main job on the sample and show what it foun
 test: $(VENV)/.installed-dev ## Run the fast tests; choose some with ARGS='-k dwell_times'
 	$(PYTEST) $(ARGS)
 
-test-services: $(VENV)/.installed-dev ## Run the tests that start servers: PostgreSQL, the package of the distribution
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || $(INSTALL_POSTGRESQL)
+test-services: $(VENV)/.installed-dev ## Run the tests that start servers: PostgreSQL and Azurite, which are installed where they are missing
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || $(call apt_install,postgresql)
+	@command -v npm >/dev/null || command -v azurite-blob >/dev/null || $(call apt_install,nodejs npm)
+	@command -v azurite-blob >/dev/null || test -x $(AZURITE)/.bin/azurite-blob || \
+		npm install --silent --no-audit --no-fund --prefix build/services azurite@3.37.0
 	$(BIN)/python -m pytest -n 0 tests/services $(ARGS)
-INSTALL_POSTGRESQL = { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends postgresql; }
+AZURITE := build/services/node_modules
+apt_install = { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(1); }
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .

@@ -36,8 +36,8 @@ def init(
 ) -> None:
     """Propose a configuration from files of events, and try it. Without files, write an example to fill in.
 
-    Looks at the values: times, identifiers, event names, collectors. Tries some thousand rows in memory and prints what
-    came of them.
+    Looks at the values: times, identifiers, event names, collectors (docs/how-to/collectors.md lists them). Tries some
+    thousand rows in memory and prints what came of them.
     """
     from journeyflow.cli.output import write_file
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from journeyflow.errors import ExitCode, JourneyflowError, require_known
+from journeyflow.errors import EngineError, ExitCode, JourneyflowError, require_known
 from journeyflow.utils.formatting import FORMULA_START, cell, count, duration, escaped, numbered, percent
 
 if TYPE_CHECKING:
@@ -240,6 +240,7 @@ def write_listing(found: Listing, form: Format, output: Path | None, limit: int 
         return
     out = console()
     shown, number, every = found.cut(most if limit is None else limit)
+    _require_years(shown)
     if found.title:
         out.print(_styled(found.title, "bold"))
     if found.empty and not every:
@@ -292,6 +293,8 @@ def write_frame(frame: pl.DataFrame, form: Format, output: Path | None, *, is_pr
     In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe. A private file is readable by its
     owner only.
     """
+    if form is not Format.PARQUET:
+        _require_years(frame)
     if form is Format.TABLE and output is None:
         return print_frame(frame)
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
@@ -355,6 +358,33 @@ def _require_writable(frame: pl.DataFrame, form: Format) -> None:
     are_bytes = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
     tests = are_bytes if form is Format.JSON else (*are_bytes, types.is_nested)
     require_types(frame.clear().to_arrow().schema, form.upper(), lambda kind: any(test(kind) for test in tests))
+
+
+_YEARS = (-719_162, 2_932_897)
+"""The first day of year 1 and the day after year 9999, in days since 1970."""
+_DAY_PARTS = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
+def _require_years(frame: pl.DataFrame) -> None:
+    """Refuse times that have no text: those beyond the years 1 to 9999, and the infinite ones of SQL."""
+    if beyond := [name for name in frame.columns if _is_beyond(frame[name])]:
+        names = ", ".join(map(escaped, beyond))
+        raise EngineError(f"Only Parquet can hold times beyond the years 1 to 9999, as of {names}. Cast to varchar.")
+
+
+def _is_beyond(values: pl.Series) -> bool:
+    import polars as pl
+
+    kind = values.dtype
+    if isinstance(kind, pl.Struct):
+        return any(_is_beyond(values.struct.field(field.name)) for field in kind.fields)
+    if isinstance(kind, pl.List | pl.Array):
+        return _is_beyond(values.explode())
+    if not isinstance(kind, pl.Date | pl.Datetime):
+        return False
+    parts = _DAY_PARTS[kind.time_unit] if isinstance(kind, pl.Datetime) else 1
+    days = values.to_physical().cast(pl.Int64) // parts
+    return bool(((days < _YEARS[0]) | (days >= _YEARS[1])).any())
 
 
 def defused(frame: pl.DataFrame) -> pl.DataFrame:

@@ -201,7 +201,8 @@ def _naming_the_lists() -> Iterator[None]:
     except EngineError as error:
         if not error.message.startswith("A query failed"):
             raise
-        message = f"{error.message.rstrip('.')}. See: journeyflow tables, journeyflow describe TABLE"
+        end = "" if error.message.endswith("?") else "."
+        message = f"{error.message.rstrip('.')}{end} See: journeyflow tables, journeyflow describe TABLE"
         raise EngineError(message) from error
 
 

@@ -111,6 +111,7 @@ class Adapter:
             found = [pattern for pattern in patterns if "*" not in pattern]
         else:
             found = [n for pattern in patterns for n in fields.raw.names if fnmatchcase(n, pattern)]
+            found += [pattern for pattern in patterns if fields.is_inside(pattern)]
             if declared.required and not found:
                 check_header(fields, [name])
             check_header(fields, found)

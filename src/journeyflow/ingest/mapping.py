@@ -231,7 +231,14 @@ class Fields:
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return the names that the file's header does not have; JSON records may lack any."""
-        return [] if self.raw.shape == "json" else sorted(set(names) - set(self.raw.names))
+        if self.raw.shape == "json":
+            return []
+        return sorted(name for name in set(names) - set(self.raw.names) if not self.is_inside(name))
+
+    def is_inside(self, name: str) -> bool:
+        """Return whether a dotted name is in a struct of Parquet: `device.category` in the column `device`."""
+        head = name.partition(".")[0]
+        return name not in self.raw.names and head in self.raw.names and self.type_of(head).startswith("STRUCT(")
 
     def doubled(self, names: Iterable[str]) -> list[str]:
         """Return the names that the file's header has more than once."""
@@ -239,11 +246,13 @@ class Fields:
 
     def value(self, name: str) -> str:
         """Return SQL of the field as it is."""
-        return self.text(name) if self.raw.shape == "json" else f"c{self.raw.names.index(name)}"
+        is_inside = self.raw.shape == "json" or name not in self.raw.names
+        return self.text(name) if is_inside else f"c{self.raw.names.index(name)}"
 
     def type_of(self, name: str) -> str:
         """Return the SQL type of `value`."""
-        return "VARCHAR" if self.raw.shape == "json" else self.raw.types[self.raw.names.index(name)]
+        is_inside = self.raw.shape == "json" or name not in self.raw.names
+        return "VARCHAR" if is_inside else self.raw.types[self.raw.names.index(name)]
 
     def text(self, name: str) -> str:
         """Return SQL of the field as text; an empty text is null."""
@@ -251,6 +260,9 @@ class Fields:
             path = literal(json_path(name))
             inner = f"json_extract_string(record, {path})"
             return f"nullif(coalesce({inner}, json_extract_string(parent, {path})), '')"
+        if name not in self.raw.names:
+            head, _, inner = name.partition(".")
+            return f"nullif(json_extract_string(to_json({self.value(head)}), {literal(json_path(inner))}), '')"
         column, sql_type = self.value(name), self.type_of(name)
         if sql_type == "VARCHAR":
             return f"nullif({column}, '')"

@@ -35,7 +35,7 @@ SETTLED = timedelta(minutes=1)
 CHANGED = "it changed while it was downloaded; the next run reads it again"
 VANISHED = "it was removed after it was listed"
 _CODE = re.compile(r"AWS Error ([A-Z_]{3,40})|\b(PERMISSION_DENIED|UNAUTHENTICATED|NOT_FOUND|UNAVAILABLE)\b")
-_STATUS = re.compile(r"(?:HTTP status|status code:?) ?(\d{3})|^(\d{3}) ", re.IGNORECASE)
+_STATUS = re.compile(r"(?:HTTP status|status code:?|Azure Error: \[\w*\]) ?(\d{3})|^(\d{3}) ", re.IGNORECASE)
 _DENIED = ("ACCESS_DENIED", "PERMISSION_DENIED", "UNAUTHENTICATED", "401", "403")
 T = TypeVar("T")
 
@@ -241,13 +241,29 @@ def object_system(path: RemotePath, environment: Mapping[str, str]) -> Any:  # n
             return fs.S3FileSystem(**_s3_settings(path, environment))
         if path.scheme == "gs":
             is_open = environment.get("GOOGLE_ANONYMOUS") == "true"
-            return fs.GcsFileSystem(anonymous=is_open, retry_time_limit=timedelta(seconds=REQUEST_SECONDS))
+            emulator = _endpoint(environment.get("STORAGE_EMULATOR_HOST"), "scheme", "endpoint_override")
+            limit = timedelta(seconds=REQUEST_SECONDS)
+            return fs.GcsFileSystem(anonymous=is_open or bool(emulator), retry_time_limit=limit, **emulator)
         account = environment.get("AZURE_STORAGE_ACCOUNT") or environment.get("AZURE_STORAGE_ACCOUNT_NAME")
         if not account:
             raise RefusedFileError("denied", "AZURE_STORAGE_ACCOUNT in the environment does not name the account")
         key = environment.get("AZURE_STORAGE_KEY") or environment.get("AZURE_STORAGE_ACCOUNT_KEY")
         token = None if key else environment.get("AZURE_STORAGE_SAS_TOKEN")
-        return fs.AzureFileSystem(account, account_key=key, sas_token=token)
+        address = environment.get("AZURE_STORAGE_ENDPOINT")
+        services = {
+            name: value
+            for service in ("blob", "dfs")
+            for name, value in _endpoint(address, f"{service}_storage_scheme", f"{service}_storage_authority").items()
+        }
+        return fs.AzureFileSystem(account, account_key=key, sas_token=token, **services)
+
+
+def _endpoint(address: str | None, scheme: str, place: str) -> dict[str, str]:
+    """Return the arguments for another server than the provider's; ``host:port`` alone is asked without TLS."""
+    if not address:
+        return {}
+    found = urlsplit(address if "//" in address else f"http://{address}")
+    return {scheme: found.scheme, place: found.netloc}
 
 
 def _s3_settings(path: RemotePath, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -261,8 +277,7 @@ def _s3_settings(path: RemotePath, environment: Mapping[str, str]) -> dict[str, 
         "request_timeout": REQUEST_SECONDS,
     }
     if endpoint:
-        found = urlsplit(endpoint)
-        settings |= {"scheme": found.scheme, "endpoint_override": found.netloc, "region": region or "us-east-1"}
+        settings |= {**_endpoint(endpoint, "scheme", "endpoint_override"), "region": region or "us-east-1"}
     else:
         settings["region"] = region or fs.resolve_s3_region(path.place)
     return settings

@@ -61,7 +61,8 @@ def render_svg(picture: dict[str, Any]) -> str:
     Screen readers read its title and description.
     """
     drawn = compiled(PICTURE, picture, format="svg").decode()
-    words = f"<title>{escape(picture['title'])}</title><desc>{escape(picture['subtitle'])}</desc>"
+    title, subtitle = (escape(picture[key].replace(_BREAK, "")) for key in ("title", "subtitle"))
+    words = f"<title>{title}</title><desc>{subtitle}</desc>"
     return re.sub(r"<svg\b[^>]*>", lambda head: f'{head[0][:-1]} role="img">{words}', drawn, count=1)
 
 
@@ -112,11 +113,15 @@ def picture_of(
     return shown
 
 
+_BREAK = "\u200b"
+"""Where a long word may break in the picture."""
+
+
 def _visible(value: Any) -> Any:  # noqa: ANN401 - values of JSON
     """Return a value with its texts cut, invisible characters as escapes, and places where long words may break."""
     if isinstance(value, str):
         text = escaped(value[:_MOST_LETTERS].encode("utf-8", "backslashreplace").decode())
-        return re.sub(r"(\S{16})(?=\S)", "\\1\u200b", text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff"))
+        return re.sub(r"(\S{16})(?=\S)", rf"\1{_BREAK}", text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff"))
     if isinstance(value, dict):
         return {key: _visible(each) for key, each in value.items()}
     return [_visible(each) for each in value] if isinstance(value, list | tuple) else value

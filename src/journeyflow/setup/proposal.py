@@ -21,7 +21,7 @@ from journeyflow.setup.sample import read_sample
 from journeyflow.setup.sources import Ask, Draft, draft_sources
 from journeyflow.setup.trial import TRIAL_ROWS, Trial, build_events, loaded_trial, read_event_log, try_configuration
 from journeyflow.setup.writer import configuration
-from journeyflow.utils.formatting import escaped
+from journeyflow.utils.formatting import escaped, numbered
 from journeyflow.utils.yaml import read_yaml
 
 _MOST_TRAIT_VALUES = 12
@@ -58,7 +58,13 @@ def propose(given: Sequence[Path | str], folder: Path, ask: Ask = nobody, rows: 
         urls = {remote / str(number): _url(str(each)) for number, each in enumerate(given) if is_url(str(each))}
         names = {file: shown for place, url in urls.items() for file, shown in _heads(url, place).items()}
         paths = [remote / str(number) if is_url(str(each)) else Path(each) for number, each in enumerate(given)]
-        return _proposal(paths, folder, ask, rows, _Remote(urls, names))
+        try:
+            return _proposal(paths, folder, ask, rows, _Remote(urls, names))
+        except InputError as error:
+            message = error.message
+            for file, shown in names.items():
+                message = message.replace(str(file), shown)
+            raise InputError(message) from error
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,8 @@ def _model_notes(model: FirstModel) -> list[str]:
             + ", ".join(f"{name} in {s.stage} ({s.probability:.2f})" for name, s in sorted(model.suggested.items()))
         )
     if model.readings:
-        notes.append(f"{len(model.readings)} event names are in no stage for sure; their likeliest stages are comments")
+        unsure = numbered(len(model.readings), "event name")
+        notes.append(f"{unsure} without a sure stage; the likeliest ones are comments")
     return notes
 
 

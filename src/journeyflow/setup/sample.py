@@ -80,10 +80,11 @@ def read_sample(path: Path) -> Sample:
         raise InputError(f"{path} cannot be read. Check that it is complete.") from error
     if head.startswith(b"PAR1"):
         return _parquet(path)
+    is_wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\x00" in head and not is_wide:
+        raise InputError(f"{path} holds bytes that are no text; it is neither CSV, JSON, Parquet nor an access log.")
     encoding = _encoding(path, head)
     text = head.decode(encoding or "utf-8-sig", errors="replace")
-    if "\x00" in text:
-        raise InputError(f"{path} holds bytes that are no text; it is neither CSV, JSON, Parquet nor an access log.")
     if len(head) == HEAD_BYTES:
         text = text[: text.rfind("\n") + 1] or text
     if not text.strip():
@@ -92,7 +93,10 @@ def read_sample(path: Path) -> Sample:
         return replace(_json(path, text), encoding=encoding)
     if _ACCESS_LOG.match(text):
         return Sample(path, "access_log")
-    return replace(_csv(path, text), encoding=encoding)
+    sample = _csv(path, text)
+    if not sample.rows and len(head) < HEAD_BYTES:
+        raise InputError(f"{path} has no row of the width of its header line. Name a file with a few events.")
+    return replace(sample, encoding=encoding)
 
 
 class UnknownEncodingError(InputError):
@@ -145,8 +149,10 @@ def _parquet(path: Path) -> Sample:
         batch = next(file.iter_batches(batch_size=HEAD_ROWS), None)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} is not a complete Parquet file.") from error
-    rows = tuple(batch.to_pylist()) if batch else ()
-    return Sample(path, "parquet", tuple(file.schema_arrow.names), rows)
+    rows = tuple(dict(_flat(row, "")) for row in batch.to_pylist()) if batch else ()
+    inside = {name for row in rows for name in row if "." in name}
+    names = (name for name in file.schema_arrow.names if not any(each.startswith(f"{name}.") for each in inside))
+    return Sample(path, "parquet", (*names, *sorted(inside)), rows)
 
 
 def _xlsx(path: Path) -> Sample:

@@ -41,6 +41,7 @@ _MOST_HEADER_BYTES = 1 << 20
 _HALF = 0.5
 _MOST = 0.9
 _FEW_TRAITS = 50
+_MOST_PROPERTIES = 200
 _PRICES = ("price", "unit_price", "item_price", "value")
 _MONEY_NAME = re.compile(r"_(usd|eur|gbp|chf|jpy|cad|aud)$")
 
@@ -210,12 +211,13 @@ def _draft_group(
     collector = "access_log" if first.form == "access_log" else recognised(first)
     draft.doubts += [f"{sample.path.name}: {flaw}" for sample in samples for flaw in sample.flaws if not collector]
     if collector:
-        draft.notes.append(f"{first.path.name} is an export of {collector}: its columns are known")
+        draft.notes.append(f"{first.path.name} is an export of {collector}: its columns are known ({_page(collector)})")
         for pattern in patterns:
             _add(draft, _collector_source(collector, pattern, samples), _stem(first.path))
         return
     if export := known_export(first):
-        draft.notes.append(f"{first.path.name} is an export of {export.label}: {export.note}")
+        page = _page(re.sub(r"\W+", "_", export.label.lower()))
+        draft.notes.append(f"{first.path.name} is an export of {export.label}: {export.note} ({page})")
         for pattern in patterns:
             _export_sources(export, pattern, samples, draft)
         return
@@ -242,6 +244,10 @@ def _draft_group(
         raise InputError(f"{first.path}: {_why_no_events(found, roles)}")
     else:
         draft.notes.append(f"{first.path.name} is left out: {_why_no_events(found, roles)}")
+
+
+def _page(name: str) -> str:
+    return f"docs/how-to/collectors/{name}.md"
 
 
 def _why_no_events(found: dict[str, Profile], roles: Roles) -> str:
@@ -355,7 +361,11 @@ def _mapped_source(
         used.add(content["channel"]["column"])
     kept = [n for n, p in found.items() if n not in used and p.values and not p.is_private and p.key != "user_agent"]
     if kept:
-        content["properties"] = kept
+        content["properties"] = kept[:_MOST_PROPERTIES]
+    if len(kept) > _MOST_PROPERTIES:
+        draft.doubts.append(
+            f"{first.path.name} has {len(kept):,} columns without a role: the first {_MOST_PROPERTIES} are kept"
+        )
     empty = [name for name, profile in found.items() if not profile.values]
     if empty:
         comments.setdefault("", []).append(f"without a value in the rows looked at: {', '.join(empty[:20])}")

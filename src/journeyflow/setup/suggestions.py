@@ -11,7 +11,7 @@ from journeyflow.setup.lexicon import Words, top
 from journeyflow.setup.stages import EventLog, Suggestion, suggest
 from journeyflow.setup.trial import read_event_log, read_known_stages
 from journeyflow.setup.writer import comment, flow
-from journeyflow.utils.formatting import count, escaped, percent
+from journeyflow.utils.formatting import count, escaped, numbered, percent
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -50,7 +50,7 @@ class ModelSuggestions:
             f"{percent(a.rate)} of {a.offered_count} offered were right" if a.rate is not None else "none was offered"
         )
         lines = [
-            f"# {escaped(self.model)}: {count(len(self.suggestions))} event names are in no stage. "
+            f"# {escaped(self.model)}: {numbered(len(self.suggestions), 'event name')} without a stage. "
             f"Hiding each of {a.name_count} names with a rule: {right}."
         ]
         if offered:

@@ -171,7 +171,9 @@ def _analysis_lines(draft: Draft, model: FirstModel) -> Iterator[str]:
         yield "funnels:                           # two to twenty steps"
         yield "  main:"
         yield "    window: 14d"
-        yield f"    goal: {next(iter(model.goals))}"
+        name, goal = next(iter(model.goals.items()))
+        if model.funnel[-1]["when"] == goal["when"]:  # What follows the goal puts nothing of its value at stake.
+            yield f"    goal: {name}"
         yield "    steps:"
         yield from (f"      - {flow(step)}" for step in model.funnel)
         yield ""

@@ -165,6 +165,8 @@ def test_a_row_with_several_times_is_several_sources_and_a_users_file_is_people(
         "customer_state_rj",
         "customer_state_mg",
     }
+    # The order is where the funnel begins: what follows puts nothing of its value at stake.
+    assert config.funnels["main"].goal is None
 
 
 def test_files_that_are_alike_are_one_source(tmp_path):
@@ -186,6 +188,15 @@ def test_a_table_without_persons_says_what_is_missing(tmp_path):
     (tmp_path / "e.csv").write_text("colour,size\nred,1\nblue,2\n")
     done = CliRunner().invoke(app, ["init", str(tmp_path / "e.csv"), "-o", str(tmp_path / "journeyflow.yml")])
     assert "a time in every row or an identifier of a person" in str(done.exception)
+
+
+def test_a_table_of_thousands_of_columns_is_tried(tmp_path):
+    names = [f"c{number}" for number in range(4_997)]
+    rows = [[f"2026-03-{1 + n:02}", f"u{n % 9}", ("view", "cart")[n % 2], *names] for n in range(20)]
+    (tmp_path / "wide.csv").write_text("\n".join(map(",".join, [["time", "user_id", "event", *names], *rows])))
+    shown = call("init", tmp_path / "wide.csv", "-o", tmp_path / "journeyflow.yml")
+    assert "20 of 20 rows load" in shown
+    assert "4,997 columns without a role: the first 200 are kept" in shown
 
 
 def test_a_trial_keeps_nothing_and_prints_no_id(tmp_path):
@@ -244,7 +255,7 @@ def test_suggestions_are_printed_as_yaml_and_never_applied(tmp_path):
     text = config.read_text()
     journeyflow.run(config)
     shown = call("suggest", "-c", config)
-    assert "four_stage: 1 event names are in no stage. Hiding each of 4 names with a rule" in shown
+    assert "four_stage: 1 event name without a stage. Hiding each of 4 names with a rule" in shown
     assert "cart_emptied" in shown
     (found,) = json.loads(call("suggest", "-c", config, "--json"))
     assert found["suggestions"][0]["stages"][0]["stage"] == "decision"

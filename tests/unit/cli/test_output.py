@@ -58,6 +58,32 @@ def test_parquet_file(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "rows.parquet").equals(ROWS)
 
 
+FAR = [
+    ("date", pl.Series("far", [2_932_897], pl.Int64).cast(pl.Date)),
+    ("time", pl.Series("far", [2**62], pl.Int64).cast(pl.Datetime("us"))),
+    ("infinite", pl.Series("far", [-(2**63) + 1], pl.Int64).cast(pl.Datetime("us"))),
+    ("list", pl.Series("far", [[2_932_897]], pl.List(pl.Int64)).cast(pl.List(pl.Date))),
+    ("struct", pl.DataFrame({"x": pl.Series([-719_163], dtype=pl.Int64).cast(pl.Date)}).to_struct("far")),
+]
+
+
+@pytest.mark.parametrize("form", [Format.JSON, Format.CSV, Format.TABLE])
+@pytest.mark.parametrize("far", [column for _, column in FAR], ids=[name for name, _ in FAR])
+def test_times_that_have_no_text_are_refused_by_name(far: pl.Series, form: Format, tmp_path: Path) -> None:
+    frame = pl.DataFrame([far])
+    if form is Format.TABLE or not far.dtype.is_nested():
+        with pytest.raises(JourneyflowError, match=r"beyond the years 1 to 9999, as of far\. Cast to varchar"):
+            write_frame(frame, form, None)
+    write_frame(frame, Format.PARQUET, tmp_path / "rows.parquet")
+    assert pl.read_parquet(tmp_path / "rows.parquet").equals(frame)
+
+
+def test_the_first_and_the_last_time_of_a_calendar_are_written(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"at": [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59), None]})
+    write_frame(frame, Format.JSON, tmp_path / "rows.json")
+    assert [row["at"] for row in json.loads((tmp_path / "rows.json").read_text())][2] is None
+
+
 def test_table_in_a_file_is_not_cut(tmp_path: Path) -> None:
     write_frame(pl.DataFrame({"x": ["y" * 500]}), Format.TABLE, tmp_path / "rows.txt")
     assert "y" * 500 in (tmp_path / "rows.txt").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -233,3 +234,16 @@ def test_every_way_to_ask_fails_alike(engine, ask, query, message):
 def test_columns_of_one_name_are_named(engine, ask):
     with pytest.raises(EngineError, match=r"more than one is named a\.$"):
         getattr(engine, ask)("select 1 as a, 2 as a, 3 as other")
+
+
+def test_ctrl_c_while_a_stream_is_opened_is_ctrl_c():
+    def interrupted():
+        with duckdb._opening_a_stream():
+            raise RuntimeError("Query interrupted")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with ThreadPoolExecutor(1) as threads, pytest.raises(EngineError, match="was stopped"):
+        threads.submit(interrupted).result()
+    with pytest.raises(RuntimeError, match="another"), duckdb._opening_a_stream():
+        raise RuntimeError("another")

@@ -262,6 +262,29 @@ def test_parameters_of_ga4_may_be_anything(project):
     assert project.events("utm_source").count("a") == 1
 
 
+def test_structs_of_parquet_are_read_as_objects_of_json_are(project):
+    """BigQuery exports GA4 in both forms."""
+    row = {
+        "event_timestamp": AT,
+        "event_name": "purchase",
+        "user_pseudo_id": "a",
+        "event_params": [{"key": "page_location", "value": {"string_value": "https://a.example/b"}}],
+        "device": {"category": "mobile", "web_info": {"browser": "Firefox"}},
+        "geo": {"country": "DE"},
+        "ecommerce": {"purchase_revenue_in_usd": 2.5, "transaction_id": "t"},
+    }
+    project.source = {"format": "ga4", "path": "data/*"}
+    project.write("a.jsonl", json.dumps(row) + "\n")
+    others = [row | {"user_pseudo_id": "b"}, row | {"user_pseudo_id": "c", "device": None}]
+    pq.write_table(pa.Table.from_pylist(others), project.write("b.parquet", b""))
+    assert project.load().counts.accepted == 3
+    found = {who: rest for who, *rest in project.events("anonymous_id, page_path, revenue_amount, properties::varchar")}
+    assert found["b"] == found["a"]
+    assert (found["a"][0], float(found["a"][1])) == ("/b", 2.5)
+    assert json.loads(found["a"][2]) == {"device_category": "mobile", "country": "DE", "order_id": "t"}
+    assert json.loads(found["c"][2]) == {"country": "DE", "order_id": "t"}
+
+
 def test_an_event_of_ga4_with_its_parameters_in_another_order_is_the_same(project):
     row = {"event_timestamp": AT, "event_name": "purchase", "user_pseudo_id": "a"}
     params = [{"key": key, "value": {"string_value": text}} for key, text in (("value", "20"), ("currency", "EUR"))]

@@ -225,6 +225,9 @@ def test_init_reads_the_beginning_of_objects_and_writes_their_url(store, bucket,
     with pytest.raises(InputError, match="holds a secret") as found:
         propose(["https://user:hidden@files.example/a"], tmp_path)
     assert "hidden" not in str(found.value)
+    bucket("c.csv", "ts,event\n2026-03-01,purchase\n")
+    with pytest.raises(InputError, match=r"^s3://bucket/logs/c\.csv: no column holds an identifier of a person"):
+        propose(["s3://bucket/logs/c.csv"], tmp_path)
 
 
 def test_an_etag_proves_a_version_and_without_a_size_a_time_does():
@@ -324,3 +327,25 @@ def test_settings_of_a_store_come_from_the_environment():
     for url in ("az://container/a", "gs://bucket/a"):
         environment = {"AZURE_STORAGE_ACCOUNT": "shop", "AZURE_STORAGE_KEY": "c2VjcmV0", "GOOGLE_ANONYMOUS": "true"}
         assert remote.object_system(remote_path(url), environment).type_name in ("abfs", "gcs")
+
+
+def test_another_server_than_that_of_the_provider_is_named_by_the_environment():
+    expected = {"scheme": "http", "endpoint_override": "127.0.0.1:9000"}
+    for address in ("http://127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:9000/account"):
+        assert remote._endpoint(address, "scheme", "endpoint_override") == expected
+    assert remote._endpoint(None, "scheme", "endpoint_override") == {}
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Azure Error: [AuthorizationFailure] 403 Server failed to authenticate", "denied"),
+        ("Azure Error: [ContainerBeingDeleted] 409 later", "unreachable"),
+        ("google::cloud::Status(PERMISSION_DENIED: no)", "denied"),
+        ("When listing: AWS Error ACCESS_DENIED", "denied"),
+    ],
+)
+def test_a_refusal_is_distinguished_from_a_failure_that_may_pass(message, reason):
+    with pytest.raises(RefusedFileError) as found, remote.store_errors("listed"):
+        raise OSError(message)
+    assert found.value.reason == reason

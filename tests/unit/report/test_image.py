@@ -184,6 +184,18 @@ def test_any_name_can_be_drawn(text):
     picture = picture_of(replace(journey_map, rows=tuple(rows)), replace(report_data, personas=tuple(persona)))
     title = ElementTree.fromstring(render_svg(picture)).find(f"{SVG}title").text
     assert title.startswith("Journey map: ")
+    assert "\u200b" not in title
+
+
+def test_the_title_is_plain_text_and_the_picture_may_break_a_long_word():
+    journey_map, report_data = shop()
+    word = "Kundenzufriedenheitsbefragung"
+    personas = [replace(found, label=word, description=word) for found in report_data.personas]
+    picture = picture_of(journey_map, replace(report_data, personas=tuple(personas)))
+    assert "\u200b" in picture["title"]
+    root = ElementTree.fromstring(render_svg(picture))
+    assert root.find(f"{SVG}title").text == f"Journey map: {word}"
+    assert root.find(f"{SVG}desc").text.endswith(f" · {word}")
 
 
 @pytest.mark.parametrize(

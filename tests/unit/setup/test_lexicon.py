@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow.config.journey_models import vocabulary
+from journeyflow.setup.exports import known_exports
 from journeyflow.setup.lexicon import Words, choose_template, phrases, posterior, stems, templates
 
 
@@ -39,6 +40,32 @@ def test_a_short_name_means_what_the_business_makes_of_it():
     assert templates()["shop"].meaning("addToCart") == "add_to_cart"
     assert templates()["leads"].meaning("click") == "ad_click"
     assert templates()["shop"].meaning("xyzzy") is None
+
+
+def test_a_ticket_is_a_contact_and_no_complaint():
+    assert templates()["shop"].meaning("Support Ticket") == "support_ticket"
+    assert templates()["shop"].meaning("complaint filed") == "complaint"
+
+
+# The stages that Salesforce and HubSpot give to a new account.
+STANDARD = {
+    "lead": ("Prospecting",),
+    "qualified": ("Qualification", "Needs Analysis", "Value Proposition", "Id. Decision Makers"),
+    "proposal": ("Perception Analysis", "Proposal/Price Quote", "Negotiation/Review"),
+}
+
+
+def test_the_standard_stages_of_a_sale_have_a_stage():
+    template = templates()["leads"]
+    sources = [source for export in known_exports() for source in export.sources.values()]
+    renamed = {old: new for source in sources for old, new in source.get("rename", {}).items()}
+    for stage, names in STANDARD.items():
+        for name in names:
+            known = renamed.get(name, name)
+            assert template.stage_of(template.meaning(known)) == stage, name
+    deals = ("appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "decisionmakerboughtin", "contractsent")
+    stages = [template.stage_of(template.meaning(renamed[name])) for name in deals]
+    assert stages == ["lead", "qualified", "qualified", "proposal", "proposal"]
 
 
 def test_templates_name_known_words_only_and_each_once():

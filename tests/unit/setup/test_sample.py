@@ -138,3 +138,26 @@ def test_only_line_feeds_end_a_line_of_json(tmp_path, mark):
     assert len(read_sample(path).rows) == 300
     copy_head(path, tmp_path / "head", 200)
     assert len(read_sample(tmp_path / "head").rows) == 201
+
+
+def test_structs_of_parquet_have_dotted_names_as_objects_of_json_have(tmp_path):
+    rows = [{"id": "1", "device": {"kind": "m", "web": {"browser": "F"}}}, {"id": "2", "device": None}]
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    sample = read_sample(path)
+    assert sample.columns == ("id", "device.kind", "device.web.browser")
+    assert sample.texts("device.web.browser") == ["F"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"time,user_id,event\n", "has no row of the width of its header line"),
+        (bytes(range(256)) * 40, "bytes that are no text"),
+        (b"time,user_id\n2026-03-01,a\x00\n", "bytes that are no text"),
+        (b"\n\n", "is empty"),
+    ],
+)
+def test_what_is_no_table_says_why(content, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        sample_of(tmp_path, content)
