@@ -81,6 +81,7 @@ select
             )
         end,
         cast(found.day as varchar),
+        case when found.kind = 'two_days' then ' and the day before' else '' end,
         case found.age_days when 0 then '' when 1 then ', a day after entry' else concat(', ', found.age_days, ' days after entry') end,
         '; like days before: ', cast(cast(100 * found.expected_rate as decimal(5, 1)) as varchar), ' %.'
     ) as headline

@@ -267,7 +267,8 @@ def alerts(
 _ALERTS = """
     select *, case dimension when 'all' then 'everybody' else dimension || ' ' || slice end as _whose,
         case age_days when 0 then 'settled' else 'at age ' || age_days || ' d' end as _read,
-        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end as _what
+        case kind when 'drift' then 'drift ' || direction else reached_count || ' of ' || unit_count end
+            || case kind when 'two_days' then ' in two days' else '' end as _what
     from rate_alarms
     where ($1 is null or funnel = $1) and (is_current or read_day > cast($2 as date) - cast($3 as integer))
     order by read_day desc, q_value, funnel, step_index, dimension <> 'all', dimension, slice, age_days
