@@ -81,6 +81,7 @@ select
     pains.compared_with,
     pains.q_value,
     pains.e_value,
+    pains.within_seconds,
     worth_added.worth_amount,
     worth_added.worth_low,
     worth_added.worth_high,

@@ -209,6 +209,10 @@ def test_the_briefing_comes_first_and_says_who_where_and_what(opened: Opener, re
     assert [line.headline in plain(text) for line, text in zip(report_data.briefing.lines, found, strict=True)] == [
         True
     ] * 4
+    parts = page.locator(".briefing > dl dt").all_inner_texts()[2:]
+    assert parts == ["What hurts, and what to do", "Lost, and no cause known", "What changed"]
+    starts = page.locator(".briefing ol").evaluate_all("lists => lists.map((list) => list.start)")
+    assert starts == [1, 3, 4]
     assert "larger" in plain(found[0])
     assert "Suggested to Team 1 <b>: " in plain(found[0])
     assert page.locator(".briefing").bounding_box()["y"] < 400  # type: ignore[index]

@@ -269,14 +269,17 @@ def print_briefing(briefing: Briefing, out: Console) -> None:
     from journeyflow.report.formatting import CHANGES
 
     rows = [(name, Text(text)) for name, text in (("Who", briefing.people), ("Where", briefing.stages)) if text]
-    for number, line in enumerate(briefing.lines, start=1):
-        sentence = Text(line.headline, style="dim" if line.kind == "gone" else "bold")
-        if change := CHANGES.get(line.change):
-            sentence.append(f" [{change}]", style="yellow")
-        if line.action:
-            owner = f" to {line.owner}" if line.owner and line.owner not in line.headline else ""
-            sentence.append(f" Suggested{owner}: {line.action}", style="default not bold")
-        rows.append((str(number), sentence))
+    for part in briefing.parts:
+        if part.lines:
+            rows.append(("", Text(f"{part.title}:", style="dim")))
+        for number, line in enumerate(part.lines, part.start):
+            sentence = Text(line.headline, style="dim" if line.kind == "gone" else "bold")
+            if change := CHANGES.get(line.change):
+                sentence.append(f" [{change}]", style="yellow")
+            if line.action:
+                owner = f" to {line.owner}" if line.owner and line.owner not in line.headline else ""
+                sentence.append(f" Suggested{owner}: {line.action}", style="default not bold")
+            rows.append((str(number), sentence))
     if briefing.blind_spots:
         rows.append(("?", Text(briefing.blind_spots, style="yellow")))
     for name, text in rows:

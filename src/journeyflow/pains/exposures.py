@@ -286,6 +286,7 @@ def estimate(
         family=candidate.family,
         shift=prospects * UNSEEN_INTENT,
         shift_error=UNSEEN_INTENT / float(np.sqrt(len(met))),
+        within_us=place.horizon,
     )
 
 

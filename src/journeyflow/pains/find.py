@@ -98,6 +98,7 @@ def _pain(stream: Stream, number: int, finding: Finding) -> dict[str, Any]:
         + (f" (estimated from one person in {stream.persons_each})" if stream.persons_each > 1 else ""),
         "q_value": finding.q_value,
         "e_value": finding.e_value,
+        "within_seconds": None if finding.within_us is None else finding.within_us / 1e6,
     }
 
 

@@ -29,6 +29,8 @@ class Finding:
         Logarithm of the odds ratio of going on, met against not.
     goal_rate : float, optional
         Share of those who go on there that reach the goal; None where no event is a goal.
+    within_us : int, optional
+        Time within which going on counts.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Finding:
     sentiment_effect: float | None = None
     goal_rate: float | None = None
     goal_rate_error: float = 0.0
+    within_us: int | None = None
 
     @property
     def lost(self) -> float:

@@ -136,6 +136,7 @@ def _finding(
         family="gap",
         shift=elsewhere,
         shift_error=elsewhere_error,
+        within_us=place.horizon,
     )
 
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from journeyflow.config.remedies import Remedy, suggestion
 from journeyflow.models.python_models import python_model
-from journeyflow.utils.formatting import Labels, count, percent
+from journeyflow.utils.formatting import Labels, count, duration, numbered, percent
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import Engine
 
-MOST_CHARACTERS = 290
+MOST_CHARACTERS = 305
 """Names are cut, then refunds and the interval of the money left out, until a headline is no longer than this."""
 SHAPES = ((60, True), (40, True), (28, True), (60, False), (40, False), (28, False), (20, False), (12, False))
 """Most characters of a name, and whether refunds and the interval of the money are given, tried in this order."""
@@ -152,8 +152,15 @@ def _how_many(row: Row) -> str:
         "promise": "whose promise was kept",
         "gap": "comparable persons",
     }.get(row["kind"], "comparable persons at the same moment")
-    share = f"{count(row['went_on_count'])} of {count(persons)} ({percent(row['rate'])}) {done}"
+    within = f" within {_within(row['within_seconds'])}" if row["within_seconds"] else ""
+    share = f"{count(row['went_on_count'])} of {count(persons)} ({percent(row['rate'])}) {done}{within}"
     return f"{share}; of {compared}{others} {percent(row['expected_rate'])} did"
+
+
+def _within(seconds: float) -> str:
+    """Return a time such as ``30 days`` or ``1 d 9 h``."""
+    days = round(seconds / 86_400, 3)
+    return numbered(int(days), "day") if days >= 1 and days == int(days) else duration(seconds)
 
 
 def _costs(row: Row, name: Name, *, is_full: bool) -> list[str]:

@@ -351,6 +351,7 @@ def _finding(stream: Stream, place: Place, span: Span) -> Finding:
         first_day=span.first,
         last_day=span.last,
         family="incident",
+        within_us=until,
     )
 
 

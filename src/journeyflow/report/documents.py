@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from journeyflow.errors import JourneyflowError
 from journeyflow.report.formatting import CHANGES, figure_text, range_text, value_text
 from journeyflow.report.image import TEMPLATES, compiled, heading_texts, picture_of, render_png
-from journeyflow.report.view_model import ALL, Opportunity, ReportData
+from journeyflow.report.view_model import ALL, NO_CAUSE, BriefingLine, Opportunity, ReportData
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -32,6 +32,15 @@ class Finding:
 
     text: str
     note: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading with its lines, numbered from `start` on."""
+
+    title: str
+    start: int
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Document:
     run: str
     people: str
     stages: str
-    findings: tuple[Finding, ...]
+    parts: tuple[Part, ...]
     blind_spots: str
     maps: tuple[MapPage, ...]
     left_out: str
@@ -88,8 +97,11 @@ def render_pptx(report_data: ReportData) -> bytes:
     deck = pptx.Presentation()
     deck.slide_width, deck.slide_height = map(_extra("pptx.util").Inches, _SLIDE_INCHES)
     deck.core_properties.title, deck.core_properties.author = document.title, "journeyflow"
-    parts = [f"Who: {document.people}", f"Where: {document.stages}"] if document.people else []
-    _text_slide(deck, document.title, (*(Finding(part, "") for part in parts), *document.findings), document.run)
+    lines = [Finding(f"Who: {document.people}", ""), Finding(f"Where: {document.stages}", "")]
+    lines = lines if document.people else []
+    for part in document.parts:
+        lines += [Finding(f"{part.title}:", ""), *part.findings]
+    _text_slide(deck, document.title, tuple(lines), document.run)
     for page in document.maps:
         _picture_slide(deck, page)
         if page.findings:
@@ -120,9 +132,9 @@ def _document(report_data: ReportData) -> Document:
         f"{run.high_water_at:%Y-%m-%d}. Run {run.run_id}.",
         people=briefing.people,
         stages=briefing.stages,
-        findings=tuple(
-            Finding(line.headline, "; ".join(filter(None, (CHANGES.get(line.change, ""), _suggested(line.action)))))
-            for line in briefing.lines
+        parts=tuple(
+            Part(part.title, part.start, tuple(map(_briefed, part.lines)) or (Finding(NO_CAUSE, ""),))
+            for part in briefing.parts
         ),
         blind_spots=briefing.blind_spots,
         maps=tuple(maps[:MAX_MAPS]),
@@ -130,8 +142,9 @@ def _document(report_data: ReportData) -> Document:
     )
 
 
-def _suggested(action: str) -> str:
-    return f"Suggested: {action}" if action else ""
+def _briefed(line: BriefingLine) -> Finding:
+    suggested = f"Suggested: {line.action}" if line.action else ""
+    return Finding(line.headline, "; ".join(filter(None, (CHANGES.get(line.change), suggested))))
 
 
 def _shown_maps(report_data: ReportData) -> Iterator[MapPage]:

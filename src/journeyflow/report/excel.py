@@ -80,7 +80,7 @@ _BLIND_SPOTS: Final = (
     Column("detail", 80),
 )  # fmt: skip
 _BRIEFING: Final = (
-    Column("what to know", 110), Column("since the run before", 14), Column("people lost then", 12), Column("kind", 14),
+    Column("part", 18), Column("what to know", 110), Column("since the run before", 14), Column("people lost then", 12), Column("kind", 14),
     Column("model or funnel", 18), Column("persona", 18), Column("owner", 18), Column("suggested", 60),
     Column("SQL of the row", 80),
 )  # fmt: skip
@@ -187,15 +187,15 @@ def _write_about(book: Book, report_data: ReportData) -> None:
 
 def _briefing(report_data: ReportData) -> Iterator[Row]:
     briefing = report_data.briefing
-    for text in (briefing.people, briefing.stages):
-        if text:
-            yield [text]
-    for line in briefing.lines:
-        persona = "everybody" if line.persona == ALL else line.persona
-        keys = (display_text(line.model), display_text(persona))
-        yield [line.headline, line.change, line.previous_count, line.kind, *keys, line.owner, line.action, line.sql]
+    yield from ([title, text] for title, text in (("Who", briefing.people), ("Where", briefing.stages)) if text)
+    for part in briefing.parts:
+        for line in part.lines:
+            persona = "everybody" if line.persona == ALL else line.persona
+            keys = (display_text(line.model), display_text(persona))
+            about = (line.change, line.previous_count, line.kind, *keys, line.owner, line.action, line.sql)
+            yield [part.title, line.headline, *about]
     if briefing.blind_spots:
-        yield [briefing.blind_spots]
+        yield ["What cannot be seen", briefing.blind_spots]
 
 
 def _blind_spots(report_data: ReportData) -> Iterator[Row]:

@@ -20,6 +20,7 @@ from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.formatting import CHANGES, value_text
 from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import (
+    NO_CAUSE,
     BlindSpot,
     Cell,
     Difference,
@@ -77,6 +78,7 @@ def render_page(report_data: ReportData) -> str:
     return environment.get_template("page.html.j2").render(
         report_data=report_data,
         changes=CHANGES,
+        no_cause=NO_CAUSE,
         policy=content_policy(style, script),
         # These three are the page's own files and JSON made safe for its place; everything else is escaped.
         style=Markup(style),

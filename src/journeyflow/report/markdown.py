@@ -9,6 +9,7 @@ from typing import Final
 from journeyflow.report.formatting import CHANGES, figure_line, figure_text, item_line, value_text
 from journeyflow.report.view_model import (
     ALL,
+    NO_CAUSE,
     Briefing,
     BriefingLine,
     Item,
@@ -79,12 +80,12 @@ def briefing_lines(briefing: Briefing) -> Iterator[str]:
     if briefing.stages:
         yield f"**Where:** {escape_markdown(briefing.stages)}"
         yield ""
-    yield from ("**What hurts, and what to do:**", "")
-    yield from (f"{at}. {_briefing_text(line)}" for at, line in enumerate(briefing.lines, start=1))
-    if not briefing.lines:
-        yield "Nobody was seen to leave, and no cause stands out."
+    for part in briefing.parts:
+        yield from (f"**{part.title}:**", "")
+        yield from (f"{at}. {_briefing_text(line)}" for at, line in enumerate(part.lines, part.start))
+        yield from ("",) if part.lines else (NO_CAUSE, "")
     if briefing.blind_spots:
-        yield from ("", escape_markdown(briefing.blind_spots))
+        yield escape_markdown(briefing.blind_spots)
 
 
 def _briefing_text(line: BriefingLine) -> str:

@@ -19,6 +19,16 @@ ALL = "all"
 LONGEST_LITERAL = 200
 """Longer values are compared by their MD5, so that the SQL can be read and copied."""
 
+CAUSES = "What hurts, and what to do"
+NO_CAUSE = "No cause stands out."
+BRIEFING_PARTS = {
+    "Alert": ("rate",),
+    CAUSES: ("incident", "gap", "exposure", "promise", "friction"),
+    "Lost, and no cause known": ("loss",),
+    "What changed": ("gone", "action"),
+}
+"""Headings of the briefing, in the order of its lines, with the kinds of line below each."""
+
 Key = str | int | None
 """A value of a row's key."""
 Value = int | float | Decimal | datetime | None
@@ -83,6 +93,26 @@ class Briefing:
     stages: str = ""
     lines: tuple[BriefingLine, ...] = ()
     blind_spots: str = ""
+
+    @property
+    def parts(self) -> tuple[BriefingPart, ...]:
+        """The lines under headings; only of causes an empty part is listed, since that none was found is news too."""
+        found, start = [], 1
+        for title, kinds in BRIEFING_PARTS.items():
+            lines = tuple(line for line in self.lines if line.kind in kinds)
+            if lines or title == CAUSES:
+                found.append(BriefingPart(title, start, lines))
+            start += len(lines)
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class BriefingPart:
+    """Lines of the briefing that belong together, numbered from `start` on."""
+
+    title: str
+    start: int
+    lines: tuple[BriefingLine, ...]
 
 
 @dataclass(frozen=True, slots=True)

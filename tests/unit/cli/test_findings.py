@@ -134,8 +134,13 @@ def test_the_briefing_is_who_where_what_and_what_is_not_seen(folder):
     assert lines[0].startswith("Who  4,000 persons: Student 2,000")
     assert lines[1].startswith("Where  Awareness 4,000 → Consideration 2,000")
     assert "most leave at Awareness: 1,600" in lines[1]
-    assert "[larger] Suggested to Team 1 <b>: " in lines[2]
-    assert "[new] Suggested to Team 1 <b>: " in lines[3]
-    assert "no cause stands out. Suggested: " in lines[4]
-    assert lines[5].endswith("[gone]")
-    assert lines[6].startswith("?  What cannot be seen: 2 critical and 1 warning")
+    assert [lines[2], lines[5], lines[7]] == [
+        "What hurts, and what to do:",
+        "Lost, and no cause known:",
+        "What changed:",
+    ]
+    assert "[larger] Suggested to Team 1 <b>: " in lines[3]
+    assert "[new] Suggested to Team 1 <b>: " in lines[4]
+    assert "no cause stands out. Suggested: " in lines[6]
+    assert lines[8].endswith("[gone]")
+    assert lines[9].startswith("?  What cannot be seen: 2 critical and 1 warning")

@@ -18,7 +18,7 @@ INCIDENT = {
     "slice": "device=mobile", "first_day": date(2026, 3, 2), "last_day": date(2026, 3, 9), "is_ongoing": False,
     "person_count": 1400, "compared_count": 9000, "rate": 0.5, "expected_rate": 0.751, "went_on_count": 700,
     "lost_count": 350, "lost_low": 200, "lost_high": 512, "worth_amount": Decimal("12340.5"), "worth_low": Decimal(8000),
-    "worth_high": Decimal(20000), "goal_lost_count": 350, "dropped_count": 900, "currency": "EUR", "e_value": 3.21, "refunded_count": None, "sentiment_effect": None,
+    "worth_high": Decimal(20000), "goal_lost_count": 350, "dropped_count": 900, "currency": "EUR", "e_value": 3.21, "refunded_count": None, "sentiment_effect": None, "within_seconds": 86_400 * 30,
 }  # fmt: skip
 EXPOSURE = INCIDENT | {"kind": "exposure", "grade": "matched", "subject": "chat_opened", "slice": None}
 EXPOSURE |= {"first_day": None, "last_day": None, "is_ongoing": None}
@@ -30,8 +30,8 @@ ALL = [INCIDENT, EXPOSURE, PROMISE, FELT, FRICTION, INCIDENT | {"kind": "gap", "
 
 def test_an_incident():
     assert headline(INCIDENT) == (
-        "Persons with device=mobile at Decision (payment_info), 2 to 9 March 2026: 700 of 1,400 (50.0 %) went on; of 9,000 on other "
-        "days and elsewhere 75.1 % did; about 350 lost by it (200 to 512), 12,340 EUR (8,000 to 20,000); others did "
+        "Persons with device=mobile at Decision (payment_info), 2 to 9 March 2026: 700 of 1,400 (50.0 %) went on within 30 days; of "
+        "9,000 on other days and elsewhere 75.1 % did; about 350 lost by it (200 to 512), 12,340 EUR (8,000 to 20,000); others did "
         "not fall in those days."
     )
 
@@ -58,6 +58,9 @@ def test_an_incident():
             "at most 90 lost by it (all who dropped out there), 12,340 EUR",
         ),
         ({"goal_lost_count": None}, "about 350 lost by it (200 to 512), 12,340 EUR"),
+        ({"within_seconds": 86_400.0}, "went on within 1 day; of"),
+        ({"within_seconds": 118_800.5}, "went on within 1 d 9 h; of"),
+        ({"within_seconds": None}, "went on; of"),
         ({"worth_amount": None}, "about 350 lost by it (200 to 512), no money known;"),
     ],
 )
@@ -98,7 +101,7 @@ def test_a_promise_without_money_says_how_it_is_ranked():
 
 @pytest.mark.parametrize("row", ALL)
 def test_every_figure_is_in_the_row(row):
-    shown = {f"{value:,}" for value in row.values() if isinstance(value, int)} | {"2", "9", "2026"}
+    shown = {f"{value:,}" for value in row.values() if isinstance(value, int)} | {"2", "9", "2026", "30"}
     shown |= {f"{value:,.0f}" for value in row.values() if isinstance(value, Decimal)} | {"50.0", "75.1", "3.2", "0.45"}
     assert set(re.findall(r"\d[\d,.]*\d|\d", headline(row))) <= shown
 

@@ -47,7 +47,7 @@ def test_names_are_no_markup(whole_time):
     finding = {"text": hostile, "note": hostile}
     content |= dict.fromkeys(("title", "run", "people", "stages", "blind_spots", "left_out"), hostile)
     page = content["maps"][0] | {"title": hostile, "subtitle": hostile, "text": hostile, "findings": [finding]}
-    content |= {"findings": [finding], "maps": [page]}
+    content |= {"parts": [{"title": hostile, "start": 1, "findings": [finding]}], "maps": [page]}
     assert compiled(TEMPLATE, content, format="pdf").startswith(b"%PDF-")
 
 

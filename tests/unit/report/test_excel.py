@@ -33,11 +33,12 @@ def test_a_workbook_has_a_sheet_for_every_persona_and_list(workbook):
 def test_a_workbook_opens_on_the_briefing(workbook, whole_time):
     rows = list(workbook["Briefing"].iter_rows(min_row=2, values_only=True))
     briefing = whole_time.briefing
-    assert [row[0] for row in rows[:2]] == [briefing.people, briefing.stages]
-    assert [row[0] for row in rows[2:-1]] == [line.headline for line in briefing.lines]
-    assert rows[2][1:3] == ("larger", 80)
-    assert rows[2][8].startswith("select * from")
-    assert rows[-1][0] == briefing.blind_spots
+    assert [row[:2] for row in rows[:2]] == [("Who", briefing.people), ("Where", briefing.stages)]
+    assert [row[1] for row in rows[2:-1]] == [line.headline for line in briefing.lines]
+    assert rows[2][0] == "What hurts, and what to do"
+    assert rows[2][2:4] == ("larger", 80)
+    assert rows[2][9].startswith("select * from")
+    assert rows[-1][1] == briefing.blind_spots
 
 
 def test_no_cell_of_a_workbook_acts(workbook, whole_time):

@@ -16,16 +16,27 @@ from support.map_tables import BIDI, CONTROLS, LINK, MARKUP, SCRIPT, publish_tab
 
 def test_a_message_leads_with_the_briefing(whole_time):
     lines = render_summary(whole_time).splitlines()
-    first = [line for line in lines[:18] if line]
+    first = [line for line in lines[:22] if line]
     assert first[2].startswith("**Who:** 4,000 persons: Student 2,000")
     assert first[3].startswith("**Where:** Awareness 4,000 → Consideration 2,000")
     assert first[4] == "**What hurts, and what to do:**"
     assert first[5].startswith("1. 1,333 persons met &lt;img")
     assert "(larger; owner Team 1 &lt;b&gt;) Suggested: " in first[5]
     assert first[6].startswith("2. 666 persons met it too. (new; owner Team 1 &lt;b&gt;) Suggested: ")
-    assert first[7].startswith("3. 2,000 of 4,000 persons leave at Awareness; no cause stands out.")
-    assert first[8].startswith("4. No longer listed")
-    assert first[9].startswith("What cannot be seen: 2 critical and 1 warning")
+    assert first[7] == "**Lost, and no cause known:**"
+    assert first[8].startswith("3. 2,000 of 4,000 persons leave at Awareness; no cause stands out.")
+    assert first[9] == "**What changed:**"
+    assert first[10].startswith("4. No longer listed")
+    assert first[11].startswith("What cannot be seen: 2 critical and 1 warning")
+
+
+def test_a_message_without_a_cause_says_so(whole_time):
+    losses = tuple(line for line in whole_time.briefing.lines if line.kind == "loss")
+    lines = render_summary(replace(whole_time, briefing=replace(whole_time.briefing, lines=losses))).splitlines()
+    first = [line for line in lines[:22] if line]
+    assert first[4:6] == ["**What hurts, and what to do:**", "No cause stands out."]
+    assert first[6] == "**Lost, and no cause known:**"
+    assert first[7].startswith("1. 2,000 of 4,000 persons leave at Awareness")
 
 
 def test_a_message_of_another_model_says_of_which_one_its_briefing_is(whole_time):
