@@ -176,13 +176,7 @@ select
 from retained_records
 group by place
 """
-# The database would push the condition through all steps of validation and compute there again what they make of an id,
-# several times for each record; it pushes none that is volatile.
-_WITH_ID = """(
-    select *, is_kept and reason is null and event_id is not null and random() >= 0 as is_accepted
-    from retained_records
-)
-where is_accepted"""
+_WITH_ID = "retained_records where is_kept and reason is null and event_id is not null"
 
 
 def _insert(first_ixs: Sequence[int], numbers: Sequence[int], source: str) -> str:

@@ -2,19 +2,12 @@
 -- Grain of duplicate_versions: one row per stored copy. Of duplicate_counts: one row per new file.
 create or replace temp table duplicate_versions as
 with
--- Of a first load the second part reads nothing.
 repeated as (
     select event_key
     from raw.events
-    where event_ix >= {first_ix}
+    where event_key in (select event_key from raw.events where event_ix >= {first_ix})
     group by event_key
     having count(*) > 1
-
-    union
-
-    select event_key
-    from raw.events
-    where event_ix < {first_ix} and event_key in (select event_key from raw.events where event_ix >= {first_ix})
 ),
 
 versions as (
