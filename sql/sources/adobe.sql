@@ -34,6 +34,7 @@ select
     hitid_high || '.' || hitid_low as event_id,
     case
         when regexp_full_match(hit_time, '\d{9,11}') then cast(make_timestamp(cast(hit_time as bigint) * 1000000) as varchar) || '+00'
+        else hit_time
     end as occurred_at,
     visitor_id as anonymous_id,
     user_id,

@@ -22,6 +22,11 @@ def test_every_click_is_accepted(project, sessions):
     )
 
 
+def test_the_archive_is_hardly_larger_than_the_input(project, external_data):
+    archived = sum(path.stat().st_size for path in (project.folder / "state" / "raw").glob("*.records.parquet"))
+    assert 0 < archived <= 1.3 * (external_data / "eshop_2008" / "clickstream.zip").stat().st_size
+
+
 def test_sessions_and_single_clicks(project, sessions):
     single = sum(len(clicks) == 1 for clicks in sessions.values())
     assert [24_026, 24_026 - 5_042] == [len(sessions), len(sessions) - single] == project.steps("sessions")
