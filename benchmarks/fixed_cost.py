@@ -1,7 +1,7 @@
 """`python -m benchmarks.fixed_cost`: processor seconds of what does not depend on the data.
 
 A project of ten events: its first run, a run that brings nothing, and the commands that read. With `--compile` the
-warm-up too, in an empty cache, which takes a minute. Each figure is the least of several processes, user and system.
+warm-up too, in an empty cache. Each figure is the least of several processes, user and system.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with a code of `journeyflow.errors.ExitCode`; None reads `sys.argv`."""
     # The matrices of the search for pain points are small: several threads wait for one another more than they compute.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Parsed statements and code that is being compiled are many objects, of which few are in cycles.
+    gc.set_threshold(50_000, 20, 20)
     from journeyflow.cli.app import app
     from journeyflow.cli.output import guarded
 

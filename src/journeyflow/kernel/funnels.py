@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from journeyflow.kernel.events import Units
@@ -18,7 +17,6 @@ from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys,
 from journeyflow.kernel.tables import table
 
 Tables = dict[str, pa.Table]
-Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 
 
 def evaluate_funnel(
@@ -29,17 +27,13 @@ def evaluate_funnel(
 
     Units start at the places `start`, the other arrays are by place; see `funnel_attempts.evaluate_units`.
     """
-    settings = funnel.settings
+    settings, bits = funnel.settings, funnel.exclusion_bits
     excluded = np.zeros(0, np.int64)
     if len(settings.exclusions):
-        excluded = _bits_of_events(funnel.exclusion_bits, stage, event_type)
-    events = EventColumns(start, at, rank, _bits_of_events(funnel.step_bits, stage, event_type), excluded)
+        excluded = bits[0 if len(bits) == 1 else stage, event_type]
+    read = np.zeros(0, np.int16) if stage is None or len(funnel.step_bits) == 1 else stage
+    events = EventColumns(start, at, rank, look_up(funnel.step_bits, read, event_type), excluded)
     return evaluate_units(events, settings, new_workspace(len(at), settings.steps), day_start_us)
-
-
-def _bits_of_events(bits: npt.NDArray[Integer], stage: Int16s | None, event_type: Int32s) -> npt.NDArray[Integer]:
-    """Return the bits of each event, by its stage (where there are rows for stages) and event type."""
-    return look_up(bits, np.zeros(0, np.int16) if stage is None or len(bits) == 1 else stage, event_type)
 
 
 def run_funnel(units: Units, funnel: CompiledFunnel, plan: KernelPlan) -> Tables:

@@ -13,6 +13,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba.core import event
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from journeyflow.utils.progress import Progress
 
@@ -33,23 +35,55 @@ def compiled(function: F) -> F:
 
     Where neither can be written (a read-only image without a home) each process compiles.
     """
-    return _dispatcher(function)
+    compiling: Any = numba.njit
+    try:
+        dispatcher = compiling(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
+    except RuntimeError:
+        return cast(F, compiling(nogil=True, no_cfunc_wrapper=True)(function))
+    _stamp(dispatcher)
+    return cast(F, dispatcher)
 
 
 def inner(function: F) -> F:
-    """Compile as `compiled` a function that only compiled functions call: without what Python would need to call it."""
-    return _dispatcher(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def _dispatcher(function: F, **options: bool) -> F:
-    compiling: Any = numba.njit  # Its types lack the options of `inner`.
-    try:
-        dispatcher = compiling(cache=True, nogil=True, **options)(function)
-    except RuntimeError:
-        return cast(F, compiling(nogil=True, **options)(function))
-    _stamp(dispatcher)
+    """Compile as `compiled` a function that only compiled functions call, as a part of each of them."""
+    compiling: Any = numba.njit  # Its types lack these options.
+    dispatcher = compiling(no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_InnerCompiler)(function)
     _widen(dispatcher)
     return cast(F, dispatcher)
+
+
+class _InnerLibrary(JITCodeLibrary):
+    """The code of an inner function as it was lowered: it is optimized and translated with what calls it only.
+
+    Numba would do both for each function, together with all that it calls: a third of the time of compiling.
+    """
+
+    def add_llvm_module(self, module: Any) -> None:  # noqa: ANN401 - a module of llvmlite
+        """Add code as it is."""
+        self._final_module.link_in(module)
+
+    def _optimize_final_module(self) -> None:
+        """Leave the code as it is."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    @property
+    def codegen(self) -> _InnerLibrary:
+        """What is asked to set the environment of a translated function, which this is not."""
+        return self
+
+    def set_env(self, name: str, environment: object) -> None:
+        """Set nothing."""
+
+
+class _InnerCompiler(Compiler):
+    """Numba's compiler, into an `_InnerLibrary`."""
+
+    def __init__(self, typing: Any, target: Any, _: object, *settings: Any) -> None:  # noqa: ANN401 - of numba
+        library: Any = _InnerLibrary
+        initialize: Any = super().__init__
+        initialize(typing, target, library(target.codegen(), "inner"), *settings)
 
 
 @contextmanager

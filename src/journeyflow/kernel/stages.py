@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
 import numpy as np
-import numpy.typing as npt
 
 from journeyflow.errors import JourneyflowError
 from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import KernelPlan, RuleTables
 
-Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 LEAST_PLACES = 1024
 
 
 @compiled
-def look_up(bits: npt.NDArray[Integer], stage: Int16s, event_type: Int32s) -> npt.NDArray[Integer]:
+def look_up(bits: Int32s, stage: Int16s, event_type: Int32s) -> Int32s:
     """Return for each event its cell of `bits`, by stage and event_type; an empty `stage` reads the first row."""
-    found = np.empty(len(event_type), bits.dtype)
+    found = np.empty(len(event_type), np.int32)
     if len(stage) == 0:
         row = bits[0]
         for place in range(len(event_type)):

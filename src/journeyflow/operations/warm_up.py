@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from journeyflow.config import load_config
-from journeyflow.pipeline.run import run
+from journeyflow.pipeline.run import Run
 
 if TYPE_CHECKING:
     from journeyflow.utils.progress import Progress
@@ -48,11 +48,19 @@ _PROJECT = {
 
 
 def warm_up(progress: Progress) -> None:
-    """Run a project of a few invented events in a temporary folder, so that all compiled code is in the cache.
+    """Put a few invented events through the phases up to the kernel's, so that all compiled code is in the cache.
 
     The cache is beside the installed kernel, or in the user's cache folder, or where ``NUMBA_CACHE_DIR`` says.
     """
+
+    def compiling(phase: str, what: str, done: int, total: int | None = None) -> None:
+        if phase == "compile":
+            progress(phase, what, done, total)
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "events.csv").write_text(_EVENTS)
-        run(load_config(_PROJECT, folder=folder), progress=progress)
+        with Run(load_config(_PROJECT, folder=folder), progress=compiling) as started:
+            started.load()
+            started.stitch()
+            started.classify()

@@ -36,6 +36,18 @@ def test_where_nothing_can_be_cached_code_is_compiled_all_the_same(monkeypatch):
     assert jit.compiled(_doubled)(np.arange(4)) == 12
 
 
+def test_inner_functions_become_machine_code_in_what_calls_them_only():
+    doubled = jit.inner(_doubled)
+
+    def more(values):
+        return doubled(values) + 1
+
+    assert jit.compiled(more)(np.arange(4)) == 13
+    (found,) = doubled.overloads.values()
+    engine = found.target_context.codegen()._engine
+    assert not engine.is_symbol_defined(found.fndesc.mangled_name)
+
+
 def test_progress_says_that_code_is_compiled():
     seen = []
     with jit.reporting_compilation(lambda *facts: seen.append(facts)):
