@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from journeyflow.cli.output import DEFAULT_CONFIG, ConfigOption, Format, JsonOption, parse_instant, print_whole
+from journeyflow.cli.output import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    Format,
+    JsonOption,
+    RowsJsonOption,
+    parse_instant,
+    print_whole,
+)
 from journeyflow.cli.progress import LogFormat, LogOption, ProgressOption, ProgressStyle, watched
 from journeyflow.cli.run import AsOfOption, MemoryOption, QuietOption, print_critical_spots, print_report
 from journeyflow.errors import ExitCode, require_known
@@ -144,6 +152,7 @@ def list_rows(
         ),
     ] = False,
     form: Annotated[Format, typer.Option("--format", "-f", help="How to write the rows.")] = Format.TABLE,
+    as_json: RowsJsonOption = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else the terminal.")] = None,
 ) -> None:
     """Count the quarantined records by file and reason, or list them."""
@@ -153,6 +162,7 @@ def list_rows(
     from journeyflow.config import load_config
     from journeyflow.ingest.quarantine import PEOPLE, SPEND, quarantined
 
+    form = Format.JSON if as_json else form
     settings = load_config(config)
     if source is not None:
         require_known("source", source, [*settings.sources, PEOPLE, SPEND])

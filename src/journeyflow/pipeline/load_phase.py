@@ -191,7 +191,7 @@ def _why_nothing(warehouse: DuckDBEngine, run_id: str, as_of: datetime | None) -
     for row in warehouse.rows(query, [run_id]).to_pylist():
         return f"No event was accepted: {row['source_file']} was refused: {row['detail']}."
     reasons = _reasons(warehouse)
-    where = "`raw.quarantine` in warehouse.duckdb of the state folder holds the rows"
+    where = "`journeyflow quarantine list --rows` shows those of a run"
     found = f"the quarantine holds {reasons}; {where}" if reasons else "the files hold no record that was kept"
     return f"No event was accepted: {found}. See `path`, `columns`, `where` and `encoding` of the sources."
 

@@ -16,7 +16,7 @@ from journeyflow.errors import InputError
 from journeyflow.ingest.files import RefusedFileError, matching_paths, shown_name
 from journeyflow.setup.sample import copy_head
 from journeyflow.setup.stages import EventLog
-from journeyflow.utils.formatting import count, escaped, percent
+from journeyflow.utils.formatting import count, escaped, numbered, percent
 from journeyflow.utils.progress import silent
 
 if TYPE_CHECKING:
@@ -77,11 +77,12 @@ class Trial:
             for kind, word in (("quarantined", "in quarantine"), ("duplicate", "duplicate"), ("filtered", "filtered"))
             if self.record_counts[f"{kind}_count"]
         )
+        people = "1 person" if self.person_count == 1 else f"{count(self.person_count)} people"
         some = "" if self.is_whole else " (the first rows of each source)"
         lines = [
             f"{count(accepted)} of {count(read)} rows load{f' ({others})' if others else ''}, "
             f"from {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}{some}",
-            f"{count(self.person_count)} people in {count(self.session_count)} sessions",
+            f"{people} in {numbered(self.session_count, 'session')}",
         ]
         for share in self.models:
             rest = (

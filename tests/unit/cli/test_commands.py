@@ -262,7 +262,7 @@ def test_doctor_reports_its_findings(call: Caller, project: Path) -> None:
 
 
 def test_quarantine_is_listed_and_tried_again_on_request_only(call: Caller) -> None:
-    assert json.loads(call("quarantine", "list", "--reason", "no_such", "--format", "json")) == []
+    assert json.loads(call("quarantine", "list", "--reason", "no_such", "--json")) == []
     assert "No such record" in call("quarantine", "list", "--reason", "no_such")
     call("quarantine", "list", "--source", "no_such", code=ExitCode.NOT_FOUND)
     call("quarantine", "replay", "--reason", "no_such", code=ExitCode.NOT_FOUND)
