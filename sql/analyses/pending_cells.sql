@@ -12,6 +12,13 @@ with ages_scaled as (
     cross join config.settings
 ),
 
+-- Before the data begin nobody is seen: of those who enter in their first window, many had entered long before.
+first_windows as (
+    select funnel_index, min(entered_at) as first_entered_at
+    from analyses.step_records
+    group by funnel_index
+),
+
 records_placed as (
     select
         records.funnel_index,
@@ -33,6 +40,7 @@ past_slotted as (
         records.persona,
         records.step_index,
         records.is_converted,
+        date_diff('microsecond', firsts.first_entered_at, records.entered_at) < ages.window_us as is_early,
         -- The ages looked at are the middles of the slots.
         cast(ceil(
             ages.slots_per_log * ln(1 + date_diff('microsecond', records.entered_at, records.reached_at) / ages.scale_us) - 0.5
@@ -42,6 +50,7 @@ past_slotted as (
         ) as integer) as last_slot
     from records_placed as records
     inner join ages_scaled as ages on ages.funnel_index = records.funnel_index
+    inner join first_windows as firsts on firsts.funnel_index = records.funnel_index
     -- Of the last eight windows, or eight weeks where they are longer: who entered long ago says less of today.
     where date_diff('microsecond', records.entered_at, ages.high_water_at) >= ages.window_us
         and date_diff('microsecond', records.entered_at, ages.high_water_at) - ages.window_us
@@ -82,11 +91,11 @@ moments_slotted as (
 )
 
 select
-    'past' as kind, funnel_index, cast(null as timestamp) as origin_at, persona, step_index, first_slot, last_slot,
+    case when is_early then 'early' else 'past' end as kind, funnel_index, cast(null as timestamp) as origin_at, persona, step_index, first_slot, last_slot,
     is_converted, count(*) as unit_count
 from past_slotted
 where last_slot > first_slot
-group by funnel_index, persona, step_index, first_slot, last_slot, is_converted
+group by is_early, funnel_index, persona, step_index, first_slot, last_slot, is_converted
 
 union all
 

@@ -28,6 +28,9 @@ MOMENTS = 8
 """Earlier moments whose forecasts are repeated, to see how far what comes differs from time to time."""
 USUAL_SPREAD = 0.3
 """Relative difference from time to time, of what is forecast at first."""
+UNKNOWN_SPREAD = 0.66
+"""The same where most that is known are units of the first window: the usual one as two moments tell it (Student)."""
+KINDS = ("early", "past", "now", "moment")
 LEAST_UNITS = 100
 """Earlier units of a persona that forecast it by themselves; with fewer all are taken."""
 MOST_ROWS = 20_000
@@ -267,9 +270,9 @@ def pending_forecast(engine: Engine) -> pa.Table:
         index = funnel["funnel_index"]
         shown = [names.index(each["persona"]) for each in personas
                  if each["funnel_index"] == index and each["persona"] != "all"]  # fmt: skip
-        past, now, then = (cells.those((funnel_index == index) & (kind == each)) for each in ("past", "now", "moment"))
+        of_kind = {each: cells.those((funnel_index == index) & (kind == each)) for each in KINDS}
         shape = (len(names), funnel["step_count"] - 1)
-        for step, found in _steps(past, now, then, shape, shown, is_pooled=is_pooled):
+        for step, found in _steps(of_kind, shape, shown, is_pooled=is_pooled):
             labels = [*(names[each] for each in shown), "all"]
             rows += [
                 {"funnel_index": index, "persona": label, "step_index": step} | row
@@ -288,22 +291,28 @@ def _read_cells(engine: Engine, names: list[str]) -> tuple[npt.NDArray[Any], Int
 
 
 def _steps(
-    past: Cells, now: Cells, then: Cells, shape: tuple[int, int], shown: list[int], *, is_pooled: bool
+    cells: dict[str, Cells], shape: tuple[int, int], shown: list[int], *, is_pooled: bool
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Yield the rows of each step but the last: of each persona shown, and of all, whose expectation is the sum."""
-    units, converted = count_landmarks(past, *shape)
+    past, early = (np.array(count_landmarks(cells[kind], *shape)) for kind in ("past", "early"))
+    now, then = cells["now"], cells["moment"]
     ages = np.zeros((*shape, SLOTS))
     np.add.at(ages, (now.persona, now.step_index - 1, now.first_slot), now.unit_count)
     for step in range(shape[1]):
-        everybody = Landmarks(units[:, step].sum(axis=0), converted[:, step].sum(axis=0))
+        late, first = (float(each[0][:, step].sum(axis=0).max()) for each in (past, early))
+        added = early[:, :, step] if late < LEAST_UNITS else 0.0
+        units, converted = past[:, :, step] + added
+        everybody = Landmarks(units.sum(axis=0), converted.sum(axis=0))
         waiting = ages[:, step].sum(axis=0)
         spread = _spread(then.those(then.step_index == step + 1), everybody) if waiting.any() else 0.0
+        if late < min(first, LEAST_UNITS):
+            spread = max(spread, UNKNOWN_SPREAD**2)
         found = []
         for at in shown:
-            is_enough = (units[at, step] >= LEAST_UNITS) & (not is_pooled)
+            is_enough = (units[at] >= LEAST_UNITS) & (not is_pooled)
             own = Landmarks(
-                np.where(is_enough, units[at, step], everybody.units),
-                np.where(is_enough, converted[at, step], everybody.converted),
+                np.where(is_enough, units[at], everybody.units),
+                np.where(is_enough, converted[at], everybody.converted),
             )
             found.append(forecast(ages[at, step], own))
         found.append(sum_of(found) if found else forecast(waiting, everybody))
