@@ -1,19 +1,29 @@
-"""S3 as a source, through pyarrow against a server of its API on 127.0.0.1."""
+"""S3 as a source and as a target, through pyarrow against a server of its API on 127.0.0.1."""
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import boto3
+import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
 
 from journeyflow.config import load_config
+from journeyflow.config.sources import Targets
 from journeyflow.config.urls import remote_path
+from journeyflow.errors import JourneyflowError
 from journeyflow.ingest import remote
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.load import load_events
+from journeyflow.pipeline.run_report import write_targets
+from journeyflow.publish.generation import publish
 from journeyflow.state.warehouse import open_warehouse
+from support.small_project import make_config
+from unit.publish.test_generation import MODEL, RUNS, engine, facts
+
+__all__ = ["engine"]
 
 NOW_US = 1_900_000_000_000_000
 MAPPED = {
@@ -100,3 +110,29 @@ def test_what_is_not_there_and_what_cannot_be_reached(bucket, monkeypatch):
         remote.listing(remote_path("s3://shop-logs/*.csv"), "web")
     assert "cannot be listed" in found.value.detail
     assert "127.0.0.1" not in found.value.detail
+
+
+def test_a_published_generation_is_copied_and_named_last(bucket, engine, tmp_path, monkeypatch):
+    target = {"object_store": {"url": "s3://shop-logs/journeys/published"}}
+    config = make_config(tmp_path).model_copy(update={"targets": Targets.model_validate(target)})
+
+    def run(run_id: str) -> dict[str, str]:
+        generation = publish(engine, [MODEL], config.publish, facts(run_id), kept=1)
+        write_targets(engine, [MODEL], config, generation)
+        return json.loads(bucket.Object("journeys/published/current.json").get()["Body"].read())
+
+    assert [run(run_id)["folder"] for run_id in RUNS] == [f"generations/{run_id}" for run_id in RUNS]
+    keys = [each.key for each in bucket.objects.all() if not each.key.endswith("/")]
+    assert keys == [
+        "journeys/published/current.json",
+        *(
+            f"journeys/published/generations/{RUNS[1]}/{name}"
+            for name in ("manifest.json", "marts.duckdb", "semantic.json", "things.parquet")
+        ),
+    ]
+    body = bucket.Object(f"journeys/published/generations/{RUNS[1]}/things.parquet").get()["Body"].read()
+    assert pl.read_parquet(body).height == 5000
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(JourneyflowError, match=r"was not copied to s3://shop-logs/journeys/published") as found:
+        run("20260102T020000000003")
+    assert "127.0.0.1" not in str(found.value)
