@@ -321,8 +321,8 @@ class ObjectStoreTarget(Section):
     """A folder of an object store that gets a copy of each published generation."""
 
     url: Annotated[str, StringConstraints(strict=True), AfterValidator(_store_folder)]
-    """The folder, `s3://<bucket>/<folder>`, `gs://…` or `az://…`; it must be of this project alone. Credentials are those
-    of sources at such addresses: from the environment only.
+    """The folder, `s3://<bucket>/<folder>`, `gs://…` or `az://…`; it must be of this project alone. Credentials are
+    those of sources at such addresses: from the environment only.
     """
 
 
