@@ -107,6 +107,21 @@ def test_the_weeks_of_a_funnel_say_which_are_open(opened: Opener, published: Pub
     assert page.locator(".trend").get_attribute("aria-label")
 
 
+def test_what_those_who_are_pending_are_expected_to_do(opened: Opener, published: PublishedTables) -> None:
+    page = opened("#model=shop")
+    rows = published.sql(
+        "from pending_forecast where funnel = 'shop' and persona = 'all' and pending_count > 0 order by step_index"
+    ).to_dicts()
+    found = body_rows(page, "#funnel-body table.forecast")
+    assert len(found) == len(rows) == 2
+    for text, row in zip(found, rows, strict=True):
+        assert text[1] == count(row["pending_count"])
+        ends = " to ".join(value_text(row[end], "cases") for end in ("low", "high"))
+        assert text[2] == f"{value_text(row['expected_count'], 'cases')} {ends}"
+        assert text[4] == value_text(row["expected_amount"], "amount", "EUR")
+    assert page.locator("#funnel-body .forecast .track .whisker").count() == 2
+
+
 def test_behind_a_drop_off_are_touchpoints_actions_ways_personas_and_months(
     opened: Opener, published: PublishedTables
 ) -> None:

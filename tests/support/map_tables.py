@@ -207,6 +207,14 @@ def analysis_tables() -> dict[str, Rows]:
         for dimension, part in (("persona", "all"), ("channel", SCRIPT), ("persona", "student"))
         for index, step in enumerate(steps, start=1)
     ]  # fmt: skip
+    forecast = [
+        {"funnel": funnel, "persona": persona, "step_index": index, "step": step, "unit": "person"}
+        | {"pending_count": 40 * (3 - index), "expected_count": "12.5", "low": 8.0, "high": 17.0}
+        | {"expected_amount": "1500", "currency": "EUR"}
+        for funnel, steps in MODELS.items()
+        for persona in ("all", "student")
+        for index, step in enumerate(steps[:3], start=1)
+    ]
     days = [HIGH_WATER.date() - timedelta(days=7 * week) for week in range(6)]
     trend = [
         {"funnel": funnel, "persona": persona, "entry_date": day, "step_index": index}
@@ -225,6 +233,7 @@ def analysis_tables() -> dict[str, Rows]:
     ]
     return cohort_tables() | {
         "attribution": attribution, "rate_changes": changes, "funnel_trend": trend, "paths": paths,
+        "pending_forecast": forecast,
     }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "desired_gaps": (*STAGE, "measure"),
     "funnel_trend": ("funnel", "persona", "entry_date", "step_index"),
     "rate_changes": ("funnel", "dimension", "slice", "period", "step_index"),
+    "pending_forecast": ("funnel", "persona", "step_index"),
     "retention": ("start", "persona", "channel", "cohort", "age_index", "rule"),
     "attribution": ("goal", "method", "persona", "channel", "period"),
     "paths": ("model", "persona", "path_rank"),

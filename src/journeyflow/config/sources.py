@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from datetime import timedelta
 from functools import cache
@@ -32,7 +33,7 @@ from journeyflow.config.base import (
     parse_duration,
 )
 from journeyflow.config.conditions import ALWAYS, TrafficCondition
-from journeyflow.config.urls import SERVER_ADDRESS, InputPath
+from journeyflow.config.urls import OBJECT_STORES, SERVER_ADDRESS, InputPath, remote_path
 from journeyflow.utils.files import sql_folder
 
 MAPPED_FORMATS = ("csv", "jsonl", "parquet", "xlsx")
@@ -309,11 +310,29 @@ class PostgresTarget(Section):
     """
 
 
+def _store_folder(address: str) -> str:
+    path = remote_path(address)
+    if path.scheme not in OBJECT_STORES or glob.has_magic(path.key):
+        raise PydanticCustomError("url", "is no folder of an object store", {"allowed": "s3://<bucket>/<folder>"})
+    return path.url
+
+
+class ObjectStoreTarget(Section):
+    """A folder of an object store that gets a copy of each published generation."""
+
+    url: Annotated[str, StringConstraints(strict=True), AfterValidator(_store_folder)]
+    """The folder, `s3://<bucket>/<folder>`, `gs://…` or `az://…`; it must be of this project alone. Credentials are
+    those of sources at such addresses: from the environment only.
+    """
+
+
 class Targets(Section):
     """Further places for the published tables."""
 
     postgres: PostgresTarget | None = None
     """A PostgreSQL database."""
+    object_store: ObjectStoreTarget | None = None
+    """A folder of an object store."""
 
 
 def _server(address: str) -> str:

@@ -19,10 +19,10 @@ from journeyflow.pipeline import run_report
 from journeyflow.pipeline.builder import Builder
 from journeyflow.pipeline.incremental.builder import IncrementalBuilder, choose_builder, complete_build_state
 from journeyflow.pipeline.load_phase import LoadResult, load_sources, register_configuration
-from journeyflow.pipeline.run_report import RunReport, facts_of, report_of
+from journeyflow.pipeline.run_report import RunReport, facts_of, report_of, write_targets
 from journeyflow.publish.audience_lists import write_audience_lists
 from journeyflow.publish.generation import publish
-from journeyflow.publish.postgres import require_postgres, write_postgres
+from journeyflow.publish.postgres import require_postgres
 from journeyflow.report.html import draw_page
 from journeyflow.state import run_log
 from journeyflow.state.inventory import clear_work, require_own_state
@@ -180,7 +180,7 @@ class Run:
             models, kept = self.graph.published(), self.config.retention.generations
             self.generation = publish(self.builder.engine, models, self.config.publish, facts, draw_page, kept)
             write_audience_lists(self.builder.engine, self.config)
-            write_postgres(self.builder.engine, models, self.config)
+            write_targets(self.builder.engine, models, self.config, self.generation)
             tell(self.progress, "published", table_count=len(models), event_count=self.loaded.event_count)
         return self.generation
 

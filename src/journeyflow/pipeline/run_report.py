@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,13 +11,22 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from journeyflow.config import Config
+from journeyflow.config.urls import remote_path
 from journeyflow.engines import DuckDBEngine
+from journeyflow.erasure.journal import pending_erasure
 from journeyflow.errors import JourneyflowError
+from journeyflow.ingest.files import RefusedFileError
+from journeyflow.ingest.remote import attempted, object_system, store_errors
+from journeyflow.models import Model
+from journeyflow.publish.generation import copy_generation, own_generations
 from journeyflow.publish.manifest import RunFacts
+from journeyflow.publish.postgres import write_postgres
 from journeyflow.publish.reader import open_published
 from journeyflow.report.reader import read_briefing
 from journeyflow.report.view_model import Briefing
 from journeyflow.state.run_log import ALERT_KINDS, FAILURE, RunRow, now
+from journeyflow.utils.formatting import escaped
 from journeyflow.utils.progress import Progress, silent, tell
 
 INPUT_ALERT = "input"
@@ -249,3 +259,27 @@ def report_of(
         critical_spots=critical_spots,
         warnings=warnings,
     )
+
+
+def write_targets(engine: DuckDBEngine, models: Iterable[Model], config: Config, generation: Path) -> None:
+    """Copy what was published to the configured targets; JourneyflowError when one refuses, which keeps what it had.
+
+    While an erasure is pending no older generation is kept in the object store.
+    """
+    write_postgres(engine, models, config)
+    if config.targets.object_store is None:
+        return
+    place = remote_path(config.targets.object_store.url)
+    kept = [] if pending_erasure(config.state) else [path.name for path in own_generations(generation.parent)]
+
+    def copy() -> None:
+        with store_errors("written"):
+            copy_generation(generation, kept, object_system(place, os.environ), f"{place.place}/{place.key}")
+
+    try:
+        attempted(copy)
+    except RefusedFileError as error:
+        raise JourneyflowError(
+            f"The generation was not copied to {escaped(place)}: {error.detail}. `current.json` there names the one "
+            "before; the tables are published as files."
+        ) from error

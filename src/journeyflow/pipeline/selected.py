@@ -178,9 +178,9 @@ class _Selection:
 
     def publish(self) -> Path:
         """Publish a generation of the selected tables and those of the last build."""
+        from journeyflow.pipeline.run_report import write_targets
         from journeyflow.publish.generation import publish
         from journeyflow.publish.manifest import RunFacts
-        from journeyflow.publish.postgres import write_postgres
         from journeyflow.report.html import draw_page
 
         generations = self._config.publish / "generations"
@@ -198,7 +198,7 @@ class _Selection:
         )
         models, kept = self._graph.published(), self._config.retention.generations
         generation = publish(self._engine, models, self._config.publish, facts, draw_page, kept)
-        write_postgres(self._engine, models, self._config)
+        write_targets(self._engine, models, self._config, generation)
         return generation
 
     def keep_selected(self) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import relation, text, word
 from journeyflow.engines.duckdb import STORAGE_VERSION
-from journeyflow.errors import JourneyflowError, NotFoundError
+from journeyflow.errors import InputError, JourneyflowError, NotFoundError
 from journeyflow.publish.manifest import MANIFEST, FileEntry, Manifest, RunFacts, TableEntry, read_manifest
 from journeyflow.publish.semantic import SEMANTIC, semantic_file
 from journeyflow.state.inventory import RUN_ID
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 DATABASE = "marts.duckdb"
 KEPT_GENERATIONS = 5
+CURRENT = "current.json"
+"""Names the newest generation in an object store, which has no links."""
 _OUTGOING = "outgoing"
 _UNFINISHED = ".unfinished-"
 Draw = Callable[[Path], Mapping[str, bytes]]
@@ -139,6 +142,46 @@ def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path)
                     engine.execute(f"comment on column {relation(name)}.{word(column)} is {meaning}")
     finally:
         engine.detach(_OUTGOING)
+
+
+def copy_generation(generation: Path, kept: Collection[str], system: Any, root: str) -> None:  # noqa: ANN401
+    """Copy a published generation to ``generations/<run_id>/`` of an object store, and then name it in `current.json`.
+
+    Readers open `current.json` first, so that they see one whole generation. Those that are not in `kept` are removed.
+
+    Parameters
+    ----------
+    system : pyarrow.fs.FileSystem
+        The object store.
+    root : str
+        Bucket and folder in it.
+
+    Raises
+    ------
+    InputError
+        When the folder is of another project.
+    OSError
+        When the store cannot be read or written; `current.json` then names the generation before.
+    """
+    from pyarrow import fs
+
+    manifest = read_manifest(generation)
+    current = f"{root}/{CURRENT}"
+    if system.get_file_info(current).type == fs.FileType.File:
+        with system.open_input_stream(current) as stream:
+            found = stream.read()
+        if not found.startswith(json.dumps({"project": manifest.project}, indent=2)[:-2].encode()):
+            raise InputError("The folder of `targets.object_store.url` is of another project: name one of its own.")
+    folder = f"{root}/generations"
+    for path in sorted(generation.iterdir()):
+        with system.open_output_stream(f"{folder}/{generation.name}/{path.name}") as stream:
+            stream.write(path.read_bytes())
+    named = {"project": manifest.project, "run_id": manifest.run_id, "folder": f"generations/{generation.name}"}
+    with system.open_output_stream(current) as stream:
+        stream.write(json.dumps(named, indent=2).encode() + b"\n")
+    for found in system.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
+        if RUN_ID.fullmatch(found.base_name) and found.base_name not in {*kept, generation.name}:
+            system.delete_dir(found.path)
 
 
 def order_of(model: Model) -> str:

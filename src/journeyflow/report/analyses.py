@@ -85,6 +85,19 @@ _DEFINITIONS = (
         _WEEKS,
     ),
     _Definition(
+        "forecast",
+        "pending_forecast",
+        "from pending_forecast where pending_count > 0 and expected_count is not null "
+        "order by funnel, persona, step_index",
+        ("funnel", "persona"),
+        ("step",),
+        (
+            MapFigure("expected_count", "expected to reach the end", "cases", ("low", "high"), "pending_count",
+                      "inferred"),
+            MapFigure("expected_amount", "worth", "amount", evidence="inferred"),
+        ),
+    ),
+    _Definition(
         "changes",
         "rate_changes",
         "from rate_changes where (dimension = 'persona' and slice = 'all') or (slice <> 'all' and is_beyond_noise) "

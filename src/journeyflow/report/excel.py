@@ -80,7 +80,8 @@ _BLIND_SPOTS: Final = (
     Column("detail", 80),
 )  # fmt: skip
 _BRIEFING: Final = (
-    Column("part", 18), Column("what to know", 110), Column("since the run before", 14), Column("people lost then", 12), Column("kind", 14),
+    Column("part", 18),
+    Column("what to know", 110), Column("since the run before", 14), Column("people lost then", 12), Column("kind", 14),
     Column("model or funnel", 18), Column("persona", 18), Column("owner", 18), Column("suggested", 60),
     Column("SQL of the row", 80),
 )  # fmt: skip
@@ -187,7 +188,9 @@ def _write_about(book: Book, report_data: ReportData) -> None:
 
 def _briefing(report_data: ReportData) -> Iterator[Row]:
     briefing = report_data.briefing
-    yield from ([title, text] for title, text in (("Who", briefing.people), ("Where", briefing.stages)) if text)
+    for title, text in (("Who", briefing.people), ("Where", briefing.stages)):
+        if text:
+            yield [title, text]
     for part in briefing.parts:
         for line in part.lines:
             persona = "everybody" if line.persona == ALL else line.persona

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 import journeyflow
 from journeyflow.engines import DuckDBEngine
-from journeyflow.errors import EngineError, NotFoundError
+from journeyflow.errors import EngineError, InputError, NotFoundError
 from journeyflow.models import Column, Model, ModelMetadata
 from journeyflow.publish import generation
-from journeyflow.publish.generation import KEPT_GENERATIONS, publish
+from journeyflow.publish.generation import CURRENT, KEPT_GENERATIONS, copy_generation, publish
 from journeyflow.publish.manifest import RunFacts, read_manifest
 from journeyflow.utils.files import sha256
 
@@ -266,3 +267,66 @@ def test_what_a_killed_publication_left_is_removed_by_the_next(engine, tmp_path)
     publish(engine, [MODEL], tmp_path, facts("r1"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "generations"]
     assert [path.name for path in (tmp_path / "generations").iterdir()] == ["r1"]
+
+
+RUNS = ("20260102T020000000001", "20260102T020000000002")
+
+
+class Store:
+    """A folder as an object store that fails at one of its writes."""
+
+    def __init__(self, fails_at=None):
+        self.local, self.written, self.fails_at = fs.LocalFileSystem(), [], fails_at
+
+    def __getattr__(self, name):
+        return getattr(self.local, name)
+
+    def open_output_stream(self, path):
+        self.written.append(Path(path).name)
+        if len(self.written) == self.fails_at:
+            raise OSError("the network is gone")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return self.local.open_output_stream(path)
+
+
+@pytest.fixture
+def published(engine, tmp_path):
+    return [publish(engine, [MODEL], tmp_path / "published", facts(run)) for run in RUNS]
+
+
+def named(root):
+    return json.loads((root / CURRENT).read_text())["folder"]
+
+
+def test_a_copy_names_its_generation_last_and_removes_those_that_are_not_kept(published, tmp_path):
+    store, root = Store(), tmp_path / "bucket"
+    (root / "generations" / "of somebody").mkdir(parents=True)
+    for folder in published:
+        copy_generation(folder, [path.name for path in published], store, str(root))
+        assert store.written[-1] == CURRENT
+        copied = root / named(root)
+        assert {path.name: sha256(path) for path in copied.iterdir()} == {
+            path.name: sha256(path) for path in folder.iterdir()
+        }
+    assert sorted(path.name for path in (root / "generations").iterdir()) == [*RUNS, "of somebody"]
+    copy_generation(published[1], [], store, str(root))
+    assert sorted(path.name for path in (root / "generations").iterdir()) == [RUNS[1], "of somebody"]
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_copy_that_fails_leaves_the_generation_before_named(published, tmp_path, at):
+    root = tmp_path / "bucket"
+    copy_generation(published[0], [], Store(), str(root))
+    with pytest.raises(OSError, match="network"):
+        copy_generation(published[1], [], Store(fails_at=at), str(root))
+    assert named(root) == f"generations/{RUNS[0]}"
+    assert len(list((root / named(root)).iterdir())) == 4
+
+
+def test_a_folder_of_another_project_is_not_written(published, tmp_path):
+    root, other = tmp_path / "bucket", '{"project": "shop two", "run_id": "r", "folder": "generations/r"}'
+    root.mkdir()
+    (root / CURRENT).write_text(other)
+    with pytest.raises(InputError, match="of another project"):
+        copy_generation(published[0], [], Store(), str(root))
+    assert [path.name for path in root.iterdir()] == [CURRENT]

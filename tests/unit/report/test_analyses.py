@@ -33,7 +33,7 @@ def report_data(published):
 def test_the_sql_of_every_figure_returns_it(report_data, published):
     beside = replace(report_data, maps=(), funnels=(), flows=())
     assert {analysis.key for analysis in beside.analyses if analysis.entries} == {
-        "trend", "changes", "retention", "attribution", "paths",
+        "trend", "forecast", "changes", "retention", "attribution", "paths",
     }  # fmt: skip
     assert wrong_figures(beside, published) == []
     assert all(figure.sql.isprintable() and len(figure.sql) < 1_500 for figure in figures_of(beside))
@@ -77,5 +77,5 @@ def test_analyses_without_rows_or_tables_are_empty(tmp_path):
     publish_tables(tmp_path, {})
     with open_published(tmp_path) as opened:
         found = read_report_data(opened)
-    assert [analysis.entries for analysis in found.analyses] == [()] * 5
+    assert [analysis.entries for analysis in found.analyses] == [()] * 6
     assert found.differences == ()

@@ -227,6 +227,18 @@ function drawAttribution(view) {
   }), "pictured"));
 }
 
+/** What those whose window is open are expected to do, step by step, with intervals. */
+function forecastTable(view) {
+  const rows = entriesOf("forecast", choice.funnel || choice.model, view.persona.key);
+  if (!rows.length) return null;
+  const scale = [0, Math.max(1, ...ends(rows.map(({ figures: [expected] }) => expected)))];
+  const heads = [{ name: "Pending at", wide: "s" }, { name: "Pending", number: true, wide: "s" }, { name: "Expected to reach the end, 95 % interval", number: true, wide: "m" },
+    { name: null, wide: "picture" }, { name: "Worth", number: true, wide: "a" }];
+  return plainTable("Forecast of those who are pending, over the whole time: what persons like them did from there", heads, rows.map(({ texts: [step], figures: [expected, worth] }) =>
+    [words(step, 2), whole(expected.n), figureCell(expected, step, true),
+      track(scale, [{ from: expected.low, to: expected.high, style: "whisker" }, { from: expected.value, style: "dot" }]), figureCell(worth, step)]), "pictured forecast");
+}
+
 /** Opens what is behind those who left a step. */
 const behindLink = (at, funnel, label, persona) => el("button", { type: "button", class: "behind", "aria-label": `What is behind those who left at ${label}`, onclick: () => {
   Object.assign(choice, { step: String(at), funnel, persona: persona || choice.persona });

@@ -108,7 +108,7 @@ function drawFunnel(stages, view) {
     : view.map && view.map.funnel;
   const funnel = shown && shown.steps.length ? shown : null;
   byId("funnel-gist").textContent = `Counts are of all persons, rates of those whose window is over; ${choice.funnel ? "over the whole time" : labelOf(PERIODS, choice.period)}.`;
-  replaceIn("funnel-body", funnel ? [funnelTable(funnel, view), drawTrend(view, funnel.label)] : nobody());
+  replaceIn("funnel-body", funnel ? [funnelTable(funnel, view), drawTrend(view, funnel.label), forecastTable(view)] : nobody());
   drawBehind(funnel, view, stages);
 }
 
