@@ -17,7 +17,7 @@ from pathlib import Path
 
 import journeyflow
 from journeyflow.config import Config, load_config
-from journeyflow.config.journey_models import resolve_models
+from journeyflow.config.models_and_funnels import resolve_models
 from journeyflow.errors import JourneyflowError
 from journeyflow.setup.proposal import propose
 

@@ -29,8 +29,8 @@ from journeyflow.errors import InputError
 from journeyflow.errors import JourneyflowError
 from journeyflow.pipeline.run import Run
 from journeyflow.pipeline.run import RunReport
-from journeyflow.report.markdown import briefing_lines
-from journeyflow.state.inventory import PREFECT_FOLDER
+from journeyflow.report.formatting import briefing_lines
+from journeyflow.state.folder import PREFECT_FOLDER
 from local_server import configured_or_local
 
 MOST_DROP_OFFS = 20

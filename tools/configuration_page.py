@@ -9,7 +9,7 @@ from typing import Any
 
 from journeyflow.config.base import NAME_PATTERN, PATTERN
 from journeyflow.config.conditions import EVENTS, FUNNELS, OPERATORS, PERSONAS, TRAFFIC
-from journeyflow.config.json_schema import CONDITION, json_schema, meanings, sections
+from journeyflow.config.load import CONDITION, json_schema, meanings, sections
 from journeyflow.config.sources import SIZE_PATTERN, SPAN_PATTERN, known_formats
 
 Schema = dict[str, Any]

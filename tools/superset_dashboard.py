@@ -11,7 +11,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from journeyflow.models import Model, load_graph
-from journeyflow.publish.semantic import is_measure, semantic_model
+from journeyflow.publish.generation import is_measure, semantic_model
 from journeyflow.utils.files import sql_folder
 
 ADDRESS = "duckdb:////srv/shop/published/current/marts.duckdb"

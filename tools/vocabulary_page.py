@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from journeyflow.config.conditions import leaves
-from journeyflow.config.journey_models import BUILTIN_MODELS, PlacedRule, Word, builtin_model, vocabulary
+from journeyflow.config.models_and_funnels import BUILTIN_MODELS, PlacedRule, Word, builtin_model, vocabulary
 
 HEAD = """\
 # Vocabulary

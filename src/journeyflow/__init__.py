@@ -9,7 +9,7 @@ from journeyflow.errors import JourneyflowError
 
 if TYPE_CHECKING:
     from journeyflow.config import Config, load_config
-    from journeyflow.pipeline.adhoc_funnel import funnel
+    from journeyflow.pipeline.partial import funnel
     from journeyflow.pipeline.run import RunReport, run
     from journeyflow.publish.reader import PublishedTables
     from journeyflow.report.notebook import open_published as open
@@ -20,7 +20,7 @@ _LAZY = {
     "Config": "journeyflow.config:Config",
     "PublishedTables": "journeyflow.publish.reader:PublishedTables",
     "RunReport": "journeyflow.pipeline.run:RunReport",
-    "funnel": "journeyflow.pipeline.adhoc_funnel:funnel",
+    "funnel": "journeyflow.pipeline.partial:funnel",
     "load_config": "journeyflow.config:load_config",
     "open": "journeyflow.report.notebook:open_published",
     "run": "journeyflow.pipeline.run:run",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tools.tables_page import tables_page
 
-from journeyflow.models import lint, python_models
+from journeyflow.models import checks
+from journeyflow.models.model import registered as registered_in
 from support.few_models import all_models
 
 _SPEC = importlib.util.spec_from_file_location("interface", Path(__file__).with_name("interface.py"))
@@ -31,7 +32,7 @@ CREDITED = ("conversion_count", "least_conversion_count", "most_conversion_count
 
 
 def test_the_models_keep_to_the_portable_subset_and_the_style():
-    findings = lint.lint(GRAPH)
+    findings = checks.lint(GRAPH)
     assert not findings, "\n".join(str(finding) for finding in findings)
 
 
@@ -46,9 +47,9 @@ def test_what_python_fills_is_registered():
     filled = [model for model in GRAPH if model.sql is None and not model.metadata.is_loaded]
     leaders = {model.name: GRAPH[model.filled_with or model.name] for model in filled}
     modules = {name: leader.metadata.python_model for name, leader in leaders.items()}
-    registered = {name for module in set(modules.values()) for name in python_models.registered(module)}
+    registered = {name for module in set(modules.values()) for name in registered_in(module)}
     assert registered == set(modules)
-    assert all(name in python_models.registered(module) for name, module in modules.items())
+    assert all(name in registered_in(module) for name, module in modules.items())
 
 
 def test_every_model_is_read_or_published():
@@ -137,7 +138,7 @@ def _is_of_people_touched(name):
 
 
 def test_unique_keys_are_those_that_a_run_knows():
-    from journeyflow.pipeline.incremental.affected import KEYS
+    from journeyflow.pipeline.build_state import KEYS
 
     assert {key for model in GRAPH for key in model.metadata.unique_key} <= set(KEYS)
     assert all(len(model.metadata.surrogate_key) <= 1 for model in GRAPH)

@@ -16,13 +16,11 @@ from sqlglot import exp
 from docs.pages import REPOSITORY
 from journeyflow.config.sources import MAPPED_FORMATS, known_formats
 from journeyflow.ingest.adapters import Adapter, RawColumn, load_adapter
-from journeyflow.setup.columns import SYNONYMS
-from journeyflow.setup.exports import Export, known_exports
-from journeyflow.setup.lexicon import templates
+from journeyflow.setup.columns import SYNONYMS, Export, known_exports
 from journeyflow.setup.model import FirstModel
-from journeyflow.setup.proposal import nobody
+from journeyflow.setup.proposal import configuration, nobody
 from journeyflow.setup.sources import draft_sources
-from journeyflow.setup.writer import configuration
+from journeyflow.setup.stages import templates
 from support.text_tables import parse
 from support.tool_exports import TOOL_EXPORTS
 

@@ -11,7 +11,7 @@ import journeyflow
 from docs.pages import REPOSITORY, all_pages, anchors, blocks, commands, place, stories
 from journeyflow.cli.app import app
 from journeyflow.config import load_config
-from journeyflow.models.metadata import ModelMetadata
+from journeyflow.models.model import ModelMetadata
 from support.few_models import all_models
 from support.in_process_parser import parse_in_process
 from support.templates import built_once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import journeyflow
 from external.projects import Project
-from journeyflow.config.map_rows import RowKey
+from journeyflow.compile.map_figures import RowKey
 from journeyflow.report.html import render_page
 from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import Cell, ReportData

@@ -17,7 +17,7 @@ def published(engine, folder: Path, number: int) -> None:
     """Publish a generation in whose every row its number stands."""
     from journeyflow.models import Column, Model, ModelMetadata
     from journeyflow.publish.generation import publish
-    from journeyflow.publish.manifest import RunFacts
+    from journeyflow.publish.reader import RunFacts
 
     models = []
     for name in ("things", "others"):

@@ -13,11 +13,11 @@ from faults.corpus import HEADER, Case, Expected, text
 from faults.expected_results import SOURCES, differing, load
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.ingest import insert, validate
+from journeyflow.ingest import insert
 from journeyflow.ingest import load as loader
-from journeyflow.ingest.readers import lines
+from journeyflow.ingest.parser import lines
 from journeyflow.publish import generation
-from journeyflow.publish.manifest import read_manifest
+from journeyflow.publish.reader import read_manifest
 from journeyflow.state.warehouse import open_warehouse
 from journeyflow.utils import files
 from support.in_process_parser import parse_in_process
@@ -154,7 +154,7 @@ def test_ignoring_errors_of_json_is_noticed(warehouse, tmp_path, monkeypatch, is
 @pytest.mark.parametrize("is_broken", [False, True])
 def test_a_watermark_of_time_is_noticed(warehouse, tmp_path, monkeypatch, is_broken):
     if is_broken:
-        original = validate.validated_select
+        original = insert.validated_select
         newer = "occurred_at > coalesce((select max(occurred_at) from raw.events), timestamp '1970-01-01')"
-        monkeypatch.setattr(validate, "validated_select", lambda kept, where: original(kept, newer))
+        monkeypatch.setattr(insert, "validated_select", lambda kept, where: original(kept, newer))
     assert bool(loaded(warehouse, tmp_path, GOOD, LATE)) is is_broken

@@ -12,10 +12,8 @@ import journeyflow
 from external.projects import Project
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest.quarantine import replay
-from journeyflow.operations.rebuild import rebuild
-from journeyflow.operations.verify import verify
-from journeyflow.state import run_log
+from journeyflow.operations.rebuild import rebuild, replay, verify
+from journeyflow.state import warehouse
 
 BUILT = ("marts.funnel_trend", "insights.blind_spots")
 
@@ -51,8 +49,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock(EVENING)
-    monkeypatch.setattr(run_log, "now", clock)
-    for module in ("journeyflow.pipeline.run_report", "journeyflow.ingest.quarantine"):
+    monkeypatch.setattr(warehouse, "now", clock)
+    for module in ("journeyflow.pipeline.run_report", "journeyflow.operations.rebuild"):
         monkeypatch.setattr(f"{module}.now", clock)
     return clock
 

@@ -16,7 +16,7 @@ from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, JourneyflowError, LockedError
 from journeyflow.state import warehouse
-from journeyflow.state.lock import project_lock
+from journeyflow.state.folder import project_lock
 from journeyflow.state.warehouse import compact, compact_if_worthwhile, free_share, open_warehouse, rewrite_warehouse
 from support.order_project import write_project
 

@@ -16,7 +16,7 @@ import pytest
 from external.projects import Project
 from faults import run_process
 from faults.run_process import PHASES, REBUILD, Fault
-from journeyflow.publish.manifest import read_manifest
+from journeyflow.publish.reader import read_manifest
 from journeyflow.utils.files import sha256
 from properties import random_projects
 

@@ -21,7 +21,7 @@ from journeyflow.config import load_config
 from journeyflow.config.sources import known_formats
 from journeyflow.ingest.archive import RecordArchive
 from journeyflow.operations.erase import RequestedId, erase, plan_erasure
-from journeyflow.operations.verify import verify
+from journeyflow.operations.rebuild import verify
 from journeyflow.state.warehouse import open_warehouse
 from support.file_search import files_with
 

@@ -14,7 +14,7 @@ from faults import corpus, run_process
 from faults.expected_results import BOMBS, SOURCES, differing, load, load_bombs
 from journeyflow.ingest import load as loader
 from journeyflow.ingest.archive import RecordArchive
-from journeyflow.ingest.parser import copy
+from journeyflow.ingest.parser import client
 from journeyflow.state.warehouse import open_warehouse
 
 BUILT = ()
@@ -183,7 +183,7 @@ def sha(content):
 
 def _during_the_copy(monkeypatch, act):
     """Let something happen to the file `moving` when half of it is copied."""
-    original = copy._write
+    original = client._write
 
     def write(target, block):
         original(target, block[: len(block) // 2])
@@ -191,7 +191,7 @@ def _during_the_copy(monkeypatch, act):
             act()
         original(target, block[len(block) // 2 :])
 
-    monkeypatch.setattr(copy, "_write", write)
+    monkeypatch.setattr(client, "_write", write)
 
 
 @pytest.mark.parametrize("how", ["grows", "shrinks", "is written to"])

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 import journeyflow
-from journeyflow.config.map_rows import GRAINS, STAGE
+from journeyflow.compile.map_figures import GRAINS, STAGE
+from journeyflow.report.cells import Tables
 from journeyflow.report.reader import read_report_data
-from journeyflow.report.tables import Tables
 from support.map_tables import TABLES, published_models
 from support.report_figures import figures_of, wrong_figures
 

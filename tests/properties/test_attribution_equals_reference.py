@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from journeyflow.analyses.attribution_methods import METHODS
+from journeyflow.analyses.attribution import METHODS
 from reference import attribution as reference
 from support.marts import built
 

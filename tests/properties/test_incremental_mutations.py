@@ -14,7 +14,7 @@ from datetime import timedelta
 import pytest
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.pipeline.incremental import affected, builder, merge
+from journeyflow.pipeline import build_state, incremental
 from properties.run_state_machine import RunHistory
 from support import rebuild_compare
 from support.few_models import all_models
@@ -30,7 +30,7 @@ OWN_ROWS = {"identity.person_components"}
 READ = sorted(
     (
         {name for model in GRAPH if model.name not in INCREMENTAL for name in model.inputs if name in INCREMENTAL}
-        | {name for name in INCREMENTAL if re.search(rf"\b{name}\b", " ".join(affected._STEPS.values()))}
+        | {name for name in INCREMENTAL if re.search(rf"\b{name}\b", " ".join(build_state._STEPS.values()))}
     )
     - OWN_ROWS
 )
@@ -38,7 +38,7 @@ READ = sorted(
 UNION = re.compile(r"\bunion(?: all)?\b")
 WAYS = [
     (name, part)
-    for name, select in affected._STEPS.items()
+    for name, select in build_state._STEPS.items()
     for part in range(len(UNION.split(select)))
     if len(UNION.split(select)) > 1
 ]
@@ -150,29 +150,31 @@ def test_the_runs_are_sound(shop, tmp_path):
 
 @pytest.mark.parametrize("name", READ if MANY else ["identity.identities"])
 def test_a_relation_that_is_not_updated(shop, tmp_path, monkeypatch, name):
-    delete_insert, append_rows = builder.delete_insert, builder.append_rows
-    monkeypatch.setattr(builder, "delete_insert", lambda base, model: model.name == name or delete_insert(base, model))
-    monkeypatch.setattr(builder, "append_rows", lambda base, model: model.name == name or append_rows(base, model))
+    delete_insert, append_rows = incremental.delete_insert, incremental.append_rows
+    monkeypatch.setattr(
+        incremental, "delete_insert", lambda base, model: model.name == name or delete_insert(base, model)
+    )
+    monkeypatch.setattr(incremental, "append_rows", lambda base, model: model.name == name or append_rows(base, model))
     assert is_noticed(shop, tmp_path)
 
 
 @pytest.mark.parametrize("step", ["count_after", "refill_properties"] if MANY else ["count_after"])
 def test_a_step_that_is_left_out(shop, tmp_path, monkeypatch, step):
-    monkeypatch.setattr(builder, step, lambda *_: None)
+    monkeypatch.setattr(incremental, step, lambda *_: None)
     assert is_noticed(shop, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "part"), WAYS if MANY else WAYS[1:2])
 def test_an_affected_key_that_is_overlooked(shop, tmp_path, monkeypatch, name, part):
-    parts = UNION.split(affected._STEPS[name])
-    monkeypatch.setitem(affected._STEPS, name, " union ".join(parts[:part] + parts[part + 1 :]))
+    parts = UNION.split(build_state._STEPS[name])
+    monkeypatch.setitem(build_state._STEPS, name, " union ".join(parts[:part] + parts[part + 1 :]))
     assert is_noticed(shop, tmp_path) != ((name, part) in DOUBLED), DOUBLED.get((name, part))
 
 
 @pytest.mark.parametrize("what", MATURING if MANY else MATURING[:1])
 def test_outcomes_that_time_alone_decides(shop, tmp_path, monkeypatch, what):
-    statements = merge._statements
+    statements = incremental._statements
     monkeypatch.setattr(
-        merge, "_statements", lambda *given: (each for each in statements(*given) if not re.search(what, each[0]))
+        incremental, "_statements", lambda *given: (each for each in statements(*given) if not re.search(what, each[0]))
     )
     assert is_noticed(shop, tmp_path)

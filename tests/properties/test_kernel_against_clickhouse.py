@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import KernelPlan, compile_funnel
+from journeyflow.kernel.run import process_chunk
 from support.examples import SHARE
 from support.kernel_logs import U, arrays_of, plan_with
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import KernelPlan
+from journeyflow.kernel.run import process_chunk
 from reference.log import events_of
 from reference.tables import reference_rows
 from support.examples import examples

@@ -11,9 +11,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.plan import KernelPlan, compile_funnel
-from journeyflow.kernel.run import SUMMED
+from journeyflow.kernel.run import SUMMED, process_chunk
 from support.examples import examples
 from support.kernel_logs import EVENT_TYPES, U, arrays_of, funnels, logs, one_person_logs, plan_with, plans, rows_of
 

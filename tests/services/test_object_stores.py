@@ -20,7 +20,7 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from journeyflow.config import load_config
-from journeyflow.config.urls import remote_path
+from journeyflow.config.sources import remote_path
 from journeyflow.ingest import remote
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.ingest.load import load_events

@@ -11,8 +11,8 @@ import pytest
 
 from journeyflow.config import load_config
 from journeyflow.ingest import postgres as reading
+from journeyflow.ingest.files import RawStore, read_snapshot
 from journeyflow.ingest.load import load_events, reload_events
-from journeyflow.ingest.raw_store import RawStore, read_snapshot
 from journeyflow.setup.trial import loaded_trial
 from journeyflow.state.warehouse import open_warehouse
 

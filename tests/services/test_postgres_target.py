@@ -12,7 +12,7 @@ from journeyflow.config.sources import Targets
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.models import Column, Model, ModelMetadata
-from journeyflow.publish.postgres import VARIABLE, require_postgres, write_postgres
+from journeyflow.publish.targets import VARIABLE, require_postgres, write_postgres
 from support.small_project import make_config
 
 COLUMNS = {

@@ -9,7 +9,7 @@ import pytest
 from journeyflow import models
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.spark import SparkEngine
-from journeyflow.models.metadata import Case
+from journeyflow.models.model import Case
 from journeyflow.pipeline.builder import spark_cut
 from journeyflow.utils import files
 from support.rows import assert_same_rows

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from journeyflow.operations.what_if import Chain
+from journeyflow.report.analyses import Chain
 
 
 def chain_of(paths):

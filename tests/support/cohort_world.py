@@ -12,7 +12,7 @@ from journeyflow.compile.config_tables import config_tables
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models.checks import require_checks
-from journeyflow.models.python_models import build_python_model
+from journeyflow.models.model import build_python_model
 from support.few_models import all_models
 
 GRAPH = all_models()

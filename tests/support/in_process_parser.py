@@ -27,7 +27,7 @@ class InProcessParser(Parser):
 
 def parse_in_process(monkeypatch):
     """Let every load of this test parse its files in the process of the test."""
-    monkeypatch.setattr("journeyflow.ingest.parser.copy.Parser", InProcessParser)
+    monkeypatch.setattr("journeyflow.ingest.parser.client.Parser", InProcessParser)
     monkeypatch.setattr(worker, "_allow", lambda *_: None)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from journeyflow.config.base import microseconds, parse_duration
-from journeyflow.kernel.chunk import process_chunk
 from journeyflow.kernel.events import EventArrays
 from journeyflow.kernel.plan import (
     CompiledFunnel,
@@ -24,6 +23,7 @@ from journeyflow.kernel.plan import (
     StageFunnelPlan,
     compile_funnel,
 )
+from journeyflow.kernel.run import process_chunk
 from support.kernel_logs import arrays_of, rows_of
 
 START_US = 1_767_225_600_000_000  # 2026-01-01

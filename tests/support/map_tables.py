@@ -18,11 +18,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from journeyflow.config.map_rows import GRAINS
+from journeyflow.compile.map_figures import GRAINS
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Model
 from journeyflow.publish.generation import DATABASE, order_of, publish
-from journeyflow.publish.manifest import MANIFEST, RunFacts, TableEntry, read_manifest
+from journeyflow.publish.reader import MANIFEST, RunFacts, TableEntry, read_manifest
 from journeyflow.utils.files import sha256
 from support.few_models import all_models
 

@@ -14,7 +14,7 @@ import journeyflow
 from journeyflow.config import load_config
 from journeyflow.pipeline.run import Run
 from journeyflow.publish.generation import order_of
-from journeyflow.publish.manifest import read_manifest
+from journeyflow.publish.reader import read_manifest
 from journeyflow.state.paths import graph_of
 
 ARRIVALS = ("audiences", "briefing", "forecast_scores", "load_audit", "restatements", "runs")

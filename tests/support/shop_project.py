@@ -13,9 +13,7 @@ from typing import Any
 import journeyflow
 from journeyflow.config import Config, load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.ingest import quarantine
-from journeyflow.operations.rebuild import rebuild
-from journeyflow.operations.verify import Verification, verify
+from journeyflow.operations.rebuild import Verification, rebuild, replay, verify
 from journeyflow.pipeline.run_report import RunReport
 from support import rebuild_compare, shop_files
 from support.shop import Event
@@ -118,7 +116,7 @@ class ShopProject:
 
     def replay(self) -> None:
         """Let the next run read again every file with rows in quarantine."""
-        quarantine.replay(self.config)
+        replay(self.config)
 
     def verify(self) -> Verification:
         """Let the product compare what is published with a rebuild."""

@@ -98,10 +98,10 @@ def fake_loading(monkeypatch, names=("page_view", "page_view", "purchase")) -> d
         path.parent.mkdir(parents=True, exist_ok=True)
         return DuckDBEngine(path, **limits)
 
-    monkeypatch.setattr("journeyflow.ingest.parser.copy.open_input_parser", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr("journeyflow.ingest.parser.client.open_input_parser", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr("journeyflow.ingest.load.load_events", load)
-    monkeypatch.setattr("journeyflow.ingest.traits.load_traits", load_traits)
-    monkeypatch.setattr("journeyflow.ingest.spend.load_spend", load_spend)
+    monkeypatch.setattr("journeyflow.ingest.people_and_spend.load_traits", load_traits)
+    monkeypatch.setattr("journeyflow.ingest.people_and_spend.load_spend", load_spend)
     monkeypatch.setattr("journeyflow.state.warehouse.open_warehouse", open_warehouse)
     monkeypatch.setattr("journeyflow.compile.config_tables.config_tables", settings)
     return given
@@ -118,9 +118,9 @@ def make_config(folder: Path) -> Config:
 
 
 def _types(name: str) -> dict[str, str]:
-    from journeyflow.models import metadata
+    from journeyflow.models import model
 
-    words = metadata.read_metadata(files.sql_folder() / f"{name}.yml")
+    words = model.read_metadata(files.sql_folder() / f"{name}.yml")
     return {column: described.type for column, described in words.columns.items() if described}
 
 

@@ -13,9 +13,8 @@ import pyarrow as pa
 
 from journeyflow.config.base import microseconds
 from journeyflow.errors import NotFoundError
-from journeyflow.models.metadata import arrow_schema
-from journeyflow.models.python_models import python_model
-from journeyflow.publish.manifest import read_manifest
+from journeyflow.models.model import arrow_schema, python_model
+from journeyflow.publish.reader import read_manifest
 from journeyflow.statistics.latent_classes import (
     Answers,
     LatentClasses,

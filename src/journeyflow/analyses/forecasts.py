@@ -13,8 +13,8 @@ import polars as pl
 import pyarrow as pa
 
 from journeyflow.errors import NotFoundError
-from journeyflow.models.python_models import python_model
-from journeyflow.publish.manifest import read_manifest
+from journeyflow.models.model import python_model
+from journeyflow.publish.reader import read_manifest
 from journeyflow.statistics.proportions import ALPHA, Floats, Ints
 
 if TYPE_CHECKING:

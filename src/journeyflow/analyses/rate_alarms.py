@@ -11,9 +11,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from journeyflow.models.python_models import python_model
-from journeyflow.statistics.proportions import ALPHA, Floats, Ints
-from journeyflow.statistics.tests import discovery_rates
+from journeyflow.models.model import python_model
+from journeyflow.statistics.proportions import ALPHA, Floats, Ints, discovery_rates
 
 if TYPE_CHECKING:
     from journeyflow.engines import Engine

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from journeyflow.models.python_models import python_model
+from journeyflow.models.model import python_model
 from journeyflow.statistics.proportions import Floats, Ints, wilson_interval
 from journeyflow.statistics.survival import product_limit
 

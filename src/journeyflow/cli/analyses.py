@@ -363,7 +363,7 @@ def what_if(
     Who is kept is taken to move on as those did who went on from the stage: what fixing it can bring, and no forecast.
     The chain behind it reproduces the observed conversion, else nothing is shown.
     """
-    from journeyflow.operations.what_if import what_if as changed
+    from journeyflow.report.analyses import what_if as changed
 
     rows = changed(marts, str(model), persona, _share(fix))
     if stage is not None:

@@ -15,7 +15,8 @@ from typer.exceptions import TyperException
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from journeyflow.cli import analyses, erase, init, maintenance, mcp, query, report, run, tables
+from journeyflow.cli import analyses, init, maintenance, mcp, query, report, run, tables
+from journeyflow.cli.maintenance import erase
 from journeyflow.cli.output import DEBUG_VARIABLE, listing
 from journeyflow.errors import ExitCode
 from journeyflow.utils.formatting import escaped
@@ -450,12 +451,12 @@ _add(app, "warm-up", maintenance.warm_up, "journeyflow warm-up")
 _add(
     app,
     "erase",
-    erase.erase,
+    erase,
     "journeyflow erase --ids-from requests.txt --dry-run",
     "journeyflow erase --ids-from - --yes",
     "journeyflow erase --user-id 4711",
 )
-_add(app, "forget", erase.erase, hidden=True)  # The command's former name.
+_add(app, "forget", erase, hidden=True)  # The command's former name.
 
 _add(app, "mcp", mcp.mcp, "journeyflow mcp", "journeyflow mcp -c shop/journeyflow.yml")
 _explain = typer.Typer(

@@ -16,7 +16,7 @@ from journeyflow.errors import ExitCode, InputError, JourneyflowError
 from journeyflow.utils.formatting import escaped, numbered
 
 if TYPE_CHECKING:
-    from journeyflow.config.problems import Problem
+    from journeyflow.config.base import Problem
     from journeyflow.setup.proposal import Proposal
     from journeyflow.setup.trial import Trial
 
@@ -44,7 +44,7 @@ def init(
     if output.exists() and not force:
         raise InputError(f"{output} exists. Name another file with --output, or replace it with --force.")
     if not data:
-        from journeyflow.setup.writer import EXAMPLE
+        from journeyflow.setup.proposal import EXAMPLE
 
         write_file(output, EXAMPLE.encode())
         typer.echo(f"Wrote {output}.")
@@ -132,7 +132,7 @@ def suggest(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) 
     it stands how often the same method finds the stage of names that have a rule.
     """
     from journeyflow.config import load_config
-    from journeyflow.setup.suggestions import suggest_stages
+    from journeyflow.setup.proposal import suggest_stages
 
     found = suggest_stages(load_config(config))
     if as_json:
@@ -145,12 +145,12 @@ def suggest(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) 
 
 def lint_models(project: Path) -> list[Problem]:
     """Return what is wrong with the user's models: an error stops a run, a broken rule of the lint does not."""
-    from journeyflow.config.problems import Problem
+    from journeyflow.config.base import Problem
 
     if not any((project / name).is_dir() for name in ("sql", "models")):
         return []  # Without models nothing of sqlglot and duckdb is imported.
     from journeyflow.models import load_graph
-    from journeyflow.models.lint import lint
+    from journeyflow.models.checks import lint
     from journeyflow.state.paths import own_folder
     from journeyflow.utils.files import sql_folder
 
@@ -177,7 +177,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from journeyflow.cli.output import write_file
-    from journeyflow.config.json_schema import json_schema
+    from journeyflow.config.load import json_schema
 
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if output:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from journeyflow.utils.progress import Progress
+    from journeyflow.utils.formatting import Progress
 
 
 RATED_FROM = 1_000
@@ -27,7 +27,7 @@ RATED_FROM = 1_000
 
 
 class Watcher:
-    """A `journeyflow.utils.progress.Progress` that draws one line per phase.
+    """A `journeyflow.utils.formatting.Progress` that draws one line per phase.
 
     A count that starts again, as it does with each new file, is added to what the phase had reached.
     """
@@ -82,12 +82,12 @@ def shown_progress(
 ) -> Iterator[Progress]:
     """Yield a progress callback; unless `style` is plain it draws on a terminal only, and not beside JSON."""
     if style is ProgressStyle.PLAIN and not is_quiet:
-        from journeyflow.utils.progress import PlainLines
+        from journeyflow.utils.formatting import PlainLines
 
         yield PlainLines(sys.stderr)
         return
     if is_quiet or is_json or style is ProgressStyle.NONE or not sys.stderr.isatty():
-        from journeyflow.utils.progress import silent
+        from journeyflow.utils.formatting import silent
 
         yield silent
         return
@@ -137,7 +137,7 @@ def watched(
         with shown_progress(is_quiet=is_quiet, is_json=is_json, style=style) as progress:
             yield progress
         return
-    from journeyflow.utils.progress import JsonLines
+    from journeyflow.utils.formatting import JsonLines
 
     lines = JsonLines(sys.stderr)
     started = time.monotonic()

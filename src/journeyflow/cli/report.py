@@ -147,14 +147,14 @@ def _render(report_data: ReportData, form: ReportFormat, *, is_dark: bool) -> by
 
         return render_workbook(report_data)
     if form is ReportFormat.MD:
-        from journeyflow.report.markdown import render_summary
+        from journeyflow.report.formatting import render_summary
 
         return render_summary(report_data).encode()
     if form in (ReportFormat.PDF, ReportFormat.PPTX):
         from journeyflow.report.documents import render_pdf, render_pptx
 
         return render_pdf(report_data) if form is ReportFormat.PDF else render_pptx(report_data)
-    from journeyflow.report.image import picture_of, render_png, render_svg
+    from journeyflow.report.documents import picture_of, render_png, render_svg
 
     picture = picture_of(report_data.maps[0], report_data, "dark" if is_dark else "light")
     return render_png(picture) if form is ReportFormat.PNG else render_svg(picture).encode()
@@ -293,8 +293,8 @@ def print_findings(table: str, keys: tuple[str, str, str], rows: pl.DataFrame, r
 def _figures_line(table: str, values: dict[str, Any]) -> str:
     """Return the figures of a row in one line: stage, people lost, worth, grade, slice, days, owner."""
     from journeyflow.report import cells
+    from journeyflow.report.cells import Row
     from journeyflow.report.formatting import display_text
-    from journeyflow.report.tables import Row
 
     row = Row(table, values)
     people, lost, worth = cells.opportunity_figures(row)[:3]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from journeyflow.config import Config
     from journeyflow.models import Graph
+    from journeyflow.pipeline.partial import SelectedBuild
     from journeyflow.pipeline.run import PlanEntry, RunReport
-    from journeyflow.pipeline.selected import SelectedBuild
     from journeyflow.report.view_model import Briefing
 
 
@@ -222,11 +222,11 @@ def _run_selected(
 ) -> None:
     from journeyflow.cli.output import console
     from journeyflow.config import load_config
-    from journeyflow.pipeline import selected
+    from journeyflow.pipeline.partial import build
 
     settings = load_config(config)
     with watched("run", log_format, is_quiet=quiet, is_json=as_json, style=style) as progress:
-        built = selected.build(settings, tuple(select), publish=publish, memory_limit=memory, progress=progress)
+        built = build(settings, tuple(select), publish=publish, memory_limit=memory, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(built), indent=2, default=str))
     elif not quiet:

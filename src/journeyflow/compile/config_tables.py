@@ -11,16 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from journeyflow.compile.staging_events import json_path, slice_fields
-from journeyflow.config import Config
-from journeyflow.config.audiences import Pending, StandsAt, Who
-from journeyflow.config.base import format_duration, microseconds
-from journeyflow.config.conditions import ALWAYS, render
-from journeyflow.config.config import UNASSIGNED
-from journeyflow.config.experience import Promise
-from journeyflow.config.funnels import Goal
-from journeyflow.config.journey_models import BUILTIN_MODELS, builtin_stages, referrers, vocabulary
-from journeyflow.config.predicates import (
+from journeyflow.compile.conditions import (
     attribution_predicate,
     exclusion_predicate,
     friction_predicate,
@@ -28,8 +19,14 @@ from journeyflow.config.predicates import (
     promise_predicate,
     step_predicate,
 )
-from journeyflow.config.remedies import suggestion
-from journeyflow.models.metadata import arrow_schema
+from journeyflow.compile.staging_events import json_path, slice_fields
+from journeyflow.config import Config
+from journeyflow.config.base import format_duration, microseconds
+from journeyflow.config.conditions import ALWAYS, render
+from journeyflow.config.config import UNASSIGNED
+from journeyflow.config.experience import Pending, Promise, StandsAt, Who, suggestion
+from journeyflow.config.models_and_funnels import BUILTIN_MODELS, Goal, builtin_stages, referrers, vocabulary
+from journeyflow.models.model import arrow_schema
 from journeyflow.utils.formatting import ANY, EVENT, PERSONA, STAGE, Labels
 
 if TYPE_CHECKING:

@@ -8,13 +8,24 @@ from functools import partial
 
 from sqlglot import exp
 
-from journeyflow.compile.conditions import NUMBER, call, column, compile_condition, leaf_truth, sql, text
+from journeyflow.compile.conditions import (
+    EVENT_TYPE_FIELDS,
+    NUMBER,
+    Predicate,
+    call,
+    column,
+    compile_condition,
+    event_level_conditions,
+    leaf_truth,
+    predicates,
+    sql,
+    text,
+)
 from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.config import Config
-from journeyflow.config.journey_models import vocabulary
-from journeyflow.config.predicates import EVENT_TYPE_FIELDS, Predicate, event_level_conditions, predicates
+from journeyflow.config.models_and_funnels import vocabulary
 from journeyflow.config.sources import PREVIOUS_ID, SLICE_COLUMNS
-from journeyflow.models.python_models import python_model
+from journeyflow.models.model import python_model
 
 _WORDS = (
     # `bot` as a word or its end, but not the phones called Cubot.

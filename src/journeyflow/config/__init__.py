@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from journeyflow.config.base import InvalidConfigError, Problem
 from journeyflow.config.config import Config
 from journeyflow.config.load import check, load_config
-from journeyflow.config.problems import InvalidConfigError, Problem
 
 __all__ = ["Config", "InvalidConfigError", "Problem", "check", "load_config"]

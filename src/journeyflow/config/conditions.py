@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from journeyflow.config.problems import Loc
+from journeyflow.config.base import Loc
 
 Scalar = str | int | float | bool
 Operator = Literal[

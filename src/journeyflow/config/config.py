@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StrictBool, StrictInt
 
-from journeyflow.config.audiences import Audience
 from journeyflow.config.base import Duration, FilePath, Label, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import (
     PERSONA_FIELDS,
@@ -23,18 +22,20 @@ from journeyflow.config.conditions import (
     TrafficCondition,
     leaves,
 )
-from journeyflow.config.experience import Action, Friction, MapSection, Privacy, Promise, Survey
-from journeyflow.config.funnels import (
+from journeyflow.config.experience import Action, Audience, Friction, MapSection, Privacy, Promise, Remedies, Survey
+from journeyflow.config.models_and_funnels import (
     Attribution,
     CohortSection,
     Currency,
     Funnel,
     Goal,
+    JourneyModel,
+    ModelField,
+    ModelSection,
     default_funnels,
     default_goals,
+    resolve_models,
 )
-from journeyflow.config.journey_models import JourneyModel, ModelField, ModelSection, resolve_models
-from journeyflow.config.remedies import Remedies
 from journeyflow.config.sources import Limits, People, Retention, Source, Spark, Spend, Targets
 
 OFFLINE_CHANNELS = ("store", "call_centre", "crm", "delivery", "survey", "email")

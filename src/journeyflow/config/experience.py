@@ -1,16 +1,21 @@
-"""Sections `promises`, `surveys`, `friction`, `actions`, `map` and `privacy`."""
+"""Sections `promises`, `surveys`, `friction`, `actions`, `map`, `privacy`, `remedies` and `audiences`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StringConstraints, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.base import FilePath, Name, PositiveDuration, Section, Text
+from journeyflow.config.base import FilePath, Name, PositiveDuration, Section, Text, read_yaml
 from journeyflow.config.conditions import ConditionField, is_property
-from journeyflow.config.funnels import Day
+from journeyflow.config.models_and_funnels import Day
+from journeyflow.utils.formatting import label
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -198,3 +203,226 @@ class Privacy(Section):
     """File with the key of the hashes, created by the first run. A different key changes all ids."""
     keep_query_params: tuple[Text, ...] = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
     """Query parameters of page addresses that are stored, as columns or properties; all others are removed."""
+
+
+Kind = Literal["incident", "gap", "exposure", "friction", "promise", "loss", "message", "promise_due"]
+Lifecycle = Literal["lapsed", "repeat_buyer", "buyer", "engaged", "first_time"]
+
+_WORD = re.compile(r"[^\W_]+")
+_BLANK = re.compile(r"\{(subject|stage|place|slice|whose|since)\}")
+
+
+class Remedy(Section):
+    """A suggestion, and where it fits; a condition that is not given always holds."""
+
+    id: Name
+    """Name of the entry; an entry of your own replaces the built-in one of the same name."""
+    kind: tuple[Kind, ...] = ()
+    """Kinds of pain, `loss` where no cause stands out; for audiences `message` or `promise_due`."""
+    stage: tuple[Text, ...] = ()
+    """Words of the name of the stage or step, or its place: `first`, `middle`, `last`."""
+    touchpoint: tuple[Text, ...] = ()
+    """Words of what was met, or of the promise."""
+    lifecycle: tuple[Lifecycle, ...] = ()
+    """Lifecycle of an audience."""
+    suggest: Text
+    """The suggestion; `{subject}`, `{stage}`, `{place}`, `{slice}`, `{whose}` and `{since}` in it are filled in."""
+
+
+class Remedies(Section):
+    """The catalogue of remedies: suggestions beside opportunities, losses and audiences."""
+
+    builtin: StrictBool = True
+    """Whether the built-in entries follow your own."""
+    add: tuple[Remedy, ...] = ()
+    """Entries of your own, tried first in their order."""
+
+    @property
+    def entries(self) -> tuple[Remedy, ...]:
+        """Every entry in the order in which they are tried."""
+        own = {entry.id for entry in self.add}
+        shipped = builtin_remedies() if self.builtin else ()
+        return (*self.add, *(entry for entry in shipped if entry.id not in own))
+
+
+@cache
+def builtin_remedies() -> tuple[Remedy, ...]:
+    """Return the entries of the built-in catalogue in its order."""
+    content = read_yaml((files("journeyflow.config") / "builtin" / "remedies.yml").read_bytes()).content
+    return TypeAdapter(tuple[Remedy, ...]).validate_python(content)
+
+
+def suggestion(
+    entries: Sequence[Remedy],
+    kind: str,
+    stage: str = "",
+    stages: Sequence[str] = (),
+    subject: str = "",
+    lifecycle: str = "",
+    blanks: Mapping[str, str] | None = None,
+) -> str | None:
+    """Return the text of the first entry whose conditions hold, filled in; None where none does.
+
+    `stages` are all stages or steps in their order, for the place of `stage` among them. `blanks` are what is filled
+    in beside `stage` and `subject`; nothing of them is read as a blank again.
+
+    Examples
+    --------
+    >>> suggestion(builtin_remedies(), "promise", subject="Paid back in 3 days")
+    'Keep the promise Paid back in 3 days, or promise less; tell those who wait before it is broken.'
+    """
+    words = {"stage": _words(stage) | _place(stage, stages), "touchpoint": _words(subject)}
+    filled = {"subject": subject, "stage": label(stage), "place": label(stage)} | dict(blanks or {})
+    for entry in entries:
+        if (
+            (not entry.kind or kind in entry.kind)
+            and (not entry.lifecycle or lifecycle in entry.lifecycle)
+            and (not entry.stage or words["stage"] & {word.lower() for word in entry.stage})
+            and (not entry.touchpoint or words["touchpoint"] & {word.lower() for word in entry.touchpoint})
+        ):
+            return _BLANK.sub(lambda found: filled.get(found[1], ""), entry.suggest)
+    return None
+
+
+def _words(name: str) -> set[str]:
+    return {name.lower(), *_WORD.findall(name.lower())}
+
+
+def _place(stage: str, stages: Sequence[str]) -> set[str]:
+    if stage not in stages:
+        return set()
+    position = stages.index(stage)
+    return {"first" if position == 0 else "last" if position == len(stages) - 1 else "middle"}
+
+
+FolderName = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""A name that is a folder too: small letters, digits, `_` and `-`, the first a letter or digit."""
+TraitField = Annotated[
+    str, StringConstraints(strict=True, pattern=r"^trait\.[^\s/\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,99}$")
+]
+"""A trait of `people:`, as `trait.<name>`."""
+Form = Literal["csv", "mailchimp", "hubspot"]
+
+
+def _consent(raw: str) -> str:
+    if (raw.startswith("trait.") and raw != "trait.") or is_property(raw):
+        return raw
+    raise PydanticCustomError("consent", "is not a field", {"allowed": "trait.<name>, properties.<key>"})
+
+
+CONSENT = ("true", "yes", "y", "1")
+KINDS = ("dropped_at", "pending", "stage", "promise_due", "persona")
+"""The keys of `who` of which there is at most one, beside `lifecycle`."""
+
+
+class DroppedAt(Section):
+    """Persons who reached a step of a funnel and can no longer go on."""
+
+    funnel: Name
+    """A funnel that counts persons, or a journey model for its stage funnel."""
+    step: Name
+    """The step or stage that they left from; not the last."""
+
+
+class Pending(Section):
+    """Persons who are in a funnel and may still go on."""
+
+    funnel: Name
+    """A funnel that counts persons, or a journey model for its stage funnel."""
+    step: Name | None = None
+    """The last step that they reached. Default: any."""
+    within: PositiveDuration | None = None
+    """Only those whose time is up within this after the high-water mark."""
+
+
+class PromiseDue(Section):
+    """Persons with a promise that is still open."""
+
+    promise: Name
+    """A promise with `within`."""
+    within: PositiveDuration | None = None
+    """Only promises that break within this after the high-water mark unless they are kept."""
+
+
+class StandsAt(Section):
+    """Persons whose furthest journey came to a stage and not beyond it."""
+
+    model: Name
+    """The journey model."""
+    stage: Name
+    """The stage."""
+
+
+class Who(Section):
+    """The persons of an audience: one of the keys but `lifecycle`, which narrows any of them or stands alone."""
+
+    dropped_at: DroppedAt | None = None
+    """Who left a funnel at a step."""
+    pending: Pending | None = None
+    """Who may still go on in a funnel."""
+    stage: StandsAt | None = None
+    """Who came to a stage and not beyond it."""
+    promise_due: PromiseDue | None = None
+    """Persons with a promise that is open."""
+    persona: Name | None = None
+    """Whose latest journey has this persona."""
+    lifecycle: Lifecycle | None = None
+    """Whose state of life is this as of the run: `first_time`, `engaged`, `buyer`, `repeat_buyer`, `lapsed`."""
+
+    @property
+    def kind(self) -> str:
+        """The key that says who, `lifecycle` where it stands alone."""
+        return next((kind for kind in KINDS if getattr(self, kind) is not None), "lifecycle")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(given) > 1 or not (given or self.lifecycle):
+            allowed = f"one of {', '.join(KINDS)}, or lifecycle alone"
+            raise PydanticCustomError("who", "does not say who", {"allowed": allowed})
+        return self
+
+
+class Audience(Section):
+    """A list of persons to write to. Who has not agreed is never in it."""
+
+    name: FolderName
+    """Name of the audience and of its folder in `state/audiences`."""
+    who: Who
+    """The persons it is of."""
+    consent: Annotated[Text, AfterValidator(_consent)]
+    """`trait.<name>`, or `properties.<key>` of events with a user id: whether the person has agreed. The latest value
+    counts; without one there is no consent.
+    """
+    consent_is: Annotated[tuple[Text, ...], Field(min_length=1)] = CONSENT
+    """Values that are a consent, in any case."""
+    email: TraitField | None = None
+    """Trait with the address; the formats of Mailchimp and HubSpot need it. Persons without one are not listed."""
+    columns: tuple[TraitField, ...] = ()
+    """Further traits to write into the lists."""
+    format: Annotated[tuple[Form, ...], Field(min_length=1)] = ("csv",)
+    """Formats of the lists."""
+
+    @model_validator(mode="after")
+    def _address(self) -> Self:
+        if self.email is None and set(self.format) - {"csv"}:
+            raise PydanticCustomError(
+                "audience_email", "has a format that needs an address", {"allowed": "email: trait.<name>"}
+            )
+        return self
+
+    @property
+    def consent_trait(self) -> str | None:
+        """Name of the trait that says so; None where a property does."""
+        return None if is_property(self.consent) else self.consent.removeprefix("trait.")
+
+    @property
+    def consent_property(self) -> str | None:
+        """Key of the property that says so; None where a trait does."""
+        return self.consent.removeprefix("properties.") if is_property(self.consent) else None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the traits in the lists, that of the address first where there is one."""
+        named = ((self.email,) if self.email else ()) + self.columns
+        return tuple(dict.fromkeys(field.removeprefix("trait.") for field in named))

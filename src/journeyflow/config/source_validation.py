@@ -12,17 +12,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import available_timezones
 
+from journeyflow.config.base import Loc, Violation
 from journeyflow.config.config import Config
-from journeyflow.config.problems import Loc, Violation
 from journeyflow.config.sources import (
     CANONICAL_COLUMNS,
     MAPPED_FORMATS,
+    POSTGRES,
     SLICE_COLUMNS,
+    RemotePath,
     Source,
     known_formats,
     utc_formats,
 )
-from journeyflow.config.urls import POSTGRES, RemotePath
 
 _FOLDERS_OF_RUNS = ("raw", "work")
 _TIME_COLUMNS = ("occurred_at", "received_at")

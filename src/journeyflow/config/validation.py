@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
+from journeyflow.config.base import Loc, Violation
 from journeyflow.config.conditions import Condition, leaves
 from journeyflow.config.config import RESERVED_PERSONAS, UNASSIGNED, Config
-from journeyflow.config.funnels import Funnel
-from journeyflow.config.journey_models import BUILTIN_MODELS
-from journeyflow.config.problems import Loc, Violation
+from journeyflow.config.models_and_funnels import BUILTIN_MODELS, Funnel
 from journeyflow.config.source_validation import source_violations
 
 UNCLASSIFIED = "unclassified"

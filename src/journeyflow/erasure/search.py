@@ -12,26 +12,25 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from journeyflow.config.urls import POSTGRES, RemotePath
+from journeyflow.config.sources import POSTGRES, RemotePath
 from journeyflow.engines.base import text as literal
-from journeyflow.erasure.journal import ErasedRecords
+from journeyflow.erasure.apply import ErasedRecords
 from journeyflow.errors import InputError
 from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry
-from journeyflow.ingest.files import InputFile, RefusedFileError, RemoteFile, Version, matching_paths
+from journeyflow.ingest.files import InputFile, RawStore, RefusedFileError, RemoteFile, Version, matching_paths
+from journeyflow.ingest.insert import prepare, raw_text_select
 from journeyflow.ingest.load import BATCH_BYTES, BATCH_FILES, PendingFile
-from journeyflow.ingest.parser.copy import ACCESS_LOG, InputParser, read_records, remote_input, show_records
-from journeyflow.ingest.raw_store import RawStore
-from journeyflow.ingest.readers.records import PLACE_BITS
+from journeyflow.ingest.parser.client import ACCESS_LOG, InputParser, read_records, remote_input, show_records
+from journeyflow.ingest.parser.records import PLACE_BITS
 from journeyflow.ingest.suppression import find_texts_naming, split_rejects, split_suppressed
-from journeyflow.ingest.validate import prepare, raw_text_select
 from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import DuckDBEngine
-    from journeyflow.ingest.readers.records import RawRecords
-    from journeyflow.utils.progress import Progress
+    from journeyflow.ingest.parser.records import RawRecords
+    from journeyflow.utils.formatting import Progress
 
 
 _ERASED_KEYS = """

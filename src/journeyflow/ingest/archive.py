@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.ingest.files import RefusedFileError
+from journeyflow.ingest.files import FOLDER, RefusedFileError
+from journeyflow.ingest.parser.records import KEYS, PLACE_BITS, REJECT_SCHEMA
 from journeyflow.ingest.parser.transfer import Answer, ParsedFile, masked
-from journeyflow.ingest.raw_store import FOLDER
-from journeyflow.ingest.readers.records import KEYS, PLACE_BITS, REJECT_SCHEMA
 from journeyflow.ingest.suppression import find_texts_naming
 from journeyflow.utils.files import sha256, sync
 

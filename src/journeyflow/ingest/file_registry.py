@@ -16,7 +16,7 @@ import pyarrow as pa
 from journeyflow.config.sources import Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.ingest.files import InputFile, Version
-from journeyflow.state.run_log import clock_jumped_from
+from journeyflow.state.warehouse import clock_jumped_from
 
 if TYPE_CHECKING:
     from journeyflow.ingest.insert import RecordCounts

@@ -10,23 +10,27 @@ from functools import cached_property
 from pathlib import Path
 
 from journeyflow.config import Config
-from journeyflow.config.urls import POSTGRES, RemotePath
+from journeyflow.config.sources import POSTGRES, RemotePath
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry, settings_hash
 from journeyflow.ingest.files import (
     InputFile,
+    RawStore,
     RefusedFileError,
+    RegistrySnapshot,
     RemoteFile,
     Version,
     concerns_file,
     matching_paths,
+    restore_snapshot,
     shown_name,
     why_refused,
+    write_snapshot,
 )
-from journeyflow.ingest.insert import RecordCounts, deduplicate, insert_records, next_event_ix
-from journeyflow.ingest.parser.copy import (
+from journeyflow.ingest.insert import CLEANING, FLOOR, RecordCounts, deduplicate, insert_records, next_event_ix, prepare
+from journeyflow.ingest.parser.client import (
     ACCESS_LOG,
     AHEAD_BYTES,
     InputParser,
@@ -36,15 +40,12 @@ from journeyflow.ingest.parser.copy import (
     remote_input,
     show_records,
 )
+from journeyflow.ingest.parser.records import RawRecords
 from journeyflow.ingest.parser.transfer import ParsedFile
-from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot, restore_snapshot, write_snapshot
-from journeyflow.ingest.readers.records import RawRecords
 from journeyflow.ingest.suppression import register_suppression, split_suppressed, write_suppressions
-from journeyflow.ingest.validate import CLEANING, FLOOR, prepare
-from journeyflow.state.secret_key import person_secret, set_hash_keys
+from journeyflow.state.folder import person_secret, set_hash_keys
 from journeyflow.state.warehouse import transaction
-from journeyflow.utils.formatting import escaped
-from journeyflow.utils.progress import Progress, silent
+from journeyflow.utils.formatting import Progress, escaped, silent
 
 NOTHING = RecordCounts()
 BATCH_BYTES = 8 << 20

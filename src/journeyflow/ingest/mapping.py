@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from journeyflow.config.sources import CANONICAL_COLUMNS, PREVIOUS_ID, ColumnMapping, Source
 from journeyflow.engines.base import text as literal
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.readers.records import RawRecords, json_path
+from journeyflow.ingest.parser.records import RawRecords, json_path
 
 
 def with_sorted_keys(json: str, depth: int = 3) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from journeyflow.config.urls import RemotePath
+from journeyflow.config.sources import RemotePath
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import RefusedFileError
 from journeyflow.utils.formatting import escaped

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from journeyflow.errors import InputError, JourneyflowError
-from journeyflow.ingest.raw_store import RawStore
-from journeyflow.state.secret_key import derived_key, person_secret
+from journeyflow.ingest.files import RawStore
+from journeyflow.state.folder import derived_key, person_secret
 from journeyflow.state.warehouse import packaged_sql
 from journeyflow.utils.files import replaced_file
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
     from journeyflow.engines import DuckDBEngine
-    from journeyflow.ingest.readers.records import RawRecords
+    from journeyflow.ingest.parser.records import RawRecords
 
 
 SUPPRESSION_FILE = "suppressions.parquet"

@@ -1,7 +1,8 @@
-"""Events of a chunk as arrays: read, stitched, and regrouped by unit."""
+"""The relations `kernel.*` as Arrow tables, and the events of a chunk as arrays: read, stitched, regrouped by unit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -10,10 +11,63 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from journeyflow.kernel.jit import Int16s, Int32s, Int64s, UInt64s
-from journeyflow.kernel.journeys import cut_journeys, group, number_within, rank_units
 from journeyflow.kernel.plan import KernelPlan
-from journeyflow.kernel.sessions import SessionEvents, SessionRows, cut_sessions, link_sessions
+from journeyflow.kernel.sessions import (
+    SessionEvents,
+    SessionRows,
+    cut_journeys,
+    cut_sessions,
+    group,
+    link_sessions,
+    number_within,
+    rank_units,
+)
 from journeyflow.kernel.stages import classify_events, find_ties, order_ties
+from journeyflow.models.model import arrow_schema
+
+RELATIONS = (
+    "kernel.events",
+    "kernel.classifications",
+    "kernel.event_type_persons",
+    "kernel.sessions",
+    "kernel.journeys",
+    "kernel.persons",
+    "kernel.person_event_counts",
+    "kernel.stage_visits",
+    "kernel.map_journeys",
+    "kernel.stage_interactions",
+    "kernel.funnel_units",
+    "kernel.funnel_reaches",
+    "kernel.funnel_days",
+    "kernel.funnel_day_steps",
+)
+
+Column = npt.NDArray[Any] | tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
+"""The values of a column, alone or with a mask that is true where they are null."""
+
+
+def table(name: str, columns: Mapping[str, Column]) -> pa.Table:
+    """Return a relation's rows from arrays; microseconds become timestamps, days since 1970 dates."""
+    schema = arrow_schema(name)
+    return pa.table([_array(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def empty(name: str) -> pa.Table:
+    """Return a relation without rows."""
+    return arrow_schema(name).empty_table()
+
+
+def _array(values: Column, kind: pa.DataType) -> pa.Array:
+    mask = None
+    if isinstance(values, tuple):
+        values, mask = values
+    if isinstance(values, pa.Array):
+        return values
+    plain = pa.int64() if pa.types.is_timestamp(kind) else pa.int32() if pa.types.is_date(kind) else kind
+    if not pa.types.is_string(plain):
+        values = values.astype(plain.to_pandas_dtype(), copy=False)
+    return pa.array(values, type=plain, mask=mask).cast(kind)
+
 
 Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 NO_SEQUENCE = np.iinfo(np.int64).max

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from journeyflow.kernel.events import Units
+from journeyflow.kernel.events import Units, table
 from journeyflow.kernel.funnel_attempts import evaluate_units
 from journeyflow.kernel.funnel_chains import EventColumns, new_workspace
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, StageFunnelPlan
 from journeyflow.kernel.sessions import find_exits, prefer_staged
 from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys, look_up
-from journeyflow.kernel.tables import table
 
 Tables = dict[str, pa.Table]
 

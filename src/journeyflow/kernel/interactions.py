@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from journeyflow.kernel.events import Chunk
+from journeyflow.kernel.events import Chunk, table
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import ExposureTables, KernelPlan, StageFunnelPlan
-from journeyflow.kernel.tables import table
 
 LEAST_ROWS = 1024
 OWNER, CELL, COUNT = range(3)

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from journeyflow.compile.conditions import exclusion_predicate, reads_stage, rule_predicate, step_predicate
 from journeyflow.compile.staging_events import unit_properties
 from journeyflow.config import Config
-from journeyflow.config import funnels as sections
+from journeyflow.config import models_and_funnels as sections
 from journeyflow.config.base import microseconds
 from journeyflow.config.conditions import Condition
-from journeyflow.config.journey_models import JourneyModel, PlacedRule
-from journeyflow.config.predicates import exclusion_predicate, reads_stage, rule_predicate, step_predicate
+from journeyflow.config.models_and_funnels import JourneyModel, PlacedRule
 from journeyflow.engines import Engine
 from journeyflow.kernel.jit import NEVER, Bools, Int16s, Int32s, Int64s
 

@@ -1,13 +1,154 @@
-"""Sessions of devices, and persons of events on shared devices (compiled)."""
+"""Connected components of ids and persons; sessions of devices, persons on shared devices and journeys (compiled)."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from journeyflow.kernel.hash_table import HashTable, find_slot, largest_component, new_table, table_size, take_slot
-from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, UInt64s, compiled, first_above, inner
+from journeyflow.kernel.jit import (
+    Bools,
+    HashTable,
+    Int16s,
+    Int32s,
+    Int64s,
+    UInt64s,
+    compiled,
+    component_stop,
+    find_slot,
+    first_above,
+    inner,
+    largest_component,
+    new_table,
+    table_size,
+    take_slot,
+)
+from journeyflow.models.model import python_model
+
+if TYPE_CHECKING:
+    from journeyflow.engines import Engine
+
+
+Keys = npt.NDArray[np.uint64]
+
+# A login (`is_login` of the collectors' adapters) names the id of its device before it. As with any device, that ties
+# nobody together when several users logged in from it. All logins of a device are in its component.
+_ALIASES = """
+    with named as (
+        select
+            event_ix,
+            coalesce(
+                json_extract_string(properties, '/is_login') = 'true'
+                and anonymous_id = json_extract_string(properties, '/previous_id'),
+                false
+            ) as is_login
+        from sources.events
+        where event_name = 'alias'
+    ),
+
+    stated as (
+        select distinct
+            events.alias_key as previous_key,
+            events.user_key,
+            coalesce(named.is_login, false) as is_login
+        from staging.events as events
+        left join named on named.event_ix = events.event_ix
+        where
+            events.alias_key is not null and events.user_key is not null and events.alias_key <> events.user_key
+            and not events.is_bot and not events.is_internal
+    )
+
+    select previous_key, user_key
+    from stated
+    qualify not is_login or count(*) filter (where is_login) over (partition by previous_key) = 1
+"""
+_MEETINGS = "select device_key, person_key from identity.shared_device_persons"
+_IS_CLEAR = "select is_clear_person_id from config.settings where is_clear_person_id"
+# Where clear ids are published, a device and a user of the same text: the id of one depends on the other.
+_NAMESAKES = """
+    with devices as (
+        select distinct device_key
+        from staging.events
+        where device_key is not null and not is_bot and not is_internal
+    ),
+
+    users as (
+        select distinct events.user_key, md5_number_lower('d:' || named.user_id) as device_key
+        from staging.events as events
+        inner join sources.events as named on named.event_ix = events.event_ix
+        where events.user_key is not null and not events.is_bot and not events.is_internal
+    )
+
+    select
+        coalesce(
+            case when device_persons.person_count = 1 then device_persons.person_key end, devices.device_key
+        ) as device_key,
+        coalesce(aliases.person_key, users.user_key) as person_key
+    from users
+    inner join devices on devices.device_key = users.device_key
+    left join identity._device_persons as device_persons on device_persons.device_key = devices.device_key
+    left join identity.user_aliases as aliases on aliases.user_key = users.user_key
+"""
+
+
+def group_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
+    """Return every key of the pairs, ascending, and the number of the connected group of each.
+
+    Groups are numbered from 0 by their least keys; the order of pairs and of their two sides does not matter.
+    """
+    if not len(left):
+        return np.array([], np.uint64), np.array([], np.int32)  # The imports take longer than a small run.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    keys, positions = np.unique(np.concatenate((left, right)), return_inverse=True)
+    rows, columns = positions[: len(left)], positions[len(left) :]
+    links = coo_array((np.ones(len(left), dtype=np.int8), (rows, columns)), shape=(len(keys), len(keys)))
+    _, groups = connected_components(links, directed=False)
+    return keys, groups
+
+
+def resolve_aliases(previous: Keys, current: Keys) -> tuple[Keys, Keys]:
+    """Return every key of the alias events, ascending, and the key of its person.
+
+    A person has the least key that was never a previous one, because it is in use; in a circle the least of all.
+    """
+    keys, groups = group_keys(previous, current)
+    is_previous = np.isin(keys, previous)
+    order = np.lexsort((keys, is_previous, groups))
+    firsts = np.concatenate(([True], groups[order][1:] != groups[order][:-1])) if len(keys) else np.array([], bool)
+    chosen = keys[order][firsts]
+    return keys, chosen[groups]
+
+
+@python_model("identity.user_aliases")
+def user_aliases(engine: Engine) -> pa.Table:
+    """Return one row per user_id of an alias event, with the key of its person."""
+    aliases = engine.rows(_ALIASES)
+    keys, person_keys = resolve_aliases(_keys(aliases, "previous_key"), _keys(aliases, "user_key"))
+    return pa.table({"user_key": keys, "person_key": person_keys})
+
+
+@python_model("identity.person_components")
+def person_components(engine: Engine) -> pa.Table:
+    """Return persons and devices tied by shared devices, each with the component they form.
+
+    A shared device appears under its own key, as the anonymous person who owns its unnamed events. Where clear ids are
+    published, a device and a user of the same text are tied too.
+    """
+    is_clear = engine.rows(_IS_CLEAR).num_rows > 0
+    meetings = engine.rows(f"{_MEETINGS} union ({_NAMESAKES})" if is_clear else _MEETINGS)
+    keys, groups = group_keys(_keys(meetings, "device_key"), _keys(meetings, "person_key"))
+    _, firsts = np.unique(groups, return_index=True)
+    return pa.table({"person_key": keys, "component_key": keys[firsts][groups]})
+
+
+def _keys(table: pa.Table, column: str) -> Keys:
+    keys: Keys = table.column(column).to_numpy().astype(np.uint64, copy=False)
+    return keys
+
 
 NO_DEVICE = np.uint64(0xA5A5A5A5A5A5A5A5)
 """Sets the key of a person without a device apart from that of a device."""
@@ -234,3 +375,128 @@ def prefer_staged(last: Int64s, reached: Int64s, depth: Int64s, rank: Int32s, se
                 place -= 1
                 if stage[place] > 0 and session[place] == session[exit_place]:
                     last[a, s] = place
+
+
+@compiled
+def number_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, int, bool]:
+    """Return dense numbers of `key` by first sight within components, their count, and whether none ever falls.
+
+    In that case the events are grouped already.
+    """
+    is_grouped = True
+    number = np.empty(len(key), np.int32)
+    table = new_table(largest_component(component))
+    nothing = np.uint64(0)
+    count = 0
+    owner = 0
+    start = 0
+    while start < len(key):
+        stop = component_stop(component, start)
+        owner += 1
+        size = table_size(stop - start)
+        for i in range(start, stop):
+            if i > start and key[i] == key[i - 1]:
+                number[i] = number[i - 1]
+                continue
+            slot = find_slot(table, size, owner, key[i], nothing)
+            if table.owners[slot] != owner:
+                take_slot(table, slot, owner, key[i], nothing, count)
+                count += 1
+            number[i] = table.values[slot]
+            is_grouped = is_grouped and number[i] == count - 1
+        start = stop
+    return number, count, is_grouped
+
+
+@compiled
+def group(number: Int32s, unit_count: int) -> tuple[Int32s, Int64s]:
+    """Return the events ordered by unit `number` (-1 is left out), order within a unit kept, and where units start."""
+    start = np.zeros(unit_count + 1, np.int64)
+    for i in range(len(number)):
+        if number[i] >= 0:
+            start[number[i] + 1] += 1
+    for unit in range(unit_count):
+        start[unit + 1] += start[unit]
+    order = np.empty(start[unit_count], np.int32)
+    free = start[:-1].copy()
+    for i in range(len(number)):
+        if number[i] >= 0:
+            order[free[number[i]]] = i
+            free[number[i]] += 1
+    return order, start
+
+
+@compiled
+def rank_units(order: Int32s, start: Int64s, at: Int64s, source: Int32s, sequence: Int64s, no_sequence: int) -> Int32s:
+    """Return the rank of each place in its unit; tied events share one.
+
+    Within an instant the sequence orders events when all have one and come from one source; else all of them tie.
+    """
+    rank = np.empty(len(order), np.int32)
+    for unit in range(len(start) - 1):
+        current = -1
+        place = start[unit]
+        while place < start[unit + 1]:
+            first = order[place]
+            stop = place + 1
+            is_ordered = sequence[first] != no_sequence
+            while stop < start[unit + 1] and at[order[stop]] == at[first]:
+                each = order[stop]
+                if sequence[each] == no_sequence or source[each] != source[first]:
+                    is_ordered = False
+                stop += 1
+            current += 1
+            rank[place] = current
+            for tied in range(place + 1, stop):
+                if is_ordered and sequence[order[tied]] != sequence[order[tied - 1]]:
+                    current += 1
+                rank[tied] = current
+            place = stop
+    return rank
+
+
+@compiled
+def cut_journeys(
+    start: Int64s, at: Int64s, session: Int32s, timeout: int, session_count: int
+) -> tuple[Int64s, Int32s, Int32s, Int64s, Int32s, Int64s]:
+    """Return the journeys of persons: start (and the end of all), person, number and count of sessions of each.
+
+    Then by place the number of its journey, and by person the count of sessions.
+    """
+    n = len(at)
+    of_place = np.empty(n, np.int32)
+    first = np.empty(n + 1, np.int64)
+    person = np.empty(n, np.int32)
+    index = np.empty(n, np.int32)
+    sessions = np.zeros(n, np.int64)
+    person_sessions = np.zeros(len(start) - 1, np.int64)
+    seen_journey = np.full(session_count, -1, np.int32)
+    seen_person = np.full(session_count, -1, np.int32)
+    j = -1
+    for p in range(len(start) - 1):
+        number = 0
+        for i in range(start[p], start[p + 1]):
+            if i == start[p] or at[i] - at[i - 1] > timeout:
+                number += 1
+                j += 1
+                first[j] = i
+                person[j] = p
+                index[j] = number
+            of_place[i] = number
+            s = session[i]
+            if s >= 0 and seen_journey[s] != j:
+                seen_journey[s] = j
+                sessions[j] += 1
+                if seen_person[s] != p:
+                    seen_person[s] = p
+                    person_sessions[p] += 1
+    count = j + 1
+    first[count] = n
+    return (
+        first[: count + 1].copy(),
+        person[:count].copy(),
+        index[:count].copy(),
+        sessions[:count].copy(),
+        of_place,
+        person_sessions,
+    )

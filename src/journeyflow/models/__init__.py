@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from journeyflow.models.dag import Graph, Phase, load_graph
-from journeyflow.models.metadata import Case, Check, Column, ModelMetadata
-from journeyflow.models.model import Model
+from journeyflow.models.model import Case, Check, Column, Model, ModelMetadata
 
 __all__ = ["Case", "Check", "Column", "Graph", "Model", "ModelMetadata", "Phase", "load_graph"]

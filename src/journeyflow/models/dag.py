@@ -12,9 +12,16 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from journeyflow.errors import ModelError
-from journeyflow.models import metadata
-from journeyflow.models.metadata import Column
-from journeyflow.models.model import LAYERS, Model, check_arrow
+from journeyflow.models.model import (
+    LAYERS,
+    Column,
+    Model,
+    check_arrow,
+    is_adapter,
+    read_metadata,
+    read_text,
+    short_path,
+)
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -232,7 +239,7 @@ def _read_folder(folder: Path, *, is_own: bool) -> Iterator[Model]:
         layer = stem.parent.name
         if stem.parent.parent != folder or layer not in LAYERS:
             raise ModelError(f"{stem.relative_to(folder)} must be in one of the layers {', '.join(LAYERS)}.")
-        if layer == "sources" and metadata.is_adapter(stem.with_suffix(".yml")):
+        if layer == "sources" and is_adapter(stem.with_suffix(".yml")):
             continue  # It shapes raw files while they are loaded, and is no node of the graph.
         yield _read_model(stem, f"{layer}.{stem.name}", is_own=is_own)
 
@@ -241,7 +248,7 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
     select, yml = stem.with_suffix(".sql"), stem.with_suffix(".yml")
     if not yml.exists():
         raise ModelError(f"{name} has no {yml.name} beside {select.name}; see docs/architecture.md for its format.")
-    found = metadata.read_metadata(yml)
+    found = read_metadata(yml)
     if is_own and (found.unique_key or found.surrogate_key):
         raise ModelError(
             f"{name}: leave unique_key and surrogate_key out of {yml.name}; a user's own model is rebuilt in every run."
@@ -254,9 +261,9 @@ def _read_model(stem: Path, name: str, *, is_own: bool) -> Model:
         return Model(name, yml, None, found.inputs, found, dict.fromkeys(found.columns, _UNRESOLVED))
     if found.python_model or found.inputs:
         raise ModelError(f"{name} has a {select.name}: leave python_model and inputs out of {yml.name}.")
-    from journeyflow.models.sql import declared  # A graph read from the cache needs no parser.
+    from journeyflow.models.model import declared  # A graph read from the cache needs no parser.
 
-    text = metadata.read_text(select)
+    text = read_text(select)
     columns, inputs, origins = declared(text, select)
     for word in (stem.name, *columns):
         if not _WORD.fullmatch(word):
@@ -334,7 +341,7 @@ def _resolved(model: Model, built: Mapping[str, Model], siblings: Mapping[str, C
         if given is not None and given.type != columns[name].type:
             raise ModelError(f"{model.name} says `{name}` is {given.type}; upstream it is {columns[name].type}.")
     if message := model.metadata.unknown_columns(columns):
-        raise ModelError(f"{metadata.short_path(model.path.with_suffix('.yml'))}: {message}.")
+        raise ModelError(f"{short_path(model.path.with_suffix('.yml'))}: {message}.")
     return replace(model, columns=columns)
 
 

@@ -1,34 +1,37 @@
-"""Diagnose the installation, the state folder, the warehouse and the published tables; read-only."""
+"""Diagnose the installation, the state folder, the warehouse and the published tables, read-only; warm-up."""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.erasure.journal import pending_erasure
+from journeyflow.erasure.apply import pending_erasure
 from journeyflow.errors import EngineError, JourneyflowError
 from journeyflow.ingest.archive import RecordArchive
 from journeyflow.ingest.file_registry import FileRegistry
+from journeyflow.ingest.files import RawStore
 from journeyflow.ingest.load import is_over
-from journeyflow.ingest.raw_store import RawStore
 from journeyflow.operations.status import last_failure
-from journeyflow.publish.manifest import Manifest, read_manifest
-from journeyflow.state import lock, run_log
-from journeyflow.state.inventory import WORK, foreign, private_paths, writable_by_all
+from journeyflow.pipeline.run import Run
+from journeyflow.publish.reader import Manifest, read_manifest
+from journeyflow.state.folder import WORK, foreign, holder, private_paths, writable_by_all
 from journeyflow.state.paths import BUILD, WAREHOUSE, graph_of
-from journeyflow.state.warehouse import newest_version, schema_version
+from journeyflow.state.warehouse import clock_time, newest_version, schema_version
 from journeyflow.utils.files import sha256, sql_folder
 from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
+    from journeyflow.utils.formatting import Progress
 
 
 LIBRARIES = ("journeyflow", "duckdb", "pyarrow", "polars", "numba", "pydantic", "sqlglot")
@@ -121,13 +124,13 @@ def _unknown_files(config: Config) -> Diagnoses:
         detail = f"{len(found)} unknown files in {config.state}: {named}. Move them away"
         yield Diagnosis("unknown files", "warning", detail)
     work = config.state / WORK
-    if work.is_dir() and not lock.holder(config.state):
+    if work.is_dir() and not holder(config.state):
         yield Diagnosis("work", "warning", f"{work} remains of a killed run; the next run removes it")
 
 
 def _warehouse(config: Config) -> Diagnoses:
     path = config.state / WAREHOUSE
-    if lock.holder(config.state):
+    if holder(config.state):
         yield Diagnosis("warehouse", "ok", "not checked while a run is active")
     elif not path.exists():
         yield Diagnosis("warehouse", "ok", "nothing is loaded yet")
@@ -178,7 +181,7 @@ def _last_run(warehouse: DuckDBEngine) -> Diagnoses:
 
 def _archived_files(config: Config, warehouse: DuckDBEngine) -> Diagnoses:
     """Report loaded files without an archived copy: they can be rebuilt only while the input still has them."""
-    raw_store, archive, now = RawStore(config.state), RecordArchive(config.state), run_log.now()
+    raw_store, archive, now = RawStore(config.state), RecordArchive(config.state), clock_time()
     loaded = [file for file in FileRegistry(warehouse, "", 0).files() if file.is_loaded]
     retained = [file for file in loaded if not is_over(config, file.source, file.first_loaded_at, now)]
     missing = [
@@ -274,3 +277,56 @@ def _space(config: Config) -> Diagnoses:
             yield Diagnosis("free space", "warning", f"{detail}; a run may need {wanted // _MEBIBYTE:,} MiB")
         else:
             yield Diagnosis("free space", "ok", detail)
+
+
+_EVENTS = """id,at,device,user,event,key
+1,2026-01-01T10:00:00,a,,page_view,k
+2,2026-01-01T10:00:00,a,,product_view,k
+3,2026-01-01T10:05:00,a,u,purchase,k
+4,2026-01-09T10:00:00,a,u,page_view,k
+5,2026-01-09T10:00:00,b,,product_view,k
+"""
+_STEPS = [{"name": "seen", "when": {"event": "product_view"}}, {"name": "paid", "when": {"event": "purchase"}}]
+_EXCLUSION = {"when": {"event": "page_view"}, "between": ["seen", "paid"]}
+_PROJECT = {
+    "project": "warm-up",
+    "sources": {
+        "events": {
+            "format": "csv",
+            "path": "events.csv",
+            "channel": "web",
+            "columns": {
+                "event_id": "id",
+                "occurred_at": "at",
+                "anonymous_id": "device",
+                "user_id": "user",
+                "event_name": "event",
+            },
+        }
+    },
+    "models": {"four_stage": "builtin"},
+    # The kinds of units, and exclusions: every function that funnels of a project may need.
+    "funnels": {
+        "of_persons": {"steps": _STEPS, "window": "7d", "exclusions": [_EXCLUSION]},
+        "of_sessions": {"steps": _STEPS, "window": "7d", "unit": "session"},
+    },
+}
+
+
+def warm_up(progress: Progress) -> None:
+    """Put a few invented events through the phases up to the kernel's, so that all compiled code is in the cache.
+
+    The cache is beside the installed kernel, or in the user's cache folder, or where ``NUMBA_CACHE_DIR`` says.
+    """
+
+    def compiling(phase: str, what: str, done: int, total: int | None = None) -> None:
+        if phase == "compile":
+            progress(phase, what, done, total)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "events.csv").write_text(_EVENTS)
+        with Run(load_config(_PROJECT, folder=folder), progress=compiling) as started:
+            started.load()
+            started.stitch()
+            started.classify()

@@ -16,31 +16,33 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine, default_memory_limit
-from journeyflow.erasure import journal
-from journeyflow.erasure.apply import find_erased_rows, withdraw_empty_publication
-from journeyflow.erasure.journal import PendingErasure
+from journeyflow.erasure.apply import (
+    PendingErasure,
+    begin_erasure,
+    find_erased_rows,
+    pending_erasure,
+    withdraw_empty_publication,
+)
 from journeyflow.erasure.search import FoundRecords, RecordSearch
 from journeyflow.errors import InputError, NotFoundError
 from journeyflow.ingest import suppression
 from journeyflow.ingest.file_registry import FileRegistry
+from journeyflow.ingest.files import RawStore
 from journeyflow.ingest.load import archive_loaded, is_available
-from journeyflow.ingest.parser.copy import InputParser, open_input_parser
-from journeyflow.ingest.raw_store import RawStore
-from journeyflow.ingest.traits import find_erased_traits
+from journeyflow.ingest.parser.client import InputParser, open_input_parser
+from journeyflow.ingest.people_and_spend import find_erased_traits
 from journeyflow.models import Phase
 from journeyflow.pipeline.builder import Builder
 from journeyflow.pipeline.load_phase import LoadResult, register_configuration, us
 from journeyflow.pipeline.run import Run, RunReport
-from journeyflow.state import run_log
-from journeyflow.state.lock import project_lock
+from journeyflow.state.folder import person_secret, project_lock, set_hash_keys
 from journeyflow.state.paths import WAREHOUSE, dictionary, graph_of
-from journeyflow.state.secret_key import person_secret, set_hash_keys
-from journeyflow.state.warehouse import open_warehouse, packaged_sql
-from journeyflow.utils.progress import Progress, silent
+from journeyflow.state.warehouse import clock_time, open_warehouse, packaged_sql
+from journeyflow.utils.formatting import Progress, silent
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
-    from journeyflow.utils.progress import Progress
+    from journeyflow.utils.formatting import Progress
 
 
 USER, DEVICE = "user", "device"
@@ -373,7 +375,7 @@ def _plan(
     set_hash_keys(warehouse, person_secret(config))
     before = set(warehouse.rows("select id_hash from ledger.suppressions").column(0).to_pylist())
     suppression.register_suppression(warehouse, config, raw_store)
-    archive_loaded(config, warehouse, input_parser, us(run_log.now()))
+    archive_loaded(config, warehouse, input_parser, us(clock_time()))
     suppression.register_suppression(warehouse, config, raw_store, people.hashes)
     erased = find_erased_rows(warehouse)
     searched = RecordSearch(warehouse, config, people.spellings, progress, input_parser).run()
@@ -399,7 +401,7 @@ def _plan(
         inputs=(*searched.inputs, *traits),
         other_count=warehouse.count("raw.events", _OF_OTHERS),
         is_done_before=before.issuperset(people.hashes),
-        is_begun=journal.pending_erasure(config.state) is not None,
+        is_begun=pending_erasure(config.state) is not None,
         files_hash=_files_hash(warehouse),
     )
     if not plan.is_anything and not plan.inputs and not plan.is_done_before:
@@ -443,12 +445,12 @@ def erase(config: Config, plan: ErasurePlan, **limits: Any) -> ErasureResult:  #
                 raise InputError(
                     "A run loaded files since this erasure was planned. Plan it again; nothing was erased."
                 )
-        journal.begin_erasure(config.state, plan.erasure)
+        begin_erasure(config.state, plan.erasure)
     try:
         with Run(config, **limits) as run:
             return ErasureResult(plan, run.execute())
     except InputError:
         with project_lock(config.state):
-            if journal.pending_erasure(config.state) and not withdraw_empty_publication(config):
+            if pending_erasure(config.state) and not withdraw_empty_publication(config):
                 raise
     return ErasureResult(plan, None)

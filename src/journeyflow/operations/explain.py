@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from journeyflow.compile.conditions import predicates, rule_predicate
+from journeyflow.compile.map_figures import GRAINS, MAP, MapFigure
 from journeyflow.config import Config
 from journeyflow.config.base import format_duration
 from journeyflow.config.conditions import render
-from journeyflow.config.journey_models import JourneyModel, PlacedRule
-from journeyflow.config.map_rows import GRAINS, MAP, MapFigure
-from journeyflow.config.predicates import predicates, rule_predicate
+from journeyflow.config.models_and_funnels import JourneyModel, PlacedRule
 from journeyflow.engines import Engine
 from journeyflow.errors import NotFoundError, require_known
 from journeyflow.pipeline.run import open_build
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report import cells
+from journeyflow.report.cells import Row, Tables
 from journeyflow.report.formatting import TEXT_LENGTH, display_text, figure_text, range_text
-from journeyflow.report.tables import Row, Tables
 from journeyflow.report.view_model import Figure, FigureSource, conjunction
 from journeyflow.utils.formatting import count, percent
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError, NotFoundError
-from journeyflow.publish.manifest import read_manifest
-from journeyflow.publish.reader import PublishedTables, open_published
-from journeyflow.state import lock
-from journeyflow.state.inventory import sizes
+from journeyflow.publish.reader import PublishedTables, open_published, read_manifest
+from journeyflow.state.folder import holder, sizes
 from journeyflow.state.paths import WAREHOUSE
-from journeyflow.state.run_log import ALERT_KINDS, FAILURE
+from journeyflow.state.warehouse import ALERT_KINDS, FAILURE
 
 if TYPE_CHECKING:
     from journeyflow.state.paths import Folders
@@ -34,7 +32,7 @@ def status_of(config: Folders) -> dict[str, Any]:
         last run that published), ``sizes`` (see `inventory.sizes`), ``runs`` (the latest first). Runs and
         alerts come from the warehouse or, while a run holds it and when it is damaged, from the published tables.
     """
-    running = lock.holder(config.state)
+    running = holder(config.state)
     found = _from_warehouse(config) if running is None else None
     runs, alerts, failure = found or (*_from_published(config), None)
     return {
@@ -97,7 +95,7 @@ def last_failure(warehouse: DuckDBEngine) -> dict[str, Any] | None:
 
 def run_alerts(config: Folders) -> _Rows:
     """Return run_id and detail of the alerts of the latest runs; none while a run holds the warehouse."""
-    if lock.holder(config.state) is not None or not (config.state / WAREHOUSE).exists():
+    if holder(config.state) is not None or not (config.state / WAREHOUSE).exists():
         return []
     with suppress(JourneyflowError), DuckDBEngine(config.state / WAREHOUSE, read_only=True) as warehouse:
         if warehouse.columns("ledger.alerts"):

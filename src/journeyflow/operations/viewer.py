@@ -23,8 +23,7 @@ from journeyflow.engines.base import relation, word
 from journeyflow.errors import JourneyflowError, NotFoundError
 from journeyflow.operations.status import run_alerts, status_of
 from journeyflow.publish.generation import own_generations
-from journeyflow.publish.manifest import read_manifest
-from journeyflow.publish.reader import PublishedTables
+from journeyflow.publish.reader import PublishedTables, read_manifest
 from journeyflow.utils.formatting import cell, count, escaped
 
 if TYPE_CHECKING:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from journeyflow.pains.findings import Finding, odds_error
-from journeyflow.pains.places import NEVER, Place
-from journeyflow.pains.prognosis import Prognosis, spread
+from journeyflow.pains.places import NEVER, Finding, Place, Prognosis, odds_error, spread
 from journeyflow.pains.stream import Bools, Floats, Ints, Stream, changes
 
 MANDATORY = 0.95

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from journeyflow.config.remedies import Remedy, suggestion
-from journeyflow.models.python_models import python_model
+from journeyflow.config.experience import Remedy, suggestion
+from journeyflow.models.model import python_model
 from journeyflow.utils.formatting import Labels, count, duration, numbered, percent
 
 if TYPE_CHECKING:

@@ -8,10 +8,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from journeyflow.pains.exposures import once_a_person
-from journeyflow.pains.findings import Finding, e_value
-from journeyflow.pains.places import Place
-from journeyflow.pains.prognosis import Prognosis
-from journeyflow.pains.slices import FEWEST_UNITS, Point, Slice, equal_age, points, recalibrated, slices
+from journeyflow.pains.gaps import FEWEST_UNITS, Point, Slice, equal_age, points, recalibrated, slices
+from journeyflow.pains.places import Finding, Place, Prognosis, e_value
 from journeyflow.pains.stream import DAY_US, Bools, Floats, Ints, Stream
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 9, 11, 14, 18, 23, 29, 36, 45)

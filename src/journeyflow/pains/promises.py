@@ -10,9 +10,7 @@ import numpy as np
 import polars as pl
 
 from journeyflow.pains.exposures import WITHDRAWALS, Candidate, estimate
-from journeyflow.pains.findings import Finding, e_value
-from journeyflow.pains.places import NEVER, Place
-from journeyflow.pains.prognosis import Prognosis
+from journeyflow.pains.places import NEVER, Finding, Place, Prognosis, e_value
 from journeyflow.pains.stream import Bools, Ints, Stream
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import word
-from journeyflow.models import Graph, Model, Phase, checks, python_models
-from journeyflow.state import run_log
-from journeyflow.state.inventory import clear_shared
-from journeyflow.state.secret_key import derived_key, person_secret
-from journeyflow.utils.progress import Progress
+from journeyflow.models import Graph, Model, Phase, checks
+from journeyflow.models.model import build_python_model, select_of
+from journeyflow.state.folder import clear_shared, derived_key, person_secret
+from journeyflow.state.warehouse import RunRow, runs_schema
+from journeyflow.utils.formatting import Progress
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -95,10 +95,10 @@ class Builder:
         """Size of the file after the last full refresh; 0 while it is being written."""
         return 0
 
-    def refresh_run_log(self, row: run_log.RunRow) -> None:
+    def refresh_run_log(self, row: RunRow) -> None:
         """Add `row` to the earlier runs in `ledger.runs`, and rebuild what has been built from it."""
         earlier = self.engine.rows("select * from warehouse.ledger.runs where run_id <> ?", [row.run_id])
-        self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(run_log.runs_schema()), row.table()]))
+        self.engine.register("ledger.runs", pa.concat_tables([earlier.cast(runs_schema()), row.table()]))
         for model in self._graph:
             # An incremental build holds them from the run before: they wait until their other inputs are updated.
             if "ledger.runs" in model.inputs and model.name in self._built and model.sql is not None:
@@ -117,7 +117,7 @@ class Builder:
         if model.sql is not None:
             engine.run(model.name, model.sql, kind=model.metadata.kind)
             return
-        python_models.build_python_model(engine, self._config, model)
+        build_python_model(engine, self._config, model)
 
 
 ENTITY_KEYS = frozenset({"event_ix", "person_key", "device_key", "user_key", "session_ix", "attempt_ix", "unit_key"})
@@ -230,7 +230,7 @@ class SparkBuilder(Builder):
         for name in model.inputs:
             self.ship(self._graph[name])
         self.spark.pointers = self._pointers
-        select = model.sql or python_models.select_of(self._config, model)
+        select = model.sql or select_of(self._config, model)
         self.spark.run(model.name, select, _types(model))
 
     @cached_property
@@ -240,9 +240,9 @@ class SparkBuilder(Builder):
         return tuple(sorted(pointer for (pointer,) in self.engine.values(query) if pointer is not None))
 
     def _fill_kernel(self, leader: Model) -> None:
+        from journeyflow.kernel.events import RELATIONS
         from journeyflow.kernel.plan import plan_of
         from journeyflow.kernel.run import SUMMED, BucketWork, added_up, property_units, unit_events
-        from journeyflow.kernel.tables import RELATIONS
 
         for name in leader.inputs:
             if not is_of_entities(self._graph[name]):

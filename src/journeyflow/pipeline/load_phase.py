@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
-from journeyflow.state import run_log
-from journeyflow.utils.progress import Progress
+from journeyflow.state.warehouse import clock_jumped_from, clock_time
+from journeyflow.utils.formatting import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from journeyflow.config import Config
-    from journeyflow.config.funnels import Step
-    from journeyflow.ingest.raw_store import RawStore, RegistrySnapshot
+    from journeyflow.config.models_and_funnels import Step
+    from journeyflow.ingest.files import RawStore, RegistrySnapshot
 
 
 _EPOCH = datetime(1970, 1, 1)
@@ -67,13 +67,12 @@ def load_sources(
         When the high-water mark is after `LAST_YEAR`, or no file of a source can be read.
     """
     from journeyflow.ingest.load import load_events, reload_events
-    from journeyflow.ingest.parser.copy import open_input_parser
-    from journeyflow.ingest.spend import load_spend
-    from journeyflow.ingest.traits import load_traits
+    from journeyflow.ingest.parser.client import open_input_parser
+    from journeyflow.ingest.people_and_spend import load_spend, load_traits
 
     if as_of and as_of.year > LAST_YEAR:
         raise InputError(f"The high-water mark is after the year {LAST_YEAR}; give a day of the data as --as-of.")
-    now_us = us(run_log.now())
+    now_us = us(clock_time())
     with open_input_parser(config, run_id) as input_parser:
         if archived:
             reload_events(
@@ -114,7 +113,7 @@ def register_configuration(engine: DuckDBEngine, config: Config, loaded: LoadRes
 def configuration_tables(config: Config, loaded: LoadResult, run_id: str) -> dict[str, pa.Table]:
     """Return the relations `config.*` of a run by their names."""
     from journeyflow.compile.config_tables import config_tables
-    from journeyflow.state.secret_key import person_secret
+    from journeyflow.state.folder import person_secret
 
     return config_tables(
         config,
@@ -209,8 +208,8 @@ def _alerts(warehouse: DuckDBEngine, run_id: str) -> tuple[str, ...]:
 
 
 def _clock_jump(warehouse: DuckDBEngine, run_id: str) -> Iterator[str]:
-    now = run_log.now()
-    if last := run_log.clock_jumped_from(warehouse, run_id, now):
+    now = clock_time()
+    if last := clock_jumped_from(warehouse, run_id, now):
         yield (
             f"The clock says {now:%Y-%m-%d}, {(now - last).days:,} days after the last run, far more than usual. "
             "In case it is ahead, nothing was removed for its age, and events later than their files are in quarantine "

@@ -17,16 +17,13 @@ from journeyflow.errors import JourneyflowError
 from journeyflow.models import Graph, Phase
 from journeyflow.pipeline import run_report
 from journeyflow.pipeline.builder import Builder
-from journeyflow.pipeline.incremental.builder import IncrementalBuilder, choose_builder, complete_build_state
+from journeyflow.pipeline.incremental import IncrementalBuilder, choose_builder, complete_build_state
 from journeyflow.pipeline.load_phase import LoadResult, load_sources, register_configuration
 from journeyflow.pipeline.run_report import RunReport, facts_of, report_of, write_targets
-from journeyflow.publish.audience_lists import write_audience_lists
 from journeyflow.publish.generation import publish
-from journeyflow.publish.postgres import require_postgres
+from journeyflow.publish.targets import require_postgres, write_audience_lists
 from journeyflow.report.html import draw_page
-from journeyflow.state import run_log
-from journeyflow.state.inventory import clear_work, require_own_state
-from journeyflow.state.lock import project_lock
+from journeyflow.state.folder import clear_work, project_lock, require_own_state
 from journeyflow.state.paths import (
     BUILD,
     SELECTED,
@@ -41,8 +38,8 @@ from journeyflow.state.paths import (
     save_graph,
     write_rule_hashes,
 )
-from journeyflow.state.warehouse import compact_if_worthwhile
-from journeyflow.utils.progress import Progress, silent, tell
+from journeyflow.state.warehouse import RunRow, begin_run, compact_if_worthwhile, write_run
+from journeyflow.utils.formatting import Progress, silent, tell
 
 if TYPE_CHECKING:
     from journeyflow.config import Config
@@ -89,7 +86,7 @@ class Run:
         self.built = ""
         self.alerts = run_report.Alerts()
         self.empty_maps: tuple[str, ...] = ()
-        self.row: run_log.RunRow
+        self.row: RunRow
         self.graph: Graph
         self.work: Path
         self._limits: dict[str, Any] = {"memory_limit": memory_limit or default_memory_limit(), "threads": threads}
@@ -216,9 +213,7 @@ class Run:
         self._rule_hashes = rule_hashes(self.config, self.graph)
         clear_work(self.config.state)  # Of runs that were killed: we hold the lock.
         with self._warehouse() as warehouse:
-            self.row = run_log.begin_run(
-                warehouse, self.config.publish / "generations", rules_hash(self.config, self.graph)
-            )
+            self.row = begin_run(warehouse, self.config.publish / "generations", rules_hash(self.config, self.graph))
         tell(self.progress, "run_started", run_id=self.run_id)
         self.work = self.config.state / "work" / self.run_id
         self.work.mkdir(parents=True)
@@ -238,12 +233,12 @@ class Run:
         with self._warehouse() as warehouse:
             why = run_report.failure_of(error) if error else run_report.Alerts()
             (self.alerts if is_published else why).write(warehouse, self.run_id)
-            run_log.write_run(warehouse, row)
+            write_run(warehouse, row)
         compact_if_worthwhile(self.config.state / WAREHOUSE, self.work, self.progress)
         tell(self.progress, "run_finished", status=row.status, seconds=row.elapsed_seconds, alarm_count=row.alarm_count)
         apply.finish_erasure(self.config, is_published=is_published)
 
-    def _finished(self, status: str) -> run_log.RunRow:
+    def _finished(self, status: str) -> RunRow:
         return self.row.ended(status)
 
     def _warehouse(self) -> DuckDBEngine:

@@ -11,8 +11,15 @@ import numpy as np
 import polars as pl
 
 from journeyflow.errors import InputError, require_known
-from journeyflow.statistics.proportions import CRITICAL, Floats, Ints, Strata, conditional_tails, newcombe_interval
-from journeyflow.statistics.tests import discovery_rates
+from journeyflow.statistics.proportions import (
+    CRITICAL,
+    Floats,
+    Ints,
+    Strata,
+    conditional_tails,
+    discovery_rates,
+    newcombe_interval,
+)
 from journeyflow.utils.formatting import percent
 
 if TYPE_CHECKING:

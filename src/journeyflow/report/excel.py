@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from journeyflow.config.map_rows import Unit
+from journeyflow.compile.map_figures import Unit
 from journeyflow.errors import InputError
 from journeyflow.report.formatting import cell_lines, display_text
 from journeyflow.report.view_model import ALL, Figure, FunnelStep, Item, JourneyMap, Persona, ReportData, Value
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
-    from journeyflow.publish.manifest import Manifest
+    from journeyflow.publish.reader import Manifest
 
 
 LONGEST_CELL: Final = 32_000

@@ -14,7 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from journeyflow.config.map_rows import Unit
+from journeyflow.compile.map_figures import Unit
 from journeyflow.errors import JourneyflowError
 from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.formatting import CHANGES, value_text

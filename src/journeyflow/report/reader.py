@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from journeyflow.config.journey_models import BUILTIN_MODELS
-from journeyflow.config.map_rows import MAP, MAP_ROWS, STEP, MapFigure
+from journeyflow.compile.map_figures import MAP, MAP_ROWS, STEP, MapFigure
+from journeyflow.config.models_and_funnels import BUILTIN_MODELS
 from journeyflow.report import cells
 from journeyflow.report.analyses import read_analyses, read_differences
+from journeyflow.report.cells import Row, Tables
 from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, TEXT_LENGTH, display_text, label_text
-from journeyflow.report.tables import Row, Tables
 from journeyflow.report.view_model import (
     ALL,
     BlindSpot,

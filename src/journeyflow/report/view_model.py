@@ -11,7 +11,7 @@ from hashlib import md5
 from itertools import groupby
 from typing import Literal
 
-from journeyflow.config.map_rows import Evidence, RowKey, Unit
+from journeyflow.compile.map_figures import Evidence, RowKey, Unit
 from journeyflow.engines.base import text, word
 
 ALL = "all"

@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from journeyflow.config.journey_models import builtin_stages, vocabulary
-from journeyflow.setup.lexicon import Template, Words, choose_template, top
-from journeyflow.setup.stages import LEAST_PROBABILITY, EventLog, Suggestion, suggest
+from journeyflow.config.models_and_funnels import builtin_stages, vocabulary
+from journeyflow.setup.stages import (
+    LEAST_PROBABILITY,
+    EventLog,
+    Suggestion,
+    Template,
+    Words,
+    choose_template,
+    suggest,
+    top,
+)
 
 if TYPE_CHECKING:
     from journeyflow.engines import DuckDBEngine
@@ -171,7 +179,7 @@ def _meanings(names: Sequence[str], template: Template) -> dict[str, str]:
 
 
 def _is_reading(name: str, meaning: str, template: Template) -> bool:
-    from journeyflow.setup.lexicon import stems
+    from journeyflow.setup.stages import stems
 
     return any(stems(name) == stems(phrase) for phrase in template.readings.get(meaning, ()))
 

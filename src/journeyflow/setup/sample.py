@@ -16,10 +16,10 @@ from typing import Any
 
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import RefusedFileError, opened
-from journeyflow.ingest.readers.csv import MAX_COLUMNS, SEPARATOR_LINE
-from journeyflow.ingest.readers.excel import copy_rows, is_workbook, read_excel
-from journeyflow.ingest.readers.lines import is_list, list_elements
-from journeyflow.ingest.readers.records import codec_of
+from journeyflow.ingest.parser.csv import MAX_COLUMNS, SEPARATOR_LINE
+from journeyflow.ingest.parser.excel import copy_rows, is_workbook, read_excel
+from journeyflow.ingest.parser.lines import is_list, list_elements
+from journeyflow.ingest.parser.records import codec_of
 
 HEAD_BYTES = 4 << 20
 HEAD_ROWS = 5_000

@@ -21,16 +21,18 @@ from journeyflow.setup.columns import (
     CHANNELS,
     COMPANY,
     FEW_VALUES,
+    WHOLE,
+    Export,
     Profile,
     Roles,
     assign_roles,
     is_fit,
+    known_export,
     order_times,
     profiles,
 )
-from journeyflow.setup.exports import WHOLE, Export, known_export
-from journeyflow.setup.lexicon import stems, templates
 from journeyflow.setup.sample import Sample, UnknownEncodingError, read_sample
+from journeyflow.setup.stages import stems, templates
 
 Ask = Callable[[str, Sequence[str]], str | None]
 """Asks a question with answers, the first being the default; None where nobody can be asked."""

@@ -11,13 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from journeyflow.config.urls import POSTGRES, RemotePath
+from journeyflow.config.sources import POSTGRES, RemotePath
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import RefusedFileError, matching_paths, shown_name
 from journeyflow.setup.sample import copy_head
 from journeyflow.setup.stages import EventLog
-from journeyflow.utils.formatting import count, escaped, numbered, percent
-from journeyflow.utils.progress import silent
+from journeyflow.utils.formatting import count, escaped, numbered, percent, silent
 
 if TYPE_CHECKING:
     from journeyflow.config import Config

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from journeyflow.models.python_models import python_model
+from journeyflow.models.model import python_model
 from journeyflow.statistics.proportions import Floats
 
 if TYPE_CHECKING:

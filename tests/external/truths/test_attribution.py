@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from journeyflow.analyses.attribution_methods import Chain, Subpaths, path_shares, removal_effects
+from journeyflow.analyses.attribution import Chain, Subpaths, path_shares, removal_effects
 
 
 def parsed(paths):

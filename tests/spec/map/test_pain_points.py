@@ -15,7 +15,7 @@ import pytest
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError
-from journeyflow.models import checks, python_models
+from journeyflow.models import checks
 from support.few_models import all_models
 from support.text_tables import create
 
@@ -131,7 +131,7 @@ def shop() -> Iterator[DuckDBEngine]:
             if model.sql:
                 engine.run(model.name, model.sql)
             else:
-                python_models.build_python_model(engine, CONFIG, model)
+                model.build_python_model(engine, CONFIG, model)
         checks.require_checks(engine, BUILT)
         yield engine
 

@@ -10,11 +10,11 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.erasure.journal import PendingErasure, begin_erasure
+from journeyflow.erasure.apply import PendingErasure, begin_erasure
 from journeyflow.errors import CheckFailedError, InputError, JourneyflowError, ModelError
+from journeyflow.pipeline.partial import build
 from journeyflow.pipeline.run import Run
-from journeyflow.pipeline.selected import build
-from journeyflow.state.inventory import OURS
+from journeyflow.state.folder import OURS
 from journeyflow.state.paths import BUILD, SELECTED, WAREHOUSE
 from support.in_process_parser import parsing_in_process
 from support.order_project import write_project

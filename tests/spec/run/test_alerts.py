@@ -11,8 +11,7 @@ from journeyflow.cli.app import app
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import ExitCode
-from journeyflow.operations.rebuild import rebuild
-from journeyflow.operations.verify import verify
+from journeyflow.operations.rebuild import rebuild, verify
 from support.templates import built_once, copy_of
 
 BUILT = ("insights.blind_spots",)

@@ -10,7 +10,7 @@ import pytest
 
 import journeyflow
 from journeyflow.engines import DuckDBEngine
-from journeyflow.pipeline.restatements import previous_findings
+from journeyflow.pipeline.run_report import previous_findings
 from journeyflow.utils.formatting import label
 from support.map_tables import HIGH_WATER, publish_tables, rich_tables
 from support.small_project import make_config

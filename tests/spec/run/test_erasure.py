@@ -12,13 +12,11 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
-from journeyflow.erasure.journal import begin_erasure, pending_erasure
+from journeyflow.erasure.apply import begin_erasure, pending_erasure
 from journeyflow.errors import InputError, NotFoundError
-from journeyflow.ingest.quarantine import replay
 from journeyflow.operations.erase import RequestedId, plan_erasure
 from journeyflow.operations.erase import erase as carry_out
-from journeyflow.operations.rebuild import rebuild
-from journeyflow.operations.verify import ARRIVALS, verify
+from journeyflow.operations.rebuild import ARRIVALS, rebuild, replay, verify
 from support.file_search import files_with
 from support.templates import built_once, copy_of
 

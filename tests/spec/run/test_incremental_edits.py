@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import journeyflow
-from journeyflow.operations.verify import ARRIVALS
+from journeyflow.operations.rebuild import ARRIVALS
 
 BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.promises", "marts.stage_sentiment")
 

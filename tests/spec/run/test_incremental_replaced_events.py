@@ -6,7 +6,7 @@ import pytest
 
 import journeyflow
 from journeyflow.config import load_config
-from journeyflow.operations.verify import verify
+from journeyflow.operations.rebuild import verify
 from support.templates import built_once, copy_of
 
 BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.event_kinds", "marts.identity_audit")

@@ -8,8 +8,7 @@ import pytest
 
 import journeyflow
 from journeyflow.config import load_config
-from journeyflow.ingest.quarantine import replay
-from journeyflow.operations.verify import ARRIVALS
+from journeyflow.operations.rebuild import ARRIVALS, replay
 
 BUILT = ("marts.funnel_steps", "marts.person_stages", "marts.promises", "marts.stage_sentiment")
 

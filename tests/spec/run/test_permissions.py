@@ -21,7 +21,7 @@ os.umask(int(sys.argv[2], 8))
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.operations.rebuild import rebuild
-from journeyflow.operations.verify import verify
+from journeyflow.operations.rebuild import verify
 journeyflow.run(sys.argv[1])
 if not int(sys.argv[2], 8):  # Once: nothing of them depends on the umask but the modes of files.
     rebuild(load_config(sys.argv[1]))

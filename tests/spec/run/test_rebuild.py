@@ -11,9 +11,8 @@ import pytest
 import journeyflow
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import DifferenceError, ExitCode, InputError, LockedError
-from journeyflow.operations.rebuild import rebuild
-from journeyflow.operations.verify import ARRIVALS, verify
-from journeyflow.state.lock import project_lock
+from journeyflow.operations.rebuild import ARRIVALS, rebuild, verify
+from journeyflow.state.folder import project_lock
 from support.order_project import ONE_FUNNEL
 from support.templates import built_once, copy_of
 

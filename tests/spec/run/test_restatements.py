@@ -11,7 +11,7 @@ import pytest
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.pipeline import run
-from journeyflow.pipeline.restatements import compare, with_causes
+from journeyflow.pipeline.run_report import compare, with_causes
 from support.order_project import ONE_FUNNEL
 from support.templates import built_once, copy_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from journeyflow.analyses.action_effects import Change, action_effects, difference_in_differences
+from journeyflow.analyses.rate_changes import Change, action_effects, difference_in_differences
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models.checks import require_checks
 from support.few_models import all_models

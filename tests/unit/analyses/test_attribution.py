@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from journeyflow.analyses.attribution import apportion, channels_of
-from journeyflow.analyses.attribution_methods import Chain, Goal, Group, Subpaths, path_shares, removal_effects
+from journeyflow.analyses.attribution import (
+    Chain,
+    Goal,
+    Group,
+    Subpaths,
+    apportion,
+    channels_of,
+    path_shares,
+    removal_effects,
+)
 
 
 def floats(*values):

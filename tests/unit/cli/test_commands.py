@@ -14,7 +14,7 @@ import pytest
 
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode, JourneyflowError
-from journeyflow.state.lock import project_lock
+from journeyflow.state.folder import project_lock
 from support.few_models import building_only
 from support.order_project import write_project
 

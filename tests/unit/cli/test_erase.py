@@ -94,7 +94,7 @@ def test_without_a_terminal_nothing_is_erased(erase):
 
 
 def test_a_declined_confirmation_erases_nothing(erase, monkeypatch):
-    monkeypatch.setattr("journeyflow.cli.erase._is_terminal", lambda: True)
+    monkeypatch.setattr("journeyflow.cli.maintenance._is_terminal", lambda: True)
     code, said, folder = erase("--user-id", "u-canary", typed="n\n")
     assert (code, "Nothing was erased" in said) == (1, True)
     assert files_with(folder / "state", "u-canary")
@@ -109,7 +109,7 @@ def test_ids_that_cannot_be_read_are_named_by_their_lines(erase, tmp_path):
 
 
 def test_the_search_for_an_unknown_id_shows_how_far_it_is(erase, monkeypatch):
-    monkeypatch.setattr("journeyflow.utils.progress.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("journeyflow.utils.formatting.PROGRESS_SECONDS", 0)
     code, said, _ = erase("--user-id", "canary-unknown", "--dry-run", "--progress", "plain")
     assert (code, "canary" in said) == (6, False)
     assert "search: 1 of 1 archived files" in said

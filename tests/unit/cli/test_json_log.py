@@ -12,8 +12,8 @@ import pytest
 
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
-from journeyflow.state.lock import project_lock
-from journeyflow.utils.progress import EVENTS, PROGRESS_SECONDS, JsonLines
+from journeyflow.state.folder import project_lock
+from journeyflow.utils.formatting import EVENTS, PROGRESS_SECONDS, JsonLines
 from support.order_project import write_project
 
 BUILT = ()
@@ -64,7 +64,7 @@ def test_the_page_lists_every_event() -> None:
 def test_a_run_logs_each_phase_with_its_run_id(
     project: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("journeyflow.utils.progress.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("journeyflow.utils.formatting.PROGRESS_SECONDS", 0.0)
     found = logged(["run", "-c", str(project), "--log-format", "json", "--quiet"], capfdbinary)
     events = [line["event"] for line in found]
     assert set(events) >= set(EVENTS) - {"compacted", "command_failed"}

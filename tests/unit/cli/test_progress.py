@@ -7,7 +7,7 @@ import pytest
 from rich.progress import Progress
 
 from journeyflow.cli.progress import Watcher, shown_progress
-from journeyflow.utils.progress import silent
+from journeyflow.utils.formatting import silent
 
 
 def test_counts_of_files_go_on_and_counts_of_models_stay() -> None:

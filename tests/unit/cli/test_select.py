@@ -11,7 +11,7 @@ import pytest
 
 from journeyflow.cli import main
 from journeyflow.errors import ExitCode
-from journeyflow.pipeline.selected import SelectedBuild
+from journeyflow.pipeline.partial import SelectedBuild
 from support.order_project import write_project
 from support.templates import copy_of, finished_shop
 
@@ -26,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         published = Path("published/generations/1") if publish else None
         return SelectedBuild(("map.promises", "marts.promises"), published, 1.25, 7, {"marts.promises": 1234})
 
-    monkeypatch.setattr("journeyflow.pipeline.selected.build", build)
+    monkeypatch.setattr("journeyflow.pipeline.partial.build", build)
     return calls
 
 

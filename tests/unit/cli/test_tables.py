@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from journeyflow.cli.app import app
 from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
-from journeyflow.operations.verify import ARRIVALS, Verification
+from journeyflow.operations.rebuild import ARRIVALS, Verification
 from journeyflow.report import excel
 from support.map_tables import FORMULA, HIGH_WATER, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
 
@@ -182,7 +182,7 @@ def test_a_month_of_a_trend_is_no_day(folder):
 def test_verify_names_the_tables_that_it_does_not_compare(monkeypatch, tmp_path):
     (tmp_path / "journeyflow.yml").write_text("sources: {web: {format: snowplow, path: .}}")
     found = Verification("run", ("paths",), 3)
-    monkeypatch.setattr("journeyflow.operations.verify.verify", lambda *_, **__: found)
+    monkeypatch.setattr("journeyflow.operations.rebuild.verify", lambda *_, **__: found)
     words = ["verify", "--config", str(tmp_path / "journeyflow.yml")]
     assert "Not compared, as they depend on how files arrived" in CliRunner().invoke(app, words).stdout
     assert json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["not_compared"] == list(ARRIVALS)

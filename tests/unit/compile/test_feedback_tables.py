@@ -6,7 +6,7 @@ import pytest
 
 from journeyflow.compile.config_tables import config_tables
 from journeyflow.config import load_config
-from journeyflow.config.problems import InvalidConfigError
+from journeyflow.config.base import InvalidConfigError
 
 WEB = {"format": "access_log", "path": "a"}
 FAST = {"name": "fast", "from": {"event": "purchase"}, "to": {"event": "delivered"}, "within": "36h"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.compile.personas import personas
+from journeyflow.compile.conditions import personas
 
 PEOPLE = [{"path": "crm.csv", "user_id": "u", "traits": ["plan", "birth year"], "valid_from": "since"}]
 FACTS = """

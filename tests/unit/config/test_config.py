@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from journeyflow.config import Config, InvalidConfigError, check, load_config
 from journeyflow.config.base import format_duration, parse_duration
 from journeyflow.config.conditions import PERSONAS, All, Leaf, Not, parse, render
-from journeyflow.config.json_schema import json_schema
+from journeyflow.config.load import json_schema
 
 WEB = {"format": "csv", "path": "web.csv", "columns": {"occurred_at": "ts", "user_id": "u", "event_name": "e"}}
 WHOLE = """\

@@ -9,7 +9,7 @@ from tools.vocabulary_page import vocabulary_page
 
 from journeyflow.config import load_config
 from journeyflow.config.conditions import leaves
-from journeyflow.config.journey_models import BUILTIN_MODELS, vocabulary
+from journeyflow.config.models_and_funnels import BUILTIN_MODELS, vocabulary
 
 WEB = {"format": "access_log", "path": "a"}
 

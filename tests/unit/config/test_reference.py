@@ -7,7 +7,7 @@ from tools.configuration_page import configuration_page
 
 from journeyflow.config import Config
 from journeyflow.config.base import PATTERN
-from journeyflow.config.json_schema import json_schema, meanings, sections
+from journeyflow.config.load import json_schema, meanings, sections
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 

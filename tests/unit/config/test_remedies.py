@@ -2,7 +2,7 @@
 
 import pytest
 
-from journeyflow.config.remedies import Remedies, builtin_remedies, suggestion
+from journeyflow.config.experience import Remedies, builtin_remedies, suggestion
 
 PAINS = ("incident", "gap", "exposure", "friction", "promise", "loss", "message", "promise_due")
 STAGES = ("look", "checkout_payment", "after")

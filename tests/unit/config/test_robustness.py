@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyflow.config import Config, InvalidConfigError, load_config
-from journeyflow.utils.yaml import read_yaml
+from journeyflow.config.base import read_yaml
 from support.examples import examples
 
 WORDS = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow.config import InvalidConfigError, check, load_config
-from journeyflow.config.urls import RemotePath
+from journeyflow.config.sources import RemotePath
 
 SOURCE = {"format": "snowplow"}
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from journeyflow.erasure.journal import PendingErasure, begin_erasure, end_erasure, pending_erasure
+from journeyflow.erasure.apply import PendingErasure, begin_erasure, end_erasure, pending_erasure
 from journeyflow.errors import InputError
 
 ONE = PendingErasure(("h1",), (("web", "a" * 64, (3,), ()),), (), ("web",), ("2026-03-01",))

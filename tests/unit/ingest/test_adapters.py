@@ -16,10 +16,10 @@ from journeyflow.config.sources import MAPPED_FORMATS, known_formats
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import ConfigError
 from journeyflow.ingest.adapters import load_adapter
+from journeyflow.ingest.insert import set_null_ids
 from journeyflow.ingest.load import load_events
 from journeyflow.ingest.mapping import TEXTS
-from journeyflow.ingest.validate import set_null_ids
-from journeyflow.state.secret_key import set_hash_keys
+from journeyflow.state.folder import set_hash_keys
 from journeyflow.state.warehouse import open_warehouse
 from journeyflow.utils import files
 from support.text_tables import parse

@@ -16,7 +16,7 @@ from journeyflow.errors import JourneyflowError
 from journeyflow.ingest import archive, suppression
 from journeyflow.ingest.archive import RecordArchive, blanking, rows_without_others
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.parser.copy import job_of, show_records
+from journeyflow.ingest.parser.client import job_of, show_records
 from journeyflow.ingest.parser.transfer import ParsedFile, ParserLimits, receive_records, receive_rejects
 from journeyflow.ingest.parser.worker import parse
 from support.file_search import files_with

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow.ingest.traits import load_traits
+from journeyflow.ingest.people_and_spend import load_traits
 
 
 def write(project, name, columns):

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from journeyflow.config import load_config
-from journeyflow.ingest import validate
+from journeyflow.ingest import insert
 from journeyflow.ingest.load import load_events
 from journeyflow.state.warehouse import open_warehouse
 
@@ -61,9 +61,9 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize("stored", [0, validate.STORED_RECORDS], ids=["in each statement", "once"])
+@pytest.mark.parametrize("stored", [0, insert.STORED_RECORDS], ids=["in each statement", "once"])
 def test_reasons(shop, monkeypatch, stored):
-    monkeypatch.setattr(validate, "STORED_RECORDS", stored)
+    monkeypatch.setattr(insert, "STORED_RECORDS", stored)
     given(shop, *(row for row, _ in REASONS), {})
     assert shop.quarantine() == [(place, reason) for place, (_, reason) in enumerate(REASONS, 1)]
     assert shop.events() == [f"e{len(REASONS):02}"]

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from journeyflow.errors import InputError
-from journeyflow.ingest.readers import csv as reader
+from journeyflow.ingest.parser import csv as reader
 
 HEADER = "id,ts,cookie,event\n"
 

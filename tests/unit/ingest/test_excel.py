@@ -12,9 +12,9 @@ import pytest
 
 from journeyflow.config import check
 from journeyflow.ingest.files import RefusedFileError
+from journeyflow.ingest.parser.excel import read_excel
 from journeyflow.ingest.parser.transfer import Job
 from journeyflow.ingest.parser.worker import container_of
-from journeyflow.ingest.readers.excel import read_excel
 from journeyflow.setup.proposal import nobody
 from journeyflow.setup.sample import copy_head, read_sample
 from journeyflow.setup.sources import draft_sources
@@ -138,7 +138,7 @@ def test_workbooks_that_are_damaged_or_made_to_do_harm_are_refused(tmp_path, mon
     with pytest.raises(RefusedFileError, match="more than 1,048,576 rows"):
         read(path)
     path.write_bytes(whole)
-    monkeypatch.setattr("journeyflow.ingest.readers.excel.allowed_bytes", lambda _: 100)
+    monkeypatch.setattr("journeyflow.ingest.parser.excel.allowed_bytes", lambda _: 100)
     with pytest.raises(RefusedFileError, match="unpacks to more"):
         read(path)
 

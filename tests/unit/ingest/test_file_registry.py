@@ -13,7 +13,7 @@ from journeyflow.errors import EngineError, InputError, JourneyflowError
 from journeyflow.ingest import insert, load
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.load import load_events
-from journeyflow.state.secret_key import person_secret
+from journeyflow.state.folder import person_secret
 from journeyflow.state.warehouse import clear_raw_events, open_warehouse
 
 HEADER = "id,ts,cookie,event\n"

@@ -15,10 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from journeyflow.config.urls import remote_path
-from journeyflow.ingest import https, remote
+from journeyflow.config.sources import remote_path
+from journeyflow.ingest import remote
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.parser.copy import InputCopies
+from journeyflow.ingest.parser.client import InputCopies
 
 CONTENT = b"id,ts,cookie,event\ne1,2026-03-01,c,x\n"
 LAST_MODIFIED = "Sun, 01 Mar 2026 00:00:00 GMT"
@@ -106,7 +106,7 @@ def site(certificate, monkeypatch):
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    monkeypatch.setenv(https.PRIVATE_HOSTS, "localhost, 127.0.0.1")
+    monkeypatch.setenv(remote.PRIVATE_HOSTS, "localhost, 127.0.0.1")
     monkeypatch.setattr(remote, "FIRST_WAIT_SECONDS", 0)
     handler.url = f"https://127.0.0.1:{server.server_port}"
     yield handler
@@ -148,7 +148,7 @@ def test_a_certificate_that_nobody_signed_is_refused(site, monkeypatch):
 
 
 def test_a_server_inside_a_private_network_is_asked_only_where_the_environment_allows_it(site, monkeypatch):
-    monkeypatch.delenv(https.PRIVATE_HOSTS)
+    monkeypatch.delenv(remote.PRIVATE_HOSTS)
     with pytest.raises(RefusedFileError, match="address inside a private network"):
         read(f"{site.url}/events.csv")
     assert site.asked == []
@@ -157,7 +157,7 @@ def test_a_server_inside_a_private_network_is_asked_only_where_the_environment_a
 def test_a_redirect_is_followed_without_the_authorization_to_another_server(site, monkeypatch):
     monkeypatch.setenv("JOURNEYFLOW_AUTHORIZATION_WEB_SHOP", "Bearer hidden")
     other = site.url.replace("127.0.0.1", "localhost")
-    monkeypatch.setattr(https._Connection, "connect", _trusting(https._Connection.connect))
+    monkeypatch.setattr(remote._Connection, "connect", _trusting(remote._Connection.connect))
     assert read(f"{site.url}/to?/to?{other}/events.csv", "web shop") == CONTENT
     asked = [(path, secret) for method, path, secret in site.asked if method == "GET"]
     assert [secret for _, secret in asked] == ["Bearer hidden", "Bearer hidden", None]
@@ -220,7 +220,7 @@ def test_a_server_that_cannot_be_reached_is_named_by_kind_only(monkeypatch):
     def unknown(*_, **__):
         raise OSError("no such host hidden.example")
 
-    monkeypatch.setattr(https.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(remote.socket, "getaddrinfo", unknown)
     with pytest.raises(RefusedFileError) as found:
         read("https://hidden.example/events.csv")
     assert found.value.detail == "its server cannot be reached (OSError)"
@@ -231,16 +231,16 @@ def test_a_server_that_cannot_be_reached_is_named_by_kind_only(monkeypatch):
                 "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"],
 )  # fmt: skip
 def test_an_address_that_is_not_public(address):
-    assert not https.is_public(address)
+    assert not remote.is_public(address)
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
     answers = iter([[(2, 1, 6, "", ("93.184.215.14", 443))], [(2, 1, 6, "", ("127.0.0.1", 443))]])
     asked = []
-    monkeypatch.setattr(https.socket, "getaddrinfo", lambda *_, **__: next(answers))
-    monkeypatch.setattr(https.socket, "create_connection", lambda address, _: asked.append(address) or _raise())
+    monkeypatch.setattr(remote.socket, "getaddrinfo", lambda *_, **__: next(answers))
+    monkeypatch.setattr(remote.socket, "create_connection", lambda address, _: asked.append(address) or _raise())
     with pytest.raises(RefusedFileError):
-        https.WebSite("https://files.example/x").download()
+        remote.WebSite("https://files.example/x").download()
     assert asked == [("93.184.215.14", 443)]
 
 

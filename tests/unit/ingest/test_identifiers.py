@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.config import load_config
+from journeyflow.ingest.insert import set_null_ids
 from journeyflow.ingest.mapping import NULL_IDS
-from journeyflow.ingest.traits import load_traits
-from journeyflow.ingest.validate import set_null_ids
+from journeyflow.ingest.people_and_spend import load_traits
 from journeyflow.state.warehouse import open_warehouse
 
 COLUMNS = {

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from journeyflow.ingest.readers import lines as line_readers
-from journeyflow.ingest.readers import records as reading
+from journeyflow.ingest.parser import lines as line_readers
+from journeyflow.ingest.parser import records as reading
 
 SOURCE = {
     "format": "jsonl",

@@ -8,10 +8,10 @@ import random
 import pytest
 
 from journeyflow.config import load_config
-from journeyflow.ingest import load, suppression, validate
+from journeyflow.ingest import insert, load, suppression
 from journeyflow.ingest.archive import RecordArchive
+from journeyflow.ingest.files import RawStore
 from journeyflow.ingest.load import load_events
-from journeyflow.ingest.raw_store import RawStore
 from journeyflow.state.warehouse import open_warehouse
 
 NOW_US = 1_800_000_000_000_000
@@ -103,7 +103,7 @@ def test_together_is_as_one_by_one(tmp_path, monkeypatch, kind, erased_ids, seed
     files = [MADE[kind]([drawn(rng) for _ in range(rng.randint(1, 8))], rng) for _ in range(12)]
     groups = watched(monkeypatch)
     with monkeypatch.context() as many:
-        many.setattr(validate, "STORED_RECORDS", 0)  # As of more records than those of these files.
+        many.setattr(insert, "STORED_RECORDS", 0)  # As of more records than those of these files.
         together = loaded(tmp_path / "together", kind, files, erased_ids=erased_ids)
     assert max(groups) > 6
     groups.clear()

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from journeyflow.errors import InputError, LockedError, NotFoundError
-from journeyflow.ingest.quarantine import Replay, quarantined, replay
-from journeyflow.state.lock import project_lock
+from journeyflow.operations.rebuild import Replay, quarantined, replay
+from journeyflow.state.folder import project_lock
 from journeyflow.state.warehouse import open_warehouse
 
 GOOD = "id,ts,cookie,event\ne1,2026-03-01T10:00:00Z,c,x\n"

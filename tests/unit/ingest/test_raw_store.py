@@ -11,8 +11,7 @@ import pytest
 
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.ingest.archive import RecordArchive
-from journeyflow.ingest.files import InputFile
-from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, content_hash
+from journeyflow.ingest.files import SNAPSHOT, InputFile, RawStore, content_hash
 
 DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000

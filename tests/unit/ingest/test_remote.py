@@ -8,16 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyarrow import fs
 
-from journeyflow.config.urls import remote_path
+from journeyflow.config.sources import remote_path
 from journeyflow.errors import InputError
 from journeyflow.ingest import load, remote
-from journeyflow.ingest.files import RefusedFileError, RemoteFile, Version
-from journeyflow.ingest.https import TransientError
+from journeyflow.ingest.files import RawStore, RefusedFileError, RemoteFile, Version, read_snapshot
 from journeyflow.ingest.load import reload_events
-from journeyflow.ingest.parser.copy import InputCopies
+from journeyflow.ingest.parser.client import InputCopies
 from journeyflow.ingest.parser.transfer import ParserLimits
-from journeyflow.ingest.raw_store import RawStore, read_snapshot
-from journeyflow.ingest.traits import load_traits
+from journeyflow.ingest.people_and_spend import load_traits
+from journeyflow.ingest.remote import TransientError
 from journeyflow.pipeline import load_phase
 from journeyflow.setup.proposal import propose
 from journeyflow.state.warehouse import open_warehouse

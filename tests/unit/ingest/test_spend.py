@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from journeyflow.ingest.parser.copy import open_input_parser
-from journeyflow.ingest.spend import load_spend
+from journeyflow.ingest.parser.client import open_input_parser
+from journeyflow.ingest.people_and_spend import load_spend
 
 
 def load(project, run_id="r1", **spend):

@@ -13,10 +13,10 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.ingest import suppression
 from journeyflow.ingest.archive import RecordArchive
+from journeyflow.ingest.files import SNAPSHOT, RawStore, read_snapshot
 from journeyflow.ingest.load import load_events
-from journeyflow.ingest.raw_store import SNAPSHOT, RawStore, read_snapshot
+from journeyflow.ingest.people_and_spend import load_traits
 from journeyflow.ingest.suppression import find_texts_naming
-from journeyflow.ingest.traits import load_traits
 from journeyflow.state.warehouse import migrations, newest_version, open_warehouse
 from support.file_search import files_with
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.errors import InputError
-from journeyflow.ingest import traits as ingested_traits
+from journeyflow.ingest import people_and_spend as ingested_traits
 from journeyflow.ingest.insert import RecordCounts
-from journeyflow.ingest.traits import load_traits
+from journeyflow.ingest.people_and_spend import load_traits
 
 PEOPLE = {"path": "crm*", "user_id": "customer", "traits": ["plan", "country"], "valid_from": "changed"}
 

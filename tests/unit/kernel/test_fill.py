@@ -16,10 +16,9 @@ from journeyflow.compile.staging_events import event_type_predicates
 from journeyflow.config import Config, load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel.events import COLUMNS, from_arrow
+from journeyflow.kernel.events import COLUMNS, RELATIONS, from_arrow
 from journeyflow.kernel.plan import plan_of
 from journeyflow.kernel.run import STREAM, fill_affected, fill_kernel
-from journeyflow.kernel.tables import RELATIONS
 from journeyflow.utils.files import sql_folder
 from reference.log import events_of
 from reference.tables import reference_rows

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.kernel.identity import group_keys, person_components, resolve_aliases, user_aliases
+from journeyflow.kernel.sessions import group_keys, person_components, resolve_aliases, user_aliases
 
 LARGE = 2**64 - 1
 pairs = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=20)

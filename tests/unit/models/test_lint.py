@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow import models
-from journeyflow.models import lint
+from journeyflow.models import checks
 
 COLUMNS = ("a", "b", "event_id", "event_name", "occurred_at", "entered_at")
 HEADER = "-- What it is for.\n-- Grain: one row.\n"
@@ -64,7 +64,7 @@ def codes(tmp_path, select):
         f"description: Events for a test.\npython_model: load\ngrain: [event_id]\ncolumns: {{{listed}}}"
     )
     (folder / "sources/x.sql").write_text(select)
-    from journeyflow.models.sql import output_columns, parsed
+    from journeyflow.models.model import output_columns, parsed, read_metadata
 
     names = output_columns(parsed(select, folder / "sources/x.sql"))
     column = "{type: BIGINT, meaning: A number.}"
@@ -75,11 +75,11 @@ def codes(tmp_path, select):
         folder / "sources/x.sql",
         select,
         ("raw.events",),
-        models.metadata.read_metadata(folder / "sources/x.yml"),
+        read_metadata(folder / "sources/x.yml"),
         {},
     )
     graph = models.Graph({**models.load_graph(_only(folder)).models, "sources.x": model})
-    return {finding.code for finding in lint.lint(graph, [model])}
+    return {finding.code for finding in checks.lint(graph, [model])}
 
 
 def _only(folder):
@@ -104,4 +104,4 @@ def test_the_header_says_purpose_and_grain(tmp_path, text):
 
 
 def test_every_rule_has_an_example():
-    assert {code for code, _ in BAD} | {"S07"} == set(lint.RULES)
+    assert {code for code, _ in BAD} | {"S07"} == set(checks.RULES)

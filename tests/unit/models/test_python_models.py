@@ -12,8 +12,7 @@ import pytest
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import ModelError
 from journeyflow.models import Model, ModelMetadata
-from journeyflow.models.metadata import arrow_schema
-from journeyflow.models.python_models import build_python_model, python_model
+from journeyflow.models.model import arrow_schema, build_python_model, python_model
 
 TABLE = pa.table({"a": [1, 2]})
 

@@ -14,7 +14,7 @@ from journeyflow.errors import InputError
 from journeyflow.operations.doctor import examine
 from journeyflow.operations.status import status_of
 from journeyflow.pipeline.run import BUILD, WAREHOUSE, run
-from journeyflow.state.lock import project_lock
+from journeyflow.state.folder import project_lock
 from journeyflow.state.warehouse import newest_version
 from support.order_project import write_project
 from support.templates import copy_of, finished_shop

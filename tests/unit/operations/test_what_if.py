@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.operations.what_if import Chain, what_if
+from journeyflow.report.analyses import Chain, what_if
 from support.chains import chain_of
 
 TINY = [(["a"], 2, 1), (["b"], 1, 0), (["a", "b"], 1, 0)]

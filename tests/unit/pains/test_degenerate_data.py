@@ -4,8 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from journeyflow.pains.places import places
-from journeyflow.pains.prognosis import Prognosis
+from journeyflow.pains.places import Prognosis, places
 from journeyflow.pains.search import search
 from journeyflow.pains.stream import DAY_US, Labels, Stream
 

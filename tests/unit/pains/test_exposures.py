@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from journeyflow.pains.exposures import _Moments, exposures, once_a_person
-from journeyflow.pains.findings import NORMAL
-from journeyflow.pains.prognosis import Prognosis
+from journeyflow.pains.places import NORMAL, Prognosis
 from journeyflow.pains.search import search
 from support.streams import SHOP, Event, Kind, Person, levels_of, place_of, simulated, stream_of
 

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.pains import find
-from journeyflow.pains.search import search
+from journeyflow.pains import search
 from support.streams import FIRST_DAY, levels_of, simulated
 
 
@@ -28,18 +27,18 @@ def stream():
 
 @pytest.fixture(scope="module")
 def found(stream):
-    return search(stream, 1, levels_of(), 20)
+    return search.search(stream, 1, levels_of(), 20)
 
 
 def tables(monkeypatch, stream, promises=()):
-    monkeypatch.setattr(find, "read_stream", lambda engine: stream)
-    monkeypatch.setattr(find, "read_levels", lambda engine, stream: {1: levels_of()})
-    monkeypatch.setattr(find, "broken_promises", lambda engine, stream, min_count: iter(promises))
+    monkeypatch.setattr(search, "read_stream", lambda engine: stream)
+    monkeypatch.setattr(search, "read_levels", lambda engine, stream: {1: levels_of()})
+    monkeypatch.setattr(search, "broken_promises", lambda engine, stream, min_count: iter(promises))
     with DuckDBEngine(threads=1) as engine:
         engine.register("config.settings", pa.table({"min_count": [20]}))
         stages = {"model_index": [1, 1, 2, 2], "stage_index": [1, 2, 1, 2], "stage": ["a", "service", "service", "b"]}
         engine.register("config.stages", pa.table(stages))
-        find.find_pains(engine)
+        search.find_pains(engine)
         names = ("pains", "pain_parts", "pain_persons")
         return [pl.DataFrame(engine.rows(f"select * from statistics.{name}")) for name in names]
 
@@ -97,7 +96,7 @@ def test_a_part_that_went_on_more_often_lost_nobody_and_the_whole_is_shared_by_t
     persona = stream.facts["persona"].to_numpy()[stream.journey[one.rows]]
     uneven = replace(one, expected=np.where(persona == "new", 0.9, 0.3), went_on=np.ones(len(one.rows), np.bool_))
     uneven = replace(uneven, went_on=np.where(persona == "new", False, True))
-    parts = {(row["persona"], row["period"]): row for row in find._parts(stream, 1, uneven)}
+    parts = {(row["persona"], row["period"]): row for row in search._parts(stream, 1, uneven)}
     assert parts["known", "all"]["lost"] == 0
     assert parts["new", "all"]["lost"] == pytest.approx(uneven.lost)
     assert uneven.lost < 0.9 * (persona == "new").sum()
@@ -105,13 +104,13 @@ def test_a_part_that_went_on_more_often_lost_nobody_and_the_whole_is_shared_by_t
 
 def test_a_finding_of_nobody_lost_has_parts_of_nobody_lost(stream, found):
     nobody = replace(found[1], expected=found[1].went_on.astype(float), standard_error=0.0)
-    assert {(row["lost"], row["lost_low"], row["lost_high"]) for row in find._parts(stream, 1, nobody)} == {(0, 0, 0)}
+    assert {(row["lost"], row["lost_low"], row["lost_high"]) for row in search._parts(stream, 1, nobody)} == {(0, 0, 0)}
 
 
 def test_an_incident_of_the_last_days_goes_on(stream, found):
     last = int(stream.day.max())
     for ends, is_ongoing in ((last, True), (last - 2, True), (last - 3, False)):
-        assert find._pain(stream, 1, replace(found[0], last_day=ends))["is_ongoing"] == is_ongoing
+        assert search._pain(stream, 1, replace(found[0], last_day=ends))["is_ongoing"] == is_ongoing
 
 
 def test_a_promise_stands_at_the_stage_of_its_name_in_each_model_else_at_the_last(monkeypatch, stream, found):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from journeyflow.pains.findings import Finding, e_value, odds_error
+from journeyflow.pains.places import Finding, e_value, odds_error
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from journeyflow.pains.findings import NORMAL
 from journeyflow.pains.gaps import gaps, shortfall
+from journeyflow.pains.places import NORMAL
 from journeyflow.pains.search import search
 from support.streams import Event, Person, levels_of, place_of, simulated, stream_of
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from journeyflow.config.remedies import builtin_remedies
+from journeyflow.config.experience import builtin_remedies
 from journeyflow.pains.headlines import MOST_CHARACTERS, headline, remedy
 from journeyflow.utils.formatting import Labels
 

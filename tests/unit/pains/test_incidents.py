@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from journeyflow.pains.findings import NORMAL
+from journeyflow.pains.gaps import Point, Slice
 from journeyflow.pains.incidents import COMMON_SPREAD, Span, _likeliest, _Scan, _unseen_days, incidents, lost_days
-from journeyflow.pains.places import places
+from journeyflow.pains.places import NORMAL, places
 from journeyflow.pains.search import LEVEL, SHARE, search
-from journeyflow.pains.slices import Point, Slice
 from support.streams import FIRST_DAY, SHOP, Event, Kind, Person, levels_of, place_of, simulated, stream_of
 
 USUAL = (0.7, 0.75, 0.8)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from journeyflow.pains.places import Place
-from journeyflow.pains.prognosis import Prognosis, logistic_regression, spread
+from journeyflow.pains.places import Place, Prognosis, logistic_regression, spread
 from journeyflow.pains.stream import Labels, Stream
 from support.streams import DAY_US, HOUR_US, place_of, simulated
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from journeyflow.pains.findings import Finding
+from journeyflow.pains.places import Finding
 from journeyflow.pains.search import (
     UNSEEN_SPREAD,
     _discovered,

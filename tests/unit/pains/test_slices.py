@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from journeyflow.pains.prognosis import Prognosis
-from journeyflow.pains.slices import Point, points, recalibrated, slices
+from journeyflow.pains.gaps import Point, points, recalibrated, slices
+from journeyflow.pains.places import Prognosis
 from support.streams import DAY_US, Event, Person, place_of, simulated, stream_of
 
 

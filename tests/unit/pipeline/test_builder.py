@@ -9,9 +9,10 @@ import pytest
 
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
-from journeyflow.models import Phase, python_models
+from journeyflow.models import Phase
+from journeyflow.models import model as filling
 from journeyflow.pipeline.builder import SEARCH, Builder
-from journeyflow.utils.progress import silent
+from journeyflow.utils.formatting import silent
 from support.few_models import all_models
 from support.text_tables import create
 
@@ -83,7 +84,7 @@ def test_the_search_writes_its_relation_from_a_connection_of_its_own(monkeypatch
     graph = all_models()
     monkeypatch.setattr(Builder, "build_model", lambda self, model: None)
     monkeypatch.setattr(
-        python_models, "build_python_model", lambda engine, config, model: engine.run(model.name, "select 1 as pain_ix")
+        filling, "build_python_model", lambda engine, config, model: engine.run(model.name, "select 1 as pain_ix")
     )
     builder = Builder(DuckDBEngine(), graph, None)
     builder.build(Phase.BUILD, silent)

@@ -14,7 +14,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError, EngineError, InputError, JourneyflowError, LockedError, ModelError
 from journeyflow.models.dag import Graph
 from journeyflow.pipeline.run import BUILD, WAREHOUSE, Run, open_build, plan, run
-from journeyflow.state.lock import project_lock
+from journeyflow.state.folder import project_lock
 from journeyflow.state.paths import rules_hash
 from journeyflow.utils import files
 from support.few_models import all_models
@@ -253,7 +253,7 @@ def test_a_default_funnel_whose_events_do_not_occur_is_left_out(config, events):
 
 
 BROKEN = """
-from journeyflow.models.python_models import python_model
+from journeyflow.models.model import python_model
 
 @python_model("journeys.b")
 def fill(engine):

@@ -13,7 +13,7 @@ from journeyflow.config.sources import Spark
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.models import load_graph
-from journeyflow.models.python_models import select_of
+from journeyflow.models.model import select_of
 from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 from journeyflow.pipeline.builder import (
     ON_DRIVER,
@@ -24,7 +24,7 @@ from journeyflow.pipeline.builder import (
     spark_engine,
 )
 from journeyflow.pipeline.run import run
-from journeyflow.state.inventory import SHARED, foreign
+from journeyflow.state.folder import SHARED, foreign
 from journeyflow.utils.files import sample_folder, sql_folder
 from support.order_project import write_project
 

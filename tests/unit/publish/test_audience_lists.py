@@ -8,10 +8,10 @@ import re
 import pyarrow as pa
 import pytest
 
-from journeyflow.config.audiences import Audience
+from journeyflow.config.experience import Audience
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
-from journeyflow.publish.audience_lists import audiences_before, remove_from_lists, write_audience_lists
+from journeyflow.publish.targets import audiences_before, remove_from_lists, write_audience_lists
 from support.small_project import make_config
 
 AUDIENCE = {

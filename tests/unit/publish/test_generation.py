@@ -19,7 +19,7 @@ from journeyflow.errors import EngineError, InputError, NotFoundError
 from journeyflow.models import Column, Model, ModelMetadata
 from journeyflow.publish import generation
 from journeyflow.publish.generation import CURRENT, KEPT_GENERATIONS, copy_generation, publish
-from journeyflow.publish.manifest import RunFacts, read_manifest
+from journeyflow.publish.reader import RunFacts, read_manifest
 from journeyflow.utils.files import sha256
 
 COLUMNS = {

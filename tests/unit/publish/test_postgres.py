@@ -8,8 +8,8 @@ import pytest
 
 from journeyflow.config.sources import Targets
 from journeyflow.errors import InputError, JourneyflowError
-from journeyflow.publish import postgres
-from journeyflow.publish.postgres import VARIABLE, require_postgres, write_postgres
+from journeyflow.publish import targets
+from journeyflow.publish.targets import VARIABLE, require_postgres, write_postgres
 from support.small_project import make_config
 
 
@@ -36,7 +36,7 @@ def test_a_missing_driver_is_named_with_its_extra(config, monkeypatch):
 
 @pytest.mark.parametrize("address", [None, "", "host=db password=s3cret", "mysql://u:s3cret@db/x"])
 def test_the_address_comes_from_the_environment_only_and_is_not_told(config, monkeypatch, address):
-    monkeypatch.setattr(postgres, "_driver", lambda: None)
+    monkeypatch.setattr(targets, "_driver", lambda: None)
     monkeypatch.delenv(VARIABLE, raising=False)
     if address is not None:
         monkeypatch.setenv(VARIABLE, address)

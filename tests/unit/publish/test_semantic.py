@@ -9,7 +9,7 @@ import pytest
 
 from journeyflow import models
 from journeyflow.models import Column, Model, ModelMetadata
-from journeyflow.publish.semantic import semantic_file
+from journeyflow.publish.generation import semantic_file
 from support.few_models import all_models
 
 TEXT, NAMES = str, [str]

@@ -11,8 +11,7 @@ import typst
 
 from journeyflow.errors import JourneyflowError
 from journeyflow.report import documents
-from journeyflow.report.documents import MAX_MAPS, TEMPLATE, render_pdf, render_pptx
-from journeyflow.report.image import TEMPLATES, compiled
+from journeyflow.report.documents import MAX_MAPS, TEMPLATE, TEMPLATES, compiled, render_pdf, render_pptx
 from support.map_tables import PERSONAS
 
 pptx = pytest.importorskip("pptx", reason="the extra `documents` is not installed")

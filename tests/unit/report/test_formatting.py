@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from journeyflow.report.cells import NONE_FOUND
+from journeyflow.report.documents import cell_entries
 from journeyflow.report.formatting import cell_lines
-from journeyflow.report.image import cell_entries
 from journeyflow.report.view_model import Cell
 
 

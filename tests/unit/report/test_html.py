@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.publish.manifest import read_manifest
+from journeyflow.publish.reader import read_manifest
 from journeyflow.report import html
 from journeyflow.report.html import PAGE, draw_page
 from support.map_tables import MARKUP, RUN, publish_tables, rich_tables

@@ -14,8 +14,8 @@ import typst
 from PIL import Image
 
 import journeyflow
+from journeyflow.report.documents import FAMILY, PICTURE, TEMPLATES, picture_of, render_png, render_svg
 from journeyflow.report.formatting import figure_text, range_text
-from journeyflow.report.image import FAMILY, PICTURE, TEMPLATES, picture_of, render_png, render_svg
 from journeyflow.report.reader import read_report_data
 from journeyflow.report.view_model import Cell, Item
 from support import map_tables

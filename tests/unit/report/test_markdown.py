@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from journeyflow.publish.reader import open_published
-from journeyflow.report.formatting import figure_text
-from journeyflow.report.markdown import escape_markdown, render_summary
+from journeyflow.report.formatting import escape_markdown, figure_text, render_summary
 from journeyflow.report.reader import read_report_data
 from support.map_tables import BIDI, CONTROLS, LINK, MARKUP, SCRIPT, publish_tables, rich_tables
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.config.map_rows import MAP_ROWS
+from journeyflow.compile.map_figures import MAP_ROWS
 from journeyflow.publish.reader import open_published
 from journeyflow.report import cells
 from journeyflow.report.formatting import COUNTED_ONCE

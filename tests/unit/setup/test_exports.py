@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow.config import check, load_config
-from journeyflow.setup.exports import known_exports
+from journeyflow.setup.columns import known_exports
 from journeyflow.setup.proposal import nobody, propose
 from journeyflow.setup.sources import draft_sources
 from journeyflow.setup.trial import Trial

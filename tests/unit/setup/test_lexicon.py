@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.config.journey_models import vocabulary
-from journeyflow.setup.exports import known_exports
-from journeyflow.setup.lexicon import Words, choose_template, phrases, posterior, stems, templates
+from journeyflow.config.models_and_funnels import vocabulary
+from journeyflow.setup.columns import known_exports
+from journeyflow.setup.stages import Words, choose_template, phrases, posterior, stems, templates
 
 
 @pytest.mark.parametrize(

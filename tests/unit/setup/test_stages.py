@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from journeyflow.setup.lexicon import Words
-from journeyflow.setup.stages import EventLog, suggest
+from journeyflow.setup.stages import EventLog, Words, suggest
 
 STAGES = ["look", "choose", "use"]
 KNOWN = {

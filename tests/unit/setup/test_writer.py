@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.setup.writer import comment, quoted
-from journeyflow.utils.yaml import read_yaml
+from journeyflow.config.base import read_yaml
+from journeyflow.setup.proposal import comment, quoted
 
 NAMES = (
     "a\x7fb",

@@ -7,7 +7,7 @@ import pytest
 import journeyflow
 from journeyflow.config import check, load_config
 from journeyflow.errors import InputError
-from journeyflow.state.inventory import clear_work, own_paths, require_own_state
+from journeyflow.state.folder import clear_work, own_paths, require_own_state
 from support.order_project import write_project
 
 BUILT = ()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from journeyflow.statistics.tests import discovery_rates, ratio_interval
+from journeyflow.statistics.proportions import discovery_rates, ratio_interval
 
 
 @settings(deadline=None)

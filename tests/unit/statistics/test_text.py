@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.statistics import text
-from journeyflow.statistics.text import TextReader, text_scores
+from journeyflow.statistics import sentiment
+from journeyflow.statistics.sentiment import TextReader, text_scores
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def test_without_a_text_no_library_is_imported(monkeypatch):
 
 
 def test_of_too_many_texts_those_of_the_least_keys_are_read(monkeypatch):
-    assert "limit 200000" in text._TEXTS
-    monkeypatch.setattr(text, "_TEXTS", text._TEXTS.replace("200000", "2"))
+    assert "limit 200000" in sentiment._TEXTS
+    monkeypatch.setattr(sentiment, "_TEXTS", sentiment._TEXTS.replace("200000", "2"))
     scores, texts = filled([("csat", key, f"good {key}") for key in (9, 4, 7)])
     assert set(scores) == {4, 7}
     assert (texts["csat"]["text_count"], texts["csat"]["read_count"]) == (3, 2)

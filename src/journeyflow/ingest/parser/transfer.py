@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from journeyflow.ingest.files import MAX_RATIO, RefusedFileError, allowed_bytes
-from journeyflow.ingest.readers.records import KEYS, PLACE_BITS, REJECT_SCHEMA, Shape
+from journeyflow.ingest.parser.records import KEYS, PLACE_BITS, REJECT_SCHEMA, Shape
 from journeyflow.utils.formatting import escaped
 
 SHAPES = ("columns", "json", "lines")

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError, allowed_bytes, kind_of, opened
+from journeyflow.ingest.parser.csv import SEPARATOR_LINE, Dialect, read_csv
+from journeyflow.ingest.parser.records import REJECT_SCHEMA, Parsed
 from journeyflow.ingest.parser.transfer import ARROW_RATIO, Answer, Budget, Job, ParserLimits, send_records
-from journeyflow.ingest.readers.csv import SEPARATOR_LINE, Dialect, read_csv
-from journeyflow.ingest.readers.records import REJECT_SCHEMA, Parsed
 
 if TYPE_CHECKING:
     from journeyflow.engines import DuckDBEngine
@@ -48,7 +48,7 @@ class Databases:
     @contextmanager
     def engine(self, folder: Path, limits: ParserLimits) -> Iterator[DuckDBEngine]:
         """Lend the database without tables."""
-        from journeyflow.ingest.readers.lines import TABLES
+        from journeyflow.ingest.parser.lines import TABLES
 
         engine = self._engine or _engine(folder, limits)
         self._engine = None
@@ -83,7 +83,7 @@ def parse(folder: Path, job: Job, limits: ParserLimits, databases: Databases | N
 def _parsed(folder: Path, path: Path, job: Job, limits: ParserLimits, databases: Databases) -> Iterator[Parsed]:
     container = container_of(path, job.format)
     if container == "lines":
-        from journeyflow.ingest.readers.lines import read_lines
+        from journeyflow.ingest.parser.lines import read_lines
 
         with opened(path) as stream:
             yield read_lines(stream, job.encoding)
@@ -91,17 +91,17 @@ def _parsed(folder: Path, path: Path, job: Job, limits: ParserLimits, databases:
         with opened(path) as stream:
             yield read_csv(stream, dialect_of(path, job), limits.column_count)
     elif container == "xlsx":
-        from journeyflow.ingest.readers.excel import read_excel
+        from journeyflow.ingest.parser.excel import read_excel
 
         yield read_excel(path, job.sheet, job.header, limits.column_count)
     else:
         with databases.engine(folder, limits) as engine:
             if container == "parquet":
-                from journeyflow.ingest.readers.parquet import read_parquet
+                from journeyflow.ingest.parser.parquet import read_parquet
 
                 yield read_parquet(engine, path, limits.column_count)
             else:
-                from journeyflow.ingest.readers.lines import read_json_lines
+                from journeyflow.ingest.parser.lines import read_json_lines
 
                 yield read_json_lines(engine, path, job.encoding, job.records)
 
@@ -124,7 +124,7 @@ def container_of(path: Path, form: str) -> str:
     if kind == "parquet":
         return "parquet"
     if kind == "zip":
-        from journeyflow.ingest.readers.excel import is_workbook
+        from journeyflow.ingest.parser.excel import is_workbook
 
         if is_workbook(path):
             return "xlsx"

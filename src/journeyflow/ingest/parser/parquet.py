@@ -13,7 +13,7 @@ from journeyflow.engines.base import quoted
 from journeyflow.engines.base import text as literal
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import BLOCK_BYTES, RefusedFileError, opened, wrapping_of
-from journeyflow.ingest.readers.records import KEPT_OF_LONG_LINES, KEYS, MAX_LINE_CHARACTERS, Parsed, Rejects
+from journeyflow.ingest.parser.records import KEPT_OF_LONG_LINES, KEYS, MAX_LINE_CHARACTERS, Parsed, Rejects
 
 READ_ROWS = 10_240
 _MEMORY = ("Out of Memory", "allocat", "malloc")

@@ -13,7 +13,7 @@ import pyarrow as pa
 from journeyflow.engines.base import text as literal
 from journeyflow.errors import EngineError
 from journeyflow.ingest.files import RefusedFileError, opened
-from journeyflow.ingest.readers.records import (
+from journeyflow.ingest.parser.records import (
     BLOCK_CHARACTERS,
     KEYS,
     Parsed,

@@ -12,7 +12,7 @@ from typing import IO
 import pyarrow as pa
 
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.readers.records import (
+from journeyflow.ingest.parser.records import (
     KEYS,
     MAX_LINE_CHARACTERS,
     Parsed,

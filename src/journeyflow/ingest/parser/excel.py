@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from journeyflow.ingest.files import MAX_RATIO, RefusedFileError, allowed_bytes
-from journeyflow.ingest.readers.records import KEYS, Parsed, Rejects, flaw_of, in_batches
+from journeyflow.ingest.parser.records import KEYS, Parsed, Rejects, flaw_of, in_batches
 from journeyflow.utils.formatting import escaped
 
 MOST_ROWS = 1_048_576

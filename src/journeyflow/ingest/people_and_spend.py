@@ -1,4 +1,4 @@
-"""Person traits: rebuild `raw.traits` from the files of `people:` in every run."""
+"""Traits of persons and advertising spend: `raw.traits` and `raw.spend`, rebuilt from their files in every run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import text as literal
 from journeyflow.errors import InputError
 from journeyflow.ingest.file_registry import FileRegistry
-from journeyflow.ingest.files import InputFile, RefusedFileError, concerns_file, why_refused
-from journeyflow.ingest.insert import RecordCounts
-from journeyflow.ingest.mapping import Fields, check_header, time_of_column
-from journeyflow.ingest.parser.copy import InputParser, found_inputs, input_name, open_input_parser, read_records
-from journeyflow.ingest.raw_store import RawStore
-from journeyflow.ingest.readers.records import RawRecords
+from journeyflow.ingest.files import InputFile, RawStore, RefusedFileError, concerns_file, why_refused
+from journeyflow.ingest.insert import RecordCounts, raw_text_select, set_null_ids
+from journeyflow.ingest.mapping import AMOUNT, Fields, check_header, time_of_column
+from journeyflow.ingest.parser.client import InputParser, found_inputs, input_name, open_input_parser, read_records
+from journeyflow.ingest.parser.records import RawRecords
 from journeyflow.ingest.suppression import find_texts_naming, register_suppression
-from journeyflow.ingest.validate import raw_text_select, set_null_ids
 from journeyflow.state.warehouse import transaction
 
 _UNNAMED = "traits"
@@ -85,8 +83,8 @@ def _load_all(
     warehouse.execute("delete from raw.traits")
     warehouse.execute("delete from raw.quarantine where file_ix = 0")
     for index, people in enumerate(config.people):
-        for file in _files(config, people, index, input_parser, left_out):
-            counts = _load(warehouse, input_parser, file, people, config.timezone)
+        for file in _people_files(config, people, index, input_parser, left_out):
+            counts = _load_traits_file(warehouse, input_parser, file, people, config.timezone)
             if must_accept and counts.record == counts.quarantined > 0:
                 detail = f"none of its {counts.record:,} records can be read ({_reasons(warehouse, file.name)})"
                 raise UnreadableTraitsError(file.name, "no_records", detail)
@@ -109,7 +107,7 @@ def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: In
     found = []
     set_null_ids(warehouse, config)
     for index, people in enumerate(config.people):
-        for file in _files(config, people, index, input_parser):
+        for file in _people_files(config, people, index, input_parser):
             source = _source(people, config.timezone)
             with suppress(RefusedFileError), read_records(warehouse, input_parser, file, source) as raw:
                 select = _select(people, Fields(raw), source.timezone)
@@ -119,7 +117,7 @@ def find_erased_traits(config: Config, warehouse: DuckDBEngine, input_parser: In
     return [(name, count) for name, count in found if count]
 
 
-def _files(
+def _people_files(
     config: Config, people: People, index: int, input_parser: InputParser, left_out: Collection[str] = ()
 ) -> list[InputFile]:
     if (whole := input_name(people.path, config.folder)) in left_out:
@@ -142,13 +140,13 @@ def _files(
     return files
 
 
-def _load(
+def _load_traits_file(
     warehouse: DuckDBEngine, input_parser: InputParser, file: InputFile, people: People, zone: str
 ) -> RecordCounts:
     source = _source(people, zone)
     try:
         with read_records(warehouse, input_parser, file, source) as raw:
-            return _insert(warehouse, file, people, raw, source.timezone)
+            return _insert_traits(warehouse, file, people, raw, source.timezone)
     except Exception as error:
         if not isinstance(error, RefusedFileError) and not concerns_file(error):
             raise
@@ -170,7 +168,9 @@ def _source(people: People, zone: str) -> Source:
     )
 
 
-def _insert(warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str) -> RecordCounts:
+def _insert_traits(
+    warehouse: DuckDBEngine, file: InputFile, people: People, raw: RawRecords, zone: str
+) -> RecordCounts:
     warehouse.execute(f"create or replace temp table trait_records as {_select(people, Fields(raw), zone)}")
     erased = _delete_erased(warehouse)
     warehouse.execute(_QUARANTINE, [file.name, file.name])
@@ -231,3 +231,105 @@ def _select(people: People, fields: Fields, zone: str) -> str:
             from raw_records
         )
     """
+
+
+COLUMNS = ("date", "channel", "amount", "currency")
+QUARANTINE_FILE = -1
+"""The `file_ix` of quarantined rows of spend."""
+_OUTCOME = "the spend of the last run stays"
+
+
+class _RefusedSpendError(Exception):
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(detail)
+        self.name, self.detail = name, detail
+
+
+def load_spend(config: Config, warehouse: DuckDBEngine, *, run_id: str, input_parser: InputParser) -> None:
+    """Rebuild `raw.spend` from the files of `spend:`, and record the files in `ledger.loads`.
+
+    Rows without a day, a channel or an amount that can be read are quarantined, without their text. Where a file cannot
+    be read, or none of its rows, the file is recorded as refused, and the spend stays as the last run loaded it: a part
+    of it would make channels look cheap.
+    """
+    registry = FileRegistry(warehouse, run_id, 0)
+    try:
+        with transaction(warehouse):
+            warehouse.execute("delete from raw.spend")
+            warehouse.execute(f"delete from raw.quarantine where file_ix = {QUARANTINE_FILE}")
+            for file in _spend_files(config, input_parser):
+                registry.record_read(
+                    "spend", file.name, file.sha256, _load_spend_file(config, warehouse, input_parser, file)
+                )
+    except _RefusedSpendError as error:
+        registry.record_refused("spend", error.name, None, RecordCounts(), f"{error.detail}; {_OUTCOME}")
+
+
+def _spend_files(config: Config, input_parser: InputParser) -> list[InputFile]:
+    if config.spend is None:
+        return []
+    name = input_name(config.spend.path, config.folder)
+    try:
+        paths = found_inputs(config.spend.path, config.folder, "spend")
+    except RefusedFileError as error:
+        raise _RefusedSpendError(name, error.detail) from error
+    if not paths:
+        raise _RefusedSpendError(name, "no file matches")
+    files = []
+    for path in paths:
+        name = input_name(path, config.folder)
+        try:
+            files.append(input_parser.copies.take(path, config.folder))
+        except RefusedFileError as error:
+            raise _RefusedSpendError(name, error.detail) from error
+    return files
+
+
+def _load_spend_file(
+    config: Config, warehouse: DuckDBEngine, input_parser: InputParser, file: InputFile
+) -> RecordCounts:
+    assert config.spend is not None
+    source = Source(format=config.spend.format, path=config.spend.path, timezone=config.timezone)
+    try:
+        with read_records(warehouse, input_parser, file, source) as raw:
+            counts = _insert_spend(warehouse, file, Fields(raw))
+    except Exception as error:
+        if not isinstance(error, RefusedFileError) and not concerns_file(error):
+            raise
+        raise _RefusedSpendError(file.name, why_refused(error)) from error
+    finally:
+        input_parser.release(file, source)
+    if counts.record == counts.quarantined > 0:
+        raise _RefusedSpendError(file.name, f"none of its {counts.record:,} records can be read")
+    return counts
+
+
+def _insert_spend(warehouse: DuckDBEngine, file: InputFile, fields: Fields) -> RecordCounts:
+    check_header(fields, COLUMNS)
+    texts = {name: f"nullif(trim({fields.text(name)}), '')" for name in COLUMNS}
+    warehouse.execute(f"""
+        create or replace temp table spend_records as
+        select *,
+            case
+                when is_no_text then 'bad_encoding'
+                when spend_date is null or not isfinite(spend_date) then 'bad_time'
+                when channel is null then 'no_channel'
+                when amount is null then 'bad_amount'
+            end as reason
+        from (
+            select source_row, try_cast({texts["date"]} as date) as spend_date,
+                substr({texts["channel"]}, 1, 100) as channel, try_cast({texts["amount"]} as {AMOUNT}) as amount,
+                upper({texts["currency"]}) as currency, {fields.is_no_text(COLUMNS) or "false"} as is_no_text
+            from raw_records
+        )
+    """)
+    warehouse.execute(
+        "insert into raw.spend select spend_date, channel, amount, currency from spend_records where reason is null"
+    )
+    rejected = "select {0}, ?, source_row, reason, null, null from {1} where reason is not null"
+    for table in ("spend_records", "raw_rejects"):
+        statement = f"insert into raw.quarantine {rejected.format(QUARANTINE_FILE, table)}"
+        warehouse.execute(statement, [file.name])
+    bad = warehouse.count("spend_records", "reason is not null") + warehouse.count("raw_rejects")
+    good = warehouse.count("spend_records", "reason is null")
+    return RecordCounts(record=good + bad, accepted=good, quarantined=bad)

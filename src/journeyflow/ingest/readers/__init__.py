@@ -1,1 +1,0 @@
-"""Readers: one per file format, all returning the same records and rejects."""

@@ -1,1 +1,0 @@
-"""Incremental builds: affected persons only, merged into the last build."""
