@@ -33,6 +33,15 @@ month_counts as (
         funnels.window_us,
         months.start_at,
         date_diff('microsecond', months.start_at, settings.high_water_at) as elapsed_us,
+        lag(months_totalled.month_start) over (
+            partition by months_totalled.funnel_index order by months_totalled.month_start
+        ) as before_month_start,
+        lag(months.month) over (
+            partition by months_totalled.funnel_index order by months_totalled.month_start
+        ) as before_period,
+        lag(months.start_at) over (
+            partition by months_totalled.funnel_index order by months_totalled.month_start
+        ) as before_start_at,
         months_totalled.is_young
     from months_totalled
     inner join config.funnels on funnels.funnel_index = months_totalled.funnel_index
@@ -44,6 +53,7 @@ month_counts as (
 month_ages as (
     select
         funnel_index, month_start, period, window_us, start_at, elapsed_us,
+        before_month_start, before_period, before_start_at,
         case
             when is_young and elapsed_us >= 172800000000
                 then least(elapsed_us // 172800000000 * 86400000000, window_us)
@@ -56,6 +66,7 @@ month_ages as (
 own_readings as (
     select
         funnel_index, month_start, period, start_at, age_us,
+        before_month_start, before_period, before_start_at,
         age_us < window_us as is_cut,
         greatest(0, least(elapsed_us - age_us, 2764800000000)) as span_us
     from month_ages
@@ -68,10 +79,7 @@ readings as (
     union
 
     select
-        funnel_index,
-        lag(month_start) over (partition by funnel_index order by period) as month_start,
-        lag(period) over (partition by funnel_index order by period) as period,
-        lag(start_at) over (partition by funnel_index order by period) as start_at,
+        funnel_index, before_month_start as month_start, before_period as period, before_start_at as start_at,
         age_us, is_cut, span_us
     from own_readings
 ),

@@ -13,7 +13,7 @@ from external.projects import Project
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.operations.rebuild import rebuild, replay, verify
-from journeyflow.state import warehouse
+from support.clocks import set_clock
 
 BUILT = ("marts.funnel_trend", "insights.blind_spots")
 
@@ -49,9 +49,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock(EVENING)
-    monkeypatch.setattr(warehouse, "now", clock)
-    for module in ("journeyflow.pipeline.run_report", "journeyflow.operations.rebuild"):
-        monkeypatch.setattr(f"{module}.now", clock)
+    set_clock(monkeypatch, clock)
     return clock
 
 

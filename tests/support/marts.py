@@ -9,7 +9,7 @@ from functools import cache
 from journeyflow import models
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import checks
-from journeyflow.models.model import declared
+from journeyflow.models.model import build_python_model, declared
 from support.few_models import all_models
 from support.text_tables import create
 
@@ -67,4 +67,4 @@ def _build(engine: DuckDBEngine, model: models.Model) -> None:
     if model.sql:
         engine.run(model.name, model.sql, kind=model.metadata.kind)
     else:
-        model.build_python_model(engine, None, model)
+        build_python_model(engine, None, model)

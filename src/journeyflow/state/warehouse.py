@@ -283,7 +283,7 @@ class RunRow:
         return pa.Table.from_pylist([vars(self)], schema=runs_schema())
 
     def ended(self, status: str) -> RunRow:
-        """Return the row of the run as it ends clock_time."""
+        """Return the row of the run as it ends now."""
         # The wall clock may be set back meanwhile; the performance counter is not.
         elapsed = time.perf_counter() - self.began
         finished = self.started_at + timedelta(seconds=elapsed)
@@ -343,7 +343,7 @@ def clock_jumped_from(warehouse: DuckDBEngine, run_id: str, at: datetime) -> dat
 
 
 def next_run_id(known: Iterable[str], started: datetime) -> str:
-    """Return the id of a run that starts clock_time: the present time, or just after the latest of the ids `known`."""
+    """Return the id of a run that starts now: the present time, or just after the latest of the ids `known`."""
     latest = max((each for each in known if _ID.fullmatch(each)), default="")
     own = started.strftime(_ID_FORM)
     if own > latest:

@@ -18,7 +18,8 @@ from external.projects import Project
 from journeyflow.config import check, load_config
 from journeyflow.operations.erase import RequestedId, erase, plan_erasure
 from journeyflow.operations.rebuild import rebuild
-from journeyflow.state import warehouse
+from journeyflow.state.warehouse import clock_time
+from support.clocks import set_clock
 from support.file_search import files_with
 
 
@@ -81,8 +82,8 @@ def test_broken_traits_leave_the_events(fault):
 
 @of("clock-ahead-loses-copies")
 def test_a_run_by_a_clock_that_is_ahead(fault, monkeypatch):
-    real, off = warehouse.now, [timedelta(0)]
-    monkeypatch.setattr(warehouse, "now", lambda: real() + off[0])
+    off = [timedelta(0)]
+    set_clock(monkeypatch, lambda: clock_time() + off[0])
     fault.run()
     (fault.folder / "in" / "a.csv").unlink()
     shutil.copy(fault.folder / "later.csv", fault.folder / "in" / "later.csv")

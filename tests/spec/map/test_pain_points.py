@@ -16,6 +16,7 @@ from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import CheckFailedError
 from journeyflow.models import checks
+from journeyflow.models.model import build_python_model
 from support.few_models import all_models
 from support.text_tables import create
 
@@ -131,7 +132,7 @@ def shop() -> Iterator[DuckDBEngine]:
             if model.sql:
                 engine.run(model.name, model.sql)
             else:
-                model.build_python_model(engine, CONFIG, model)
+                build_python_model(engine, CONFIG, model)
         checks.require_checks(engine, BUILT)
         yield engine
 

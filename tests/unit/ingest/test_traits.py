@@ -142,7 +142,7 @@ def test_whatever_fails_over_a_file_of_traits_stops_no_run(crm, monkeypatch):
     def failing(*_):
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(ingested_traits, "_insert", failing)
+    monkeypatch.setattr(ingested_traits, "_insert_traits", failing)
     load(crm)
     assert {row[0] for row in traits(crm)} == {"u1"}
     assert "RecursionError" in refusals(crm)[0][1]

@@ -10,7 +10,7 @@ import pytest
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError
 from journeyflow.models import Phase
-from journeyflow.models import model as filling
+from journeyflow.pipeline import builder as builder_module
 from journeyflow.pipeline.builder import SEARCH, Builder
 from journeyflow.utils.formatting import silent
 from support.few_models import all_models
@@ -84,7 +84,9 @@ def test_the_search_writes_its_relation_from_a_connection_of_its_own(monkeypatch
     graph = all_models()
     monkeypatch.setattr(Builder, "build_model", lambda self, model: None)
     monkeypatch.setattr(
-        filling, "build_python_model", lambda engine, config, model: engine.run(model.name, "select 1 as pain_ix")
+        builder_module,
+        "build_python_model",
+        lambda engine, config, model: engine.run(model.name, "select 1 as pain_ix"),
     )
     builder = Builder(DuckDBEngine(), graph, None)
     builder.build(Phase.BUILD, silent)
