@@ -89,7 +89,10 @@ def _usage_message(error: Any, group: Any) -> str:  # noqa: ANN401 - private typ
         place = parameter.metavar or place
     if kind == "NoSuchOption":
         text = f"{path} has no option {error.option_name}"
-        text += f"; did you mean {' or '.join(error.possibilities)}?" if error.possibilities else ""
+        if argument := _argument_named(error.option_name, error.ctx):
+            text += f"; it is an argument: {path} {argument}"
+        elif error.possibilities:
+            text += f"; did you mean {' or '.join(error.possibilities)}?"
     elif kind == "MissingParameter":
         text = f"{path} needs {place}: {parameter.help.rstrip('.')}"
     elif kind == "BadOptionUsage":
@@ -106,6 +109,12 @@ def _usage_message(error: Any, group: Any) -> str:  # noqa: ANN401 - private typ
         text = f"{place}: {text}"
     text = text.replace("No such command", "there is no command") + ("" if text.endswith("?") else ".")
     return f"{text} See: {path} --help"
+
+
+def _argument_named(option: str, context: Any) -> str | None:  # noqa: ANN401 - private types of typer
+    """Return the argument of the command that is called as `option` is without its dashes."""
+    arguments = (each for each in context.command.params if each.param_type_name == "argument") if context else ()
+    return next((each.name.upper() for each in arguments if f"--{each.name}" == option), None)
 
 
 @contextmanager

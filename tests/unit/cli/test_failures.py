@@ -105,6 +105,10 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "said"),
     [
         ("funnel --limit 3", "journeyflow funnel has no option --limit."),
+        (
+            "attribution --goal x",
+            "journeyflow attribution has no option --goal; it is an argument: journeyflow attribution GOAL.",
+        ),
         ("funnel --persno x", "has no option --persno; did you mean --persona or --period?"),
         ("funnel shop --format xml", "--format: 'xml' is not one of 'table', 'csv', 'json', 'parquet'."),
         ("events --limit 0", "--limit: give at least 1."),
