@@ -206,10 +206,11 @@ def _arm(note: Callable[[str], None]) -> None:
 
 
 def _arm_erasure(note: Callable[[str], None]) -> None:
-    from journeyflow.erasure import apply, journal
+    from journeyflow.erasure import apply
+    from journeyflow.operations import erase
     from journeyflow.state import warehouse
 
-    _around(journal, "begin_erasure", note, "begin")
+    _around(erase, "begin_erasure", note, "begin")
     _around(apply, "apply_erasure", note, "apply")
     _around(apply, "_reduce_archives", note, "archive")
     _around(apply, "rewrite_warehouse", note, "rewrite")

@@ -204,7 +204,7 @@ def _build_kind(built: str) -> str:
 def _doomed(path: str, shift: timedelta) -> None:
     from journeyflow.config import load_config
     from journeyflow.pipeline import run
-    from journeyflow.state import run_log  # noqa: F401 — they must be imported before the clock is set
+    from journeyflow.state import warehouse  # noqa: F401 — they must be imported before the clock is set
 
     set_clock(shift)
     run.run(load_config(Path(path)))
