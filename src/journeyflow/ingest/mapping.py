@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from journeyflow.config.sources import CANONICAL_COLUMNS, PREVIOUS_ID, ColumnMapping, Source
 from journeyflow.engines.base import text as literal
@@ -231,14 +232,21 @@ class Fields:
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return the names that the file's header does not have; JSON records may lack any."""
-        if self.raw.shape == "json":
-            return []
-        return sorted(name for name in set(names) - set(self.raw.names) if not self.is_inside(name))
+        return [] if self.raw.shape == "json" else sorted(name for name in set(names) if self._column(name) is None)
 
     def is_inside(self, name: str) -> bool:
         """Return whether a dotted name is in a struct of Parquet: `device.category` in the column `device`."""
-        head = name.partition(".")[0]
-        return name not in self.raw.names and head in self.raw.names and self.type_of(head).startswith("STRUCT(")
+        return name not in self.raw.names and self._column(name) is not None
+
+    def _column(self, name: str) -> tuple[str, str] | None:
+        """Return SQL and type of a column, or of the field of a struct that a dotted name leads to."""
+        if name in self.raw.names:
+            index = self.raw.names.index(name)
+            return f"c{index}", self.raw.types[index]
+        columns = zip(self.raw.names, self.raw.types, strict=False)
+        found = (_field(f"c{index}", kind, name[len(head) + 1 :]) for index, (head, kind) in enumerate(columns)
+                 if name.startswith(f"{head}."))  # fmt: skip
+        return next((each for each in found if each), None)
 
     def doubled(self, names: Iterable[str]) -> list[str]:
         """Return the names that the file's header has more than once."""
@@ -246,13 +254,13 @@ class Fields:
 
     def value(self, name: str) -> str:
         """Return SQL of the field as it is."""
-        is_inside = self.raw.shape == "json" or name not in self.raw.names
-        return self.text(name) if is_inside else f"c{self.raw.names.index(name)}"
+        column = None if self.raw.shape == "json" else self._column(name)
+        return column[0] if column else self.text(name)
 
     def type_of(self, name: str) -> str:
         """Return the SQL type of `value`."""
-        is_inside = self.raw.shape == "json" or name not in self.raw.names
-        return "VARCHAR" if is_inside else self.raw.types[self.raw.names.index(name)]
+        column = None if self.raw.shape == "json" else self._column(name)
+        return column[1] if column else "VARCHAR"
 
     def text(self, name: str) -> str:
         """Return SQL of the field as text; an empty text is null."""
@@ -260,10 +268,9 @@ class Fields:
             path = literal(json_path(name))
             inner = f"json_extract_string(record, {path})"
             return f"nullif(coalesce({inner}, json_extract_string(parent, {path})), '')"
-        if name not in self.raw.names:
-            head, _, inner = name.partition(".")
-            return f"nullif(json_extract_string(to_json({self.value(head)}), {literal(json_path(inner))}), '')"
-        column, sql_type = self.value(name), self.type_of(name)
+        if (found := self._column(name)) is None:
+            return "cast(null as varchar)"
+        column, sql_type = found
         if sql_type == "VARCHAR":
             return f"nullif({column}, '')"
         if sql_type == "BLOB":
@@ -271,15 +278,16 @@ class Fields:
         if ("(" in sql_type and not sql_type.startswith("DECIMAL")) or sql_type.endswith("]"):
             return f"cast(to_json({column}) as varchar)"
         if sql_type in ("FLOAT", "DOUBLE"):
-            # Data frames write a column of integers with gaps as floating point, and the gaps as NaN.
+            # Data frames write a column of integers with gaps as floating point, and the gaps as NaN. Of structs
+            # the database may cast before it looks at the condition, so the cast must not fail.
             whole = f"{column} = trunc({column}) and abs({column}) < {_MOST_WHOLE}"
             return (
-                f"case when isnan({column}) then null when {whole} then cast(cast({column} as bigint) as varchar) "
+                f"case when isnan({column}) then null when {whole} then cast(try_cast({column} as bigint) as varchar) "
                 f"else cast({column} as varchar) end"
             )
         if sql_type.startswith("DECIMAL"):
             return (
-                f"case when {column} = trunc({column}) then cast(cast({column} as hugeint) as varchar) "
+                f"case when {column} = trunc({column}) then cast(try_cast({column} as hugeint) as varchar) "
                 f"else cast({column} as varchar) end"
             )
         return f"cast({column} as varchar)"
@@ -328,12 +336,50 @@ class Fields:
         """
         if self.raw.shape == "json":
             return None
-        types = {name: self.type_of(name) for name in sorted(set(names)) if name in self.raw.names}
+        types = {name: self.type_of(name) for name in sorted(set(names))}
         if nested := [name for name, sql_type in types.items() if "BLOB" in sql_type and sql_type != "BLOB"]:
             detail = f"the column {', '.join(nested)} holds binary values inside a list or group; write them as text"
             raise RefusedFileError("binary_values", detail)
         columns = [self.value(name) for name, sql_type in types.items() if sql_type == "BLOB"]
         return " or ".join(f"({column} is not null and try(decode({column})) is null)" for column in columns) or None
+
+
+_TYPE_PART = re.compile(r"""\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[(),]|[^\"'(),]+""")
+
+
+def _field(column: str, sql_type: str, name: str) -> tuple[str, str] | None:
+    """Return SQL and type of the field `name`, dotted, of a struct; None where it has no such field."""
+    for field, inner in _struct_fields(sql_type):
+        value = f"struct_extract({column}, {literal(field)})"
+        if name == field:
+            return value, inner
+        if name.startswith(f"{field}.") and (found := _field(value, inner, name[len(field) + 1 :])):
+            return found
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _struct_fields(sql_type: str) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a struct and their types, from the text of its type; of other types none.
+
+    Examples
+    --------
+    >>> _struct_fields('STRUCT(id DOUBLE, "a, b" STRUCT(c DECIMAL(4,2)))')
+    (('id', 'DOUBLE'), ('a, b', 'STRUCT(c DECIMAL(4,2))'))
+    """
+    if not sql_type.startswith("STRUCT(") or sql_type.endswith("]"):
+        return ()
+    fields, depth = [""], 0
+    for part in _TYPE_PART.findall(sql_type.removeprefix("STRUCT(")[:-1]):
+        depth += (part == "(") - (part == ")")
+        if part == "," and not depth:
+            fields.append("")
+        else:
+            fields[-1] += part
+    found = (_TYPE_PART.match(each.strip()) for each in fields)
+    pairs = ((match[0] if match[0].startswith('"') else match[0].split()[0], match.string) for match in found if match)
+    return tuple((name[1:-1].replace('""', '"') if name.startswith('"') else name, text[len(name) :].strip())
+                 for name, text in pairs)  # fmt: skip
 
 
 def named_columns(source: Source) -> set[str]:

@@ -150,8 +150,10 @@ def _parquet(path: Path) -> Sample:
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} is not a complete Parquet file.") from error
     rows = tuple(dict(_flat(row, "")) for row in batch.to_pylist()) if batch else ()
-    inside = {name for row in rows for name in row if "." in name}
-    names = (name for name in file.schema_arrow.names if not any(each.startswith(f"{name}.") for each in inside))
+    structs = {field.name for field in file.schema_arrow if pa.types.is_struct(field.type)}
+    names = [name for name in file.schema_arrow.names if name not in structs]
+    found = {name for row in rows for name in row} | structs
+    inside = {name for name in found - set(names) if not any(other.startswith(f"{name}.") for other in found)}
     return Sample(path, "parquet", (*names, *sorted(inside)), rows)
 
 

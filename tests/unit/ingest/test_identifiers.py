@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.config import load_config
+from journeyflow.errors import InputError
 from journeyflow.ingest.insert import set_null_ids
 from journeyflow.ingest.mapping import NULL_IDS
 from journeyflow.ingest.people_and_spend import load_traits
@@ -197,3 +198,34 @@ def test_a_name_of_blanks_is_none(project):
     project.load()
     assert project.events("event_name") == [" y", "x", "é"]
     assert project.quarantine() == [(4, "no_name"), (5, "no_name")]
+
+
+STRUCT = pa.struct({"id": pa.float64(), 'name, of "it"': pa.string(), "in": pa.struct({"amount": pa.float32()})})
+
+
+def test_fields_of_structs_of_parquet_are_read_as_columns_are(project):
+    """An id with gaps is a floating-point number in data frames; a dot may be part of the name of a struct."""
+    columns = COLUMNS | {"user_id": "the.user.id", "revenue_amount": "the.user.in.amount"}
+    project.source = {
+        "format": "parquet", "path": "data/*", "columns": columns, "properties": ['the.user.name, of "it"']
+    }  # fmt: skip
+    users = [
+        {"id": number, 'name, of "it"': "x", "in": {"amount": 19.99}}
+        for number in (42.0, math.nan, None, 12345678901.0)
+    ]
+    rows = [{"ts": AT, "device": f"d{at}", "visit": "v", "event": "e"} for at in range(len(users))]
+    table = pa.Table.from_pylist(rows).append_column("the.user", pa.array(users, STRUCT))
+    pq.write_table(table, project.write("rows.parquet", b""))
+    assert project.load().counts.accepted == len(users)
+    assert project.events("user_id || ''") == ["12345678901", "42", None, None]
+    assert {float(amount) for amount in project.events("revenue_amount")} == {19.99}
+    kept = [json.loads(text) for text in project.events("properties::varchar")]
+    assert kept == [{"the": {"user": {'name, of "it"': "x"}}}] * len(users)
+
+
+def test_a_field_that_a_struct_does_not_have_is_missing(project):
+    project.source = {"format": "parquet", "path": "data/*", "columns": COLUMNS | {"user_id": "user.idd"}}
+    row = {"ts": AT, "device": "d", "visit": "v", "event": "e", "user": {"id": "u"}}
+    pq.write_table(pa.Table.from_pylist([row]), project.write("rows.parquet", b""))
+    with pytest.raises(InputError, match=r"the header has no column user\.idd;"):
+        project.load()

@@ -161,3 +161,13 @@ def test_structs_of_parquet_have_dotted_names_as_objects_of_json_have(tmp_path):
 def test_what_is_no_table_says_why(content, message, tmp_path):
     with pytest.raises(InputError, match=message):
         sample_of(tmp_path, content)
+
+
+def test_a_dot_in_the_name_of_a_column_of_parquet_is_no_struct(tmp_path):
+    rows = [{"user": "u1", "user.country": "DE", "context.device": {"type": "m"}, "device": None}]
+    path = tmp_path / "a.parquet"
+    schema = pa.schema([*pa.Table.from_pylist(rows).schema][:3]).append(
+        pa.field("device", pa.struct({"a": pa.string()}))
+    )
+    parquet.write_table(pa.Table.from_pylist(rows, schema), path)
+    assert read_sample(path).columns == ("user", "user.country", "context.device.type", "device")
