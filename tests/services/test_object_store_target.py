@@ -59,6 +59,7 @@ def test_a_published_generation_is_copied_and_named_last(bucket, engine, tmp_pat
     assert [run(run_id)["folder"] for run_id in RUNS] == [f"generations/{run_id}" for run_id in RUNS]
     keys = [each.key for each in bucket.objects.all() if not each.key.endswith("/")]
     assert keys == [
+        "journeys/published/copies.json",
         "journeys/published/current.json",
         *(
             f"journeys/published/generations/{RUNS[1]}/{name}"

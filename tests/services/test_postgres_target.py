@@ -12,7 +12,7 @@ from journeyflow.config.sources import Targets
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.models import Column, Model, ModelMetadata
-from journeyflow.publish.targets import VARIABLE, require_postgres, write_postgres
+from journeyflow.publish.targets import VARIABLE, require_postgres, withdraw_postgres, write_postgres
 from support.small_project import make_config
 
 COLUMNS = {
@@ -194,6 +194,15 @@ def test_an_empty_schema_is_taken(engine, config, asked, postgres):
         connection.commit()
     write_postgres(engine, [model()], config)
     assert asked("select count(*) from marts.things") == [(1001,)]
+
+
+def test_a_withdrawn_publication_leaves_no_row_and_what_others_put_there(engine, config, asked):
+    write_postgres(engine, [model()], config)
+    asked("create table marts.of_a_user as select 1 as a")
+    asked("create table marts.dictionary as select 'things' as table_name")
+    withdraw_postgres(config)
+    assert asked("select count(*) from marts.things") == [(0,)]
+    assert asked("select count(*) from marts.of_a_user") == [(1,)]
 
 
 def test_another_project_is_refused(engine, config):

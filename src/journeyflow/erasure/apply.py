@@ -16,9 +16,10 @@ from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.ingest.archive import RecordArchive, blanking, rows_without_others
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile
 from journeyflow.ingest.files import SNAPSHOT, RawStore, RefusedFileError, read_snapshot, write_snapshot
+from journeyflow.ingest.remote import attempted, object_target, store_errors
 from journeyflow.ingest.suppression import add_suppressions, find_texts_naming, register_suppression, write_suppressions
-from journeyflow.publish.generation import own_generations, remove_unfinished
-from journeyflow.publish.targets import remove_from_lists, remove_lists
+from journeyflow.publish.generation import own_generations, remove_unfinished, withdraw_copies
+from journeyflow.publish.targets import remove_from_lists, remove_lists, withdraw_postgres
 from journeyflow.state.folder import clear_shared, person_secret, set_hash_keys
 from journeyflow.state.paths import BUILD, ERASURE, SELECTED, WAREHOUSE
 from journeyflow.state.warehouse import open_warehouse, rewrite_warehouse, transaction
@@ -288,8 +289,28 @@ def withdraw_empty_publication(config: Config) -> bool:
     with suppress(OSError):  # It is missing, or holds what others put there.
         (config.publish / "generations").rmdir()
     _sync(config.publish)
+    _withdraw_targets(config)
     end_erasure(config.state)
     return True
+
+
+def _withdraw_targets(config: Config) -> None:
+    """Remove what was copied to the configured targets; where one refuses, the erasure stays pending."""
+    withdraw_postgres(config)
+    if config.targets.object_store is None:
+        return
+
+    def withdraw() -> None:
+        with store_errors("removed"):
+            withdraw_copies(*object_target(config))
+
+    try:
+        attempted(withdraw)
+    except RefusedFileError as error:
+        raise JourneyflowError(
+            f"The publication is withdrawn here and not in the object store: {error.detail}. The erasure stays "
+            "pending; erase or run again."
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from journeyflow.config.sources import HTTPS, RemotePath
+from journeyflow.config.sources import HTTPS, RemotePath, remote_path
 from journeyflow.errors import InputError
 from journeyflow.ingest.files import BLOCK_BYTES, RefusedFileError, RemoteFile, Version, kind_of
 from journeyflow.ingest.parser.transfer import ParserLimits
+from journeyflow.state.folder import derived_key, person_secret
 from journeyflow.utils.formatting import escaped
 
 TIMEOUT_SECONDS = 60
@@ -220,6 +221,9 @@ VANISHED = "it was removed after it was listed"
 _CODE = re.compile(r"AWS Error ([A-Z_]{3,40})|\b(PERMISSION_DENIED|UNAUTHENTICATED|NOT_FOUND|UNAVAILABLE)\b")
 _STATUS = re.compile(r"(?:HTTP status|status code:?|Azure Error: \[\w*\]) ?(\d{3})|^(\d{3}) ", re.IGNORECASE)
 _DENIED = ("ACCESS_DENIED", "PERMISSION_DENIED", "UNAUTHENTICATED", "401", "403")
+if TYPE_CHECKING:
+    from journeyflow.config import Config
+
 T = TypeVar("T")
 
 
@@ -413,6 +417,14 @@ def store_errors(what: str) -> Iterator[None]:
             raise RefusedFileError("denied", detail) from None
         known = f" ({code})" if code else f" ({type(error).__name__})"
         raise TransientError("unreachable", f"it cannot be {what}{known}; see network, region and endpoint") from None
+
+
+def object_target(config: Config) -> tuple[Any, str, str]:
+    """Return the file system of `targets.object_store`, bucket and folder, and what the project is known by there."""
+    assert config.targets.object_store is not None, "the caller asks"
+    place = remote_path(config.targets.object_store.url)
+    key = derived_key(person_secret(config), f"object store of {config.state.resolve()}")
+    return object_system(place, os.environ), f"{place.place}/{place.key}", key
 
 
 def object_system(path: RemotePath, environment: Mapping[str, str]) -> Any:  # noqa: ANN401

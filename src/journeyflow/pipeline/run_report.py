@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -21,7 +20,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.erasure.apply import pending_erasure
 from journeyflow.errors import JourneyflowError, NotFoundError
 from journeyflow.ingest.files import RefusedFileError
-from journeyflow.ingest.remote import attempted, object_system, store_errors
+from journeyflow.ingest.remote import attempted, object_target, store_errors
 from journeyflow.models import Model
 from journeyflow.models.model import python_model
 from journeyflow.publish.generation import copy_generation, own_generations
@@ -569,7 +568,7 @@ def write_targets(engine: DuckDBEngine, models: Iterable[Model], config: Config,
 
     def copy() -> None:
         with store_errors("written"):
-            copy_generation(generation, kept, object_system(place, os.environ), f"{place.place}/{place.key}")
+            copy_generation(generation, kept, *object_target(config))
 
     try:
         attempted(copy)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,8 @@ def _extension(facts: Item) -> Item:
 DATABASE = "marts.duckdb"
 KEPT_GENERATIONS = 5
 CURRENT = "current.json"
+COPIES = "copies.json"
+_BLOCK_BYTES = 1 << 20
 """Names the newest generation in an object store, which has no links."""
 _OUTGOING = "outgoing"
 _UNFINISHED = ".unfinished-"
@@ -285,10 +288,11 @@ def _write_database(engine: DuckDBEngine, models: tuple[Model, ...], path: Path)
         engine.detach(_OUTGOING)
 
 
-def copy_generation(generation: Path, kept: Collection[str], system: Any, root: str) -> None:  # noqa: ANN401
+def copy_generation(generation: Path, kept: Collection[str], system: Any, root: str, key: str) -> None:  # noqa: ANN401
     """Copy a published generation to ``generations/<run_id>/`` of an object store, and then name it in `current.json`.
 
-    Readers open `current.json` first, so that they see one whole generation. Those that are not in `kept` are removed.
+    Readers open `current.json` first, so that they see one whole generation. Those that this project copied before and
+    that are not in `kept` are removed; `copies.json`, written before the first file, lists them.
 
     Parameters
     ----------
@@ -296,6 +300,8 @@ def copy_generation(generation: Path, kept: Collection[str], system: Any, root: 
         The object store.
     root : str
         Bucket and folder in it.
+    key : str
+        What this project is known by there, and no other one.
 
     Raises
     ------
@@ -304,25 +310,61 @@ def copy_generation(generation: Path, kept: Collection[str], system: Any, root: 
     OSError
         When the store cannot be read or written; `current.json` then names the generation before.
     """
+    manifest = read_manifest(generation)
+    copied = {*_copies(system, root, key), generation.name}
+    _write_json(system, f"{root}/{COPIES}", {"key": key, "generations": sorted(copied)})
+    for path in sorted(generation.iterdir()):
+        with (
+            path.open("rb") as file,
+            system.open_output_stream(f"{root}/generations/{generation.name}/{path.name}") as out,
+        ):
+            shutil.copyfileobj(file, out, _BLOCK_BYTES)
+    named = {"project": manifest.project, "run_id": manifest.run_id, "folder": f"generations/{generation.name}"}
+    _write_json(system, f"{root}/{CURRENT}", named)
+    for name in sorted(copied - {*kept, generation.name}):
+        system.delete_dir(f"{root}/generations/{name}")
+
+
+def withdraw_copies(system: Any, root: str, key: str) -> None:  # noqa: ANN401
+    """Remove all that this project copied to an object store; raises as `copy_generation` does."""
+    copied = _copies(system, root, key)
+    _remove_file(system, f"{root}/{CURRENT}")
+    for name in sorted(copied):
+        system.delete_dir(f"{root}/generations/{name}")
+    _remove_file(system, f"{root}/{COPIES}")
+
+
+def _copies(system: Any, root: str, key: str) -> set[str]:  # noqa: ANN401
+    """Return the names of this project's generations that are there; InputError where the folder is of another one."""
     from pyarrow import fs
 
-    manifest = read_manifest(generation)
-    current = f"{root}/{CURRENT}"
-    if system.get_file_info(current).type == fs.FileType.File:
-        with system.open_input_stream(current) as stream:
-            found = stream.read()
-        if not found.startswith(json.dumps({"project": manifest.project}, indent=2)[:-2].encode()):
-            raise InputError("The folder of `targets.object_store.url` is of another project: name one of its own.")
-    folder = f"{root}/generations"
-    for path in sorted(generation.iterdir()):
-        with system.open_output_stream(f"{folder}/{generation.name}/{path.name}") as stream:
-            stream.write(path.read_bytes())
-    named = {"project": manifest.project, "run_id": manifest.run_id, "folder": f"generations/{generation.name}"}
-    with system.open_output_stream(current) as stream:
-        stream.write(json.dumps(named, indent=2).encode() + b"\n")
-    for found in system.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
-        if RUN_ID.fullmatch(found.base_name) and found.base_name not in {*kept, generation.name}:
-            system.delete_dir(found.path)
+    found: Any = {"key": None if _is_file(system, f"{root}/{CURRENT}") else key, "generations": []}
+    if _is_file(system, f"{root}/{COPIES}"):
+        with system.open_input_stream(f"{root}/{COPIES}") as stream, suppress(ValueError):
+            found = json.loads(stream.read())
+    if not isinstance(found, dict) or found.get("key") != key:
+        raise InputError(
+            "The folder of `targets.object_store.url` is of another project, or of another state folder: name one of "
+            "its own, or empty it."
+        )
+    names = {name for name in found["generations"] if RUN_ID.fullmatch(name)}
+    return {name for name in names if system.get_file_info(f"{root}/generations/{name}").type == fs.FileType.Directory}
+
+
+def _remove_file(system: Any, path: str) -> None:  # noqa: ANN401
+    if _is_file(system, path):
+        system.delete_file(path)
+
+
+def _is_file(system: Any, path: str) -> bool:  # noqa: ANN401
+    from pyarrow import fs
+
+    return bool(system.get_file_info(path).type == fs.FileType.File)
+
+
+def _write_json(system: Any, path: str, value: Mapping[str, object]) -> None:  # noqa: ANN401
+    with system.open_output_stream(path) as stream:
+        stream.write(json.dumps(value, indent=2).encode() + b"\n")
 
 
 def order_of(model: Model) -> str:

@@ -90,6 +90,23 @@ def write_postgres(engine: DuckDBEngine, models: Iterable[Model], config: Config
         connection.commit()
 
 
+def withdraw_postgres(config: Config) -> None:
+    """Empty the tables of the configured schema, where it is of this project; raises as `write_postgres` does."""
+    target = config.targets.postgres
+    if target is None:
+        return
+    schema = target.schema_name
+    with _failing(), _driver().connect(_address()) as connection, connection.cursor() as cursor:
+        cursor.execute("set local lock_timeout = '60s'")
+        _own_schema(cursor, schema, config.project)
+        present = {table for table, *_ in cursor.execute(_COLUMNS.format(schema=_text(word(schema)))).fetchall()}
+        if "dictionary" in present:
+            named = cursor.execute(f"select distinct table_name from {word(schema)}.dictionary").fetchall()
+            for table in sorted({table for (table,) in named} & present - {"dictionary"}):
+                cursor.execute(f"delete from {word(schema)}.{word(table)}")
+        connection.commit()
+
+
 def _own_schema(cursor: Any, schema: str, project: str) -> None:  # noqa: ANN401 - an optional library
     """Create the schema or take an empty one; refuse that of others or of another project: its tables would be lost."""
     mark = f"{MARK} {escaped(project)}"

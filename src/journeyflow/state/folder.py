@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError, LockedError
 from journeyflow.state.paths import BUILD, ERASURE, MODELS, SELECTED, WAREHOUSE
+from journeyflow.utils.files import replaced_file
 from journeyflow.utils.formatting import escaped
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ AUDIENCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _AUDIENCE_FILE = re.compile(r"[a-z_]+\.(csv|json)(\.unfinished)?")
 PREFECT_FOLDER = "prefect"
 """Records of the Prefect server that `journeyflow serve` starts."""
-SHARED = "shared_folder.txt"
+SHARED = "shared_folder.json"
 """In the state folder while a run on Spark has relations outside it: the path of their folder."""
 _SHARED_NAME = re.compile(r"journeyflow-[0-9a-f]{16}")
 RUN_ID = re.compile(r"\d{8}T\d{12}")
@@ -59,6 +60,7 @@ OURS = frozenset(
         AUDIENCES,
         PREFECT_FOLDER,
         SHARED,
+        f"{SHARED}.unfinished",
         ERASURE,
         f"{ERASURE}.unfinished",
     }
@@ -105,22 +107,36 @@ def clear_work(state: Path) -> None:
 def clear_shared(state: Path, used: Path | None = None) -> None:
     """Remove the relations of killed runs on Spark, and remember the folder `used` from now on; call with the lock.
 
-    InputError where they cannot be removed.
+    InputError where they cannot be reached or removed.
     """
     note = state / SHARED
-    noted = [Path(note.read_text(encoding="utf-8"))] if note.is_file() else []
-    for folder in (*noted, *([used] if used else [])):
-        if not _SHARED_NAME.fullmatch(folder.name):
-            continue
+    noted = _noted(note, state)
+    if noted and not noted.parent.is_dir():
+        raise InputError(
+            f"{noted} may hold events of an earlier run on Spark, and {noted.parent} cannot be reached: mount it. "
+            f"If it is gone for good, remove {note}."
+        )
+    for folder in {each for each in (noted, used) if each}:
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists() or folder.is_symlink():
             raise InputError(
                 f"{folder} is left from an earlier run and cannot be removed; it may hold events: remove it."
             )
     if used:
-        note.write_text(str(used), encoding="utf-8")
+        with replaced_file(note) as file:
+            file.write(json.dumps({"folder": str(used), "state": str(state.resolve())}).encode())
     else:
         note.unlink(missing_ok=True)
+
+
+def _noted(note: Path, state: Path) -> Path | None:
+    """Return the folder of a note. A copy of a state folder has the note of the original, whose folder it is."""
+    if not note.is_file():
+        return None
+    found = json.loads(note.read_bytes())
+    written_for, folder = Path(found["state"]), Path(found["folder"])
+    is_copy = written_for != state.resolve() and written_for.exists()
+    return None if is_copy or not _SHARED_NAME.fullmatch(folder.name) else folder
 
 
 def _work_folders(work: Path) -> list[Path]:

@@ -8,12 +8,14 @@ import shutil
 
 import polars as pl
 import pytest
+from pyarrow import fs
 
 import journeyflow
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.erasure.apply import begin_erasure, pending_erasure
-from journeyflow.errors import InputError, NotFoundError
+from journeyflow.errors import InputError, JourneyflowError, NotFoundError
+from journeyflow.ingest.files import RefusedFileError
 from journeyflow.operations.erase import RequestedId, plan_erasure
 from journeyflow.operations.erase import erase as carry_out
 from journeyflow.operations.rebuild import ARRIVALS, rebuild, replay, verify
@@ -302,6 +304,37 @@ def test_when_nobody_is_left_nothing_stays_published(tmp_path):
     assert erase(project).report is None
     assert not (project / "published" / "current").exists()
     assert_gone(project)
+
+
+def test_when_nobody_is_left_nothing_stays_in_an_object_store(tmp_path, monkeypatch):
+    project = make(tmp_path / "shop", f"1,2026-03-01 10:00:00,{DEVICE},{ANN},product_view,,\n", f"{CRM}{ANN},x\n")
+    with (project / "journeyflow.yml").open("a", encoding="utf-8") as file:
+        file.write("\ntargets: {object_store: {url: s3://bucket/journeys}}\n")
+    store = tmp_path / "bucket"
+    store.mkdir()
+    system, fails = fs.SubTreeFileSystem(str(store), fs.LocalFileSystem()), []
+
+    def object_target(config):
+        if fails:
+            raise RefusedFileError("denied", "access is denied")
+        for generation in (project / "published" / "generations").iterdir():
+            system.create_dir(f"journeys/generations/{generation.name}")
+        return system, "journeys", "key"
+
+    for module in ("journeyflow.pipeline.run_report", "journeyflow.erasure.apply"):
+        monkeypatch.setattr(f"{module}.object_target", object_target)
+    journeyflow.run(project)
+    assert (store / "journeys" / "current.json").exists()
+    fails.append(True)
+    with pytest.raises(JourneyflowError, match="not in the object store: access is denied"):
+        erase(project)
+    assert pending_erasure(project / "state") is not None
+    fails.clear()
+    monkeypatch.setattr("journeyflow.erasure.apply.object_target", lambda config: (system, "journeys", "key"))
+    with pytest.raises(InputError, match="what was published is withdrawn"):
+        journeyflow.run(project)
+    assert pending_erasure(project / "state") is None
+    assert not [path for path in store.rglob("*") if path.is_file()]
 
 
 def test_when_nobody_is_left_the_next_run_completes_what_was_killed(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -24,7 +25,7 @@ from journeyflow.pipeline.builder import (
     spark_engine,
 )
 from journeyflow.pipeline.run import run
-from journeyflow.state.folder import SHARED, foreign
+from journeyflow.state.folder import SHARED, clear_shared, foreign
 from journeyflow.utils.files import sample_folder, sql_folder
 from support.order_project import write_project
 
@@ -121,3 +122,33 @@ def test_an_erasure_removes_what_a_killed_run_left_in_the_shared_folder(
     assert list(shared.iterdir()) == [others.parent]
     assert not foreign(config)
     assert not (config.state / SHARED).exists()
+
+
+def test_leftovers_that_cannot_be_reached_are_not_forgotten(tmp_path: Path) -> None:
+    state, folder = tmp_path / "state", tmp_path / "shared" / "journeyflow-0123456789abcdef"
+    state.mkdir()
+    folder.mkdir(parents=True)
+    clear_shared(state, folder)
+    folder.mkdir()
+    folder.parent.rename(tmp_path / "away")
+    with pytest.raises(InputError, match="mount it"):
+        clear_shared(state)
+    (tmp_path / "away").rename(folder.parent)
+    clear_shared(state)
+    assert not folder.exists()
+
+
+def test_a_copied_state_folder_leaves_what_the_original_uses(tmp_path: Path) -> None:
+    state, folder = tmp_path / "state", tmp_path / "shared" / "journeyflow-0123456789abcdef"
+    state.mkdir()
+    folder.parent.mkdir()
+    clear_shared(state, folder)
+    folder.mkdir()
+    copy = Path(shutil.copytree(state, tmp_path / "copy"))
+    clear_shared(copy)
+    assert folder.exists()
+    assert not (copy / SHARED).exists()
+    shutil.rmtree(copy)
+    moved = state.rename(tmp_path / "moved")
+    clear_shared(moved)
+    assert not folder.exists()

@@ -18,7 +18,7 @@ from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import EngineError, InputError, NotFoundError
 from journeyflow.models import Column, Model, ModelMetadata
 from journeyflow.publish import generation
-from journeyflow.publish.generation import CURRENT, KEPT_GENERATIONS, copy_generation, publish
+from journeyflow.publish.generation import CURRENT, KEPT_GENERATIONS, copy_generation, publish, withdraw_copies
 from journeyflow.publish.reader import RunFacts, read_manifest
 from journeyflow.utils.files import sha256
 
@@ -269,6 +269,8 @@ def test_what_a_killed_publication_left_is_removed_by_the_next(engine, tmp_path)
     assert [path.name for path in (tmp_path / "generations").iterdir()] == ["r1"]
 
 
+KEY = "of this project"
+OTHER_RUN = "20250101T000000000000"
 RUNS = ("20260102T020000000001", "20260102T020000000002")
 
 
@@ -300,25 +302,26 @@ def named(root):
 
 def test_a_copy_names_its_generation_last_and_removes_those_that_are_not_kept(published, tmp_path):
     store, root = Store(), tmp_path / "bucket"
-    (root / "generations" / "of somebody").mkdir(parents=True)
+    for others in ("of somebody", OTHER_RUN):
+        (root / "generations" / others).mkdir(parents=True)
     for folder in published:
-        copy_generation(folder, [path.name for path in published], store, str(root))
+        copy_generation(folder, [path.name for path in published], store, str(root), KEY)
         assert store.written[-1] == CURRENT
         copied = root / named(root)
         assert {path.name: sha256(path) for path in copied.iterdir()} == {
             path.name: sha256(path) for path in folder.iterdir()
         }
-    assert sorted(path.name for path in (root / "generations").iterdir()) == [*RUNS, "of somebody"]
-    copy_generation(published[1], [], store, str(root))
-    assert sorted(path.name for path in (root / "generations").iterdir()) == [RUNS[1], "of somebody"]
+    assert sorted(path.name for path in (root / "generations").iterdir()) == [OTHER_RUN, *RUNS, "of somebody"]
+    copy_generation(published[1], [], store, str(root), KEY)
+    assert sorted(path.name for path in (root / "generations").iterdir()) == [OTHER_RUN, RUNS[1], "of somebody"]
 
 
-@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("at", range(1, 7))
 def test_a_copy_that_fails_leaves_the_generation_before_named(published, tmp_path, at):
     root = tmp_path / "bucket"
-    copy_generation(published[0], [], Store(), str(root))
+    copy_generation(published[0], [], Store(), str(root), KEY)
     with pytest.raises(OSError, match="network"):
-        copy_generation(published[1], [], Store(fails_at=at), str(root))
+        copy_generation(published[1], [], Store(fails_at=at), str(root), KEY)
     assert named(root) == f"generations/{RUNS[0]}"
     assert len(list((root / named(root)).iterdir())) == 4
 
@@ -328,5 +331,38 @@ def test_a_folder_of_another_project_is_not_written(published, tmp_path):
     root.mkdir()
     (root / CURRENT).write_text(other)
     with pytest.raises(InputError, match="of another project"):
-        copy_generation(published[0], [], Store(), str(root))
+        copy_generation(published[0], [], Store(), str(root), KEY)
     assert [path.name for path in root.iterdir()] == [CURRENT]
+
+
+def test_a_project_of_the_same_name_is_another_one(published, tmp_path):
+    root = tmp_path / "bucket"
+    copy_generation(published[0], [], Store(), str(root), KEY)
+    for act in (
+        lambda: copy_generation(published[1], [], Store(), str(root), "of another state folder"),
+        lambda: withdraw_copies(Store(), str(root), "of another state folder"),
+    ):
+        with pytest.raises(InputError, match="of another project"):
+            act()
+    assert named(root) == f"generations/{RUNS[0]}"
+
+
+def test_what_a_failed_copy_left_is_removed_by_the_next_that_keeps_nothing(published, tmp_path):
+    root = tmp_path / "bucket"
+    with pytest.raises(OSError, match="network"):
+        copy_generation(published[0], [], Store(fails_at=4), str(root), KEY)
+    copy_generation(published[1], [], Store(), str(root), KEY)
+    assert [path.name for path in (root / "generations").iterdir()] == [RUNS[1]]
+
+
+def test_a_withdrawn_publication_leaves_no_copy_and_what_others_put_there(published, tmp_path):
+    root = tmp_path / "bucket"
+    (root / "generations" / OTHER_RUN).mkdir(parents=True)
+    for folder in published:
+        copy_generation(folder, RUNS, Store(), str(root), KEY)
+    withdraw_copies(Store(), str(root), KEY)
+    assert [path.relative_to(root).as_posix() for path in root.rglob("*")] == [
+        "generations",
+        f"generations/{OTHER_RUN}",
+    ]
+    withdraw_copies(Store(), str(root), KEY)
