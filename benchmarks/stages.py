@@ -18,12 +18,11 @@ from benchmarks.worlds.draw import draw_world
 from benchmarks.worlds.files import write_world
 from benchmarks.worlds.truth import find_truth
 from journeyflow.config import Config, load_config
-from journeyflow.config.base import read_yaml
 from journeyflow.config.models_and_funnels import resolve_models
 from journeyflow.setup.proposal import hide_each, words_of
 from journeyflow.setup.stages import Suggestion
 from journeyflow.setup.trial import build_events, loaded_trial, read_event_log, read_known_stages
-from journeyflow.utils.files import sample_folder
+from journeyflow.utils.files import read_yaml, sample_folder
 
 ROWS = 60_000
 LEAST_NAMES = 4

@@ -38,7 +38,7 @@ DOORS = {
     "pyspark": ("engines/spark.py",),
     "sqlglot": ("models/", "compile/", "engines/spark_sql.py", "ingest/mapping.py"),
     "numba": ("kernel/",),
-    "ruamel": ("config/base.py",),
+    "ruamel": ("utils/files.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "xlsxwriter": ("report/",),

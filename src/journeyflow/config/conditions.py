@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from journeyflow.config.base import Loc
+from journeyflow.utils.files import Loc
 
 Scalar = str | int | float | bool
 Operator = Literal[

@@ -12,9 +12,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StringConstraints, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from journeyflow.config.base import FilePath, Name, PositiveDuration, Section, Text, read_yaml
+from journeyflow.config.base import FilePath, Name, PositiveDuration, Section, Text
 from journeyflow.config.conditions import ConditionField, is_property
 from journeyflow.config.models_and_funnels import Day
+from journeyflow.utils.files import read_yaml
 from journeyflow.utils.formatting import label
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

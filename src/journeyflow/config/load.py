@@ -16,23 +16,20 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
 from journeyflow.config.base import (
-    Document,
     InvalidConfigError,
-    Loc,
-    Mistake,
     Problem,
     Section,
     Violation,
     format_duration,
     nearest_name,
     path_text,
-    read_yaml,
     value_text,
 )
 from journeyflow.config.config import FILE_NAME, Config
 from journeyflow.config.sources import SECRET_IN_URL, SERVER_ADDRESS
 from journeyflow.config.validation import violations
 from journeyflow.errors import ConfigError
+from journeyflow.utils.files import Document, Loc, Mistake, read_yaml
 
 _SECTIONS_BY_NAME = ("sources", "models", "funnels", "goals", "surveys")
 

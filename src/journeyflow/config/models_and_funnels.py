@@ -34,7 +34,6 @@ from journeyflow.config.base import (
     Text,
     format_duration,
     parse_duration,
-    read_yaml,
 )
 from journeyflow.config.conditions import (
     ALWAYS,
@@ -48,6 +47,7 @@ from journeyflow.config.conditions import (
     parse,
     to_plain,
 )
+from journeyflow.utils.files import read_yaml
 
 BUILTIN_MODELS = ("four_stage", "value_journey")
 Ordinal = Annotated[StrictInt, Field(ge=1)]

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import available_timezones
 
-from journeyflow.config.base import Loc, Violation
+from journeyflow.config.base import Violation
 from journeyflow.config.config import Config
 from journeyflow.config.sources import (
     CANONICAL_COLUMNS,
@@ -24,6 +24,7 @@ from journeyflow.config.sources import (
     known_formats,
     utc_formats,
 )
+from journeyflow.utils.files import Loc
 
 _FOLDERS_OF_RUNS = ("raw", "work")
 _TIME_COLUMNS = ("occurred_at", "received_at")

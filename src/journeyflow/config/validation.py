@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
-from journeyflow.config.base import Loc, Violation
+from journeyflow.config.base import Violation
 from journeyflow.config.conditions import Condition, leaves
 from journeyflow.config.config import RESERVED_PERSONAS, UNASSIGNED, Config
 from journeyflow.config.models_and_funnels import BUILTIN_MODELS, Funnel
 from journeyflow.config.source_validation import source_violations
+from journeyflow.utils.files import Loc
 
 UNCLASSIFIED = "unclassified"
 RESERVED_STAGES = (UNCLASSIFIED, "exit", "open", "all")

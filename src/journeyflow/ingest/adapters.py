@@ -11,13 +11,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from journeyflow.config.base import read_yaml
 from journeyflow.engines.base import quoted
 from journeyflow.engines.base import text as literal
 from journeyflow.errors import ConfigError
 from journeyflow.ingest.mapping import Fields, check_header, check_width
 from journeyflow.ingest.parser.records import RawRecords
-from journeyflow.utils.files import sql_folder
+from journeyflow.utils.files import read_yaml, sql_folder
 
 _VERSION = re.compile(r"_\d+_\d+_\d+$")
 

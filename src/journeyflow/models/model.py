@@ -19,9 +19,8 @@ from sqlglot import exp, parse
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.optimizer.scope import Scope, build_scope, traverse_scope
 
-from journeyflow.config.base import Mistake, read_yaml
 from journeyflow.errors import ModelError
-from journeyflow.utils.files import sql_folder
+from journeyflow.utils.files import Mistake, read_yaml, sql_folder
 
 if TYPE_CHECKING:
     from journeyflow.config import Config

@@ -11,9 +11,9 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
-from journeyflow.config.base import read_yaml
 from journeyflow.ingest.mapping import NULL_IDS
 from journeyflow.setup.sample import Sample
+from journeyflow.utils.files import read_yaml
 
 WHOLE = "none"
 """Value of `records`: a list in a record holds no events."""

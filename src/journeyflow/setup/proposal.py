@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticCustomError
 
 from journeyflow.config import load_config
-from journeyflow.config.base import read_yaml
 from journeyflow.config.models_and_funnels import JourneyModel, resolve_models, vocabulary
 from journeyflow.config.sources import RemotePath, is_url, remote_path
 from journeyflow.errors import InputError, JourneyflowError
@@ -33,6 +32,7 @@ from journeyflow.setup.trial import (
     read_known_stages,
     try_configuration,
 )
+from journeyflow.utils.files import read_yaml
 from journeyflow.utils.formatting import count, escaped, numbered, percent
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from journeyflow.config.base import read_yaml
 from journeyflow.config.models_and_funnels import vocabulary
+from journeyflow.utils.files import read_yaml
 
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 _IRREGULAR = {

@@ -13,10 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from journeyflow.config.base import Document, read_yaml
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
 from journeyflow.utils import files
+from journeyflow.utils.files import Document, read_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa

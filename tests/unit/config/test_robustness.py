@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyflow.config import Config, InvalidConfigError, load_config
-from journeyflow.config.base import read_yaml
+from journeyflow.utils.files import read_yaml
 from support.examples import examples
 
 WORDS = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.config.base import read_yaml
 from journeyflow.setup.proposal import comment, quoted
+from journeyflow.utils.files import read_yaml
 
 NAMES = (
     "a\x7fb",

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from journeyflow.config.base import read_yaml
-from journeyflow.utils.files import sql_folder
+from journeyflow.utils.files import read_yaml, sql_folder
 
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 
