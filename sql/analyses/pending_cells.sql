@@ -12,11 +12,30 @@ with ages_scaled as (
     cross join config.settings
 ),
 
--- Before the data begin nobody is seen: of those who enter in their first window, many had entered long before.
-first_windows as (
-    select funnel_index, min(entered_at) as first_entered_at
+day_entries as (
+    select
+        funnel_index,
+        date_trunc('day', entered_at) as entry_day,
+        min(entered_at) as first_entered_at,
+        count(*) as entry_count
     from analyses.step_records
+    group by funnel_index, date_trunc('day', entered_at)
+),
+
+all_entries as (
+    select funnel_index, count(*) as day_count, sum(entry_count) as entry_count
+    from day_entries
     group by funnel_index
+),
+
+-- Before the data begin nobody is seen: of those who enter in their first window, many had entered long before. They
+-- begin with the first day on which a tenth of the usual number enters, and not with a stray event of a wrong clock.
+first_windows as (
+    select day_entries.funnel_index, min(day_entries.first_entered_at) as first_entered_at
+    from day_entries
+    inner join all_entries on all_entries.funnel_index = day_entries.funnel_index
+    where 10 * day_entries.entry_count * all_entries.day_count >= all_entries.entry_count
+    group by day_entries.funnel_index
 ),
 
 records_placed as (

@@ -24,9 +24,9 @@ WEEKS = 8
 """Like days before a day: the same day of the week in so many weeks."""
 LEAST_WEEKS = 4
 LEAST_UNITS = 30
+"""Units of a day that is tested by itself, and of the like days before it together."""
 OTHER_DAYS = 10
 """Units that the other days of a channel count for, beside those of its like days."""
-"""Units of a day that is tested by itself, and of the like days before it together."""
 SHOWN_DAYS = 28
 """Days of the table, by the day on which they could be read."""
 SLACK, LIMIT = 0.5, 5.0
@@ -39,7 +39,9 @@ _CELLS = """
         cells.unit_count, funnels.step_count, cast(ceil(funnels.window_us / 86400000000.0) as integer) as window_days
     from analyses.day_cells as cells
     inner join config.funnels on funnels.funnel_index = cells.funnel_index
+    order by cells.funnel_index, cells.dimension, cells.slice, cells.entry_day, cells.age_days, cells.depth
 """
+"""In one order: sums of floating-point numbers depend on it."""
 _SERIES = ["funnel_index", "dimension", "slice", "age_days"]
 _CLOCK = ["dimension", "age_days", "step_index"]
 _ORDER = [*_SERIES[:3], "step_index", "day", "age_days", "kind"]

@@ -162,7 +162,10 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
 
     def command(**chosen: Any) -> None:  # noqa: ANN401 - the arguments of any command
         form, limit, output = (chosen.pop(name) for name in ("form", "limit", "output"))
-        form = Format.JSON if chosen.pop("as_json") else form
+        if chosen.pop("as_json"):
+            if form not in (Format.TABLE, Format.JSON):
+                raise typer.BadParameter(f"--json and --format {form.value}: give one of the two")
+            form = Format.JSON
         with open_marts(chosen.pop("config"), chosen.pop("published")) as marts:
             found = read(marts, **known_names(marts, chosen))
             if form is not Format.TABLE or output is not None:

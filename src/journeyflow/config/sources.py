@@ -419,9 +419,16 @@ class PostgresTarget(Section):
 
 
 def _store_folder(address: str) -> str:
-    path = remote_path(address)
-    if path.scheme not in OBJECT_STORES or glob.has_magic(path.key):
-        raise PydanticCustomError("url", "is no folder of an object store", {"allowed": "s3://<bucket>/<folder>"})
+    allowed = {"allowed": "s3://<bucket>/<folder>, gs://<bucket>/<folder> or az://<container>/<folder>"}
+    try:
+        path = remote_path(address.rstrip("/"))
+    except PydanticCustomError as error:
+        if error.type == SECRET_IN_URL:
+            raise
+        raise PydanticCustomError("url", "is no folder of an object store", allowed) from None
+    is_plain = not glob.has_magic(path.key) and not {".", "..", ""} & {*path.key.split("/")} and "#" not in path.key
+    if path.scheme not in OBJECT_STORES or not is_plain:
+        raise PydanticCustomError("url", "is no folder of an object store", allowed)
     return path.url
 
 

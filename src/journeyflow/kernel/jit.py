@@ -26,6 +26,7 @@ Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 F = TypeVar("F", bound=Callable[..., Any])
 
+_SETTINGS: Any = numba.config
 NEVER = np.iinfo(np.int64).max // 2
 """A time, rank or duration beyond all others; adding two of them does not overflow."""
 
@@ -36,6 +37,8 @@ def compiled(function: F) -> F:
     Where neither can be written (a read-only image without a home) each process compiles.
     """
     compiling: Any = numba.njit
+    if _SETTINGS.DISABLE_JIT:  # For a debugger; numba then gives the function back.
+        return function
     try:
         dispatcher = compiling(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
     except RuntimeError:
@@ -47,6 +50,8 @@ def compiled(function: F) -> F:
 def inner(function: F) -> F:
     """Compile as `compiled` a function that only compiled functions call, as a part of each of them."""
     compiling: Any = numba.njit  # Its types lack these options.
+    if _SETTINGS.DISABLE_JIT:
+        return function
     dispatcher = compiling(no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_InnerCompiler)(function)
     _widen(dispatcher)
     return cast(F, dispatcher)

@@ -224,3 +224,35 @@ def test_a_model_of_one_stage_has_no_series():
         engine.register("analyses.day_cells", rows.to_arrow())
         engine.register("config.funnels", funnels.to_arrow())
         assert rate_alarms(engine).num_rows == 0
+
+
+def test_the_order_of_the_rows_in_the_database_changes_no_figure():
+    generator = np.random.default_rng(11)
+    rows = [
+        (1, dimension, part, FIRST + timedelta(days=day), 1, depth, count, 2, 1)
+        for day in range(DAYS)
+        for part, size in (("web", 37), ("app", 53), ("mail", 71))
+        for depth, count in enumerate(generator.multinomial(size, (0.7, 0.3) if day < DAYS - 3 else (1.0, 0.0)), 1)
+        for dimension in ("channel",)
+    ]
+    totals = {}
+    for _, _, _, day, age, depth, count, *_ in rows:
+        totals[day, age, depth] = totals.get((day, age, depth), 0) + count
+    rows += [(1, "all", "all", day, age, depth, count, 2, 1) for (day, age, depth), count in totals.items()]
+    names = ("funnel_index", "dimension", "slice", "entry_day", "age_days", "depth", "unit_count", "steps", "days")
+    cells = pl.DataFrame(rows, names, orient="row")
+
+    def figures(shown):
+        with DuckDBEngine(threads=1) as engine:
+            engine.register("given", shown.to_arrow())
+            engine.execute("create schema analyses")
+            engine.execute("create schema config")
+            engine.execute("create table analyses.day_cells as select * from given")
+            engine.execute(
+                "create table config.funnels as select 1 as funnel_index, 2 as step_count, 86400000000 as window_us"
+            )
+            return rate_alarms(engine)
+
+    found = figures(cells)
+    assert found.num_rows
+    assert all(figures(cells.sample(fraction=1, shuffle=True, seed=seed)).equals(found) for seed in range(3))

@@ -65,6 +65,16 @@ def test_reading_what_is_published_needs_no_data_frame_and_no_model(arguments: l
     assert not modules_after(arguments, published) & (heavy | {"pandas"})
 
 
+@pytest.mark.parametrize("arguments", [["query", "select 1"], ["status"]])
+def test_where_the_folders_are_named_the_rest_of_the_configuration_is_not_read(
+    arguments: list[str], published: Path, tmp_path: Path
+) -> None:
+    folder = copy_of(published, tmp_path / "shop")
+    with (folder / "journeyflow.yml").open("a", encoding="utf-8") as file:
+        file.write("\nstate: state\npublish: published\n")
+    assert "journeyflow.config" not in modules_after(arguments, folder)
+
+
 def test_a_run_that_brings_nothing_compiles_nothing_and_fits_no_model(published: Path) -> None:
     """The page, which is drawn by every run, compares personas: exact tests need the functions of SciPy alone."""
     heavy = {"numba", "scipy.stats", "scipy.optimize", "statsmodels", "pandas", "prefect"}

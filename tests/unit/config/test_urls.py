@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from journeyflow.config import InvalidConfigError, check, load_config
-from journeyflow.config.sources import RemotePath
+from journeyflow.config.sources import RemotePath, Targets
 
 SOURCE = {"format": "snowplow"}
 
@@ -112,3 +113,25 @@ def test_a_table_has_a_watermark_and_ids_and_only_sources_read_it(monkeypatch):
     assert codes(sources={"crm": TABLE | {"path": "postgres://shop/a/b"}}) == [("url", "sources.crm.path")]
     monkeypatch.setattr("journeyflow.config.source_validation.find_spec", lambda _: None)
     assert codes(sources={"crm": TABLE}) == [("extra_missing", "sources.crm.path")]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "out/folder",
+        "https://a.example/x",
+        "s3://bucket",
+        "s3://bucket/*",
+        "s3://bucket/../x",
+        "s3://bucket/a#b",
+        "s3://",
+    ],
+)
+def test_what_is_no_folder_of_an_object_store_is_refused_in_one_way(url):
+    with pytest.raises(ValidationError, match="is no folder of an object store"):
+        Targets.model_validate({"object_store": {"url": url}})
+
+
+def test_a_folder_of_an_object_store_may_end_with_a_slash():
+    target = Targets.model_validate({"object_store": {"url": "gs://bucket/journeys/"}})
+    assert target.object_store.url == "gs://bucket/journeys"
