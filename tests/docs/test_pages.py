@@ -86,7 +86,7 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
 def test_the_queries_for_bi_tools_run(readme_project):
     queries = [block.body for block in blocks(REPOSITORY / "docs/how-to/bi.md") if block.language == "sql"]
     statements = [statement for query in queries for statement in query.split(";") if statement.strip()]
-    assert len(statements) == 4
+    assert len(statements) == 5
     with journeyflow.open(readme_project / "published") as tables:
         for statement in statements:
             tables.sql(statement)
