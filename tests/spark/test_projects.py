@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from external.projects import EXTERNAL_DATA, write_config
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.models import Graph, Model
 from journeyflow.pipeline.builder import SparkBuilder
 from journeyflow.pipeline.run import Run, RunReport, run
 from journeyflow.utils.files import sample_folder
+from properties import random_projects
 from support.order_project import write_project
+from support.shop import Shop
+from support.shop_project import ShopProject
 
 OF_THE_RUN = ("run_id", "config_hash", "started_at", "finished_at", "elapsed_seconds")
 """Columns that differ between any two runs."""
+
+
+def _real(name: str) -> Callable[[Path], object]:
+    def make(folder: Path) -> None:
+        if not (data := os.environ.get(EXTERNAL_DATA)):
+            pytest.skip(f"{EXTERNAL_DATA} is not set: it names the folder of the real inputs")
+        folder.mkdir()
+        write_config(Path(__file__).parents[1] / "external" / name / "journeyflow.yml", folder, Path(data).absolute())
+
+    return make
+
+
+def _shop(folder: Path) -> None:
+    """Six sources of twelve days; a funnel counts orders, named by a property."""
+    project, shop = ShopProject(folder), Shop(5, shoppers=60, visits=20)
+    project.put_events([event for day in range(12) for event in shop.day(date(2025, 3, 20) + timedelta(days=day))])
+
+
+def _random(folder: Path) -> None:
+    """Every setting of a funnel, over a log with ties, shared devices and several units."""
+    path = random_projects.make_project(folder.parent)
+    random_projects.add_file(path, "log.csv", random_projects.log_of(3, 400))
+    path.parent.rename(folder)
+
+
 MAKE: dict[str, Callable[[Path], object]] = {
     "small": write_project,
     "sample": lambda folder: shutil.copytree(sample_folder(), folder),
+    "random": _random,
+    "shop": _shop,
+    "otto": _real("otto"),
+    "eshop_2008": _real("eshop_2008"),
+    "snowplow_ecommerce": _real("snowplow_ecommerce"),
 }
+IN_CI = ("small", "sample", "random", "otto")
 
 
 @dataclass(frozen=True)
@@ -64,7 +101,9 @@ def _differ(name: str, kind: str) -> str:
     return f"({this} is distinct from {other} and not coalesce({is_near}, false))"
 
 
-@pytest.fixture(scope="module", params=MAKE)
+@pytest.fixture(
+    scope="module", params=[name if name in IN_CI else pytest.param(name, marks=pytest.mark.long) for name in MAKE]
+)
 def pair(request: pytest.FixtureRequest, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder, shared = tmp_path_factory.mktemp("projects"), tmp_path_factory.mktemp("shared")
     for name in ("duckdb", "spark"):
