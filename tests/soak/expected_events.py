@@ -10,25 +10,30 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from journeyflow.engines import DuckDBEngine
+from support.shop_rules import ZONE
 
 BAD = "bad"
 """What a test writes for a time that is none."""
 PARTS = ("accepted_count", "quarantined_count", "duplicate_count", "filtered_count", "erased_count")
 IDS = ("customer", "cookie", "previous_id")
+CLOCK_SKEW = timedelta(hours=1)
 _LOADED = """
     select loads.source, loads.sha256, loads.record_count, {}
     from ledger.loads as loads
     where loads.run_id = ? and loads.status = 'loaded'
 """
 _STORED = "select source, event_id from raw.events order by all"
+_FIRST_LOADS = "select source, sha256, first_loaded_at from ledger.files"
 
 
 @dataclass
@@ -41,27 +46,38 @@ class ExpectedEvents:
         Accounts and devices that were erased.
     dropped : set of str
         Event names that the web's settings leave out.
+    first_loads : dict of (str, str) to datetime
+        When each content of a source, by its hash, was first loaded, naive UTC by the clock of the machine.
     """
 
     erased: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
+    first_loads: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def ids(self, inputs: dict[str, bytes]) -> dict[str, int]:
         """Return how many events each source must hold, by their ids or, without ids, by their content."""
         found: dict[str, set[Any]] = {}
         for name, content in inputs.items():
             source = name.partition("-")[0]
-            rows = [row for row in records(source, content) if self.is_good(source, row)]
+            outcomes = self.outcomes(source, content)
+            rows = [row for row, outcome in zip(records(source, content), outcomes, strict=True) if outcome == "event"]
             keys = Counter(self._key(source, row) for row in rows)
             # The n-th like row of a file is an event of its own; the same one in two files is one event.
             numbered = {(key, n) for key, times in keys.items() for n in range(1 if source != "calls" else times)}
             found.setdefault(source, set()).update(numbered)
         return {source: len(keys) for source, keys in found.items() if keys}
 
-    def is_good(self, source: str, row: dict[str, str]) -> bool:
-        """Tell whether a record becomes an event."""
-        is_dropped = source == "web" and row["event"] in self.dropped
-        return not is_dropped and row["at"] != BAD and not self.is_erased(row)
+    def outcomes(self, source: str, content: bytes) -> list[str]:
+        """Return what becomes of each record of a file: erased whatever it is, else filtered, quarantined or event."""
+        first_load = self.first_loads.get((source, hashlib.sha256(content).hexdigest()), datetime.max - CLOCK_SKEW)
+        return [self._outcome(source, row, first_load + CLOCK_SKEW) for row in records(source, content)]
+
+    def _outcome(self, source: str, row: dict[str, str], last: datetime) -> str:
+        if self.is_erased(row):
+            return "erased"
+        if source == "web" and row["event"] in self.dropped:
+            return "filtered"
+        return "quarantined" if row["at"] == BAD or _occurred_at(source, row["at"]) > last else "event"
 
     def is_erased(self, row: dict[str, str]) -> bool:
         """Tell whether a record belongs to an erased person."""
@@ -69,6 +85,16 @@ class ExpectedEvents:
 
     def _key(self, source: str, row: dict[str, str]) -> object:
         return tuple(row.values()) if source == "calls" else row["id"]
+
+
+def _occurred_at(source: str, text: str) -> datetime:
+    """Return the time that a file says, naive UTC."""
+    if source == "app":
+        return datetime.fromtimestamp(int(text) / 1000, UTC).replace(tzinfo=None)
+    at = datetime.strptime(text, "%d.%m.%Y %H:%M:%S") if source == "calls" else datetime.fromisoformat(text)
+    return (
+        at.replace(tzinfo=ZoneInfo(ZONE)).astimezone(UTC).replace(tzinfo=None) if source in ("calls", "store") else at
+    )
 
 
 @cache
@@ -112,6 +138,8 @@ def miscounted(state: Path, run_id: str, inputs: dict[str, bytes], expected: Exp
     with DuckDBEngine(state / "warehouse.duckdb", read_only=True) as warehouse:
         loads = warehouse.rows(_LOADED.format(", ".join(f"loads.{part}" for part in PARTS)), [run_id]).to_pylist()
         stored = warehouse.rows(_STORED).to_pylist()
+        files = warehouse.rows(_FIRST_LOADS).to_pylist()
+    expected.first_loads = {(file["source"], file["sha256"]): file["first_loaded_at"] for file in files}
     wrong = [text for load in loads if load["source"] != "people" for text in _wrong_load(load, contents, expected)]
     ids = [(row["source"], row["event_id"]) for row in stored]
     if len(ids) != len(set(ids)):
@@ -124,13 +152,10 @@ def _wrong_load(load: dict[str, Any], contents: dict[tuple[str, str], bytes], ex
     content = contents.get((load["source"], load["sha256"]))
     due: dict[str, int] = {}
     if content is not None:
-        rows = records(load["source"], content)
-        # An erased record is counted as erased, whatever the settings say of it.
-        left = [row for row in rows if not expected.is_erased(row)]
-        dropped = sum(load["source"] == "web" and row["event"] in expected.dropped for row in left)
-        due = {"record_count": len(rows), "filtered_count": dropped}
+        outcomes = expected.outcomes(load["source"], content)
+        due = {"record_count": len(outcomes), "filtered_count": outcomes.count("filtered")}
         if not expected.erased:
-            due["quarantined_count"] = sum(row["at"] == BAD for row in rows)
+            due["quarantined_count"] = outcomes.count("quarantined")
     wrong = {name: load[name] for name, count in due.items() if load[name] != count}
     if load["record_count"] != sum(load[part] for part in PARTS):
         wrong["record_count"] = load["record_count"]

@@ -165,14 +165,10 @@ def quarantine_is_replayed(year: Year) -> None:
         year.tally.note("replays of the quarantine")
 
 
-def happenings(number: int, pace: int, *, is_clock_wrong: bool) -> Iterator[Happening]:
-    """Yield what happens on a day; with a pace of 1 each about as often as in a year, with a higher one more often.
-
-    Calls have no time of arrival: none is sent by hand while the clock is wrong.
-    """
+def happenings(number: int, pace: int) -> Iterator[Happening]:
+    """Yield what happens on a day; with a pace of 1 each about as often as in a year, with a higher one more often."""
     for happening, every, offset in _CALENDAR:
-        is_due = (number + offset) % max(2, every // pace) == 0
-        if is_due and not (is_clock_wrong and happening in (rows_are_bad, lines_repeat)):
+        if (number + offset) % max(2, every // pace) == 0:
             yield happening
 
 

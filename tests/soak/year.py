@@ -25,9 +25,6 @@ from support.shop_rules import SWITCHES
 if TYPE_CHECKING:
     from journeyflow.pipeline.run_report import RunReport
 
-UNSURE = ("calls", "store")
-"""Sources without times of arrival: the clock of the first load decides which of their events are in the future."""
-
 
 class Year:
     """A simulated year.
@@ -59,8 +56,8 @@ class Year:
         self.broken: list[Path] = []
         self.expected = ExpectedEvents()
         self.tally = Tally()
-        self._held_back: list[Event] = []
         self._longest = 2.0
+        self._was_clock_wrong = False
         self.project.retention = {"sources": {fault_injection.KEPT_INPUT: "60d"}}
         self.project.write_rules()
         self.project.begin()
@@ -77,18 +74,13 @@ class Year:
 
     @property
     def is_clock_wrong(self) -> bool:
-        """Whether the clock of this run is a day slow: rows without a time of arrival seem to be in the future."""
-        return self._is(25, 12, busy=9) and self.number > 3
+        """Whether the clock of this run is a day slow: the events of the day seem to be in the future."""
+        return self._is(25, 12, busy=8) and self.number > 3
 
     def put(self, events: list[Event], *, is_packed: bool = False) -> None:
-        """Put events into files; those of slow sources wait while the clock is wrong."""
-        is_wrong = self.is_clock_wrong
-        self._held_back += [event for event in events if is_wrong and event.source in UNSURE]
-        due = [event for event in events if not is_wrong or event.source not in UNSURE]
-        if not is_wrong:
-            due, self._held_back = [*due, *self._held_back], []
-        self.project.put_events(due, is_packed=is_packed)
-        self.sent(due)
+        """Put events into files."""
+        self.project.put_events(events, is_packed=is_packed)
+        self.sent(events)
 
     def sent(self, events: list[Event]) -> None:
         """Remember what was sent."""
@@ -103,7 +95,7 @@ class Year:
     def day(self) -> None:
         """Simulate a day and its run."""
         fault_injection.today(self)
-        for happening in fault_injection.happenings(self.number, self.pace, is_clock_wrong=self.is_clock_wrong):
+        for happening in fault_injection.happenings(self.number, self.pace):
             happening(self)
         self.tally.day = self.number + 1
         with clock_at(self._wall_clock()):
@@ -126,6 +118,10 @@ class Year:
         reconcile.assert_reconciles(Project(self.project.folder))
 
     def _run(self) -> None:
+        if self._was_clock_wrong and not self.is_clock_wrong:
+            self.project.replay("future")
+            self.tally.note("replays of what a slow clock took for future")
+        self._was_clock_wrong = self.is_clock_wrong
         if self._is(6, 3, busy=5):
             self._killed()
         if self._is(10, 7, busy=6) and self.number > 4:

@@ -114,9 +114,9 @@ class ShopProject:
         """Rebuild everything from the raw store."""
         rebuild(self.config)
 
-    def replay(self) -> None:
-        """Let the next run read again every file with rows in quarantine."""
-        replay(self.config)
+    def replay(self, reason: str | None = None) -> None:
+        """Let the next run read again every file with rows in quarantine, of one reason where told."""
+        replay(self.config, reason=reason)
 
     def verify(self) -> Verification:
         """Let the product compare what is published with a rebuild."""

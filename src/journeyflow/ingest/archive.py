@@ -72,11 +72,10 @@ class ArchivedRecords:
 class ArchivedFile(ParsedFile):
     """An archived file; see `ParsedFile`.
 
-    `erased_count` is the number of records that erasures removed. `is_renumbered`: an earlier version rewrote the file
-    before, so its row numbers may differ from those of the warehouse.
+    Its records keep their numbers in the file when others are erased. `is_renumbered`: an earlier version rewrote the
+    file before, so its row numbers may differ from those of the warehouse.
     """
 
-    erased_count: int = 0
     is_renumbered: bool = False
 
 
@@ -142,7 +141,7 @@ class RecordArchive:
         in their order. `change` is applied to every batch of records. `name` is that of the file, for errors.
         """
         fresh = self.folder / f"{'0' * 64}.records.{_UNFINISHED}"
-        erased_count = getattr(parsed, "erased_count", 0) + len(set(removed))
+        erased_count = parsed.erased_count + len(set(removed))
         held = {"erased_count": erased_count, "is_renumbered": is_renumbered or getattr(parsed, "is_renumbered", False)}
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -201,7 +201,7 @@ def insert_records(
     in `erased_records`. The caller opens the transaction, deduplicates and writes the registry. JourneyflowError when
     the counts do not add up to the records of a file: a defect of this program, not of the file.
     """
-    first_ixs = list(accumulate(raw.record_counts[:-1], initial=next_event_ix(warehouse)))
+    first_ixs = list(accumulate(raw.spans[:-1], initial=next_event_ix(warehouse)))
     numbers = [file_ix for _, file_ix in files]
     split_suppressed(warehouse, raw)
     erased = _by_place(warehouse, _ERASED)

@@ -13,7 +13,7 @@ from journeyflow.config import Config
 from journeyflow.config.sources import POSTGRES, RemotePath
 from journeyflow.engines import DuckDBEngine
 from journeyflow.errors import InputError
-from journeyflow.ingest.archive import ArchivedFile, RecordArchive, erased_numbers
+from journeyflow.ingest.archive import RecordArchive, erased_numbers
 from journeyflow.ingest.file_registry import FileRegistry, RegisteredFile, RegistryEntry, settings_hash
 from journeyflow.ingest.files import (
     InputFile,
@@ -595,5 +595,4 @@ def _with_records(known: RegisteredFile, archive: RecordArchive) -> InputFile:
 
 def _erased_before(parsed: ParsedFile) -> RecordCounts:
     """Count the records that an erasure removed from the archived ones: the file had them."""
-    count = parsed.erased_count if isinstance(parsed, ArchivedFile) else 0
-    return RecordCounts(record=count, erased=count)
+    return RecordCounts(record=parsed.erased_count, erased=parsed.erased_count)

@@ -228,6 +228,21 @@ def test_a_rebuild_and_changed_settings_bring_nothing_back(project):
     assert_gone(project)
 
 
+def test_files_that_are_loaded_together_keep_their_events_apart_where_some_were_erased(tmp_path):
+    """Records that are left keep their numbers in their file, which are higher than their count."""
+    project = make(tmp_path / "shop", OTHERS, CRM)
+    for name, first in (("one_more", ANN), ("two", "cyd")):
+        rows = [f"{name}{n},2026-03-01 10:0{n}:00,,{first if n < 4 else 'ben'},product_view,,\n" for n in range(8)]
+        (project / "web" / f"{name}.csv").write_text(HEAD + "".join(rows), encoding="utf-8")
+    journeyflow.run(project)
+    erase(project, RequestedId("user", ANN))
+    text = (project / "journeyflow.yml").read_text(encoding="utf-8").replace("channel: web", "channel: app")
+    (project / "journeyflow.yml").write_text(text, encoding="utf-8")
+    journeyflow.run(project)
+    with DuckDBEngine(project / "state" / "warehouse.duckdb", read_only=True) as warehouse:
+        assert warehouse.values("select count(*), count(distinct event_ix) from raw.events") == [(16, 16)]
+
+
 def test_a_lost_warehouse_is_rebuilt_without_them(project):
     erase(project)
     before = figures(project)

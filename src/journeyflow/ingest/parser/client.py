@@ -349,7 +349,8 @@ def show_records(warehouse: DuckDBEngine, files: Sequence[ParsedFile], *, is_log
         types = tuple(warehouse.columns("raw_records").values())[2:] if answer.shape == "columns" else ()
         reject_counts = tuple(file.answer.reject_count for file in files)
         counts = tuple(file.answer.row_count + file.answer.reject_count for file in files)
-        yield RawRecords(answer.shape, answer.names, types, counts, reject_counts)
+        spans = tuple(count + file.erased_count for count, file in zip(counts, files, strict=True))
+        yield RawRecords(answer.shape, answer.names, types, counts, reject_counts, spans)
 
 
 @contextmanager

@@ -52,10 +52,11 @@ class Parsed:
 class RawRecords:
     """Description of `raw_records`: the records of one file, or of several that are alike.
 
-    `raw_records` holds `record_ix` (0-based, unique, less than the records of the file; see `PLACE_BITS`), `source_row`
+    `raw_records` holds `record_ix` (0-based, unique, less than the span of the file; see `PLACE_BITS`), `source_row`
     (1-based line or record number) and, by `shape`: ``columns`` — `c0`, `c1`, … named by `names` and typed by `types`;
     ``json`` — `record` and `parent` (the record around a nested one, without its list); ``lines`` — `line`. Names in
-    files never become identifiers of the database. The counts are per file; `record_counts` include the rejects.
+    files never become identifiers of the database. The counts are per file; `record_counts` include the rejects, and
+    `spans` also the records that erasures removed.
     """
 
     shape: Shape
@@ -63,6 +64,7 @@ class RawRecords:
     types: tuple[str, ...] = ()
     record_counts: tuple[int, ...] = ()
     reject_counts: tuple[int, ...] = ()
+    spans: tuple[int, ...] = ()
 
     @property
     def record_count(self) -> int:

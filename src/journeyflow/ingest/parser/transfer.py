@@ -244,11 +244,12 @@ class RecordStream(Protocol):
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """A parsed file: what the parser says of it, and its records."""
+    """A parsed file: what the parser says of it, and its records; `erased_count` are those that erasures removed."""
 
     answer: Answer
     rows: RecordStream
     rejects: RecordStream
+    erased_count: int = 0
 
     def is_like(self, other: ParsedFile) -> bool:
         """Return whether the same statements can read both."""
