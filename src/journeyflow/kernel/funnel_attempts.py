@@ -17,7 +17,7 @@ from journeyflow.kernel.funnel_chains import (
     max_depth,
     tie_start,
 )
-from journeyflow.kernel.jit import NEVER, Int8s, Int32s, Int64s, compiled, first_day_above, inner
+from journeyflow.kernel.jit import NEVER, Int8s, Int32s, Int64s, compiled, first_above, inner
 from journeyflow.kernel.plan import FunnelSettings
 
 UNIT, OPENER, DEPTH, CLOSES_AT, CLOSED_BY, TIE = range(6)
@@ -51,15 +51,13 @@ def evaluate_units(
     day_reached : array
         The places of its steps, -1 where not reached.
     """
-    at, rank, mask, start, excluded = events.at, events.rank, events.mask, events.start, events.excluded
-    bound, chain, entry = workspace.bound, workspace.chain, workspace.entry
+    at, rank, mask, bound, chain = events.at, events.rank, events.mask, workspace.bound, workspace.chain
     steps, window, to_second = settings.steps, settings.window, settings.to_second
     opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
-    is_later, is_attempts, within = settings.is_later == 1, settings.is_attempts == 1, settings.within
+    is_later = settings.is_later == 1
     way = NO_BOUND if settings.grace > 0 else BY_LEVEL if settings.is_any_order else BY_ORDER
     if settings.is_strict:
         way = BY_RUN
-    may_be_plain, has_grace = settings.is_plain == 1, settings.grace > 0
     # Where tied events cannot compete for steps, bounds are depths: in a plain funnel with ties too, and in any order.
     # With `is_later` that is the bound under this setting only; all others must hold under both settings of ties.
     can_be_exact = settings.is_plain == 1 and settings.is_strict == 0 and (settings.is_disjoint == 1 or is_later)
@@ -67,64 +65,43 @@ def evaluate_units(
     counted, days = np.empty((openers, 6), np.int64), np.empty((openers, 5), np.int64)
     reached, day_reached = np.empty((openers, steps), np.int64), np.empty((openers, steps), np.int64)
     count = day_count = 0
-    # Functions that run for every unit take whole arrays and numbers: a tuple of arrays as argument, or a part of an
-    # array, costs reference counts of each, which took half of the time.
-    for unit in range(len(start) - 1):
-        lo, hi = start[unit], start[unit + 1]
+    # Functions that run for every unit take arrays: a tuple of arrays as argument costs reference counts of each.
+    for unit in range(len(events.start) - 1):
+        lo, hi = events.start[unit], events.start[unit + 1]
         first = next_opener(at, mask, lo, hi, opening, entered_from, entered_to)
         if first < 0:
             continue
         begin = tie_start(rank, first, lo)
         # Most units have no excluded event at all.
-        is_free = not _has_any(excluded, lo, hi)
+        is_free = not _has_any(events.excluded, lo, hi)
         is_exact = can_be_exact and is_free
         has_ties = _write_bounds(
-            at, rank, mask, bound, chain, entry, within, begin, hi, steps, window, to_second, way,
+            at, rank, mask, bound, chain, workspace.entry, settings.within, begin, hi, steps, window, to_second, way,
             is_exact and is_later,
         )  # fmt: skip
-        is_plain = is_exact or (may_be_plain and is_free and not has_ties)
+        is_plain = is_exact or (settings.is_plain == 1 and is_free and not has_ties)
         if is_plain:
             day_count, best = _best_of_plain(
-                at,
-                rank,
-                mask,
-                bound,
-                opening,
-                entered_from,
-                entered_to,
-                steps,
-                window,
-                to_second,
-                is_later,
-                day_start,
-                unit,
-                lo,
-                hi,
-                first,
-                days,
-                day_reached,
-                day_count,
+                at, rank, mask, bound, settings, day_start, unit, lo, hi, first, days, day_reached, day_count
             )
         else:
             day_count, best = _best_by_day(
                 events, settings, workspace, day_start, unit, first, days, day_reached, day_count
             )
-        opener = first if is_attempts else best
+        opener = first if settings.is_attempts else best
         while opener >= 0:
             is_void = False
             if is_plain:
-                _write_plain(
-                    at, rank, mask, bound, steps, window, to_second, is_later, unit, lo, opener, counted, reached, count
-                )
+                _write_plain(at, rank, mask, bound, settings, unit, lo, opener, counted, reached, count)
             else:
                 outcome = evaluate_attempt(events, settings, workspace, lo, hi, opener, is_later, True)
                 _write(counted, reached, count, unit, opener, settings, workspace, outcome)
                 is_void = outcome.is_void == 1
             following = -1
-            if is_attempts:
+            if settings.is_attempts:
                 following = _opener_after(at, rank, mask, settings, opener, hi, counted[count], reached[count])
             if not is_void:
-                if has_ties and not has_grace:
+                if has_ties and settings.grace == 0:
                     counted[count, TIE] = _is_tie_decided(
                         events, settings, workspace, lo, hi, first, opener, counted[count, DEPTH], is_exact, way
                     )
@@ -169,18 +146,19 @@ def _has_any(excluded: Int64s, lo: int, hi: int) -> bool:
 
 @inner
 def _best_of_plain(
-    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, opening: int, entered_from: int, entered_to: int, steps: int,
-    window: int, to_second: int, is_later: bool, day_start: Int64s, unit: int, lo: int, hi: int, first: int,
-    days: Int64s, day_reached: Int64s, day_count: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, settings: FunnelSettings, day_start: Int64s, unit: int,
+    lo: int, hi: int, first: int, days: Int64s, day_reached: Int64s, day_count: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Do as `_best_by_day` where the bound is the depth."""
+    opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
+    steps, window, to_second = settings.steps, settings.window, settings.to_second
     best = first
     day_end = -NEVER
     row = day_count
     place = first
     while place >= 0:
         if at[place] >= day_end:
-            day = first_day_above(day_start, at[place])
+            day = first_above(day_start, 0, len(day_start), at[place])
             day_end = day_start[day] if day < len(day_start) else NEVER
             days[day_count, DAY_DEPTH] = 0
             day_count += 1
@@ -196,7 +174,8 @@ def _best_of_plain(
         place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
     while row < day_count:
         place = days[row, DAY_OPENER]
-        find_plain_chain(rank, mask, lo, place, bound[place], is_later, day_reached, row)
+        day_reached[row, :] = -1
+        find_plain_chain(rank, mask, lo, place, bound[place], settings.is_later == 1, day_reached[row])
         if bound[place] == steps:
             days[row, DAY_CLOSES_AT] = at[day_reached[row, steps - 1]]
         row += 1
@@ -227,7 +206,7 @@ def _best_by_day(
     while opener >= 0:
         at = events.at[opener]
         if at >= day_end:
-            day = first_day_above(day_start, at)
+            day = first_above(day_start, 0, len(day_start), at)
             day_end = day_start[day] if day < len(day_start) else NEVER
             day_best = 0
         if workspace.bound[opener] > day_best:
@@ -251,14 +230,15 @@ def _best_by_day(
 
 @inner
 def _write_plain(
-    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, steps: int, window: int, to_second: int, is_later: bool,
-    unit: int, lo: int, opener: int, counted: Int64s, reached: Int64s, row: int,
+    at: Int64s, rank: Int32s, mask: Int32s, bound: Int8s, settings: FunnelSettings, unit: int, lo: int, opener: int,
+    counted: Int64s, reached: Int64s, row: int,
 ) -> None:  # fmt: skip
     """Write an attempt whose bound is its depth."""
     depth = bound[opener]
-    find_plain_chain(rank, mask, lo, opener, depth, is_later, reached, row)
-    end = _plain_end(at[opener], depth, window, to_second)
-    if depth == steps:
+    reached[row, :] = -1
+    find_plain_chain(rank, mask, lo, opener, depth, settings.is_later == 1, reached[row])
+    end = _plain_end(at[opener], depth, settings.window, settings.to_second)
+    if depth == settings.steps:
         end = at[reached[row, depth - 1]]
     counted[row, UNIT] = unit
     counted[row, OPENER] = opener
@@ -476,17 +456,6 @@ def depth_upper_bounds(
             # Ascending: a chain is made of chains of later steps, from before this tie.
             for s in range(steps):
                 if not (union >> s) & 1:
-                    continue
-                if matching == 1:
-                    chain[s, 0] = entry[s, 0] = now
-                    k = 1
-                    # A step that cannot be reached hides all later ones.
-                    while s + k < steps and entry[s + 1, k - 1] - now <= within[s + 1] and chain[s + 1, k - 1] < NEVER:
-                        chain[s, k] = chain[s + 1, k - 1]
-                        entry[s, k] = now
-                        if s == 0 and k == depth and chain[s, k] <= now + window:
-                            depth += 1
-                        k += 1
                     continue
                 run = 1
                 while matching > 1 and not is_later and s + run < steps and (union >> (s + run)) & 1:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from journeyflow.kernel.jit import NEVER, Bools, Int8s, Int32s, Int64s, allocating, inner
+from journeyflow.kernel.jit import NEVER, Bools, Int8s, Int32s, Int64s, inner
 from journeyflow.kernel.plan import FunnelSettings
 
 _FIRST_ROOM = 4
@@ -240,7 +240,7 @@ def depth_with_grace(
         room *= 4
 
 
-@allocating
+@inner
 def _depth_with_grace(
     events: EventColumns, settings: FunnelSettings, workspace: Workspace, lo: int, last: int, hi: int, opener: int,
     limit: int,
@@ -438,15 +438,13 @@ def _is_closed(
 
 @inner
 def find_plain_chain(
-    rank: Int32s, mask: Int32s, lo: int, opener: int, depth: int, is_later: bool, places: Int64s, row: int
+    rank: Int32s, mask: Int32s, lo: int, opener: int, depth: int, is_later: bool, places: Int64s
 ) -> None:
-    """Write to a row of `places` the chain of a plain attempt: the next event of each step, -1 for none.
+    """Write to `places` the chain of a plain attempt: the next event of each step.
 
     Correct where tied events cannot compete for steps: no event matches two, or ties do not convert.
     """
-    for s in range(depth, places.shape[1]):
-        places[row, s] = -1
-    places[row, 0] = opener
+    places[0] = opener
     place = opener
     for s in range(1, depth):
         last = place
@@ -458,7 +456,7 @@ def find_plain_chain(
                 place -= 1
         while place == last or not (mask[place] >> s) & 1:
             place += 1
-        places[row, s] = place
+        places[s] = place
 
 
 @inner
@@ -509,7 +507,7 @@ def find_chain(
         step += run
 
 
-@allocating
+@inner
 def _record_entries(
     events: EventColumns,
     settings: FunnelSettings,

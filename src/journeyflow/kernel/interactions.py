@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from journeyflow.kernel.events import Chunk, table
-from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, allocating, compiled, first_day_above, inner, longer
+from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import ExposureTables, KernelPlan, StageFunnelPlan
 
 LEAST_ROWS = 1024
@@ -37,7 +37,7 @@ def pick_journeys(
         its_depth = _depth_of(journey_start[j], journey_start[j + 1], at, stage, window)
         if its_depth == 0:
             continue
-        its_month = day_month[first_day_above(day_start, at[journey_start[j]]) - 1]
+        its_month = day_month[first_above(day_start, 0, len(day_start), at[journey_start[j]]) - 1]
         # The rows of a person are in the order of time, so a month's journeys follow one another.
         if best >= 0 and month[count - 1] == its_month:
             if its_depth <= depth[count - 1]:
@@ -139,7 +139,7 @@ def _add_interaction(found: Int64s, slot: Int64s, rows: int, owner: int, cell: i
     return rows + 1
 
 
-@allocating
+@inner
 def _with_room(found: Int64s, rows: int) -> Int64s:
     """Return `found`, or a larger copy, with room for `rows`."""
     if rows <= len(found):

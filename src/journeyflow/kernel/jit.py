@@ -29,7 +29,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SETTINGS: Any = numba.config
 NEVER = np.iinfo(np.int64).max // 2
 """A time, rank or duration beyond all others; adding two of them does not overflow."""
-_DAY_US = 86_400 * 1_000_000
 
 
 def compiled(function: F) -> F:
@@ -49,26 +48,11 @@ def compiled(function: F) -> F:
 
 
 def inner(function: F) -> F:
-    """Compile as `compiled` a function that only compiled functions call, as a part of each of them.
-
-    It may neither make nor return an array: its arguments are borrowed and no references counted, which for functions
-    that run for every unit took half of the time.
-    """
-    return _inner(function, counts_references=False)
-
-
-def allocating(function: F) -> F:
-    """Compile as `inner` a function that makes or returns arrays."""
-    return _inner(function, counts_references=True)
-
-
-def _inner(function: F, *, counts_references: bool) -> F:
+    """Compile as `compiled` a function that only compiled functions call, as a part of each of them."""
     compiling: Any = numba.njit  # Its types lack these options.
     if _SETTINGS.DISABLE_JIT:
         return function
-    dispatcher = compiling(
-        no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=counts_references, pipeline_class=_InnerCompiler
-    )(function)
+    dispatcher = compiling(no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_InnerCompiler)(function)
     _widen(dispatcher)
     return cast(F, dispatcher)
 
@@ -172,17 +156,6 @@ def first_above(values: Int64s, lo: int, hi: int, limit: int) -> int:
 
 
 @inner
-def first_day_above(day_start: Int64s, at: int) -> int:
-    """Return as `first_above` the first of consecutive days that begins after a time; nearly all have 24 hours."""
-    day: int = min(max((at - day_start[0]) // _DAY_US, 0), len(day_start))
-    while day < len(day_start) and day_start[day] <= at:
-        day += 1
-    while day > 0 and day_start[day - 1] > at:
-        day -= 1
-    return day
-
-
-@allocating
 def longer(rows: Int64s, count: int, room: int) -> Int64s:
     """Return the first `count` of `rows` with room for more; slices would compile the message of unequal shapes."""
     found = np.empty((room, rows.shape[1]), np.int64)
@@ -231,7 +204,7 @@ def table_size(entries: int) -> int:
     return size
 
 
-@allocating
+@inner
 def new_table(entries: int) -> HashTable:
     """Return a table with room for `entries`."""
     size = table_size(entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel.jit import Int16s, Int32s, Int64s, allocating, compiled, first_day_above, inner, longer
+from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import KernelPlan, RuleTables
 
 LEAST_PLACES = 1024
@@ -224,7 +224,7 @@ def _is_ordered(stage: Int16s, start: int, stop: int, unclassified: int) -> bool
     return True
 
 
-@allocating
+@inner
 def _longer(values: Int64s, size: int) -> Int64s:
     """Return a copy of `values` with room for `size` or more."""
     found = np.empty(2 * size, np.int64)
@@ -297,7 +297,7 @@ def furthest_journeys(
         if count == 0 or best[count - 1, PERSON] != journey_person[j]:
             count += 1
             day = -1
-        its_day = first_day_above(day_start, at[lo])
+        its_day = first_above(day_start, 0, len(day_start), at[lo])
         if its_day != day:
             day = its_day
             day_count += 1
