@@ -61,23 +61,27 @@ def evaluate_units(
     # Where tied events cannot compete for steps, bounds are depths: in a plain funnel with ties too, and in any order.
     # With `is_later` that is the bound under this setting only; all others must hold under both settings of ties.
     can_be_exact = settings.is_plain == 1 and settings.is_strict == 0 and (settings.is_disjoint == 1 or is_later)
-    openers = _count_openers(at, mask, opening, entered_from, entered_to)
+    start, excluded, entry, within = events.start, events.excluded, workspace.entry, settings.within
+    openers = 0
+    for each in mask:
+        openers += 1 if each & opening else 0
     counted, days = np.empty((openers, 6), np.int64), np.empty((openers, 5), np.int64)
     reached, day_reached = np.empty((openers, steps), np.int64), np.empty((openers, steps), np.int64)
     count = day_count = 0
     # Functions that run for every unit take arrays: a tuple of arrays as argument costs reference counts of each.
-    for unit in range(len(events.start) - 1):
-        lo, hi = events.start[unit], events.start[unit + 1]
+    for unit in range(len(start) - 1):
+        lo, hi = start[unit], start[unit + 1]
         first = next_opener(at, mask, lo, hi, opening, entered_from, entered_to)
         if first < 0:
             continue
         begin = tie_start(rank, first, lo)
         # Most units have no excluded event at all.
-        is_free = not _has_any(events.excluded, lo, hi)
+        is_free = not _has_any(excluded, lo, hi)
         is_exact = can_be_exact and is_free
+        # Named first: a condition among the arguments would cost reference counts of the arrays before it.
+        is_bound_later = is_exact and is_later
         has_ties = _write_bounds(
-            at, rank, mask, bound, chain, workspace.entry, settings.within, begin, hi, steps, window, to_second, way,
-            is_exact and is_later,
+            at, rank, mask, bound, chain, entry, within, begin, hi, steps, window, to_second, way, is_bound_later
         )  # fmt: skip
         is_plain = is_exact or (settings.is_plain == 1 and is_free and not has_ties)
         if is_plain:
@@ -108,15 +112,6 @@ def evaluate_units(
                 count += 1
             opener = following
     return counted[:count], reached[:count], days[:day_count], day_reached[:day_count]
-
-
-@inner
-def _count_openers(at: Int64s, mask: Int32s, opening: int, entered_from: int, entered_to: int) -> int:
-    count = 0
-    for place in range(len(at)):
-        if mask[place] & opening and entered_from <= at[place] < entered_to:
-            count += 1
-    return count
 
 
 @inner
@@ -153,32 +148,30 @@ def _best_of_plain(
     opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
     steps, window, to_second = settings.steps, settings.window, settings.to_second
     best = first
-    day_end = -NEVER
-    row = day_count
+    day = 0
     place = first
     while place >= 0:
-        if at[place] >= day_end:
-            day = first_above(day_start, 0, len(day_start), at[place])
-            day_end = day_start[day] if day < len(day_start) else NEVER
-            days[day_count, DAY_DEPTH] = 0
-            day_count += 1
-        depth = bound[place]
-        if depth > days[day_count - 1, DAY_DEPTH]:
-            days[day_count - 1, DAY_UNIT] = unit
-            days[day_count - 1, DAY_OPENER] = place
-            days[day_count - 1, DAY_DEPTH] = depth
-            days[day_count - 1, DAY_CLOSES_AT] = _plain_end(at[place], depth, window, to_second)
-            days[day_count - 1, DAY_IS_OPEN] = 1 if depth < steps else 0
-            if depth > bound[best]:
-                best = place
-        place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
-    while row < day_count:
-        place = days[row, DAY_OPENER]
-        day_reached[row, :] = -1
-        find_plain_chain(rank, mask, lo, place, bound[place], settings.is_later == 1, day_reached[row])
-        if bound[place] == steps:
-            days[row, DAY_CLOSES_AT] = at[day_reached[row, steps - 1]]
-        row += 1
+        # The days of a unit ascend, and most of its events are of one day or two.
+        day = first_above(day_start, day, len(day_start), at[place])
+        day_end = day_start[day] if day < len(day_start) else NEVER
+        best_of_day = place
+        while place >= 0 and at[place] < day_end:
+            if bound[place] > bound[best_of_day]:
+                best_of_day = place
+            place = next_opener(at, mask, place + 1, hi, opening, entered_from, entered_to)
+        depth = bound[best_of_day]
+        if depth > bound[best]:
+            best = best_of_day
+        find_plain_chain(rank, mask, lo, best_of_day, depth, settings.is_later == 1, day_reached, day_count)
+        end = _plain_end(at[best_of_day], depth, window, to_second)
+        if depth == steps:
+            end = at[day_reached[day_count, steps - 1]]
+        days[day_count, DAY_UNIT] = unit
+        days[day_count, DAY_OPENER] = best_of_day
+        days[day_count, DAY_DEPTH] = depth
+        days[day_count, DAY_CLOSES_AT] = end
+        days[day_count, DAY_IS_OPEN] = 1 if depth < steps else 0
+        day_count += 1
     return day_count, best
 
 
@@ -235,8 +228,7 @@ def _write_plain(
 ) -> None:  # fmt: skip
     """Write an attempt whose bound is its depth."""
     depth = bound[opener]
-    reached[row, :] = -1
-    find_plain_chain(rank, mask, lo, opener, depth, settings.is_later == 1, reached[row])
+    find_plain_chain(rank, mask, lo, opener, depth, settings.is_later == 1, reached, row)
     end = _plain_end(at[opener], depth, settings.window, settings.to_second)
     if depth == settings.steps:
         end = at[reached[row, depth - 1]]
@@ -449,13 +441,29 @@ def depth_upper_bounds(
     stop = hi
     while stop > lo:
         start, union, matching = _tie_before(rank, mask, lo, stop)
-        if union:
+        if union == 1 and matching == 1:
+            # Most events only open: no chain is made of theirs.
+            end, latest = at[start] + window, at[start] + within[1]
+            depth = 1
+            for k in range(steps - 1):
+                depth += 1 if (chain[1, k] <= end) & (entry[1, k] <= latest) else 0
+            bound[start:stop] = depth
+        elif union:
             has_ties = has_ties or matching > 1
             now = at[start]
             depth = 1
             # Ascending: a chain is made of chains of later steps, from before this tie.
             for s in range(steps):
                 if not (union >> s) & 1:
+                    continue
+                if matching == 1:
+                    chain[s, 0] = entry[s, 0] = now
+                    for k in range(1, steps - s):
+                        if entry[s + 1, k - 1] - now <= within[s + 1]:
+                            chain[s, k] = chain[s + 1, k - 1]
+                            entry[s, k] = now
+                            if s == 0 and k == depth and chain[0, k] <= now + window:
+                                depth += 1
                     continue
                 run = 1
                 while matching > 1 and not is_later and s + run < steps and (union >> (s + run)) & 1:

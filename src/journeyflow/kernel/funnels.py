@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from journeyflow.kernel.events import Units, table
-from journeyflow.kernel.funnel_attempts import evaluate_units
-from journeyflow.kernel.funnel_chains import EventColumns, new_workspace
+from journeyflow.kernel.funnel_attempts import CLOSED_BY, DAY_OPENER, OPENER, evaluate_units
+from journeyflow.kernel.funnel_chains import EventColumns, matching_events, new_workspace
 from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, StageFunnelPlan
 from journeyflow.kernel.sessions import find_exits, prefer_staged
-from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys, look_up
+from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys
 
 Tables = dict[str, pa.Table]
 
@@ -31,8 +31,16 @@ def evaluate_funnel(
     if len(settings.exclusions):
         excluded = bits[0 if len(bits) == 1 else stage, event_type]
     read = np.zeros(0, np.int16) if stage is None or len(funnel.step_bits) == 1 else stage
-    events = EventColumns(start, at, rank, look_up(funnel.step_bits, read, event_type), excluded)
-    return evaluate_units(events, settings, new_workspace(len(at), settings.steps), day_start_us)
+    events, place = matching_events(
+        EventColumns(start, at, rank, event_type, excluded), funnel.step_bits, read, settings.is_strict == 1
+    )
+    counted, reached, days, day_reached = evaluate_units(
+        events, settings, new_workspace(len(events.at), settings.steps), day_start_us
+    )
+    for rows, columns in ((counted, (OPENER, CLOSED_BY)), (days, (DAY_OPENER,))):
+        for column in columns:
+            rows[:, column] = place[rows[:, column]]
+    return counted, place[reached], days, place[day_reached]
 
 
 def run_funnel(units: Units, funnel: CompiledFunnel, plan: KernelPlan) -> Tables:

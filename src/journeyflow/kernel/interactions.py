@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from journeyflow.kernel.events import Chunk, table
-from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled, first_above, inner, longer
+from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, allocating, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import ExposureTables, KernelPlan, StageFunnelPlan
 
 LEAST_ROWS = 1024
@@ -139,7 +139,7 @@ def _add_interaction(found: Int64s, slot: Int64s, rows: int, owner: int, cell: i
     return rows + 1
 
 
-@inner
+@allocating
 def _with_room(found: Int64s, rows: int) -> Int64s:
     """Return `found`, or a larger copy, with room for `rows`."""
     if rows <= len(found):

@@ -48,11 +48,25 @@ def compiled(function: F) -> F:
 
 
 def inner(function: F) -> F:
-    """Compile as `compiled` a function that only compiled functions call, as a part of each of them."""
+    """Compile as `compiled` a function that only compiled functions call, as a part of each of them.
+
+    It allocates nothing: its arrays are those of its caller, so it counts no references to them. Numba would count them
+    in each call and for each column of a tuple, which took half of the time of funnels and much of that of compiling.
+    """
+    return _inner(function, is_allocating=False)
+
+
+def allocating(function: F) -> F:
+    """Compile as `inner` a function that allocates arrays."""
+    return _inner(function, is_allocating=True)
+
+
+def _inner(function: F, *, is_allocating: bool) -> F:
     compiling: Any = numba.njit  # Its types lack these options.
     if _SETTINGS.DISABLE_JIT:
         return function
-    dispatcher = compiling(no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_InnerCompiler)(function)
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _InnerCompiler}
+    dispatcher = compiling(_nrt=is_allocating, **options)(function)
     _widen(dispatcher)
     return cast(F, dispatcher)
 
@@ -155,7 +169,7 @@ def first_above(values: Int64s, lo: int, hi: int, limit: int) -> int:
     return lo
 
 
-@inner
+@allocating
 def longer(rows: Int64s, count: int, room: int) -> Int64s:
     """Return the first `count` of `rows` with room for more; slices would compile the message of unequal shapes."""
     found = np.empty((room, rows.shape[1]), np.int64)
@@ -204,7 +218,7 @@ def table_size(entries: int) -> int:
     return size
 
 
-@inner
+@allocating
 def new_table(entries: int) -> HashTable:
     """Return a table with room for `entries`."""
     size = table_size(entries)

@@ -5,24 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from journeyflow.errors import JourneyflowError
-from journeyflow.kernel.jit import Int16s, Int32s, Int64s, compiled, first_above, inner, longer
+from journeyflow.kernel.jit import Int16s, Int32s, Int64s, allocating, compiled, first_above, inner, longer
 from journeyflow.kernel.plan import KernelPlan, RuleTables
 
 LEAST_PLACES = 1024
-
-
-@compiled
-def look_up(bits: Int32s, stage: Int16s, event_type: Int32s) -> Int32s:
-    """Return for each event its cell of `bits`, by stage and event_type; an empty `stage` reads the first row."""
-    found = np.empty(len(event_type), np.int32)
-    if len(stage) == 0:
-        row = bits[0]
-        for place in range(len(event_type)):
-            found[place] = row[event_type[place]]
-    else:
-        for place in range(len(event_type)):
-            found[place] = bits[stage[place], event_type[place]]
-    return found
 
 
 @compiled
@@ -224,7 +210,7 @@ def _is_ordered(stage: Int16s, start: int, stop: int, unclassified: int) -> bool
     return True
 
 
-@inner
+@allocating
 def _longer(values: Int64s, size: int) -> Int64s:
     """Return a copy of `values` with room for `size` or more."""
     found = np.empty(2 * size, np.int64)

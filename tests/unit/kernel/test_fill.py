@@ -221,8 +221,6 @@ def test_a_run_compiles_every_loop_for_one_set_of_types(engine, config):
     fill_kernel(engine, config, chunk_rows=7)
 
     added = {name: len(loop.signatures) - before[name] for name, loop in compiled_loops()}
-    # Steps fit into 32 bits, exclusions need not: the one loop for both.
-    assert added.pop("journeyflow.kernel.stages.look_up") <= 2
     assert max(added.values()) <= 1, {name: count for name, count in added.items() if count > 1}
 
 
