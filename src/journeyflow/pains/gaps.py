@@ -83,13 +83,16 @@ def points(
 def _arrivals(stream: Stream, place: Place, least: int) -> Iterator[tuple[str, Ints]]:
     """Yield positions of the first events of stays, and by name those of the first time in a stay that it came."""
     yield "", np.flatnonzero(changes(place.visit))
-    of_kind = (place.level_of_kind == 0) | (place.level_of_kind == 2 * place.stage_index)
-    of_kind &= ~stream.kinds["is_passive"].to_numpy()
-    here = np.flatnonzero(of_kind[stream.kind[place.rows]])
-    names = stream.names.codes[place.rows[here]]
-    for code in np.flatnonzero(np.bincount(names, minlength=1) >= least):
-        of = here[names == code]
-        yield stream.names.names[code] or "", of[changes(place.visit[of])]
+    if least not in place.arrivals:
+        of_kind = (place.level_of_kind == 0) | (place.level_of_kind == 2 * place.stage_index)
+        of_kind &= ~stream.kinds["is_passive"].to_numpy()
+        here = np.flatnonzero(of_kind[stream.kind[place.rows]])
+        names = stream.names.codes[place.rows[here]]
+        place.arrivals[least] = []
+        for code in np.flatnonzero(np.bincount(names, minlength=1) >= least):
+            of = here[names == code]
+            place.arrivals[least].append((stream.names.names[code] or "", of[changes(place.visit[of])]))
+    yield from place.arrivals[least]
 
 
 def entry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -81,6 +82,23 @@ class Place:
     def is_settled(self) -> Bools:
         """Whether the horizon is over at the high-water mark: only then is it known who went on."""
         return self.at <= self.settled_until
+
+    @cached_property
+    def arrivals(self) -> dict[int, list[tuple[str, Ints]]]:
+        """By the least number of events: the positions at which `gaps.points` are, which are asked for many times."""
+        return {}
+
+    @property
+    def likeness(self) -> tuple[object, ...]:
+        """Equal for stages of two models, over one stream, that have the same events before, in and beyond them."""
+        kinds = np.where(self.level_of_kind == 0, 2, np.sign(self.level_of_kind - 2 * self.stage_index))
+        aside = None if self.is_aside is None else _digest(self.is_aside)
+        events = _digest(np.sign(self.level - 2 * self.stage_index).astype(np.int8))
+        return kinds.tobytes(), events, aside, self.is_ordered
+
+
+def _digest(values: npt.NDArray[np.generic]) -> bytes:
+    return hashlib.blake2b(values.tobytes()).digest()
 
 
 NEVER = np.iinfo(np.int64).max

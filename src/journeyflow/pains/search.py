@@ -36,13 +36,24 @@ SEASON_SHARE = 0.3
 PRIOR_COUNT = 6
 
 
+Exposed = dict[tuple[object, ...], list[Finding]]
+"""Exposures by `Place.likeness`: stages of several models may be alike."""
+
+
 def search(
-    stream: Stream, model_index: int, level_of_kind: Ints, min_count: int, require_running: Callable[[], object] = bool
+    stream: Stream,
+    model_index: int,
+    level_of_kind: Ints,
+    min_count: int,
+    require_running: Callable[[], object] = bool,
+    known: Exposed | None = None,
 ) -> list[Finding]:
     """Return the findings of a model, the surest first within a grade; what says the same is one finding.
 
-    `require_running` is called now and then, and raises where the search is to end.
+    `require_running` is called now and then, and raises where the search is to end. `known` has what was tested at
+    stages of other models over this stream, and gets what is tested here.
     """
+    known = {} if known is None else known
     lost, first_day = lost_days(stream)
     found: list[Finding] = []
     tested: list[Finding] = []
@@ -58,7 +69,11 @@ def search(
         # Without an order nobody met one thing after another.
         require_running()
         if place.is_ordered:
-            tested += exposures(stream, place, Prognosis(stream, place), min_count)
+            key = place.likeness
+            if key not in known:
+                known[key] = list(exposures(stream, place, Prognosis(stream, place), min_count))
+            stage = place.stage_index
+            tested += [replace(one, model_index=model_index, stage_index=stage) for one in known[key]]
     everywhere = [place for place, _ in stages]
     found = [one for one in found if not _is_season(stream, one, everywhere)]
     gap_rows: list[Finding] = []
@@ -271,8 +286,9 @@ def find_pains(engine: Engine) -> None:
     stream = read_stream(engine)
     found: list[Finding] = []
     if len(stream):
+        known: Exposed = {}
         for model, levels in read_levels(engine, stream).items():
-            found += search(stream, model, levels, min_count, engine.require_running)
+            found += search(stream, model, levels, min_count, engine.require_running, known)
         # Who is lost to a promise is somebody who does not reach the goal again.
         goal_rate = 1.0 if stream.kinds["is_goal"].any() else None
         promised = [replace(one, goal_rate=goal_rate) for one in broken_promises(engine, stream, min_count)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from journeyflow.pains.places import Finding
+from journeyflow.pains.places import Finding, places
 from journeyflow.pains.search import (
     UNSEEN_SPREAD,
     _discovered,
@@ -181,3 +181,27 @@ def test_worlds_without_a_cause_list_nothing():
     """Outcomes that depend on nothing: 2 of 40 maps at most, as the contract allows 5 %."""
     listed = [seed for seed in range(40) if search(simulated(seed, 800), 1, levels_of(), 20)]
     assert len(listed) <= 2, listed
+
+
+def test_stages_of_two_models_with_the_same_events_are_tested_once():
+    kinds = {**SHOP, "error": Kind(frictions="payment failed")}
+    persons = [
+        Person([Event(number, "payment_info"), *([Event(number + 1, "error")] if number % 4 == 0 else []),
+                *([Event(number + 9, "purchase")] if number // 4 % 2 else [])])
+        for number in range(1000)
+    ]  # fmt: skip
+    stream, known = stream_of(persons, kinds), {}
+    first = search(stream, 1, levels_of(kinds), 20, known=known)
+    tested = dict(known)
+    second = search(stream, 2, levels_of(kinds), 20, known=known)
+    assert known == tested
+    assert subjects(first) == ["payment failed"]
+    assert [(one.model_index, one.subject, one.lost) for one in second] == [(2, one.subject, one.lost) for one in first]
+
+
+def test_a_stage_is_like_another_where_all_events_are_before_in_or_beyond_both():
+    stream, levels = simulated(1, 300), levels_of()
+    here = list(places(stream, 1, levels))
+    later = list(places(stream, 2, np.where(levels > 0, levels + 2, 0)))
+    assert [place.likeness for place in later] == [place.likeness for place in here]
+    assert len({place.likeness for place in here}) == len(here)
