@@ -18,8 +18,8 @@ from journeyflow.kernel.sessions import (
     cut_journeys,
     cut_sessions,
     group,
+    group_within,
     link_sessions,
-    number_within,
     rank_units,
 )
 from journeyflow.kernel.stages import classify_events, find_ties, order_ties
@@ -263,8 +263,7 @@ def _moved(values: npt.NDArray[Integer], places: Int64s, sources: Int64s) -> npt
 
 def group_persons(events: EventArrays, sessions: SessionRows) -> tuple[Int32s, Int64s, Int32s, Int64s, Int32s]:
     """Return the events grouped by person: positions, starts of persons, and ranks, times and event types by place."""
-    number, count, is_grouped = number_within(events.component_key, sessions.person)
-    order, start = group(number, count)
+    order, start, is_grouped = group_within(events.component_key, sessions.person)
     rank = rank_units(order, start, events.occurred_us, events.source_ix, events.sequence, NO_SEQUENCE)
     if is_grouped:
         return order, start, rank, events.occurred_us, events.event_type_ix

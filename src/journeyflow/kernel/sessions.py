@@ -378,34 +378,57 @@ def prefer_staged(last: Int64s, reached: Int64s, depth: Int64s, rank: Int32s, se
 
 
 @compiled
-def number_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, int, bool]:
-    """Return dense numbers of `key` by first sight within components, their count, and whether none ever falls.
+def group_within(component: UInt64s, key: UInt64s) -> tuple[Int32s, Int64s, bool]:
+    """Return the events ordered by `key` within components, where each key starts, and whether that is their order.
 
-    In that case the events are grouped already.
+    Keys come in the order of their first events; the order within a key is kept.
     """
-    is_grouped = True
-    number = np.empty(len(key), np.int32)
-    table = new_table(largest_component(component))
+    n = len(key)
+    order = np.empty(n, np.int32)
+    start = np.empty(n + 1, np.int64)
+    largest = largest_component(component)
+    table = new_table(largest)
+    number, free = np.empty(largest, np.int32), np.empty(largest + 1, np.int64)
     nothing = np.uint64(0)
+    is_grouped = True
     count = 0
     owner = 0
-    start = 0
-    while start < len(key):
-        stop = component_stop(component, start)
+    lo = 0
+    while lo < n:
+        start[count] = lo
+        hi = lo
+        while hi < n and component[hi] == component[lo] and key[hi] == key[lo]:
+            order[hi] = hi
+            hi += 1
+        if hi == n or component[hi] != component[lo]:  # A component of one key, as most are.
+            count += 1
+            lo = hi
+            continue
+        hi = component_stop(component, lo)
         owner += 1
-        size = table_size(stop - start)
-        for i in range(start, stop):
-            if i > start and key[i] == key[i - 1]:
-                number[i] = number[i - 1]
-                continue
+        size = table_size(hi - lo)
+        keys = 0
+        for i in range(lo, hi):
             slot = find_slot(table, size, owner, key[i], nothing)
             if table.owners[slot] != owner:
-                take_slot(table, slot, owner, key[i], nothing, count)
-                count += 1
-            number[i] = table.values[slot]
-            is_grouped = is_grouped and number[i] == count - 1
-        start = stop
-    return number, count, is_grouped
+                take_slot(table, slot, owner, key[i], nothing, keys)
+                free[keys] = 0
+                keys += 1
+            number[i - lo] = table.values[slot]
+            free[number[i - lo]] += 1
+            is_grouped = is_grouped and number[i - lo] == keys - 1
+        place = lo
+        for k in range(keys):
+            start[count + k] = place
+            place += free[k]
+            free[k] = start[count + k]
+        for i in range(lo, hi):
+            order[free[number[i - lo]]] = i
+            free[number[i - lo]] += 1
+        count += keys
+        lo = hi
+    start[count] = n
+    return order, start[: count + 1].copy(), is_grouped
 
 
 @compiled
