@@ -215,6 +215,7 @@ _CODES = {
     "verify": "3 4 5 6 8",
     "erase": "3 4 5 6",
     "compact": "3 4",
+    "list": "4 6",
     "check": "3 10",
     "init": "3",
     "demo": "3 5",

@@ -270,7 +270,10 @@ def compare(
     else:
         assert first is not None
         assert second is not None
-        what, refused = ("months", "period") if are_months(marts, (first, second)) else ("personas", "persona")
+        try:
+            what, refused = ("months", "period") if are_months(marts, (first, second)) else ("personas", "persona")
+        except InputError as error:
+            raise typer.BadParameter(error.message.rstrip(".")) from error
         _refuse(context, f"a comparison of two {what}", refused, "days")
         found = compare_maps(marts, (first, second), model=str(model), persona=persona, period=period)
     beyond = found.rows.filter(found.rows["is_beyond_chance"])

@@ -20,7 +20,7 @@ import pyarrow as pa
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.engines.base import relation, text
 from journeyflow.erasure.apply import pending_erasure
-from journeyflow.errors import InputError, ModelError
+from journeyflow.errors import InputError, ModelError, NotFoundError
 from journeyflow.models import Graph, Phase, checks
 from journeyflow.pipeline.builder import Builder
 from journeyflow.state.folder import clear_work, project_lock
@@ -89,8 +89,10 @@ def build(
 
     Raises
     ------
+    NotFoundError
+        When nothing was built yet.
     InputError
-        When there is no complete last build, or it was built by another configuration or version.
+        When the last build is not complete, or was built by another configuration or version.
     ModelError
         When a selector names nothing, or a changed model that the selection depends on is not selected.
     CheckFailedError
@@ -120,7 +122,7 @@ def build(
 def _scratch(config: Config, limits: dict[str, Any]) -> Iterator[tuple[DuckDBEngine, Path]]:
     """Open an empty database with the last build and the warehouse attached for reading; it goes with the context."""
     if not (config.state / BUILD).exists():
-        raise InputError(f"There is no {config.state / BUILD}: run {_RUN} first.")
+        raise NotFoundError(f"Nothing was built yet: there is no {config.state / BUILD}. Run {_RUN} first.")
     if pending_erasure(config.state) is not None:
         raise InputError(f"An erasure is pending, and the last build still holds what it erases: run {_RUN} first.")
     work = config.state / "work"

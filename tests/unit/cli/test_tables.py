@@ -507,6 +507,12 @@ def test_a_comparison_needs_two_sides_or_a_day(folder, words):
         call(folder, "compare", *words)
 
 
+@pytest.mark.parametrize("sides", [("student", "student"), ("student", "2026-01"), ("all", "everybody")])
+def test_sides_that_cannot_be_compared_are_a_mistake_on_the_command_line(folder, sides):
+    with pytest.raises(Failed, match=r"^2 "):
+        call(folder, "compare", *sides)
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
