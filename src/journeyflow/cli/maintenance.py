@@ -287,11 +287,11 @@ def list_rows(
     """Count the quarantined records by file and reason, or list them."""
     import polars as pl
 
-    from journeyflow.cli.output import write_frame
+    from journeyflow.cli.output import rows_format, write_frame
     from journeyflow.config import load_config
     from journeyflow.operations.rebuild import PEOPLE, SPEND, quarantined
 
-    form = Format.JSON if as_json else form
+    form = rows_format(form, as_json=as_json)
     settings = load_config(config)
     if source is not None:
         require_known("source", source, [*settings.sources, PEOPLE, SPEND])

@@ -507,6 +507,15 @@ def test_a_comparison_needs_two_sides_or_a_day(folder, words):
         call(folder, "compare", *words)
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["funnel", "funnel shop", "drop-offs shop", "query from_runs", "events", "quarantine list", "tables", "trend"],
+)
+def test_json_beside_another_format_is_refused_by_every_command(words):
+    result = CliRunner().invoke(app, [*words.split(), "--json", "--format", "csv"])
+    assert (result.exit_code, "give one of the two" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize("sides", [("student", "student"), ("student", "2026-01"), ("all", "everybody")])
 def test_sides_that_cannot_be_compared_are_a_mistake_on_the_command_line(folder, sides):
     with pytest.raises(Failed, match=r"^2 "):
