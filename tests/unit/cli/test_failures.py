@@ -130,6 +130,8 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         ("drop-offs", "journeyflow drop-offs needs FUNNEL: A funnel or a journey model."),
         ("funnel a b", "journeyflow funnel takes no further argument; there is 'b'."),
         ("run --memory lots", "--memory: give a number with a unit"),
+        ("run --memory 1KB", "--memory: give at least 64MB"),
+        ("run --memory 63.9MB", "--memory: give at least 64MB"),
         ("explain evnt 1", "there is no command 'evnt'. Did you mean 'event'? See: journeyflow explain --help"),
         ("-c x funnel", "journeyflow has no option -c."),
     ],

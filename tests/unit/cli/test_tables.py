@@ -18,7 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from journeyflow.cli.app import app
-from journeyflow.errors import EngineError, ExitCode, InputError, NotFoundError
+from journeyflow.errors import EngineError, ExitCode, InputError, JourneyflowError, NotFoundError
 from journeyflow.operations.rebuild import ARRIVALS, Verification
 from journeyflow.report import excel
 from support.map_tables import FORMULA, HIGH_WATER, HOSTILE, MARKUP, cohort_tables, publish_tables, rich_tables
@@ -514,6 +514,22 @@ def test_a_comparison_needs_two_sides_or_a_day(folder, words):
 def test_json_beside_another_format_is_refused_by_every_command(words):
     result = CliRunner().invoke(app, [*words.split(), "--json", "--format", "csv"])
     assert (result.exit_code, "give one of the two" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("from kernel.journeys", "there is no table kernel.journeys. See: .*; models .*: journeyflow query --build"),
+        ("from nope", r"there is no table nope\."),
+        ("from read_csv('/etc/hosts')", "files cannot be read or written here"),
+        ("copy (select 1) to 'x.csv'", "files cannot be read or written here"),
+    ],
+)
+def test_a_query_of_what_is_not_there_is_answered_in_plain_words(folder, sql, said):
+    with pytest.raises(JourneyflowError) as failed:
+        call(folder, "query", sql)
+    assert re.search(said, " ".join(str(failed.value).split()))
+    assert "pg_catalog" not in str(failed.value)
 
 
 @pytest.mark.parametrize("sides", [("student", "student"), ("student", "2026-01"), ("all", "everybody")])
