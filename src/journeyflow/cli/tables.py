@@ -166,7 +166,7 @@ def touchpoints(
         next_stage_rate="went on with", next_stage_rate_without="without", lift="lift", _interval="95 %",
         q_value="q", _mark="",
     )  # fmt: skip
-    note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who is determined meets other things."
+    note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who means to go on meets other things."
     empty = "Nobody met a touchpoint here. Choose another --stage, --persona or --period, or leave them out."
     return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show, empty=empty)
 

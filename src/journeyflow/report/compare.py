@@ -316,7 +316,7 @@ def compare_days(marts: PublishedTables, day: date, days: int, persona: str = AL
     left_out = sorted({str(group["funnel"][0]) for group in groups} - {str(group["funnel"][0]) for group in known})
     note = "Days whose window is over. " + ("" if days % 7 == 0 else "Not whole weeks: weekdays may differ. ")
     if left_out:
-        note += f"Too few such days: {', '.join(left_out)}. "
+        note += f"Left out, with too few such days: {', '.join(left_out)}. "
     title = f"{_who(persona)}, {before} days before {day} against {after} from it on"
     return Comparison(
         title, "before", "after", note,

@@ -705,7 +705,8 @@ def test_what_if_says_what_less_leaving_brings_and_on_which_condition(folder):
     assert row["gain_count"] == pytest.approx(1)
     shown = call(folder, "what-if", "--stage", "awareness")
     assert "If those kept were like those who went on" in shown
-    assert "0.40" in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("awareness")]
+    assert re.fullmatch(r"awareness +4 +0\.4 +60\.0 % +[0-9.]+ % +0\.4 +-?[0-9.]+ to [0-9.]+ *", line)
     with pytest.raises(NotFoundError):
         call(folder, "what-if", "--stage", "nowhere")
 
