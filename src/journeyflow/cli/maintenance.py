@@ -71,7 +71,7 @@ def erase(
     from journeyflow.operations.erase import plan_erasure
 
     if not (user_ids or anonymous_ids or ids_from):
-        raise typer.BadParameter("name whom to erase by --user-id, --anonymous-id or --ids-from")
+        raise typer.BadParameter("name the persons to erase by --user-id, --anonymous-id or --ids-from")
     settings = load_config(config)
     ids = _ids(user_ids or [], anonymous_ids or [], ids_from)
     with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:

@@ -467,9 +467,11 @@ def _register_events(engine: DuckDBEngine, events: pa.Table, columns: Mapping[st
     """Give the table the shape of `raw.events`; one extra column holds the value of `by`."""
     missing = sorted({name for name in columns.values() if name not in events.column_names})
     if missing:
+        like = [near for name in missing for near in get_close_matches(name, events.column_names, n=1)]
+        hint = f" Did you mean {', '.join(map(repr, like))}?" if like else ""
         raise InputError(
             f"The events have no column {', '.join(missing)}; name yours by person=, time=, event= and by=. "
-            f"There are {', '.join(events.column_names)}."
+            f"There are {', '.join(events.column_names)}.{hint}"
         )
     if doubled := sorted({name for name in events.column_names if events.column_names.count(name) > 1}):
         raise InputError(f"The events have the column {', '.join(doubled)} more than once; keep one.")
