@@ -203,11 +203,10 @@ def _naming_the_lists() -> Iterator[None]:
         if not error.message.startswith("A query failed"):
             raise
         end = "" if error.message.endswith("?") else "."
-        see = "journeyflow tables, journeyflow describe TABLE"
+        end += " See: journeyflow tables, journeyflow describe TABLE"
         if re.search(r"there is no table \w+\.\w", error.message):
-            see += "; models that are not published: journeyflow query --build"
-        message = f"{error.message.rstrip('.')}{end} See: {see}"
-        raise EngineError(message) from error
+            end += "; models that are not published: journeyflow query --build"
+        raise EngineError(f"{error.message.rstrip('.')}{end}") from error
 
 
 MOST_ROWS = 50
@@ -260,10 +259,7 @@ def events(
     times = parse_instant(since, "--since"), parse_instant(until, "--until")
     wanted = EventFilter(name, touchpoint, channel, stage, person, *times)
     rows = frame_of(find_events(load_config(config), model, wanted, limit))
-    note = (
-        "Times are UTC. Why an event is in its stage: journeyflow explain event EVENT_ID; how far a person came: "
-        "journeyflow explain person PERSON_ID"
-    )
+    note = "Times are UTC. Why: journeyflow explain event EVENT_ID, journeyflow explain person PERSON_ID"
     empty = "No event matches all of this. Leave out an option, or widen --since and --until."
     write_listing(Listing(rows, note=note, empty=empty), form, output, None, None)
 
