@@ -76,7 +76,7 @@ def attribution(
         title += f": {reached} goals, {lost} paths without, {pending} pending"
     show = in_columns(
         channel="channel", **({"method": "method"} if method == "every" else {}), _goals="goals", _interval="95 %",
-        _spread="by all methods", _worth="value", _spent="spent", _cost="for a goal", _ratio="return",
+        _spread="by all methods", _worth="value", _spent="spent", _cost="cost of a goal", _ratio="value / spent",
     )  # fmt: skip
     note = "" if method == "every" else f"Method {method}; all: --method every. "
     note += "The interval is of chance; how far the methods differ is what the choice of one decides."
@@ -93,8 +93,8 @@ _ATTRIBUTION = """
         coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as _interval,
         printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as _spread,
         coalesce(format('{:,.0f} ', value_amount) || currency, '-') as _worth,
-        coalesce(format('{:,.0f}', spend_amount), '-') as _spent,
-        coalesce(format('{:,.2f}', cost_per_conversion_amount), '-') as _cost,
+        coalesce(format('{:,.0f} ', spend_amount) || currency, '-') as _spent,
+        coalesce(format('{:,.2f} ', cost_per_conversion_amount) || currency, '-') as _cost,
         coalesce(printf('%.2f', return_ratio), '-') as _ratio
     from (
         select * replace (
@@ -258,7 +258,7 @@ def alerts(
         day="day", funnel="funnel", step="step", _whose="of", _read="read", _what="what", rate="rate",
         expected_rate="expected", q_value="q", cause="cause of the month",
     )  # fmt: skip
-    title = f"Alerts on rates of the last {numbered(days, 'day')}: {count(rows.height)}"
+    title = f"Alerts on rates of the last {'day' if days == 1 else numbered(days, 'day')}: {count(rows.height)}"
     empty = f"No rate is beyond what is usual{'.' if days > 1 else '. Earlier days: --days 28'}"
     note = "Expected: the same day of the week in eight weeks, at the same age. q: over all that was tested that day."
     return Listing(rows, title, note, show, empty=empty)
@@ -347,7 +347,7 @@ def audiences(marts: PublishedTables) -> Listing:
         removed_count="removed", erased_count="erased", remedy="suggested to send",
     )  # fmt: skip
     note = "The lists: audiences/<audience>/ in the state folder, for its owner only."
-    empty = "Nothing is in `audiences:` of the configuration. Add who is to be written to, and run."
+    empty = "Nothing is in `audiences:` of the configuration. Add an audience, and run."
     return Listing(rows, numbered(rows.height, "audience"), note, show, empty=empty)
 
 
@@ -370,8 +370,8 @@ def what_if(
         require_known("stage", stage, rows["stage"].to_list())
         rows = rows.filter(rows["stage"] == stage)
     show = in_columns(
-        stage="fixed at", exit_count="left there", kept="kept", conversion_rate="conversion", changed_rate="then",
-        gain="gain", gain_low="low", gain_high="high",
+        stage="fixed at", exit_count="left there", _kept="kept", conversion_rate="conversion", changed_rate="then",
+        _gain="gain", _interval="95 % of gain",
     )  # fmt: skip
     note = "If those kept were like those who went on. Gain in journeys, with its 95 % interval."
     title = f"{model}, {who_text(persona)}"
@@ -387,8 +387,18 @@ def what_if(
 
 
 def _named(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return expected numbers of journeys under names that are not printed as whole counts."""
-    return rows.rename({"kept_count": "kept", "gain_count": "gain"})
+    """Return the rows with expected numbers of journeys as texts of one decimal, and an interval as one."""
+    import polars as pl
+
+    texts = {name: [f"{value:,.1f}" for value in rows[column]] for name, column in _EXPECTED.items()}
+    interval = [f"{low} to {high}" for low, high in zip(texts.pop("low"), texts.pop("high"), strict=True)]
+    return rows.with_columns(
+        *(pl.Series(name, values, dtype=pl.String) for name, values in texts.items()),
+        pl.Series("_interval", interval, dtype=pl.String),
+    )
+
+
+_EXPECTED = {"_kept": "kept_count", "_gain": "gain_count", "low": "gain_low", "high": "gain_high"}
 
 
 def _share(text: str) -> float:

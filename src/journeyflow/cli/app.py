@@ -98,7 +98,7 @@ def _usage_message(error: Any, group: Any) -> str:  # noqa: ANN401 - private typ
     elif kind == "BadOptionUsage":
         text = f"{error.option_name} {'takes no value' if 'not take' in text else 'needs a value after it'}"
     elif path == "journeyflow explain" and re.fullmatch("No such command '.*'", text):
-        text = f"{path} has no such command"
+        text = f"{path} has no such command; there is {', '.join(_ADDED['explain'])}"
     elif extra := re.fullmatch(r"Got unexpected extra argument\(?s?\)? \((.*)\)", text):
         text = f"{path} takes no further argument"
         text += "" if _OF_PERSONS & {*path.split()} else f"; there is {extra[1]!r}"
@@ -215,6 +215,7 @@ _CODES = {
     "verify": "3 4 5 6 8",
     "erase": "3 4 5 6",
     "compact": "3 4",
+    "list": "4 6",
     "check": "3 10",
     "init": "3",
     "demo": "3 5",

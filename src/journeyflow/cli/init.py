@@ -49,7 +49,7 @@ def init(
         write_file(output, EXAMPLE.encode())
         typer.echo(f"Wrote {output}.")
         typer.echo("  Fill in `sources`: the paths of the event files and the names of their columns.")
-        typer.echo(f"Next: review it, then journeyflow check --config {output}")
+        typer.echo(f"Next: review it, then journeyflow check{_option(output)}")
         return
     from journeyflow.setup.proposal import nobody, propose
 
@@ -57,6 +57,10 @@ def init(
     proposal = propose(data, output.parent, _ask if is_asked else nobody)
     write_file(output, proposal.text.encode())
     _print_proposal(proposal, output)
+
+
+def _option(output: Path) -> str:
+    return "" if output == DEFAULT_CONFIG else f" --config {output}"
 
 
 def _ask(question: str, answers: Sequence[str]) -> str | None:
@@ -80,7 +84,7 @@ def _print_proposal(proposal: Proposal, output: Path) -> None:
         for doubt in proposal.doubts:
             typer.echo(f"  {escaped(doubt)}")
     steps = "journeyflow run" if proposal.trial else "journeyflow check --trial"
-    typer.echo(f"Next: review it, then {steps} --config {output}")
+    typer.echo(f"Next: review it, then {steps}{_option(output)}")
 
 
 def check(

@@ -70,6 +70,8 @@ def erase(
     from journeyflow.operations.erase import erase as erase_persons
     from journeyflow.operations.erase import plan_erasure
 
+    if not (user_ids or anonymous_ids or ids_from):
+        raise typer.BadParameter("name the persons to erase by --user-id, --anonymous-id or --ids-from")
     settings = load_config(config)
     ids = _ids(user_ids or [], anonymous_ids or [], ids_from)
     with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
@@ -110,7 +112,7 @@ def _ids(user_ids: list[str], anonymous_ids: list[str], ids_from: str | None) ->
 
 def _confirm(ids_from: str | None) -> None:
     if ids_from == _STANDARD_INPUT or not _is_terminal():
-        raise InputError("There is no terminal to confirm at. Confirm with --yes; nothing was erased.")
+        raise typer.BadParameter("there is no terminal to confirm at, and nothing was erased; confirm with --yes")
     if not typer.confirm("Erase all this? It cannot be undone."):
         typer.echo("Nothing was erased.")
         raise typer.Exit(ExitCode.FAILED)
@@ -136,20 +138,20 @@ def _print_plan(plan: ErasurePlan) -> None:
         if plan.other_count:
             typer.echo(f"    among them {numbered(plan.other_count, 'event')} of other persons on the given devices")
         if plan.unknown_count:
-            typer.echo(f"  {plan.unknown_count:,} of the given ids occur in no event and no trait")
+            typer.echo(f"  {numbered(plan.unknown_count, 'given id')} in no event and no trait")
         if plan.similar_count:
             typer.echo(
                 f"  {plan.similar_count:,} other ids differ from them only in case or Unicode form, and stay; "
                 "--also-similar erases them too"
             )
-        _print_files("files whose archived records are reduced", plan.copies)
-        _print_files("originals, and damaged archived records, that are removed whole", plan.dropped)
-    _print_files("input files that hold them and are not changed", plan.inputs)
+        _print_files("file", "with archived records to reduce", plan.copies)
+        _print_files("file", "to remove whole: originals, and damaged archived records", plan.dropped)
+    _print_files("input file", "with such records, not changed", plan.inputs)
 
 
-def _print_files(title: str, files: tuple[FoundRecords, ...]) -> None:
+def _print_files(noun: str, what: str, files: tuple[FoundRecords, ...]) -> None:
     if files:
-        typer.echo(f"  {len(files):,} {title}:")
+        typer.echo(f"  {numbered(len(files), noun)} {what}:")
     for file in files:
         count = "" if file.record_count is None else f": {numbered(file.record_count, 'record')}"
         typer.echo(f"    {escaped(file.source_file)}{count}")
@@ -285,11 +287,11 @@ def list_rows(
     """Count the quarantined records by file and reason, or list them."""
     import polars as pl
 
-    from journeyflow.cli.output import write_frame
+    from journeyflow.cli.output import rows_format, write_frame
     from journeyflow.config import load_config
     from journeyflow.operations.rebuild import PEOPLE, SPEND, quarantined
 
-    form = Format.JSON if as_json else form
+    form = rows_format(form, as_json=as_json)
     settings = load_config(config)
     if source is not None:
         require_known("source", source, [*settings.sources, PEOPLE, SPEND])

@@ -162,10 +162,7 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
 
     def command(**chosen: Any) -> None:  # noqa: ANN401 - the arguments of any command
         form, limit, output = (chosen.pop(name) for name in ("form", "limit", "output"))
-        if chosen.pop("as_json"):
-            if form not in (Format.TABLE, Format.JSON):
-                raise typer.BadParameter(f"--json and --format {form.value}: give one of the two")
-            form = Format.JSON
+        form = rows_format(form, as_json=chosen.pop("as_json"))
         with open_marts(chosen.pop("config"), chosen.pop("published")) as marts:
             found = read(marts, **known_names(marts, chosen))
             if form is not Format.TABLE or output is not None:
@@ -179,6 +176,13 @@ def listing(read: Callable[..., Listing], most: int | None = 20) -> Callable[...
     command.__annotations__ = {each.name: each.annotation for each in (*own, *shared)}
     command.__doc__ = read.__doc__
     return command
+
+
+def rows_format(form: Format, *, as_json: bool) -> Format:
+    """Return the format of rows that --format and --json ask for; refuse two of them."""
+    if as_json and form not in (Format.TABLE, Format.JSON):
+        raise typer.BadParameter(f"--json and --format {form.value}: give one of the two")
+    return Format.JSON if as_json else form
 
 
 def open_marts(config: Path, published: Path | None) -> PublishedTables:

@@ -33,6 +33,7 @@ from journeyflow.cli.output import (
     parse_instant,
     print_rows,
     print_whole,
+    rows_format,
     text_column,
     when_text,
     who_text,
@@ -65,7 +66,7 @@ def funnel(
     published: PublishedOption = None,
 ) -> None:
     """Show a funnel step by step: who converted, who is pending, who dropped off. Without a name, list all funnels."""
-    form = Format.JSON if as_json else form
+    form = rows_format(form, as_json=as_json)
     with open_marts(config, published) as marts:
         names = known_names(marts, {"persona": persona, "period": period})
         if name is None:
@@ -126,7 +127,7 @@ def drop_offs(
 
     A program gets one row per step and touchpoint (`what` is `last_touchpoint`) or action (`next_action`).
     """
-    form = Format.JSON if as_json else form
+    form = rows_format(form, as_json=as_json)
     with open_marts(config, published) as marts:
         names = known_names(marts, {"persona": persona, "period": period})
         steps = steps_of(marts, name, **names).head(-1)
@@ -176,7 +177,7 @@ def query(
     published: PublishedOption = None,
 ) -> None:
     """Query the published tables in SQL. Read-only."""
-    form = Format.JSON if as_json else form
+    form = rows_format(form, as_json=as_json)
     if build and selected:
         raise typer.BadParameter("--build and --selected exclude each other.")
     if build or selected:
@@ -202,8 +203,10 @@ def _naming_the_lists() -> Iterator[None]:
         if not error.message.startswith("A query failed"):
             raise
         end = "" if error.message.endswith("?") else "."
-        message = f"{error.message.rstrip('.')}{end} See: journeyflow tables, journeyflow describe TABLE"
-        raise EngineError(message) from error
+        end += " See: journeyflow tables, journeyflow describe TABLE"
+        if re.search(r"there is no table \w+\.\w", error.message):
+            end += "; models that are not published: journeyflow query --build"
+        raise EngineError(f"{error.message.rstrip('.')}{end}") from error
 
 
 MOST_ROWS = 50
@@ -252,14 +255,13 @@ def events(
     from journeyflow.operations.explain import EventFilter, find_events
     from journeyflow.publish.reader import frame_of
 
+    form = rows_format(form, as_json=as_json)
     times = parse_instant(since, "--since"), parse_instant(until, "--until")
     wanted = EventFilter(name, touchpoint, channel, stage, person, *times)
     rows = frame_of(find_events(load_config(config), model, wanted, limit))
-    note = (
-        "Why one is in its stage: journeyflow explain event EVENT_ID; how far a person came: explain person PERSON_ID"
-    )
+    note = "Times are UTC. Why: journeyflow explain event EVENT_ID, journeyflow explain person PERSON_ID"
     empty = "No event matches all of this. Leave out an option, or widen --since and --until."
-    write_listing(Listing(rows, note=note, empty=empty), Format.JSON if as_json else form, output, None, None)
+    write_listing(Listing(rows, note=note, empty=empty), form, output, None, None)
 
 
 def event(

@@ -79,6 +79,8 @@ def report(
 
     if is_opened and form is ReportFormat.MD and output is None:
         raise typer.BadParameter("--open needs a file: add --output summary.md")
+    if dark and form not in (ReportFormat.SVG, ReportFormat.PNG):
+        raise typer.BadParameter(f"--dark is for svg and png, not for {form}")
     _require_suffix(output, form)
     with open_marts(config, published) as marts:
         content = _render(_read_map(marts, form, model, persona, period), form, is_dark=dark)

@@ -38,9 +38,15 @@ AsOfOption = Annotated[
 ]
 
 
+_LEAST_KILOBYTES = 64_000
+
+
 def _size(text: str | None) -> str | None:
-    if text is not None and not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", text, re.IGNORECASE):
+    given = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT])i?B", text or "", re.IGNORECASE)
+    if text is not None and given is None:
         raise typer.BadParameter("give a number with a unit, such as 4GB or 512MB")
+    if given and float(given[1]) * 1000 ** "KMGT".index(given[2].upper()) < _LEAST_KILOBYTES:
+        raise typer.BadParameter("give at least 64MB")
     return text
 
 

@@ -166,7 +166,7 @@ def touchpoints(
         next_stage_rate="went on with", next_stage_rate_without="without", lift="lift", _interval="95 %",
         q_value="q", _mark="",
     )  # fmt: skip
-    note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who is determined meets other things."
+    note = "* beyond chance: q up to 0.05. Lift is an association, not a cause: who means to go on meets other things."
     empty = "Nobody met a touchpoint here. Choose another --stage, --persona or --period, or leave them out."
     return Listing(rows, f"{model}, {who_text(persona)}, {when_text(period)}", note, show, empty=empty)
 
@@ -270,7 +270,10 @@ def compare(
     else:
         assert first is not None
         assert second is not None
-        what, refused = ("months", "period") if are_months(marts, (first, second)) else ("personas", "persona")
+        try:
+            what, refused = ("months", "period") if are_months(marts, (first, second)) else ("personas", "persona")
+        except InputError as error:
+            raise typer.BadParameter(error.message.rstrip(".")) from error
         _refuse(context, f"a comparison of two {what}", refused, "days")
         found = compare_maps(marts, (first, second), model=str(model), persona=persona, period=period)
     beyond = found.rows.filter(found.rows["is_beyond_chance"])

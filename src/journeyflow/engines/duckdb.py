@@ -438,6 +438,7 @@ _WORDINGS = (
     (r"^(?:Binder|Catalog|Parser) Error: ", ""),
     (r"^Referenced column \"(.*?)\" not found in FROM clause!.*", r"there is no column \1."),
     (r"^Table with name (\S+) does not exist!.*", r"there is no table \1."),
+    (r"^Table with name \"?(.+?)\"? does not exist because schema .*", r"there is no table \1."),
     (r"^syntax error at or near ", "the SQL is not understood at "),
     (r"^syntax error at end of input", "the SQL ends too early"),
 )
@@ -450,8 +451,12 @@ def _first_line(error: Exception) -> str:
     message, *_ = str(error).partition("\nLINE ")
     if "read-only mode" in message:
         return "the tables are read only. Only queries are allowed: select, from, describe, show."
+    if "file system operations are disabled" in message:
+        return "files cannot be read or written here, only tables can be read."
     if isinstance(error, _STATEMENT_ERRORS):
         line, hint = message.split("\n", 1)[0][:300], _HINT.search(message)
+        if hint and "pg_catalog" in hint[0]:  # Its own tables are near to every name.
+            hint = None
         for wording, plain in _WORDINGS:
             line = re.sub(wording, plain, line)
         return f"{line} {hint[0][:200].replace('Candidate bindings:', 'Near:')}" if hint else line

@@ -272,13 +272,19 @@ def _space(config: Config) -> Diagnoses:
         free = shutil.disk_usage(existing).free
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         wanted = max(LEAST_FREE_BYTES, 2 * used)
-        detail = f"{free // _MEBIBYTE:,} MiB free for {folder}, which holds {used // _MEBIBYTE:,} MiB"
+        detail = f"{_size(free)} free for {folder}, which holds {_size(used)}"
         if free < wanted:
-            yield Diagnosis("free space", "warning", f"{detail}; a run may need {wanted // _MEBIBYTE:,} MiB")
+            yield Diagnosis("free space", "warning", f"{detail}; a run may need {_size(wanted)}")
         else:
             yield Diagnosis("free space", "ok", detail)
 
 
+def _size(byte_count: int) -> str:
+    mebibytes = byte_count / _MEBIBYTE
+    return f"{mebibytes:,.1f} MiB" if mebibytes < _LARGE else f"{mebibytes / 1024:,.1f} GiB"
+
+
+_LARGE = 1024
 _EVENTS = """id,at,device,user,event,key
 1,2026-01-01T10:00:00,a,,page_view,k
 2,2026-01-01T10:00:00,a,,product_view,k

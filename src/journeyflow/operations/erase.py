@@ -350,7 +350,7 @@ def plan_erasure(
     path = config.state / WAREHOUSE
     with project_lock(config.state):
         if not path.exists():
-            raise InputError(f"There is no {path}: run `journeyflow run` first.")
+            raise NotFoundError(f"Nothing was loaded yet: there is no {path}. Run `journeyflow run` first.")
         work = config.state / "work" / "erasure"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700, parents=True)

@@ -278,7 +278,7 @@ def quarantined(
     if holder(config.state):
         raise LockedError("A run is going on and holds the warehouse. Ask again when it has ended.")
     if not path.exists():
-        raise InputError(f"There is no {path}: run `journeyflow run` first.")
+        raise NotFoundError(f"Nothing was loaded yet: there is no {path}. Run `journeyflow run` first.")
     with DuckDBEngine(path, read_only=True) as warehouse:
         return warehouse.rows(_LISTED if with_rows else _COUNTED, [source, reason])
 

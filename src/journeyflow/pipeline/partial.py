@@ -20,7 +20,7 @@ import pyarrow as pa
 from journeyflow.engines import DuckDBEngine, default_memory_limit
 from journeyflow.engines.base import relation, text
 from journeyflow.erasure.apply import pending_erasure
-from journeyflow.errors import InputError, ModelError
+from journeyflow.errors import InputError, ModelError, NotFoundError
 from journeyflow.models import Graph, Phase, checks
 from journeyflow.pipeline.builder import Builder
 from journeyflow.state.folder import clear_work, project_lock
@@ -89,8 +89,10 @@ def build(
 
     Raises
     ------
+    NotFoundError
+        When nothing was built yet.
     InputError
-        When there is no complete last build, or it was built by another configuration or version.
+        When the last build is not complete, or was built by another configuration or version.
     ModelError
         When a selector names nothing, or a changed model that the selection depends on is not selected.
     CheckFailedError
@@ -120,7 +122,7 @@ def build(
 def _scratch(config: Config, limits: dict[str, Any]) -> Iterator[tuple[DuckDBEngine, Path]]:
     """Open an empty database with the last build and the warehouse attached for reading; it goes with the context."""
     if not (config.state / BUILD).exists():
-        raise InputError(f"There is no {config.state / BUILD}: run {_RUN} first.")
+        raise NotFoundError(f"Nothing was built yet: there is no {config.state / BUILD}. Run {_RUN} first.")
     if pending_erasure(config.state) is not None:
         raise InputError(f"An erasure is pending, and the last build still holds what it erases: run {_RUN} first.")
     work = config.state / "work"
@@ -465,9 +467,11 @@ def _register_events(engine: DuckDBEngine, events: pa.Table, columns: Mapping[st
     """Give the table the shape of `raw.events`; one extra column holds the value of `by`."""
     missing = sorted({name for name in columns.values() if name not in events.column_names})
     if missing:
+        like = [near for name in missing for near in get_close_matches(name, events.column_names, n=1)]
+        hint = f" Did you mean {', '.join(map(repr, like))}?" if like else ""
         raise InputError(
             f"The events have no column {', '.join(missing)}; name yours by person=, time=, event= and by=. "
-            f"There are {', '.join(events.column_names)}."
+            f"There are {', '.join(events.column_names)}.{hint}"
         )
     if doubled := sorted({name for name in events.column_names if events.column_names.count(name) > 1}):
         raise InputError(f"The events have the column {', '.join(doubled)} more than once; keep one.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from journeyflow.errors import InputError, require_known
+from journeyflow.errors import InputError, NotFoundError, require_known
 from journeyflow.statistics.proportions import (
     CRITICAL,
     Floats,
@@ -294,7 +294,7 @@ def compare_days(marts: PublishedTables, day: date, days: int, persona: str = AL
 
     Raises
     ------
-    InputError
+    NotFoundError
         When fewer than `FEWEST_DAYS` days with a closed window are on one side.
 
     References
@@ -307,7 +307,7 @@ def compare_days(marts: PublishedTables, day: date, days: int, persona: str = AL
     groups = [group for _, group in found.group_by("funnel", "step_index", maintain_order=True)]
     known = [group for group in groups if all(count >= FEWEST_DAYS for count in _day_counts(group))]
     if not known:
-        raise InputError(
+        raise NotFoundError(
             f"There are fewer than {FEWEST_DAYS} days with a closed window on one side of {day}; "
             f"{_range(marts)} Name a day further from the ends."
         )
@@ -316,7 +316,7 @@ def compare_days(marts: PublishedTables, day: date, days: int, persona: str = AL
     left_out = sorted({str(group["funnel"][0]) for group in groups} - {str(group["funnel"][0]) for group in known})
     note = "Days whose window is over. " + ("" if days % 7 == 0 else "Not whole weeks: weekdays may differ. ")
     if left_out:
-        note += f"Too few such days: {', '.join(left_out)}. "
+        note += f"Left out, with too few such days: {', '.join(left_out)}. "
     title = f"{_who(persona)}, {before} days before {day} against {after} from it on"
     return Comparison(
         title, "before", "after", note,

@@ -100,6 +100,11 @@ _MANY_ROWS = 100
 CHANNELS = ("web", "app", "store", "call_centre", "crm", "delivery", "survey", "email", "mobile", "online", "offline")
 COMPANY = re.compile(r"account|company|compan|organi[sz]ation|org_|workspace|tenant|team|group")
 """Names of columns that hold a company: their values are many people, and never a person's id."""
+DEVICE_KINDS = frozenset(
+    ("desktop", "mobile", "tablet", "phone", "smartphone", "pc", "computer", "tv", "web", "app", "ios", "android",
+     "windows", "macos", "linux", "iphone", "ipad", "other")
+)  # fmt: skip
+"""Values of columns that hold a kind of device, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +304,8 @@ def is_fit(name: str, profile: Profile) -> bool:
         return profile.time is not None and profile.fill >= _MOST
     if name in ("anonymous_id", "user_id"):
         is_person = not COMPANY.search(profile.key) or "user" in profile.key
+        if {value.lower() for value in profile.distinct} <= DEVICE_KINDS:
+            return False
         # A few values on many rows are kinds of something, not people.
         are_many = len(profile.distinct) > (FEW_VALUES if profile.row_count >= _MANY_ROWS else 1)
         return is_person and not profile.is_json and profile.time is None and (few or are_many)

@@ -299,6 +299,8 @@ class ModelSuggestions:
         right = (
             f"{percent(a.rate)} of {a.offered_count} offered were right" if a.rate is not None else "none was offered"
         )
+        if not self.suggestions:
+            return [f"# {escaped(self.model)}: every event name has a stage."]
         lines = [
             f"# {escaped(self.model)}: {numbered(len(self.suggestions), 'event name')} without a stage. "
             f"Hiding each of {a.name_count} names with a rule: {right}."

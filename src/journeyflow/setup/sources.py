@@ -82,6 +82,8 @@ def draft_sources(given: Sequence[Path], folder: Path, ask: Ask) -> Draft:
     """
     draft = Draft()
     paths = list(_files(given))
+    if not paths:
+        raise InputError(f"No file is in {', '.join(map(str, given))}: name files of events, or another folder.")
     names = _feed_columns(paths, draft)
     groups: dict[tuple[object, ...], list[Sample]] = {}
     for path in paths:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from journeyflow.engines import DuckDBEngine
-from journeyflow.errors import InputError
+from journeyflow.errors import InputError, NotFoundError
 from journeyflow.utils import files
 from journeyflow.utils.files import Document, read_yaml
 
@@ -280,12 +280,14 @@ def open_build(config: Config, *needed: str) -> DuckDBEngine:
 
     Raises
     ------
+    NotFoundError
+        When nothing was built yet.
     InputError
-        When there is no complete build, or it has not the relations `needed`.
+        When the last build is not complete, or has not the relations `needed`.
     """
     path = config.state / BUILD
     if not path.exists():
-        raise InputError(f"There is no {path}: run `journeyflow run` first.")
+        raise NotFoundError(f"Nothing was built yet: there is no {path}. Run `journeyflow run` first.")
     engine = DuckDBEngine(path, read_only=True, attached={"warehouse": config.state / WAREHOUSE})
     if not is_complete(engine):
         engine.close()

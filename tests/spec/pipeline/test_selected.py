@@ -11,7 +11,7 @@ import journeyflow
 from journeyflow.config import load_config
 from journeyflow.engines import DuckDBEngine
 from journeyflow.erasure.apply import PendingErasure, begin_erasure
-from journeyflow.errors import CheckFailedError, InputError, JourneyflowError, ModelError
+from journeyflow.errors import CheckFailedError, InputError, JourneyflowError, ModelError, NotFoundError
 from journeyflow.pipeline.partial import build
 from journeyflow.pipeline.run import Run
 from journeyflow.state.folder import OURS
@@ -146,7 +146,7 @@ def test_a_failed_check_publishes_nothing(project):
 
 def test_without_a_build_there_is_nothing_to_select_from(tmp_path):
     config = load_config(write_project(tmp_path / "shop"))
-    with pytest.raises(InputError, match=r"run `journeyflow run` first"):
+    with pytest.raises(NotFoundError, match=r"Run `journeyflow run` first"):
         build(config, ["marts.funnel_steps"])
 
 

@@ -130,7 +130,10 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         ("drop-offs", "journeyflow drop-offs needs FUNNEL: A funnel or a journey model."),
         ("funnel a b", "journeyflow funnel takes no further argument; there is 'b'."),
         ("run --memory lots", "--memory: give a number with a unit"),
+        ("run --memory 1KB", "--memory: give at least 64MB"),
+        ("run --memory 63.9MB", "--memory: give at least 64MB"),
         ("explain evnt 1", "there is no command 'evnt'. Did you mean 'event'? See: journeyflow explain --help"),
+        ("report --dark", "--dark is for svg and png, not for html."),
         ("-c x funnel", "journeyflow has no option -c."),
     ],
 )
@@ -154,7 +157,8 @@ def test_no_id_is_shown_where_an_argument_is_too_many(words: str, capsys: pytest
     assert call("explain", "c02") == ExitCode.CONFIGURATION
     assert (
         capsys.readouterr().err
-        == "journeyflow: journeyflow explain has no such command. See: journeyflow explain --help\n"
+        == "journeyflow: journeyflow explain has no such command; there is event, person, opportunity, pain-point. "
+        "See: journeyflow explain --help\n"
     )
 
 

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 import journeyflow
 from journeyflow.cli.app import app
 from journeyflow.config import check, load_config
-from journeyflow.errors import ExitCode
+from journeyflow.errors import ExitCode, InputError
 from journeyflow.ingest.files import matching_paths
+from journeyflow.setup.proposal import nobody
+from journeyflow.setup.sources import draft_sources
 from support.exports import SHAPES
 from support.in_process_parser import parse_in_process
 
@@ -266,3 +268,15 @@ def test_suggest_needs_a_run(tmp_path):
     write_events(tmp_path, ["alpha"])
     done = CliRunner().invoke(app, ["suggest", "-c", str(configured(tmp_path))])
     assert "journeyflow run" in str(done.exception)
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    (tmp_path / "exports").mkdir()
+    with pytest.raises(InputError, match="exports: name files of events, or another folder"):
+        draft_sources([tmp_path / "exports"], tmp_path, nobody)
+
+
+def test_the_next_step_names_only_another_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "then journeyflow check\n" in call("init")
+    assert "then journeyflow check --config shop.yml\n" in call("init", "-o", "shop.yml")

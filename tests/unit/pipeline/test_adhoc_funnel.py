@@ -127,3 +127,9 @@ def test_wrong_kinds_of_arguments_are_reported():
     doubled = LOG.to_arrow().append_column("plan", LOG.to_arrow()["plan"])
     with pytest.raises(InputError, match="plan more than once"):
         journeyflow.funnel(doubled, ["view", "buy"], as_of=AS_OF)
+
+
+def test_a_column_that_is_missing_is_named_with_the_nearest():
+    events = pl.DataFrame({"cookie": ["a"], "ts": [datetime(2026, 1, 1)], "event": ["view"]})
+    with pytest.raises(InputError, match=r"no column cooky; .*Did you mean 'cookie'"):
+        journeyflow.funnel(events, ["view", "buy"], person="cooky", time="ts", event="event")

@@ -210,5 +210,5 @@ def test_days_without_a_closed_window_are_left_out_and_too_few_refused(tmp_path)
     with published(tmp_path, trend_rows([50] * 60, [20] * 60, matured=40)) as marts:
         found = compare_days(marts, FIRST + timedelta(days=30), 28)
         assert "28 days before 2026-01-31 against 10 from it on" in found.title
-        with pytest.raises(InputError, match="such days are from 2026-01-01 to 2026-02-09"):
+        with pytest.raises(NotFoundError, match="such days are from 2026-01-01 to 2026-02-09"):
             compare_days(marts, FIRST + timedelta(days=38), 28)

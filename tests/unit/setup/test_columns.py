@@ -70,6 +70,15 @@ def test_a_company_and_a_kind_of_device_are_no_persons():
     assert "anonymous_id" not in roles([{"device": row["device"], "timestamp": row["timestamp"]} for row in rows])
 
 
+@pytest.mark.parametrize("count", [2, 11, 54])
+def test_a_kind_of_device_is_no_person_in_a_short_file_either(count):
+    rows = [
+        {"device": ("Mobile", "desktop")[n % 2], "user_id": f"u{n}", "timestamp": "2026-01-01 10:00:00"}
+        for n in range(count)
+    ]
+    assert roles(rows) == {"occurred_at": "timestamp", "user_id": "user_id"}
+
+
 def test_a_time_under_any_name_is_found_by_its_values():
     rows = [{"user_id": f"u{n}", "event_name": "a", "stamped": f"2026-01-0{n + 1}T10:00:00"} for n in range(5)]
     assert roles(rows)["occurred_at"] == "stamped"

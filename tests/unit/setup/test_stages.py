@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from journeyflow.setup.proposal import Accuracy, ModelSuggestions
 from journeyflow.setup.stages import EventLog, Words, suggest
 
 STAGES = ["look", "choose", "use"]
@@ -72,3 +73,7 @@ def test_the_order_of_persons_and_a_repeated_event_change_nothing():
 def test_no_event_at_all_is_no_error():
     (found,) = suggest(EventLog.of([], [], []), STAGES, KNOWN, ["xyzzy"])
     assert not found.is_offered
+
+
+def test_a_model_whose_names_all_have_a_stage_says_so():
+    assert ModelSuggestions("shop", (), Accuracy(5, 0, 0)).lines() == ["# shop: every event name has a stage."]
