@@ -10,7 +10,7 @@ from journeyflow.publish.reader import PublishedTables
 from journeyflow.report.compare import compare_maps
 from journeyflow.report.formatting import value_text
 from journeyflow.utils.formatting import count, percent
-from support.page_reader import body_rows, choose
+from support.page_reader import body_rows, choose, plain
 
 Opener = Callable[..., Page]
 
@@ -59,6 +59,42 @@ def test_channels_show_what_each_method_credits(opened: Opener, published: Publi
         assert text[4] == value_text(row["value_amount"], "amount", "EUR")
         assert text[6] == ("\u2013" if row["return_ratio"] is None else value_text(row["return_ratio"], "ratio"))
     assert page.locator("#channels-body .track .whisker").count() == 4
+
+
+def test_personas_found_in_the_data_stand_beside_the_configured_ones(
+    opened: Opener, published: PublishedTables
+) -> None:
+    page = opened("#model=shop&persona=student")
+    rows = published.sql("from discovered_personas where kind = 'class' order by person_count desc").to_dicts()
+    cards = page.locator("#discovered-body .card")
+    configured = page.locator("#cards-body .card").count()
+    assert cards.count() == len(rows) == 2
+    known = published.sql("select count(distinct persona) as n from map_stages where model = 'shop'")
+    assert configured == known["n"][0]
+    for row, card in zip(rows, (cards.nth(at) for at in range(2)), strict=True):
+        text = card.inner_text()
+        assert row["discovered_persona"][:20] in text.replace("\n", "")
+        assert f"{count(row['person_count'])} people" in text
+        assert ("do not build on it" in text) == row["is_unstable"]
+        assert f"of {count(row['matured_count'])}" in text
+    assert "Student: 50.0 % of them, 1.80 times" in plain(cards.first.text_content() or "")
+    assert page.locator("#choose-persona option").count() == configured
+
+
+def test_an_action_shows_what_changed_since(opened: Opener, published: PublishedTables) -> None:
+    page = opened("#model=shop")
+    judged, early = body_rows(page, "#actions-body table")
+    assert judged[1] == f"{points(0.05)} points {points(0.02)} to {points(0.08)} points beyond chance"
+    assert judged[3:] == ["50.0 % of 100", "55.0 % of 90"]
+    assert [early[1], early[4]] == ["\u2013", "\u2013"]
+    assert "Since <img" in page.locator("#actions-body").inner_text()
+
+
+def test_an_opportunity_says_what_mending_its_stage_would_bring(opened: Opener) -> None:
+    page = opened("#model=shop&persona=student&period=all")
+    assert "What if a tenth of the 400 journeys" in plain(page.locator("#chances-body").text_content() or "")
+    choose(page, "period", "2026-02")
+    assert "What if" not in plain(page.locator("#chances-body").text_content() or "")
 
 
 def test_the_parts_of_a_change_are_those_of_the_table(opened: Opener, published: PublishedTables) -> None:

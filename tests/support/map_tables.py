@@ -234,6 +234,44 @@ def analysis_tables() -> dict[str, Rows]:
     return cohort_tables() | {
         "attribution": attribution, "rate_changes": changes, "funnel_trend": trend, "paths": paths,
         "pending_forecast": forecast,
+    } | _found_tables()  # fmt: skip
+
+
+def _found_tables() -> dict[str, Rows]:
+    """Return rows of the chain of a model, of discovered personas and of actions, one of them too early to judge."""
+    chain = [
+        {"model": "shop", "persona": persona, "from_stage": start, "to_stage": end, "from_index": at, "to_index": to}
+        | {"journey_count": number}
+        for persona in ("all", "student")
+        for start, end, at, to, number in (
+            ("entry", "awareness", 0, 1, 1_000), ("entry", "open", 0, -1, 70), ("awareness", "exit", 1, 0, 400),
+            ("awareness", "consideration", 1, 2, 600), ("consideration", "exit", 2, 0, 300),
+            ("consideration", "decision", 2, 3, 300), ("decision", "exit", 3, 0, 240), ("decision", "loyal", 3, 4, 60),
+        )
+    ]  # fmt: skip
+    discovered = [
+        {"discovered_persona": name, "kind": kind, "person_count": number, "share_rate": share, "is_unstable": unstable}
+        | {"share_low": share and share / 2, "share_high": share and share * 2, "stability": 0.5 if unstable else 0.9}
+        | {"matured_count": 20, "converted_count": 5, "conversion_rate": 0.25, "conversion_low": 0.2}
+        | {"conversion_high": 0.4, "description": f"{MARKUP} 80 % of it, 2.1 times as many as of all"}
+        for name, kind, number, share, unstable in (
+            (MARKUP, "class", 400, 0.4, False), (UNBROKEN, "class", 100, 0.1, True), ("all", "all", 1_000, None, None),
+        )
+    ]  # fmt: skip
+    overlaps = [
+        {"discovered_persona": MARKUP, "persona": persona, "person_count": 200, "share_rate": 0.5, "lift": lift}
+        for persona, lift in (("student", 1.8), (MARKUP, 0.6))
+    ]
+    effect = {"effect": 0.05, "effect_low": 0.02, "effect_high": 0.08, "after_count": 90, "after_rate": 0.55}
+    actions = [
+        {"action": name, "funnel": "checkout", "step": "paid", "first_day": day, "before_count": 100}
+        | {"before_rate": 0.5, "is_beyond_noise": bool(known), "pending_count": 4, "headline": f"Since {MARKUP}."}
+        | known
+        for name, day, known in ((MARKUP, "2026-02-01", effect), ("guide", "2026-02-27", {}))
+    ]
+    return {
+        "stage_chains": chain, "discovered_personas": discovered, "discovered_persona_overlaps": overlaps,
+        "action_effects": actions,
     }  # fmt: skip
 
 

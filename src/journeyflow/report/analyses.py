@@ -13,10 +13,10 @@ import polars as pl
 from journeyflow.compile.map_figures import GRAINS, MapFigure
 from journeyflow.errors import InputError, JourneyflowError
 from journeyflow.report.cells import Row
-from journeyflow.report.formatting import display_text, label_text
+from journeyflow.report.formatting import TEXT_LENGTH, display_text, label_text
 from journeyflow.report.view_model import ALL, Analysis, Difference, Differences, Entry, MapModel
 from journeyflow.statistics.proportions import CRITICAL
-from journeyflow.utils.formatting import percent
+from journeyflow.utils.formatting import count, percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,6 +123,24 @@ def what_if(marts: PublishedTables, model: str, persona: str, share: float) -> p
     return pl.DataFrame(found, schema=_SCHEMA, orient="row").sort("gain_count", "stage", descending=[True, False])
 
 
+def gains_by_stage(published: PublishedTables, model: MapModel, persona: str) -> dict[str, str]:
+    """Return what less leaving would bring, in words, by stage; a stage that the chain does not cover has none."""
+    if "stage_chains" not in published.tables:
+        return {}
+    labels = {stage.key: stage.label for stage in model.stages}
+    last = model.stages[-1].label
+    return {
+        row["stage"]: (
+            f"if a tenth of the {count(row['exit_count'])} journeys that ended at {labels[row['stage']]}, for whatever "
+            f"cause, had gone on, at most {count(round(row['gain_count']))} more (95 % interval "
+            f"{count(round(row['gain_low']))} to {count(round(row['gain_high']))}) of {count(row['journey_count'])} "
+            f"would have reached {last}"
+        )
+        for row in what_if(published, model.key, persona, 0.1).iter_rows(named=True)
+        if row["gain_count"] >= 0.5 and row["stage"] in labels
+    }
+
+
 _SCHEMA = {
     "stage": pl.String, "exit_count": pl.Int64, "kept_count": pl.Float64, "journey_count": pl.Int64,
     "conversion_rate": pl.Float64, "changed_rate": pl.Float64, "gain_count": pl.Float64, "gain_low": pl.Float64,
@@ -133,8 +151,8 @@ _SCHEMA = {
 def _chain(rows: pl.DataFrame, goal: int) -> Chain:
     """Return the chain of moves between stages before the last, `goal`: it is where journeys convert."""
     counts = np.zeros((goal, goal + 2))
-    for start, end, count in rows.select("from_index", "to_index", "journey_count").iter_rows():
-        counts[start, goal if end == goal else goal + 1 if end == 0 else end] += count
+    for start, end, number in rows.select("from_index", "to_index", "journey_count").iter_rows():
+        counts[start, goal if end == goal else goal + 1 if end == 0 else end] += number
     return Chain(counts)
 
 
@@ -183,6 +201,7 @@ class _Definition:
     relation: str = ""
 
 
+_SENTENCES_OF_TABLES = ("description", "headline", "discovered_persona", "first_day")
 _WEEKS = f"select * replace (first_day::varchar as first_day) from ({TREND.format(step='week')})"
 _DEFINITIONS = (
     _Definition(
@@ -279,6 +298,49 @@ _DEFINITIONS = (
             MapFigure("converted_count", "reached a goal", "cases"),
         ),
     ),
+    _Definition(
+        "discovered",
+        "discovered_personas",
+        "from discovered_personas where kind = 'class' order by person_count desc, discovered_persona",
+        ("discovered_persona", "is_unstable"),
+        ("discovered_persona", "description"),
+        (
+            MapFigure("person_count", "persons", "people", evidence="inferred"),
+            MapFigure("share_rate", "of those whose first visit is over", "rate", ("share_low", "share_high"),
+                      evidence="inferred"),
+            MapFigure("conversion_rate", "reached the repeated goal", "rate", ("conversion_low", "conversion_high"),
+                      "matured_count", "inferred"),
+            MapFigure("stability", "stability", "score", evidence="inferred"),
+        ),
+        ("discovered_persona",),
+    ),
+    _Definition(
+        "overlaps",
+        "discovered_persona_overlaps",
+        "from discovered_persona_overlaps where person_count >= 5 and lift > 1.2 "
+        "order by discovered_persona, lift desc, persona",
+        ("discovered_persona", "persona"),
+        (),
+        (
+            MapFigure("share_rate", "of the discovered persona", "rate", evidence="inferred"),
+            MapFigure("lift", "times as many as if unrelated", "ratio", evidence="inferred"),
+        ),
+        ("discovered_persona", "persona"),
+    ),
+    _Definition(
+        "actions",
+        "action_effects",
+        "select * replace (first_day::varchar as first_day) from action_effects order by first_day, action",
+        ("action", "is_beyond_noise"),
+        ("action", "first_day", "funnel", "step", "headline"),
+        (
+            MapFigure("effect", "effect", "points", ("effect_low", "effect_high"), evidence="inferred"),
+            MapFigure("before_rate", "before", "rate", n="before_count"),
+            MapFigure("after_rate", "since", "rate", n="after_count"),
+            MapFigure("pending_count", "pending", "cases"),
+        ),
+        ("action",),
+    ),
 )  # fmt: skip
 
 
@@ -303,7 +365,9 @@ def _entries(published: PublishedTables, shown: _Definition, personas: Collectio
 
 
 def _text(column: str, value: str) -> str:
-    """Return a name as words; a channel such as cpc stays in small letters."""
+    """Return a name as words; a channel such as cpc stays in small letters, and a sentence what it is."""
+    if column in _SENTENCES_OF_TABLES:
+        return display_text(value, TEXT_LENGTH)
     return display_text(value.replace("_", " ")) if column == "channel" else label_text(value)
 
 

@@ -90,7 +90,7 @@ _OPPORTUNITIES: Final = (
     Column("kind", 18), Column("grade", 22), Column("slice", 24), Column("days", 24), Column("people", 10),
     Column("people lost", 12), Column("low", 9), Column("high", 9), Column("worth", 12), Column("low", 11),
     Column("high", 11), Column("of it beyond the rows above", 14), Column("currency", 10), Column("owner", 18),
-    Column("suggested", 60),
+    Column("suggested", 60), Column("what if", 60),
 )  # fmt: skip
 _DROP_OFFS: Final = (
     Column("funnel", 18), *_MAP_KEYS[1:], Column("step", 7), Column("name", 20), Column("what", 18),
@@ -214,6 +214,7 @@ def _opportunities(report_data: ReportData) -> Iterator[Row]:
                 *_map_labels(report_data, journey_map), found.rank, found.headline, found.subject, found.stage_label,
                 found.kind, found.grade, found.slice, found.days, found.people, lost, *_ends(lost), worth,
                 *_ends(worth), found.alone, worth.currency or "", found.owner, found.remedy,
+                found.what_if,
             ]  # fmt: skip
 
 

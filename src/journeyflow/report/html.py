@@ -243,7 +243,7 @@ class _Packer:
         return [*texts, int(link.is_backward), self.figures((link.count, link.rate, link.median))]
 
     def opportunity(self, found: Opportunity) -> Row:
-        """Return ``[rank, stage, kind, grade, subject, slice, days, headline, owner, remedy, figures]``."""
+        """Return ``[rank, stage, kind, grade, subject, slice, days, headline, owner, remedy, what if, figures]``."""
         texts = self.positions(
             found.stage_label,
             found.kind,
@@ -254,6 +254,7 @@ class _Packer:
             found.headline,
             found.owner,
             found.remedy,
+            found.what_if,
         )
         return [found.rank, *texts, self.figures((found.people, found.lost, found.worth, found.alone))]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from journeyflow.compile.map_figures import MAP, MAP_ROWS, STEP, MapFigure
 from journeyflow.config.models_and_funnels import BUILTIN_MODELS
 from journeyflow.report import cells
-from journeyflow.report.analyses import read_analyses, read_differences
+from journeyflow.report.analyses import gains_by_stage, read_analyses, read_differences
 from journeyflow.report.cells import Row, Tables
 from journeyflow.report.formatting import BLIND_SPOT_KINDS, ENDS, READING, TEXT_LENGTH, display_text, label_text
 from journeyflow.report.view_model import (
@@ -315,6 +315,8 @@ def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyM
     labels = {stage.key: stage.label for stage in model.stages}
     causes = [row for row in tables.by("opportunities", *MAP).get(key, []) if cells.is_cause(row)]
     ranked = sorted(causes, key=lambda row: row.values["opportunity_rank"])
+    # The chain is of the whole time.
+    gains = gains_by_stage(tables.published, model, persona) if ranked and period == ALL else {}
     return JourneyMap(
         model=model.key,
         persona=persona,
@@ -325,7 +327,7 @@ def _map(tables: Tables, model: MapModel, persona: str, period: str) -> JourneyM
         ),
         reached=tuple(_stage_reach(row, labels) for row in sorted(reached, key=lambda row: row.values["stage_index"])),
         funnel=_funnel(tables, *key) or Funnel(model.key, model.label, persona, period, "person", ()),
-        opportunities=tuple(_opportunity(row, labels, tables.labels) for row in ranked[:MAX_OPPORTUNITIES]),
+        opportunities=tuple(_opportunity(row, labels, tables.labels, gains) for row in ranked[:MAX_OPPORTUNITIES]),
         opportunity_rest_count=max(len(ranked) - MAX_OPPORTUNITIES, 0),
     )
 
@@ -336,7 +338,7 @@ def _stage_reach(row: Row, labels: dict[str, str]) -> StageReach:
     return StageReach(row.text("stage"), labels[row.text("stage")], reached, advanced, dropped, pending, drop_off)
 
 
-def _opportunity(row: Row, labels: dict[str, str], names: Labels) -> Opportunity:
+def _opportunity(row: Row, labels: dict[str, str], names: Labels, gains: dict[str, str]) -> Opportunity:
     people, lost, worth, alone = cells.opportunity_figures(row)
     return Opportunity(
         rank=row.values["opportunity_rank"],
@@ -354,6 +356,8 @@ def _opportunity(row: Row, labels: dict[str, str], names: Labels) -> Opportunity
         alone=alone,
         owner=display_text(row.text("owner")),
         remedy=display_text(row.text("remedy"), HEADLINE_LENGTH),
+        # Those lost to a broken promise did not all leave at its stage.
+        what_if=gains.get(row.text("stage"), "") if row.text("origin") != "promise" else "",
     )
 
 

@@ -339,7 +339,8 @@ class Opportunity:
     """A pain point or broken promise, ranked by what fixing it is worth; `kind` and `grade` are in words.
 
     `slice` are the values that its persons share, `days` its span; empty where it has none. `alone` is what it is worth
-    beyond the rows above it. `remedy` is suggested by the catalogue, and no measurement.
+    beyond the rows above it. `remedy` is suggested by the catalogue, and no measurement. `what_if` says what less
+    leaving at the stage would bring, over the whole time; it is empty where nothing is known of that.
     """
 
     rank: int
@@ -357,6 +358,7 @@ class Opportunity:
     alone: Figure
     owner: str = ""
     remedy: str = ""
+    what_if: str = ""
 
 
 @dataclass(frozen=True, slots=True)

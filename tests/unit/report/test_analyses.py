@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from journeyflow.publish.reader import open_published
-from journeyflow.report.analyses import TREND
+from journeyflow.report.analyses import TREND, what_if
 from journeyflow.report.compare import compare_maps
 from journeyflow.report.reader import read_report_data
 from journeyflow.statistics.proportions import wilson_interval
+from journeyflow.utils.formatting import count
 from support.map_tables import MARKUP, analysis_tables, publish_tables, rich_tables
 from support.report_figures import figures_of, wrong_figures
 
@@ -33,10 +34,30 @@ def report_data(published):
 def test_the_sql_of_every_figure_returns_it(report_data, published):
     beside = replace(report_data, maps=(), funnels=(), flows=())
     assert {analysis.key for analysis in beside.analyses if analysis.entries} == {
-        "trend", "forecast", "changes", "retention", "attribution", "paths",
+        "trend", "forecast", "changes", "retention", "attribution", "paths", "discovered", "overlaps", "actions",
     }  # fmt: skip
     assert wrong_figures(beside, published) == []
     assert all(figure.sql.isprintable() and len(figure.sql) < 1_500 for figure in figures_of(beside))
+
+
+def test_a_pain_point_says_what_mending_its_stage_would_bring_as_the_command_does(published):
+    found = read_report_data(published, models=["shop"], personas=["all", "unassigned"], periods=["all", "2026-01"])
+    gained = what_if(published, "shop", "all", 0.1).rows_by_key("stage", named=True, unique=True)
+    awareness = gained["awareness"]
+    said = {(each.persona, each.period): each.opportunities for each in found.maps}
+    texts = {
+        each.what_if for each in said["all", "all"] if each.stage_label == "Awareness" and each.origin != "promise"
+    }
+    assert len(texts) == 1
+    (text,) = texts
+    assert "a tenth of the 400 journeys that ended at Awareness" in text
+    ends = [count(round(awareness[f"gain_{end}"])) for end in ("count", "low", "high")]
+    assert "at most {} more (95 % interval {} to {}) of 1,000 would have reached Loyal".format(*ends) in text
+    # The chain is of the whole time, of two personas, and of leaving a stage, which is no broken promise.
+    silent = (*said["unassigned", "all"], *said["all", "2026-01"])
+    silent += tuple(each for each in said["all", "all"] if each.origin == "promise" or each.stage_label == "Loyal")
+    assert silent
+    assert {each.what_if for each in silent} == {""}
 
 
 def test_differences_are_those_of_the_comparison_of_two(report_data, published):
@@ -77,5 +98,5 @@ def test_analyses_without_rows_or_tables_are_empty(tmp_path):
     publish_tables(tmp_path, {})
     with open_published(tmp_path) as opened:
         found = read_report_data(opened)
-    assert [analysis.entries for analysis in found.analyses] == [()] * 6
+    assert [analysis.entries for analysis in found.analyses] == [()] * 9
     assert found.differences == ()

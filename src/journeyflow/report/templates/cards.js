@@ -25,6 +25,19 @@ function card(stages, view) {
     el("dl", { class: "card-facts" }, worstLoss(stages, view), worstMood(stages, view), worstPain(map)));
 }
 
+/** Personas that the model found: how many, what marks them, which configured one they are most like. */
+function drawDiscovered() {
+  showSection("discovered", entriesOf("discovered").map(({ key: [name, isUnstable], texts: [label, marks], figures: [people, part, rate, stability] }) => {
+    const most = entriesOf("overlaps", name)[0];
+    return el("article", { class: "card" }, el("h3", { class: "card-name" }, words(label, 2)),
+      el("p", { class: "card-size" }, figureButton(people, label), " people · ", figureCell(part, label, true)),
+      el("p", { class: "quiet" }, words(marks, 4)),
+      el("dl", { class: "card-facts" }, fact("Reached the repeated goal", [figureCell(rate, label, true), rate.value === null ? null : ofCount(rate)]),
+        most ? fact("Most like", [words(labelOf(PERSONAS, most.key[1]), 1), ": ", figureButton(most.figures[0], label), ` of them, ${figureText(most.figures[1])} times as many as if unrelated`]) : null,
+        fact("Stability", [figureCell(stability, label), isUnstable === "True" ? el("span", { class: "care" }, " under 0.75: do not build on it") : null])));
+  }));
+}
+
 /** People of a persona by their latest journey, and which part of all people they are. */
 function sizeOf(persona) {
   if (!persona.people) return null;

@@ -49,7 +49,7 @@ function funnelOf([key, label, persona, period, unit, outcome, steps]) {
   };
 }
 
-const CHANCE_TEXTS = ["stage", "kind", "grade", "subject", "slice", "days", "headline", "owner", "remedy"];
+const CHANCE_TEXTS = ["stage", "kind", "grade", "subject", "slice", "days", "headline", "owner", "remedy", "whatIf"];
 
 function chanceOf([rank, ...row]) {
   const [people, lost, worth, alone] = figuresOf(row[CHANCE_TEXTS.length]);

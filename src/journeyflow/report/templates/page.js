@@ -188,6 +188,8 @@ byId("choice").addEventListener("submit", (event) => event.preventDefault());
 replaceIn("legend", Object.keys(KNOWN).map(evidenceMark));
 drawFacts();
 drawBlindSpots();
+drawDiscovered();
+drawActions();
 readAddress();
 if (MODELS.length && PERSONAS.length) drawChoice();
 else for (const part of ["changes", "differences", "retention", "channels"]) showSection(part);
