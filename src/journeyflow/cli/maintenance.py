@@ -54,6 +54,10 @@ def erase(
     also_similar: Annotated[
         bool, typer.Option("--also-similar", help="Erase ids too that differ only in case or Unicode form.")
     ] = False,
+    unknown_ids: Annotated[
+        bool,
+        typer.Option("--unknown-ids", help="With --yes: also when no given id is known and archived records hold one."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     memory: MemoryOption = None,
@@ -84,6 +88,11 @@ def erase(
         return
     if not yes:
         _confirm(ids_from)
+    elif plan.is_doubtful and not unknown_ids:
+        raise typer.BadParameter(
+            "no given id is in an event or a trait, yet archived records hold one: a word in the records of others would "
+            "erase these. Nothing was erased. See --dry-run, and add --unknown-ids if all these are meant"
+        )
     with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = erase_persons(settings, plan, memory_limit=memory, progress=progress).report
     if as_json:
@@ -139,6 +148,8 @@ def _print_plan(plan: ErasurePlan) -> None:
             typer.echo(f"    among them {numbered(plan.other_count, 'event')} of other persons on the given devices")
         if plan.unknown_count:
             typer.echo(f"  {numbered(plan.unknown_count, 'given id')} in no event and no trait")
+        if plan.is_doubtful:
+            typer.echo("  Records may hold such an id as a word and be of other persons: look at the files below.")
         if plan.similar_count:
             typer.echo(
                 f"  {plan.similar_count:,} other ids differ from them only in case or Unicode form, and stay; "

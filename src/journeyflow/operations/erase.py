@@ -310,6 +310,11 @@ class ErasurePlan:
         return bool(rows or self.copies or self.dropped or self.is_begun)
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether only records that hold an unknown id somewhere would be deleted: they may be of other persons."""
+        return bool(self.unknown_count and self.copies and not self.event_count and not self.trait_count)
+
+    @property
     def is_done(self) -> bool:
         """Whether all ids were erased before and nothing is left to do."""
         return self.is_done_before and not self.is_anything

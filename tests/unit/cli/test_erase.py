@@ -120,3 +120,16 @@ def test_unknown_ids_are_not_found(erase):
     code, said, folder = erase("--user-id", "canary-unknown", "--yes")
     assert (code, "canary" in said) == (6, False)
     assert not (folder / "state" / "erasure.json").exists()
+
+
+def test_a_word_in_the_records_of_others_is_not_erased_unseen(erase, loaded, monkeypatch):
+    folder = erase("--user-id", "nobody")[2]
+    rows = ROWS.replace("event\n", "event,segment\n", 1).replace("page_view\n", "page_view,customer\n")
+    (folder / "a.csv").write_text(rows.replace("1,2026", "3,2026").replace("2,2026", "4,2026"), encoding="utf-8")
+    journeyflow.run(folder)
+    before = sorted((folder / "state" / "raw").iterdir())
+    code, said, _ = erase("--user-id", "customer", "--yes")
+    assert (code, "--unknown-ids" in said, sorted((folder / "state" / "raw").iterdir())) == (2, True, before)
+    assert "may hold such an id as a word" in said
+    code, said, _ = erase("--user-id", "customer", "--yes", "--unknown-ids")
+    assert (code, sorted((folder / "state" / "raw").iterdir()) != before) == (0, True)
