@@ -90,8 +90,8 @@ def erase(
         _confirm(ids_from)
     elif plan.is_doubtful and not unknown_ids:
         raise typer.BadParameter(
-            "no given id is in an event or a trait, yet archived records hold one: a word in the records of others would "
-            "erase these. Nothing was erased. See --dry-run, and add --unknown-ids if all these are meant"
+            "no given id is in an event or a trait, yet archived records hold one: a word in the records of others "
+            "would erase these. Nothing was erased. See --dry-run, and add --unknown-ids if all these are meant"
         )
     with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = erase_persons(settings, plan, memory_limit=memory, progress=progress).report
