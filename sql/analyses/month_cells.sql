@@ -20,32 +20,27 @@ entries as (
 
 months_totalled as (
     select
-        funnel_index, month_start, 2 * count(*) filter (where is_matured) < count(*) as is_young
+        funnel_index, month_start, min(entered_at) as first_at, 2 * count(*) filter (where is_matured) < count(*) as is_young
     from entries
     group by funnel_index, month_start
 ),
 
 month_counts as (
     select
-        months_totalled.funnel_index,
-        months_totalled.month_start,
+        totals.funnel_index,
+        totals.month_start,
         months.month as period,
         funnels.window_us,
         months.start_at,
         date_diff('microsecond', months.start_at, settings.high_water_at) as elapsed_us,
-        lag(months_totalled.month_start) over (
-            partition by months_totalled.funnel_index order by months_totalled.month_start
-        ) as before_month_start,
-        lag(months.month) over (
-            partition by months_totalled.funnel_index order by months_totalled.month_start
-        ) as before_period,
-        lag(months.start_at) over (
-            partition by months_totalled.funnel_index order by months_totalled.month_start
-        ) as before_start_at,
-        months_totalled.is_young
-    from months_totalled
-    inner join config.funnels on funnels.funnel_index = months_totalled.funnel_index
-    inner join config.months on months.month = substr(cast(months_totalled.month_start as varchar), 1, 7)
+        lag(totals.month_start) over (partition by totals.funnel_index order by totals.month_start) as before_month_start,
+        lag(months.month) over (partition by totals.funnel_index order by totals.month_start) as before_period,
+        lag(months.start_at) over (partition by totals.funnel_index order by totals.month_start) as before_start_at,
+        lag(totals.first_at) over (partition by totals.funnel_index order by totals.month_start) as before_first_at,
+        totals.is_young
+    from months_totalled as totals
+    inner join config.funnels on funnels.funnel_index = totals.funnel_index
+    inner join config.months on months.month = substr(cast(totals.month_start as varchar), 1, 7)
     cross join config.settings
 ),
 
@@ -53,7 +48,7 @@ month_counts as (
 month_ages as (
     select
         funnel_index, month_start, period, window_us, start_at, elapsed_us,
-        before_month_start, before_period, before_start_at,
+        before_month_start, before_period, before_start_at, before_first_at,
         case
             when is_young and elapsed_us >= 172800000000
                 then least(elapsed_us // 172800000000 * 86400000000, window_us)
@@ -66,7 +61,7 @@ month_ages as (
 own_readings as (
     select
         funnel_index, month_start, period, start_at, age_us,
-        before_month_start, before_period, before_start_at,
+        before_month_start, before_period, before_start_at, before_first_at,
         age_us < window_us as is_cut,
         greatest(0, least(elapsed_us - age_us, 2764800000000)) as span_us
     from month_ages
@@ -78,8 +73,13 @@ readings as (
 
     union
 
+    -- Where nobody entered it so early, as after a launch late in the month, its first days are those after the launch.
     select
-        funnel_index, before_month_start as month_start, before_period as period, before_start_at as start_at,
+        funnel_index, before_month_start as month_start, before_period as period,
+        case
+            when span_us > 0 and date_diff('microsecond', before_start_at, before_first_at) > span_us then before_first_at
+            else before_start_at
+        end as start_at,
         age_us, is_cut, span_us
     from own_readings
 ),

@@ -15,6 +15,8 @@ with spots_gathered as (
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_ids as id_spots
     union all
+    select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_referrals as referral_spots
+    union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_traffic as traffic_spots
     union all
     select kind, subject, severity, item_count, share_rate, detail from insights._blind_spots_records as record_spots

@@ -139,6 +139,14 @@ PUBLIC: dict[str, tuple[str, str]] = {
         "person_count ordered_again_count not_again_count pending_count within_30d_rate within_60d_rate "
         "within_90d_rate within_180d_rate p50_seconds is_small",
     ),
+    "referrals": (
+        "persona",
+        "person_count settled_count pending_count bringer_count settled_bringer_count brought_count "
+        "settled_brought_count late_brought_count pending_brought_count further_brought_count "
+        "brought_after_order_count referral_factor referral_factor_low referral_factor_high bringer_rate "
+        "bringer_rate_low bringer_rate_high p50_seconds_to_bring p50_seconds_to_bring_low p50_seconds_to_bring_high "
+        "p50_seconds_from_order p50_seconds_from_order_low p50_seconds_from_order_high deepest_generation is_small",
+    ),
     "lifecycle": (
         "period persona",
         "active_count new_count returning_count resurrecting_count dormant_count pending_count is_open",

@@ -156,7 +156,7 @@ def rich_tables() -> dict[str, Rows]:
 
 
 def cohort_tables() -> dict[str, Rows]:
-    """Return rows of `retention`, `repeat_purchases` and `lifecycle`: settled, open and empty cells, hostile names."""
+    """Return rows of `retention`, `repeat_purchases`, `lifecycle` and `referrals`: settled, open and empty cells, hostile names."""
     retention = []
     for index, start in enumerate(("first_event", FORMULA), 1):
         for persona, channel in (*((persona, "all") for persona in PERSONAS), ("all", MARKUP)):
@@ -179,7 +179,12 @@ def cohort_tables() -> dict[str, Rows]:
         for persona in PERSONAS
         for period in ("2026-01", "2026-02")
     ]
-    return {"retention": retention, "repeat_purchases": repeats, "lifecycle": lifecycle}
+    referrals = [
+        {"persona": persona, "settled_count": 9, "pending_count": 2, "brought_count": 4, "pending_brought_count": 1}
+        | {"settled_brought_count": 3, "referral_factor": 1 / 3, "p50_seconds_to_bring": 86_400}
+        for persona in PERSONAS
+    ]
+    return {"retention": retention, "repeat_purchases": repeats, "lifecycle": lifecycle, "referrals": referrals}
 
 
 def analysis_tables() -> dict[str, Rows]:

@@ -1,4 +1,4 @@
-"""Rates of persons who come back, and of customers who order again, with intervals."""
+"""Rates of persons who come back, of customers who order again, and of those who bring others, with intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from journeyflow.models.model import python_model
-from journeyflow.statistics.proportions import Floats, Ints, wilson_interval
+from journeyflow.statistics.proportions import CRITICAL, Floats, Ints, wilson_interval
 from journeyflow.statistics.survival import product_limit
 
 if TYPE_CHECKING:
@@ -176,3 +176,130 @@ def _numbers(rows: pl.DataFrame, keys: tuple[str, ...]) -> Ints:
     """Return the number, from 0, of each row's run of equal keys; rows are sorted by them."""
     numbers: Ints = rows.select(pl.struct(keys).rle_id()).to_series().to_numpy().astype(np.int64)
     return numbers
+
+
+_NETWORK = """
+    select
+        referrals.person_key, referrals.bringer_key, persons.persona, referrals.wait_us, referrals.order_wait_us,
+        persons.is_settled and referrals.wait_us <= config_referrals.within_us as is_in_time,
+        persons.is_order_settled and referrals.order_wait_us <= config_referrals.within_us as is_after_order
+    from analyses.referrals as referrals
+    cross join config.referrals as config_referrals
+    inner join analyses.referral_persons as persons on persons.person_key = referrals.bringer_key
+    where referrals.outcome = 'brought'
+    order by referrals.joined_at, referrals.person_key
+"""
+_BRINGERS = """
+    select
+        coalesce(persona, 'all') as persona,
+        count(*) as persons,
+        sum(case when brought_in_time_count > 0 then 1 else 0 end) as bringers,
+        sum(brought_in_time_count) as brought,
+        sum(brought_in_time_count * brought_in_time_count) as squares
+    from analyses.referral_persons
+    where is_settled
+    group by grouping sets ((persona), ())
+    order by persona
+"""
+
+
+@python_model("analyses.referral_rates")
+def referral_rates(engine: Engine) -> pa.Table:
+    """Return how many others a person brings, and how soon, of every persona that somebody was brought by or may be."""
+    network = pl.DataFrame(engine.rows(_NETWORK))
+    network = network.with_columns(pl.Series("generation", _generations(network), pl.Int32))
+    network = pl.concat([network, network.with_columns(pl.lit("all").alias("persona"))])
+    found = pl.DataFrame(engine.rows(_BRINGERS)).filter(pl.col("persons") > 0)
+    persons, bringers, brought, squares = (found[name].to_numpy().astype(np.float64) for name in found.columns[1:])
+    factor = mean_count_interval(brought, squares, persons)
+    share = _figures(bringers, persons)
+    rates = found.select(
+        "persona",
+        pl.Series("referral_factor", brought / persons, pl.Float64),
+        *(
+            pl.Series(f"referral_factor_{end}", each, pl.Float64)
+            for end, each in zip(("low", "high"), factor, strict=True)
+        ),
+        pl.Series("bringer_rate", share["rate"], pl.Float64),
+        *(pl.Series(f"bringer_rate_{end}", share[end], pl.Float64) for end in ("low", "high")),
+    )
+    waits = pl.DataFrame(
+        [_waits(part) for part in network.partition_by("persona", maintain_order=True)],
+        schema={"persona": pl.String, **dict.fromkeys(_WAITING, pl.Float64), "deepest_generation": pl.Int32},
+    )
+    return rates.join(waits, on="persona", how="full", coalesce=True).sort("persona").to_arrow()
+
+
+_WAITING = tuple(f"p50_seconds_{since}{end}" for since in ("to_bring", "from_order") for end in ("", "_low", "_high"))
+
+
+def _waits(network: pl.DataFrame) -> dict[str, object]:
+    """Return the medians of one persona with their intervals, and the longest chain."""
+    to_bring = network.filter("is_in_time")["wait_us"].to_numpy() / 1e6
+    from_order = network.filter("is_after_order")["order_wait_us"].to_numpy() / 1e6
+    medians = (*median_interval(to_bring), *median_interval(from_order))
+    found = dict(zip(_WAITING, medians, strict=True))
+    return {"persona": network["persona"][0], **found, "deepest_generation": network["generation"].max()}
+
+
+def _generations(network: pl.DataFrame) -> list[int]:
+    """Return of each person who was brought how many before them were; rows are in order of joining."""
+    found: dict[int, int] = {}
+    for person, bringer in network.select("person_key", "bringer_key").iter_rows():
+        found[person] = found.get(bringer, 0) + 1
+    return list(found.values())
+
+
+def mean_count_interval(sums: Floats, squares: Floats, totals: Floats) -> tuple[Floats, Floats]:
+    """Return the 95 % score interval of each mean count `sums / totals`; NaN where the total is 0.
+
+    Counts of persons vary more than by chance: few bring many. The variance is the mean times the dispersion of the
+    counts, which is taken for at least 1, that of Poisson's distribution.
+
+    Parameters
+    ----------
+    sums, squares, totals : array of float64
+        Sum of the counts, sum of their squares, number of counts.
+
+    References
+    ----------
+    Rao (1948), score tests; McCullagh and Nelder (1989), "Generalized Linear Models", dispersion of counts.
+
+    Examples
+    --------
+    >>> low, high = mean_count_interval(np.array([0.0]), np.array([0.0]), np.array([100.0]))
+    >>> round(float(low[0]), 4), round(float(high[0]), 4)
+    (0.0, 0.0384)
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = sums / totals
+        variances = (squares - totals * means**2) / (totals - 1)
+        dispersion = np.fmax(1.0, variances / means)
+        half = CRITICAL**2 * dispersion / (2 * totals)
+        distance = np.sqrt(half * (2 * means + half))
+    return np.clip(means + half - distance, 0.0, means), np.fmax(means + half + distance, means)
+
+
+def median_interval(values: Floats) -> tuple[float | None, float | None, float | None]:
+    """Return the median and the ends of its 95 % interval by ranks, which assumes nothing about the distribution.
+
+    The ends are None below six values, and everything is where there is none.
+
+    References
+    ----------
+    Conover (1999), "Practical Nonparametric Statistics", interval of a quantile.
+
+    Examples
+    --------
+    >>> median_interval(np.arange(1.0, 11.0))
+    (5.5, 2.0, 9.0)
+    """
+    from scipy.special import bdtr
+
+    count = len(values)
+    if count == 0:
+        return None, None, None
+    ranked = np.sort(values)
+    rank = int((bdtr(np.arange(count // 2), count, 0.5) <= 0.025).sum())
+    ends = (float(ranked[rank - 1]), float(ranked[count - rank])) if rank else (None, None)
+    return float(np.median(ranked)), *ends

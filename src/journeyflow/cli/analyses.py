@@ -211,6 +211,39 @@ def _lifecycle(marts: PublishedTables, persona: str) -> Listing:
     return Listing(rows, f"Active persons by month, {who_text(persona)}", note, show, empty=empty)
 
 
+def referrals(marts: PublishedTables) -> Listing:
+    """Show who brings others: how many persons each brought, and how soon, by the persona of who brought them.
+
+    Only persons whose time to bring others is over are in the factor. `referrals:` says where the data name them.
+    """
+    marts.require("referrals")
+    rows = marts.sql(_REFERRALS)
+    show = in_columns(
+        persona="persona", settled_count="persons", pending_count="time not over", settled_brought_count="brought",
+        _factor="for each", _interval="95 % interval", bringer_rate="who brought", _wait_seconds="median wait",
+        _wait="95 % interval ", _order_seconds="from first order", further_brought_count="by those brought",
+    )  # fmt: skip
+    total = rows.row(0, named=True) if rows.height else {"brought_count": 0, "pending_brought_count": 0}
+    title = f"Who brought others: {numbered(total['brought_count'], 'person')} brought in all"
+    note = (
+        f"Brought in time, by those whose time is over; {count(total['pending_brought_count'])} more were brought by "
+        "others, whose time is not over. Statements that cannot be true are blind spots."
+    )
+    empty = "Nothing says who brought a person: name the trait or property in `referrals: referred_by`, and run."
+    return Listing(rows, title, note, show, empty=empty)
+
+
+_REFERRALS = """
+    select *, p50_seconds_to_bring as _wait_seconds, p50_seconds_from_order as _order_seconds,
+        coalesce(printf('%.3f', referral_factor), '-') as _factor,
+        coalesce(printf('%.3f to %.3f', referral_factor_low, referral_factor_high), '-') as _interval,
+        coalesce(
+            printf('%.1f to %.1f d', p50_seconds_to_bring_low / 86400, p50_seconds_to_bring_high / 86400), '-'
+        ) as _wait
+    from referrals order by persona <> 'all', persona = 'unassigned', persona
+"""
+
+
 def actions(marts: PublishedTables) -> Listing:
     """List the dated actions of `actions:`: what changed at their step since, against what the others did.
 

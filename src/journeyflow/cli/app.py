@@ -23,6 +23,7 @@ from journeyflow.utils.formatting import escaped
 
 _CONCEPTS = {
     "retention": "cohort cohorts returning churn loyalty repeat lifecycle",
+    "referrals": "referral refer invite invitation recommend viral bring",
     "trend": "timeline history weekly monthly",
     "tables": "marts list ls show schemas catalog datasets models",
     "describe": "columns desc dictionary info table",
@@ -238,8 +239,8 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
 _PANELS = {
     "Set up and run": "demo init check suggest schema run plan serve warm-up",
     "Read the results": (
-        "report ui funnel drop-offs trend retention paths personas touchpoints attribution changes alerts forecast "
-        "compare opportunities pain-points actions audiences what-if"
+        "report ui funnel drop-offs trend retention referrals paths personas touchpoints attribution changes alerts "
+        "forecast compare opportunities pain-points actions audiences what-if"
     ),
     "Look deeper": "tables describe query export events explain mcp",
     "Operate": "status doctor rebuild verify compact erase quarantine",
@@ -328,6 +329,13 @@ _add(
     "journeyflow retention --channel app --rule on_or_after",
     "journeyflow retention --repeat --format csv",
     "journeyflow retention --lifecycle",
+)
+_add(
+    app,
+    "referrals",
+    listing(analyses.referrals, most=None),
+    "journeyflow referrals",
+    "journeyflow referrals --format csv",
 )
 _add(
     app,

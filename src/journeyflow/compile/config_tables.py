@@ -68,6 +68,9 @@ def config_tables(
         "cohort_ages": (
             (index, age) for index, cohort in enumerate(config.cohorts.starts.values(), 1) for age in range(cohort.ages)
         ),
+        "referrals": [
+            (each.referred_by, microseconds(each.within)) for each in (config.referrals,) if each is not None
+        ],
         "attribution": _attribution(config),
         "attribution_channels": _attribution_channels(config),
         "referrers": referrers(),

@@ -24,7 +24,7 @@ from journeyflow.compile.conditions import (
 from journeyflow.config.conditions import All, Condition, Leaf, leaves
 from journeyflow.config.config import Config
 from journeyflow.config.models_and_funnels import vocabulary
-from journeyflow.config.sources import PREVIOUS_ID, SLICE_COLUMNS
+from journeyflow.config.sources import NULL_IDS, PREVIOUS_ID, SLICE_COLUMNS
 from journeyflow.models.model import python_model
 
 _WORDS = (
@@ -547,3 +547,37 @@ def audience_properties(config: Config) -> str:
         for name in found
     ]
     return " union all ".join(selects) or _NO_CONSENTS
+
+
+_CLAIM = ("user_key", "event_ix", "said_user_key", "said_device_key", "said_at")
+
+
+@python_model("analyses.referral_claims")
+def referral_claims(config: Config) -> str:
+    """Return a SELECT of the ids that the trait or property of `referrals:` holds; blanks and placeholders are none."""
+    referrals = config.referrals
+    if referrals is None:
+        types = ("ubigint", "bigint", "ubigint", "ubigint", "timestamp")
+        nulls = zip(_CLAIM, types, strict=True)
+        return f"select {', '.join(f'cast(null as {kind}) as {name}' for name, kind in nulls)} where false"
+    if referrals.property is not None:
+        said, table, at = key_text(event_value(f"properties.{referrals.property}")), "events", "occurred_at"
+        event_ix: exp.Expr = column("event_ix")
+        is_said: exp.Expr = exp.true()
+    else:
+        said, table, at = key_text(column("trait_value")), "traits", "valid_from"
+        event_ix = exp.cast(exp.null(), "bigint")
+        is_said = exp.EQ(this=column("trait"), expression=text(referrals.trait or ""))
+    values = [
+        column("user_key"),
+        exp.alias_(event_ix, "event_ix"),
+        exp.alias_(said, "said"),
+        exp.alias_(column(at), "said_at"),
+    ]
+    read = exp.select(*values).from_(exp.table_(table, db="sources")).where(is_said)
+    nobody = sorted({*NULL_IDS, *(each.strip().lower() for each in config.null_ids)})
+    keys = (user_key(column("said")), key_of(exp.DPipe(this=text("d:"), expression=column("said"))))
+    selected = (column("user_key"), column("event_ix"), *keys, column("said_at"))
+    is_id = exp.not_(exp.In(this=exp.Lower(this=column("said")), expressions=[text(each) for each in nobody]))
+    query = exp.select(*(exp.alias_(value, name) for name, value in zip(_CLAIM, selected, strict=True)))
+    return sql(query.from_(read.subquery("claims_read")).where(column("said").is_(exp.null()).not_(), is_id))

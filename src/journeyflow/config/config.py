@@ -22,7 +22,17 @@ from journeyflow.config.conditions import (
     TrafficCondition,
     leaves,
 )
-from journeyflow.config.experience import Action, Audience, Friction, MapSection, Privacy, Promise, Remedies, Survey
+from journeyflow.config.experience import (
+    Action,
+    Audience,
+    Friction,
+    MapSection,
+    Privacy,
+    Promise,
+    Referrals,
+    Remedies,
+    Survey,
+)
 from journeyflow.config.models_and_funnels import (
     Attribution,
     CohortSection,
@@ -155,6 +165,8 @@ class Config(Section):
     """
     cohorts: CohortSection = CohortSection()
     """Cohorts: from which event on persons are followed, and what counts as coming back."""
+    referrals: Referrals | None = None
+    """Where the data say who brought a person, for the table `referrals`."""
     attribution: Attribution = Attribution()
     """Which channels led to the goals."""
     currency: Currency = Currency()

@@ -1,9 +1,10 @@
-"""Sections `promises`, `surveys`, `friction`, `actions`, `map`, `privacy`, `remedies` and `audiences`."""
+"""Sections `promises`, `surveys`, `friction`, `actions`, `map`, `privacy`, `remedies`, `audiences` and `referrals`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -305,10 +306,10 @@ TraitField = Annotated[
 Form = Literal["csv", "mailchimp", "hubspot"]
 
 
-def _consent(raw: str) -> str:
+def _trait_or_property(raw: str) -> str:
     if (raw.startswith("trait.") and raw != "trait.") or is_property(raw):
         return raw
-    raise PydanticCustomError("consent", "is not a field", {"allowed": "trait.<name>, properties.<key>"})
+    raise PydanticCustomError("trait_or_property", "is not a field", {"allowed": "trait.<name>, properties.<key>"})
 
 
 CONSENT = ("true", "yes", "y", "1")
@@ -391,7 +392,7 @@ class Audience(Section):
     """Name of the audience and of its folder in `state/audiences`."""
     who: Who
     """The persons it is of."""
-    consent: Annotated[Text, AfterValidator(_consent)]
+    consent: Annotated[Text, AfterValidator(_trait_or_property)]
     """`trait.<name>`, or `properties.<key>` of events with a user id: whether the person has agreed. The latest value
     counts; without one there is no consent.
     """
@@ -427,3 +428,24 @@ class Audience(Section):
         """Names of the traits in the lists, that of the address first where there is one."""
         named = ((self.email,) if self.email else ()) + self.columns
         return tuple(dict.fromkeys(field.removeprefix("trait.") for field in named))
+
+
+class Referrals(Section):
+    """Where the data say who brought a person."""
+
+    referred_by: Annotated[Text, AfterValidator(_trait_or_property)]
+    """`trait.<name>`, or `properties.<key>` of events of the person who was brought: a user_id or anonymous_id of the
+    person who brought them.
+    """
+    within: PositiveDuration = timedelta(days=90)
+    """How long after their first event a person has to bring others. Who has not had so long is in no rate yet."""
+
+    @property
+    def trait(self) -> str | None:
+        """Name of the trait that says so; None where a property does."""
+        return None if is_property(self.referred_by) else self.referred_by.removeprefix("trait.")
+
+    @property
+    def property(self) -> str | None:
+        """Key of the property that says so; None where a trait does."""
+        return self.referred_by.removeprefix("properties.") if is_property(self.referred_by) else None

@@ -172,6 +172,19 @@ CANONICAL_COLUMNS: tuple[str, ...] = get_args(CanonicalColumn)
 UTM_COLUMNS = tuple(name for name in CANONICAL_COLUMNS if name.startswith("utm_"))
 PREVIOUS_ID = "previous_id"
 """Property of an alias event that holds the user_id that was used before."""
+NULL_IDS = (
+    "null",
+    "none",
+    "undefined",
+    "nan",
+    "0",
+    "-1",
+    "[object object]",
+    "(not set)",
+    "anonymous",
+    "00000000-0000-0000-0000-000000000000",
+)
+"""Texts that are no identifier, in lower case; `null_ids` of the configuration adds others."""
 SLICE_COLUMNS = ("source", "channel", *UTM_COLUMNS, "referrer_host", "page_path", "target", "currency")
 """The columns that `slices:` may name, beside properties: those whose values may be few."""
 

@@ -354,6 +354,13 @@ def _audience_traits(config: Config) -> Iterator[Violation]:
                 yield Violation("unknown_trait", place, "is not a trait", trait, known, expected, looked_in=("people",))
 
 
+def _referral_trait(config: Config) -> Iterator[Violation]:
+    known = tuple(dict.fromkeys(trait for people in config.people for trait in people.traits))
+    if config.referrals is not None and (trait := config.referrals.trait) is not None and trait not in known:
+        loc, expected = ("referrals", "referred_by"), "a trait of people:, which has none"
+        yield Violation("unknown_trait", loc, "is not a trait", trait, known, expected, looked_in=("people",))
+
+
 def _audience_references(config: Config) -> Iterator[Violation]:
     personas = (*(persona.name for persona in config.personas), "unassigned")
     promises = tuple(promise.name for promise in config.promises if promise.within is not None)
@@ -406,5 +413,6 @@ _PERSONA_AND_MAP_RULES: tuple[Callable[[Config], Iterator[Violation]], ...] = (
     _map_references,
     _audience_names,
     _audience_traits,
+    _referral_trait,
     _audience_references,
 )

@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from journeyflow.config import Config
 from journeyflow.config.conditions import ALWAYS
-from journeyflow.config.sources import CANONICAL_COLUMNS, MAPPED_FORMATS, UTM_COLUMNS, Source
+from journeyflow.config.sources import CANONICAL_COLUMNS, MAPPED_FORMATS, NULL_IDS, UTM_COLUMNS, Source
 from journeyflow.engines import DuckDBEngine
 from journeyflow.engines.base import text as literal
 from journeyflow.errors import JourneyflowError
 from journeyflow.ingest.adapters import load_adapter
 from journeyflow.ingest.files import InputFile
-from journeyflow.ingest.mapping import NULL_IDS, TIMES, Fields, mapped_select, typed_select, with_sorted_keys
+from journeyflow.ingest.mapping import TIMES, Fields, mapped_select, typed_select, with_sorted_keys
 from journeyflow.ingest.parser.records import PLACE_BITS, RawRecords, json_path
 from journeyflow.ingest.suppression import split_suppressed
 from journeyflow.state.warehouse import packaged_sql

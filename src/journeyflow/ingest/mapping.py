@@ -54,19 +54,6 @@ IDENTIFIERS = ("anonymous_id", "user_id", "session_id")
 PERSON_IDENTIFIERS = IDENTIFIERS[:2]
 TRIMMED = ("event_id", *IDENTIFIERS)
 """Columns without blanks around their texts."""
-NULL_IDS = (
-    "null",
-    "none",
-    "undefined",
-    "nan",
-    "0",
-    "-1",
-    "[object object]",
-    "(not set)",
-    "anonymous",
-    "00000000-0000-0000-0000-000000000000",
-)
-"""Texts that are no identifier, in lower case; `null_ids` of the configuration adds others."""
 _COUNTED_FROM_ZERO = "('0', '-1')"
 NUMBERED = "has_numbered_device"
 """Flag of canonical records: the device is a number by its type, as where an export numbers its visitors from 0."""

@@ -135,6 +135,8 @@ ON_DRIVER = {
     "identity.person_components": _LOADING,
     "identity.identities": _LOADING,
     "identity.users": _LOADING,
+    "analyses.referral_claims": _LOADING,
+    "analyses.referral_rates": _PYTHON,
     "identity.persons": _LOADING,
     "journeys.event_types": "the configuration decides the types of its columns; read while loading",
     "analyses.early_items": _PYTHON,

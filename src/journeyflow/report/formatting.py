@@ -63,6 +63,7 @@ BLIND_SPOT_KINDS = {
     "session_visitors": "sessions that stand for persons",
     "implausible_ids": "ids of too many devices",
     "shortened_names": "names that were shortened",
+    "referrals": "statements about who brought a person",
     "late": "late events",
     "quarantined": "quarantined records",
     "bots": "robots left out",

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
-from journeyflow.ingest.mapping import NULL_IDS
+from journeyflow.config.sources import NULL_IDS
 from journeyflow.setup.sample import Sample
 from journeyflow.utils.files import read_yaml
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyflow.config import load_config
+from journeyflow.config.sources import NULL_IDS
 from journeyflow.ingest.insert import RecordCounts
 from journeyflow.ingest.load import load_events
-from journeyflow.ingest.mapping import NULL_IDS
 from journeyflow.state.warehouse import clear_raw_events, open_warehouse
 from support.examples import examples
 

@@ -139,6 +139,7 @@ def test_a_narrow_terminal_cuts_no_column_of_a_list(folder, monkeypatch, width):
     ("words", "table", "said"),
     [
         (["actions"], "action_effects", "Nothing is in `actions:`"),
+        (["referrals"], "referrals", "name the trait or property"),
         (["audiences"], "audiences", "Nothing is in `audiences:`"),
         (["alerts"], "rate_alarms", "Earlier days: --days 28"),
         (["forecast"], "pending_forecast", "Nobody is pending"),
@@ -263,6 +264,7 @@ LISTS = (
     ["personas"],
     ["personas", "--discovered"],
     ["actions"],
+    ["referrals"],
     ["touchpoints"],
     ["trend", "checkout"],
     ["retention"],

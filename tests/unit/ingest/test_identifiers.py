@@ -12,7 +12,7 @@ import pytest
 from journeyflow.config import load_config
 from journeyflow.errors import InputError
 from journeyflow.ingest.insert import set_null_ids
-from journeyflow.ingest.mapping import NULL_IDS
+from journeyflow.config.sources import NULL_IDS
 from journeyflow.ingest.people_and_spend import load_traits
 from journeyflow.state.warehouse import open_warehouse
 
