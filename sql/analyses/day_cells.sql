@@ -41,69 +41,83 @@ days_wanted as (
     group by funnel_index, day
 ),
 
--- Counted at all ages at once: units by day are many, and are read once.
-units_aged as (
+entries as (
     select
         units.funnel_index,
         units.unit_key,
         units.entry_day,
-        units.person_key,
-        units.journey_index,
-        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= 86400000000) as depth_1,
-        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= 259200000000) as depth_3,
-        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= 604800000000) as depth_7,
-        1 + count(*) filter (where date_diff('microsecond', units.entered_at, steps.reached_at) <= funnels.window_us)
-            as depth_0
+        units.entered_at,
+        origins.persona,
+        origins.channel
     from kernel.funnel_days as units
-    inner join config.funnels on funnels.funnel_index = units.funnel_index
     inner join days_wanted
         on days_wanted.funnel_index = units.funnel_index
         and days_wanted.day = units.entry_day
-    left join kernel.funnel_day_steps as steps
-        on steps.funnel_index = units.funnel_index
-        and steps.unit_key = units.unit_key
-        and steps.entry_day = units.entry_day
-    group by units.funnel_index, units.unit_key, units.entry_day, units.person_key, units.journey_index
-),
-
-units_counted as (
-    select
-        units_aged.funnel_index,
-        units_aged.entry_day,
-        origins.persona,
-        origins.channel,
-        units_aged.depth_1,
-        units_aged.depth_3,
-        units_aged.depth_7,
-        units_aged.depth_0,
-        count(*) as unit_count
-    from units_aged
     inner join analyses.journey_origins as origins
-        on origins.person_key = units_aged.person_key
-        and origins.journey_index = units_aged.journey_index
-    group by
-        units_aged.funnel_index, units_aged.entry_day, origins.persona, origins.channel, units_aged.depth_1,
-        units_aged.depth_3, units_aged.depth_7, units_aged.depth_0
+        on origins.person_key = units.person_key
+        and origins.journey_index = units.journey_index
 ),
 
+-- Who had reached each step, at all ages at once: units by day are many, and are read once.
+steps_counted as (
+    select
+        funnel_index, entry_day, persona, channel, 1 as depth,
+        count(*) as count_1, count(*) as count_3, count(*) as count_7, count(*) as count_0
+    from entries
+    group by funnel_index, entry_day, persona, channel
+
+    union all
+
+    select
+        entries.funnel_index,
+        entries.entry_day,
+        entries.persona,
+        entries.channel,
+        steps.step_index as depth,
+        count(*) filter (where date_diff('microsecond', entries.entered_at, steps.reached_at) <= 86400000000) as count_1,
+        count(*) filter (where date_diff('microsecond', entries.entered_at, steps.reached_at) <= 259200000000) as count_3,
+        count(*) filter (where date_diff('microsecond', entries.entered_at, steps.reached_at) <= 604800000000) as count_7,
+        count(*) filter (where date_diff('microsecond', entries.entered_at, steps.reached_at) <= funnels.window_us) as count_0
+    from kernel.funnel_day_steps as steps
+    inner join entries
+        on entries.funnel_index = steps.funnel_index
+        and entries.unit_key = steps.unit_key
+        and entries.entry_day = steps.entry_day
+    inner join config.funnels on funnels.funnel_index = steps.funnel_index
+    group by entries.funnel_index, entries.entry_day, entries.persona, entries.channel, steps.step_index
+),
+
+steps_read as (
+    select
+        steps_counted.funnel_index,
+        steps_counted.entry_day,
+        days_read.age_days,
+        steps_counted.persona,
+        steps_counted.channel,
+        steps_counted.depth,
+        case days_read.age_days
+            when 1 then steps_counted.count_1
+            when 3 then steps_counted.count_3
+            when 7 then steps_counted.count_7
+            else steps_counted.count_0
+        end as reached_count
+    from steps_counted
+    inner join days_read
+        on days_read.funnel_index = steps_counted.funnel_index
+        and days_read.day = steps_counted.entry_day
+),
+
+-- Steps are reached one after another: at each are those who reached it less those who reached the next.
 units_read as (
     select
-        units_counted.funnel_index,
-        units_counted.entry_day,
-        days_read.age_days,
-        units_counted.persona,
-        units_counted.channel,
-        case days_read.age_days
-            when 1 then units_counted.depth_1
-            when 3 then units_counted.depth_3
-            when 7 then units_counted.depth_7
-            else units_counted.depth_0
-        end as depth,
-        units_counted.unit_count
-    from units_counted
-    inner join days_read
-        on days_read.funnel_index = units_counted.funnel_index
-        and days_read.day = units_counted.entry_day
+        funnel_index, entry_day, age_days, persona, channel, depth,
+        reached_count - coalesce(
+            lead(reached_count) over (
+                partition by funnel_index, entry_day, age_days, persona, channel order by depth
+            ),
+            0
+        ) as unit_count
+    from steps_read
 ),
 
 cells_counted as (
@@ -117,9 +131,10 @@ cells_counted as (
         coalesce(persona, channel, 'all') as slice,
         entry_day,
         age_days,
-        depth,
+        cast(depth as bigint) as depth,
         cast(sum(unit_count) as bigint) as unit_count
     from units_read
+    where unit_count > 0
     group by grouping sets (
         (funnel_index, entry_day, age_days, depth, persona),
         (funnel_index, entry_day, age_days, depth, channel),

@@ -12,13 +12,19 @@ with ages_scaled as (
     cross join config.settings
 ),
 
+-- A view that costs much: it is read once.
+records_read as (
+    select funnel_index, person_key, journey_index, step_index, entered_at, reached_at, left_at, is_converted
+    from analyses.step_records
+),
+
 day_entries as (
     select
         funnel_index,
         date_trunc('day', entered_at) as entry_day,
         min(entered_at) as first_entered_at,
         count(*) as entry_count
-    from analyses.step_records
+    from records_read
     group by funnel_index, date_trunc('day', entered_at)
 ),
 
@@ -47,7 +53,7 @@ records_placed as (
         records.reached_at,
         records.left_at,
         records.is_converted
-    from analyses.step_records as records
+    from records_read as records
     inner join journeys.journey_facts as facts
         on facts.person_key = records.person_key
         and facts.journey_index = records.journey_index

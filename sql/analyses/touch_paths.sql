@@ -12,6 +12,13 @@ with runs_ended as (
     group by runs.goal_index, runs.person_key, runs.run_index
 ),
 
+goals_counted as (
+    select goal_index, person_key, count(*) as goal_count
+    from runs_ended
+    where goal_event_ix is not null
+    group by goal_index, person_key
+),
+
 paths_spelt as (
     select
         touches.goal_index,
@@ -40,7 +47,7 @@ select
     end as outcome,
     goals.value_amount,
     coalesce(goals.is_rate_missing, false) as is_rate_missing,
-    count(runs_ended.goal_event_ix) over (partition by runs_ended.goal_index, runs_ended.person_key) as person_goal_count
+    coalesce(goals_counted.goal_count, 0) as person_goal_count
 from runs_ended
 inner join config.attribution on attribution.goal_index = runs_ended.goal_index
 cross join config.settings
@@ -54,6 +61,9 @@ left join paths_spelt
     on paths_spelt.goal_index = runs_ended.goal_index
     and paths_spelt.person_key = runs_ended.person_key
     and paths_spelt.run_index = runs_ended.run_index
+left join goals_counted
+    on goals_counted.goal_index = runs_ended.goal_index
+    and goals_counted.person_key = runs_ended.person_key
 left join analyses.goal_events as goals
     on goals.goal_index = runs_ended.goal_index
     and goals.event_ix = runs_ended.goal_event_ix

@@ -6,7 +6,8 @@ with visits_found as (
         min(kernel_events.journey_index) as journey_index,
         bool_or(classes.is_touch) as has_touch,
         bool_or(classes.event_channel in ('web', 'app', 'unknown')) as is_site,
-        min(classes.event_channel) as event_channel
+        -- Of a visit to the site it is not read.
+        min(classes.event_channel) filter (where classes.event_channel not in ('web', 'app', 'unknown')) as event_channel
     from kernel.events as kernel_events
     inner join analyses.event_classes as classes on classes.classification_key = kernel_events.classification_key
     where kernel_events.session_ix is not null and (classes.is_touch or classes.is_goal)
