@@ -156,7 +156,7 @@ def rich_tables() -> dict[str, Rows]:
 
 
 def cohort_tables() -> dict[str, Rows]:
-    """Return rows of `retention`, `repeat_purchases`, `lifecycle` and `referrals`: settled, open and empty cells, hostile names."""
+    """Return rows of the tables of cohorts: settled, open and empty cells, hostile names."""
     retention = []
     for index, start in enumerate(("first_event", FORMULA), 1):
         for persona, channel in (*((persona, "all") for persona in PERSONAS), ("all", MARKUP)):

@@ -55,16 +55,13 @@ def evaluate_units(
     steps, window, to_second = settings.steps, settings.window, settings.to_second
     opening, entered_from, entered_to = settings.opening, settings.entered_from, settings.entered_to
     is_later = settings.is_later == 1
-    way = NO_BOUND if settings.grace > 0 else BY_LEVEL if settings.is_any_order else BY_ORDER
-    if settings.is_strict:
-        way = BY_RUN
+    not_strict = NO_BOUND if settings.grace > 0 else BY_LEVEL if settings.is_any_order else BY_ORDER
+    way = BY_RUN if settings.is_strict else not_strict
     # Where tied events cannot compete for steps, bounds are depths: in a plain funnel with ties too, and in any order.
     # With `is_later` that is the bound under this setting only; all others must hold under both settings of ties.
     can_be_exact = settings.is_plain == 1 and settings.is_strict == 0 and (settings.is_disjoint == 1 or is_later)
     start, excluded, entry, within = events.start, events.excluded, workspace.entry, settings.within
-    openers = 0
-    for each in mask:
-        openers += 1 if each & opening else 0
+    openers = _count_openers(mask, opening)
     counted, days = np.empty((openers, 6), np.int64), np.empty((openers, 5), np.int64)
     reached, day_reached = np.empty((openers, steps), np.int64), np.empty((openers, steps), np.int64)
     count = day_count = 0
@@ -75,7 +72,6 @@ def evaluate_units(
         if first < 0:
             continue
         begin = tie_start(rank, first, lo)
-        # Most units have no excluded event at all.
         is_free = not _has_any(excluded, lo, hi)
         is_exact = can_be_exact and is_free
         # Named first: a condition among the arguments would cost reference counts of the arrays before it.
@@ -112,6 +108,14 @@ def evaluate_units(
                 count += 1
             opener = following
     return counted[:count], reached[:count], days[:day_count], day_reached[:day_count]
+
+
+@inner
+def _count_openers(mask: Int32s, opening: int) -> int:
+    count = 0
+    for each in mask:
+        count += 1 if each & opening else 0
+    return count
 
 
 @inner

@@ -9,13 +9,50 @@ import pyarrow as pa
 
 from journeyflow.kernel.events import Units, table
 from journeyflow.kernel.funnel_attempts import CLOSED_BY, DAY_OPENER, OPENER, evaluate_units
-from journeyflow.kernel.funnel_chains import EventColumns, matching_events, new_workspace
-from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s
+from journeyflow.kernel.funnel_chains import EventColumns, new_workspace
+from journeyflow.kernel.jit import Bools, Int16s, Int32s, Int64s, compiled
 from journeyflow.kernel.plan import CompiledFunnel, KernelPlan, StageFunnelPlan
 from journeyflow.kernel.sessions import find_exits, prefer_staged
 from journeyflow.kernel.stages import BEYOND, FIRST, VISITED, furthest_journeys
 
 Tables = dict[str, pa.Table]
+
+
+@compiled
+def matching_events(events: EventColumns, bits: Int32s, stage: Int16s, is_strict: bool) -> tuple[EventColumns, Int64s]:
+    """Return the events that match a step or are excluded (all when strict), and the place of each (and -1 at the end).
+
+    `mask` holds event types, which become cells of `bits` by stage and event type; without stages the first row.
+    """
+    start, at, rank, event_type, excluded = events
+    kept = EventColumns(
+        np.empty(len(start), np.int64),
+        np.empty(len(at), np.int64),
+        np.empty(len(at), np.int32),
+        np.empty(len(at), np.int32),
+        np.empty(len(excluded), np.int64),
+    )
+    kept_start, kept_at, kept_rank, mask, kept_excluded = kept
+    place = np.empty(len(at) + 1, np.int64)
+    row = bits[0]
+    count = 0
+    # Written before it is known to be kept: a branch would be mispredicted at every other event.
+    for unit in range(len(start) - 1):
+        kept_start[unit] = count
+        for each in range(start[unit], start[unit + 1]):
+            found = bits[stage[each], event_type[each]] if len(stage) else row[event_type[each]]
+            is_kept = is_strict | (found != 0)
+            if len(excluded):
+                kept_excluded[count] = excluded[each]
+                is_kept = is_kept | (excluded[each] != 0)
+            place[count], kept_at[count], kept_rank[count], mask[count] = each, at[each], rank[each], found
+            count += 1 if is_kept else 0
+    kept_start[len(start) - 1] = count
+    place[count] = -1
+    room = min(count, len(excluded))
+    return EventColumns(kept_start, kept_at[:count], kept_rank[:count], mask[:count], kept_excluded[:room]), place[
+        : count + 1
+    ]
 
 
 def evaluate_funnel(

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeyflow.config import load_config
+from journeyflow.config.sources import NULL_IDS
 from journeyflow.errors import InputError
 from journeyflow.ingest.insert import set_null_ids
-from journeyflow.config.sources import NULL_IDS
 from journeyflow.ingest.people_and_spend import load_traits
 from journeyflow.state.warehouse import open_warehouse
 
