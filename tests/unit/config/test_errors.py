@@ -389,6 +389,8 @@ ROWS = [
     ("slices: [user_agent]", "slice_column", 6, "slices[0]", "too many values"),
     ("slices: [channel, channel]", "duplicate_slice", 6, "slices[1]", "another slice"),
     ("personas: [{name: a, when: {trait.plan: x}}]", "unknown_trait", 6, "personas[0].when", "which has none"),
+    ("referrals: {referred_by: trait.by}", "unknown_trait", 6, "referrals.referred_by", "which has none"),
+    ("referrals: {referred_by: by}", "trait_or_property", 6, "referrals.referred_by", "properties.<key>"),
     (
         "people: [{path: web.csv, user_id: u, traits: [plan]}]\npersonas: [{name: a, when: {trait.plan: x}}]",
         "trait_undated",
