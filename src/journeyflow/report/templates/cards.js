@@ -2,7 +2,9 @@
 const MOST_CARDS = 12;
 
 function drawCards(stages) {
-  const shown = PERSONAS.map((persona) => ({ persona, map: mapOf(choice.model, persona.key, choice.period) })).filter((view) => view.map);
+  // Where no persona is configured, those without one are everybody once more.
+  const personas = PERSONAS.filter((persona) => persona.key !== "unassigned" || PERSONAS.length > 2);
+  const shown = personas.map((persona) => ({ persona, map: mapOf(choice.model, persona.key, choice.period) })).filter((view) => view.map);
   const rest = shown.length - MOST_CARDS;
   replaceIn("cards-body", shown.slice(0, MOST_CARDS).map((view) => card(stages, view)),
     rest > 0 ? el("p", { class: "nothing" }, `and ${whole(rest)} more in the list of personas above`) : null);
