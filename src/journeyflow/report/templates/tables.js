@@ -140,12 +140,10 @@ function chanceTable(view) {
 
 function drawFacts() {
   const { facts } = DATA;
-  const fact = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
   const figure = (row) => { const [found] = figuresOf(row); return figureButton(found, found.label, fullText(found)); };
   replaceIn("facts-body", fact("Project", words(facts.project)), fact("Period covered", [figure(facts.first_event_at), ` to ${facts.high_water_at}`]),
     fact("High-water mark", facts.high_water_at), fact("Published", facts.published_at), fact("Events", figure(facts.events)),
     fact("People", figure(facts.persons)), fact("Run", facts.run_id), fact("Version", facts.version), fact("Configuration", facts.config_hash));
-  const entry = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
-  replaceIn("gist", entry("up to", facts.high_water_at), entry("events", figureButton(figuresOf(facts.events)[0], "Events")),
-    entry("people", figureButton(figuresOf(facts.persons)[0], "People")));
+  replaceIn("gist", fact("up to", facts.high_water_at), fact("events", figureButton(figuresOf(facts.events)[0], "Events")),
+    fact("people", figureButton(figuresOf(facts.persons)[0], "People")));
 }
