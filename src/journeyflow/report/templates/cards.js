@@ -35,7 +35,7 @@ function drawDiscovered() {
       el("p", { class: "card-size" }, figureButton(people, label), " people · ", figureCell(part, label, true)),
       el("p", { class: "quiet" }, words(marks, 4)),
       el("dl", { class: "card-facts" }, fact("Reached the repeated goal", [figureCell(rate, label, true), rate.value === null ? null : ofCount(rate)]),
-        most ? fact("Most like", [words(labelOf(PERSONAS, most.key[1]), 1), ": ", figureButton(most.figures[0], label), ` of them, ${figureText(most.figures[1])} times as many as if unrelated`]) : null,
+        most ? fact("Most like", [words(labelOf(PERSONAS, most.key[1]), 0), ": ", figureButton(most.figures[0], label), ` of them, ${figureText(most.figures[1])} times as many as if unrelated`]) : null,
         fact("Stability", [figureCell(stability, label), isUnstable === "True" ? el("span", { class: "care" }, " under 0.75: do not build on it") : null])));
   }));
 }
