@@ -114,6 +114,19 @@ def test_a_page_without_a_journey_says_so(browser: Browser, tmp_path: Path) -> N
     assert faults == []
 
 
+def test_without_configured_personas_there_is_one_card(browser: Browser, tmp_path: Path) -> None:
+    named = ("all", "unassigned")
+    tables = {name: [row for row in rows if row.get("persona", "all") in named] for name, rows in rich_tables().items()}
+    with PublishedTables(publish_tables(tmp_path, tables)) as published:
+        (tmp_path / "map.html").write_text(render_page(read_report_data(published)), encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "map.html").as_uri() + "#model=shop")
+    assert page.locator("#cards-body h3").all_inner_texts() == ["Everybody"]
+    assert page.locator("#briefing").get_by_text("no personas are configured").count() == 1
+    assert page.locator("#choose-persona option").count() == 2
+    page.close()
+
+
 def test_what_is_far_below_the_screen_is_laid_out_when_it_comes_near(opened):
     page = opened(is_whole=False)
     last = page.locator("#facts")

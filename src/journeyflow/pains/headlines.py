@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -30,6 +31,7 @@ STRENGTHS = ((2.0, "a strong"), (1.5, "a fairly strong"), (0.0, "a moderate"))
 ENTRY = "entry"
 """Subject of an incident or a gap that shows at the first event of the stage."""
 
+_PROPERTY = re.compile(r"(^|, )([\w.]+)=")
 NO_LABELS = Labels()
 Row = Mapping[str, Any]
 Name = Callable[[object], str]
@@ -73,7 +75,7 @@ def remedy(row: Row, entries: Sequence[Remedy], stages: Sequence[str], labels: L
     """Return what the catalogue of remedies suggests for a pain point; None where no entry fits."""
     name = _shortener(SHAPES[0][0])
     subject, stage = name(labels.touchpoint(row["subject"])), labels.stage(row["model"], row["stage"])
-    values = None if row["slice"] is None else name(row["slice"])
+    values = None if row["slice"] is None else name(_values(row["slice"]))
     blanks = {
         "subject": subject,
         "place": stage if row["subject"] == ENTRY else subject,
@@ -99,7 +101,7 @@ def _who(row: Row, labels: Labels, name: Name) -> str:
     if row["slice"] is not None:
         persona = str(row["slice"]).removeprefix("persona=")
         is_persona = persona != row["slice"] and "," not in persona and "=" not in persona
-        which = f" of {name(labels.persona(persona))}" if is_persona else f"{which} with {name(row['slice'])}"
+        which = f" of {name(labels.persona(persona))}" if is_persona else f"{which} with {name(_values(row['slice']))}"
         if is_persona and persona.startswith("all but "):
             which = f" of all personas but {name(labels.persona(persona.removeprefix('all but ')))}"
     subject, stage = name(labels.touchpoint(row["subject"])), name(labels.stage(row["model"], row["stage"]))
@@ -109,6 +111,15 @@ def _who(row: Row, labels: Labels, name: Name) -> str:
     if row["kind"] in ("exposure", "friction"):
         return f"{persons} who met {subject} at {stage}"
     return f"{persons} at {stage}" + ("" if row["subject"] == ENTRY else f" ({subject})")
+
+
+def _values(found: str) -> str:
+    """Return the values that persons share as words.
+
+    >>> _values("user_lifecycle=new, channel=all but app")
+    'user lifecycle new, channel all but app'
+    """
+    return _PROPERTY.sub(lambda match: f"{match[1]}{match[2].replace('_', ' ')} ", found)
 
 
 def _when(row: Row) -> str:

@@ -201,7 +201,7 @@ class _Definition:
     relation: str = ""
 
 
-_SENTENCES_OF_TABLES = ("description", "headline", "discovered_persona", "first_day")
+_SENTENCES_OF_TABLES = ("description", "headline", "discovered_persona")
 _WEEKS = f"select * replace (first_day::varchar as first_day) from ({TREND.format(step='week')})"
 _DEFINITIONS = (
     _Definition(
@@ -330,9 +330,9 @@ _DEFINITIONS = (
     _Definition(
         "actions",
         "action_effects",
-        "select * replace (first_day::varchar as first_day) from action_effects order by first_day, action",
+        "from action_effects order by first_day, action",
         ("action", "is_beyond_noise"),
-        ("action", "first_day", "funnel", "step", "headline"),
+        ("action", "headline"),
         (
             MapFigure("effect", "effect", "points", ("effect_low", "effect_high"), evidence="inferred"),
             MapFigure("before_rate", "before", "rate", n="before_count"),

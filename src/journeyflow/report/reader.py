@@ -179,6 +179,8 @@ def _people_text(tables: Tables) -> str:
     ordered = sorted(people.items(), key=lambda item: (item[0] == UNASSIGNED, -item[1], item[0]))
     if ordered and ordered[-1] == (UNASSIGNED, 0):
         ordered.pop()  # Everybody has a persona.
+    if [name for name, _ in ordered] == [UNASSIGNED]:
+        return f"{count(total)} persons; no personas are configured"
     named = [f"{tables.labels.persona(name)} {count(number)}" for name, number in ordered[:MAX_PERSONAS_NAMED]]
     rest = [f"{len(ordered) - MAX_PERSONAS_NAMED} more personas"] if len(ordered) > MAX_PERSONAS_NAMED else []
     return f"{count(total)} persons" + (f": {', '.join(named + rest)}" if named else "")
@@ -200,6 +202,10 @@ def _stages_reached_text(tables: Tables) -> str:
     left = [row for row in reached[:-1] if row.values["step_index"] not in again]
     worst = max(left, key=lambda row: row.values["drop_off_count"] or 0, default=None)
     if worst is None or not worst.values["drop_off_count"]:
+        waiting = max(left, key=lambda row: row.values["pending_count"] or 0, default=None)
+        if waiting is not None and waiting.values["pending_count"]:
+            text += f"; nobody's time to go on is over yet; most may still go on at {stage(waiting.text('step'))}: "
+            text += count(waiting.values["pending_count"])
         return text
     # Who reached the stage, less who went on and who left.
     pending = worst.values["pending_count"] or 0

@@ -189,7 +189,7 @@ def test_every_headline_has_only_figures_of_its_row(shop):
         rows(shop, "select subject, headline from insights.pain_points where persona = 'all' and period = 'all'")
     )
     assert found["payment_info"] == (
-        "Persons with device=mobile at Buy (payment_info), 2 to 9 March 2026: 10 of 40 (25.0 %) went on; of 900 on other "
+        "Persons with device mobile at Buy (payment_info), 2 to 9 March 2026: 10 of 40 (25.0 %) went on; of 900 on other "
         "days and elsewhere 75.0 % did; about 20 lost by it (12 to 28), 200 EUR (120 to 280); others did "
         "not fall in those days."
     )

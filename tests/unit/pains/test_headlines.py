@@ -30,7 +30,7 @@ ALL = [INCIDENT, EXPOSURE, PROMISE, FELT, FRICTION, INCIDENT | {"kind": "gap", "
 
 def test_an_incident():
     assert headline(INCIDENT) == (
-        "Persons with device=mobile at Decision (payment_info), 2 to 9 March 2026: 700 of 1,400 (50.0 %) went on within 30 days; of "
+        "Persons with device mobile at Decision (payment_info), 2 to 9 March 2026: 700 of 1,400 (50.0 %) went on within 30 days; of "
         "9,000 on other days and elsewhere 75.1 % did; about 350 lost by it (200 to 512), 12,340 EUR (8,000 to 20,000); others did "
         "not fall in those days."
     )
@@ -46,7 +46,7 @@ def test_an_incident():
         ({"period": "2026-03"}, "2 to 9 March 2026, journeys of March 2026:"),
         ({"period": "2026-03", "first_day": None}, ", journeys of March 2026:"),
         ({"first_day": None}, ", the whole time:"),
-        ({"persona": "family"}, "Persons of Family with device=mobile at Decision"),
+        ({"persona": "family"}, "Persons of Family with device mobile at Decision"),
         ({"slice": "persona=family"}, "Persons of Family at Decision"),
         ({"slice": None, "subject": "entry"}, "Persons at Decision, 2 to"),
         (
@@ -117,9 +117,9 @@ def test_hostile_names_are_cut_and_without_control_characters(row):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"kind": "incident", "slice": "device=mobile"}, "for device=mobile on or just before 2026-03-02"),
+        ({"kind": "incident", "slice": "device=mobile"}, "for device mobile on or just before 2026-03-02"),
         ({"kind": "incident", "slice": None}, "changed or failed for everybody on or just"),
-        ({"kind": "gap", "slice": "browser=Safari"}, "Go through menu as a person with browser=Safari does"),
+        ({"kind": "gap", "slice": "browser=Safari"}, "Go through menu as a person with browser Safari does"),
         (
             {"kind": "gap", "slice": "a {subject}", "subject": "entry"},
             "Go through Post purchase as a person with a {subject}",

@@ -17,6 +17,17 @@ def test_the_page_is_drawn_from_a_folder_of_tables(tmp_path):
     assert MARKUP not in html
 
 
+def test_a_remedy_is_written_once_for_findings_that_follow_one_another(tmp_path):
+    tables = rich_tables()
+    found = [row for row in tables["briefing"] if row["kind"] in ("incident", "gap")]
+    briefing = [
+        row | {"headline": f"About {at}: 5 left: so it is.", "remedy": "Repair."} for at, row in enumerate(found)
+    ]
+    drawn = draw_page(publish_tables(tmp_path, tables | {"briefing": briefing}))[PAGE].decode()
+    assert drawn.count("<b>About ") == drawn.count("</b>: 5 left: so it is.") == len(briefing) == 2
+    assert drawn.count("<bdi>Repair.</bdi>") == drawn.count("</b>: as for the one above") == 1
+
+
 def test_the_page_of_no_map_can_be_drawn(tmp_path):
     assert draw_page(publish_tables(tmp_path, {}))[PAGE]
 

@@ -67,6 +67,21 @@ def test_where_everybody_has_a_persona_nobody_is_named_unassigned(tmp_path):
         assert ("Unassigned" in text) == is_named
 
 
+def test_without_configured_personas_the_briefing_says_so(tmp_path):
+    tables = rich_tables()
+    people = [row for row in tables["personas"] if row["persona"] in ("all", "unassigned")]
+    assert read(tmp_path, tables | {"personas": people}).briefing.people.endswith(
+        " persons; no personas are configured"
+    )
+
+
+def test_where_nobody_has_left_yet_the_briefing_says_where_most_may_still_go_on(tmp_path):
+    tables = rich_tables()
+    steps = [row | {"drop_off_count": 0, "pending_count": 10 * row["step_index"]} for row in tables["funnel_steps"]]
+    line = read(tmp_path, tables | {"funnel_steps": steps}).briefing.stages
+    assert line.endswith("; nobody's time to go on is over yet; most may still go on at Consideration: 20")
+
+
 def test_only_what_is_asked_for_is_read(rich):
     few = read_report_data(rich, models=["shop"], personas=[MARKUP], periods=["2026-01"])
     assert [(found.model, found.persona, found.period) for found in few.maps] == [("shop", MARKUP, "2026-01")]

@@ -2,7 +2,9 @@
 const MOST_CARDS = 12;
 
 function drawCards(stages) {
-  const shown = PERSONAS.map((persona) => ({ persona, map: mapOf(choice.model, persona.key, choice.period) })).filter((view) => view.map);
+  // Where no persona is configured, those without one are everybody once more.
+  const personas = PERSONAS.filter((persona) => persona.key !== "unassigned" || PERSONAS.length > 2);
+  const shown = personas.map((persona) => ({ persona, map: mapOf(choice.model, persona.key, choice.period) })).filter((view) => view.map);
   const rest = shown.length - MOST_CARDS;
   replaceIn("cards-body", shown.slice(0, MOST_CARDS).map((view) => card(stages, view)),
     rest > 0 ? el("p", { class: "nothing" }, `and ${whole(rest)} more in the list of personas above`) : null);
@@ -33,7 +35,7 @@ function drawDiscovered() {
       el("p", { class: "card-size" }, figureButton(people, label), " people · ", figureCell(part, label, true)),
       el("p", { class: "quiet" }, words(marks, 4)),
       el("dl", { class: "card-facts" }, fact("Reached the repeated goal", [figureCell(rate, label, true), rate.value === null ? null : ofCount(rate)]),
-        most ? fact("Most like", [words(labelOf(PERSONAS, most.key[1]), 1), ": ", figureButton(most.figures[0], label), ` of them, ${figureText(most.figures[1])} times as many as if unrelated`]) : null,
+        most ? fact("Most like", [words(labelOf(PERSONAS, most.key[1]), 0), ": ", figureButton(most.figures[0], label), ` of them, ${figureText(most.figures[1])} times as many as if unrelated`]) : null,
         fact("Stability", [figureCell(stability, label), isUnstable === "True" ? el("span", { class: "care" }, " under 0.75: do not build on it") : null])));
   }));
 }

@@ -128,8 +128,8 @@ function chanceTable(view) {
     { name: "Rank", wide: "xs", number: true, value: (chance) => chance.rank, cell: (chance) => chance.rank },
     { name: "What to fix", wide: "xl", value: (chance) => chance.subject, cell: (chance) => [words(chance.headline || chance.subject, 6),
       el("span", { class: "about" }, words([chance.subject, chance.kind, chance.grade, chance.slice, chance.days].filter(Boolean).join(" · "), 3)),
-      chance.remedy ? el("span", { class: "about" }, el("b", {}, "Suggested: "), words(chance.remedy, 3)) : null,
-      chance.whatIf ? el("span", { class: "about" }, el("b", {}, "What "), words(chance.whatIf, 4)) : null] },
+      chance.remedy ? el("span", { class: "about" }, el("b", {}, "Suggested: "), words(chance.remedy, 0)) : null,
+      chance.whatIf ? el("span", { class: "about" }, el("b", {}, "What "), words(chance.whatIf, 0)) : null] },
     { name: "Stage", wide: "m", value: (chance) => chance.stage, cell: (chance) => words(chance.stage) },
     { name: "Met by", wide: "s", number: true, value: (chance) => chance.people.value, cell: (chance) => figureCell(chance.people, label(chance), false, figuresIn(chance)) },
     { name: "People lost", wide: "s", number: true, value: (chance) => chance.lost.value, cell: (chance) => figureCell(chance.lost, label(chance), true, figuresIn(chance)) },
@@ -140,12 +140,10 @@ function chanceTable(view) {
 
 function drawFacts() {
   const { facts } = DATA;
-  const fact = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
   const figure = (row) => { const [found] = figuresOf(row); return figureButton(found, found.label, fullText(found)); };
   replaceIn("facts-body", fact("Project", words(facts.project)), fact("Period covered", [figure(facts.first_event_at), ` to ${facts.high_water_at}`]),
     fact("High-water mark", facts.high_water_at), fact("Published", facts.published_at), fact("Events", figure(facts.events)),
     fact("People", figure(facts.persons)), fact("Run", facts.run_id), fact("Version", facts.version), fact("Configuration", facts.config_hash));
-  const entry = (name, value) => el("div", null, el("dt", null, name), el("dd", null, value));
-  replaceIn("gist", entry("up to", facts.high_water_at), entry("events", figureButton(figuresOf(facts.events)[0], "Events")),
-    entry("people", figureButton(figuresOf(facts.persons)[0], "People")));
+  replaceIn("gist", fact("up to", facts.high_water_at), fact("events", figureButton(figuresOf(facts.events)[0], "Events")),
+    fact("people", figureButton(figuresOf(facts.persons)[0], "People")));
 }
