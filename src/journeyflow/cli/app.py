@@ -7,6 +7,7 @@ import re
 from collections import UserDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from typer.models import CommandInfo
 
 from journeyflow.cli import analyses, init, maintenance, mcp, query, report, run, tables
 from journeyflow.cli.maintenance import erase
-from journeyflow.cli.output import DEBUG_VARIABLE, listing
+from journeyflow.cli.output import DEBUG_VARIABLE, INTERRUPTED, listing
 from journeyflow.errors import ExitCode
 from journeyflow.utils.formatting import escaped
 
@@ -232,8 +233,22 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None], *examples:
     codes = [0, 1, 2, *map(int, _CODES.get(name, "6").split())]
     ends = f"Exit codes: {', '.join(f'{code} {_ENDS[code]}' for code in sorted(set(codes)))}."
     epilog = "\n\n".join(["Examples:", *(f"$ {line}" for line in examples), ends])
-    group.command(name, epilog=epilog, hidden=hidden, rich_help_panel=_panel(group, name))(command)
+    group.command(name, epilog=epilog, hidden=hidden, rich_help_panel=_panel(group, name))(_telling(command))
     _ADDED[str(group.info.name)][name] = group.registered_commands.pop()
+
+
+def _telling(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command say that it was interrupted, where typer would end without a word."""
+
+    @wraps(command)
+    def telling(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the arguments of any command
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            typer.echo(f"journeyflow: {INTERRUPTED}", err=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+    return telling
 
 
 _PANELS = {

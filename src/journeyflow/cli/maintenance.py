@@ -310,7 +310,35 @@ def list_rows(
     if not found.num_rows and form is Format.TABLE and output is None:
         typer.echo("No record is in quarantine." if source is reason is None else "No such record is in quarantine.")
         return
-    write_frame(pl.DataFrame(found), form, output, is_private=rows)
+    frame = pl.DataFrame(found)
+    if rows or form is not Format.TABLE or output is not None:
+        write_frame(frame, form, output, is_private=rows)
+        return
+    meanings = [_REASONS.get(each, "see the record") for each in frame["reason"]]
+    write_frame(frame.with_columns(pl.Series("meaning", meanings)), form, output)
+    typer.echo(
+        "The records: journeyflow quarantine list --rows. After a change of settings: journeyflow quarantine replay"
+    )
+
+
+_REASONS = {
+    "bad_amount": "the amount is no number",
+    "bad_encoding": "bytes that are no text in the encoding of the source",
+    "bad_json": "text that should be JSON and is not",
+    "bad_received_time": "received_at cannot be read as a time",
+    "bad_record": "the record breaks the format, as by a missing cell",
+    "bad_sequence": "the sequence is no whole number",
+    "bad_time": "the time cannot be read, or is in no known zone",
+    "before_floor": "earlier than the earliest plausible time",
+    "future": "later than it can have happened; see the clock of the machine",
+    "no_channel": "no channel",
+    "no_identifier": "no id of a person or device",
+    "no_name": "no event name",
+    "no_time": "no time",
+    "nul_byte": "a zero byte in the text",
+    "too_long": "a line, an id or an event name is too long",
+}
+"""What the reasons of quarantined records mean."""
 
 
 def replay(config: ConfigOption = DEFAULT_CONFIG, source: SourceOption = None, reason: ReasonOption = None) -> None:

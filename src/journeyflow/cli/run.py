@@ -174,7 +174,12 @@ def serve(
     from journeyflow.config import load_config
 
     load_config(config)
-    nightly_module().serve_nightly(config.resolve(), cron, typer.echo)
+    try:
+        nightly_module().serve_nightly(config.resolve(), cron, typer.echo)
+    except InputError as error:
+        if not error.message.startswith("--cron"):
+            raise
+        raise typer.BadParameter(error.message) from error
 
 
 def nightly_module() -> ModuleType:

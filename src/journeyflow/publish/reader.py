@@ -202,7 +202,11 @@ def open_published(published: str | Path) -> PublishedTables:
     NotFoundError
         When nothing is published there.
     """
-    return PublishedTables(Path(published))
+    folder = Path(published)
+    inside = folder / "published"
+    if (inside / "current").exists() and not (folder / "current").exists() and not (folder / MANIFEST).exists():
+        raise NotFoundError(f"{folder} is the folder of a project. Its tables are in {inside}: open that.")
+    return PublishedTables(folder)
 
 
 def frame_of(rows: pa.Table) -> pl.DataFrame:

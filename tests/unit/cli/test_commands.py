@@ -247,6 +247,9 @@ def test_status_shows_sizes_and_the_alerts_of_the_last_published_run(call: Calle
     shown = call("status", "-c", str(config))
     assert "alert   events.csv: 50 of 450" in shown
     assert "1 archived files" in shown
+    shown = call("quarantine", "list", "-c", str(config))
+    assert "the time cannot be read" in " ".join(shown.split())
+    assert "journeyflow quarantine replay" in shown
     (config.parent / "events.csv").unlink()
     call("run", "-c", str(config), "--quiet")  # Nothing new, and nothing to look at.
     assert json.loads(call("status", "-c", str(config), "--json"))["alerts"] == []

@@ -238,6 +238,18 @@ def test_ctrl_c_says_what_readers_see(capsys: pytest.CaptureFixture[str]) -> Non
     assert "The last published version stays available" in capsys.readouterr().err
 
 
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("journeyflow.cli.output.write_file", lambda *_: _raise(KeyboardInterrupt()))
+    assert call("init") == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err.count("interrupted") == 1
+
+
+def test_a_cron_line_that_is_none_is_a_wrong_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "journeyflow.yml").write_text("sources: {web: {format: snowplow, path: a.tsv}}")
+    assert call("serve", "--config", str(tmp_path / "journeyflow.yml"), "--cron", "99 x") == ExitCode.CONFIGURATION
+    assert "five fields" in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_written_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("init", "--output", "no/such/folder.yml") == ExitCode.FAILED
     assert "Cannot write" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from journeyflow.compile.map_figures import MAP_ROWS
+from journeyflow.errors import NotFoundError
 from journeyflow.publish.reader import open_published
 from journeyflow.report import cells
 from journeyflow.report.formatting import COUNTED_ONCE
@@ -239,3 +240,9 @@ def test_a_stage_that_nobody_reached_is_reported_as_such(tmp_path):
 def test_hostile_keys_find_their_maps(report_data):
     assert report_data.map_of(FORMULA, MARKUP, "2026-02").funnel.persona == MARKUP
     assert BIDI in {item for table in rich_tables()["stage_channels"] for item in table.values()}
+
+
+def test_the_folder_of_a_project_names_that_of_its_tables(tmp_path):
+    (tmp_path / "published" / "current").mkdir(parents=True)
+    with pytest.raises(NotFoundError, match="open that"):
+        open_published(tmp_path)
