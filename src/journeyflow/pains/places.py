@@ -177,6 +177,8 @@ def _levels(stream: Stream, level_of_kind: Ints) -> tuple[Ints, Bools]:
     is_aside = np.zeros(len(level), np.bool_)
     for kind in np.flatnonzero(is_later & (is_contact | name.is_in(RESPONSES).to_numpy())) if is_goal.any() else ():
         rows = np.flatnonzero(stream.kind == kind)
+        if not rows.size:  # Of many persons only some are read.
+            continue
         is_cause = bool(is_contact[kind]) and of_person[rows].mean() < MOSTLY_BEFORE
         rows = rows[~of_journey[rows]]
         level[rows] = 0

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -431,7 +431,7 @@ def _require_events(engine: DuckDBEngine, config: Config, *, allow_empty: bool) 
 
 
 def _config(steps: Sequence[str | Mapping[str, Any]], settings: Mapping[str, Any]) -> Config:
-    from journeyflow.config import load_config
+    from journeyflow.config import InvalidConfigError, load_config
 
     source = {"format": "parquet", "path": "events.parquet", "channel": "table"}
     columns = {"occurred_at": "time", "user_id": "person", "event_name": "event"}
@@ -440,7 +440,13 @@ def _config(steps: Sequence[str | Mapping[str, Any]], settings: Mapping[str, Any
         "sources": {"table": {**source, "columns": columns}},
         "funnels": {NAME: {"steps": given, **settings}},
     }
-    return load_config(mapping, folder=Path())
+    try:
+        return load_config(mapping, folder=Path())
+    except InvalidConfigError as error:
+        # The caller wrote no file: the names of their arguments say where.
+        raise InvalidConfigError(
+            [replace(each, file=NAME, path=each.path.removeprefix(f"funnels.{NAME}.")) for each in error.problems]
+        ) from None
 
 
 def _arrow(events: Any) -> pa.Table:  # noqa: ANN401 - see funnel

@@ -108,7 +108,7 @@ def test_refuses_what_it_cannot_read():
         journeyflow.funnel(3, ["view", "buy"])
     with pytest.raises(InputError, match="no event"):
         journeyflow.funnel(LOG.clear(), ["view", "buy"])
-    with pytest.raises(ConfigError, match="window"):
+    with pytest.raises(ConfigError, match=r"\n  funnel: error: window"):
         journeyflow.funnel(LOG, ["view", "buy"], window="7")
 
 
