@@ -6,21 +6,25 @@ with events_counted as (
         count(*) filter (where has_placeholder_id) as placeholder_count,
         -- GA4: see the adapter.
         count(*) filter (where starts_with(anonymous_id, 'session.') and anonymous_id = session_id) as session_visitor_count,
-        -- Loading keeps 999 characters of a longer name, and this mark of it.
-        count(*) filter (
-            where
-                (channel like '%…' and length(channel) = 1000)
-                or (utm_source like '%…' and length(utm_source) = 1000)
-                or (utm_medium like '%…' and length(utm_medium) = 1000)
-                or (utm_campaign like '%…' and length(utm_campaign) = 1000)
-                or (utm_term like '%…' and length(utm_term) = 1000)
-                or (utm_content like '%…' and length(utm_content) = 1000)
-                or (referrer_host like '%…' and length(referrer_host) = 1000)
-                or (page_path like '%…' and length(page_path) = 1000)
-                or (target like '%…' and length(target) = 1000)
-        ) as shortened_count,
         count(*) as event_count
     from sources.events
+    group by source
+),
+
+-- Loading keeps 999 characters of a longer name, and this mark of it. They are few: a filter reads less than a count.
+events_shortened as (
+    select source, count(*) as shortened_count
+    from sources.events
+    where
+        (channel like '%…' and length(channel) = 1000)
+        or (utm_source like '%…' and length(utm_source) = 1000)
+        or (utm_medium like '%…' and length(utm_medium) = 1000)
+        or (utm_campaign like '%…' and length(utm_campaign) = 1000)
+        or (utm_term like '%…' and length(utm_term) = 1000)
+        or (utm_content like '%…' and length(utm_content) = 1000)
+        or (referrer_host like '%…' and length(referrer_host) = 1000)
+        or (page_path like '%…' and length(page_path) = 1000)
+        or (target like '%…' and length(target) = 1000)
     group by source
 ),
 
@@ -102,13 +106,13 @@ union all
 
 select
     'shortened_names' as kind,
-    concat('source: ', source) as subject,
+    concat('source: ', events_counted.source) as subject,
     'note' as severity,
-    shortened_count as item_count,
-    cast(shortened_count as double) / event_count as share_rate,
+    events_shortened.shortened_count as item_count,
+    cast(events_shortened.shortened_count as double) / events_counted.event_count as share_rate,
     concat(
-        shortened_count, ' of ', event_count, ' events have a channel, campaign, page or another name of more than 1,000 characters; ',
+        events_shortened.shortened_count, ' of ', events_counted.event_count, ' events have a channel, campaign, page or another name of more than 1,000 characters; ',
         'only its beginning is kept, so names that begin alike are one. See whether the column holds what it should.'
     ) as detail
-from events_counted
-where shortened_count > 0
+from events_shortened
+inner join events_counted on events_counted.source = events_shortened.source
