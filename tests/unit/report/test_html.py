@@ -19,13 +19,15 @@ def test_the_page_is_drawn_from_a_folder_of_tables(tmp_path):
 
 def test_a_remedy_is_written_once_for_findings_that_follow_one_another(tmp_path):
     tables = rich_tables()
-    found = [row for row in tables["briefing"] if row["kind"] in ("incident", "gap")]
+    first = tables["briefing"][0]
     briefing = [
-        row | {"headline": f"About {at}: 5 left: so it is.", "remedy": "Repair."} for at, row in enumerate(found)
+        first | {"position": at, "headline": f"About {at}: 5 left: so it is.", "remedy": remedy}
+        for at, remedy in enumerate(("Repair.", "Repair.", "Look."), start=1)
     ]
     drawn = draw_page(publish_tables(tmp_path, tables | {"briefing": briefing}))[PAGE].decode()
-    assert drawn.count("<b>About ") == drawn.count("</b>: 5 left: so it is.") == len(briefing) == 2
-    assert drawn.count("<bdi>Repair.</bdi>") == drawn.count("</b>: as for the one above") == 1
+    assert drawn.count("<b>About ") == drawn.count("</b>: 5 left: so it is.") == len(briefing) == 3
+    written = [drawn.count(f"<bdi>{remedy}</bdi>") for remedy in ("Repair.", "Look.")]
+    assert [*written, drawn.count("</b>: as for the one above")] == [1, 1, 1]
 
 
 def test_the_page_of_no_map_can_be_drawn(tmp_path):
