@@ -92,9 +92,9 @@ _ATTRIBUTION = """
         printf('%.1f', conversion_count) as _goals,
         coalesce(printf('%.0f to %.0f', conversion_low, conversion_high), '-') as _interval,
         printf('%.0f to %.0f', least_conversion_count, most_conversion_count) as _spread,
-        coalesce(format('{:,.0f} ', value_amount) || currency, '-') as _worth,
-        coalesce(format('{:,.0f} ', spend_amount) || currency, '-') as _spent,
-        coalesce(format('{:,.2f} ', cost_per_conversion_amount) || currency, '-') as _cost,
+        coalesce(format('{:,.0f} ', value_amount) || coalesce(currency, ''), '-') as _worth,
+        coalesce(format('{:,.0f} ', spend_amount) || coalesce(currency, ''), '-') as _spent,
+        coalesce(format('{:,.2f} ', cost_per_conversion_amount) || coalesce(currency, ''), '-') as _cost,
         coalesce(printf('%.2f', return_ratio), '-') as _ratio
     from (
         select * replace (

@@ -683,7 +683,7 @@ def test_words_for_commands_name_commands_and_are_none():
 def test_channels_have_their_figures_and_the_paths_what_is_pending(folder):
     shown = call(folder, "attribution", "order", "--method", "last")
     assert "order, all persons, the whole time: 40 goals, 50 paths without, 6 pending" in shown
-    assert ["cpc", "20.0", "12 to 28", "10 to 30", "-", "100", "5.00", "-"] in [
+    assert ["cpc", "20.0", "12 to 28", "10 to 30", "-", "100 EUR", "5.00 EUR", "-"] in [
         [cell.strip() for cell in line.split("  ") if cell.strip()] for line in shown.splitlines()
     ]
     [first, *_] = json.loads(call(folder, "attribution", "order", "--paths", "--json"))
