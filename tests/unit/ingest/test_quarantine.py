@@ -85,5 +85,5 @@ def test_nothing_is_read_while_a_run_is_going_on(project, kept):
 
 
 def test_nothing_is_there_before_the_first_run(project):
-    with pytest.raises(InputError, match="`journeyflow run` first"):
+    with pytest.raises(NotFoundError, match="`journeyflow run` first"):
         quarantined(project.config())

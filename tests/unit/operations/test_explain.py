@@ -199,7 +199,7 @@ def test_an_unknown_event_is_an_error_without_the_id(config: Config) -> None:
 
 def test_nothing_to_explain_before_the_first_run(tmp_path: Path) -> None:
     (tmp_path / "journeyflow.yml").write_text(CONFIG)
-    with pytest.raises(InputError, match="journeyflow run"):
+    with pytest.raises(NotFoundError, match="journeyflow run"):
         explain_event(load_config(tmp_path), "x")
 
 
