@@ -25,6 +25,8 @@ SHOP = {
     """,
 }
 OTHERS = (
+    "analyses.referral_claims",
+    "analyses.referrals",
     "marts.identity_audit",
     "map.exposures",
     "map.exposure_event_types",
