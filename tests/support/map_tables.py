@@ -270,7 +270,13 @@ def _found_tables() -> dict[str, Rows]:
     effect = {"effect": 0.05, "effect_low": 0.02, "effect_high": 0.08, "after_count": 90, "after_rate": 0.55}
     actions = [
         {"action": name, "funnel": "checkout", "step": "paid", "first_day": day, "before_count": 100}
-        | {"before_rate": 0.5, "is_beyond_noise": bool(known), "pending_count": 4, "headline": f"Since {MARKUP}."}
+        | {
+            "before_rate": 0.5,
+            "is_beyond_noise": bool(known),
+            "grade": "compared",
+            "pending_count": 4,
+            "headline": f"Since {MARKUP}.",
+        }
         | known
         for name, day, known in ((MARKUP, "2026-02-01", effect), ("guide", "2026-02-27", {}))
     ]

@@ -90,8 +90,8 @@ def erase(
         _confirm(ids_from)
     elif plan.is_doubtful and not unknown_ids:
         raise typer.BadParameter(
-            "no given id is in an event or a trait, yet archived records hold one: a word in the records of others "
-            "would erase these. Nothing was erased. See --dry-run, and add --unknown-ids if all these are meant"
+            "no given id is in an event or a trait, yet archived records hold one: a word would be blanked in the "
+            "records of others. Nothing was erased. See --dry-run, and add --unknown-ids if this is meant"
         )
     with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = erase_persons(settings, plan, memory_limit=memory, progress=progress).report
@@ -149,7 +149,9 @@ def _print_plan(plan: ErasurePlan) -> None:
         if plan.unknown_count:
             typer.echo(f"  {numbered(plan.unknown_count, 'given id')} in no event and no trait")
         if plan.is_doubtful:
-            typer.echo("  Records may hold such an id as a word and be of other persons: look at the files below.")
+            typer.echo(
+                "  Records of other persons may hold such an id as a word, which would be blanked in the files below."
+            )
         if plan.similar_count:
             typer.echo(
                 f"  {plan.similar_count:,} other ids differ from them only in case or Unicode form, and stay; "

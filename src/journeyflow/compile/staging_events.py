@@ -220,6 +220,12 @@ def key_text(value: exp.Expr) -> exp.Expr:
     return exp.Case().when(is_decimal, without_zeros).else_(exp.Nullif(this=trimmed.copy(), expression=text("")))
 
 
+def id_text(value: exp.Expr) -> exp.Expr:
+    """Return a value as the text of an identifier, as loading reads one: `12.0` is 12, and `1.50` stays as it is."""
+    whole = call("regexp_replace", exp.Trim(this=value), text(r"^(-?\d{1,18})\.0+$"), text(r"\1"))
+    return exp.Nullif(this=whole, expression=text(""))
+
+
 def user_key(user_id: exp.Expr) -> exp.Expr:
     """Return the key of a user_id, as loading computes it."""
     return key_of(exp.DPipe(this=text("u:"), expression=user_id))
@@ -561,11 +567,11 @@ def referral_claims(config: Config) -> str:
         nulls = zip(_CLAIM, types, strict=True)
         return f"select {', '.join(f'cast(null as {kind}) as {name}' for name, kind in nulls)} where false"
     if referrals.property is not None:
-        said, table, at = key_text(event_value(f"properties.{referrals.property}")), "events", "occurred_at"
+        said, table, at = id_text(event_value(f"properties.{referrals.property}")), "events", "occurred_at"
         event_ix: exp.Expr = column("event_ix")
         is_said: exp.Expr = exp.true()
     else:
-        said, table, at = key_text(column("trait_value")), "traits", "valid_from"
+        said, table, at = id_text(column("trait_value")), "traits", "valid_from"
         event_ix = exp.cast(exp.null(), "bigint")
         is_said = exp.EQ(this=column("trait"), expression=text(referrals.trait or ""))
     values = [

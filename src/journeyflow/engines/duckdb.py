@@ -266,14 +266,14 @@ class DuckDBEngine:
         if self._database:
             cursor.execute(f"use {word(self._database)}")
         try:
-            with _opening_a_stream():
+            with _failing_as("A streamed query"):
                 yield from cursor.sql(select).to_arrow_reader(batch_rows)
         finally:
             cursor.close()
 
     def reader(self, select: str, batch_rows: int) -> pa.RecordBatchReader:
         """Return the rows of `select` as a stream with its schema; exhaust it before the next call."""
-        with _opening_a_stream():
+        with _failing_as("A streamed query"):
             return self.connection.sql(select).to_arrow_reader(batch_rows)
 
     def execute(self, statement: str, params: Sequence[Any] | None = None, *, model: str | None = None) -> None:
@@ -406,20 +406,12 @@ def _failing_as(what: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise EngineError(f"{what} failed: {_first_line(error)}") from error
-
-
-@contextmanager
-def _opening_a_stream() -> Iterator[None]:
-    """Do as `_failing_as`; an interrupt, which arrives as a RuntimeError here, is Ctrl-C in the main thread."""
-    try:
-        with _failing_as("A streamed query"):
-            yield
     except RuntimeError as error:
         if str(error) != "Query interrupted":
             raise
-        if current_thread() is main_thread():
+        if current_thread() is main_thread():  # It is Ctrl-C.
             raise KeyboardInterrupt from error
-        raise EngineError("A streamed query was stopped.") from error
+        raise EngineError(f"{what} was stopped.") from error
 
 
 def _require_distinct(names: Sequence[str]) -> None:

@@ -311,8 +311,9 @@ class ErasurePlan:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether only records that hold an unknown id somewhere would be deleted: they may be of other persons."""
-        return bool(self.unknown_count and self.copies and not self.event_count and not self.trait_count)
+        """Whether no given id is known and archived records hold one: they may be of other persons."""
+        is_new = not (self.is_done_before or self.is_begun)
+        return bool(is_new and self.unknown_count and self.copies and not self.event_count and not self.trait_count)
 
     @property
     def is_done(self) -> bool:

@@ -132,12 +132,12 @@ def gains_by_stage(published: PublishedTables, model: MapModel, persona: str) ->
     return {
         row["stage"]: (
             f"if a tenth of the {count(row['exit_count'])} journeys that ended at {labels[row['stage']]}, for whatever "
-            f"cause, had gone on, at most {count(round(row['gain_count']))} more (95 % interval "
+            f"cause, had gone on, about {count(round(row['gain_count']))} more (95 % interval "
             f"{count(round(row['gain_low']))} to {count(round(row['gain_high']))}) of {count(row['journey_count'])} "
             f"would have reached {last}"
         )
         for row in what_if(published, model.key, persona, 0.1).iter_rows(named=True)
-        if row["gain_count"] >= 0.5 and row["stage"] in labels
+        if round(row["gain_count"]) and row["stage"] in labels
     }
 
 
@@ -330,7 +330,8 @@ _DEFINITIONS = (
     _Definition(
         "actions",
         "action_effects",
-        "from action_effects order by first_day, action",
+        "select * replace (is_beyond_noise and grade = 'compared' as is_beyond_noise) from action_effects "
+        "order by first_day, action",
         ("action", "is_beyond_noise"),
         ("action", "headline"),
         (

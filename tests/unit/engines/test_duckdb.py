@@ -236,14 +236,14 @@ def test_columns_of_one_name_are_named(engine, ask):
         getattr(engine, ask)("select 1 as a, 2 as a, 3 as other")
 
 
-def test_ctrl_c_while_a_stream_is_opened_is_ctrl_c():
+def test_ctrl_c_while_a_query_runs_is_ctrl_c():
     def interrupted():
-        with duckdb._opening_a_stream():
+        with duckdb._failing_as("A query"):
             raise RuntimeError("Query interrupted")
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     with ThreadPoolExecutor(1) as threads, pytest.raises(EngineError, match="was stopped"):
         threads.submit(interrupted).result()
-    with pytest.raises(RuntimeError, match="another"), duckdb._opening_a_stream():
+    with pytest.raises(RuntimeError, match="another"), duckdb._failing_as("A query"):
         raise RuntimeError("another")

@@ -52,7 +52,7 @@ def test_a_pain_point_says_what_mending_its_stage_would_bring_as_the_command_doe
     (text,) = texts
     assert "a tenth of the 400 journeys that ended at Awareness" in text
     ends = [count(round(awareness[f"gain_{end}"])) for end in ("count", "low", "high")]
-    assert "at most {} more (95 % interval {} to {}) of 1,000 would have reached Loyal".format(*ends) in text
+    assert "about {} more (95 % interval {} to {}) of 1,000 would have reached Loyal".format(*ends) in text
     # The chain is of the whole time, of two personas, and of leaving a stage, which is no broken promise.
     silent = (*said["unassigned", "all"], *said["all", "2026-01"])
     silent += tuple(each for each in said["all", "all"] if each.origin == "promise" or each.stage_label == "Loyal")

@@ -245,7 +245,7 @@ function drawActions() {
   const scale = [Math.min(0, ...ends(rows.map(({ figures: [effect] }) => effect))), Math.max(0, ...ends(rows.map(({ figures: [effect] }) => effect)))];
   const heads = [{ name: "Action", wide: "l" }, { name: "Effect, 95 % interval", number: true, wide: "m" }, { name: null, wide: "picture" },
     { name: "Took the step before", number: true, wide: "m" }, { name: "Since", number: true, wide: "m" }];
-  showSection("actions", rows.length && plainTable("Effect: the change less that of the other slices in the same time", heads, rows.map(({ key: [, beyond], texts: [action, headline], figures: [effect, before, since] }) => [
+  showSection("actions", rows.length && plainTable("Effect: the change, less that of the other slices in the same time where there are any", heads, rows.map(({ key: [, beyond], texts: [action, headline], figures: [effect, before, since] }) => [
     [el("b", null, words(action, 2)), el("span", { class: "about" }, words(headline, 8))],
     [figureCell(effect, action, true), mark({ isBeyond: beyond === "True" })],
     track(scale, [{ from: 0, style: "zero" }, { from: 0, to: effect.value, style: effect.value < 0 ? "fall" : "rise" }, { from: effect.low, to: effect.high, style: "whisker" }]),
