@@ -122,7 +122,7 @@ def pair(request: pytest.FixtureRequest, address: str, tmp_path_factory: pytest.
     file = folder / "spark" / "journeyflow.yml"
     rules = YAML(typ="safe").load(file)
     rules |= {"engine": "spark", "spark": {"address": address, "folder": str(shared)}}
-    file.write_text(json.dumps(rules), encoding="utf-8")
+    file.write_text(json.dumps(rules, default=str), encoding="utf-8")
     with Run(load_config(file)) as started:
         report = started.execute()
         builder = started.builder
