@@ -327,7 +327,7 @@ def forecast(
     title = f"{funnel or 'Every funnel'}, {who_text(persona)}"
     if scores:
         show = in_columns(
-            **of_funnel, forecast_at="forecast at", step_index="step", pending_count="pending", _expected="expected",
+            **of_funnel, forecast_at="forecast at", _step="pending at", pending_count="pending", _expected="expected",
             _interval="95 % interval", converted_count="came", settled_count="of", _mark="",
         )  # fmt: skip
         note = "Marked: the interval does not hold what came. Without a number: not all windows are over."
@@ -360,6 +360,10 @@ _FORECAST = """
 """
 _SCORES = """
     select * replace (cast(expected_count as double) as expected_count), printf('%.1f', expected_count) as _expected,
+        coalesce((
+            select any_value(f.step) from pending_forecast as f
+            where f.funnel = forecast_scores.funnel and f.step_index = forecast_scores.step_index
+        ), step_index::varchar) as _step,
         printf('%.0f to %.0f', low, high) as _interval,
         case when is_inside then '' when settled_count > 0 then '*' else '' end as _mark
     from forecast_scores

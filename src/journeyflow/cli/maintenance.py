@@ -56,7 +56,7 @@ def erase(
     ] = False,
     unknown_ids: Annotated[
         bool,
-        typer.Option("--unknown-ids", help="With --yes: also when no given id is known and archived records hold one."),
+        typer.Option("--unknown-ids", help="With --yes: also when an id is not known, which may be a word of others."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
@@ -90,8 +90,8 @@ def erase(
         _confirm(ids_from)
     elif plan.is_doubtful and not unknown_ids:
         raise typer.BadParameter(
-            "no given id is in an event or a trait, yet archived records hold one: a word would be blanked in the "
-            "records of others. Nothing was erased. See --dry-run, and add --unknown-ids if this is meant"
+            "a given id is in no event and no trait, and archived records hold given ids in other places: a word would "
+            "be blanked in the records of others. Nothing was erased. See --dry-run; add --unknown-ids if it is meant"
         )
     with shown_progress(is_quiet=quiet, is_json=as_json, style=style) as progress:
         report = erase_persons(settings, plan, memory_limit=memory, progress=progress).report
@@ -167,7 +167,8 @@ def _print_files(noun: str, what: str, files: tuple[FoundRecords, ...]) -> None:
         typer.echo(f"  {numbered(len(files), noun)} {what}:")
     for file in files:
         count = "" if file.record_count is None else f": {numbered(file.record_count, 'record')}"
-        typer.echo(f"    {escaped(file.source_file)}{count}")
+        more = f", and ids in {numbered(file.named_count, 'record')} of others" if file.named_count else ""
+        typer.echo(f"    {escaped(file.source_file)}{count}{more}")
 
 
 SourceOption = Annotated[str | None, typer.Option("--source", help="Only records of this source.", show_default=False)]

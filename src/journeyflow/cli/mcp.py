@@ -138,12 +138,14 @@ class _Tools:
         raise InputError("Explain one of: person, event, opportunity, pain_point.")
 
     def _answer(self, read: Callable[[PublishedTables], dict[str, Any]]) -> str:
-        """Return what was read as JSON of a bounded size; an error says what to do."""
+        """Return what was read as JSON of a bounded size; a ToolError says what to do."""
+        from mcp.server.mcpserver.exceptions import ToolError
+
         try:
             with open_marts(self._config, self._published) as marts:
                 return _bounded(read(marts))
         except JourneyflowError as error:
-            return json.dumps({"error": escaped(str(error))[:MOST_CELL_CHARACTERS]})
+            raise ToolError(escaped(str(error))[:MOST_CELL_CHARACTERS]) from error
 
 
 _RESTATEMENTS = """
@@ -194,7 +196,7 @@ def _bounded(found: dict[str, Any]) -> str:
         found[longest] = lists[longest] = kept
         answer = _json(found)
     if len(answer) > MOST_CHARACTERS:
-        return _json({"error": "The answer is too long: ask for less."})
+        raise InputError("The answer is too long: ask for less.")
     return answer
 
 

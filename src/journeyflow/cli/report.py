@@ -250,7 +250,10 @@ def ui(
     def started(address: str) -> None:
         typer.echo(f"Open {address} and stop with Ctrl-C. It is read-only, and for this machine only.")
 
-    serve(folders_of(config), port, started, opens_browser=not no_browser)
+    folders = folders_of(config)
+    if not (folders.publish / "current").exists():
+        typer.echo("Nothing is published yet: the viewer is empty until `journeyflow run`.", err=True)
+    serve(folders, port, started, opens_browser=not no_browser)
 
 
 def _findings_of(marts: PublishedTables, table: str, model: str, persona: str, period: str) -> pl.DataFrame:

@@ -99,10 +99,15 @@ _PATTERN_IDS = 100
 
 @dataclass(frozen=True)
 class FoundRecords:
-    """A file and its number of records of the persons; None where it is unknown."""
+    """A file and its number of records of the persons; None where it is unknown.
+
+    `named_count` are records found by an id that they hold somewhere, not by the mapping: those of other persons, in
+    which the id is blanked, and all records of a source without a mapping.
+    """
 
     source_file: str
     record_count: int | None
+    named_count: int = 0
 
 
 @dataclass
@@ -188,7 +193,8 @@ class RecordSearch:
             if numbers or blanked:
                 assert each.file.archive_sha256
                 self.found.archives.append((source, each.file.archive_sha256, tuple(numbers), tuple(blanked)))
-                self.found.copies.append(FoundRecords(each.file.name, len(numbers)))
+                named_count = len(blanked) + (0 if is_mapped else len(numbers))
+                self.found.copies.append(FoundRecords(each.file.name, len(numbers), named_count))
 
     def _redacted(self) -> dict[int, list[int]]:
         """Return the numbers of records that mention a person only where the mapping does not read, by place."""

@@ -311,9 +311,9 @@ class ErasurePlan:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether no given id is known and archived records hold one: they may be of other persons."""
+        """Whether a given id is not known and archived records only hold ids somewhere: it may be a word of others."""
         is_new = not (self.is_done_before or self.is_begun)
-        return bool(is_new and self.unknown_count and self.copies and not self.event_count and not self.trait_count)
+        return is_new and self.unknown_count > 0 and any(each.named_count for each in self.copies)
 
     @property
     def is_done(self) -> bool:

@@ -128,6 +128,9 @@ def test_a_word_in_the_records_of_others_is_not_erased_unseen(erase, loaded, mon
     (folder / "a.csv").write_text(rows.replace("1,2026", "3,2026").replace("2,2026", "4,2026"), encoding="utf-8")
     journeyflow.run(folder)
     before = sorted((folder / "state" / "raw").iterdir())
+    code, said, _ = erase("--user-id", "customer", "--user-id", "u-canary", "--yes")
+    assert (code, sorted((folder / "state" / "raw").iterdir())) == (2, before)
+    assert "0 records, and ids in 2 records of others" in erase("--user-id", "customer", "--dry-run")[1]
     code, said, _ = erase("--user-id", "customer", "--yes")
     assert (code, "--unknown-ids" in said, sorted((folder / "state" / "raw").iterdir())) == (2, True, before)
     assert "may hold such an id as a word" in said

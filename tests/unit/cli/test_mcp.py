@@ -26,15 +26,16 @@ def project(tmp_path_factory):
 
 
 def asked(found: Any, tool: str, **arguments: Any) -> Any:
-    """Return the answer of a tool of the server, in this process."""
+    """Return the answer of a tool of the server, in this process; an error is marked as one."""
 
     async def ask() -> Any:
         async with mcp.Client(found) as client:
             return await client.call_tool(tool, arguments)
 
-    [content] = asyncio.run(ask()).content
+    answer = asyncio.run(ask())
+    [content] = answer.content
     assert len(content.text) <= MOST_CHARACTERS
-    return json.loads(content.text)
+    return {"error": content.text} if answer.is_error else json.loads(content.text)
 
 
 @pytest.mark.check
